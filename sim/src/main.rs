@@ -1,0 +1,2 @@
+//! The program `crisim`.
+fn main() {}

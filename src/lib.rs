@@ -1,0 +1,3 @@
+//! crigc: the kubelet's garbage collection of containers, sandboxes, logs and images, as a library with a C interface.
+
+pub(crate) mod cri;
