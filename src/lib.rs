@@ -1,3 +1,12 @@
 //! crigc: the kubelet's garbage collection of containers, sandboxes, logs and images, as a library with a C interface.
+//!
+//! The interface is `include/crigc.h`. The Rust modules are public for crigc's own tests; they are no stable interface.
 
+pub mod config;
 pub(crate) mod cri;
+pub mod engine;
+pub mod error;
+pub mod hooks;
+pub mod node;
+pub mod plan;
+pub mod report;

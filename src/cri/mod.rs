@@ -1,7 +1,7 @@
 //! Speaks CRI with a runtime: connection, deadlines, lists turned into `node` objects. Decides nothing.
 
 /// Generated from `proto/cri.proto`.
-#[allow(missing_docs, dead_code)] // generated; the tests' client uses the rest of it
+#[allow(missing_docs, dead_code, clippy::enum_variant_names)] // generated; the tests use the rest of it
 pub(crate) mod proto {
     tonic::include_proto!("runtime.v1");
 }

@@ -1,0 +1,85 @@
+//! What can go wrong, as the host gets to see it: a status it can act on and a message that names the object, the cause
+//! and the way out.
+
+/// The outcome of a call. The numbers are those of `GC_OK` and `GC_ERROR_*` in the header and never change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Status {
+    /// The pass could look and decide, and did what it could.
+    Ok = 0,
+    /// A NULL, an unknown flag bit, a key or a value that is wrong by itself.
+    InvalidArgument = 1,
+    /// A configuration file, or values that are wrong only together.
+    Config = 2,
+    /// No runtime answers at the endpoint.
+    Unavailable = 3,
+    /// The runtime answered with an error.
+    Runtime = 4,
+    /// A deadline passed.
+    Timeout = 5,
+    /// The host cancelled the call.
+    Cancelled = 6,
+    /// Files of the host.
+    Io = 7,
+    /// Fewer bytes could be freed than the low threshold asks for.
+    NotEnoughFreed = 8,
+    /// A defect of crigc.
+    Internal = 9,
+    /// The call would have to wait for itself, or was told not to wait.
+    Busy = 10,
+    /// The engine is closed.
+    Closed = 11,
+    /// The host's picture of its pods contradicts what runs (S0.4).
+    Contradiction = 12,
+}
+
+impl Status {
+    /// The name in the header.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Ok => "GC_OK",
+            Status::InvalidArgument => "GC_ERROR_INVALID_ARGUMENT",
+            Status::Config => "GC_ERROR_CONFIG",
+            Status::Unavailable => "GC_ERROR_UNAVAILABLE",
+            Status::Runtime => "GC_ERROR_RUNTIME",
+            Status::Timeout => "GC_ERROR_TIMEOUT",
+            Status::Cancelled => "GC_ERROR_CANCELLED",
+            Status::Io => "GC_ERROR_IO",
+            Status::NotEnoughFreed => "GC_ERROR_NOT_ENOUGH_FREED",
+            Status::Internal => "GC_ERROR_INTERNAL",
+            Status::Busy => "GC_ERROR_BUSY",
+            Status::Closed => "GC_ERROR_CLOSED",
+            Status::Contradiction => "GC_ERROR_CONTRADICTION",
+        }
+    }
+}
+
+/// A failure: what the host can act on, and the story.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// Never [`Status::Ok`].
+    pub status: Status,
+    /// What, on which object, why, and what to do about it.
+    pub message: String,
+}
+
+impl Error {
+    /// A failure with its story.
+    pub fn new(status: Status, message: impl Into<String>) -> Error {
+        Error {
+            status,
+            message: message.into(),
+        }
+    }
+
+    /// All of several failures as one: the status of the first, the messages of all.
+    pub fn all(errors: &[Error]) -> Option<Error> {
+        let first = errors.first()?;
+        let messages: Vec<&str> = errors.iter().map(|e| e.message.as_str()).collect();
+        Some(Error::new(first.status, messages.join("; ")))
+    }
+}
+
+/// The result of what can fail.
+pub type Result<T> = std::result::Result<T, Error>;

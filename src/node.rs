@@ -1,0 +1,195 @@
+//! Plain data of a node, as the lists of a pass show it. Knows neither protobuf nor C, decides nothing.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Text of the runtime; shared, because names and IDs repeat.
+pub type Text = Arc<str>;
+
+/// State of a container in CRI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContainerState {
+    /// Made and not yet started.
+    Created,
+    /// Runs.
+    Running,
+    /// Has ended.
+    Exited,
+    /// The runtime lost track of it.
+    Unknown,
+    /// A number that CRI does not define; such a container is never touched (S1.1).
+    Undefined(i32),
+}
+
+/// State of a sandbox in CRI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SandboxState {
+    /// Its pod can run containers.
+    Ready,
+    /// Has ended.
+    NotReady,
+    /// A number that CRI does not define; such a sandbox is never removed (S3.2).
+    Undefined(i32),
+}
+
+/// A container of the runtime's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// The runtime's ID.
+    pub id: Text,
+    /// The sandbox that it names.
+    pub sandbox_id: Text,
+    /// Its name in CRI metadata: half of the evict unit.
+    pub name: Text,
+    /// Its attempt in CRI metadata.
+    pub attempt: u32,
+    /// Its state.
+    pub state: ContainerState,
+    /// When it was made; ns since the epoch.
+    pub created_at: i64,
+    /// When it ended, where somebody asked (S1.2); ns since the epoch, 0 = never.
+    pub finished_at: Option<i64>,
+    /// `image_id` of CRI, "" if the runtime has none.
+    pub image_id: Text,
+    /// `image_ref` of CRI.
+    pub image_ref: Text,
+    /// `image.image` of CRI.
+    pub image: Text,
+    /// Label `io.kubernetes.pod.name`.
+    pub pod_name: Option<Text>,
+    /// Label `io.kubernetes.pod.namespace`.
+    pub pod_namespace: Option<Text>,
+    /// Label `io.kubernetes.pod.uid`.
+    pub pod_uid: Option<Text>,
+    /// Label `io.kubernetes.container.name`.
+    pub container_name: Option<Text>,
+    /// Annotation `io.kubernetes.pod.deletionGracePeriod`, as it stands.
+    pub deletion_grace: Option<Text>,
+    /// Annotation `io.kubernetes.pod.terminationGracePeriod`, as it stands.
+    pub termination_grace: Option<Text>,
+    /// False where a text that crigc needs is no UTF-8, or the list held the ID twice with different content: it is kept
+    /// as `unknown-state` (S0.4, S0.6).
+    pub readable: bool,
+}
+
+impl Container {
+    /// The UID of its pod: the label, "" without one (S0.1).
+    pub fn uid(&self) -> &str {
+        self.pod_uid.as_deref().unwrap_or("")
+    }
+}
+
+/// A pod sandbox of the runtime's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// The runtime's ID.
+    pub id: Text,
+    /// The pod's UID in CRI metadata.
+    pub pod_uid: Text,
+    /// The pod's name in CRI metadata.
+    pub pod_name: Text,
+    /// The pod's namespace in CRI metadata.
+    pub pod_namespace: Text,
+    /// Its attempt in CRI metadata.
+    pub attempt: u32,
+    /// Its state.
+    pub state: SandboxState,
+    /// When it was made; ns since the epoch.
+    pub created_at: i64,
+    /// As [`Container::readable`].
+    pub readable: bool,
+}
+
+/// An image of the runtime's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// The runtime's ID.
+    pub id: Text,
+    /// The runtime handler it belongs to, "" if the runtime gives none.
+    pub handler: Text,
+    /// `repo_tags` of CRI.
+    pub tags: Vec<Text>,
+    /// `repo_digests` of CRI.
+    pub digests: Vec<Text>,
+    /// Bytes, as the runtime reports them.
+    pub size: u64,
+    /// The runtime says that it must stay.
+    pub pinned: bool,
+    /// As [`Container::readable`].
+    pub readable: bool,
+}
+
+/// The containers and sandboxes of one look at the runtime.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// All containers, in all states. Doubles have been cleaned by [`Snapshot::new`].
+    pub containers: Vec<Container>,
+    /// All sandboxes; `None` where that list failed.
+    pub sandboxes: Option<Vec<Sandbox>>,
+}
+
+impl Snapshot {
+    /// A look, with doubles settled (S0.4): an ID twice with the same content counts once; with different content all its
+    /// rows stay, unreadable.
+    pub fn new(containers: Vec<Container>, sandboxes: Option<Vec<Sandbox>>) -> Snapshot {
+        Snapshot {
+            containers: settle_doubles(containers, |c| &c.id, |c| c.readable = false),
+            sandboxes: sandboxes.map(|s| settle_doubles(s, |s| &s.id, |s| s.readable = false)),
+        }
+    }
+}
+
+/// Drops equal doubles by ID, and marks all rows of an ID whose rows differ.
+pub fn settle_doubles<T: PartialEq>(
+    rows: Vec<T>,
+    id: impl Fn(&T) -> &Text,
+    doubt: impl Fn(&mut T),
+) -> Vec<T> {
+    let mut seen: HashMap<Text, Vec<usize>> = HashMap::with_capacity(rows.len());
+    let mut kept: Vec<T> = Vec::with_capacity(rows.len());
+    for row in rows {
+        let earlier = seen.entry(id(&row).clone()).or_default();
+        if earlier.iter().any(|&i| kept[i] == row) {
+            continue;
+        }
+        earlier.push(kept.len());
+        kept.push(row);
+    }
+    for rows in seen.values().filter(|rows| rows.len() > 1) {
+        for &i in rows {
+            doubt(&mut kept[i]);
+        }
+    }
+    kept
+}
+
+/// What the host says of one pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PodState {
+    /// Everything the pod left behind may go (S0.2).
+    pub content_removable: bool,
+    /// Its containers and sandboxes may go, though the pod may still exist (S0.2).
+    pub runtime_removable: bool,
+}
+
+/// The host's answer about the pods it was asked about.
+#[derive(Clone, Debug, Default)]
+pub struct PodStates {
+    /// The host has seen all its pod sources at least once.
+    pub ready: bool,
+    /// By UID; a UID that is not in here was not asked about and is not removable (S0.3).
+    pub states: HashMap<Text, PodState>,
+}
+
+/// What a filesystem holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FsUsage {
+    /// Bytes.
+    pub capacity: u64,
+    /// Bytes.
+    pub available: u64,
+    /// 0 = unknown.
+    pub inodes: u64,
+    /// Free inodes.
+    pub inodes_free: u64,
+}

@@ -1,0 +1,23 @@
+//! Decisions: pure functions from a look at the node, policy and time to an ordered plan with a reason for every object.
+//! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6 and S4,
+//! `images` S5.
+
+use crate::report::Reason;
+
+/// What is to become of the object with this index in the input list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Index into the list that was planned over.
+    pub index: usize,
+    /// Why it goes or stays.
+    pub reason: Reason,
+}
+
+/// A decision for each object of a list: the removals in their order, and what stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// To be removed, in this order.
+    pub remove: Vec<Step>,
+    /// To stay.
+    pub keep: Vec<Step>,
+}

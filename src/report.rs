@@ -1,0 +1,258 @@
+//! The report of a pass: one entry for each object that it decided on, and its JSON form (api.md, "Report").
+
+use crate::node::Text;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Which pass; the numbers of `GC_PASS_*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(i32)]
+pub enum Pass {
+    /// `gc_containers`: S1 to S4.
+    Containers = 0,
+    /// `gc_images`: S5.
+    Images = 1,
+}
+
+/// Kind of an object; the numbers of `gc_kind`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[repr(i32)]
+pub enum Kind {
+    /// A container.
+    Container = 0,
+    /// A pod sandbox.
+    Sandbox = 1,
+    /// An entry of `pod-logs-dir`.
+    PodLogs = 2,
+    /// A link in `container-logs-dir`.
+    LogLink = 3,
+    /// An image.
+    Image = 4,
+}
+
+impl Kind {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Kind; 5] = [
+        Kind::Container,
+        Kind::Sandbox,
+        Kind::PodLogs,
+        Kind::LogLink,
+        Kind::Image,
+    ];
+}
+
+/// What became of an object; the numbers of `gc_outcome`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[repr(i32)]
+pub enum Outcome {
+    /// It is still there.
+    Kept = 0,
+    /// It is gone; in a dry run: it would go.
+    Removed = 1,
+    /// It should have gone, and its removal failed.
+    Failed = 2,
+    /// The host did not approve.
+    Refused = 3,
+}
+
+/// Why an object went, should have gone, or stayed; the stable words of api.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)] // each is its word; what the words mean stands in semantics.md and the header
+pub enum Reason {
+    PodRemoved,
+    PodTerminated,
+    UnitLimit,
+    TotalLimit,
+    OlderSandbox,
+    DeadLink,
+    Space,
+    Unused,
+    Running,
+    TooYoung,
+    WithinLimit,
+    Active,
+    NewestSandbox,
+    PodExists,
+    PodActive,
+    LinkAlive,
+    InUse,
+    Pinned,
+    SandboxImage,
+    Exempt,
+    EnoughFreed,
+    BelowThreshold,
+    FirstLook,
+    SourcesNotReady,
+    UnknownState,
+    Changed,
+    ListIncomplete,
+    NotReached,
+    SandboxImageUnknown,
+    LinkUnknown,
+}
+
+impl Reason {
+    /// The word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::PodRemoved => "pod-removed",
+            Reason::PodTerminated => "pod-terminated",
+            Reason::UnitLimit => "unit-limit",
+            Reason::TotalLimit => "total-limit",
+            Reason::OlderSandbox => "older-sandbox",
+            Reason::DeadLink => "dead-link",
+            Reason::Space => "space",
+            Reason::Unused => "unused",
+            Reason::Running => "running",
+            Reason::TooYoung => "too-young",
+            Reason::WithinLimit => "within-limit",
+            Reason::Active => "active",
+            Reason::NewestSandbox => "newest-sandbox",
+            Reason::PodExists => "pod-exists",
+            Reason::PodActive => "pod-active",
+            Reason::LinkAlive => "link-alive",
+            Reason::InUse => "in-use",
+            Reason::Pinned => "pinned",
+            Reason::SandboxImage => "sandbox-image",
+            Reason::Exempt => "exempt",
+            Reason::EnoughFreed => "enough-freed",
+            Reason::BelowThreshold => "below-threshold",
+            Reason::FirstLook => "first-look",
+            Reason::SourcesNotReady => "sources-not-ready",
+            Reason::UnknownState => "unknown-state",
+            Reason::Changed => "changed",
+            Reason::ListIncomplete => "list-incomplete",
+            Reason::NotReached => "not-reached",
+            Reason::SandboxImageUnknown => "sandbox-image-unknown",
+            Reason::LinkUnknown => "link-unknown",
+        }
+    }
+}
+
+/// One object that a pass decided on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: Kind,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Container, sandbox or image ID, or a path; as the runtime gave it.
+    pub id: Text,
+    /// `namespace/pod/container`, `namespace/pod`, or the image's first tag; "" if none.
+    pub name: Text,
+    /// "" if none.
+    pub pod_uid: Text,
+    /// Why.
+    pub reason: Reason,
+    /// Set for [`Outcome::Failed`] and [`Outcome::Refused`].
+    pub error: Option<String>,
+    /// Bytes of an image.
+    pub bytes: u64,
+}
+
+/// What one pass decided and did.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Which pass.
+    pub pass: Pass,
+    /// Nothing was really removed.
+    pub dry_run: bool,
+    /// When the pass began; ns since the epoch by the host's clock.
+    pub started: i64,
+    /// How long it took.
+    pub seconds: f64,
+    /// Bytes of the removed images.
+    pub bytes_freed: u64,
+    /// One for each object, in the order of the decisions.
+    pub entries: Vec<Entry>,
+}
+
+/// The JSON form of [`Entry`].
+#[derive(Serialize)]
+struct JsonEntry<'a> {
+    kind: Kind,
+    outcome: Outcome,
+    id: String,
+    name: String,
+    pod_uid: String,
+    reason: &'a str,
+    error: Option<String>,
+    bytes: u64,
+}
+
+/// The JSON form of [`Report`].
+#[derive(Serialize)]
+struct JsonReport<'a> {
+    pass: Pass,
+    dry_run: bool,
+    started: String,
+    seconds: f64,
+    removed: BTreeMap<Kind, usize>,
+    bytes_freed: u64,
+    entries: Vec<JsonEntry<'a>>,
+}
+
+impl Report {
+    /// How many entries have this kind and this outcome; `None` for any.
+    pub fn count(&self, kind: Option<Kind>, outcome: Option<Outcome>) -> usize {
+        self.entries
+            .iter()
+            .filter(|e| kind.is_none_or(|k| e.kind == k) && outcome.is_none_or(|o| e.outcome == o))
+            .count()
+    }
+
+    /// The JSON form of api.md.
+    pub fn json(&self) -> String {
+        let report = JsonReport {
+            pass: self.pass,
+            dry_run: self.dry_run,
+            started: rfc3339(self.started),
+            seconds: self.seconds,
+            removed: Kind::ALL
+                .iter()
+                .map(|&kind| (kind, self.count(Some(kind), Some(Outcome::Removed))))
+                .collect(),
+            bytes_freed: self.bytes_freed,
+            entries: self.entries.iter().map(JsonEntry::from).collect(),
+        };
+        // Plain strings and numbers into a String: there is nothing that serde_json could refuse.
+        serde_json::to_string(&report).expect("a report is plain data")
+    }
+}
+
+impl<'a> From<&'a Entry> for JsonEntry<'a> {
+    fn from(entry: &'a Entry) -> JsonEntry<'a> {
+        JsonEntry {
+            kind: entry.kind,
+            outcome: entry.outcome,
+            id: visible(&entry.id),
+            name: visible(&entry.name),
+            pod_uid: visible(&entry.pod_uid),
+            reason: entry.reason.word(),
+            error: entry.error.as_deref().map(visible),
+            bytes: entry.bytes,
+        }
+    }
+}
+
+/// Nanoseconds since the epoch as RFC 3339 in UTC.
+fn rfc3339(ns: i64) -> String {
+    chrono::DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+/// Text that may end in root's log or terminal: control characters as `\n` or `\u{7f}`, a backslash doubled (api.md, 4).
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
