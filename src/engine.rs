@@ -1,9 +1,17 @@
-//! The engine: what a host holds, and what `ffi` calls. A pass runs on the caller's thread (api.md, 10).
+//! The engine: what a host holds, and what `ffi` calls. A called pass runs on the caller's thread (api.md, 10); passes of one
+//! kind take turns (S6.3).
 
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
-use crate::report::Report;
+use crate::pass::cancel::{Flag, Stop};
+use crate::pass::{self, ImageMemory, Task};
+use crate::report::{Pass, Report};
+use crate::schedule::Schedule;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+pub use crate::pass::cancel::Call;
 
 /// How a pass is to be run; the flags of the header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,7 +25,7 @@ pub struct Flags {
 }
 
 /// How a call ended: a report if and only if the pass began, an error if and only if it failed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PassEnd {
     /// What it decided and did.
     pub report: Option<Report>,
@@ -25,56 +33,220 @@ pub struct PassEnd {
     pub error: Option<Error>,
 }
 
-/// One call's deadline and its cancel button. Cancel is sticky, may come before the call, and never blocks.
-pub struct Call {}
-
-impl Call {
-    /// With a deadline that many ms from now (waiting for its turn included); 0 = none.
-    pub fn new(timeout_ms: u64) -> Call {
-        let _ = timeout_ms;
-        unimplemented!()
-    }
-
-    /// Ends the call, now or when it comes.
-    pub fn cancel(&self) {
-        unimplemented!()
+impl From<Error> for PassEnd {
+    fn from(error: Error) -> PassEnd {
+        PassEnd {
+            report: None,
+            error: Some(error),
+        }
     }
 }
 
-/// A configured collector. May be used from any number of threads at once.
-pub struct Engine {}
+/// Who asks for a pass.
+#[derive(Clone, Copy)]
+pub(crate) enum Asker<'a> {
+    Host(Option<&'a Call>),
+    /// The schedule; its flag ends the pass.
+    Schedule(&'a Flag),
+}
+
+/// What the engine's threads share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) hooks: Hooks,
+    pub(crate) closed: Flag,
+    /// One turn for each kind of pass; fair, so callers wait in turn.
+    turns: [Semaphore; 2],
+    memory: Mutex<ImageMemory>,
+    /// How many calls are inside.
+    calls: Mutex<usize>,
+    calls_ended: Condvar,
+}
+
+/// A mutex whose data stays usable after a panic: what is behind ours is replaced whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A call that is inside the engine.
+struct Inside<'a>(&'a Shared);
+
+impl<'a> Inside<'a> {
+    fn new(shared: &'a Shared) -> Inside<'a> {
+        *lock(&shared.calls) += 1;
+        Inside(shared)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.calls) -= 1;
+        self.0.calls_ended.notify_all();
+    }
+}
+
+impl Shared {
+    /// Runs one pass, once it has its turn.
+    pub(crate) fn pass(&self, kind: Pass, flags: Flags, asker: Asker<'_>) -> PassEnd {
+        let _inside = Inside::new(self);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.take_turn(kind, flags, asker)),
+            Err(e) => PassEnd::from(Error::new(
+                Status::Io,
+                format!("cannot start a pass: {e}; see the limit of open files of this process"),
+            )),
+        }
+    }
+
+    async fn take_turn(&self, kind: Pass, flags: Flags, asker: Asker<'_>) -> PassEnd {
+        let (call, stopped) = match asker {
+            Asker::Host(call) => (call, None),
+            Asker::Schedule(flag) => (None, Some(flag)),
+        };
+        let mut stop = Stop {
+            closed: &self.closed,
+            stopped,
+            call,
+            pass_deadline: None,
+        };
+        let _turn = match self.turn(kind, flags, &stop).await {
+            Ok(turn) => turn,
+            Err(e) => return PassEnd::from(e),
+        };
+        let limit = self.config.pass_timeout;
+        if !limit.is_zero() {
+            stop.pass_deadline = Some((crate::host::clock::Boot::now().plus(limit), limit));
+        }
+        let mut memory = lock_images(kind, &self.memory);
+        let task = match &mut memory {
+            None => Task::Containers,
+            Some(memory) => Task::Images {
+                only_look: stopped.is_some() && !memory.records.has_looked(),
+                memory,
+            },
+        };
+        let dry_run = flags.dry_run || self.config.dry_run;
+        let (report, error) = pass::run(
+            task,
+            &self.config,
+            &self.hooks,
+            stop,
+            dry_run,
+            flags.all_unused,
+        )
+        .await;
+        if let Some(ended) = &self.hooks.pass {
+            ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
+        }
+        PassEnd {
+            report: Some(report),
+            error,
+        }
+    }
+
+    async fn turn(&self, kind: Pass, flags: Flags, stop: &Stop<'_>) -> Result<SemaphorePermit<'_>> {
+        if let Some(cause) = stop.cause() {
+            return Err(cause.error());
+        }
+        let turn = &self.turns[kind as usize];
+        let busy = || {
+            Error::new(
+                Status::Busy,
+                "a pass of this kind runs already; call without GC_NO_WAIT to wait for its end",
+            )
+        };
+        if flags.no_wait {
+            return turn.try_acquire().map_err(|_| busy());
+        }
+        tokio::select! {
+            permit = turn.acquire() => permit.map_err(|_| busy()),
+            cause = stop.wait() => Err(cause.error()),
+        }
+    }
+}
+
+/// Only image passes remember anything; they have their turn, so this does not wait.
+fn lock_images(kind: Pass, memory: &Mutex<ImageMemory>) -> Option<MutexGuard<'_, ImageMemory>> {
+    (kind == Pass::Images).then(|| lock(memory))
+}
+
+/// A configured collector. May be used from any number of threads at once. Dropping it closes it and waits for its passes.
+pub struct Engine {
+    shared: Arc<Shared>,
+    schedule: Mutex<Option<Schedule>>,
+}
 
 impl Engine {
-    /// Copies nothing, needs no running runtime yet. What is wrong only together is refused here.
+    /// Needs no running runtime yet. What is wrong only together is refused here.
     pub fn new(config: Config, hooks: Hooks) -> Result<Engine> {
-        let _ = (config, hooks);
-        unimplemented!()
+        config.check()?;
+        Ok(Engine {
+            shared: Arc::new(Shared {
+                config,
+                hooks,
+                closed: Flag::new(),
+                turns: [Semaphore::new(1), Semaphore::new(1)],
+                memory: Mutex::default(),
+                calls: Mutex::new(0),
+                calls_ended: Condvar::new(),
+            }),
+            schedule: Mutex::new(None),
+        })
     }
 
     /// S1 to S4.
     pub fn containers(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        let _ = (flags, call);
-        unimplemented!()
+        self.shared.pass(Pass::Containers, flags, Asker::Host(call))
     }
 
     /// S5.
     pub fn images(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        let _ = (flags, call);
-        unimplemented!()
+        self.shared.pass(Pass::Images, flags, Asker::Host(call))
     }
 
     /// S6 in the background; twice is fine.
     pub fn start(&self) -> Result<()> {
-        unimplemented!()
+        let mut schedule = lock(&self.schedule);
+        if self.shared.closed.is_raised() {
+            return Err(crate::pass::cancel::Cause::Closed.error());
+        }
+        if schedule.is_none() {
+            *schedule = Some(Schedule::start(&self.shared)?);
+        }
+        Ok(())
     }
 
-    /// Cancels the periodic passes, waits for them; may be started again. From a thread of the engine itself it does not wait.
+    /// Cancels the periodic passes and waits for them; may be started again.
     pub fn stop(&self) {
-        unimplemented!()
+        let schedule = lock(&self.schedule).take();
+        if let Some(schedule) = schedule {
+            schedule.stop();
+        }
     }
 
     /// Never blocks: passes end soon with `Closed`, so do later calls.
     pub fn close(&self) {
-        unimplemented!()
+        self.shared.closed.raise();
+        if let Some(schedule) = &*lock(&self.schedule) {
+            schedule.wake();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+        self.stop();
+        let mut calls = lock(&self.shared.calls);
+        while *calls > 0 {
+            calls = self
+                .shared
+                .calls_ended
+                .wait(calls)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }

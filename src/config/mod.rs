@@ -1,5 +1,13 @@
-//! The typed configuration, with the kubelet's defaults.
+//! The configuration: text by key as the host sets it, and typed values out of it, with the kubelet's defaults.
 
+pub mod duration;
+pub mod keys;
+pub mod values;
+
+use crate::error::{Error, Result, Status};
+use crate::report::visible;
+use keys::KEYS;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What a container's age counts from (S1.2).
@@ -43,4 +51,107 @@ pub struct Config {
     pub container_logs_dir: String,
     pub container_gc_period: Duration,
     pub image_gc_period: Duration,
+}
+
+/// What a host has set, by key.
+#[derive(Clone, Debug, Default)]
+pub struct Settings(BTreeMap<&'static str, String>);
+
+fn unknown(name: &str) -> Error {
+    let hint = match keys::nearest(name) {
+        Some(key) => format!("did you mean {}?", key.name),
+        None => "gc_config_key lists all keys".to_owned(),
+    };
+    let name = visible(name);
+    Error::new(
+        Status::InvalidArgument,
+        format!("unknown key `{name}`; {hint}"),
+    )
+}
+
+impl Settings {
+    /// Sets a key; a bad key or value is refused by name, and changes nothing.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let key = keys::find(name).ok_or_else(|| unknown(name))?;
+        values::check(key.shape, value).map_err(|why| {
+            Error::new(
+                Status::InvalidArgument,
+                format!(
+                    "bad value `{}` for {name}: {why}; give {}",
+                    visible(value),
+                    key.range()
+                ),
+            )
+        })?;
+        self.0.insert(key.name, value.to_owned());
+        Ok(())
+    }
+
+    /// The value that was set, or the default.
+    pub fn get(&self, name: &str) -> Result<&str> {
+        let key = keys::find(name).ok_or_else(|| unknown(name))?;
+        Ok(self.0.get(key.name).map_or(key.default, String::as_str))
+    }
+
+    /// The typed values.
+    pub fn config(&self) -> Config {
+        let mut config = Config::empty();
+        for key in KEYS {
+            let text = self.0.get(key.name).map_or(key.default, String::as_str);
+            // Defaults pass their own checks (there is a test), and `set` has checked the rest.
+            if let Ok(value) = values::check(key.shape, text) {
+                (key.set)(&mut config, value);
+            }
+        }
+        config
+    }
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Settings::default().config()
+    }
+}
+
+impl Config {
+    /// Before the table has filled it.
+    fn empty() -> Config {
+        Config {
+            container_runtime_endpoint: String::new(),
+            image_service_endpoint: String::new(),
+            runtime_request_timeout: Duration::ZERO,
+            pass_timeout: Duration::ZERO,
+            max_parallel_removals: 1,
+            max_parallel_image_removals: 1,
+            evidence_max_age: Duration::ZERO,
+            dry_run: true,
+            maximum_dead_containers_per_container: -1,
+            maximum_dead_containers: -1,
+            minimum_container_ttl_duration: Duration::ZERO,
+            container_age_from: AgeFrom::Created,
+            image_gc_high_threshold: 100,
+            image_gc_low_threshold: 0,
+            minimum_image_ttl_duration: Duration::ZERO,
+            image_gc_exempt: String::new(),
+            pod_infra_container_image: String::new(),
+            pod_logs_dir: String::new(),
+            container_logs_dir: String::new(),
+            container_gc_period: Duration::ZERO,
+            image_gc_period: Duration::ZERO,
+        }
+    }
+
+    /// What is wrong only together.
+    pub fn check(&self) -> Result<()> {
+        let (high, low) = (self.image_gc_high_threshold, self.image_gc_low_threshold);
+        if low >= high {
+            return Err(Error::new(
+                Status::Config,
+                format!(
+                    "image-gc-low-threshold ({low}) is not below image-gc-high-threshold ({high}); lower the one or raise the other"
+                ),
+            ));
+        }
+        Ok(())
+    }
 }

@@ -2,6 +2,15 @@
 //! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6 and S4,
 //! `images` S5.
 
+pub mod containers;
+pub mod exempt;
+pub mod images;
+pub mod in_use;
+pub mod logs;
+pub mod pods;
+pub mod records;
+pub mod sandboxes;
+
 use crate::report::Reason;
 
 /// What is to become of the object with this index in the input list.

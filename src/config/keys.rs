@@ -1,0 +1,290 @@
+//! The one table of keys: names, defaults, ranges, what they do. `gc_config_set` and `gc_config_get`, the checks, the
+//! messages, the help and `CONFIGURATION.md` come out of it.
+
+use super::values::{self, Value};
+use super::{AgeFrom, Config};
+
+/// What a key's value looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `unix://PATH` or PATH.
+    Endpoint,
+    /// The same, or empty.
+    OptionalEndpoint,
+    /// As Go writes it; the least.
+    Duration {
+        /// Zero is fine.
+        zero: bool,
+    },
+    /// A whole number in this range.
+    Number {
+        /// The least.
+        least: i64,
+        /// The most.
+        most: i64,
+    },
+    /// `true` or `false`.
+    Bool,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// An absolute path, or empty.
+    Directory,
+    /// Patterns, comma-separated.
+    Patterns,
+    /// The name of an image, or empty.
+    Image,
+}
+
+/// One key.
+pub struct Key {
+    /// The kubelet's name of it.
+    pub name: &'static str,
+    /// As on a command line.
+    pub default: &'static str,
+    /// What values it takes.
+    pub shape: Shape,
+    /// The rule of the semantics that it belongs to.
+    pub rule: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// Puts a value that the shape has accepted into the configuration.
+    pub(super) set: fn(&mut Config, Value),
+}
+
+const COUNT: Shape = Shape::Number {
+    least: 1,
+    most: 256,
+};
+const PERCENT: Shape = Shape::Number {
+    least: 0,
+    most: 100,
+};
+const LIMIT: Shape = Shape::Number {
+    least: i32::MIN as i64,
+    most: i32::MAX as i64,
+};
+
+/// All keys.
+pub static KEYS: &[Key] = &[
+    Key {
+        name: "container-runtime-endpoint",
+        default: "unix:///run/containerd/containerd.sock",
+        shape: Shape::Endpoint,
+        rule: "S0.11",
+        doc: "The unix socket of the runtime's CRI RuntimeService.",
+        set: |c, v| c.container_runtime_endpoint = v.text(),
+    },
+    Key {
+        name: "image-service-endpoint",
+        default: "",
+        shape: Shape::OptionalEndpoint,
+        rule: "S0.11",
+        doc: "The unix socket of the CRI ImageService. Empty: the same as container-runtime-endpoint.",
+        set: |c, v| c.image_service_endpoint = v.text(),
+    },
+    Key {
+        name: "runtime-request-timeout",
+        default: "2m0s",
+        shape: Shape::Duration { zero: false },
+        rule: "S6.5",
+        doc: "How long each call of the runtime may take. StopContainer gets the grace period on top.",
+        set: |c, v| c.runtime_request_timeout = v.duration(),
+    },
+    Key {
+        name: "pass-timeout",
+        default: "0s",
+        shape: Shape::Duration { zero: true },
+        rule: "S6.5",
+        doc: "How long a whole pass may take. 0s: as long as it takes.",
+        set: |c, v| c.pass_timeout = v.duration(),
+    },
+    Key {
+        name: "max-parallel-removals",
+        default: "4",
+        shape: COUNT,
+        rule: "S2.7",
+        doc: "How many containers are removed at once; half as many sandboxes, at least 1. 1: one after another, as the kubelet does.",
+        set: |c, v| c.max_parallel_removals = v.count(),
+    },
+    Key {
+        name: "max-parallel-image-removals",
+        default: "1",
+        shape: COUNT,
+        rule: "S2.7",
+        doc: "How many images are removed at once. Runtimes hold locks while they delete images, and pods start behind them.",
+        set: |c, v| c.max_parallel_image_removals = v.count(),
+    },
+    Key {
+        name: "evidence-max-age",
+        default: "10s",
+        shape: Shape::Duration { zero: false },
+        rule: "S0.3",
+        doc: "How old the host's answer about a pod, or the look at who uses an image, may be when a removal rests on it; older, and it is asked again.",
+        set: |c, v| c.evidence_max_age = v.duration(),
+    },
+    Key {
+        name: "dry-run",
+        default: "false",
+        shape: Shape::Bool,
+        rule: "S0.5",
+        doc: "Every pass, the periodic ones too, decides and reports and removes nothing.",
+        set: |c, v| c.dry_run = v.bool(),
+    },
+    Key {
+        name: "maximum-dead-containers-per-container",
+        default: "1",
+        shape: LIMIT,
+        rule: "S1.5",
+        doc: "How many dead containers of one name in one pod stay, the newest. Negative: no limit.",
+        set: |c, v| c.maximum_dead_containers_per_container = v.number(),
+    },
+    Key {
+        name: "maximum-dead-containers",
+        default: "-1",
+        shape: LIMIT,
+        rule: "S1.6",
+        doc: "How many dead containers stay on the whole node. Negative: no limit.",
+        set: |c, v| c.maximum_dead_containers = v.number(),
+    },
+    Key {
+        name: "minimum-container-ttl-duration",
+        default: "0s",
+        shape: Shape::Duration { zero: true },
+        rule: "S1.2",
+        doc: "How old a dead container has to be before it may go, counted as container-age-from says.",
+        set: |c, v| c.minimum_container_ttl_duration = v.duration(),
+    },
+    Key {
+        name: "container-age-from",
+        default: "created",
+        shape: Shape::Word(&["created", "finished"]),
+        rule: "S1.2",
+        doc: "What a container's age counts from: its creation, as in the kubelet's code, or its end, as in the kubelet's manual (one more call for each dead container).",
+        set: |c, v| {
+            c.container_age_from = match v.text().as_str() {
+                "finished" => AgeFrom::Finished,
+                _ => AgeFrom::Created,
+            }
+        },
+    },
+    Key {
+        name: "image-gc-high-threshold",
+        default: "85",
+        shape: PERCENT,
+        rule: "S5.6",
+        doc: "From how full an image filesystem on, in percent, images are removed. 100 switches the periodic image collection off.",
+        set: |c, v| c.image_gc_high_threshold = v.percent(),
+    },
+    Key {
+        name: "image-gc-low-threshold",
+        default: "80",
+        shape: PERCENT,
+        rule: "S5.6",
+        doc: "Down to how full, in percent, images are removed then. Below image-gc-high-threshold.",
+        set: |c, v| c.image_gc_low_threshold = v.percent(),
+    },
+    Key {
+        name: "minimum-image-ttl-duration",
+        default: "2m0s",
+        shape: Shape::Duration { zero: true },
+        rule: "S5.7",
+        doc: "How long an image is protected after it was first seen.",
+        set: |c, v| c.minimum_image_ttl_duration = v.duration(),
+    },
+    Key {
+        name: "image-gc-exempt",
+        default: "",
+        shape: Shape::Patterns,
+        rule: "S5.3",
+        doc: "Images that are never removed: patterns, comma-separated, over whole tags, digests or IDs as the runtime gives them; `*` stands for any run of characters, `?` for one.",
+        set: |c, v| c.image_gc_exempt = v.text(),
+    },
+    Key {
+        name: "pod-infra-container-image",
+        default: "k8s.gcr.io/pause:3.6",
+        shape: Shape::Image,
+        rule: "S5.3",
+        doc: "The image that sandboxes are made from; never removed. What the runtime itself uses is protected as well.",
+        set: |c, v| c.pod_infra_container_image = v.text(),
+    },
+    Key {
+        name: "pod-logs-dir",
+        default: "/var/log/pods",
+        shape: Shape::Directory,
+        rule: "S2.4, S4.1",
+        doc: "Where the logs of pods are. Empty: those logs are left alone.",
+        set: |c, v| c.pod_logs_dir = v.text(),
+    },
+    Key {
+        name: "container-logs-dir",
+        default: "/var/log/containers",
+        shape: Shape::Directory,
+        rule: "S2.4, S4.2",
+        doc: "Where the links to the logs of containers are. Empty: those links are left alone.",
+        set: |c, v| c.container_logs_dir = v.text(),
+    },
+    Key {
+        name: "container-gc-period",
+        default: "1m0s",
+        shape: Shape::Duration { zero: false },
+        rule: "S6.1",
+        doc: "How long after a periodic container pass the next one begins.",
+        set: |c, v| c.container_gc_period = v.duration(),
+    },
+    Key {
+        name: "image-gc-period",
+        default: "5m0s",
+        shape: Shape::Duration { zero: false },
+        rule: "S6.1",
+        doc: "How long after a periodic image pass the next one begins.",
+        set: |c, v| c.image_gc_period = v.duration(),
+    },
+];
+
+/// The key of that name.
+pub fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The key whose name is most like this one, for the message.
+pub fn nearest(name: &str) -> Option<&'static Key> {
+    let name = name
+        .trim_start_matches('-')
+        .to_lowercase()
+        .replace('_', "-");
+    KEYS.iter()
+        .map(|key| (values::distance(&name, key.name), key))
+        .filter(|(distance, key)| *distance <= key.name.len() / 3)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, key)| key)
+}
+
+impl Key {
+    /// What values it takes, in words.
+    pub fn range(&self) -> String {
+        match self.shape {
+            Shape::Endpoint => "`unix://PATH` or an absolute PATH".to_owned(),
+            Shape::OptionalEndpoint => "`unix://PATH`, an absolute PATH, or empty".to_owned(),
+            Shape::Duration { zero: true } => "a duration such as `1h30m` or `0`".to_owned(),
+            Shape::Duration { zero: false } => "a duration above 0 such as `1h30m`".to_owned(),
+            Shape::Number { least, most } => format!("a whole number from {least} to {most}"),
+            Shape::Bool => "`true` or `false`".to_owned(),
+            Shape::Word(words) => {
+                let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+                words.join(" or ")
+            }
+            Shape::Directory => "an absolute path, or empty".to_owned(),
+            Shape::Patterns => "patterns separated by commas, or empty".to_owned(),
+            Shape::Image => "the name of an image, or empty".to_owned(),
+        }
+    }
+
+    /// What it does, its default and range.
+    pub fn help(&self) -> String {
+        let default = match self.default {
+            "" => "none".to_owned(),
+            default => format!("`{default}`"),
+        };
+        format!("{} Takes {}. Default: {default}.", self.doc, self.range())
+    }
+}

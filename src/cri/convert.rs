@@ -1,0 +1,167 @@
+//! Messages of CRI as `node` objects (S0.6: what cannot be read is marked, not dropped).
+
+use super::proto;
+use crate::node::{Container, ContainerState, Image, Sandbox, SandboxState, Text};
+
+/// Takes texts, and remembers whether all could be read.
+struct Reader {
+    readable: bool,
+}
+
+impl Reader {
+    fn text(&mut self, bytes: Vec<u8>) -> Text {
+        match String::from_utf8(bytes) {
+            Ok(text) => text.into(),
+            Err(e) => {
+                self.readable = false;
+                String::from_utf8_lossy(e.as_bytes()).into_owned().into()
+            }
+        }
+    }
+
+    fn texts(&mut self, list: Vec<Vec<u8>>) -> Vec<Text> {
+        list.into_iter().map(|bytes| self.text(bytes)).collect()
+    }
+}
+
+pub(super) fn container(c: proto::Container) -> Container {
+    let mut reader = Reader {
+        readable: !c.id.is_empty() && c.metadata.is_some(),
+    };
+    let metadata = c.metadata.unwrap_or_default();
+    let mut out = Container {
+        id: reader.text(c.id),
+        sandbox_id: reader.text(c.pod_sandbox_id),
+        name: reader.text(metadata.name),
+        attempt: metadata.attempt,
+        state: container_state(c.state),
+        created_at: c.created_at,
+        finished_at: None,
+        image_id: reader.text(c.image_id),
+        image_ref: reader.text(c.image_ref),
+        image: reader.text(c.image.unwrap_or_default().image),
+        pod_name: None,
+        pod_namespace: None,
+        pod_uid: None,
+        container_name: None,
+        deletion_grace: None,
+        termination_grace: None,
+        readable: true,
+    };
+    for label in c.labels {
+        let field = match label.key.as_slice() {
+            b"io.kubernetes.pod.name" => &mut out.pod_name,
+            b"io.kubernetes.pod.namespace" => &mut out.pod_namespace,
+            b"io.kubernetes.pod.uid" => &mut out.pod_uid,
+            b"io.kubernetes.container.name" => &mut out.container_name,
+            _ => continue,
+        };
+        *field = Some(reader.text(label.value));
+    }
+    for annotation in c.annotations {
+        let field = match annotation.key.as_slice() {
+            b"io.kubernetes.pod.deletionGracePeriod" => &mut out.deletion_grace,
+            b"io.kubernetes.pod.terminationGracePeriod" => &mut out.termination_grace,
+            _ => continue,
+        };
+        // One that is no text does not parse, and so counts as absent (S2.3).
+        *field = String::from_utf8(annotation.value).ok().map(Text::from);
+    }
+    out.readable = reader.readable;
+    out
+}
+
+pub(super) fn container_state(state: i32) -> ContainerState {
+    match proto::ContainerState::try_from(state) {
+        Ok(proto::ContainerState::ContainerCreated) => ContainerState::Created,
+        Ok(proto::ContainerState::ContainerRunning) => ContainerState::Running,
+        Ok(proto::ContainerState::ContainerExited) => ContainerState::Exited,
+        Ok(proto::ContainerState::ContainerUnknown) => ContainerState::Unknown,
+        Err(_) => ContainerState::Undefined(state),
+    }
+}
+
+pub(super) fn sandbox(s: proto::PodSandbox) -> Sandbox {
+    let mut reader = Reader {
+        readable: !s.id.is_empty() && s.metadata.is_some(),
+    };
+    let metadata = s.metadata.unwrap_or_default();
+    let mut out = Sandbox {
+        id: reader.text(s.id),
+        pod_uid: reader.text(metadata.uid),
+        pod_name: reader.text(metadata.name),
+        pod_namespace: reader.text(metadata.namespace),
+        attempt: metadata.attempt,
+        state: match proto::PodSandboxState::try_from(s.state) {
+            Ok(proto::PodSandboxState::SandboxReady) => SandboxState::Ready,
+            Ok(proto::PodSandboxState::SandboxNotready) => SandboxState::NotReady,
+            Err(_) => SandboxState::Undefined(s.state),
+        },
+        created_at: s.created_at,
+        readable: true,
+    };
+    out.readable = reader.readable;
+    out
+}
+
+pub(super) fn image(i: proto::Image) -> Image {
+    let mut reader = Reader {
+        readable: !i.id.is_empty(),
+    };
+    let mut out = Image {
+        id: reader.text(i.id),
+        handler: reader.text(i.spec.unwrap_or_default().runtime_handler),
+        tags: reader.texts(i.repo_tags),
+        digests: reader.texts(i.repo_digests),
+        size: i.size,
+        pinned: i.pinned,
+        readable: true,
+    };
+    out.readable = reader.readable;
+    out
+}
+
+/// What ContainerStatus tells of a container.
+#[derive(Clone, Debug)]
+pub(crate) struct ContainerLook {
+    pub(crate) id: Text,
+    pub(crate) state: ContainerState,
+    pub(crate) created_at: i64,
+    pub(crate) finished_at: i64,
+    /// `Err` = the bytes are no UTF-8, shown as well as can be.
+    pub(crate) log_path: Result<Text, Text>,
+    /// Images of its image volumes.
+    pub(crate) mounted_images: Vec<Text>,
+}
+
+pub(super) fn container_look(status: proto::ContainerStatus) -> ContainerLook {
+    let mut path = Reader { readable: true };
+    let log_path = path.text(status.log_path);
+    let mut other = Reader { readable: true };
+    ContainerLook {
+        id: other.text(status.id),
+        state: container_state(status.state),
+        created_at: status.created_at,
+        finished_at: status.finished_at,
+        log_path: if path.readable {
+            Ok(log_path)
+        } else {
+            Err(log_path)
+        },
+        mounted_images: status
+            .mounts
+            .into_iter()
+            .filter_map(|mount| mount.image)
+            .map(|image| other.text(image.image))
+            .filter(|image| !image.is_empty())
+            .collect(),
+    }
+}
+
+/// A text field of a JSON document in a verbose answer: `info[key]`, then the field.
+pub(super) fn info_field(info: &[proto::Pair], key: &str, field: &str) -> Option<Text> {
+    let pair = info.iter().find(|pair| pair.key == key.as_bytes())?;
+    let document: serde_json::Value = serde_json::from_slice(&pair.value).ok()?;
+    let text = document.get(field)?.as_str()?;
+    (!text.is_empty()).then(|| Text::from(text))
+}

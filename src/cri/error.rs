@@ -1,0 +1,135 @@
+//! How a call of the runtime can fail, and the story that a host gets of it.
+
+use crate::error::{Error, Status};
+use crate::pass::cancel::Cause;
+use std::time::Duration;
+use tonic::Code;
+
+/// A failed call.
+#[derive(Clone, Debug)]
+pub(crate) enum CallError {
+    /// The runtime does not know the object.
+    NotFound(String),
+    /// The answer does not fit a message.
+    TooLarge(String),
+    /// No answer within the deadline.
+    Timeout(Duration),
+    /// The pass ended before the call began.
+    NotBegun(Cause),
+    /// The pass ended while it was in flight: its outcome is unknown.
+    Interrupted(Cause),
+    /// The connection is gone.
+    Disconnected(String),
+    /// The runtime does not know the call or the service.
+    Unimplemented(String),
+    /// Any other answer that is an error.
+    Runtime(String),
+}
+
+impl From<tonic::Status> for CallError {
+    fn from(status: tonic::Status) -> CallError {
+        let message = status.message().to_owned();
+        match status.code() {
+            Code::NotFound => CallError::NotFound(message),
+            Code::ResourceExhausted => CallError::TooLarge(message),
+            Code::OutOfRange if message.contains("message length") => CallError::TooLarge(message),
+            Code::Unimplemented => CallError::Unimplemented(message),
+            Code::Unavailable => CallError::Disconnected(message),
+            _ if io_cause(&status).is_some() => {
+                CallError::Disconnected(io_cause(&status).unwrap_or(message))
+            }
+            code => CallError::Runtime(match message.is_empty() {
+                true => format!("{code:?}"),
+                false => format!("{code:?}: {message}"),
+            }),
+        }
+    }
+}
+
+/// The I/O error at the bottom of a failure, if that is what it is.
+fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let mut next = error.source();
+    while let Some(e) = next {
+        if e.is::<std::io::Error>() {
+            return Some(e.to_string());
+        }
+        next = e.source();
+    }
+    None
+}
+
+/// The innermost cause of a failure, in words.
+fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(e) = last.source() {
+        last = e;
+    }
+    last.to_string()
+}
+
+/// What connects and speaks no HTTP/2.
+pub(crate) fn not_cri(endpoint: &str, e: &tonic::transport::Error) -> Error {
+    Error::new(
+        Status::Runtime,
+        format!(
+            "{endpoint} does not speak CRI: {}; set container-runtime-endpoint to the socket of a CRI v1 runtime",
+            root_cause(e)
+        ),
+    )
+}
+
+impl CallError {
+    /// The story for the host: `doing` is such as `cannot list containers`.
+    pub(crate) fn error(&self, doing: &str, endpoint: &str) -> Error {
+        let (status, cause, way_out) = match self {
+            CallError::NotFound(m) => (
+                Status::Runtime,
+                format!("not found: {m}"),
+                "it went in the meantime; the next pass looks again",
+            ),
+            CallError::TooLarge(m) => (
+                Status::Runtime,
+                format!("the list is too large for one message: {m}"),
+                "raise the runtime's limit for messages (containerd: max_recv_message_size and max_send_message_size in the [grpc] section), or remove some dead containers or images by hand once, so that the list fits again",
+            ),
+            CallError::Timeout(limit) => (
+                Status::Timeout,
+                format!("no answer within runtime-request-timeout ({limit:?})"),
+                "see whether the runtime hangs, or set a longer runtime-request-timeout",
+            ),
+            CallError::NotBegun(cause) => {
+                let e = cause.error();
+                return Error::new(e.status, format!("{doing}: {}", e.message));
+            }
+            CallError::Interrupted(cause) => {
+                let e = cause.error();
+                return Error::new(
+                    e.status,
+                    format!("{doing}: outcome unknown, no answer yet when {}", e.message),
+                );
+            }
+            CallError::Disconnected(m) => (
+                Status::Unavailable,
+                format!("the connection broke: {m}"),
+                "see whether the runtime restarts; the next pass connects anew",
+            ),
+            CallError::Unimplemented(m) => (
+                Status::Runtime,
+                format!("the runtime does not know the call: {m}"),
+                "crigc needs a runtime that speaks CRI v1 (containerd 1.6, CRI-O 1.20 or later)",
+            ),
+            CallError::Runtime(m) if m.contains("h2 protocol error") || m.contains("decode") => (
+                Status::Runtime,
+                format!("the answer is no CRI: {m}"),
+                "see whether container-runtime-endpoint is the socket of a CRI v1 runtime",
+            ),
+            CallError::Runtime(m) => (Status::Runtime, m.clone(), "see the runtime's log"),
+        };
+        Error::new(status, format!("{doing} at {endpoint}: {cause}; {way_out}"))
+    }
+
+    /// The same for one object of a report.
+    pub(crate) fn story(&self, doing: &str, endpoint: &str) -> String {
+        self.error(doing, endpoint).message
+    }
+}

@@ -1,0 +1,103 @@
+//! Opening directories that lie below a directory handle and on its mount, whatever their names or links say (S2.4, S4.1).
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::io::Errno;
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+/// How directories are opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Means {
+    /// openat2, where the kernel and its seccomp filter allow it.
+    Openat2,
+    /// Component by component, never through a link, each on the mount of the room.
+    Walk,
+}
+
+fn directory() -> OFlags {
+    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
+}
+
+/// Which of the two this system has.
+pub fn means(room: impl AsFd) -> Means {
+    let tried = rustix::fs::openat2(room, ".", directory(), Mode::empty(), ResolveFlags::BENEATH);
+    match tried {
+        Err(Errno::NOSYS | Errno::PERM) => Means::Walk,
+        _ => Means::Openat2,
+    }
+}
+
+/// Opens the directory `relative` below `room`. Links on the way may lead around inside the room, and not out of it; what
+/// leads out or onto another mount is EXDEV.
+pub fn open_dir(room: impl AsFd, relative: &Path, means: Means) -> io::Result<OwnedFd> {
+    match means {
+        Means::Openat2 => {
+            let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
+            open2(&room, relative, directory(), stay)
+        }
+        Means::Walk => walk(&room, relative),
+    }
+}
+
+/// Opens the directory entry `name` of `parent`, which must be a directory itself and on the same mount.
+pub fn open_subdir(parent: impl AsFd, name: &OsStr, means: Means) -> io::Result<OwnedFd> {
+    match means {
+        Means::Openat2 => {
+            let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+            open2(&parent, name, directory() | OFlags::NOFOLLOW, stay)
+        }
+        Means::Walk => step(&parent, name, mount_id(&parent)?),
+    }
+}
+
+/// openat2 may ask to be called again when something was renamed meanwhile.
+fn open2(
+    room: impl AsFd,
+    path: impl AsRef<OsStr>,
+    flags: OFlags,
+    stay: ResolveFlags,
+) -> io::Result<OwnedFd> {
+    let mut tries = 0;
+    loop {
+        match rustix::fs::openat2(&room, path.as_ref().as_bytes(), flags, Mode::empty(), stay) {
+            Err(Errno::AGAIN) if tries < 16 => tries += 1,
+            done => return Ok(done?),
+        }
+    }
+}
+
+fn walk(room: impl AsFd, relative: &Path) -> io::Result<OwnedFd> {
+    let mount = mount_id(&room)?;
+    let mut here = step(&room, OsStr::new("."), mount)?;
+    for component in relative.components() {
+        here = match component {
+            Component::CurDir => here,
+            Component::Normal(name) => step(&here, name, mount)?,
+            _ => return Err(Errno::XDEV.into()),
+        };
+    }
+    Ok(here)
+}
+
+fn step(parent: impl AsFd, name: &OsStr, mount: u64) -> io::Result<OwnedFd> {
+    let flags = directory() | OFlags::NOFOLLOW;
+    let next = rustix::fs::openat(&parent, name.as_bytes(), flags, Mode::empty())?;
+    if mount_id(&next)? != mount {
+        return Err(Errno::XDEV.into());
+    }
+    Ok(next)
+}
+
+/// The mount that a handle is on; st_dev does not tell bind mounts apart.
+fn mount_id(fd: impl AsFd) -> io::Result<u64> {
+    let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
+    match stat.stx_mask & StatxFlags::MNT_ID.bits() {
+        0 => Err(io::Error::other(
+            "this kernel tells neither openat2 nor mount IDs, so mounts cannot be seen",
+        )),
+        _ => Ok(stat.stx_mnt_id),
+    }
+}

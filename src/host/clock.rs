@@ -1,0 +1,38 @@
+//! The clocks: CLOCK_BOOTTIME for periods, deadlines and the age of evidence, wall time for stamps (S0.10).
+
+use rustix::time::{ClockId, clock_gettime};
+use std::time::Duration;
+
+/// A time of CLOCK_BOOTTIME, which no one sets and which goes on while the machine sleeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Boot(u64);
+
+impl Boot {
+    /// Now.
+    pub fn now() -> Boot {
+        Boot(u64::try_from(nanoseconds(ClockId::Boottime)).unwrap_or(0))
+    }
+
+    /// That much later.
+    pub fn plus(self, time: Duration) -> Boot {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Boot(self.0.saturating_add(ns))
+    }
+
+    /// How long after `earlier` this is; zero if it is before.
+    pub fn since(self, earlier: Boot) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// The system's wall time; ns since the epoch.
+pub fn wall_now() -> i64 {
+    nanoseconds(ClockId::Realtime)
+}
+
+fn nanoseconds(clock: ClockId) -> i64 {
+    let time = clock_gettime(clock);
+    time.tv_sec
+        .saturating_mul(1_000_000_000)
+        .saturating_add(time.tv_nsec)
+}

@@ -1,0 +1,33 @@
+//! Figures of the image filesystem (S5.11).
+
+use crate::error::{Error, Result, Status};
+use crate::node::FsUsage;
+use crate::report::visible;
+
+/// What statvfs says of a mount point. `reported_used`: the bytes that the runtime says it uses there; a filesystem smaller
+/// than that is not the one it means (an agent in a container sees its own).
+pub fn usage(mount_point: &str, reported_used: Option<u64>) -> Result<FsUsage> {
+    let no_figures = |why: String| {
+        Error::new(
+            Status::Io,
+            format!(
+                "no figures of the image filesystem at {}: {why}; give figures by the image_fs callback",
+                visible(mount_point)
+            ),
+        )
+    };
+    let stat = rustix::fs::statvfs(mount_point).map_err(|e| no_figures(e.to_string()))?;
+    let usage = FsUsage {
+        capacity: stat.f_blocks.saturating_mul(stat.f_frsize),
+        available: stat.f_bavail.saturating_mul(stat.f_frsize),
+        inodes: stat.f_files,
+        inodes_free: stat.f_ffree,
+    };
+    match reported_used {
+        Some(used) if used > usage.capacity => Err(no_figures(format!(
+            "it holds {} bytes, but the runtime says that it uses {used} there, so it is another one",
+            usage.capacity
+        ))),
+        _ => Ok(usage),
+    }
+}

@@ -1,0 +1,269 @@
+//! The two log directories: looking, and deletions that cannot leave them (S2.4, S4).
+
+use super::beneath::{self, Means};
+use super::tree;
+use crate::report::visible;
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Dir, FileType};
+use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// Why something in a log directory could not be deleted.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct LogError(String);
+
+/// An entry of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// As the filesystem has it.
+    pub name: OsString,
+    /// It is a symlink itself.
+    pub is_link: bool,
+}
+
+/// A `*.log` symlink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLink {
+    /// Its name.
+    pub name: String,
+    /// What it points to is there, or cannot be told.
+    pub alive: bool,
+    /// What it points to, absolute.
+    pub target: PathBuf,
+}
+
+/// A handle on a log directory, through which alone anything in it is deleted.
+#[derive(Debug)]
+pub struct LogRoom {
+    dir: String,
+    resolved: PathBuf,
+    handle: OwnedFd,
+    means: Means,
+}
+
+/// A path told by the runtime, as seen from the room.
+pub(super) struct Inside<'a> {
+    pub(super) parent: PathBuf,
+    pub(super) name: &'a str,
+}
+
+fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogError {
+    let (cause, way_out) = match Errno::from_io_error(e) {
+        Some(Errno::XDEV) => (
+            "it leads out of the log directory, or onto another mount".to_owned(),
+            "unmount or delete it by hand if it is to go",
+        ),
+        Some(Errno::BUSY) => (
+            "something is mounted on it".to_owned(),
+            "unmount it if it is to go",
+        ),
+        Some(Errno::ISDIR | Errno::PERM) => {
+            (e.to_string(), "see whether it is a directory or immutable")
+        }
+        Some(Errno::ROFS | Errno::ACCESS) => (e.to_string(), "make it writable for crigc"),
+        _ => (e.to_string(), "see the filesystem"),
+    };
+    let shown = visible(&path.as_ref().to_string_lossy());
+    LogError(format!("cannot {verb} {shown}: {cause}; {way_out}"))
+}
+
+impl LogRoom {
+    /// Opens a directory; it may itself be a symlink.
+    pub fn open(dir: &str) -> io::Result<LogRoom> {
+        let handle: OwnedFd = std::fs::File::open(dir)?.into();
+        if !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&handle)?.st_mode).is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let means = beneath::means(&handle);
+        Ok(LogRoom {
+            dir: match dir.trim_end_matches('/') {
+                "" => "/".to_owned(),
+                dir => dir.to_owned(),
+            },
+            resolved: std::fs::canonicalize(dir)?,
+            handle,
+            means,
+        })
+    }
+
+    /// The same by other means, to try the way that old or guarded kernels take.
+    #[doc(hidden)]
+    pub fn by(mut self, means: Means) -> LogRoom {
+        self.means = means;
+        self
+    }
+
+    /// The directory as configured.
+    pub fn dir(&self) -> &str {
+        &self.dir
+    }
+
+    /// A path as seen from the room, where its text lies below it.
+    pub(super) fn inside<'a>(&self, path: &'a str) -> Option<Inside<'a>> {
+        let below = |dir: &str| {
+            let rest = path.strip_prefix(dir.trim_end_matches('/'))?;
+            rest.starts_with('/').then_some(rest)
+        };
+        let rest = below(&self.dir).or_else(|| below(self.resolved.to_str()?))?;
+        let mut parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+        let name = parts.pop()?;
+        let plain = |part: &&str| *part != "." && *part != ".." && !part.contains('\0');
+        (plain(&name) && parts.iter().all(plain)).then(|| Inside {
+            parent: parts.iter().collect(),
+            name,
+        })
+    }
+
+    fn parent(&self, inside: &Inside<'_>) -> io::Result<OwnedFd> {
+        let parent = match inside.parent.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => &inside.parent,
+        };
+        beneath::open_dir(&self.handle, parent, self.means)
+    }
+
+    /// Whether there is such an entry below the room.
+    pub fn exists(&self, relative: &str) -> io::Result<bool> {
+        let path = format!("{}/{relative}", self.dir);
+        let Some(inside) = self.inside(&path) else {
+            return Err(Errno::XDEV.into());
+        };
+        let found = self.parent(&inside).and_then(|parent| {
+            Ok(rustix::fs::statat(
+                parent,
+                inside.name,
+                AtFlags::SYMLINK_NOFOLLOW,
+            )?)
+        });
+        match found {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// All entries of the directory.
+    pub fn entries(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&self.handle)? {
+            let entry = entry?;
+            let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
+            if name != "." && name != ".." {
+                let is_link = match entry.file_type() {
+                    FileType::Unknown => self.is_link(&name),
+                    kind => kind == FileType::Symlink,
+                };
+                entries.push(Entry { name, is_link });
+            }
+        }
+        Ok(entries)
+    }
+
+    fn is_link(&self, name: &OsStr) -> bool {
+        rustix::fs::statat(&self.handle, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    }
+
+    /// Finds the directory of a log; `None` = there is nothing to delete.
+    fn find<'a>(&self, log_path: &'a str) -> Result<Option<(OwnedFd, Inside<'a>)>, LogError> {
+        if log_path.is_empty() || log_path.ends_with('/') {
+            return Ok(None);
+        }
+        let Some(inside) = self.inside(log_path) else {
+            return Err(LogError(format!(
+                "cannot delete the log {}: it is not below pod-logs-dir ({}); set pod-logs-dir to where the runtime keeps logs, or delete it by hand",
+                visible(log_path),
+                self.dir
+            )));
+        };
+        match self.parent(&inside) {
+            Ok(parent) => Ok(Some((parent, inside))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed("delete the log", log_path, &e)),
+        }
+    }
+
+    /// Whether a log path that the runtime told may be deleted at all; what a dry run asks.
+    pub fn check_log(&self, log_path: &str) -> Result<(), LogError> {
+        self.find(log_path).map(|_| ())
+    }
+
+    /// S2.4: deletes the log that the runtime told, and its rotated siblings (`<log_path>.*`). Those go first: as long as
+    /// the log itself is there, the next pass finds them.
+    pub fn remove_log(&self, log_path: &str) -> Result<(), LogError> {
+        let Some((parent, inside)) = self.find(log_path)? else {
+            return Ok(());
+        };
+        let prefix = format!("{}.", inside.name);
+        let unreadable = |e: Errno| failed("look for rotated logs of", log_path, &e.into());
+        for entry in Dir::read_from(&parent).map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = entry.file_name().to_bytes();
+            if name.starts_with(prefix.as_bytes()) {
+                self.unlink(&parent, OsStr::from_bytes(name), &inside.parent)?;
+            }
+        }
+        self.unlink(&parent, OsStr::new(inside.name), &inside.parent)
+    }
+
+    fn unlink(&self, parent: &OwnedFd, name: &OsStr, below: &Path) -> Result<(), LogError> {
+        match rustix::fs::unlinkat(parent, name.as_bytes(), AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(e) => {
+                let path = Path::new(&self.dir).join(below).join(name);
+                Err(failed("delete", path, &e.into()))
+            }
+        }
+    }
+
+    /// Unlinks one entry directly in the directory, which is no directory itself.
+    pub fn remove_link(&self, name: &str) -> Result<(), LogError> {
+        if name.is_empty() || name.contains('/') || name == "." || name == ".." {
+            return Err(LogError(format!(
+                "cannot delete the link {}: it is no name of a file",
+                visible(name)
+            )));
+        }
+        self.unlink(&self.handle, OsStr::new(name), Path::new(""))
+    }
+
+    /// S4.1: removes an entry with all below it, and nothing that is linked from or mounted in it.
+    pub fn remove_tree(&self, name: &OsStr) -> Result<(), LogError> {
+        if name.is_empty() || name.as_bytes().contains(&b'/') || name == "." || name == ".." {
+            return Err(LogError(format!(
+                "cannot delete {}: it is no name of an entry",
+                visible(&name.to_string_lossy())
+            )));
+        }
+        tree::remove(&self.handle, name, self.means).map_err(|stuck| {
+            let path = Path::new(&self.dir).join(&stuck.path);
+            failed("delete", path, &stuck.error)
+        })
+    }
+
+    /// The `*.log` symlinks directly in the directory (S4.2).
+    pub fn log_links(&self) -> io::Result<Vec<LogLink>> {
+        let links = self.entries()?.into_iter().filter(|entry| entry.is_link);
+        let names = links.filter_map(|entry| entry.name.into_string().ok());
+        Ok(names
+            .filter(|name| name.ends_with(".log"))
+            .filter_map(|name| self.log_link(name))
+            .collect())
+    }
+
+    /// `None` = it went while we looked.
+    fn log_link(&self, name: String) -> Option<LogLink> {
+        let target = rustix::fs::readlinkat(&self.handle, &name, Vec::new()).ok()?;
+        let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+        let alive = rustix::fs::statat(&self.handle, &name, AtFlags::empty());
+        Some(LogLink {
+            name,
+            alive: !matches!(alive, Err(Errno::NOENT)),
+            target: self.resolved.join(target),
+        })
+    }
+}

@@ -1,0 +1,9 @@
+//! What a pass does to, and asks of, the machine itself: log files, filesystems, clocks, signals. Decides nothing.
+
+pub mod beneath;
+pub mod clock;
+pub mod filesystem;
+pub mod gone;
+pub mod logs;
+pub(crate) mod signals;
+mod tree;

@@ -1,0 +1,196 @@
+//! How a pass is ended before its time: cancel, close, stop and deadlines (S6.5).
+
+use crate::error::{Error, Status};
+use crate::host::clock::Boot;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How long a call in flight may still take once its pass is to end (S6.5).
+pub(crate) const GRACE: Duration = Duration::from_millis(300);
+
+/// The timers of tokio do not count time in which the machine slept; no sleep is longer than this, and then looks again.
+const NAP: Duration = Duration::from_secs(1);
+
+/// A flag that is raised once, by any thread, and that tasks and threads can wait for.
+#[derive(Debug)]
+pub(crate) struct Flag {
+    raised: watch::Sender<bool>,
+    lock: Mutex<()>,
+    changed: Condvar,
+}
+
+impl Flag {
+    pub(crate) fn new() -> Flag {
+        Flag {
+            raised: watch::Sender::new(false),
+            lock: Mutex::new(()),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn raise(&self) {
+        self.raised.send_replace(true);
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner));
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_raised(&self) -> bool {
+        *self.raised.borrow()
+    }
+
+    /// Comes back once it is raised.
+    pub(crate) async fn wait(&self) {
+        let mut receiver = self.raised.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = receiver.wait_for(|raised| *raised).await;
+    }
+
+    /// Blocks the thread until it is raised or the time is there; true = raised.
+    pub(crate) fn wait_until(&self, time: Boot) -> bool {
+        let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = time.since(Boot::now());
+            if self.is_raised() || left.is_zero() {
+                return self.is_raised();
+            }
+            guard = self
+                .changed
+                .wait_timeout(guard, left.min(5 * NAP))
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
+
+/// Sleeps until a time of CLOCK_BOOTTIME (S0.10).
+pub(crate) async fn sleep_until(time: Boot) {
+    loop {
+        let left = time.since(Boot::now());
+        if left.is_zero() {
+            return;
+        }
+        tokio::time::sleep(left.min(NAP)).await;
+    }
+}
+
+/// Why a pass ends before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    Closed,
+    Stopped,
+    Cancelled,
+    CallDeadline,
+    PassTimeout(Duration),
+}
+
+impl Cause {
+    pub(crate) fn error(self) -> Error {
+        let (status, message) = match self {
+            Cause::Closed => (
+                Status::Closed,
+                "the engine was closed; make a new one to go on".to_owned(),
+            ),
+            Cause::Stopped => (
+                Status::Cancelled,
+                "the periodic passes were stopped by gc_stop".to_owned(),
+            ),
+            Cause::Cancelled => (
+                Status::Cancelled,
+                "the call was cancelled by gc_call_cancel".to_owned(),
+            ),
+            Cause::CallDeadline => (
+                Status::Timeout,
+                "the deadline of the call passed; give gc_call_new a longer one, or call again to go on".to_owned(),
+            ),
+            Cause::PassTimeout(limit) => (
+                Status::Timeout,
+                format!(
+                    "the pass took longer than pass-timeout ({limit:?}); set a longer one, or let the next pass go on"
+                ),
+            ),
+        };
+        Error::new(status, message)
+    }
+}
+
+/// One call's deadline and its cancel button. Cancel is sticky, may come before the call, and never blocks.
+#[derive(Debug)]
+pub struct Call {
+    cancelled: Flag,
+    deadline: Option<Boot>,
+}
+
+impl Call {
+    /// With a deadline that many ms from now (waiting for its turn included); 0 = none.
+    pub fn new(timeout_ms: u64) -> Call {
+        let deadline =
+            (timeout_ms > 0).then(|| Boot::now().plus(Duration::from_millis(timeout_ms)));
+        Call {
+            cancelled: Flag::new(),
+            deadline,
+        }
+    }
+
+    /// Ends the call, now or when it comes.
+    pub fn cancel(&self) {
+        self.cancelled.raise();
+    }
+}
+
+/// All that can end one pass.
+#[derive(Clone, Copy)]
+pub(crate) struct Stop<'a> {
+    pub(crate) closed: &'a Flag,
+    pub(crate) stopped: Option<&'a Flag>,
+    pub(crate) call: Option<&'a Call>,
+    pub(crate) pass_deadline: Option<(Boot, Duration)>,
+}
+
+impl Stop<'_> {
+    /// Why the pass has to end, if it has to.
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        if self.closed.is_raised() {
+            return Some(Cause::Closed);
+        }
+        if self.stopped.is_some_and(Flag::is_raised) {
+            return Some(Cause::Stopped);
+        }
+        if self.call.is_some_and(|c| c.cancelled.is_raised()) {
+            return Some(Cause::Cancelled);
+        }
+        let now = Boot::now();
+        if self.call.and_then(|c| c.deadline).is_some_and(|d| d <= now) {
+            return Some(Cause::CallDeadline);
+        }
+        let (deadline, limit) = self.pass_deadline?;
+        (deadline <= now).then_some(Cause::PassTimeout(limit))
+    }
+
+    /// Comes back once the pass has to end.
+    pub(crate) async fn wait(&self) -> Cause {
+        tokio::select! {
+            () = self.closed.wait() => {}
+            () = raised(self.stopped) => {}
+            () = raised(self.call.map(|c| &c.cancelled)) => {}
+            () = passed(self.call.and_then(|c| c.deadline)) => {}
+            () = passed(self.pass_deadline.map(|(deadline, _)| deadline)) => {}
+        }
+        // One of them has happened, and none of them is ever taken back.
+        self.cause().unwrap_or(Cause::Cancelled)
+    }
+}
+
+async fn raised(flag: Option<&Flag>) {
+    match flag {
+        Some(flag) => flag.wait().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn passed(deadline: Option<Boot>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,185 @@
+//! Logs that pods left behind, and links whose target is gone (S4).
+
+use super::evidence::Evidence;
+use super::removals::{Remover, begin, blank, carry_out};
+use super::rooms::{Room, Rooms};
+use super::run::{Done, Run};
+use crate::cri::CallError;
+use crate::cri::client::Runtime;
+use crate::error::{Error, Status};
+use crate::host::logs::{Entry as DirEntry, LogLink, LogRoom};
+use crate::node::{Snapshot, Text};
+use crate::plan;
+use crate::plan::logs::{LinkEvidence, entry_uid, link_container_id};
+use crate::report::{Entry, Kind, Reason};
+use futures_util::stream::{self, StreamExt};
+use std::ffi::OsStr;
+use std::io;
+
+/// Removes entries of `pod-logs-dir`.
+struct TreeRemover<'a> {
+    run: &'a Run<'a>,
+    rooms: &'a Rooms,
+    room: &'a LogRoom,
+}
+
+impl Remover for TreeRemover<'_> {
+    type Object = Text;
+    const KIND: Kind = Kind::PodLogs;
+
+    fn entry(&self, name: &Text) -> Entry {
+        let path = format!("{}/{name}", self.room.dir());
+        let pod = match name.splitn(3, '_').collect::<Vec<_>>().as_slice() {
+            [namespace, pod, _] => format!("{namespace}/{pod}"),
+            _ => String::new(),
+        };
+        blank(Kind::PodLogs, &path, &pod, entry_uid(name))
+    }
+
+    async fn remove(&self, name: &Text) -> Done {
+        if self.run.dry_run {
+            self.rooms.paths.borrow_mut().add_tree(self.room, name);
+            return Done::Removed;
+        }
+        match self.room.remove_tree(OsStr::new(&**name)) {
+            Ok(()) => Done::Removed,
+            Err(e) => Done::Failed(e.to_string()),
+        }
+    }
+}
+
+fn unreadable(key: &str, dir: &str, e: &io::Error) -> Error {
+    let way_out = format!("make it readable, or set {key} to nothing to leave it alone");
+    Error::new(
+        Status::Io,
+        format!("cannot read {key} ({dir}): {e}; {way_out}"),
+    )
+}
+
+/// The entries of `pod-logs-dir`.
+fn entries(room: &Room) -> Result<Option<(&LogRoom, Vec<DirEntry>)>, Error> {
+    let failed = |dir: &str, e: &io::Error| unreadable("pod-logs-dir", dir, e);
+    match room {
+        Room::Off => Ok(None),
+        Room::Missing(dir) => Err(failed(dir, &io::ErrorKind::NotFound.into())),
+        Room::Failed(dir, e) => Err(failed(dir, e)),
+        Room::Open(room) => match room.entries() {
+            Ok(entries) => Ok(Some((room, entries))),
+            Err(e) => Err(failed(room.dir(), &e)),
+        },
+    }
+}
+
+/// S4.1; false = the directory cannot be read, and the links are not to be looked at.
+pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Snapshot, whole: bool) -> bool {
+    let (room, entries) = match entries(&rooms.pod_logs) {
+        Ok(Some(found)) => found,
+        Ok(None) => return true,
+        Err(e) => {
+            // Before sources are ready the directory does not matter.
+            let ready = Evidence::ask(run, look, []).with(|pods| pods.ready());
+            if ready {
+                run.fail(e);
+            }
+            return !ready;
+        }
+    };
+    let mut names: Vec<Text> = Vec::new();
+    for entry in entries {
+        match entry.name.to_str() {
+            Some(name) => names.push(name.into()),
+            None => {
+                let shown = format!("{}/{}", room.dir(), entry.name.to_string_lossy());
+                let entry = blank(Kind::PodLogs, &shown, "", "");
+                run.record(entry, Done::Kept(Reason::UnknownState));
+            }
+        }
+    }
+    names.sort();
+    let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
+    let evidence = Evidence::ask(run, look, uids);
+    let plan = evidence.with(|pods| plan::logs::trees(&names, look, whole, pods));
+    let remover = TreeRemover { run, rooms, room };
+    carry_out(run, &evidence, &names, &plan, 1, &remover).await;
+    true
+}
+
+/// S4.2: links whose target is gone, or would be after a dry run's removals.
+pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
+    let room = match &rooms.links {
+        Room::Off | Room::Missing(_) => return,
+        Room::Open(room) => room,
+        Room::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
+    };
+    let mut links = match room.log_links() {
+        Ok(links) => links,
+        Err(e) => return run.fail(unreadable("container-logs-dir", room.dir(), &e)),
+    };
+    links.retain(|link| dangles(rooms, link));
+    links.sort_by(|a, b| a.name.cmp(&b.name));
+    let total = links.len();
+    let mut answers = stream::iter(&links)
+        .map(|link| async move { (link, evidence_of(run, runtime, rooms, link).await) })
+        .buffered(run.config.max_parallel_removals);
+    let mut done = 0;
+    while let Some((link, answer)) = answers.next().await {
+        let path = format!("{}/{}", room.dir(), link.name);
+        let mut entry = blank(Kind::LogLink, &path, "", "");
+        let result = match answer {
+            Err(done) => done,
+            Ok(answer) => {
+                let (remove, reason) = plan::logs::link(&answer);
+                entry.reason = reason;
+                match remove {
+                    true => remove_link(run, room, &entry, &link.name),
+                    false => Done::Kept(reason),
+                }
+            }
+        };
+        run.record(entry, result);
+        done += 1;
+        run.progress(Kind::LogLink, done, total);
+    }
+}
+
+/// Whether a link's target is gone, as far as this pass knows.
+fn dangles(rooms: &Rooms, link: &LogLink) -> bool {
+    if rooms.link_names.borrow().contains(&link.name) {
+        return false; // goes with its container
+    }
+    !link.alive || rooms.paths.borrow().covers(&link.target)
+}
+
+/// What the runtime knows of the container that a link names.
+async fn evidence_of(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    rooms: &Rooms,
+    link: &LogLink,
+) -> Result<LinkEvidence, Done> {
+    let Some(id) = link_container_id(&link.name) else {
+        return Ok(LinkEvidence::NoId);
+    };
+    match runtime.container_status(id).await {
+        Ok(look) if run.dry_run && rooms.containers.borrow().contains(&look.id) => {
+            Ok(LinkEvidence::NotFound)
+        }
+        Ok(look) => Ok(LinkEvidence::State(look.state)),
+        Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
+        Err(CallError::NotBegun(_)) => Err(Done::Kept(Reason::NotReached)),
+        Err(_) => Ok(LinkEvidence::Error),
+    }
+}
+
+fn remove_link(run: &Run<'_>, room: &LogRoom, planned: &Entry, name: &str) -> Done {
+    if let Err(done) = begin(run, None, planned, false) {
+        return done;
+    }
+    if run.dry_run {
+        return Done::Removed;
+    }
+    match room.remove_link(name) {
+        Ok(()) => Done::Removed,
+        Err(e) => Done::Failed(e.to_string()),
+    }
+}

@@ -1,0 +1,150 @@
+//! Carries out a plan: in its order, a bounded number at once, a slow one holding no other up (S2.7).
+
+use super::evidence::Evidence;
+use super::run::{Done, Run};
+use crate::plan::{Plan, Step};
+use crate::report::{Entry, Kind, Outcome, Reason};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::VecDeque;
+
+/// Stops of UNKNOWN containers have slots of their own (S2.3).
+const STOP_SLOTS: usize = 2;
+
+/// How objects of one kind are removed.
+pub(crate) trait Remover {
+    type Object;
+    const KIND: Kind;
+
+    /// ID, name and UID for the report.
+    fn entry(&self, object: &Self::Object) -> Entry;
+
+    /// Whether the object has to be stopped first, which may take long.
+    fn needs_stop(&self, _object: &Self::Object) -> bool {
+        false
+    }
+
+    /// Stops it; `Err` = it stays for that.
+    async fn stop(&self, _object: &Self::Object) -> Result<(), Done> {
+        Ok(())
+    }
+
+    /// Removes it; in a dry run, finds out whether it would go.
+    async fn remove(&self, object: &Self::Object) -> Done;
+}
+
+/// An entry before anything became of it.
+pub(crate) fn blank(kind: Kind, id: &str, name: &str, pod_uid: &str) -> Entry {
+    Entry {
+        kind,
+        outcome: Outcome::Kept,
+        id: id.into(),
+        name: name.into(),
+        pod_uid: pod_uid.into(),
+        reason: Reason::UnknownState,
+        error: None,
+        bytes: 0,
+    }
+}
+
+/// Asks all that is to be asked at the last moment; `Err` = the object stays.
+pub(crate) fn begin(
+    run: &Run<'_>,
+    evidence: Option<&Evidence<'_>>,
+    planned: &Entry,
+    asked: bool,
+) -> Result<(), Done> {
+    if run.stop.cause().is_some() {
+        return Err(Done::Kept(Reason::NotReached));
+    }
+    if evidence.is_some_and(|evidence| !evidence.stands(&planned.pod_uid, planned.reason)) {
+        return Err(Done::Kept(Reason::Changed));
+    }
+    if asked || run.approved(planned) {
+        Ok(())
+    } else {
+        Err(Done::Refused)
+    }
+}
+
+/// Carries out a plan over `objects`, at most `limit` at once, and writes the report.
+pub(crate) async fn carry_out<R: Remover>(
+    run: &Run<'_>,
+    evidence: &Evidence<'_>,
+    objects: &[R::Object],
+    plan: &Plan,
+    limit: usize,
+    remover: &R,
+) {
+    let total = plan.remove.len();
+    let planned: Vec<Entry> = plan
+        .remove
+        .iter()
+        .map(|step| entry_of(remover, objects, *step))
+        .collect();
+    let mut results: Vec<Option<Done>> = vec![None; total];
+    let mut done = 0;
+    let mut finish = |at: usize, result: Done| {
+        results[at] = Some(result);
+        done += 1;
+        run.progress(R::KIND, done, total);
+    };
+
+    let object = |at: usize| &objects[plan.remove[at].index];
+    let mut waiting: VecDeque<usize> = (0..total).collect();
+    let (mut to_stop, mut stopped) = (VecDeque::new(), VecDeque::new());
+    let (mut removing, mut stopping) = (FuturesUnordered::new(), FuturesUnordered::new());
+    loop {
+        while removing.len() < limit {
+            let (at, asked) = match (stopped.pop_front(), waiting.pop_front()) {
+                (Some(at), next) => {
+                    next.into_iter().for_each(|next| waiting.push_front(next));
+                    (at, true)
+                }
+                (None, Some(at)) => (at, false),
+                (None, None) => break,
+            };
+            match begin(run, Some(evidence), &planned[at], asked) {
+                Err(result) => finish(at, result),
+                Ok(()) if !asked && !run.dry_run && remover.needs_stop(object(at)) => {
+                    to_stop.push_back(at);
+                }
+                Ok(()) => removing.push(async move { (at, remover.remove(object(at)).await) }),
+            }
+        }
+        while stopping.len() < STOP_SLOTS
+            && let Some(at) = to_stop.pop_front()
+        {
+            match begin(run, Some(evidence), &planned[at], true) {
+                Err(result) => finish(at, result),
+                Ok(()) => stopping.push(async move { (at, remover.stop(object(at)).await) }),
+            }
+        }
+        if removing.is_empty() && stopping.is_empty() {
+            if waiting.is_empty() && to_stop.is_empty() && stopped.is_empty() {
+                break;
+            }
+            continue;
+        }
+        tokio::select! {
+            Some((at, result)) = removing.next(), if !removing.is_empty() => finish(at, result),
+            Some((at, result)) = stopping.next(), if !stopping.is_empty() => match result {
+                Ok(()) => stopped.push_back(at),
+                Err(result) => finish(at, result),
+            },
+        }
+    }
+
+    for (entry, result) in planned.into_iter().zip(results) {
+        // Each was begun and finished above: the loop ends only when nothing waits or is in flight.
+        run.record(entry, result.unwrap_or(Done::Kept(Reason::NotReached)));
+    }
+    for step in &plan.keep {
+        run.record(entry_of(remover, objects, *step), Done::Kept(step.reason));
+    }
+}
+
+fn entry_of<R: Remover>(remover: &R, objects: &[R::Object], step: Step) -> Entry {
+    let mut entry = remover.entry(&objects[step.index]);
+    entry.reason = step.reason;
+    entry
+}

@@ -1,0 +1,204 @@
+//! What all stages of one pass share: configuration, hooks, the way to end it, and its growing report.
+
+use super::cancel::Stop;
+use crate::config::Config;
+use crate::error::{Error, Status};
+use crate::hooks::{Hooks, LogLevel};
+use crate::host::clock::wall_now;
+use crate::node::{PodStates, Text};
+use crate::plan::pods::Contradiction;
+use crate::report::{Entry, Kind, Outcome, Reason, visible};
+use std::cell::{Cell, RefCell};
+
+/// What became of an object that was to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Done {
+    Removed,
+    Kept(Reason),
+    Failed(String),
+    Refused,
+}
+
+/// One pass under way.
+pub(crate) struct Run<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) hooks: &'a Hooks,
+    pub(crate) stop: Stop<'a>,
+    pub(crate) dry_run: bool,
+    pub(crate) all_unused: bool,
+    /// Wall time at its beginning; ns since the epoch.
+    pub(crate) now: i64,
+    /// The host's picture of its pods contradicted what runs (S0.4): no pod is removable any more in this pass.
+    pub(crate) broken: Cell<bool>,
+    entries: RefCell<Vec<Entry>>,
+    errors: RefCell<Vec<Error>>,
+}
+
+/// Wall time by the host's clock, or the system's (S0.10).
+pub(crate) fn wall_time(hooks: &Hooks) -> i64 {
+    match &hooks.clock {
+        Some(clock) => clock.with(|clock| clock()),
+        None => wall_now(),
+    }
+}
+
+/// Tells the host's log.
+pub(crate) fn log(hooks: &Hooks, level: LogLevel, message: &str) {
+    if let Some((up_to, log)) = &hooks.log
+        && level <= *up_to
+    {
+        log.with(|log| log(level, message));
+    }
+}
+
+/// Tells the host's events (S6.2), and its log.
+pub(crate) fn event(hooks: &Hooks, reason: &str, message: &str) {
+    log(hooks, LogLevel::Warn, &format!("{reason}: {message}"));
+    if let Some(event) = &hooks.event {
+        event.with(|event| event(reason, message));
+    }
+}
+
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        config: &'a Config,
+        hooks: &'a Hooks,
+        stop: Stop<'a>,
+        dry_run: bool,
+        all_unused: bool,
+        now: i64,
+    ) -> Run<'a> {
+        Run {
+            config,
+            hooks,
+            stop,
+            dry_run,
+            all_unused,
+            now,
+            broken: Cell::new(false),
+            entries: RefCell::default(),
+            errors: RefCell::default(),
+        }
+    }
+
+    pub(crate) fn log(&self, level: LogLevel, message: &str) {
+        log(self.hooks, level, message);
+    }
+
+    /// The pass fails with this, after all that can be done has been done (S6.4).
+    pub(crate) fn fail(&self, error: Error) {
+        self.log(LogLevel::Error, &error.message);
+        self.errors.borrow_mut().push(error);
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        !self.errors.borrow().is_empty()
+    }
+
+    pub(crate) fn progress(&self, kind: Kind, done: usize, total: usize) {
+        if let Some(progress) = &self.hooks.progress {
+            progress.with(|progress| progress(kind, done, total));
+        }
+    }
+
+    /// Asks the host about pods (S0.3).
+    pub(crate) fn ask(&self, uids: &[Text]) -> PodStates {
+        match &self.hooks.pod_states {
+            Some(ask) => ask.with(|ask| ask(uids)),
+            None => PodStates {
+                ready: true,
+                ..PodStates::default()
+            },
+        }
+    }
+
+    /// S2.1; a dry run does not ask.
+    pub(crate) fn approved(&self, planned: &Entry) -> bool {
+        match &self.hooks.approve {
+            Some(approve) if !self.dry_run => approve.with(|approve| approve(planned)),
+            _ => true,
+        }
+    }
+
+    /// S0.4: from here on no pod is removable.
+    pub(crate) fn contradicted(&self, c: &Contradiction) {
+        if self.broken.replace(true) {
+            return;
+        }
+        let examples: Vec<String> = c.examples.iter().map(|uid| visible(uid)).collect();
+        let message = format!(
+            "the host says that {} of {} pods that run are gone (such as {}): its picture of the pods is broken, nothing is removed for a pod's sake; see whether its list of pods is stale, empty or of another node",
+            c.claimed,
+            c.active,
+            examples.join(", ")
+        );
+        event(self.hooks, "PodStatesContradicted", &message);
+        self.errors
+            .borrow_mut()
+            .push(Error::new(Status::Contradiction, message));
+    }
+
+    /// Writes down what became of an object.
+    pub(crate) fn record(&self, mut entry: Entry, done: Done) {
+        let verb = if self.dry_run {
+            "would remove"
+        } else {
+            "removed"
+        };
+        let (outcome, level, what) = match done {
+            Done::Removed => (Outcome::Removed, LogLevel::Info, verb),
+            Done::Kept(reason) => {
+                entry.reason = reason;
+                (Outcome::Kept, LogLevel::Debug, "kept")
+            }
+            Done::Failed(error) => {
+                entry.error = Some(error);
+                (Outcome::Failed, LogLevel::Warn, "could not remove")
+            }
+            Done::Refused => {
+                entry.error = Some("the host did not approve of the removal".to_owned());
+                (
+                    Outcome::Refused,
+                    LogLevel::Info,
+                    "was not allowed to remove",
+                )
+            }
+        };
+        entry.outcome = outcome;
+        if self
+            .hooks
+            .log
+            .as_ref()
+            .is_some_and(|(up_to, _)| level <= *up_to)
+        {
+            self.log(level, &sentence(what, &entry));
+        }
+        self.entries.borrow_mut().push(entry);
+    }
+
+    /// The report's entries, and the failure of the pass.
+    pub(crate) fn into_parts(self) -> (Vec<Entry>, Option<Error>) {
+        let errors = self.errors.into_inner();
+        (self.entries.into_inner(), Error::all(&errors))
+    }
+}
+
+/// A line for the log about one object.
+fn sentence(what: &str, entry: &Entry) -> String {
+    let kind = match entry.kind {
+        Kind::Container => "container",
+        Kind::Sandbox => "pod sandbox",
+        Kind::PodLogs => "pod logs",
+        Kind::LogLink => "log link",
+        Kind::Image => "image",
+    };
+    let mut line = format!("{what} {kind} {}", visible(&entry.id));
+    if !entry.name.is_empty() {
+        line += &format!(" ({})", visible(&entry.name));
+    }
+    line += &format!(": {}", entry.reason.word());
+    if let Some(error) = &entry.error {
+        line += &format!(": {}", visible(error));
+    }
+    line
+}

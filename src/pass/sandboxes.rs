@@ -1,0 +1,49 @@
+//! Removing one sandbox: stop, then remove (S3.4).
+
+use super::removals::{Remover, blank};
+use super::run::{Done, Run};
+use crate::cri::CallError;
+use crate::cri::client::Runtime;
+use crate::node::Sandbox;
+use crate::report::{Entry, Kind, Reason, visible};
+
+/// Removes sandboxes.
+pub(crate) struct SandboxRemover<'a> {
+    pub(crate) run: &'a Run<'a>,
+    pub(crate) runtime: &'a Runtime<'a>,
+}
+
+impl SandboxRemover<'_> {
+    fn failed(&self, e: &CallError, doing: &str, s: &Sandbox) -> Done {
+        match e {
+            CallError::NotBegun(_) => Done::Kept(Reason::NotReached),
+            e => Done::Failed(e.story(
+                &format!("cannot {doing} pod sandbox {}", visible(&s.id)),
+                self.runtime.endpoint,
+            )),
+        }
+    }
+}
+
+impl Remover for SandboxRemover<'_> {
+    type Object = Sandbox;
+    const KIND: Kind = Kind::Sandbox;
+
+    fn entry(&self, s: &Sandbox) -> Entry {
+        let name = format!("{}/{}", s.pod_namespace, s.pod_name);
+        blank(Kind::Sandbox, &s.id, &name, &s.pod_uid)
+    }
+
+    async fn remove(&self, s: &Sandbox) -> Done {
+        if self.run.dry_run {
+            return Done::Removed;
+        }
+        if let Err(e) = self.runtime.stop_sandbox(&s.id).await {
+            return self.failed(&e, "stop", s);
+        }
+        match self.runtime.remove_sandbox(&s.id).await {
+            Ok(()) => Done::Removed,
+            Err(e) => self.failed(&e, "remove", s),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Which dead containers go, in which order (S1), and how long one that has to be stopped gets (S2.3).
+
+use super::pods::{PodView, Standing};
+use super::{Plan, Step};
+use crate::config::{AgeFrom, Config};
+use crate::node::{Container, ContainerState, Snapshot};
+use crate::report::Reason;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashSet};
+
+/// Seconds that a container gets to end where nothing says how many (S2.3), and the least that StopContainer is given.
+const GRACE: u64 = 2;
+
+/// The limits of S1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContainerPolicy {
+    /// ns; S1.2.
+    pub min_age: i64,
+    /// S1.5; negative = no limit.
+    pub per_unit: i64,
+    /// S1.6; negative = no limit.
+    pub total: i64,
+    /// S1.2.
+    pub age_from: AgeFrom,
+}
+
+impl From<&Config> for ContainerPolicy {
+    fn from(config: &Config) -> ContainerPolicy {
+        let min_age = config.minimum_container_ttl_duration.as_nanos();
+        ContainerPolicy {
+            min_age: i64::try_from(min_age).unwrap_or(i64::MAX),
+            per_unit: config.maximum_dead_containers_per_container,
+            total: config.maximum_dead_containers,
+            age_from: config.container_age_from,
+        }
+    }
+}
+
+/// S1.1: whether a container in this state can go at all.
+pub fn is_candidate_state(c: &Container) -> bool {
+    matches!(
+        c.state,
+        ContainerState::Created | ContainerState::Exited | ContainerState::Unknown
+    )
+}
+
+/// S1.7: oldest first; a higher attempt is newer, then a greater ID.
+fn by_age(a: &Container, b: &Container) -> Ordering {
+    (a.created_at, a.attempt, &a.id).cmp(&(b.created_at, b.attempt, &b.id))
+}
+
+/// S1.2: whether a candidate is too young to go.
+fn too_young(c: &Container, policy: &ContainerPolicy, now: i64) -> bool {
+    let since = match (policy.age_from, c.finished_at) {
+        (AgeFrom::Finished, Some(finished)) if finished > 0 => finished,
+        _ => c.created_at,
+    };
+    since > now.saturating_sub(policy.min_age)
+}
+
+/// Why a container is no candidate, if it is none.
+fn not_a_candidate(c: &Container, policy: &ContainerPolicy, now: i64) -> Option<Reason> {
+    match c.state {
+        ContainerState::Running => Some(Reason::Running),
+        ContainerState::Undefined(_) => Some(Reason::UnknownState),
+        _ if !c.readable => Some(Reason::UnknownState),
+        _ if too_young(c, policy, now) => Some(Reason::TooYoung),
+        _ => None,
+    }
+}
+
+/// The candidates of one evict unit, oldest first.
+type Unit = Vec<usize>;
+
+/// The plan over the containers of a look.
+pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: i64) -> Plan {
+    let containers = &snapshot.containers;
+    let mut plan = Plan::default();
+    let mut units: BTreeMap<(&str, &str), Unit> = BTreeMap::new();
+    let mut doubles = HashSet::new();
+    for (index, c) in containers.iter().enumerate() {
+        match not_a_candidate(c, policy, now) {
+            Some(reason) => {
+                if c.readable || doubles.insert(&c.id) {
+                    plan.keep.push(Step { index, reason });
+                }
+            }
+            None => units.entry((c.uid(), &c.name)).or_default().push(index),
+        }
+    }
+    for unit in units.values_mut() {
+        unit.sort_by(|&a, &b| by_age(&containers[a], &containers[b]));
+    }
+    remove_for_pods(&mut units, pods, &mut plan);
+    keep_newest(&mut units, policy.per_unit, Reason::UnitLimit, &mut plan);
+    keep_total(containers, &mut units, policy.total, &mut plan);
+    for (&(uid, _), unit) in &units {
+        let reason = match pods.standing(uid) {
+            Standing::Held(reason) => reason,
+            _ => Reason::WithinLimit,
+        };
+        plan.keep
+            .extend(unit.iter().map(|&index| Step { index, reason }));
+    }
+    plan.keep
+        .sort_by(|a, b| containers[a.index].id.cmp(&containers[b.index].id));
+    plan
+}
+
+/// S1.4: units of removable pods lose all.
+fn remove_for_pods(units: &mut BTreeMap<(&str, &str), Unit>, pods: &PodView, plan: &mut Plan) {
+    units.retain(|&(uid, _), unit| match pods.standing(uid) {
+        Standing::Removable(reason) => {
+            plan.remove
+                .extend(unit.iter().map(|&index| Step { index, reason }));
+            false
+        }
+        _ => true,
+    });
+}
+
+/// S1.5: each unit keeps its newest `limit`; a negative limit is none.
+fn keep_newest(
+    units: &mut BTreeMap<(&str, &str), Unit>,
+    limit: i64,
+    reason: Reason,
+    plan: &mut Plan,
+) {
+    let Ok(limit) = usize::try_from(limit) else {
+        return;
+    };
+    units.retain(|_, unit| {
+        let too_many = unit.len().saturating_sub(limit);
+        plan.remove
+            .extend(unit.drain(..too_many).map(|index| Step { index, reason }));
+        !unit.is_empty()
+    });
+}
+
+/// S1.6: first each unit gets its share, then the oldest of all go.
+fn keep_total(
+    containers: &[Container],
+    units: &mut BTreeMap<(&str, &str), Unit>,
+    limit: i64,
+    plan: &mut Plan,
+) {
+    let Ok(limit) = usize::try_from(limit) else {
+        return;
+    };
+    let count = |units: &BTreeMap<(&str, &str), Unit>| units.values().map(Vec::len).sum::<usize>();
+    if count(units) <= limit {
+        return;
+    }
+    let share = (limit / units.len().max(1)).max(1);
+    let share = i64::try_from(share).unwrap_or(i64::MAX);
+    keep_newest(units, share, Reason::TotalLimit, plan);
+    let too_many = count(units).saturating_sub(limit);
+    let mut left: Vec<usize> = units.values().flatten().copied().collect();
+    left.sort_by(|&a, &b| by_age(&containers[a], &containers[b]));
+    let oldest: HashSet<usize> = left.iter().take(too_many).copied().collect();
+    plan.remove
+        .extend(left.iter().take(too_many).map(|&index| Step {
+            index,
+            reason: Reason::TotalLimit,
+        }));
+    for unit in units.values_mut() {
+        unit.retain(|index| !oldest.contains(index));
+    }
+}
+
+/// S2.3: the annotated grace period in seconds; one that does not parse or is negative counts as absent.
+pub fn grace_period(deletion: Option<&str>, termination: Option<&str>) -> u64 {
+    let parse = |text: &str| text.parse::<u64>().ok();
+    deletion
+        .and_then(parse)
+        .or_else(|| termination.and_then(parse))
+        .unwrap_or(GRACE)
+}
+
+/// What StopContainer is given: at least 2 seconds.
+pub fn stop_timeout(grace: u64) -> i64 {
+    i64::try_from(grace.max(GRACE)).unwrap_or(i64::MAX)
+}

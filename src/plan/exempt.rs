@@ -1,0 +1,52 @@
+//! Images that the host exempts by pattern (S5.3, `image-gc-exempt`).
+
+use crate::node::Image;
+
+/// Patterns over whole tags, digests and IDs: `*` any run of characters, `?` one, case-sensitive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Exempt(Vec<Vec<char>>);
+
+impl Exempt {
+    /// From a comma-separated list.
+    pub fn parse(patterns: &str) -> Exempt {
+        let patterns = patterns.split(',').map(str::trim).filter(|p| !p.is_empty());
+        Exempt(patterns.map(|p| p.chars().collect()).collect())
+    }
+
+    /// Whether a pattern matches the ID, a tag or a digest as the runtime gave it.
+    pub fn matches(&self, image: &Image) -> bool {
+        let names = std::iter::once(&image.id)
+            .chain(&image.tags)
+            .chain(&image.digests);
+        names
+            .map(|name| name.chars().collect::<Vec<char>>())
+            .any(|name| self.0.iter().any(|pattern| matches(pattern, &name)))
+    }
+}
+
+/// Matches in time proportional to the product of both lengths: only the last `*` is ever taken back.
+fn matches(pattern: &[char], name: &[char]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(&c) if c == '?' || c == name[n] => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, from)) => {
+                    star = Some((at, from + 1));
+                    p = at + 1;
+                    n = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|&c| c == '*')
+}

@@ -1,0 +1,126 @@
+//! Where the logs of a container are (S2.4, S2.6), and which trees and links that are left behind go (S4).
+
+use super::pods::{PodView, Standing};
+use super::{Plan, Step};
+use crate::node::{Container, ContainerState, Snapshot, Text};
+use crate::report::Reason;
+use std::collections::HashSet;
+
+/// The longest name of a file, in bytes.
+const NAME_LIMIT: usize = 255;
+const LOG: &str = ".log";
+/// The fewest characters of a container ID in a link's name (S4.2).
+const ID_LENGTH: usize = 6;
+
+/// The log of a container that a kubelet made, below `pod-logs-dir`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpectedLog {
+    /// `<namespace>_<pod>_<uid>`
+    pub pod_dir: String,
+    /// `<container>/<attempt>.log`, below `pod_dir`.
+    pub file: String,
+}
+
+/// A label that can be part of a file's name.
+fn usable(label: &Option<Text>) -> Option<&str> {
+    label
+        .as_deref()
+        .filter(|label| !label.is_empty() && *label != "." && *label != "..")
+        .filter(|label| !label.contains(['/', '\0']))
+}
+
+/// S2.6: where the log of a container is, if its labels tell.
+pub fn expected_log(c: &Container) -> Option<ExpectedLog> {
+    let (namespace, pod) = (usable(&c.pod_namespace)?, usable(&c.pod_name)?);
+    let (uid, name) = (usable(&c.pod_uid)?, usable(&c.container_name)?);
+    Some(ExpectedLog {
+        pod_dir: format!("{namespace}_{pod}_{uid}"),
+        file: format!("{name}/{}{LOG}", c.attempt),
+    })
+}
+
+/// S2.4: the name of its link in `container-logs-dir`, if its labels tell.
+pub fn link_name(c: &Container) -> Option<String> {
+    let (pod, namespace) = (usable(&c.pod_name)?, usable(&c.pod_namespace)?);
+    let name = usable(&c.container_name)?;
+    if c.id.is_empty() || c.id.contains(['/', '\0']) {
+        return None;
+    }
+    let mut stem = format!("{pod}_{namespace}_{name}-{}", c.id);
+    let mut end = stem.len().min(NAME_LIMIT - LOG.len());
+    while !stem.is_char_boundary(end) {
+        end -= 1;
+    }
+    stem.truncate(end);
+    Some(stem + LOG)
+}
+
+/// S4.1: the pod UID that an entry of `pod-logs-dir` names.
+pub fn entry_uid(name: &str) -> &str {
+    name.rsplit_once('_').map_or(name, |(_, uid)| uid)
+}
+
+/// S4.1: which entries of `pod-logs-dir` go. `arrived`: both lists of S3.1 did; `snapshot` holds what stays.
+pub fn trees(names: &[Text], snapshot: &Snapshot, arrived: bool, pods: &PodView) -> Plan {
+    let held: HashSet<&str> = snapshot.containers.iter().map(Container::uid).collect();
+    let mut plan = Plan::default();
+    for (index, name) in names.iter().enumerate() {
+        let uid = entry_uid(name);
+        match pods.content_standing(uid) {
+            _ if !pods.ready() => plan.keep.push(Step {
+                index,
+                reason: Reason::SourcesNotReady,
+            }),
+            Standing::Stays => plan.keep.push(Step {
+                index,
+                reason: Reason::PodExists,
+            }),
+            Standing::Held(reason) => plan.keep.push(Step { index, reason }),
+            Standing::Removable(_) if !arrived => {
+                plan.keep.push(Step {
+                    index,
+                    reason: Reason::ListIncomplete,
+                });
+            }
+            Standing::Removable(_) if held.contains(uid) => {
+                plan.keep.push(Step {
+                    index,
+                    reason: Reason::Active,
+                });
+            }
+            Standing::Removable(reason) => plan.remove.push(Step { index, reason }),
+        }
+    }
+    plan
+}
+
+/// S4.2: the container ID in a link's name.
+pub fn link_container_id(name: &str) -> Option<&str> {
+    let stem = name.strip_suffix(LOG)?;
+    let (_, id) = stem.rsplit_once('-')?;
+    (id.chars().count() >= ID_LENGTH).then_some(id)
+}
+
+/// What is known of the container that a dead link names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkEvidence {
+    /// The name holds no ID.
+    NoId,
+    /// The runtime does not know it.
+    NotFound,
+    /// The runtime knows it.
+    State(ContainerState),
+    /// The runtime did not tell.
+    Error,
+}
+
+/// S4.2: whether a dead link goes, and why.
+pub fn link(evidence: &LinkEvidence) -> (bool, Reason) {
+    match evidence {
+        LinkEvidence::NoId
+        | LinkEvidence::NotFound
+        | LinkEvidence::State(ContainerState::Exited) => (true, Reason::DeadLink),
+        LinkEvidence::State(_) => (false, Reason::LinkAlive),
+        LinkEvidence::Error => (false, Reason::LinkUnknown),
+    }
+}

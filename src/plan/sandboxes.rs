@@ -1,0 +1,60 @@
+//! Which sandboxes go (S3).
+
+use super::pods::{PodView, Standing};
+use super::{Plan, Step};
+use crate::node::{Sandbox, SandboxState, Snapshot};
+use crate::report::Reason;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashSet};
+
+/// S1.7 for sandboxes: oldest first.
+fn by_age(a: &Sandbox, b: &Sandbox) -> Ordering {
+    (a.created_at, a.attempt, &a.id).cmp(&(b.created_at, b.attempt, &b.id))
+}
+
+/// The plan over the sandboxes of a look; empty where they could not be listed.
+pub fn plan(snapshot: &Snapshot, pods: &PodView) -> Plan {
+    let sandboxes = snapshot.sandboxes.as_deref().unwrap_or_default();
+    let named: HashSet<&str> = snapshot.containers.iter().map(|c| &*c.sandbox_id).collect();
+    let mut by_pod: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut doubles = HashSet::new();
+    for (index, sandbox) in sandboxes.iter().enumerate() {
+        if sandbox.readable || doubles.insert(&sandbox.id) {
+            by_pod.entry(&sandbox.pod_uid).or_default().push(index);
+        }
+    }
+    let mut plan = Plan::default();
+    for (uid, mut of_pod) in by_pod {
+        of_pod.sort_by(|&a, &b| by_age(&sandboxes[a], &sandboxes[b]));
+        let newest = of_pod.last().copied();
+        for index in of_pod {
+            let sandbox = &sandboxes[index];
+            match decide(
+                sandbox,
+                named.contains(&*sandbox.id),
+                pods.standing(uid),
+                newest == Some(index),
+            ) {
+                (true, reason) => plan.remove.push(Step { index, reason }),
+                (false, reason) => plan.keep.push(Step { index, reason }),
+            }
+        }
+    }
+    plan.keep
+        .sort_by(|a, b| sandboxes[a.index].id.cmp(&sandboxes[b.index].id));
+    plan
+}
+
+/// Whether one sandbox goes, and why (S3.2, S3.3).
+fn decide(sandbox: &Sandbox, named: bool, standing: Standing, newest: bool) -> (bool, Reason) {
+    match (sandbox.state, standing) {
+        _ if !sandbox.readable => (false, Reason::UnknownState),
+        (SandboxState::Undefined(_), _) => (false, Reason::UnknownState),
+        (SandboxState::Ready, _) => (false, Reason::Active),
+        _ if named => (false, Reason::Active),
+        (_, Standing::Removable(reason)) => (true, reason),
+        _ if !newest => (true, Reason::OlderSandbox),
+        (_, Standing::Held(reason)) => (false, reason),
+        _ => (false, Reason::NewestSandbox),
+    }
+}
