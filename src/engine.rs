@@ -236,8 +236,9 @@ impl Engine {
     }
 }
 
-impl Drop for Engine {
-    fn drop(&mut self) {
+impl Engine {
+    /// Closes it and waits for all that is inside.
+    pub fn finish(&self) {
         self.close();
         self.stop();
         let mut calls = lock(&self.shared.calls);
@@ -248,5 +249,11 @@ impl Drop for Engine {
                 .wait(calls)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.finish();
     }
 }

@@ -1,6 +1,8 @@
 //! What can go wrong, as the host gets to see it: a status it can act on and a message that names the object, the cause
 //! and the way out.
 
+use std::ffi::CStr;
+
 /// The outcome of a call. The numbers are those of `GC_OK` and `GC_ERROR_*` in the header and never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
@@ -35,21 +37,21 @@ pub enum Status {
 
 impl Status {
     /// The name in the header.
-    pub fn name(self) -> &'static str {
+    pub fn c_name(self) -> &'static CStr {
         match self {
-            Status::Ok => "GC_OK",
-            Status::InvalidArgument => "GC_ERROR_INVALID_ARGUMENT",
-            Status::Config => "GC_ERROR_CONFIG",
-            Status::Unavailable => "GC_ERROR_UNAVAILABLE",
-            Status::Runtime => "GC_ERROR_RUNTIME",
-            Status::Timeout => "GC_ERROR_TIMEOUT",
-            Status::Cancelled => "GC_ERROR_CANCELLED",
-            Status::Io => "GC_ERROR_IO",
-            Status::NotEnoughFreed => "GC_ERROR_NOT_ENOUGH_FREED",
-            Status::Internal => "GC_ERROR_INTERNAL",
-            Status::Busy => "GC_ERROR_BUSY",
-            Status::Closed => "GC_ERROR_CLOSED",
-            Status::Contradiction => "GC_ERROR_CONTRADICTION",
+            Status::Ok => c"GC_OK",
+            Status::InvalidArgument => c"GC_ERROR_INVALID_ARGUMENT",
+            Status::Config => c"GC_ERROR_CONFIG",
+            Status::Unavailable => c"GC_ERROR_UNAVAILABLE",
+            Status::Runtime => c"GC_ERROR_RUNTIME",
+            Status::Timeout => c"GC_ERROR_TIMEOUT",
+            Status::Cancelled => c"GC_ERROR_CANCELLED",
+            Status::Io => c"GC_ERROR_IO",
+            Status::NotEnoughFreed => c"GC_ERROR_NOT_ENOUGH_FREED",
+            Status::Internal => c"GC_ERROR_INTERNAL",
+            Status::Busy => c"GC_ERROR_BUSY",
+            Status::Closed => c"GC_ERROR_CLOSED",
+            Status::Contradiction => c"GC_ERROR_CONTRADICTION",
         }
     }
 }

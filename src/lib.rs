@@ -6,6 +6,7 @@ pub mod config;
 pub(crate) mod cri;
 pub mod engine;
 pub mod error;
+pub mod ffi;
 pub mod hooks;
 pub mod host;
 pub mod node;

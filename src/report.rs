@@ -233,7 +233,7 @@ impl<'a> From<&'a Entry> for JsonEntry<'a> {
             name: visible(&entry.name),
             pod_uid: visible(&entry.pod_uid),
             reason: entry.reason.word(),
-            error: entry.error.as_deref().map(visible),
+            error: entry.error.as_deref().map(printable),
             bytes: entry.bytes,
         }
     }
@@ -252,6 +252,19 @@ pub fn visible(text: &str) -> String {
             '\\' => out.push_str("\\\\"),
             c if c.is_control() => out.extend(c.escape_default()),
             c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A message of ours, in which names were made visible where they were put in: only what could break a line of a log is left
+/// to escape.
+pub fn printable(message: &str) -> String {
+    let mut out = String::with_capacity(message.len());
+    for c in message.chars() {
+        match c.is_control() {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
         }
     }
     out

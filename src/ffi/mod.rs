@@ -1,0 +1,12 @@
+//! The C interface (api.md): one file a C object, and what they share in `boundary` and `callbacks`. Only translates; its doc
+//! comments are the manual in `include/crigc.h`.
+#![allow(unsafe_code)] // the one place where C's pointers are believed
+#![allow(non_camel_case_types)] // names of C
+
+mod boundary;
+pub mod call;
+pub mod callbacks;
+pub mod config;
+pub mod engine;
+pub mod error;
+pub mod report;

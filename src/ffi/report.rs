@@ -1,0 +1,232 @@
+//! `gc_report` and `gc_entry`.
+
+use super::boundary::{c_message, c_string, free, guarded, outside, owned};
+use crate::report::{Entry, Kind, Outcome, Report};
+use std::ffi::{CString, c_char};
+
+/// Which pass.
+pub type gc_pass = i32;
+/// gc_containers: dead containers, sandboxes, pod logs and log links.
+pub const GC_PASS_CONTAINERS: gc_pass = 0;
+/// gc_images: unused images.
+pub const GC_PASS_IMAGES: gc_pass = 1;
+
+/// Kind of an object. Grows.
+pub type gc_kind = i32;
+/// A container.
+pub const GC_CONTAINER: gc_kind = 0;
+/// A pod sandbox.
+pub const GC_SANDBOX: gc_kind = 1;
+/// An entry of pod-logs-dir: the logs of a pod.
+pub const GC_POD_LOGS: gc_kind = 2;
+/// A link in container-logs-dir.
+pub const GC_LOG_LINK: gc_kind = 3;
+/// An image.
+pub const GC_IMAGE: gc_kind = 4;
+/// For gc_report_count: all kinds.
+pub const GC_ANY_KIND: gc_kind = -1;
+
+/// What became of an object. Grows; take one that you do not know for GC_KEPT.
+pub type gc_outcome = i32;
+/// It is still there; the reason says why.
+pub const GC_KEPT: gc_outcome = 0;
+/// It is gone; in a dry run: it would go.
+pub const GC_REMOVED: gc_outcome = 1;
+/// It should have gone, and its removal failed; `error` says why.
+pub const GC_FAILED: gc_outcome = 2;
+/// The host's gc_approve_fn did not say yes.
+pub const GC_REFUSED: gc_outcome = 3;
+/// For gc_report_count: all outcomes.
+pub const GC_ANY_OUTCOME: gc_outcome = -1;
+
+/// One object that a pass decided on. Allocated by the library, and grows at its end: never embed or allocate one. All
+/// strings are borrowed from the report; bytes that were no UTF-8 stand as U+FFFD, control characters as \n or \u{7f}, a
+/// backslash doubled.
+#[repr(C)]
+pub struct gc_entry {
+    /// What it is.
+    pub kind: gc_kind,
+    /// What became of it.
+    pub outcome: gc_outcome,
+    /// ID of the container, sandbox or image, or the path. Never NULL.
+    pub id: *const c_char,
+    /// namespace/pod/container, namespace/pod, or the image's first tag; "" if none. Never NULL.
+    pub name: *const c_char,
+    /// UID of its pod; "" if none. Never NULL.
+    pub pod_uid: *const c_char,
+    /// A stable word: why it went, should have gone, or stayed. Grows; the words are listed at the head of this file.
+    pub reason: *const c_char,
+    /// What went wrong; NULL unless the outcome is GC_FAILED or GC_REFUSED.
+    pub error: *const c_char,
+    /// Size of an image in bytes, as the runtime reports it; else 0.
+    pub bytes: u64,
+}
+
+/// The strings that an entry borrows.
+struct Texts {
+    _id: CString,
+    _name: CString,
+    _pod_uid: CString,
+    _reason: CString,
+    _error: Option<CString>,
+}
+
+/// What a pass decided and did: one entry for each object. Whoever received it frees it with gc_report_free. It outlives the
+/// engine, and may be read from several threads at once.
+pub struct gc_report {
+    report: Report,
+    entries: Vec<gc_entry>,
+    /// Their buffers do not move when this vector is moved.
+    _texts: Vec<Texts>,
+}
+
+// SAFETY: the pointers in `entries` lead to the buffers in `_texts`, which nobody changes after `new`.
+unsafe impl Send for gc_report {}
+// SAFETY: as above.
+unsafe impl Sync for gc_report {}
+
+fn pair(entry: &Entry) -> (gc_entry, Texts) {
+    let texts = Texts {
+        _id: c_string(&entry.id),
+        _name: c_string(&entry.name),
+        _pod_uid: c_string(&entry.pod_uid),
+        _reason: c_string(entry.reason.word()),
+        _error: entry.error.as_deref().map(c_message),
+    };
+    let c = gc_entry {
+        kind: entry.kind as gc_kind,
+        outcome: entry.outcome as gc_outcome,
+        id: texts._id.as_ptr(),
+        name: texts._name.as_ptr(),
+        pod_uid: texts._pod_uid.as_ptr(),
+        reason: texts._reason.as_ptr(),
+        error: texts
+            ._error
+            .as_ref()
+            .map_or(std::ptr::null(), |e| e.as_ptr()),
+        bytes: entry.bytes,
+    };
+    (c, texts)
+}
+
+/// Runs `call` with an entry as C sees it.
+pub(super) fn with_entry<R>(entry: &Entry, call: impl FnOnce(*const gc_entry) -> R) -> R {
+    let (c, _texts) = pair(entry);
+    call(&raw const c)
+}
+
+impl gc_report {
+    pub(super) fn new(report: Report) -> gc_report {
+        let (entries, texts) = report.entries.iter().map(pair).unzip();
+        gc_report {
+            report,
+            entries,
+            _texts: texts,
+        }
+    }
+}
+
+fn kind_of(kind: gc_kind) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|&k| k as gc_kind == kind)
+}
+
+fn outcome_of(outcome: gc_outcome) -> Option<Outcome> {
+    let all = [
+        Outcome::Kept,
+        Outcome::Removed,
+        Outcome::Failed,
+        Outcome::Refused,
+    ];
+    all.into_iter().find(|&o| o as gc_outcome == outcome)
+}
+
+/// How many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL and for numbers that
+/// this version does not know. May be called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_count(
+    report: *const gc_report,
+    kind: gc_kind,
+    outcome: gc_outcome,
+) -> usize {
+    // SAFETY: the host's promise.
+    guarded(0, || {
+        let Some(report) = (unsafe { report.as_ref() }) else {
+            return 0;
+        };
+        let (k, o) = (kind_of(kind), outcome_of(outcome));
+        if (k.is_none() && kind != GC_ANY_KIND) || (o.is_none() && outcome != GC_ANY_OUTCOME) {
+            return 0;
+        }
+        report.report.count(k, o)
+    })
+}
+
+/// Bytes of the images that were removed (in a dry run: would be), as the runtime reports their sizes. 0 for NULL. May be
+/// called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_bytes_freed(report: *const gc_report) -> u64 {
+    // SAFETY: the host's promise.
+    guarded(0, || {
+        unsafe { report.as_ref() }.map_or(0, |r| r.report.bytes_freed)
+    })
+}
+
+/// How many entries there are. 0 for NULL. May be called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_len(report: *const gc_report) -> usize {
+    // SAFETY: the host's promise.
+    guarded(0, || {
+        unsafe { report.as_ref() }.map_or(0, |r| r.entries.len())
+    })
+}
+
+/// The entry at `index`, counted from 0; valid until the report is freed. NULL past the end and for NULL. May be called from
+/// callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_entry(
+    report: *const gc_report,
+    index: usize,
+) -> *const gc_entry {
+    // SAFETY: the host's promise.
+    guarded(std::ptr::null(), || {
+        let entry = unsafe { report.as_ref() }.and_then(|r| r.entries.get(index));
+        entry.map_or(std::ptr::null(), std::ptr::from_ref)
+    })
+}
+
+/// The report as one JSON object: {"pass": "containers" | "images", "dry_run": bool, "started": RFC 3339 time, "seconds":
+/// number, "removed": {"container": n, "sandbox": n, "pod-logs": n, "log-link": n, "image": n}, "bytes_freed": n, "entries":
+/// [{"kind", "outcome", "id", "name", "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with
+/// gc_string_free. NULL for NULL. May be called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_json(report: *const gc_report) -> *mut c_char {
+    // SAFETY: the host's promise.
+    guarded(std::ptr::null_mut(), || {
+        unsafe { report.as_ref() }.map_or(std::ptr::null_mut(), |r| owned(&r.report.json()))
+    })
+}
+
+/// Frees a report. NULL does nothing; in a callback nothing is freed (what a callback gets is only lent).
+///
+/// # Safety
+/// `report` is NULL or a handle that nobody uses any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_free(report: *mut gc_report) {
+    // SAFETY: the host's promise.
+    outside((), || unsafe { free(report) });
+}

@@ -1,0 +1,109 @@
+//! The generated files, `include/crigc.h` and `CONFIGURATION.md`: stale ones fail here. `make generate` writes them.
+
+use crigc::config::keys::KEYS;
+use std::path::Path;
+
+/// Files of the interface, in the order in which the header tells.
+const SOURCES: [&str; 6] = ["engine", "error", "config", "callbacks", "call", "report"];
+
+/// Compares a file with what it should be, or writes it where CRIGC_GENERATE is set.
+fn check(path: &str, want: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    if std::env::var_os("CRIGC_GENERATE").is_some() {
+        std::fs::write(&path, want).expect("writable tree");
+    }
+    let have = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        have == want,
+        "{} is stale; run `make generate`",
+        path.display()
+    );
+}
+
+/// Leaves out the promises to Rust's unsafe code: the prose says all that a C programmer needs.
+fn without_safety_sections(header: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    let mut lines = header.lines().peekable();
+    while let Some(line) = lines.next() {
+        let next_is_safety = lines.peek().is_some_and(|next| next.trim() == "* # Safety");
+        if line.trim() == "*" && next_is_safety {
+            inside = true;
+        } else if line.trim() == "*/" {
+            inside = false;
+        }
+        if !inside {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+/// `#define NAME 1` of flags becomes `1u`, and `-1` becomes `(-1)`.
+fn with_c_literals(header: &str) -> String {
+    const UNSIGNED: [&str; 6] = [
+        "GC_ABI",
+        "GC_DRY_RUN",
+        "GC_ALL_UNUSED",
+        "GC_NO_WAIT",
+        "GC_POD_CONTENT_REMOVABLE",
+        "GC_POD_RUNTIME_REMOVABLE",
+    ];
+    let literal = |line: &str| {
+        let mut words = line.split(' ');
+        match (words.next(), words.next(), words.next()) {
+            (Some("#define"), Some(name), Some(value)) if UNSIGNED.contains(&name) => {
+                format!("#define {name} {value}u\n")
+            }
+            (Some("#define"), Some(name), Some(value)) if value.starts_with('-') => {
+                format!("#define {name} ({value})\n")
+            }
+            _ => format!("{line}\n"),
+        }
+    };
+    header.lines().map(literal).collect()
+}
+
+#[test]
+fn header_is_fresh() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
+    let builder = SOURCES
+        .iter()
+        .fold(cbindgen::Builder::new(), |builder, name| {
+            builder.with_src(root.join(format!("src/ffi/{name}.rs")))
+        });
+    let mut text = Vec::new();
+    builder
+        .with_config(config)
+        .generate()
+        .expect("a header")
+        .write(&mut text);
+    let text = String::from_utf8(text).expect("UTF-8");
+    check(
+        "include/crigc.h",
+        &with_c_literals(&without_safety_sections(&text)),
+    );
+}
+
+#[test]
+fn configuration_page_is_fresh() {
+    let mut page = String::from(
+        "# Configuration\n\nThe keys of `gc_config_set`: names of the kubelet's flags, values as on its command line. Durations as Go writes them\n(`1h30m`, `2m0s`, `500ms`, `0`). A bad key or value is refused at once, by name; what is wrong only together is refused by\n`gc_engine_new`. Generated from `src/config/keys.rs` by `make generate`; do not edit.\n\n| key | default | takes | what it does | rule |\n|---|---|---|---|---|\n",
+    );
+    for key in KEYS {
+        let default = match key.default {
+            "" => "(none)".to_owned(),
+            default => format!("`{default}`"),
+        };
+        page += &format!(
+            "| `{}` | {default} | {} | {} | {} |\n",
+            key.name,
+            key.range(),
+            key.doc,
+            key.rule
+        );
+    }
+    check("CONFIGURATION.md", &page);
+}
