@@ -2,7 +2,9 @@
 
 use super::logs::LogRoom;
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
 
 /// How many links are followed, as in the kernel.
 const LINKS: usize = 40;
@@ -28,38 +30,64 @@ impl GonePaths {
         }
     }
 
-    /// An entry of a directory with all below it.
+    /// An entry of a log directory, with all below it if it is a tree.
     pub fn add_tree(&mut self, room: &LogRoom, name: &str) {
         self.trees.extend(place(&Path::new(room.dir()).join(name)));
     }
 
-    /// Whether something at this path would be gone, or would point to what is gone.
+    /// Whether something at this path would be gone, or would point to what is gone. It is walked as the kernel walks it: a
+    /// link on the way may be what goes.
     pub fn covers(&self, path: &Path) -> bool {
-        let mut path = path.to_owned();
-        for _ in 0..LINKS {
-            let Some(here) = place(&path) else {
-                return true;
-            };
-            if self.takes(&here) {
+        if self.logs.is_empty() && self.trees.is_empty() {
+            return false;
+        }
+        let mut here = PathBuf::from("/");
+        let mut ahead = parts(path);
+        let mut links = 0;
+        while let Some(part) = ahead.pop() {
+            if part == ".." {
+                here.pop();
+                continue;
+            }
+            let next = here.join(part);
+            if self.takes(&next) {
                 return true;
             }
-            match std::fs::read_link(&here) {
-                Ok(next) => path = here.parent().unwrap_or(Path::new("/")).join(next),
-                Err(_) => return false,
+            match std::fs::read_link(&next) {
+                Err(_) => here = next,
+                Ok(_) if links == LINKS => return false,
+                Ok(target) => {
+                    links += 1;
+                    if target.is_absolute() {
+                        here = PathBuf::from("/");
+                    }
+                    ahead.extend(parts(&target));
+                }
             }
         }
         false
     }
 
     fn takes(&self, place: &Path) -> bool {
-        if self.logs.contains(place) || place.ancestors().any(|dir| self.trees.contains(dir)) {
+        if self.trees.contains(place) || self.logs.contains(place) {
             return true;
         }
         // A rotated sibling: `<log>.<anything>`.
-        let Some(name) = place.file_name().and_then(|name| name.to_str()) else {
-            return false;
-        };
-        name.match_indices('.')
-            .any(|(dot, _)| self.logs.contains(&place.with_file_name(&name[..dot])))
+        let name = place.file_name().map_or(&[][..], OsStr::as_bytes);
+        let dots = (0..name.len()).filter(|&i| name[i] == b'.');
+        dots.map(|dot| OsStr::from_bytes(&name[..dot]))
+            .any(|stem| !stem.is_empty() && self.logs.contains(&place.with_file_name(stem)))
     }
+}
+
+/// The steps of a path, the first one last.
+fn parts(path: &Path) -> Vec<OsString> {
+    let steps = path.components().filter_map(|step| match step {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        _ => None,
+    });
+    let mut steps: Vec<OsString> = steps.collect();
+    steps.reverse();
+    steps
 }

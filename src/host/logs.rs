@@ -4,7 +4,7 @@ use super::beneath::{self, Means};
 use super::tree;
 use crate::report::visible;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Dir, FileType};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -46,9 +46,9 @@ pub struct LogRoom {
 }
 
 /// A path told by the runtime, as seen from the room.
-pub(super) struct Inside<'a> {
-    pub(super) parent: PathBuf,
-    pub(super) name: &'a str,
+struct Inside<'a> {
+    parent: PathBuf,
+    name: &'a str,
 }
 
 fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogError {
@@ -65,6 +65,10 @@ fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogError {
             (e.to_string(), "see whether it is a directory or immutable")
         }
         Some(Errno::ROFS | Errno::ACCESS) => (e.to_string(), "make it writable for crigc"),
+        _ if e.kind() == io::ErrorKind::Interrupted => (
+            "the pass was told to end meanwhile".to_owned(),
+            "the next pass goes on",
+        ),
         _ => (e.to_string(), "see the filesystem"),
     };
     let shown = visible(&path.as_ref().to_string_lossy());
@@ -74,10 +78,9 @@ fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogError {
 impl LogRoom {
     /// Opens a directory; it may itself be a symlink.
     pub fn open(dir: &str) -> io::Result<LogRoom> {
-        let handle: OwnedFd = std::fs::File::open(dir)?.into();
-        if !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&handle)?.st_mode).is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
+        // O_DIRECTORY: a FIFO in its place must not hang the pass.
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let handle = rustix::fs::open(dir, flags, Mode::empty())?;
         let means = beneath::means(&handle);
         Ok(LogRoom {
             dir: match dir.trim_end_matches('/') {
@@ -102,20 +105,30 @@ impl LogRoom {
         &self.dir
     }
 
-    /// A path as seen from the room, where its text lies below it.
-    pub(super) fn inside<'a>(&self, path: &'a str) -> Option<Inside<'a>> {
+    /// A path as seen from the room: its text lies below the directory as configured or as resolved, or its own directory
+    /// does once resolved (the runtime and crigc may name one directory by different links). What is opened is always
+    /// opened beneath the handle.
+    fn inside<'a>(&self, path: &'a str) -> Option<Inside<'a>> {
+        let hostile = |part: &str| part == "." || part == ".." || part.contains('\0');
+        if path.split('/').any(hostile) {
+            return None;
+        }
+        let (parent, name) = path.rsplit_once('/')?;
+        if name.is_empty() {
+            return None;
+        }
         let below = |dir: &str| {
-            let rest = path.strip_prefix(dir.trim_end_matches('/'))?;
-            rest.starts_with('/').then_some(rest)
+            let rest = parent.strip_prefix(dir.trim_end_matches('/'))?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| rest.trim_start_matches('/').into())
         };
-        let rest = below(&self.dir).or_else(|| below(self.resolved.to_str()?))?;
-        let mut parts: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
-        let name = parts.pop()?;
-        let plain = |part: &&str| *part != "." && *part != ".." && !part.contains('\0');
-        (plain(&name) && parts.iter().all(plain)).then(|| Inside {
-            parent: parts.iter().collect(),
-            name,
-        })
+        let resolved = || {
+            let parent = Path::new(parent).canonicalize().ok()?;
+            Some(parent.strip_prefix(&self.resolved).ok()?.to_owned())
+        };
+        let parent: PathBuf = below(&self.dir)
+            .or_else(|| below(self.resolved.to_str()?))
+            .or_else(resolved)?;
+        Some(Inside { parent, name })
     }
 
     fn parent(&self, inside: &Inside<'_>) -> io::Result<OwnedFd> {
@@ -189,7 +202,14 @@ impl LogRoom {
 
     /// Whether a log path that the runtime told may be deleted at all; what a dry run asks.
     pub fn check_log(&self, log_path: &str) -> Result<(), LogError> {
-        self.find(log_path).map(|_| ())
+        let Some((parent, inside)) = self.find(log_path)? else {
+            return Ok(());
+        };
+        let stat = rustix::fs::statat(parent, inside.name, AtFlags::SYMLINK_NOFOLLOW);
+        match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Ok(FileType::Directory) => Err(failed("delete", log_path, &Errno::ISDIR.into())),
+            _ => Ok(()),
+        }
     }
 
     /// S2.4: deletes the log that the runtime told, and its rotated siblings (`<log_path>.*`). Those go first: as long as
@@ -231,15 +251,16 @@ impl LogRoom {
         self.unlink(&self.handle, OsStr::new(name), Path::new(""))
     }
 
-    /// S4.1: removes an entry with all below it, and nothing that is linked from or mounted in it.
-    pub fn remove_tree(&self, name: &OsStr) -> Result<(), LogError> {
+    /// S4.1: removes an entry with all below it, and nothing that is linked from or mounted in it. `go_on` is asked now and
+    /// then; where it says no, what is left stays.
+    pub fn remove_tree(&self, name: &OsStr, go_on: &dyn Fn() -> bool) -> Result<(), LogError> {
         if name.is_empty() || name.as_bytes().contains(&b'/') || name == "." || name == ".." {
             return Err(LogError(format!(
                 "cannot delete {}: it is no name of an entry",
                 visible(&name.to_string_lossy())
             )));
         }
-        tree::remove(&self.handle, name, self.means).map_err(|stuck| {
+        tree::remove(&self.handle, name, self.means, go_on).map_err(|stuck| {
             let path = Path::new(&self.dir).join(&stuck.path);
             failed("delete", path, &stuck.error)
         })

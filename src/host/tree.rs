@@ -17,6 +17,11 @@ pub(super) struct Stuck {
     pub(super) error: io::Error,
 }
 
+/// With that many entries that stay, a directory is given up: what keeps those keeps the others, too.
+const STUCK_LIMIT: usize = 1000;
+/// So many entries go between two looks at whether to go on.
+const BATCH: usize = 64;
+
 /// A directory on the way down.
 struct Level {
     name: OsString,
@@ -26,11 +31,20 @@ struct Level {
     stuck: HashSet<OsString>,
 }
 
-/// Removes the entry `name` of `room`, with all below it.
-pub(super) fn remove(room: &OwnedFd, name: &OsStr, means: Means) -> Result<(), Stuck> {
+/// Removes the entry `name` of `room`, with all below it. A tree can be large: `go_on` is asked on the way, and where it says
+/// no, the rest stays.
+pub(super) fn remove(
+    room: &OwnedFd,
+    name: &OsStr,
+    means: Means,
+    go_on: &dyn Fn() -> bool,
+) -> Result<(), Stuck> {
     match beneath::open_subdir(room, name, means) {
-        Ok(top) => Walk::new(room, name, top)?.run(room, means),
-        Err(e) if not_a_directory(&e) => unlink(room, name, AtFlags::empty()),
+        Ok(top) => Walk::new(room, name, top)?.run(room, means, go_on),
+        Err(e) if not_a_directory(&e) => unlink(room, name, AtFlags::empty()).map_err(|e| Stuck {
+            path: name.into(),
+            error: e.into(),
+        }),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(Stuck {
             path: name.into(),
@@ -43,13 +57,11 @@ fn not_a_directory(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::NOTDIR | Errno::LOOP))
 }
 
-fn unlink(parent: &OwnedFd, name: &OsStr, flags: AtFlags) -> Result<(), Stuck> {
+/// Unlinks an entry; one that has gone already is fine.
+fn unlink(parent: &OwnedFd, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
     match rustix::fs::unlinkat(parent, name.as_bytes(), flags) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(e) => Err(Stuck {
-            path: name.into(),
-            error: e.into(),
-        }),
+        Err(e) => Err(e),
     }
 }
 
@@ -69,6 +81,8 @@ struct Walk {
 enum Next {
     Descend(OsString, OwnedFd),
     Up,
+    /// Not done with this one, but somebody may want it to end.
+    Again,
 }
 
 impl Walk {
@@ -89,18 +103,19 @@ impl Walk {
         })
     }
 
-    fn run(mut self, room: &OwnedFd, means: Means) -> Result<(), Stuck> {
-        while let Some(level) = self.levels.last_mut() {
-            match clear(&self.here, level, means) {
+    fn run(mut self, room: &OwnedFd, means: Means, go_on: &dyn Fn() -> bool) -> Result<(), Stuck> {
+        while !self.levels.is_empty() {
+            if !go_on() {
+                return Err(self.lost(io::ErrorKind::Interrupted.into()));
+            }
+            match self.clear(means, go_on) {
                 Ok(Next::Descend(name, below)) => self.descend(name, below)?,
                 Ok(Next::Up) => self.up(room)?,
-                Err(stuck) => {
-                    let first_name = stuck.path.clone().into_os_string();
-                    self.note(stuck);
-                    // A directory that cannot even be read is left as it is.
-                    if first_name.is_empty() {
-                        self.up(room)?;
-                    }
+                Ok(Next::Again) => {}
+                // A directory that cannot even be read is left as it is.
+                Err(e) => {
+                    self.note(OsStr::new(""), e.into());
+                    self.up(room)?;
                 }
             }
         }
@@ -108,14 +123,14 @@ impl Walk {
     }
 
     /// Remembers what stays, and the first of it for the message.
-    fn note(&mut self, stuck: Stuck) {
-        if let Some(level) = self.levels.last_mut() {
-            level.stuck.insert(stuck.path.clone().into_os_string());
-        }
+    fn note(&mut self, name: &OsStr, error: io::Error) {
         if self.first.is_none() {
             let mut path: PathBuf = self.levels.iter().map(|level| &level.name).collect();
-            path.push(&stuck.path);
-            self.first = Some(Stuck { path, ..stuck });
+            path.push(name);
+            self.first = Some(Stuck { path, error });
+        }
+        if let Some(level) = self.levels.last_mut() {
+            level.stuck.insert(name.to_owned());
         }
     }
 
@@ -148,15 +163,21 @@ impl Walk {
         let removed = match level.stuck.is_empty() {
             true => unlink(&self.here, &level.name, AtFlags::REMOVEDIR),
             // What stays in it was noted already; here it only must not be tried again.
-            false => Err(Stuck {
-                path: level.name.into(),
-                error: Errno::NOTEMPTY.into(),
-            }),
+            false => Err(Errno::NOTEMPTY),
         };
-        if let Err(stuck) = removed {
-            self.note(stuck);
+        match removed {
+            Ok(()) => Ok(()),
+            // The entry of the room itself.
+            Err(_) if self.levels.is_empty() && self.first.is_some() => Ok(()),
+            Err(e) if self.levels.is_empty() => Err(Stuck {
+                path: level.name.into(),
+                error: e.into(),
+            }),
+            Err(e) => {
+                self.note(&level.name, e.into());
+                Ok(())
+            }
         }
-        Ok(())
     }
 
     fn lost(&self, error: io::Error) -> Stuck {
@@ -165,35 +186,55 @@ impl Walk {
             error,
         }
     }
-}
 
-/// Unlinks what is no directory until there is a directory to go down into, or nothing left.
-fn clear(here: &OwnedFd, level: &Level, means: Means) -> Result<Next, Stuck> {
-    let unreadable = |e: Errno| Stuck {
-        path: PathBuf::new(),
-        error: e.into(),
-    };
-    for entry in Dir::read_from(here).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
-        if name == "." || name == ".." || level.stuck.contains(&name) {
-            continue;
-        }
-        let may_be_directory = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
-        if may_be_directory {
-            match beneath::open_subdir(here, &name, means) {
-                Ok(below) => return Ok(Next::Descend(name, below)),
-                Err(e) if not_a_directory(&e) => {}
-                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => {
-                    return Err(Stuck {
-                        path: name.into(),
-                        error,
-                    });
-                }
+    /// Unlinks what is no directory until there is a directory to go down into, or nothing left.
+    fn clear(&mut self, means: Means, go_on: &dyn Fn() -> bool) -> Result<Next, Errno> {
+        let mut tried = 0;
+        for entry in Dir::read_from(&self.here)? {
+            let entry = entry?;
+            let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
+            if name == "." || name == ".." || self.is_stuck(&name) {
+                continue;
+            }
+            tried += 1;
+            if tried % BATCH == 0 && !go_on() {
+                return Ok(Next::Again);
+            }
+            match remove_or_open(&self.here, &name, entry.file_type(), means) {
+                Ok(None) => {}
+                Ok(Some(below)) => return Ok(Next::Descend(name, below)),
+                Err(error) => self.note(&name, error),
+            }
+            if self
+                .levels
+                .last()
+                .is_some_and(|l| l.stuck.len() >= STUCK_LIMIT)
+            {
+                break;
             }
         }
-        unlink(here, &name, AtFlags::empty())?;
+        Ok(Next::Up)
     }
-    Ok(Next::Up)
+
+    fn is_stuck(&self, name: &OsStr) -> bool {
+        self.levels.last().is_some_and(|l| l.stuck.contains(name))
+    }
+}
+
+/// Opens an entry that is a directory on this mount; unlinks any other.
+fn remove_or_open(
+    here: &OwnedFd,
+    name: &OsStr,
+    kind: FileType,
+    means: Means,
+) -> io::Result<Option<OwnedFd>> {
+    if matches!(kind, FileType::Directory | FileType::Unknown) {
+        match beneath::open_subdir(here, name, means) {
+            Ok(below) => return Ok(Some(below)),
+            Err(e) if not_a_directory(&e) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(unlink(here, name, AtFlags::empty()).map(|()| None)?)
 }

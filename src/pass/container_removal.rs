@@ -133,8 +133,11 @@ impl<'a> ContainerRemover<'a> {
             }
         }
         if let Some(name) = link_name(c) {
-            if let Room::Failed(dir, e) = &self.rooms.links {
-                return Err(unreadable("container-logs-dir", dir, e));
+            match &self.rooms.links {
+                Room::Failed(dir, e) => return Err(unreadable("container-logs-dir", dir, e)),
+                // Another link may point to this one.
+                Room::Open(room) => self.rooms.paths.borrow_mut().add_tree(room, &name),
+                Room::Off | Room::Missing(_) => {}
             }
             self.rooms.link_names.borrow_mut().insert(name);
         }

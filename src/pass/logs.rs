@@ -41,7 +41,8 @@ impl Remover for TreeRemover<'_> {
             self.rooms.paths.borrow_mut().add_tree(self.room, name);
             return Done::Removed;
         }
-        match self.room.remove_tree(OsStr::new(&**name)) {
+        let go_on = || self.run.stop.cause().is_none();
+        match self.room.remove_tree(OsStr::new(&**name), &go_on) {
             Ok(()) => Done::Removed,
             Err(e) => Done::Failed(e.to_string()),
         }
