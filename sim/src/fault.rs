@@ -1,0 +1,83 @@
+//! Faults by call, count and ID.
+
+use serde::{Deserialize, Serialize};
+use tonic::{Code, Status};
+
+/// What goes wrong.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    /// The call answers with this status code (a number of gRPC) and message, and does nothing.
+    Code(i32, String),
+    /// The call does its work and then answers with this.
+    Late(i32, String),
+    /// The call never answers.
+    Hang,
+    /// The connection is cut.
+    Disconnect,
+    /// Bytes that are no HTTP/2 come, then the connection is cut.
+    Garbage,
+}
+
+/// Which calls an action hits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Such as `RemoveContainer`; `*` = all.
+    pub method: String,
+    /// Only calls about this object.
+    #[serde(default)]
+    pub id: Option<String>,
+    /// How many matching calls go well first.
+    #[serde(default)]
+    pub skip: u64,
+    /// How many are hit then; absent = all.
+    #[serde(default)]
+    pub count: Option<u64>,
+    /// What goes wrong.
+    pub action: Action,
+}
+
+impl Fault {
+    /// All calls of a method.
+    pub fn all(method: &str, action: Action) -> Fault {
+        Fault {
+            method: method.to_owned(),
+            id: None,
+            skip: 0,
+            count: None,
+            action,
+        }
+    }
+
+    /// Calls of a method about one object.
+    pub fn of(method: &str, id: &str, action: Action) -> Fault {
+        Fault {
+            id: Some(id.to_owned()),
+            ..Fault::all(method, action)
+        }
+    }
+
+    /// Counts a call; the action, if it hits.
+    pub(crate) fn hit(&mut self, method: &str, id: &[u8]) -> Option<Action> {
+        let named = self.method == "*" || self.method == method;
+        if !named || self.id.as_ref().is_some_and(|own| own.as_bytes() != id) {
+            return None;
+        }
+        if self.skip > 0 {
+            self.skip -= 1;
+            return None;
+        }
+        match &mut self.count {
+            Some(0) => return None,
+            Some(count) => *count -= 1,
+            None => {}
+        }
+        Some(self.action.clone())
+    }
+}
+
+/// A status by its number.
+pub(crate) fn status(code: i32, message: &str) -> Status {
+    Status::new(Code::from_i32(code), message)
+}

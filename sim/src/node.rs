@@ -1,0 +1,259 @@
+//! The node: what a JSON file or a test orders, what the calls change, and what is left in the end. One form for all three.
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Text of the runtime, which need not be UTF-8: a JSON string, or `{"hex": "ff00"}`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Text(pub Vec<u8>);
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Text {
+        Text(text.as_bytes().to_vec())
+    }
+}
+
+impl From<String> for Text {
+    fn from(text: String) -> Text {
+        Text(text.into_bytes())
+    }
+}
+
+impl std::fmt::Display for Text {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.0))
+    }
+}
+
+/// The two JSON forms of a text.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum TextForm {
+    Plain(String),
+    Bytes { hex: String },
+}
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let form = match std::str::from_utf8(&self.0) {
+            Ok(text) => TextForm::Plain(text.to_owned()),
+            Err(_) => TextForm::Bytes {
+                hex: self.0.iter().map(|byte| format!("{byte:02x}")).collect(),
+            },
+        };
+        form.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        match TextForm::deserialize(deserializer)? {
+            TextForm::Plain(text) => Ok(text.into()),
+            TextForm::Bytes { hex } => (0..hex.len())
+                .step_by(2)
+                .map(|at| {
+                    let pair = hex.get(at..at + 2);
+                    pair.and_then(|pair| u8::from_str_radix(pair, 16).ok())
+                })
+                .collect::<Option<Vec<u8>>>()
+                .map(Text)
+                .ok_or_else(|| D::Error::custom("`hex` is no pairs of hex digits")),
+        }
+    }
+}
+
+/// A state of CRI: its word, or any number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum State {
+    /// By its word.
+    Word(Word),
+    /// By its number, defined or not.
+    Number(i32),
+    /// Where nothing is said.
+    #[default]
+    #[serde(skip)]
+    Default,
+}
+
+/// The words of states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)] // CRI's own words
+pub enum Word {
+    Created,
+    Running,
+    Exited,
+    Unknown,
+    Ready,
+    NotReady,
+}
+
+impl State {
+    /// The number in CRI.
+    pub fn number(self) -> i32 {
+        match self {
+            State::Number(number) => number,
+            State::Word(Word::Created | Word::Ready) => 0,
+            State::Word(Word::Running | Word::NotReady) => 1,
+            State::Word(Word::Exited) => 2,
+            State::Word(Word::Unknown) => 3,
+            State::Default => 0,
+        }
+    }
+}
+
+/// Labels or annotations.
+pub type Map = BTreeMap<String, Text>;
+
+/// A container.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)] // fields of CRI; times are ns since the epoch
+pub struct Container {
+    pub id: Text,
+    pub sandbox_id: Text,
+    pub name: Text,
+    pub attempt: u32,
+    pub state: State,
+    pub created_at: i64,
+    pub started_at: i64,
+    pub finished_at: i64,
+    pub exit_code: i32,
+    pub image: Text,
+    pub image_id: Text,
+    pub image_ref: Text,
+    pub labels: Map,
+    pub annotations: Map,
+    pub log_path: Text,
+    /// Images of its image volumes.
+    pub mounted_images: Vec<Text>,
+}
+
+/// A pod sandbox.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)] // fields of CRI; times are ns since the epoch
+pub struct Sandbox {
+    pub id: Text,
+    pub uid: Text,
+    pub name: Text,
+    pub namespace: Text,
+    pub attempt: u32,
+    pub state: State,
+    pub created_at: i64,
+    pub labels: Map,
+    pub annotations: Map,
+    pub log_directory: Text,
+    pub runtime_handler: Text,
+    /// The image of its pause container, told in its verbose status.
+    pub image: Text,
+}
+
+/// An image.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[allow(missing_docs)] // fields of CRI
+pub struct Image {
+    pub id: Text,
+    pub tags: Vec<Text>,
+    pub digests: Vec<Text>,
+    pub size: u64,
+    pub pinned: bool,
+    pub runtime_handler: Text,
+}
+
+/// The image filesystem.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Filesystem {
+    /// What ImageFsInfo names; empty = it names none.
+    pub mountpoint: Text,
+    /// Bytes.
+    pub capacity: u64,
+    /// Bytes; grows as images go.
+    pub available: u64,
+    /// How much of an image's size its removal really frees, in percent; 0 counts as 100.
+    pub freed_percent: u64,
+    /// Where capacity and available are told: one line, both numbers with a space between, replaced at each change.
+    pub usage_file: Option<PathBuf>,
+}
+
+/// A whole node.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// In the order of the list; an ID may stand twice.
+    pub containers: Vec<Container>,
+    /// As for containers.
+    pub sandboxes: Vec<Sandbox>,
+    /// As for containers.
+    pub images: Vec<Image>,
+    /// The runtime's own sandbox image, told in its verbose status; empty = it does not tell.
+    pub sandbox_image: Text,
+    /// The image filesystem.
+    pub filesystem: Filesystem,
+    /// Answer NotFound where containerd answers success: stops and removals of what is not there (as some runtimes do).
+    pub not_found_errors: bool,
+}
+
+/// Finds one by its ID, or by a prefix that only one has.
+pub(crate) fn resolve<'a, T>(rows: &'a [T], id: &[u8], of: impl Fn(&T) -> &Text) -> Option<&'a T> {
+    if id.is_empty() {
+        return None;
+    }
+    if let Some(exact) = rows.iter().find(|row| of(row).0 == id) {
+        return Some(exact);
+    }
+    let mut matching = rows.iter().filter(|row| of(row).0.starts_with(id));
+    match (matching.next(), matching.next()) {
+        (Some(one), None) => Some(one),
+        _ => None,
+    }
+}
+
+impl Node {
+    /// The image that an ID, a digest or a tag stands for.
+    pub(crate) fn find_image(&self, name: &[u8]) -> Option<usize> {
+        let bare = |text: &[u8]| text.strip_prefix(b"sha256:").unwrap_or(text).to_vec();
+        let long_enough = name.len() >= 12;
+        self.images.iter().position(|image| {
+            let named = image.tags.iter().chain(&image.digests).any(|t| t.0 == name);
+            let id = bare(&image.id.0);
+            named || id == bare(name) || (long_enough && id.starts_with(&bare(name)))
+        })
+    }
+
+    /// Takes an image away, and tells the filesystem.
+    pub(crate) fn drop_image(&mut self, at: usize) {
+        let image = self.images.remove(at);
+        let percent = match self.filesystem.freed_percent {
+            0 => 100,
+            percent => percent,
+        };
+        let freed = u128::from(image.size) * u128::from(percent) / 100;
+        let freed = u64::try_from(freed).unwrap_or(u64::MAX);
+        let filesystem = &mut self.filesystem;
+        filesystem.available = filesystem
+            .available
+            .saturating_add(freed)
+            .min(filesystem.capacity);
+        filesystem.tell();
+    }
+}
+
+impl Filesystem {
+    /// Writes the usage file, whole or not at all.
+    pub(crate) fn tell(&self) {
+        let Some(path) = &self.usage_file else {
+            return;
+        };
+        let new = path.with_extension("new");
+        let line = format!("{} {}\n", self.capacity, self.available);
+        if let Err(e) = std::fs::write(&new, line).and_then(|()| std::fs::rename(&new, path)) {
+            eprintln!("crisim: cannot write {}: {e}", path.display());
+        }
+    }
+}
