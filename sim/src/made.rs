@@ -1,1 +1,319 @@
+//! A plausible node by numbers: live pods, crash loops, deleted pods with their leftovers, images, and their files on disk.
 
+use crate::node::{Container, Filesystem, Image, Map, Node, Sandbox, State, Text, Word};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// ns in a second.
+const SECOND: i64 = 1_000_000_000;
+/// Sizes of images are multiples of this.
+const MIB: u64 = 1 << 20;
+
+/// How the node is to be.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// Pods, live and deleted.
+    pub pods: usize,
+    /// How many percent of the pods were deleted and left things behind.
+    pub deleted_percent: usize,
+    /// Dead containers, spread over the pods.
+    pub dead_containers: usize,
+    /// Images; half of them are in use.
+    pub images: usize,
+    /// How full the image filesystem is, in percent.
+    pub fill_percent: u64,
+    /// Same seed, same node.
+    pub seed: u64,
+    /// Now; ns since the epoch. All times lie before it.
+    pub now: i64,
+    /// Where log files are made; `None` = nowhere.
+    pub pod_logs_dir: Option<PathBuf>,
+    /// Where links to them are made; `None` = nowhere.
+    pub container_logs_dir: Option<PathBuf>,
+    /// Told as the image filesystem's mount point.
+    pub mountpoint: String,
+    /// Where the fill is told.
+    pub usage_file: Option<PathBuf>,
+}
+
+/// A node and which of its pods live.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The node.
+    pub node: Node,
+    /// UIDs of the pods that the host knows.
+    pub live: Vec<String>,
+}
+
+/// Numbers from a seed (splitmix64).
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.roll() % end.max(1)
+    }
+
+    fn id(&mut self) -> String {
+        (0..4).map(|_| format!("{:016x}", self.roll())).collect()
+    }
+
+    fn uid(&mut self) -> String {
+        let (a, b) = (self.roll(), self.roll());
+        let word = |value: u64, bits: u32| value & ((1 << bits) - 1);
+        format!(
+            "{:08x}-{:04x}-4{:03x}-{:04x}-{:012x}",
+            a >> 32,
+            word(a >> 16, 16),
+            word(a, 12),
+            word(b >> 48, 14) | 0x8000,
+            word(b, 48)
+        )
+    }
+}
+
+/// One pod while it is being made.
+struct Pod {
+    uid: String,
+    name: String,
+    namespace: String,
+    live: bool,
+}
+
+impl Order {
+    /// Makes the node, and its files.
+    pub fn make(&self) -> io::Result<Made> {
+        let mut maker = Maker {
+            order: self,
+            dice: Dice(self.seed),
+            node: Node::default(),
+        };
+        maker.images();
+        let mut live = Vec::new();
+        for number in 0..self.pods {
+            let pod = maker.pod(number);
+            if pod.live {
+                live.push(pod.uid.clone());
+            }
+            maker.sandboxes_of(number, &pod)?;
+        }
+        maker.filesystem();
+        Ok(Made {
+            node: maker.node,
+            live,
+        })
+    }
+}
+
+struct Maker<'a> {
+    order: &'a Order,
+    dice: Dice,
+    node: Node,
+}
+
+impl Maker<'_> {
+    fn images(&mut self) {
+        for number in 0..self.order.images {
+            let id = format!("sha256:{}", self.dice.id());
+            let repository = match number {
+                0 => "registry.example/pause".to_owned(),
+                _ => format!("registry.example/team-{}/app-{number}", number % 7),
+            };
+            let untagged = number > 0 && number % 11 == 10;
+            let tags = match untagged {
+                true => Vec::new(),
+                false => vec![Text::from(format!("{repository}:v{}", 1 + number % 3))],
+            };
+            self.node.images.push(Image {
+                id: id.into(),
+                digests: vec![format!("{repository}@sha256:{}", self.dice.id()).into()],
+                tags,
+                size: match number {
+                    0 => MIB,
+                    _ => (20 + self.dice.below(400)) * MIB,
+                },
+                pinned: number > 0 && number % 29 == 28,
+                runtime_handler: Text::default(),
+            });
+        }
+        if let Some(pause) = self.node.images.first() {
+            self.node.sandbox_image = pause.tags.first().cloned().unwrap_or_default();
+        }
+    }
+
+    fn filesystem(&mut self) {
+        let used: u64 = self.node.images.iter().map(|image| image.size).sum();
+        // Images are half of what fills it.
+        let capacity = (used * 2 * 100 / self.order.fill_percent.max(1)).max(1);
+        self.node.filesystem = Filesystem {
+            mountpoint: self.order.mountpoint.clone().into(),
+            capacity,
+            available: capacity * (100 - self.order.fill_percent.min(100)) / 100,
+            freed_percent: 100,
+            usage_file: self.order.usage_file.clone(),
+        };
+    }
+
+    fn pod(&mut self, number: usize) -> Pod {
+        Pod {
+            uid: self.dice.uid(),
+            name: format!("app-{number}-{:05x}", self.dice.below(1 << 20)),
+            namespace: ["default", "kube-system", "shop", "batch"][number % 4].to_owned(),
+            live: number * self.order.deleted_percent / 100
+                == (number + 1) * self.order.deleted_percent / 100,
+        }
+    }
+
+    /// The pod's current sandbox with its containers, and for some pods an older one that is empty.
+    fn sandboxes_of(&mut self, number: usize, pod: &Pod) -> io::Result<()> {
+        let age = 3600 + i64::try_from(self.dice.below(86_400 * 5)).unwrap_or(0);
+        let born = self.order.now - age * SECOND;
+        if number.is_multiple_of(5) {
+            self.sandbox(pod, 0, Word::NotReady, born - 600 * SECOND);
+        }
+        let state = match pod.live {
+            true => Word::Ready,
+            false => Word::NotReady,
+        };
+        let sandbox = self.sandbox(pod, 1, state, born);
+        let share = |n: usize| n * self.order.dead_containers / self.order.pods.max(1);
+        let dead = share(number + 1) - share(number);
+        for attempt in 0..dead {
+            let state = match (number + attempt) % 40 {
+                39 => Word::Unknown,
+                _ => Word::Exited,
+            };
+            self.container(pod, &sandbox, attempt, state, born)?;
+        }
+        if pod.live {
+            self.container(pod, &sandbox, dead, Word::Running, born)?;
+        }
+        Ok(())
+    }
+
+    fn sandbox(&mut self, pod: &Pod, attempt: u32, state: Word, created_at: i64) -> Text {
+        let id = Text::from(self.dice.id());
+        self.node.sandboxes.push(Sandbox {
+            id: id.clone(),
+            uid: pod.uid.clone().into(),
+            name: pod.name.clone().into(),
+            namespace: pod.namespace.clone().into(),
+            attempt,
+            state: State::Word(state),
+            created_at,
+            labels: labels(pod, None),
+            log_directory: self
+                .pod_dir(pod)
+                .map(|dir| dir.display().to_string())
+                .unwrap_or_default()
+                .into(),
+            image: self.node.sandbox_image.clone(),
+            ..Sandbox::default()
+        });
+        id
+    }
+
+    fn pod_dir(&self, pod: &Pod) -> Option<PathBuf> {
+        let dir = self.order.pod_logs_dir.as_ref()?;
+        Some(dir.join(format!("{}_{}_{}", pod.namespace, pod.name, pod.uid)))
+    }
+
+    fn container(
+        &mut self,
+        pod: &Pod,
+        sandbox: &Text,
+        attempt: usize,
+        state: Word,
+        born: i64,
+    ) -> io::Result<()> {
+        let id = self.dice.id();
+        let half = (self.node.images.len() / 2).max(1) as u64;
+        let image = self
+            .node
+            .images
+            .get(1 + usize::try_from(self.dice.below(half)).unwrap_or(0))
+            .cloned();
+        let image = image
+            .or_else(|| self.node.images.first().cloned())
+            .unwrap_or_default();
+        let started = born + i64::try_from(attempt).unwrap_or(0) * 20 * SECOND;
+        let log = match self.pod_dir(pod) {
+            Some(dir) => Some(self.log(&dir, pod, &id, attempt)?),
+            None => None,
+        };
+        self.node.containers.push(Container {
+            id: id.into(),
+            sandbox_id: sandbox.clone(),
+            name: "app".into(),
+            attempt: u32::try_from(attempt).unwrap_or(u32::MAX),
+            state: State::Word(state),
+            created_at: started,
+            started_at: started + SECOND,
+            finished_at: match state {
+                Word::Exited => started + 10 * SECOND,
+                _ => 0,
+            },
+            image: image
+                .tags
+                .first()
+                .cloned()
+                .unwrap_or_else(|| image.id.clone()),
+            image_ref: image.id.clone(),
+            labels: labels(pod, Some("app")),
+            log_path: log.unwrap_or_default(),
+            ..Container::default()
+        });
+        Ok(())
+    }
+
+    /// The log of a container, for some with a rotated sibling, and its link.
+    fn log(&self, dir: &Path, pod: &Pod, id: &str, attempt: usize) -> io::Result<Text> {
+        let dir = dir.join("app");
+        std::fs::create_dir_all(&dir)?;
+        let log = dir.join(format!("{attempt}.log"));
+        std::fs::write(
+            &log,
+            format!("2026-01-01T00:00:00Z stdout F attempt {attempt}\n"),
+        )?;
+        if attempt % 4 == 3 {
+            std::fs::write(
+                dir.join(format!("{attempt}.log.20260101-000000.gz")),
+                b"rotated",
+            )?;
+        }
+        if let Some(links) = &self.order.container_logs_dir {
+            std::fs::create_dir_all(links)?;
+            let name = format!("{}_{}_app-{id}.log", pod.name, pod.namespace);
+            std::os::unix::fs::symlink(&log, links.join(name))?;
+        }
+        Ok(log.display().to_string().into())
+    }
+}
+
+fn labels(pod: &Pod, container: Option<&str>) -> Map {
+    let mut labels = Map::from([
+        (
+            "io.kubernetes.pod.name".to_owned(),
+            Text::from(pod.name.clone()),
+        ),
+        (
+            "io.kubernetes.pod.namespace".to_owned(),
+            Text::from(pod.namespace.clone()),
+        ),
+        (
+            "io.kubernetes.pod.uid".to_owned(),
+            Text::from(pod.uid.clone()),
+        ),
+    ]);
+    if let Some(container) = container {
+        labels.insert("io.kubernetes.container.name".to_owned(), container.into());
+    }
+    labels
+}

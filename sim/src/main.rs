@@ -1,2 +1,221 @@
 //! The program `crisim`.
-fn main() {}
+
+use clap::Parser;
+use crisim::fault::Fault;
+use crisim::made::Order;
+use crisim::node::{Node, State, Word};
+use crisim::{Options, Server};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A CRI runtime in memory on a unix socket, with a node made to order. It prints a line when it listens, and runs until
+/// SIGTERM or SIGINT.
+#[derive(Parser)]
+#[command(version)]
+struct Flags {
+    /// Where to listen.
+    #[arg(long, required_unless_present = "summary")]
+    socket: Option<PathBuf>,
+    /// The node as a JSON file; without it the node is made from the numbers below.
+    #[arg(long)]
+    node: Option<PathBuf>,
+    /// Pods, live and deleted.
+    #[arg(long, default_value_t = 300)]
+    pods: usize,
+    /// How many percent of the pods were deleted and left things behind.
+    #[arg(long, default_value_t = 20)]
+    deleted_percent: usize,
+    /// Dead containers, spread over the pods.
+    #[arg(long, default_value_t = 2000)]
+    dead_containers: usize,
+    /// Images; half of them are in use.
+    #[arg(long, default_value_t = 60)]
+    images: usize,
+    /// How full the image filesystem is, in percent.
+    #[arg(long, default_value_t = 92)]
+    fill: u64,
+    /// Same seed, same node.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Make log files here.
+    #[arg(long)]
+    pod_logs_dir: Option<PathBuf>,
+    /// Make links to the log files here.
+    #[arg(long)]
+    container_logs_dir: Option<PathBuf>,
+    /// What ImageFsInfo names.
+    #[arg(long, default_value = "/")]
+    mountpoint: String,
+    /// Tell the fill here: one line, capacity and available in bytes.
+    #[arg(long)]
+    usage_file: Option<PathBuf>,
+    /// Write the UIDs of the live pods here, one a line.
+    #[arg(long)]
+    live_pods_out: Option<PathBuf>,
+    /// Make a directory for each live pod here, as a kubelet does: DIR/pods/UID.
+    #[arg(long)]
+    kubelet_dir_out: Option<PathBuf>,
+    /// How long each removal takes, in ms.
+    #[arg(long, default_value_t = 0)]
+    remove_delay_ms: u64,
+    /// How long calls of a method take, in ms, such as ListImages=20; may be repeated.
+    #[arg(long, value_name = "METHOD=MS")]
+    delay: Vec<String>,
+    /// The largest answer in bytes, as containerd has one.
+    #[arg(long, default_value_t = crisim::server::MESSAGE_LIMIT)]
+    message_limit: usize,
+    /// Speak v1alpha2 only.
+    #[arg(long)]
+    only_v1alpha2: bool,
+    /// What goes wrong: a JSON file with a list of {"method", "id", "skip", "count", "action"}; actions are {"code": [5,
+    /// "text"]}, {"late": [13, "text"]}, "hang", "disconnect" and "garbage".
+    #[arg(long)]
+    faults: Option<PathBuf>,
+    /// Write the node as it is left here at the end, as JSON; also on SIGUSR1.
+    #[arg(long)]
+    state_out: Option<PathBuf>,
+    /// Write all calls here at the end, a JSON object a line.
+    #[arg(long)]
+    trace_out: Option<PathBuf>,
+    /// Print in a few lines what a file of --state-out holds, and do nothing else.
+    #[arg(long, value_name = "STATE")]
+    summary: Option<PathBuf>,
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Box<dyn Error>> {
+    let text = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
+    serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", path.display()).into())
+}
+
+impl Flags {
+    fn node(&self) -> Result<Node, Box<dyn Error>> {
+        if let Some(path) = &self.node {
+            return read(path);
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
+        let made = Order {
+            pods: self.pods,
+            deleted_percent: self.deleted_percent,
+            dead_containers: self.dead_containers,
+            images: self.images,
+            fill_percent: self.fill,
+            seed: self.seed,
+            now: i64::try_from(now)?,
+            pod_logs_dir: self.pod_logs_dir.clone(),
+            container_logs_dir: self.container_logs_dir.clone(),
+            mountpoint: self.mountpoint.clone(),
+            usage_file: self.usage_file.clone(),
+        }
+        .make()?;
+        if let Some(path) = &self.live_pods_out {
+            std::fs::write(path, made.live.join("\n") + "\n")?;
+        }
+        for uid in made.live.iter().filter(|_| self.kubelet_dir_out.is_some()) {
+            let dir = self.kubelet_dir_out.clone().unwrap_or_default();
+            std::fs::create_dir_all(dir.join("pods").join(uid))?;
+        }
+        Ok(made.node)
+    }
+
+    fn options(&self) -> Result<Options, Box<dyn Error>> {
+        let mut delays = BTreeMap::new();
+        for method in ["RemoveContainer", "RemovePodSandbox", "RemoveImage"] {
+            let delay = Duration::from_millis(self.remove_delay_ms);
+            delays.insert(method.to_owned(), delay);
+        }
+        for delay in &self.delay {
+            let (method, ms) = delay
+                .split_once('=')
+                .ok_or_else(|| format!("--delay {delay}: give METHOD=MS"))?;
+            delays.insert(method.to_owned(), Duration::from_millis(ms.parse()?));
+        }
+        let faults: Vec<Fault> = match &self.faults {
+            Some(path) => read(path)?,
+            None => Vec::new(),
+        };
+        Ok(Options {
+            socket: self.socket.clone(),
+            delays,
+            message_limit: self.message_limit,
+            only_v1alpha2: self.only_v1alpha2,
+            faults,
+        })
+    }
+
+    fn write_state(&self, server: &Server) -> Result<(), Box<dyn Error>> {
+        if let Some(path) = &self.state_out {
+            let new = path.with_extension("new");
+            std::fs::write(&new, serde_json::to_vec(&server.state())?)?;
+            std::fs::rename(new, path)?;
+        }
+        Ok(())
+    }
+
+    fn write_trace(&self, server: &Server) -> Result<(), Box<dyn Error>> {
+        if let Some(path) = &self.trace_out {
+            let mut lines = String::new();
+            for call in server.trace() {
+                lines += &serde_json::to_string(&call)?;
+                lines.push('\n');
+            }
+            std::fs::write(path, lines)?;
+        }
+        Ok(())
+    }
+}
+
+/// A node in a few lines.
+fn summary(node: &Node) -> String {
+    let running = |state: State| state == State::Word(Word::Running);
+    let ready = |state: State| state == State::Word(Word::Ready);
+    let alive = node.containers.iter().filter(|c| running(c.state)).count();
+    let up = node.sandboxes.iter().filter(|s| ready(s.state)).count();
+    let filesystem = &node.filesystem;
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let free = u128::from(filesystem.available) * 100 / u128::from(filesystem.capacity.max(1));
+    let used: u64 = node.images.iter().map(|image| image.size).sum();
+    format!(
+        "containers   {:5} running  {:5} dead\nsandboxes    {:5} ready    {:5} not ready\nimages       {:5}          {:8.1} GiB\nfilesystem   {:4}% full  {:8.1} of {:.1} GiB free",
+        alive,
+        node.containers.len() - alive,
+        up,
+        node.sandboxes.len() - up,
+        node.images.len(),
+        gib(used),
+        100 - free,
+        gib(filesystem.available),
+        gib(filesystem.capacity)
+    )
+}
+
+async fn until_told_to_end(flags: &Flags, server: &Server) -> Result<(), Box<dyn Error>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut user = signal(SignalKind::user_defined1())?;
+    println!("listening on {}", server.endpoint());
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = user.recv() => flags.write_state(server)?,
+        }
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let flags = Flags::parse();
+    if let Some(path) = &flags.summary {
+        println!("{}", summary(&read(path)?));
+        return Ok(());
+    }
+    let server = Server::start(flags.node()?, flags.options()?)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(until_told_to_end(&flags, &server))?;
+    flags.write_state(&server)?;
+    flags.write_trace(&server)
+}
