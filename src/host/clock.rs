@@ -36,3 +36,20 @@ fn nanoseconds(clock: ClockId) -> i64 {
         .saturating_mul(1_000_000_000)
         .saturating_add(time.tv_nsec)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s0_10_times_saturate_and_never_go_back() {
+        let (early, late) = (Boot(5), Boot(1_000_000_005));
+        assert_eq!(late.since(early), Duration::from_secs(1));
+        assert_eq!(early.since(late), Duration::ZERO);
+        assert_eq!(early.plus(Duration::from_secs(1)), late);
+        assert_eq!(late.plus(Duration::MAX), Boot(u64::MAX));
+        let first = Boot::now();
+        assert!(Boot::now() >= first);
+        assert!(wall_now() > 0);
+    }
+}

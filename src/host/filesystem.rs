@@ -31,3 +31,34 @@ pub fn usage(mount_point: &str, reported_used: Option<u64>) -> Result<FsUsage> {
         _ => Ok(usage),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s5_11_statvfs_gives_the_figures() {
+        let usage = usage("/", Some(1)).unwrap();
+        assert!(usage.capacity > 0 && usage.available <= usage.capacity);
+    }
+
+    #[test]
+    fn s5_11_a_missing_mount_point_and_one_that_is_too_small_are_no_figures() {
+        let whole = usage("/", None).unwrap().capacity;
+        for (mount_point, used) in [
+            ("/no/such\nplace", None),
+            ("", None),
+            ("/", Some(whole + 1)),
+        ] {
+            let error = usage(mount_point, used).unwrap_err();
+            assert_eq!(error.status, Status::Io);
+            assert!(error.message.contains(&visible(mount_point)));
+            assert!(
+                error.message.contains("image_fs"),
+                "no way out: {}",
+                error.message
+            );
+        }
+        assert!(usage("/", Some(whole)).is_ok());
+    }
+}

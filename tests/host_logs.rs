@@ -1,0 +1,414 @@
+//! Deleting logs and links cannot leave the log directory, by either means of opening directories (S2.4).
+
+use crigc::host::beneath::Means;
+use crigc::host::logs::LogRoom;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+const BOTH: [Means; 2] = [Means::Openat2, Means::Walk];
+
+/// A log directory, and beside it what must never be touched.
+struct Place {
+    _top: TempDir,
+    room: PathBuf,
+    outside: PathBuf,
+}
+
+impl Place {
+    fn new() -> Place {
+        let top = TempDir::new().unwrap();
+        let (room, outside) = (top.path().join("pods"), top.path().join("outside"));
+        fs::create_dir_all(&room).unwrap();
+        fs::create_dir_all(outside.join("c")).unwrap();
+        for canary in ["canary", "0.log", "0.log.1", "c/0.log", "c/0.log.1"] {
+            fs::write(outside.join(canary), "keep").unwrap();
+        }
+        Place {
+            _top: top,
+            room,
+            outside,
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        let path = self.room.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "x").unwrap();
+        path
+    }
+
+    fn open(&self, means: Means) -> LogRoom {
+        LogRoom::open(text(&self.room)).unwrap().by(means)
+    }
+
+    fn all_outside_is_there(&self) {
+        for canary in ["canary", "0.log", "0.log.1", "c/0.log", "c/0.log.1"] {
+            assert!(self.outside.join(canary).is_file(), "{canary} is gone");
+        }
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn there(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
+
+#[test]
+fn s2_4_a_log_goes_with_its_rotated_siblings_and_nothing_else() {
+    let gone = [
+        "0.log",
+        "0.log.1",
+        "0.log.20261123-100000.gz",
+        "0.log.",
+        "0.log.tmp.x",
+    ];
+    let stays = [
+        "0.logx", "0.log1", "00.log", "1.log", "a0.log", "0.lo", ".0.log.1",
+    ];
+    for means in BOTH {
+        let place = Place::new();
+        for name in gone.iter().chain(&stays) {
+            place.file(&format!("ns_pod_uid/c/{name}"));
+        }
+        let room = place.open(means);
+        let log = format!("{}/ns_pod_uid/c/0.log", room.dir());
+        room.remove_log(&log).unwrap();
+        for name in gone {
+            assert!(
+                !there(&place.room.join("ns_pod_uid/c").join(name)),
+                "{name} {means:?}"
+            );
+        }
+        for name in stays {
+            assert!(
+                there(&place.room.join("ns_pod_uid/c").join(name)),
+                "{name} {means:?}"
+            );
+        }
+        room.remove_log(&log).expect("missing files are fine");
+    }
+}
+
+#[test]
+fn s2_4_names_of_logs_are_names_and_no_patterns() {
+    let long = "x".repeat(255);
+    let names = [
+        "*", "?", "[a]", "*.log", "a\nb", "-rf", "{a,b}", "\\", " ", "é", "~", "$HOME", &long,
+    ];
+    for means in BOTH {
+        for name in names {
+            let place = Place::new();
+            let log = place.file(name);
+            let rotated = (name.len() < 250).then(|| place.file(&format!("{name}.1")));
+            for other in ["a", "a.1", "b", "ab.log", "other.log.1"] {
+                place.file(other);
+            }
+            place.open(means).remove_log(text(&log)).unwrap();
+            assert!(!there(&log), "{name:?}");
+            assert!(rotated.is_none_or(|r| !there(&r)), "{name:?}");
+            for other in ["a", "a.1", "b", "ab.log", "other.log.1"] {
+                assert!(there(&place.room.join(other)), "{name:?} took {other}");
+            }
+        }
+    }
+}
+
+#[test]
+fn s2_4_a_rotated_log_whose_name_is_no_utf8_goes() {
+    let place = Place::new();
+    let log = place.file("p/0.log");
+    let rotated = place.room.join("p").join(OsStr::from_bytes(b"0.log.\xff"));
+    fs::write(&rotated, "x").unwrap();
+    place.open(Means::Openat2).remove_log(text(&log)).unwrap();
+    assert!(!there(&log) && !there(&rotated));
+}
+
+#[test]
+fn s2_4_the_last_component_is_unlinked_and_never_followed() {
+    for means in BOTH {
+        let place = Place::new();
+        let log = place.room.join("p/0.log");
+        fs::create_dir_all(place.room.join("p")).unwrap();
+        symlink(place.outside.join("0.log"), &log).unwrap();
+        symlink(place.outside.join("0.log.1"), place.room.join("p/0.log.1")).unwrap();
+        symlink(place.outside.join("c"), place.room.join("p/0.log.dir")).unwrap();
+        place.open(means).remove_log(text(&log)).unwrap();
+        assert_eq!(fs::read_dir(place.room.join("p")).unwrap().count(), 0);
+        place.all_outside_is_there();
+    }
+}
+
+#[test]
+fn s2_4_a_path_that_leads_elsewhere_is_an_error_and_deletes_nothing() {
+    for means in BOTH {
+        let place = Place::new();
+        place.file("p/keep");
+        symlink(&place.outside, place.room.join("absolute")).unwrap();
+        symlink("../outside", place.room.join("relative")).unwrap();
+        symlink("../../outside", place.room.join("p/deep")).unwrap();
+        symlink("/proc/self/root", place.room.join("root")).unwrap();
+        let outside = text(&place.outside);
+        let paths = [
+            format!("{outside}/0.log"),
+            format!("{}/absolute/0.log", text(&place.room)),
+            format!("{}/relative/0.log", text(&place.room)),
+            format!("{}/relative/c/0.log", text(&place.room)),
+            format!("{}/p/deep/0.log", text(&place.room)),
+            format!("{}/root{outside}/0.log", text(&place.room)),
+            format!("{}/../outside/0.log", text(&place.room)),
+            format!("{}/p/../../outside/0.log", text(&place.room)),
+            format!("{}-more/0.log", text(&place.room)),
+            format!("{}/p/..", text(&place.room)),
+            format!("{}/.", text(&place.room)),
+            format!("{}/p/a\0b", text(&place.room)),
+            text(&place.room).to_owned(),
+            "0.log".to_owned(),
+            "../outside/0.log".to_owned(),
+            "/0.log".to_owned(),
+        ];
+        let room = place.open(means);
+        for path in &paths {
+            let error = room.remove_log(path).expect_err(path).to_string();
+            assert!(error.starts_with("cannot delete"), "{error}");
+            assert!(error.contains("; "), "no way out in: {error}");
+            assert!(
+                room.check_log(path).is_err(),
+                "a dry run has to see it, too: {path}"
+            );
+        }
+        assert!(there(&place.room.join("p/keep")));
+        place.all_outside_is_there();
+    }
+}
+
+#[test]
+fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
+    let place = Place::new();
+    let kept = place.file("p/0.log");
+    let room = place.open(Means::Openat2);
+    for path in [
+        "",
+        "/",
+        "//",
+        &format!("{}/", room.dir()),
+        &format!("{}/p/", room.dir()),
+    ] {
+        room.remove_log(path).unwrap();
+        room.check_log(path).unwrap();
+    }
+    assert!(there(&kept));
+}
+
+#[test]
+fn s2_4_a_directory_in_the_place_of_a_log_stays() {
+    for means in BOTH {
+        let place = Place::new();
+        let inside = place.file("p/0.log/precious");
+        let room = place.open(means);
+        let log = format!("{}/p/0.log", room.dir());
+        let error = room.remove_log(&log).unwrap_err().to_string();
+        assert!(error.contains("/p/0.log"), "{error}");
+        assert!(room.check_log(&log).is_err());
+        assert!(there(&inside));
+    }
+}
+
+#[test]
+fn s2_4_the_log_itself_stays_while_a_rotated_one_cannot_go() {
+    let place = Place::new();
+    let log = place.file("p/0.log");
+    place.file("p/0.log.1/precious");
+    assert!(place.open(Means::Openat2).remove_log(text(&log)).is_err());
+    assert!(
+        there(&log),
+        "the next pass would not find the rotated one any more"
+    );
+}
+
+#[test]
+fn s2_4_a_link_inside_the_room_may_lead_around_in_it() {
+    let place = Place::new();
+    let log = place.file("real/c/0.log");
+    symlink("real", place.room.join("alias")).unwrap();
+    let path = format!("{}/alias/c/0.log", text(&place.room));
+    let walked = place.open(Means::Walk).remove_log(&path);
+    assert!(
+        walked.is_err(),
+        "the walk goes through no link at all (safer)"
+    );
+    assert!(there(&log));
+    place.open(Means::Openat2).remove_log(&path).unwrap();
+    assert!(!there(&log));
+}
+
+#[test]
+fn s2_4_the_directory_itself_may_be_a_link_and_be_named_by_any_of_its_names() {
+    for means in BOTH {
+        let place = Place::new();
+        let (first, second) = (place.outside.join("first"), place.outside.join("second"));
+        symlink(&place.room, &first).unwrap();
+        symlink(&first, &second).unwrap();
+        let opened = [text(&first), text(&place.room)];
+        let told = [text(&first), text(&second), text(&place.room)];
+        for dir in opened {
+            for by in told {
+                let log = place.file("p/c/0.log");
+                let room = LogRoom::open(dir).unwrap().by(means);
+                room.remove_log(&format!("{by}/p/c/0.log")).unwrap();
+                assert!(!there(&log), "opened as {dir}, told as {by}");
+            }
+            let room = LogRoom::open(&format!("{dir}//")).unwrap().by(means);
+            let log = place.file("p/c/0.log");
+            room.remove_log(&format!("{dir}///p//c/0.log")).unwrap();
+            assert!(!there(&log));
+        }
+    }
+}
+
+#[test]
+fn s2_4_what_is_opened_is_a_directory() {
+    let place = Place::new();
+    let file = place.file("file");
+    let error = LogRoom::open(text(&file)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
+    let missing = LogRoom::open(text(&place.room.join("none"))).unwrap_err();
+    assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
+    // A FIFO that nobody writes to must not hang a pass.
+    let fifo = place.room.join("fifo");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &fifo,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    let error = LogRoom::open(text(&fifo)).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
+}
+
+#[test]
+fn s2_4_only_a_link_directly_in_the_directory_goes() {
+    for means in BOTH {
+        let place = Place::new();
+        let room = place.open(means);
+        symlink(place.outside.join("canary"), place.room.join("a.log")).unwrap();
+        symlink(place.outside.join("c"), place.room.join("dir.log")).unwrap();
+        place.file("sub/b.log");
+        fs::create_dir(place.room.join("d.log")).unwrap();
+        room.remove_link("a.log").unwrap();
+        room.remove_link("dir.log").unwrap();
+        room.remove_link("a.log").expect("a missing link is fine");
+        assert!(!there(&place.room.join("a.log")) && !there(&place.room.join("dir.log")));
+        let hostile = [
+            "",
+            ".",
+            "..",
+            "sub/b.log",
+            "../outside/canary",
+            "d.log",
+            "a\0b",
+            "/etc/hostname",
+        ];
+        for name in hostile {
+            assert!(room.remove_link(name).is_err(), "{name:?}");
+        }
+        assert!(there(&place.room.join("sub/b.log")) && there(&place.room.join("d.log")));
+        place.all_outside_is_there();
+    }
+}
+
+#[test]
+fn s2_6_an_entry_exists_or_not_or_nobody_can_tell() {
+    for means in BOTH {
+        let place = Place::new();
+        place.file("pod/c/0.log");
+        place.file("plain");
+        symlink("nowhere", place.room.join("pod/c/1.log")).unwrap();
+        symlink(&place.outside, place.room.join("out")).unwrap();
+        let room = place.open(means);
+        for name in ["pod", "pod/c", "pod/c/0.log", "pod/c/1.log", "out"] {
+            assert!(room.exists(name).unwrap(), "{name}");
+        }
+        for name in ["other", "pod/d/0.log", "pod/c/2.log"] {
+            assert!(!room.exists(name).unwrap(), "{name}");
+        }
+        for name in [
+            "out/0.log",
+            "../outside",
+            "plain/0.log",
+            "pod/../../outside/canary",
+        ] {
+            assert!(room.exists(name).is_err(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn s4_1_entries_are_listed_with_all_their_names() {
+    let place = Place::new();
+    place.file("a/b");
+    place.file("file");
+    symlink("a", place.room.join("link")).unwrap();
+    fs::create_dir(place.room.join(OsStr::from_bytes(b"bad\xff"))).unwrap();
+    let mut entries = place.open(Means::Openat2).entries().unwrap();
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    let shown: Vec<(&[u8], bool)> = entries
+        .iter()
+        .map(|e| (e.name.as_bytes(), e.is_link))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            (&b"a"[..], false),
+            (b"bad\xff", false),
+            (b"file", false),
+            (b"link", true)
+        ]
+    );
+}
+
+#[test]
+fn s4_2_a_link_is_dead_only_when_its_target_is_known_to_be_gone() {
+    let place = Place::new();
+    let links = place.outside.join("links");
+    fs::create_dir(&links).unwrap();
+    let target = place.file("pod/c/0.log");
+    for (name, to) in [
+        ("alive.log", text(&target)),
+        ("dead.log", text(&place.room.join("pod/c/1.log"))),
+        ("dead-dir.log", text(&place.room.join("none/c/1.log"))),
+        ("chain.log", "alive.log"),
+        ("dead-chain.log", "dead.log"),
+        ("through-a-file.log", text(&target.join("x"))),
+        ("loop.log", "loop.log"),
+        ("no-suffix", "nowhere"),
+        ("other.txt", "nowhere"),
+    ] {
+        symlink(to, links.join(name)).unwrap();
+    }
+    fs::write(links.join("file.log"), "no link").unwrap();
+    let room = LogRoom::open(text(&links)).unwrap();
+    let mut found = room.log_links().unwrap();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    let shown: Vec<(&str, bool)> = found.iter().map(|l| (&*l.name, l.alive)).collect();
+    assert_eq!(
+        shown,
+        [
+            ("alive.log", true),
+            ("chain.log", true),
+            ("dead-chain.log", false),
+            ("dead-dir.log", false),
+            ("dead.log", false),
+            ("loop.log", true),
+            ("through-a-file.log", true),
+        ]
+    );
+}
