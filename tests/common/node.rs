@@ -10,7 +10,13 @@ use crigc::node::{
 pub const S: i64 = 1_000_000_000;
 
 /// A container with all four labels of a kubelet, whose sandbox is `sb-<uid>`.
-pub fn container(id: &str, uid: &str, name: &str, state: ContainerState, created: i64) -> Container {
+pub fn container(
+    id: &str,
+    uid: &str,
+    name: &str,
+    state: ContainerState,
+    created: i64,
+) -> Container {
     Container {
         id: id.into(),
         sandbox_id: format!("sb-{uid}").into(),
@@ -56,7 +62,11 @@ pub fn image(id: &str, tag: &str, size: u64) -> Image {
     Image {
         id: id.into(),
         handler: "".into(),
-        tags: if tag.is_empty() { vec![] } else { vec![tag.into()] },
+        tags: if tag.is_empty() {
+            vec![]
+        } else {
+            vec![tag.into()]
+        },
         digests: vec![],
         size,
         pinned: false,

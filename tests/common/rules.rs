@@ -30,7 +30,10 @@ impl Drop for Rules {
             .iter()
             .map(|((rule, what), count)| format!("{rule} {what} {count}\n"))
             .collect();
-        let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
+        let file = std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path);
         // One write: lines of several processes do not mix.
         let written = file.and_then(|mut file| file.write_all(lines.as_bytes()));
         if let Err(e) = written {
