@@ -1,0 +1,18 @@
+# `make run` shows crigc at work, `make test` tests everything; the other targets are for developers.
+.DEFAULT_GOAL := agent
+include examples-c/run.mk
+
+.PHONY: test generate lint clean
+test:
+	tests/run.sh
+
+# Writes include/crigc.h and CONFIGURATION.md anew.
+generate:
+	CRIGC_GENERATE=1 cargo test -q -p crigc --test generated
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+
+clean:
+	cargo clean

@@ -1,0 +1,724 @@
+/*
+ * agent: a node agent to start from. It collects dead containers, sandboxes, logs and images of a node through crigc, once or
+ * every period, and tells a person (or a program, with --json) what went, why, how much, what failed and what stays.
+ *
+ * Read it from the bottom: main, printing, callbacks, who lives, options.
+ */
+#define _POSIX_C_SOURCE 200809L
+#include <errno.h>
+#include <dirent.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include "crigc.h"
+
+/* Exit codes, also in --help. */
+enum { EXIT_FINE = 0, EXIT_PASS_FAILED = 1, EXIT_USAGE = 2, EXIT_SOME_FAILED = 3, EXIT_NO_RUNTIME = 4, EXIT_INTERRUPTED = 5 };
+
+/* ------------------------------------------------------------------------------------------------------------ options */
+
+typedef struct options {
+    int once, now, apply, containers, images, all_unused, verbose, json;
+    const char *kubelet_dir, *live_pods, *image_fs_file;
+    long live_pods_max_age; /* seconds */
+} options;
+
+static options opt = { .containers = 1, .images = 1, .live_pods_max_age = 60 };
+
+/* Writes to a signal handler's pipe end a wait of ours. */
+static int signal_pipe[2] = { -1, -1 };
+static volatile sig_atomic_t interrupted;
+
+static void say(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("agent: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+static void help(void)
+{
+    printf("usage: agent [OPTION]... [--KEY VALUE]...\n\n"
+           "Collects dead containers, sandboxes, logs and unused images of this node. Without --apply it is a dry run.\n\n"
+           "  --apply                remove; otherwise only say what would go\n"
+           "  --once                 one pass of each kind, then exit; otherwise every period until SIGTERM\n"
+           "  --now                  with --once: images at once, without waiting out minimum-image-ttl-duration\n"
+           "  --containers           only containers, sandboxes and logs\n"
+           "  --images               only images\n"
+           "  --all-unused           with --once: as the kubelet under disk pressure, all that is unused\n"
+           "  --kubelet-dir DIR      pods live that have a directory DIR/pods/UID, such as /var/lib/kubelet\n"
+           "  --live-pods FILE       pods live whose UID is a line of FILE\n"
+           "  --live-pods-max-age T  FILE is refused when it is older (seconds, or such as 90s, 5m; default 1m)\n"
+           "  --image-fs-file FILE   the fill of the image filesystem: a line with capacity and available in bytes\n"
+           "  --verbose              every object, not only the numbers\n"
+           "  --json                 reports as JSON on standard output, a line each; all else on standard error\n"
+           "  --help, --version\n\n"
+           "Without --kubelet-dir and --live-pods nothing goes for a pod's sake: only limits and thresholds count.\n\n"
+           "Keys of crigc, as the kubelet's flags:\n");
+    const char *key;
+    for (size_t i = 0; (key = gc_config_key(i)) != NULL; i++)
+        printf("  --%s\n      %s\n", key, gc_config_key_help(key));
+    printf("\nExit codes: 0 fine, 1 a pass failed, 2 wrong usage, 3 some objects could not be removed, 4 no runtime answers,\n"
+           "5 interrupted before a pass was over.\n");
+}
+
+/* Seconds of "90", "90s", "5m" or "1h"; -1 for anything else. */
+static long seconds(const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (errno != 0 || end == text || value < 0 || value > 1000000)
+        return -1;
+    if (strcmp(end, "m") == 0)
+        return value * 60;
+    if (strcmp(end, "h") == 0)
+        return value * 3600;
+    return *end == '\0' || strcmp(end, "s") == 0 ? value : -1;
+}
+
+static int usage_error(const char *what, const char *name)
+{
+    say("%s %s; see --help", what, name);
+    return EXIT_USAGE;
+}
+
+/* A flag without a value; 0 = it is none. */
+static int plain_flag(const char *name)
+{
+    const struct { const char *name; int *target; } flags[] = {
+        { "apply", &opt.apply }, { "once", &opt.once }, { "now", &opt.now }, { "all-unused", &opt.all_unused },
+        { "verbose", &opt.verbose }, { "json", &opt.json },
+    };
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+        if (strcmp(name, flags[i].name) == 0)
+            return *flags[i].target = 1;
+    return 0;
+}
+
+/* An option with a value: ours, else a key of crigc. */
+static int set_option(gc_config *config, const char *name, const char *value)
+{
+    if (strcmp(name, "kubelet-dir") == 0) {
+        opt.kubelet_dir = value;
+    } else if (strcmp(name, "live-pods") == 0) {
+        opt.live_pods = value;
+    } else if (strcmp(name, "image-fs-file") == 0) {
+        opt.image_fs_file = value;
+    } else if (strcmp(name, "live-pods-max-age") == 0) {
+        opt.live_pods_max_age = seconds(value);
+        if (opt.live_pods_max_age < 0)
+            return usage_error("--live-pods-max-age takes seconds, or such as 90s or 5m, not", value);
+    } else {
+        gc_error *error = NULL;
+        gc_status status = gc_config_set(config, name, value, &error);
+        if (status != GC_OK) {
+            say("%s", gc_error_message(error));
+            gc_error_free(error);
+            return EXIT_USAGE;
+        }
+    }
+    return 0;
+}
+
+/* Reads the command line; -1 = go on, else the exit code. */
+static int read_options(gc_config *config, int count, char **arguments)
+{
+    int only_containers = 0, only_images = 0;
+    for (int i = 1; i < count; i++) {
+        char name[128];
+        const char *argument = arguments[i];
+        if (strncmp(argument, "--", 2) != 0 || argument[2] == '\0')
+            return usage_error("unexpected argument", argument);
+        argument += 2;
+        const char *equals = strchr(argument, '=');
+        size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
+        if (length >= sizeof name)
+            return usage_error("unknown option", arguments[i]);
+        memcpy(name, argument, length);
+        name[length] = '\0';
+        if (!equals && strcmp(name, "help") == 0) {
+            help();
+            return EXIT_FINE;
+        }
+        if (!equals && strcmp(name, "version") == 0) {
+            printf("agent, crigc %s\n", gc_version());
+            return EXIT_FINE;
+        }
+        if (!equals && strcmp(name, "containers") == 0) {
+            only_containers = 1;
+        } else if (!equals && strcmp(name, "images") == 0) {
+            only_images = 1;
+        } else if (equals || !plain_flag(name)) {
+            if (!equals && i + 1 >= count)
+                return usage_error("a value is missing behind", arguments[i]);
+            int code = set_option(config, name, equals ? equals + 1 : arguments[++i]);
+            if (code != 0)
+                return code;
+        }
+    }
+    if (only_containers != only_images) {
+        opt.containers = only_containers;
+        opt.images = only_images;
+    }
+    if (!opt.once && !opt.containers)
+        return usage_error("without --once both kinds are collected; leave out", "--images");
+    if (!opt.once && !opt.images)
+        gc_config_set(config, "image-gc-high-threshold", "100", NULL); /* switches periodic images off */
+    if (opt.kubelet_dir && opt.live_pods)
+        return usage_error("give one of --kubelet-dir and --live-pods, not both:", opt.live_pods);
+    return -1;
+}
+
+/* -------------------------------------------------------------------------------------------------------- who lives */
+
+static int compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+typedef struct uid_list {
+    char **uids;
+    size_t count, room;
+} uid_list;
+
+static void free_list(uid_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        free(list->uids[i]);
+    free(list->uids);
+}
+
+static int add_uid(uid_list *list, const char *uid)
+{
+    if (list->count == list->room) {
+        size_t room = list->room ? list->room * 2 : 64;
+        char **larger = realloc(list->uids, room * sizeof *larger);
+        if (!larger)
+            return 0;
+        list->uids = larger;
+        list->room = room;
+    }
+    list->uids[list->count] = strdup(uid);
+    return list->uids[list->count] != NULL && ++list->count;
+}
+
+/* The UIDs of a file, sorted; 0 and a message if it cannot be trusted. */
+static int read_live_pods(uid_list *list)
+{
+    struct stat status;
+    FILE *file = fopen(opt.live_pods, "re");
+    if (!file || fstat(fileno(file), &status) != 0) {
+        say("cannot read --live-pods %s: %s; no pod counts as gone", opt.live_pods, strerror(errno));
+        if (file)
+            fclose(file);
+        return 0;
+    }
+    double age = difftime(time(NULL), status.st_mtime);
+    if (age > (double)opt.live_pods_max_age) {
+        say("--live-pods %s is %.0f s old, more than --live-pods-max-age (%ld s); no pod counts as gone", opt.live_pods, age,
+            opt.live_pods_max_age);
+        fclose(file);
+        return 0;
+    }
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t length;
+    int good = 1;
+    while (good && (length = getline(&line, &room, file)) >= 0) {
+        while (length > 0 && strchr(" \t\r\n", line[length - 1]))
+            line[--length] = '\0';
+        if (length > 0 && line[0] != '#')
+            good = add_uid(list, line);
+    }
+    good = good && !ferror(file);
+    free(line);
+    fclose(file);
+    if (good && list->count == 0)
+        say("--live-pods %s is empty; no pod counts as gone", opt.live_pods);
+    if (list->count > 0)
+        qsort(list->uids, list->count, sizeof *list->uids, compare);
+    return good && list->count > 0;
+}
+
+static int is_a_name(const char *uid)
+{
+    return uid[0] != '\0' && strcmp(uid, ".") != 0 && strcmp(uid, "..") != 0 && !strchr(uid, '/');
+}
+
+/* Whether DIR/pods can be read and holds something. */
+static int kubelet_knows_pods(const char *pods)
+{
+    DIR *directory = opendir(pods);
+    if (!directory) {
+        say("cannot read %s: %s; no pod counts as gone", pods, strerror(errno));
+        return 0;
+    }
+    int found = 0;
+    struct dirent *entry;
+    while (!found && (errno = 0, entry = readdir(directory)) != NULL)
+        found = is_a_name(entry->d_name);
+    closedir(directory);
+    if (!found)
+        say("%s is empty; no pod counts as gone", pods);
+    return found;
+}
+
+static int from_kubelet_dir(const char *const *uids, gc_pod_state *states, size_t count)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/pods", opt.kubelet_dir);
+    if (length < 0 || (size_t)length >= sizeof path || !kubelet_knows_pods(path))
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        struct stat status;
+        if (!is_a_name(uids[i]))
+            continue;
+        length = snprintf(path, sizeof path, "%s/pods/%s", opt.kubelet_dir, uids[i]);
+        /* Only a directory that is certainly not there says that the pod is gone. */
+        if (length > 0 && (size_t)length < sizeof path && lstat(path, &status) != 0 && errno == ENOENT)
+            states[i] = GC_POD_CONTENT_REMOVABLE;
+    }
+    return 1;
+}
+
+static int from_live_pods(const char *const *uids, gc_pod_state *states, size_t count)
+{
+    uid_list list = { NULL, 0, 0 };
+    int ready = read_live_pods(&list);
+    for (size_t i = 0; ready && i < count; i++)
+        if (uids[i][0] != '\0' && !bsearch(&uids[i], list.uids, list.count, sizeof *list.uids, compare))
+            states[i] = GC_POD_CONTENT_REMOVABLE;
+    free_list(&list);
+    return ready;
+}
+
+/* ------------------------------------------------------------------------------------------------------- callbacks */
+
+static int32_t on_pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+{
+    (void)context;
+    return opt.kubelet_dir ? from_kubelet_dir(uids, states, count) : from_live_pods(uids, states, count);
+}
+
+static int32_t on_image_fs(void *context, gc_fs_usage *usage)
+{
+    (void)context;
+    FILE *file = fopen(opt.image_fs_file, "re");
+    if (!file) {
+        say("cannot read --image-fs-file %s: %s", opt.image_fs_file, strerror(errno));
+        return 0;
+    }
+    int read = fscanf(file, "%" SCNu64 " %" SCNu64, &usage->capacity, &usage->available);
+    fclose(file);
+    if (read != 2)
+        say("--image-fs-file %s holds no two numbers, capacity and available in bytes", opt.image_fs_file);
+    return read == 2;
+}
+
+static void end_bar(void);
+
+static void on_log(void *context, gc_log_level level, const char *message)
+{
+    (void)context;
+    if (level > GC_LOG_WARN && !opt.verbose)
+        return;
+    end_bar();
+    fprintf(stderr, "%s: %s\n", level == GC_LOG_ERROR ? "error" : level == GC_LOG_WARN ? "warning" : "info", message);
+}
+
+static const char *kind_name(gc_kind kind)
+{
+    static const char *const names[] = { "containers", "sandboxes", "pod logs", "log links", "images" };
+    return kind >= GC_CONTAINER && kind <= GC_IMAGE ? names[kind] : "objects";
+}
+
+static double now_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static int bar_is_open; /* the cursor stands behind a bar */
+
+static void end_bar(void)
+{
+    if (bar_is_open)
+        fputc('\n', stderr);
+    bar_is_open = 0;
+}
+
+/* A bar on a terminal, ten times a second; a plain line for each kind, at most every five seconds, otherwise. */
+static void on_progress(void *context, gc_kind kind, size_t done, size_t total)
+{
+    static double last;
+    static int last_kind = -1;
+    (void)context;
+    int terminal = isatty(STDERR_FILENO);
+    double now = now_seconds();
+    if (done < total && last_kind == (int)kind && now - last < (terminal ? 0.1 : 5.0))
+        return;
+    last = now;
+    last_kind = (int)kind;
+    if (!terminal) {
+        if (done == total || done > 1)
+            fprintf(stderr, "%s: %zu of %zu\n", kind_name(kind), done, total);
+        return;
+    }
+    char bar[31];
+    size_t filled = total ? done * 30 / total : 30;
+    memset(bar, '.', 30);
+    memset(bar, '#', filled);
+    bar[30] = '\0';
+    fprintf(stderr, "\r%-10s [%s] %zu/%zu ", kind_name(kind), bar, done, total);
+    bar_is_open = 1;
+    if (done == total)
+        end_bar();
+}
+
+static void on_event(void *context, const char *reason, const char *message)
+{
+    (void)context;
+    (void)message; /* the log has told it already, with its reason */
+    if (opt.verbose)
+        fprintf(stderr, "event: Warning %s\n", reason);
+}
+
+/* -------------------------------------------------------------------------------------------------------- printing */
+
+static const char *bytes_text(uint64_t bytes, char *room, size_t size)
+{
+    const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 1024 && unit < 4) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(room, size, unit ? "%.1f %s" : "%.0f %s", value, units[unit]);
+    return room;
+}
+
+typedef struct tally {
+    gc_kind kind;
+    gc_outcome outcome;
+    const char *reason;
+    size_t count;
+    uint64_t bytes;
+} tally;
+
+/* Counts entries by kind, outcome and reason; a report has few of those. */
+static size_t count_up(const gc_report *report, tally *table, size_t room)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const gc_entry *entry = gc_report_entry(report, i);
+        size_t at = 0;
+        while (at < used && (table[at].kind != entry->kind || table[at].outcome != entry->outcome
+                             || strcmp(table[at].reason, entry->reason) != 0))
+            at++;
+        if (at == room)
+            continue; /* more kinds of outcomes than there are words */
+        if (at == used)
+            table[used++] = (tally){ entry->kind, entry->outcome, entry->reason, 0, 0 };
+        table[at].count++;
+        table[at].bytes += entry->bytes;
+    }
+    return used;
+}
+
+static void print_rows(const tally *table, size_t used, gc_outcome outcome, const char *title)
+{
+    char room[32];
+    int titled = 0;
+    for (gc_kind kind = GC_CONTAINER; kind <= GC_IMAGE; kind++)
+        for (size_t i = 0; i < used; i++) {
+            if (table[i].kind != kind || table[i].outcome != outcome)
+                continue;
+            if (!titled++)
+                printf("  %s\n", title);
+            printf("    %6zu %-10s  %-20s", table[i].count, kind_name(kind), table[i].reason);
+            printf(kind == GC_IMAGE ? " %12s\n" : "\n", bytes_text(table[i].bytes, room, sizeof room));
+        }
+}
+
+static void print_failures(const gc_report *report)
+{
+    size_t shown = 0;
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const gc_entry *entry = gc_report_entry(report, i);
+        if (entry->outcome != GC_FAILED)
+            continue;
+        if (shown++ == 5 && !opt.verbose) {
+            printf("    ... --verbose shows all\n");
+            return;
+        }
+        printf("    %s%s%s: %s\n", entry->id, entry->name[0] ? " " : "", entry->name, entry->error);
+    }
+}
+
+static void print_entries(const gc_report *report)
+{
+    static const char *const words[] = { "kept", "removed", "failed", "refused" };
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const gc_entry *entry = gc_report_entry(report, i);
+        const char *word = entry->outcome >= GC_KEPT && entry->outcome <= GC_REFUSED ? words[entry->outcome] : "kept";
+        printf("  %-8s %-10s %s %s %s\n", word, kind_name(entry->kind), entry->reason, entry->id, entry->name);
+    }
+}
+
+static void print_summary(gc_pass pass, int dry, gc_status status, const gc_report *report, const gc_error *error)
+{
+    tally table[128];
+    char room[32];
+    size_t used = count_up(report, table, sizeof table / sizeof *table);
+    size_t gone = gc_report_count(report, GC_ANY_KIND, GC_REMOVED);
+    size_t failed = gc_report_count(report, GC_ANY_KIND, GC_FAILED);
+    printf("%s: %zu %s", pass == GC_PASS_IMAGES ? "images" : "containers, sandboxes and logs", gone,
+           dry ? "would go (dry run, nothing was removed)" : "removed");
+    if (pass == GC_PASS_IMAGES)
+        printf(", %s", bytes_text(gc_report_bytes_freed(report), room, sizeof room));
+    printf(failed ? ", %zu failed\n" : "\n", failed);
+    if (opt.verbose)
+        print_entries(report);
+    print_rows(table, used, GC_REMOVED, dry ? "would go" : "went");
+    print_rows(table, used, GC_FAILED, "could not be removed");
+    print_failures(report);
+    print_rows(table, used, GC_REFUSED, "refused");
+    print_rows(table, used, GC_KEPT, "stay");
+    if (error)
+        printf("  failed: %s: %s\n", gc_status_name(status), gc_error_message(error));
+    if (dry && gone > 0)
+        printf("  next: the same with --apply removes them\n");
+    else if (failed > 0)
+        printf("  next: see the causes above; the next pass tries again\n");
+    fflush(stdout);
+}
+
+static void print_json(const gc_report *report)
+{
+    char *json = gc_report_json(report);
+    if (json)
+        puts(json);
+    fflush(stdout);
+    gc_string_free(json);
+}
+
+/* What the exit code has to say in the end: the worst that was seen. */
+static int worst;
+
+static void note_end(gc_status status, const gc_report *report)
+{
+    int code = EXIT_FINE;
+    if (status == GC_ERROR_UNAVAILABLE)
+        code = EXIT_NO_RUNTIME;
+    else if (status == GC_ERROR_CLOSED || status == GC_ERROR_CANCELLED)
+        code = EXIT_INTERRUPTED;
+    else if (status != GC_OK)
+        code = EXIT_PASS_FAILED;
+    else if (gc_report_count(report, GC_ANY_KIND, GC_FAILED) > 0)
+        code = EXIT_SOME_FAILED;
+    if (worst == EXIT_FINE || (worst == EXIT_SOME_FAILED && code != EXIT_FINE))
+        worst = code;
+}
+
+static int quiet; /* the first look of --once at images is nobody's business */
+
+static void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *report, const gc_error *error)
+{
+    (void)context;
+    if (quiet)
+        return;
+    end_bar();
+    note_end(status, report);
+    if (opt.json)
+        print_json(report);
+    else
+        print_summary(pass, !opt.apply, status, report, error);
+    if (opt.json && error)
+        say("%s: %s", gc_status_name(status), gc_error_message(error));
+}
+
+/* ------------------------------------------------------------------------------------------------------------ main */
+
+static void on_signal(int number)
+{
+    (void)number;
+    int saved = errno;
+    interrupted = 1;
+    ssize_t written = write(signal_pipe[1], "x", 1); /* full: somebody wakes up anyway */
+    (void)written;
+    errno = saved;
+}
+
+/* Sleeps; 1 = a signal ended it. `label`: a countdown on a terminal. */
+static int wait_for(long milliseconds, const char *label)
+{
+    double end = now_seconds() + (double)milliseconds / 1000;
+    while (!interrupted) {
+        double left = end - now_seconds();
+        if (milliseconds >= 0 && left <= 0)
+            break;
+        if (label && isatty(STDERR_FILENO))
+            fprintf(stderr, "\r%s: %.0f s ", label, left);
+        struct pollfd pipe = { .fd = signal_pipe[0], .events = POLLIN };
+        poll(&pipe, 1, milliseconds < 0 ? -1 : left < 1 ? (int)(left * 1000) + 1 : 1000);
+    }
+    if (label && isatty(STDERR_FILENO))
+        fputs("\r                                                  \r", stderr);
+    return interrupted;
+}
+
+/* The value of a duration key in milliseconds, as Go writes it. */
+static long key_milliseconds(const gc_config *config, const char *key)
+{
+    char *text = gc_config_get(config, key, NULL);
+    double total = 0;
+    for (char *at = text; at && *at;) {
+        char *end = at;
+        double value = strtod(at, &end);
+        if (end == at)
+            break;
+        if (strncmp(end, "ms", 2) == 0)
+            total += value, end += 2;
+        else if (*end == 'h')
+            total += value * 3600e3, end++;
+        else if (*end == 'm')
+            total += value * 60e3, end++;
+        else if (*end == 's')
+            total += value * 1e3, end++;
+        else if (*end) /* us, ns: less than a millisecond */
+            end += strcspn(end, "0123456789");
+        at = end;
+    }
+    gc_string_free(text);
+    return total > (double)(LONG_MAX / 2) ? LONG_MAX / 2 : (long)total + 1;
+}
+
+/* The call of --once, which a signal cancels. */
+static gc_call *current;
+
+/* Images, once: look, wait out what the minimum TTL protects, then collect. What an engine finds at its first look counts as
+ * old, so without the wait an image that was pulled a moment ago could go. */
+static void images_once(gc_engine *engine, const gc_config *config, uint32_t flags)
+{
+    if (!opt.now) {
+        long wait = key_milliseconds(config, "minimum-image-ttl-duration");
+        quiet = 1;
+        gc_status looked = gc_images(engine, GC_DRY_RUN | flags, current, NULL, NULL);
+        quiet = 0;
+        if (looked != GC_ERROR_UNAVAILABLE) {
+            say("looked at the images; collecting in %ld s, when none can be younger than minimum-image-ttl-duration (--now: at once)",
+                (wait + 999) / 1000);
+            if (wait_for(wait, "images in"))
+                return;
+        }
+    }
+    gc_images(engine, flags, current, NULL, NULL);
+}
+
+static void once(gc_engine *engine, const gc_config *config)
+{
+    uint32_t flags = opt.all_unused ? GC_ALL_UNUSED : 0u;
+    if (opt.containers)
+        gc_containers(engine, flags, current, NULL, NULL);
+    if (opt.images && !interrupted)
+        images_once(engine, config, flags);
+}
+
+static int catch_signals(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_signal;
+    return pipe(signal_pipe) == 0 && sigaction(SIGTERM, &action, NULL) == 0 && sigaction(SIGINT, &action, NULL) == 0;
+}
+
+/* Waits for a signal and cancels: a handler may not take the library's locks, a thread may. */
+static void *watch(void *unused)
+{
+    (void)unused;
+    wait_for(-1, NULL);
+    gc_call_cancel(current);
+    return NULL;
+}
+
+static void set_callbacks(gc_config *config)
+{
+    if (opt.kubelet_dir || opt.live_pods)
+        gc_config_set_pod_states(config, on_pod_states, NULL);
+    if (opt.image_fs_file)
+        gc_config_set_image_fs(config, on_image_fs, NULL);
+    gc_config_set_log(config, GC_LOG_INFO, on_log, NULL);
+    gc_config_set_event(config, on_event, NULL);
+    gc_config_set_pass(config, on_pass, NULL);
+    if (opt.apply)
+        gc_config_set_progress(config, on_progress, NULL);
+}
+
+static int run(gc_config *config)
+{
+    gc_error *error = NULL;
+    gc_engine *engine = gc_engine_new(config, &error);
+    if (!engine) {
+        say("%s: %s", gc_status_name(gc_error_status(error)), gc_error_message(error));
+        gc_error_free(error);
+        return EXIT_USAGE;
+    }
+    if (opt.once) {
+        pthread_t watcher;
+        current = gc_call_new(0);
+        int watched = pthread_create(&watcher, NULL, watch, NULL) == 0;
+        once(engine, config);
+        on_signal(0); /* ends the watcher */
+        if (watched)
+            pthread_join(watcher, NULL);
+        gc_call_free(current);
+    } else if (gc_start(engine, &error) != GC_OK) {
+        say("%s", gc_error_message(error));
+        gc_error_free(error);
+        worst = EXIT_PASS_FAILED;
+    } else {
+        wait_for(-1, NULL);
+        gc_stop(engine);
+        worst = worst == EXIT_INTERRUPTED ? EXIT_FINE : worst; /* being told to end is its ordinary end */
+    }
+    gc_engine_free(engine);
+    return worst;
+}
+
+int main(int count, char **arguments)
+{
+    if (gc_abi() != GC_ABI) {
+        say("the library speaks ABI %u, this program %u; build both from one release", gc_abi(), GC_ABI);
+        return EXIT_USAGE;
+    }
+    gc_config *config = gc_config_new();
+    int code = read_options(config, count, arguments);
+    if (code < 0) {
+        if (!opt.apply)
+            gc_config_set(config, "dry-run", "true", NULL);
+        else {
+            char *dry = gc_config_get(config, "dry-run", NULL);
+            opt.apply = dry && strcmp(dry, "true") != 0;
+            gc_string_free(dry);
+        }
+        set_callbacks(config);
+        code = catch_signals() ? run(config) : usage_error("cannot catch signals:", strerror(errno));
+    }
+    gc_config_free(config);
+    return code;
+}

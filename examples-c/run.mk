@@ -1,0 +1,24 @@
+# `make run`: a simulated node is shown and collected; with ENDPOINT=unix://... a real one is looked at.
+# What a C program links with, besides the library itself (`rustc --print native-static-libs`).
+NATIVE_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
+CFLAGS ?= -O2
+C_STRICT := -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Werror
+LIBRARY := target/release/libcrigc.a
+APPLY ?=
+ENDPOINT ?=
+
+.PHONY: library crisim agent run
+library:
+	cargo rustc -q -p crigc --release --crate-type staticlib
+
+crisim:
+	cargo build -q -p crisim --release
+
+target/agent target/collect: target/%: examples-c/%.c include/crigc.h $(LIBRARY)
+	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude $< $(LIBRARY) -Wl,--gc-sections $(NATIVE_LIBS) -o $@
+
+agent: library
+	@$(MAKE) --no-print-directory target/agent target/collect
+
+run: agent $(if $(ENDPOINT),,crisim)
+	@APPLY='$(APPLY)' ENDPOINT='$(ENDPOINT)' examples-c/run.sh

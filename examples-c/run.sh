@@ -1,0 +1,68 @@
+#!/bin/sh
+# Shows crigc at work. ENDPOINT unset: a simulated node in a temporary folder is looked at (a dry run), then collected.
+# ENDPOINT=unix://...: a real node is looked at; APPLY=1 collects it.
+set -eu
+cd "$(dirname "$0")/.."
+agent=target/agent
+
+if [ -n "${ENDPOINT:-}" ]; then
+    set -- --once --now --container-runtime-endpoint "$ENDPOINT"
+    if [ -d /var/lib/kubelet/pods ]; then
+        set -- "$@" --kubelet-dir /var/lib/kubelet
+    else
+        echo "no /var/lib/kubelet/pods here: only limits and thresholds count"
+        [ -d /var/log/pods ] || set -- "$@" --pod-logs-dir=
+    fi
+    if [ "${APPLY:-}" = 1 ]; then set -- "$@" --apply; fi
+    exec "$agent" "$@"
+fi
+
+crisim=target/release/crisim
+node=$(mktemp -d "${TMPDIR:-/tmp}/crigc-run.XXXXXX")
+pid=
+end() {
+    if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; fi
+    rm -rf "$node"
+}
+trap end EXIT
+trap 'exit 130' INT TERM
+
+"$crisim" --socket "$node/cri.sock" --pods 300 --dead-containers 2000 --images 60 --fill 92 --remove-delay-ms 2 \
+    --pod-logs-dir "$node/pods" --container-logs-dir "$node/containers" --kubelet-dir-out "$node/kubelet" \
+    --usage-file "$node/fill" --state-out "$node/state.json" >"$node/out" &
+pid=$!
+tries=0
+until grep -q listening "$node/out"; do
+    tries=$((tries + 1))
+    if [ $tries -gt 100 ] || ! kill -0 "$pid" 2>/dev/null; then echo "crisim did not start" >&2; exit 1; fi
+    sleep 0.1
+done
+
+# The node's own picture of itself, asked for by a signal.
+picture() {
+    rm -f "$node/state.json"
+    kill -USR1 "$pid"
+    while [ ! -f "$node/state.json" ]; do sleep 0.05; done
+    "$crisim" --summary "$node/state.json"
+    echo "log files    $(find "$node/pods" -type f | wc -l | tr -d ' ')"
+    echo "log links    $(find "$node/containers" -type l | wc -l | tr -d ' ')"
+}
+
+collect() {
+    "$agent" --once --now --container-runtime-endpoint "unix://$node/cri.sock" --pod-logs-dir "$node/pods" \
+        --container-logs-dir "$node/containers" --kubelet-dir "$node/kubelet" --image-fs-file "$node/fill" "$@"
+}
+
+echo "== a simulated node, before"
+picture >"$node/before"
+cat "$node/before"
+echo
+echo "== what crigc would do (dry run)"
+collect
+echo
+echo "== crigc collects"
+collect --apply
+echo
+echo "== the node's own state, before and after"
+picture >"$node/after"
+paste -d '\n' "$node/before" "$node/after" | awk 'NR % 2 { print "before  " $0; next } { print "after   " $0 }'

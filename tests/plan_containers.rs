@@ -1,0 +1,460 @@
+//! S0.2 to S0.4, S0.9 and S1: which dead containers go. One table; each row reads like its rule.
+
+#[path = "common/node.rs"]
+mod node;
+#[path = "common/rules.rs"]
+mod rules;
+
+use crigc::config::AgeFrom;
+use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Snapshot};
+use crigc::plan::containers::{self, ContainerPolicy};
+use crigc::plan::pods::{self, PodView};
+use node::{S, answer, container, exited, look, sandbox};
+use rules::Rules;
+
+const NOW: i64 = 1_000_000 * S;
+
+/// The kubelet's defaults.
+fn defaults() -> ContainerPolicy {
+    ContainerPolicy {
+        min_age: 0,
+        per_unit: 1,
+        total: -1,
+        age_from: AgeFrom::Created,
+    }
+}
+
+struct Case {
+    rule: &'static str,
+    what: &'static str,
+    containers: Vec<Container>,
+    sandboxes: Vec<Sandbox>,
+    policy: ContainerPolicy,
+    host: PodStates,
+    all_unused: bool,
+    /// `id reason`, in the order of removal.
+    removed: &'static [&'static str],
+    /// `id reason` of some that stay.
+    kept: &'static [&'static str],
+}
+
+impl Case {
+    fn new(rule: &'static str, what: &'static str) -> Case {
+        Case {
+            rule,
+            what,
+            containers: vec![],
+            sandboxes: vec![],
+            policy: defaults(),
+            host: answer(&[]),
+            all_unused: false,
+            removed: &[],
+            kept: &[],
+        }
+    }
+}
+
+fn with_state(id: &str, state: ContainerState) -> Container {
+    container(id, "p", "c", state, S)
+}
+
+fn three_of_a_unit() -> Vec<Container> {
+    vec![
+        exited("new", "p", "c", 3 * S),
+        exited("old", "p", "c", S),
+        exited("mid", "p", "c", 2 * S),
+    ]
+}
+
+fn units(per_unit: &[(&str, &str, usize)]) -> Vec<Container> {
+    let mut out = Vec::new();
+    for (uid, name, count) in per_unit {
+        for n in 0..*count {
+            let created = (out.len() as i64 + 1) * S;
+            out.push(exited(&format!("{uid}{name}{n}"), uid, name, created));
+        }
+    }
+    out
+}
+
+fn limits() -> Vec<Case> {
+    let policy = |per_unit, total| ContainerPolicy {
+        per_unit,
+        total,
+        ..defaults()
+    };
+    vec![
+        Case {
+            containers: three_of_a_unit(),
+            removed: &["old unit-limit", "mid unit-limit"],
+            kept: &["new within-limit"],
+            ..Case::new("S1.5", "the newest of a unit stays")
+        },
+        Case {
+            containers: three_of_a_unit(),
+            policy: policy(2, -1),
+            removed: &["old unit-limit"],
+            ..Case::new("S1.5", "the newest two stay")
+        },
+        Case {
+            containers: three_of_a_unit(),
+            policy: policy(0, -1),
+            removed: &["old unit-limit", "mid unit-limit", "new unit-limit"],
+            ..Case::new("S1.5", "none stays")
+        },
+        Case {
+            containers: three_of_a_unit(),
+            policy: policy(-1, -1),
+            kept: &["old within-limit", "mid within-limit"],
+            ..Case::new("S1.5", "a negative limit is none")
+        },
+        Case {
+            containers: units(&[("a", "x", 2), ("b", "x", 2)]),
+            removed: &["ax0 unit-limit", "bx0 unit-limit"],
+            ..Case::new("S1.3", "units differ by pod")
+        },
+        Case {
+            containers: units(&[("a", "x", 2), ("a", "y", 2)]),
+            removed: &["ax0 unit-limit", "ay0 unit-limit"],
+            ..Case::new("S1.3", "units differ by name")
+        },
+        Case {
+            containers: units(&[("a", "x", 3), ("b", "x", 3)]),
+            policy: policy(-1, 4),
+            removed: &["ax0 total-limit", "bx0 total-limit"],
+            ..Case::new("S1.6", "each unit keeps its share")
+        },
+        Case {
+            containers: units(&[("a", "x", 1), ("b", "x", 1), ("c", "x", 1)]),
+            policy: policy(-1, 2),
+            removed: &["ax0 total-limit"],
+            ..Case::new("S1.6", "then the oldest of all go")
+        },
+        Case {
+            containers: units(&[("a", "x", 2), ("b", "x", 1)]),
+            policy: policy(1, 0),
+            removed: &["ax0 unit-limit", "ax1 total-limit", "bx0 total-limit"],
+            ..Case::new("S1.6", "a limit of none leaves none")
+        },
+        Case {
+            containers: units(&[("a", "x", 2), ("b", "x", 2)]),
+            policy: policy(-1, 4),
+            kept: &["ax0 within-limit"],
+            ..Case::new("S1.6", "at the limit nothing goes")
+        },
+        Case {
+            containers: vec![exited("b", "p", "c", S), exited("a", "p", "c", S)],
+            removed: &["a unit-limit"],
+            ..Case::new("S1.7", "of equal age the greater ID is newer")
+        },
+        Case {
+            containers: vec![
+                exited("a", "p", "c", S),
+                Container {
+                    attempt: 1,
+                    ..exited("0", "p", "c", S)
+                },
+            ],
+            removed: &["a unit-limit"],
+            ..Case::new("S1.7", "of equal age the higher attempt is newer")
+        },
+    ]
+}
+
+fn candidates() -> Vec<Case> {
+    use ContainerState::{Created, Exited, Running, Undefined, Unknown};
+    let none = ContainerPolicy {
+        per_unit: 0,
+        ..defaults()
+    };
+    let old = ContainerPolicy {
+        min_age: 10 * S,
+        ..none
+    };
+    let finished = ContainerPolicy {
+        age_from: AgeFrom::Finished,
+        ..old
+    };
+    let ended = |id: &str, at: i64| Container {
+        finished_at: Some(at),
+        ..with_state(id, Exited)
+    };
+    vec![
+        Case {
+            containers: vec![with_state("r", Running)],
+            policy: none,
+            kept: &["r running"],
+            ..Case::new("S1.1", "a running one is never touched")
+        },
+        Case {
+            containers: vec![
+                with_state("c", Created),
+                with_state("e", Exited),
+                with_state("u", Unknown),
+            ],
+            policy: none,
+            removed: &["c unit-limit", "e unit-limit", "u unit-limit"],
+            ..Case::new("S1.1", "created, exited and unknown are candidates")
+        },
+        Case {
+            containers: vec![with_state("x", Undefined(9))],
+            policy: none,
+            kept: &["x unknown-state"],
+            ..Case::new("S1.1", "a state that CRI does not define is never touched")
+        },
+        Case {
+            containers: vec![Container {
+                readable: false,
+                ..with_state("x", Exited)
+            }],
+            policy: none,
+            kept: &["x unknown-state"],
+            ..Case::new("S0.6", "what cannot be read is kept")
+        },
+        Case {
+            containers: vec![
+                with_state("x", Exited),
+                Container {
+                    attempt: 3,
+                    ..with_state("x", Exited)
+                },
+            ],
+            policy: none,
+            kept: &["x unknown-state"],
+            ..Case::new("S0.4", "an ID twice with different content is kept")
+        },
+        Case {
+            containers: vec![with_state("x", Exited), with_state("x", Exited)],
+            policy: none,
+            removed: &["x unit-limit"],
+            ..Case::new("S0.4", "an ID twice with the same content counts once")
+        },
+        Case {
+            containers: vec![
+                exited("y", "p", "c", NOW - 9 * S),
+                exited("o", "p", "c", NOW - 10 * S),
+            ],
+            policy: old,
+            removed: &["o unit-limit"],
+            kept: &["y too-young"],
+            ..Case::new("S1.2", "younger than the TTL is no candidate")
+        },
+        Case {
+            containers: vec![exited("y", "p", "c", NOW + S)],
+            policy: none,
+            kept: &["y too-young"],
+            ..Case::new("S1.2", "made in the future is too young")
+        },
+        Case {
+            containers: vec![exited("y", "p", "c", NOW - S)],
+            policy: old,
+            host: answer(&["+p"]),
+            kept: &["y too-young"],
+            ..Case::new("S1.2", "the TTL holds for removable pods too")
+        },
+        Case {
+            containers: vec![ended("y", NOW - S), ended("o", NOW - 10 * S), ended("z", 0)],
+            policy: finished,
+            removed: &["o unit-limit", "z unit-limit"],
+            kept: &["y too-young"],
+            ..Case::new("S1.2", "age may count from the end")
+        },
+    ]
+}
+
+fn pods_cases() -> Vec<Case> {
+    let dead = || vec![exited("a", "p", "c", S), exited("b", "q", "c", S)];
+    let ready = |uid: &str| sandbox(&format!("sb-{uid}"), uid, SandboxState::Ready, S);
+    let unready = PodStates {
+        ready: false,
+        ..answer(&["+p", "+q"])
+    };
+    let unlabelled = Container {
+        pod_uid: None,
+        ..exited("n", "", "c", S)
+    };
+    let running = |uid: &str| container(&format!("r{uid}"), uid, "c", ContainerState::Running, S);
+    vec![
+        Case {
+            containers: dead(),
+            host: answer(&["+p", "q"]),
+            removed: &["a pod-removed"],
+            kept: &["b within-limit"],
+            ..Case::new("S1.4", "a removable pod loses all")
+        },
+        Case {
+            containers: dead(),
+            host: answer(&["~p", "q"]),
+            kept: &["a within-limit"],
+            ..Case::new("S1.4", "a terminated pod loses nothing in an ordinary pass")
+        },
+        Case {
+            containers: dead(),
+            host: answer(&["~p", "q"]),
+            all_unused: true,
+            removed: &["a pod-terminated"],
+            ..Case::new("S1.4", "a terminated pod loses all in an all-unused pass")
+        },
+        Case {
+            containers: dead(),
+            host: unready,
+            kept: &["a sources-not-ready", "b sources-not-ready"],
+            ..Case::new("S0.2", "before sources are ready no pod is removable")
+        },
+        Case {
+            containers: vec![unlabelled],
+            host: answer(&["+"]),
+            removed: &["n pod-removed"],
+            ..Case::new("S0.1", "without a label the UID is empty")
+        },
+        Case {
+            containers: dead(),
+            host: answer(&["+p"]),
+            removed: &["a pod-removed"],
+            kept: &["b within-limit"],
+            ..Case::new("S0.3", "a UID that was not asked about is not removable")
+        },
+        Case {
+            containers: dead(),
+            sandboxes: vec![ready("p")],
+            host: answer(&["+p", "q"]),
+            kept: &["a pod-active"],
+            ..Case::new("S0.4", "a pod with a ready sandbox is not removable")
+        },
+        Case {
+            containers: vec![exited("a", "p", "c", S), running("p")],
+            host: answer(&["+p"]),
+            kept: &["a pod-active", "rp running"],
+            ..Case::new("S0.4", "a pod with a running container is not removable")
+        },
+        Case {
+            containers: vec![exited("a", "p", "c", S), exited("z", "p", "c", 2 * S)],
+            sandboxes: vec![ready("p")],
+            host: answer(&["+p"]),
+            removed: &["a unit-limit"],
+            kept: &["z pod-active"],
+            ..Case::new(
+                "S0.9",
+                "the first rule that removes is the reason, else the one that holds back",
+            )
+        },
+        Case {
+            containers: vec![
+                exited("a", "d", "c", S),
+                running("p"),
+                running("q"),
+                running("r"),
+            ],
+            host: answer(&["+d", "+p", "+q", "r"]),
+            kept: &["a pod-active"],
+            ..Case::new("S0.4", "a broken picture makes no pod removable")
+        },
+        Case {
+            containers: vec![exited("a", "d", "c", S), running("p"), running("q")],
+            host: answer(&["+d", "+p", "q"]),
+            removed: &["a pod-removed"],
+            ..Case::new("S0.4", "half is not more than half")
+        },
+    ]
+}
+
+fn view(case: &Case, snapshot: &Snapshot) -> PodView {
+    let first = PodView::new(snapshot, &case.host, case.all_unused, false);
+    let broken = first.contradicted().is_some();
+    PodView::new(snapshot, &case.host, case.all_unused, broken)
+}
+
+#[test]
+fn dead_containers_go_by_the_rules() {
+    let mut rules = Rules::default();
+    for case in limits().into_iter().chain(candidates()).chain(pods_cases()) {
+        let snapshot = look(case.containers.clone(), case.sandboxes.clone());
+        let plan = containers::plan(&snapshot, &view(&case, &snapshot), &case.policy, NOW);
+        let line = |step: &crigc::plan::Step| {
+            format!(
+                "{} {}",
+                snapshot.containers[step.index].id,
+                step.reason.word()
+            )
+        };
+        let removed: Vec<String> = plan.remove.iter().map(line).collect();
+        let kept: Vec<String> = plan.keep.iter().map(line).collect();
+        assert_eq!(removed, case.removed, "{}: {}", case.rule, case.what);
+        for want in case.kept {
+            let count = kept.iter().filter(|line| line == want).count();
+            assert_eq!(count, 1, "{}: {}: {want} in {kept:?}", case.rule, case.what);
+        }
+        rules.case(case.rule);
+    }
+}
+
+#[test]
+fn without_the_list_of_sandboxes_no_pod_is_removable() {
+    let mut rules = Rules::default();
+    let snapshot = Snapshot::new(vec![exited("a", "p", "c", S)], None);
+    let pods = PodView::new(&snapshot, &answer(&["+p"]), false, false);
+    let plan = containers::plan(&snapshot, &pods, &defaults(), NOW);
+    assert!(plan.remove.is_empty(), "S1.1: {plan:?}");
+    rules.case("S1.1");
+}
+
+#[test]
+fn uids_with_control_characters_are_not_asked_about() {
+    let mut rules = Rules::default();
+    let uids = ["good", "new\nline", "nul\0", "\u{7f}", ""];
+    let list = uids.iter().enumerate();
+    let list = list
+        .map(|(n, uid)| exited(&format!("{n}"), uid, "c", S))
+        .collect();
+    let asked = pods::uids_in_question(&look(list, vec![]));
+    let asked: Vec<&str> = asked.iter().map(|uid| &**uid).collect();
+    assert_eq!(asked, ["", "good"], "S0.3");
+    rules.case("S0.3");
+}
+
+#[test]
+fn an_answer_asked_again_can_only_keep_more() {
+    let mut rules = Rules::default();
+    let snapshot = look(vec![exited("a", "p", "c", S)], vec![]);
+    let fresh = |host: &PodStates| PodView::new(&snapshot, host, false, false);
+    let reason = crigc::report::Reason::PodRemoved;
+    assert!(
+        pods::still_stands("p", reason, &fresh(&answer(&["+p"]))),
+        "S0.3"
+    );
+    assert!(
+        !pods::still_stands("p", reason, &fresh(&answer(&["p"]))),
+        "S0.3"
+    );
+    let limit = crigc::report::Reason::UnitLimit;
+    assert!(
+        pods::still_stands("p", limit, &fresh(&answer(&["p"]))),
+        "S0.3"
+    );
+    rules.case("S0.3");
+}
+
+#[test]
+fn grace_periods_are_read_as_the_kubelet_reads_them() {
+    let mut rules = Rules::default();
+    let cases = [
+        (Some("30"), Some("5"), 30, 30),
+        (None, Some("5"), 5, 5),
+        (None, None, 2, 2),
+        (Some("x"), Some("5"), 5, 5),
+        (Some("-3"), None, 2, 2),
+        (Some("0"), None, 0, 2),
+        (Some("99999999999999999999"), Some("7"), 7, 7),
+        (Some("18446744073709551615"), None, u64::MAX, i64::MAX),
+    ];
+    for (deletion, termination, grace, timeout) in cases {
+        let read = containers::grace_period(deletion, termination);
+        assert_eq!(read, grace, "S2.3: {deletion:?} {termination:?}");
+        assert_eq!(
+            containers::stop_timeout(read),
+            timeout,
+            "S2.3: {deletion:?}"
+        );
+        rules.case("S2.3");
+    }
+}

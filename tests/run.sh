@@ -1,0 +1,54 @@
+#!/bin/bash
+# Everything that CI checks. Installs the Debian packages it needs where it may; where it may not, the tests that need them
+# say that they were skipped (with CI=true they fail instead). Ends with `N passed, N failed, N skipped`.
+set -u -o pipefail
+cd "$(dirname "$0")/.."
+log=$(mktemp)
+export CRIGC_RULES=$(mktemp)
+trap 'rm -f "$log" "$CRIGC_RULES"' EXIT
+failed_steps=0
+
+need() { # command package...
+    command -v "$1" >/dev/null 2>&1 && return
+    shift
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1 ||
+            { echo "cannot install $*:"; tail -5 "$log"; }
+    fi
+}
+
+step() { # name command...
+    local name=$1
+    shift
+    echo "=== $name"
+    if "$@" 2>&1 | tee -a "$log"; then return; fi
+    echo "FAILED: $name"
+    failed_steps=$((failed_steps + 1))
+}
+
+need valgrind valgrind
+need clang clang
+need containerd containerd runc
+need setpriv util-linux
+: >"$log"
+
+step "format" cargo fmt --all --check
+step "clippy" cargo clippy -q --workspace --all-targets -- -D warnings
+step "library" cargo rustc -q -p crigc --release --crate-type staticlib
+export CRIGC_STATIC_LIBRARY=$PWD/target/release/libcrigc.a
+step "agent" make --no-print-directory agent
+# Each package by itself: features of the simulator must not reach the library.
+step "tests of the library" cargo test -q -p crigc --no-fail-fast -- --nocapture
+step "tests of crisim" cargo test -q -p crisim --no-fail-fast -- --nocapture
+step "tests of the C interface" cargo test -q -p ffi-tests --no-fail-fast -- --nocapture
+step "make run" make --no-print-directory run
+step "rules" tests/rules.sh "$CRIGC_RULES"
+
+count() { # word: the sum of cargo's numbers before it
+    grep '^test result:' "$log" | grep -o "[0-9]* $1" | awk '{ n += $1 } END { print n + 0 }'
+}
+passed=$(count passed)
+failed=$(($(count failed) + failed_steps))
+skipped=$(($(count ignored) + $(grep -c '^skipped: ' "$log")))
+echo "$passed passed, $failed failed, $skipped skipped"
+[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
