@@ -1,7 +1,11 @@
 //! A dry run sees which links would dangle through what it would remove (S0.5), and what the real removal then makes of it.
 
+#[path = "common/rules.rs"]
+mod rules;
+
 use crigc::host::gone::GonePaths;
 use crigc::host::logs::LogRoom;
+use rules::Rules;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -63,6 +67,8 @@ fn build(top: &Path) {
 
 #[test]
 fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
+    let mut rules = Rules::default();
+    rules.case("S0.5");
     let top = TempDir::new().unwrap();
     let top = top.path().canonicalize().unwrap();
     build(&top);
@@ -103,6 +109,8 @@ fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
 
 #[test]
 fn s0_5_no_path_at_all_makes_nothing_gone() {
+    let mut rules = Rules::default();
+    rules.case("S0.5");
     let top = TempDir::new().unwrap();
     let top = top.path().canonicalize().unwrap();
     fs::write(top.join("x"), "x").unwrap();

@@ -1,7 +1,11 @@
 //! Deleting logs and links cannot leave the log directory, by either means of opening directories (S2.4).
 
+#[path = "common/rules.rs"]
+mod rules;
+
 use crigc::host::beneath::Means;
 use crigc::host::logs::LogRoom;
+use rules::Rules;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -62,6 +66,7 @@ fn there(path: &Path) -> bool {
 
 #[test]
 fn s2_4_a_log_goes_with_its_rotated_siblings_and_nothing_else() {
+    let mut rules = Rules::default();
     let gone = [
         "0.log",
         "0.log.1",
@@ -73,6 +78,7 @@ fn s2_4_a_log_goes_with_its_rotated_siblings_and_nothing_else() {
         "0.logx", "0.log1", "00.log", "1.log", "a0.log", "0.lo", ".0.log.1",
     ];
     for means in BOTH {
+        rules.case("S2.4");
         let place = Place::new();
         for name in gone.iter().chain(&stays) {
             place.file(&format!("ns_pod_uid/c/{name}"));
@@ -98,11 +104,13 @@ fn s2_4_a_log_goes_with_its_rotated_siblings_and_nothing_else() {
 
 #[test]
 fn s2_4_names_of_logs_are_names_and_no_patterns() {
+    let mut rules = Rules::default();
     let long = "x".repeat(255);
     let names = [
         "*", "?", "[a]", "*.log", "a\nb", "-rf", "{a,b}", "\\", " ", "é", "~", "$HOME", &long,
     ];
     for means in BOTH {
+        rules.case("S2.4");
         for name in names {
             let place = Place::new();
             let log = place.file(name);
@@ -122,6 +130,8 @@ fn s2_4_names_of_logs_are_names_and_no_patterns() {
 
 #[test]
 fn s2_4_a_rotated_log_whose_name_is_no_utf8_goes() {
+    let mut rules = Rules::default();
+    rules.case("S2.4");
     let place = Place::new();
     let log = place.file("p/0.log");
     let rotated = place.room.join("p").join(OsStr::from_bytes(b"0.log.\xff"));
@@ -132,7 +142,9 @@ fn s2_4_a_rotated_log_whose_name_is_no_utf8_goes() {
 
 #[test]
 fn s2_4_the_last_component_is_unlinked_and_never_followed() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S2.4");
         let place = Place::new();
         let log = place.room.join("p/0.log");
         fs::create_dir_all(place.room.join("p")).unwrap();
@@ -147,7 +159,9 @@ fn s2_4_the_last_component_is_unlinked_and_never_followed() {
 
 #[test]
 fn s2_4_a_path_that_leads_elsewhere_is_an_error_and_deletes_nothing() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S2.4");
         let place = Place::new();
         place.file("p/keep");
         symlink(&place.outside, place.room.join("absolute")).unwrap();
@@ -190,6 +204,8 @@ fn s2_4_a_path_that_leads_elsewhere_is_an_error_and_deletes_nothing() {
 
 #[test]
 fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
+    let mut rules = Rules::default();
+    rules.case("S2.4");
     let place = Place::new();
     let kept = place.file("p/0.log");
     let room = place.open(Means::Openat2);
@@ -208,7 +224,9 @@ fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
 
 #[test]
 fn s2_4_a_directory_in_the_place_of_a_log_stays() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S2.4");
         let place = Place::new();
         let inside = place.file("p/0.log/precious");
         let room = place.open(means);
@@ -222,6 +240,8 @@ fn s2_4_a_directory_in_the_place_of_a_log_stays() {
 
 #[test]
 fn s2_4_the_log_itself_stays_while_a_rotated_one_cannot_go() {
+    let mut rules = Rules::default();
+    rules.case("S2.4");
     let place = Place::new();
     let log = place.file("p/0.log");
     place.file("p/0.log.1/precious");
@@ -234,6 +254,8 @@ fn s2_4_the_log_itself_stays_while_a_rotated_one_cannot_go() {
 
 #[test]
 fn s2_4_a_link_inside_the_room_may_lead_around_in_it() {
+    let mut rules = Rules::default();
+    rules.case("S2.4");
     let place = Place::new();
     let log = place.file("real/c/0.log");
     symlink("real", place.room.join("alias")).unwrap();
@@ -250,7 +272,9 @@ fn s2_4_a_link_inside_the_room_may_lead_around_in_it() {
 
 #[test]
 fn s2_4_the_directory_itself_may_be_a_link_and_be_named_by_any_of_its_names() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S2.4");
         let place = Place::new();
         let (first, second) = (place.outside.join("first"), place.outside.join("second"));
         symlink(&place.room, &first).unwrap();
@@ -274,6 +298,8 @@ fn s2_4_the_directory_itself_may_be_a_link_and_be_named_by_any_of_its_names() {
 
 #[test]
 fn s2_4_what_is_opened_is_a_directory() {
+    let mut rules = Rules::default();
+    rules.case("S2.4");
     let place = Place::new();
     let file = place.file("file");
     let error = LogRoom::open(text(&file)).unwrap_err();
@@ -296,7 +322,9 @@ fn s2_4_what_is_opened_is_a_directory() {
 
 #[test]
 fn s2_4_only_a_link_directly_in_the_directory_goes() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S2.4");
         let place = Place::new();
         let room = place.open(means);
         symlink(place.outside.join("canary"), place.room.join("a.log")).unwrap();
@@ -327,7 +355,9 @@ fn s2_4_only_a_link_directly_in_the_directory_goes() {
 
 #[test]
 fn s2_6_an_entry_exists_or_not_or_nobody_can_tell() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S2.6");
         let place = Place::new();
         place.file("pod/c/0.log");
         place.file("plain");
@@ -353,6 +383,8 @@ fn s2_6_an_entry_exists_or_not_or_nobody_can_tell() {
 
 #[test]
 fn s4_1_entries_are_listed_with_all_their_names() {
+    let mut rules = Rules::default();
+    rules.case("S4.1");
     let place = Place::new();
     place.file("a/b");
     place.file("file");
@@ -377,6 +409,8 @@ fn s4_1_entries_are_listed_with_all_their_names() {
 
 #[test]
 fn s4_2_a_link_is_dead_only_when_its_target_is_known_to_be_gone() {
+    let mut rules = Rules::default();
+    rules.case("S4.2");
     let place = Place::new();
     let links = place.outside.join("links");
     fs::create_dir(&links).unwrap();

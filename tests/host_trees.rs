@@ -1,7 +1,11 @@
 //! Removing a tree of logs leaves everything outside alone: links, mounts, what cannot be read (S4.1).
 
+#[path = "common/rules.rs"]
+mod rules;
+
 use crigc::host::beneath::Means;
 use crigc::host::logs::LogRoom;
+use rules::Rules;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -61,6 +65,12 @@ impl Place {
     }
 }
 
+/// Says that a test did not run; in CI every test has to.
+fn skip(why: &str) {
+    assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{why}");
+    println!("skipped: {why}");
+}
+
 /// A bind mount, undone when dropped; `None` where this machine does not allow it.
 struct Mounted(PathBuf);
 
@@ -73,7 +83,7 @@ impl Mounted {
         match done {
             Ok(output) if output.status.success() => Some(Mounted(to.to_owned())),
             _ => {
-                println!("skipped: bind mounts need root");
+                skip("bind mounts need root");
                 None
             }
         }
@@ -89,7 +99,9 @@ impl Drop for Mounted {
 
 #[test]
 fn s4_1_a_tree_goes_with_all_below_it_and_links_go_as_links() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S4.1");
         let place = Place::new();
         symlink(&place.outside, place.tree.join("out")).unwrap();
         symlink("../../outside/sub/canary", place.tree.join("c/1.log")).unwrap();
@@ -106,7 +118,9 @@ fn s4_1_a_tree_goes_with_all_below_it_and_links_go_as_links() {
 
 #[test]
 fn s4_1_an_entry_that_is_no_directory_goes_as_such() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S4.1");
         let place = Place::new();
         let pods = place.top.path().join("pods");
         symlink(&place.outside, pods.join("a_link_uid")).unwrap();
@@ -129,7 +143,9 @@ fn s4_1_an_entry_that_is_no_directory_goes_as_such() {
 
 #[test]
 fn s4_1_names_that_are_no_entries_are_refused() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S4.1");
         let place = Place::new();
         for name in [
             "",
@@ -149,8 +165,10 @@ fn s4_1_names_that_are_no_entries_are_refused() {
 
 #[test]
 fn s4_1_a_deep_tree_goes() {
+    let mut rules = Rules::default();
     const LEVELS: usize = 2_000;
     for means in BOTH {
+        rules.case("S4.1");
         let place = Place::new();
         let mut here: OwnedFd = fs::File::open(&place.tree).unwrap().into();
         for level in 0..LEVELS {
@@ -169,7 +187,9 @@ fn s4_1_a_deep_tree_goes() {
 
 #[test]
 fn s4_1_a_wide_tree_goes() {
+    let mut rules = Rules::default();
     for (means, files, dirs) in [(Means::Openat2, 20_000, 2_000), (Means::Walk, 500, 500)] {
+        rules.case("S4.1");
         let place = Place::new();
         for i in 0..files {
             fs::write(place.tree.join(format!("file-{i}")), "").unwrap();
@@ -184,7 +204,9 @@ fn s4_1_a_wide_tree_goes() {
 
 #[test]
 fn s4_1_what_is_mounted_below_is_not_crossed_into_and_the_rest_goes() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S4.1");
         let place = Place::new();
         let (dir, file) = (
             place.tree.join("a/mounted"),
@@ -217,7 +239,9 @@ fn s4_1_what_is_mounted_below_is_not_crossed_into_and_the_rest_goes() {
 
 #[test]
 fn s4_1_an_entry_that_is_a_mount_point_stays() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S4.1");
         let place = Place::new();
         let Some(_mounted) = Mounted::bind(&place.outside, &place.tree) else {
             return;
@@ -230,7 +254,9 @@ fn s4_1_an_entry_that_is_a_mount_point_stays() {
 
 #[test]
 fn s2_4_a_log_behind_a_mount_stays() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S2.4");
         let place = Place::new();
         let Some(_mounted) = Mounted::bind(&place.outside.join("sub"), &place.tree.join("c"))
         else {
@@ -248,6 +274,8 @@ fn s2_4_a_log_behind_a_mount_stays() {
 
 #[test]
 fn s4_1_what_cannot_go_is_named_and_the_rest_goes() {
+    let mut rules = Rules::default();
+    rules.case("S4.1");
     let place = Place::new();
     let stuck = place.tree.join("m/immutable");
     fs::create_dir_all(place.tree.join("m")).unwrap();
@@ -258,7 +286,7 @@ fn s4_1_what_cannot_go_is_named_and_the_rest_goes() {
         done.is_ok_and(|output| output.status.success())
     };
     if !chattr("+i") {
-        println!("skipped: no immutable files here");
+        skip("no immutable files here");
         return;
     }
     let results = BOTH.map(|means| place.remove("ns_pod_uid", means));
@@ -274,7 +302,9 @@ fn s4_1_what_cannot_go_is_named_and_the_rest_goes() {
 
 #[test]
 fn s6_5_a_removal_that_is_told_to_end_leaves_the_rest() {
+    let mut rules = Rules::default();
     for means in BOTH {
+        rules.case("S6.5");
         let place = Place::new();
         for i in 0..1_000 {
             fs::write(place.tree.join(format!("file-{i}")), "").unwrap();

@@ -2,6 +2,8 @@
 
 #[path = "common/bench.rs"]
 mod bench;
+#[path = "common/rules.rs"]
+mod rules;
 
 use bench::{Bench, DRY_RUN, INTERNAL, Maker, NOT_FOUND, code, fate, id, sandbox_id, there, write};
 use crigc::engine::Flags;
@@ -9,6 +11,7 @@ use crigc::hooks::Hook;
 use crigc::report::{Entry, Kind, Outcome};
 use crisim::fault::{Action, Fault};
 use crisim::node::{Container, State, Word};
+use rules::Rules;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,6 +24,7 @@ const ONE_BY_ONE: (&str, &str) = ("max-parallel-removals", "1");
 
 #[test]
 fn s2_a_pass_leaves_the_newest_of_each_unit_and_the_logs_of_what_stays() {
+    let mut rules = Rules::default();
     let mut maker = Maker::new();
     maker.restarted("u1", 3);
     maker.container("u1", "app", 3, Word::Running);
@@ -29,6 +33,7 @@ fn s2_a_pass_leaves_the_newest_of_each_unit_and_the_logs_of_what_stays() {
     let left = BTreeSet::from([id("u1", "app", 2), id("u1", "app", 3)]);
     assert_eq!(bench.containers(), left);
     for (attempt, stays) in [(0, false), (1, false), (2, true), (3, true)] {
+        rules.case("S1.5");
         let log = bench.log("u1", "app", attempt);
         assert_eq!(there(&log), stays, "{attempt}");
         assert_eq!(there(&log.with_extension("log.20261123-000000")), stays);
@@ -56,6 +61,7 @@ fn one_of_each() -> Bench {
 
 #[test]
 fn s2_1_what_the_host_does_not_approve_stays_and_is_refused() {
+    let mut rules = Rules::default();
     let bench = one_of_each();
     let before = bench.everything();
     let asked: Arc<Mutex<Vec<(Kind, &str)>>> = Arc::default();
@@ -83,6 +89,7 @@ fn s2_1_what_the_host_does_not_approve_stays_and_is_refused() {
     ];
     assert_eq!(*asked.lock().unwrap(), kinds);
     for (kind, _) in kinds {
+        rules.case("S2.1");
         assert_eq!(
             report.count(Some(kind), Some(Outcome::Refused)),
             1,
@@ -95,6 +102,8 @@ fn s2_1_what_the_host_does_not_approve_stays_and_is_refused() {
 
 #[test]
 fn s2_2_a_created_container_that_was_started_meanwhile_stays() {
+    let mut rules = Rules::default();
+    rules.case("S2.2");
     let mut maker = Maker::new();
     for attempt in 0..2 {
         maker.container("u1", "app", attempt, Word::Created);
@@ -122,6 +131,7 @@ fn s2_2_a_created_container_that_was_started_meanwhile_stays() {
 
 #[test]
 fn s2_3_an_unknown_container_is_stopped_first_with_its_grace_period() {
+    let mut rules = Rules::default();
     // deletion, termination, what StopContainer is given
     let table: [(Option<&str>, Option<&str>, i64); 9] = [
         (None, None, 2),
@@ -135,6 +145,7 @@ fn s2_3_an_unknown_container_is_stopped_first_with_its_grace_period() {
         (Some("9223372036854775807"), None, i64::MAX),
     ];
     for (deletion, termination, timeout) in table {
+        rules.case("S2.3");
         let mut maker = Maker::new();
         maker.container("u1", "app", 0, Word::Unknown);
         let annotations = [
@@ -163,7 +174,9 @@ fn s2_3_an_unknown_container_is_stopped_first_with_its_grace_period() {
 
 #[test]
 fn s2_3_a_failing_stop_keeps_the_container_and_not_found_does_not() {
+    let mut rules = Rules::default();
     for (status, goes) in [(INTERNAL, false), (NOT_FOUND, true)] {
+        rules.case("S2.3");
         let mut maker = Maker::new();
         maker.container("u1", "app", 0, Word::Unknown);
         maker.fault("StopContainer", &id("u1", "app", 0), code(status));
@@ -186,6 +199,8 @@ fn s2_3_a_failing_stop_keeps_the_container_and_not_found_does_not() {
 
 #[test]
 fn s2_3_stops_have_two_slots_of_their_own_and_hold_nothing_else_up() {
+    let mut rules = Rules::default();
+    rules.case("S2.3");
     let mut maker = Maker::new();
     for n in 0..5 {
         maker.container("u1", &format!("lost{n}"), 0, Word::Unknown);
@@ -217,6 +232,7 @@ type Obstacle = fn(&mut Maker) -> String;
 
 #[test]
 fn s2_4_a_container_whose_log_cannot_go_stays() {
+    let mut rules = Rules::default();
     let obstacles: [(&str, Obstacle); 4] = [
         ("a directory in place of the log", |maker| {
             let log = maker.log("u1", "app", 0);
@@ -243,6 +259,7 @@ fn s2_4_a_container_whose_log_cannot_go_stays() {
         }),
     ];
     for (what, obstacle) in obstacles {
+        rules.case("S2.4");
         let mut maker = Maker::new();
         maker.container("u1", "app", 0, Word::Exited);
         maker.container("u1", "other", 0, Word::Exited);
@@ -268,6 +285,8 @@ fn s2_4_a_container_whose_log_cannot_go_stays() {
 
 #[test]
 fn s2_4_logs_go_before_the_container_and_a_second_pass_finishes_it() {
+    let mut rules = Rules::default();
+    rules.case("S2.4");
     let mut maker = Maker::new();
     maker.container("u1", "app", 0, Word::Exited);
     maker.fault("RemoveContainer", &id("u1", "app", 0), code(INTERNAL));
@@ -283,6 +302,8 @@ fn s2_4_logs_go_before_the_container_and_a_second_pass_finishes_it() {
 
 #[test]
 fn s2_4_the_name_of_a_link_is_cut_to_what_a_file_name_can_be() {
+    let mut rules = Rules::default();
+    rules.case("S2.4");
     let mut maker = Maker::new();
     let pod = "p".repeat(253);
     let container = maker.bare("u1", "app", 0, Word::Exited);
@@ -300,7 +321,9 @@ fn s2_4_the_name_of_a_link_is_cut_to_what_a_file_name_can_be() {
 
 #[test]
 fn s2_4_hostile_labels_name_no_path_and_no_link() {
+    let mut rules = Rules::default();
     for label in ["", ".", "..", "../../outside", "a/b", "/", "a\0b"] {
+        rules.case("S2.4");
         for key in ["pod.name", "pod.namespace", "container.name"] {
             let mut maker = Maker::new();
             maker.sandbox("u1", 0, Word::NotReady);
@@ -324,7 +347,9 @@ fn s2_4_hostile_labels_name_no_path_and_no_link() {
 
 #[test]
 fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
+    let mut rules = Rules::default();
     for path in ["", "PODS/", "PODS/ns_pod-u1_u1/app/"] {
+        rules.case("S2.4");
         let mut maker = Maker::new();
         let pods = maker.path("pods").to_str().unwrap().to_owned();
         maker.bare("u1", "app", 0, Word::Exited).log_path = path.replace("PODS", &pods).into();
@@ -338,7 +363,9 @@ fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
 
 #[test]
 fn s2_4_where_a_directory_has_no_key_containers_go_and_their_logs_stay() {
+    let mut rules = Rules::default();
     for (key, log_stays) in [("pod-logs-dir", true), ("container-logs-dir", false)] {
+        rules.case("S2.4");
         let mut maker = Maker::new();
         maker.container("u1", "app", 0, Word::Exited);
         let bench = maker.start();
@@ -352,6 +379,8 @@ fn s2_4_where_a_directory_has_no_key_containers_go_and_their_logs_stay() {
 
 #[test]
 fn s2_5_what_is_gone_already_is_a_success() {
+    let mut rules = Rules::default();
+    rules.case("S2.5");
     let mut maker = Maker::new();
     maker.container("u1", "raced", 0, Word::Exited);
     maker.container("u1", "lost", 0, Word::Exited);
@@ -379,6 +408,8 @@ fn s2_5_what_is_gone_already_is_a_success() {
 
 #[test]
 fn s2_6_a_removal_costs_one_call_where_the_log_is_known() {
+    let mut rules = Rules::default();
+    rules.case("S2.6");
     let mut maker = Maker::new();
     maker.restarted("u1", 20);
     // The pod's log directory does not exist, though pod-logs-dir does.
@@ -394,6 +425,7 @@ fn s2_6_a_removal_costs_one_call_where_the_log_is_known() {
 
 #[test]
 fn s2_6_where_the_log_is_not_known_the_runtime_is_asked() {
+    let mut rules = Rules::default();
     type Change = fn(&mut Container, &Path);
     let table: [(&str, Change); 6] = [
         ("no pod name", |c, _| {
@@ -412,6 +444,7 @@ fn s2_6_where_the_log_is_not_known_the_runtime_is_asked() {
         ("no such file", |_, log| fs::remove_file(log).unwrap()),
     ];
     for (what, change) in table {
+        rules.case("S2.6");
         for (status, goes) in [(None, true), (Some(INTERNAL), false)] {
             let mut maker = Maker::new();
             maker.container("u1", "app", 0, Word::Exited);
@@ -440,7 +473,9 @@ fn s2_6_where_the_log_is_not_known_the_runtime_is_asked() {
 
 #[test]
 fn s2_7_removals_run_side_by_side_up_to_the_limit() {
+    let mut rules = Rules::default();
     for (limit, containers, sandboxes) in [("1", 1, 1), ("2", 2, 1), ("4", 4, 2), ("9", 9, 4)] {
+        rules.case("S2.7");
         let mut maker = Maker::new();
         for n in 0..12 {
             maker.container("u1", &format!("c{n}"), 0, Word::Exited);
@@ -475,6 +510,8 @@ fn s2_7_removals_run_side_by_side_up_to_the_limit() {
 
 #[test]
 fn s2_7_a_slow_one_holds_no_other_up() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
     let mut maker = Maker::new();
     maker.restarted("u1", 30);
     maker.fault("RemoveContainer", &id("u1", "app", 0), Action::Hang);
@@ -497,6 +534,8 @@ fn s2_7_a_slow_one_holds_no_other_up() {
 
 #[test]
 fn s1_8_a_failing_removal_counts_as_done_and_stops_nothing() {
+    let mut rules = Rules::default();
+    rules.case("S1.8");
     let mut maker = Maker::new();
     maker.restarted("u1", 5);
     maker.options.faults = (0..2)

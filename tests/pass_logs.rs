@@ -2,6 +2,8 @@
 
 #[path = "common/bench.rs"]
 mod bench;
+#[path = "common/rules.rs"]
+mod rules;
 
 use bench::{DRY_RUN, INTERNAL, Maker, NOT_FOUND, code, fate, id, sandbox_id, there, with, write};
 use crigc::engine::Flags;
@@ -9,6 +11,7 @@ use crigc::error::Status;
 use crigc::report::{Kind, Outcome};
 use crisim::fault::{Action, Fault};
 use crisim::node::Word;
+use rules::Rules;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -16,6 +19,8 @@ use std::path::Path;
 
 #[test]
 fn s3_1_sandboxes_are_looked_at_after_the_containers_went() {
+    let mut rules = Rules::default();
+    rules.case("S3.1");
     let mut maker = Maker::new();
     for attempt in 0..3 {
         maker.sandbox("u1", attempt, Word::NotReady);
@@ -34,6 +39,8 @@ fn s3_1_sandboxes_are_looked_at_after_the_containers_went() {
 
 #[test]
 fn s3_1_sandboxes_and_logs_go_also_where_the_first_list_failed() {
+    let mut rules = Rules::default();
+    rules.case("S3.1");
     let mut maker = Maker::new();
     maker.restarted("u1", 3);
     maker.sandbox("u2", 0, Word::NotReady);
@@ -55,7 +62,10 @@ fn s3_1_sandboxes_and_logs_go_also_where_the_first_list_failed() {
 
 #[test]
 fn s3_1_s4_1_nothing_goes_by_a_second_list_that_failed() {
+    let mut rules = Rules::default();
     for list in ["ListContainers", "ListPodSandbox"] {
+        rules.case("S3.1");
+        rules.case("S4.1");
         let mut maker = Maker::new();
         maker.sandbox("u2", 0, Word::NotReady);
         maker.sandbox("u2", 1, Word::NotReady);
@@ -78,6 +88,7 @@ fn s3_1_s4_1_nothing_goes_by_a_second_list_that_failed() {
 
 #[test]
 fn s3_4_a_sandbox_is_stopped_and_then_removed() {
+    let mut rules = Rules::default();
     // call that fails, status, is it removed
     let table = [
         (None, 0, true),
@@ -87,6 +98,7 @@ fn s3_4_a_sandbox_is_stopped_and_then_removed() {
         (Some("RemovePodSandbox"), NOT_FOUND, true),
     ];
     for (failing, status, success) in table {
+        rules.case("S3.4");
         let mut maker = Maker::new();
         for attempt in 0..3 {
             maker.sandbox("u1", attempt, Word::NotReady);
@@ -129,6 +141,7 @@ fn s3_4_a_sandbox_is_stopped_and_then_removed() {
 
 #[test]
 fn s4_1_entries_of_removed_pods_go_whatever_they_are() {
+    let mut rules = Rules::default();
     // name, is it of a removed pod
     let table = [
         ("ns_pod_gone", true),
@@ -148,6 +161,7 @@ fn s4_1_entries_of_removed_pods_go_whatever_they_are() {
         |path, outside| symlink(outside, path).unwrap(),
     ];
     for make in kinds {
+        rules.case("S4.1");
         let maker = Maker::new();
         for (name, _) in table {
             make(&maker.path("pods").join(name), &maker.path("outside"));
@@ -178,6 +192,8 @@ fn s4_1_entries_of_removed_pods_go_whatever_they_are() {
 
 #[test]
 fn s4_1_a_tree_stays_as_long_as_a_container_of_its_pod_does() {
+    let mut rules = Rules::default();
+    rules.case("S4.1");
     let mut maker = Maker::new();
     maker.container("u1", "app", 0, Word::Exited);
     maker.container("u2", "app", 0, Word::Exited);
@@ -196,6 +212,8 @@ fn s4_1_a_tree_stays_as_long_as_a_container_of_its_pod_does() {
 
 #[test]
 fn s4_1_a_pod_that_runs_keeps_its_tree_whatever_the_host_says() {
+    let mut rules = Rules::default();
+    rules.case("S4.1");
     let mut maker = Maker::new();
     for uid in ["u1", "u2", "u3"] {
         maker.sandbox(uid, 0, Word::Ready);
@@ -212,6 +230,8 @@ fn s4_1_a_pod_that_runs_keeps_its_tree_whatever_the_host_says() {
 
 #[test]
 fn s4_1_a_directory_that_cannot_be_read_fails_the_pass_and_links_are_left_alone() {
+    let mut rules = Rules::default();
+    rules.case("S4.1");
     let mut maker = Maker::new();
     maker.restarted("u1", 2);
     symlink("/nowhere", maker.path("links/a_b_c-0123456789.log")).unwrap();
@@ -241,6 +261,8 @@ fn s4_1_a_directory_that_cannot_be_read_fails_the_pass_and_links_are_left_alone(
 
 #[test]
 fn s4_1_an_entry_whose_name_is_no_utf8_stays() {
+    let mut rules = Rules::default();
+    rules.case("S4.1");
     use std::os::unix::ffi::OsStrExt;
     let maker = Maker::new();
     let odd = maker
@@ -257,6 +279,7 @@ fn s4_1_an_entry_whose_name_is_no_utf8_stays() {
 
 #[test]
 fn s4_2_a_dead_link_goes_unless_its_container_may_come_back() {
+    let mut rules = Rules::default();
     // the state of its container, the fault of ContainerStatus, the reason
     let table = [
         (Some(Word::Exited), None, "dead-link"),
@@ -268,6 +291,7 @@ fn s4_2_a_dead_link_goes_unless_its_container_may_come_back() {
         (Some(Word::Running), Some(NOT_FOUND), "dead-link"),
     ];
     for (state, fault, reason) in table {
+        rules.case("S4.2");
         let mut maker = Maker::new();
         let own = id("u1", "app", 0);
         if let Some(state) = state {
@@ -293,6 +317,7 @@ fn s4_2_a_dead_link_goes_unless_its_container_may_come_back() {
 
 #[test]
 fn s4_2_the_id_in_a_links_name_may_be_cut_short_or_missing() {
+    let mut rules = Rules::default();
     // name of the link, does it go though the container runs
     let own = id("u1", "app", 0);
     let table = [
@@ -309,6 +334,7 @@ fn s4_2_the_id_in_a_links_name_may_be_cut_short_or_missing() {
     maker.sandbox("u1", 0, Word::Ready);
     maker.bare("u1", "app", 0, Word::Running);
     for (name, _) in &table {
+        rules.case("S4.2");
         symlink("/nowhere", maker.path("links").join(name)).unwrap();
     }
     let others = ["p_n_c-0123456789.txt", "log", "p_n_c-0123456789.log.1"];
@@ -336,6 +362,8 @@ fn s4_2_the_id_in_a_links_name_may_be_cut_short_or_missing() {
 
 #[test]
 fn s4_2_a_link_that_cannot_be_looked_through_is_not_dead() {
+    let mut rules = Rules::default();
+    rules.case("S4.2");
     let maker = Maker::new();
     symlink(
         maker.path("outside/canary/x"),
@@ -356,6 +384,8 @@ fn s4_2_a_link_that_cannot_be_looked_through_is_not_dead() {
 
 #[test]
 fn s4_2_links_that_only_dangle_through_the_pass_go_in_it() {
+    let mut rules = Rules::default();
+    rules.case("S4.2");
     let mut maker = Maker::new();
     maker.restarted("u1", 2);
     let log = maker.log("u1", "app", 0);
@@ -390,6 +420,8 @@ fn s4_2_links_that_only_dangle_through_the_pass_go_in_it() {
 
 #[test]
 fn s4_2_a_runtime_that_hangs_keeps_its_link_and_no_other() {
+    let mut rules = Rules::default();
+    rules.case("S4.2");
     let mut maker = Maker::new();
     let names: Vec<String> = (0..9)
         .map(|n| format!("links/p_n_c-{n}123456789.log"))

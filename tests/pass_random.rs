@@ -3,12 +3,15 @@
 
 #[path = "common/bench.rs"]
 mod bench;
+#[path = "common/rules.rs"]
+mod rules;
 
 use bench::{Bench, Maker, id, sandbox_id, there, with, write};
 use crigc::engine::Flags;
 use crigc::node::PodState;
-use crigc::report::{Outcome, Report};
+use crigc::report::{Kind, Outcome, Report};
 use crisim::node::{Container, Node, State, Word};
+use rules::Rules;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -168,6 +171,26 @@ fn living(node: &Node) -> BTreeSet<String> {
     living
 }
 
+/// The rules that did something on a node.
+fn exercised(report: &Report) -> BTreeSet<&'static str> {
+    let rule = |kind, reason: &str| match (kind, reason) {
+        (_, "pod-active") => Some("S0.4"),
+        (_, "running") => Some("S1.1"),
+        (Kind::Container, "pod-removed" | "pod-terminated") => Some("S1.4"),
+        (_, "unit-limit") => Some("S1.5"),
+        (_, "total-limit") => Some("S1.6"),
+        (Kind::Sandbox, "active") => Some("S3.2"),
+        (Kind::Sandbox, "pod-removed" | "pod-terminated" | "older-sandbox") => Some("S3.3"),
+        (Kind::PodLogs, "pod-removed") => Some("S4.1"),
+        (Kind::LogLink, _) => Some("S4.2"),
+        _ => None,
+    };
+    let entries = report.entries.iter();
+    entries
+        .filter_map(|e| rule(e.kind, e.reason.word()))
+        .collect()
+}
+
 /// What lives is all there, and nothing of it went for its pod's sake.
 fn spared(seed: u64, before: &Node, bench: &Bench, report: &Report) {
     let after = bench.server.state();
@@ -198,8 +221,11 @@ fn spared(seed: u64, before: &Node, bench: &Bench, report: &Report) {
 
 #[test]
 fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_does_nothing() {
+    let mut rules = Rules::default();
     let mut removed = 0;
     for seed in 0..NODES {
+        rules.case("S0.5");
+        rules.node("S0.5");
         let mut dice = Dice(seed);
         let bench = node(&mut dice);
         let keys = [
@@ -252,6 +278,9 @@ fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_do
             );
         }
         removed += real.count(None, Some(Outcome::Removed));
+        exercised(&real)
+            .into_iter()
+            .for_each(|rule| rules.node(rule));
         spared(seed, &before, &bench, &real);
         for log in running_logs {
             assert!(
