@@ -191,6 +191,9 @@ impl Remover for ContainerRemover<'_> {
     }
 
     async fn remove(&self, c: &Container) -> Done {
+        if self.run.dry_run && self.needs_stop(c) {
+            self.rooms.stopped.borrow_mut().insert(c.id.clone());
+        }
         let look = match c.state {
             ContainerState::Created => match self.look_again(c).await {
                 Ok(look) => Some(look),

@@ -8,7 +8,7 @@ use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
 use crate::host::logs::{Entry as DirEntry, LogLink, LogRoom};
-use crate::node::{Snapshot, Text};
+use crate::node::{ContainerState, Snapshot, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, entry_uid, link_container_id};
 use crate::report::{Entry, Kind, Reason};
@@ -164,6 +164,9 @@ async fn evidence_of(
     match runtime.container_status(id).await {
         Ok(look) if run.dry_run && rooms.containers.borrow().contains(&look.id) => {
             Ok(LinkEvidence::NotFound)
+        }
+        Ok(look) if run.dry_run && rooms.stopped.borrow().contains(&look.id) => {
+            Ok(LinkEvidence::State(ContainerState::Exited))
         }
         Ok(look) => Ok(LinkEvidence::State(look.state)),
         Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),

@@ -42,6 +42,8 @@ pub(crate) struct Rooms {
     pub(crate) link_names: RefCell<HashSet<String>>,
     /// IDs of containers that are gone or would be.
     pub(crate) containers: RefCell<HashSet<Text>>,
+    /// IDs of UNKNOWN containers that a dry run would have stopped: they would have exited, even where they then stay.
+    pub(crate) stopped: RefCell<HashSet<Text>>,
 }
 
 impl Rooms {
@@ -52,6 +54,7 @@ impl Rooms {
             paths: RefCell::default(),
             link_names: RefCell::default(),
             containers: RefCell::default(),
+            stopped: RefCell::default(),
         }
     }
 }
