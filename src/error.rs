@@ -75,10 +75,15 @@ impl Error {
         }
     }
 
-    /// All of several failures as one: the status of the first, the messages of all.
+    /// All of several failures as one: the status of the first, the messages of all, each once.
     pub fn all(errors: &[Error]) -> Option<Error> {
         let first = errors.first()?;
-        let messages: Vec<&str> = errors.iter().map(|e| e.message.as_str()).collect();
+        let mut messages: Vec<&str> = Vec::new();
+        for e in errors {
+            if !messages.contains(&e.message.as_str()) {
+                messages.push(&e.message);
+            }
+        }
         Some(Error::new(first.status, messages.join("; ")))
     }
 }

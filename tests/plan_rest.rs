@@ -228,7 +228,15 @@ fn log_trees_go_by_the_rules() {
         ..answer(&["+u"])
     };
     let dead = || vec![exited("c", "u", "c", S)];
-    let cases: Vec<(&str, &str, Vec<Container>, PodStates, bool, &str)> = vec![
+    type Case = (
+        &'static str,
+        &'static str,
+        Vec<Container>,
+        PodStates,
+        bool,
+        &'static str,
+    );
+    let cases: Vec<Case> = vec![
         (
             "ns_pod_u",
             "of a removable pod, by its path",

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Status};
 use crate::pass::cancel::Cause;
+use std::io;
 use std::time::Duration;
 use tonic::Code;
 
@@ -22,6 +23,8 @@ pub(crate) enum CallError {
     Disconnected(String),
     /// The runtime does not know the call or the service.
     Unimplemented(String),
+    /// The answer is no CRI, or no HTTP/2.
+    Garbage(String),
     /// Any other answer that is an error.
     Runtime(String),
 }
@@ -35,23 +38,32 @@ impl From<tonic::Status> for CallError {
             Code::OutOfRange if message.contains("message length") => CallError::TooLarge(message),
             Code::Unimplemented => CallError::Unimplemented(message),
             Code::Unavailable => CallError::Disconnected(message),
-            _ if io_cause(&status).is_some() => {
-                CallError::Disconnected(io_cause(&status).unwrap_or(message))
-            }
-            code => CallError::Runtime(match message.is_empty() {
-                true => format!("{code:?}"),
-                false => format!("{code:?}: {message}"),
+            code => transport_failure(&status).unwrap_or_else(|| {
+                CallError::Runtime(match message.is_empty() {
+                    true => format!("{code:?}"),
+                    false => format!("{code:?}: {message}"),
+                })
             }),
         }
     }
 }
 
-/// The I/O error at the bottom of a failure, if that is what it is.
-fn io_cause(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let mut next = error.source();
+/// What happened below the call, if that is where it failed: a connection that broke, or bytes that are no HTTP/2.
+fn transport_failure(status: &tonic::Status) -> Option<CallError> {
+    let message = status.message();
+    if message.contains("h2 protocol error") || message.contains("decode") {
+        return Some(CallError::Garbage(message.to_owned()));
+    }
+    let mut next = std::error::Error::source(status);
     while let Some(e) = next {
-        if e.is::<std::io::Error>() {
-            return Some(e.to_string());
+        if let Some(e) = e.downcast_ref::<io::Error>() {
+            // What h2 itself finds wrong with a stream comes as an error of no kind.
+            return Some(match e.kind() {
+                io::ErrorKind::Other | io::ErrorKind::InvalidData => {
+                    CallError::Garbage(e.to_string())
+                }
+                _ => CallError::Disconnected(e.to_string()),
+            });
         }
         next = e.source();
     }
@@ -118,7 +130,7 @@ impl CallError {
                 format!("the runtime does not know the call: {m}"),
                 "crigc needs a runtime that speaks CRI v1 (containerd 1.6, CRI-O 1.20 or later)",
             ),
-            CallError::Runtime(m) if m.contains("h2 protocol error") || m.contains("decode") => (
+            CallError::Garbage(m) => (
                 Status::Runtime,
                 format!("the answer is no CRI: {m}"),
                 "see whether container-runtime-endpoint is the socket of a CRI v1 runtime",

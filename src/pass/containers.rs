@@ -48,10 +48,10 @@ pub(super) fn ended(run: &Run<'_>) -> bool {
 /// S1: look, ask, decide, carry out.
 async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
     let (containers, sandboxes) = tokio::join!(runtime.list_containers(), runtime.list_sandboxes());
+    let containers = containers.map_err(|e| run.fail(e)).ok();
     let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
-    let containers = match containers {
-        Ok(containers) => containers,
-        Err(e) => return run.fail(e),
+    let Some(containers) = containers else {
+        return;
     };
     let mut look = Snapshot::new(containers, sandboxes);
     let policy = ContainerPolicy::from(run.config);
@@ -90,8 +90,8 @@ async fn ask_for_ends(run: &Run<'_>, runtime: &Runtime<'_>, containers: &mut [Co
 /// S3.1: both lists again, less what a dry run would have removed; and whether both arrived.
 async fn second_look(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) -> (Snapshot, bool) {
     let (containers, sandboxes) = tokio::join!(runtime.list_containers(), runtime.list_sandboxes());
-    let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
     let containers = containers.map_err(|e| run.fail(e)).ok();
+    let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
     let whole = containers.is_some() && sandboxes.is_some();
     let mut look = Snapshot::new(containers.unwrap_or_default(), sandboxes);
     if run.dry_run {

@@ -1,0 +1,323 @@
+/* Passes with all callbacks, calls from callbacks, threads, cancel, deadlines, close and free during a pass.
+ * Arguments: the socket of a crisim, and the socket of one whose removals hang. */
+#define _POSIX_C_SOURCE 200809L
+#include <dirent.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include "check.h"
+#include "crigc.h"
+
+typedef struct host {
+    pthread_t thread;
+    gc_engine *engine;
+    gc_call *call;
+    int states, approvals, usages, logs, progresses, passes, clocks, events, elsewhere, refuse, cancel;
+    gc_status last;
+} host;
+
+static void seen(host *h, int *count)
+{
+    ++*count;
+    if (!pthread_equal(h->thread, pthread_self()))
+        h->elsewhere++;
+}
+
+/* What callbacks may and may not call (rule 11). */
+static void call_back(host *h)
+{
+    gc_error *error = NULL;
+    gc_report *report = NULL;
+    CHECK(gc_containers(h->engine, 0, NULL, &report, &error) == GC_ERROR_BUSY && report == NULL);
+    CHECK(gc_error_status(error) == GC_ERROR_BUSY && gc_error_message(error) != NULL);
+    gc_error_free(error);
+    CHECK(gc_images(h->engine, 0, NULL, NULL, NULL) == GC_ERROR_BUSY);
+    CHECK(gc_start(h->engine, NULL) == GC_ERROR_BUSY);
+    CHECK(gc_config_new() == NULL && gc_call_new(1) == NULL && gc_engine_new(NULL, NULL) == NULL);
+    CHECK(gc_config_get(NULL, "dry-run", NULL) == NULL && gc_config_set(NULL, "a", "b", NULL) == GC_ERROR_BUSY);
+    gc_stop(h->engine);
+    CHECK(gc_abi() == GC_ABI && gc_version() != NULL && gc_config_key(0) != NULL);
+    CHECK(gc_config_key_help(gc_config_key(0)) != NULL && gc_status_name(GC_OK) != NULL);
+}
+
+static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+{
+    host *h = context;
+    seen(h, &h->states);
+    call_back(h);
+    for (size_t i = 0; i < count; i++) {
+        CHECK(states[i] == 0 && uids[i] != NULL);
+        states[i] = strncmp(uids[i], "gone", 4) == 0 ? GC_POD_CONTENT_REMOVABLE | 0x100u : 0u;
+    }
+    return 1;
+}
+
+static int32_t on_approve(void *context, const gc_entry *planned)
+{
+    host *h = context;
+    seen(h, &h->approvals);
+    CHECK(planned->id[0] != '\0' && planned->reason[0] != '\0' && planned->error == NULL);
+    if (h->cancel)
+        gc_call_cancel(h->call);
+    return h->refuse ? 2 : 1; /* only 1 is yes */
+}
+
+static int32_t on_usage(void *context, gc_fs_usage *usage)
+{
+    host *h = context;
+    seen(h, &h->usages);
+    CHECK(usage->capacity == 0 && usage->available == 0);
+    usage->capacity = 1000;
+    usage->available = 50;
+    return 1;
+}
+
+static void on_log(void *context, gc_log_level level, const char *message)
+{
+    host *h = context;
+    seen(h, &h->logs);
+    CHECK(level >= GC_LOG_ERROR && level <= GC_LOG_DEBUG && message[0] != '\0');
+}
+
+static void on_event(void *context, const char *reason, const char *message)
+{
+    host *h = context;
+    seen(h, &h->events);
+    CHECK(reason[0] != '\0' && message[0] != '\0');
+}
+
+static void on_progress(void *context, gc_kind kind, size_t done, size_t total)
+{
+    host *h = context;
+    seen(h, &h->progresses);
+    CHECK(kind >= GC_CONTAINER && kind <= GC_IMAGE && done > 0 && done <= total);
+}
+
+static void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *report, const gc_error *error)
+{
+    host *h = context;
+    seen(h, &h->passes);
+    h->last = status;
+    CHECK(pass == GC_PASS_CONTAINERS || pass == GC_PASS_IMAGES);
+    CHECK(report != NULL && (error != NULL) == (status != GC_OK));
+    gc_report_free((gc_report *)report); /* does nothing in a callback: it is only lent */
+}
+
+static int64_t on_clock(void *context)
+{
+    host *h = context;
+    seen(h, &h->clocks);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static gc_config *config_for(const char *endpoint, host *h)
+{
+    gc_config *config = gc_config_new();
+    CHECK(gc_config_set(config, "container-runtime-endpoint", endpoint, NULL) == GC_OK);
+    CHECK(gc_config_set(config, "pod-logs-dir", "", NULL) == GC_OK);
+    CHECK(gc_config_set(config, "container-logs-dir", "", NULL) == GC_OK);
+    if (h) {
+        h->thread = pthread_self();
+        gc_config_set_pod_states(config, on_states, h);
+        gc_config_set_approve(config, on_approve, h);
+        gc_config_set_image_fs(config, on_usage, h);
+        gc_config_set_log(config, GC_LOG_DEBUG, on_log, h);
+        gc_config_set_event(config, on_event, h);
+        gc_config_set_progress(config, on_progress, h);
+        gc_config_set_pass(config, on_pass, h);
+        gc_config_set_clock(config, on_clock, h);
+    }
+    return config;
+}
+
+static gc_engine *engine_for(const char *endpoint, host *h)
+{
+    gc_config *config = config_for(endpoint, h);
+    gc_engine *engine = gc_engine_new(config, NULL);
+    CHECK(engine != NULL);
+    if (h)
+        h->engine = engine;
+    gc_config_free(config);
+    return engine;
+}
+
+static size_t entries_of(const char *directory)
+{
+    size_t count = 0;
+    DIR *open = opendir(directory);
+    CHECK(open != NULL);
+    while (readdir(open))
+        count++;
+    closedir(open);
+    return count;
+}
+
+/* Reports, JSON, and what outlives the engine. */
+static void *read_report(void *report)
+{
+    size_t removed = 0;
+    for (size_t i = 0; i < gc_report_len(report); i++)
+        removed += gc_report_entry(report, i)->outcome == GC_REMOVED;
+    CHECK(removed == gc_report_count(report, GC_ANY_KIND, GC_REMOVED));
+    CHECK(gc_report_entry(report, gc_report_len(report)) == NULL);
+    CHECK(gc_report_count(report, 99, GC_ANY_OUTCOME) == 0 && gc_report_count(report, GC_ANY_KIND, 99) == 0);
+    return NULL;
+}
+
+static void ordinary_passes(const char *endpoint)
+{
+    host h = { 0 };
+    gc_error *error = NULL;
+    gc_report *dry = NULL, *refused = NULL, *done = NULL, *again = NULL, *images = NULL;
+    gc_engine *engine = engine_for(endpoint, &h);
+    CHECK(gc_containers(engine, GC_DRY_RUN, NULL, &dry, &error) == GC_OK && error == NULL);
+    CHECK(h.approvals == 0 && h.states > 0);
+    h.refuse = 1;
+    CHECK(gc_containers(engine, 0, NULL, &refused, &error) == GC_OK);
+    CHECK(gc_report_count(refused, GC_CONTAINER, GC_REFUSED) == gc_report_count(dry, GC_CONTAINER, GC_REMOVED));
+    CHECK(gc_report_count(refused, GC_ANY_KIND, GC_REMOVED) == 0);
+    h.refuse = 0;
+    CHECK(gc_containers(engine, 0, NULL, &done, &error) == GC_OK);
+    CHECK(gc_report_count(done, GC_CONTAINER, GC_REMOVED) > 0);
+    for (gc_kind kind = GC_CONTAINER; kind <= GC_IMAGE; kind++)
+        CHECK(gc_report_count(done, kind, GC_REMOVED) == gc_report_count(dry, kind, GC_REMOVED));
+    CHECK(gc_containers(engine, GC_NO_WAIT, NULL, &again, NULL) == GC_OK);
+    CHECK(gc_report_count(again, GC_ANY_KIND, GC_REMOVED) == 0);
+    gc_status status = gc_images(engine, 0, NULL, &images, &error);
+    CHECK(status == GC_OK || status == GC_ERROR_NOT_ENOUGH_FREED);
+    CHECK(gc_report_bytes_freed(images) > 0);
+    char *json = gc_report_json(images);
+    CHECK(json != NULL);
+    puts(json);
+    gc_string_free(json);
+    CHECK(h.usages == 1 && h.logs > 0 && h.progresses > 0 && h.passes == 5 && h.clocks == 5 && h.elsewhere == 0);
+    CHECK(h.last == status);
+    gc_error_free(error);
+    gc_engine_free(engine);
+    pthread_t readers[2];
+    for (int i = 0; i < 2; i++)
+        CHECK(pthread_create(&readers[i], NULL, read_report, done) == 0);
+    for (int i = 0; i < 2; i++)
+        pthread_join(readers[i], NULL);
+    gc_report_free(dry);
+    gc_report_free(refused);
+    gc_report_free(done);
+    gc_report_free(again);
+    gc_report_free(images);
+}
+
+typedef struct caller {
+    gc_engine *engine;
+    gc_call *call;
+    gc_status status;
+    size_t not_reached;
+} caller;
+
+static void *collect(void *argument)
+{
+    caller *c = argument;
+    gc_report *report = NULL;
+    gc_error *error = NULL;
+    c->status = gc_containers(c->engine, 0, c->call, &report, &error);
+    for (size_t i = 0; i < gc_report_len(report); i++)
+        c->not_reached += strcmp(gc_report_entry(report, i)->reason, "not-reached") == 0;
+    CHECK((error != NULL) == (c->status != GC_OK));
+    gc_report_free(report);
+    gc_error_free(error);
+    return NULL;
+}
+
+static void nap(long ms)
+{
+    struct timespec time = { ms / 1000, ms % 1000 * 1000000 };
+    nanosleep(&time, NULL);
+}
+
+static pthread_t begin(caller *c)
+{
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, collect, c) == 0);
+    nap(300); /* it hangs in its removals by now */
+    return thread;
+}
+
+/* On a runtime whose removals hang: everything that ends a pass. */
+static void endings(const char *endpoint)
+{
+    gc_engine *engine = engine_for(endpoint, NULL);
+    caller c = { .engine = engine, .call = gc_call_new(0) };
+    pthread_t thread = begin(&c);
+    CHECK(gc_containers(engine, GC_NO_WAIT, NULL, NULL, NULL) == GC_ERROR_BUSY);
+    gc_call *impatient = gc_call_new(50);
+    CHECK(gc_containers(engine, 0, impatient, NULL, NULL) == GC_ERROR_TIMEOUT); /* while it waits for its turn */
+    gc_call_free(impatient);
+    gc_call_cancel(c.call);
+    pthread_join(thread, NULL);
+    CHECK(c.status == GC_ERROR_CANCELLED && c.not_reached > 0);
+    CHECK(gc_containers(engine, 0, c.call, NULL, NULL) == GC_ERROR_CANCELLED); /* sticky */
+    gc_call_free(c.call);
+
+    gc_call *late = gc_call_new(1);
+    nap(20);
+    CHECK(gc_containers(engine, 0, late, NULL, NULL) == GC_ERROR_TIMEOUT); /* before the call */
+    gc_call_free(late);
+    caller timed = { .engine = engine, .call = gc_call_new(300) };
+    collect(&timed); /* during the call */
+    CHECK(timed.status == GC_ERROR_TIMEOUT && timed.not_reached > 0);
+    gc_call_cancel(timed.call); /* after the call */
+    gc_call_free(timed.call);
+
+    caller closed = { .engine = engine };
+    thread = begin(&closed);
+    gc_close(engine);
+    pthread_join(thread, NULL);
+    CHECK(closed.status == GC_ERROR_CLOSED);
+    gc_engine_free(engine);
+
+    engine = engine_for(endpoint, NULL);
+    caller freed = { .engine = engine };
+    thread = begin(&freed);
+    gc_engine_free(engine); /* waits for it */
+    pthread_join(thread, NULL);
+    CHECK(freed.status == GC_ERROR_CLOSED);
+
+    host h = { .cancel = 1 };
+    engine = engine_for(endpoint, &h);
+    h.call = gc_call_new(0);
+    CHECK(gc_containers(engine, 0, h.call, NULL, NULL) == GC_ERROR_CANCELLED); /* from a callback */
+    gc_call_free(h.call);
+    gc_engine_free(engine);
+}
+
+static void background(const char *endpoint)
+{
+    size_t threads = entries_of("/proc/self/task"), descriptors = entries_of("/proc/self/fd");
+    host h = { 0 };
+    gc_engine *engine = engine_for(endpoint, &h);
+    CHECK(entries_of("/proc/self/task") == threads && entries_of("/proc/self/fd") == descriptors);
+    for (int round = 0; round < 3; round++) {
+        CHECK(gc_start(engine, NULL) == GC_OK && gc_start(engine, NULL) == GC_OK); /* twice is fine */
+        CHECK(entries_of("/proc/self/task") == threads + 2);
+        for (int i = 0; i < 500 && h.passes < 2 * (round + 1); i++)
+            nap(10);
+        gc_stop(engine);
+        CHECK(h.passes >= 2 * (round + 1) && h.elsewhere > 0);
+        CHECK(entries_of("/proc/self/task") == threads && entries_of("/proc/self/fd") == descriptors);
+    }
+    CHECK(gc_start(engine, NULL) == GC_OK);
+    gc_close(engine);
+    gc_engine_free(engine);
+    CHECK(entries_of("/proc/self/task") == threads && entries_of("/proc/self/fd") == descriptors);
+}
+
+int main(int count, char **arguments)
+{
+    CHECK(count == 3);
+    ordinary_passes(arguments[1]);
+    endings(arguments[2]);
+    background(arguments[1]);
+    return 0;
+}

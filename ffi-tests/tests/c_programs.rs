@@ -1,0 +1,192 @@
+//! C programs against the static library and the real header, under AddressSanitizer and under valgrind.
+
+use crisim::fault::{Action, Fault};
+use crisim::made::Order;
+use crisim::{Options, Server};
+use ffi_tests::{NATIVE_LIBS, check, compile, has, root, skip};
+use std::collections::BTreeSet;
+use std::process::Command;
+
+const ASAN: [&str; 3] = ["-std=c99", "-fsanitize=address", "-fno-omit-frame-pointer"];
+
+fn server(options: Options) -> Server {
+    let order = Order {
+        pods: 12,
+        deleted_percent: 0,
+        dead_containers: 60,
+        images: 12,
+        fill_percent: 95,
+        seed: 7,
+        now: 1_700_000_000_000_000_000,
+        pod_logs_dir: None,
+        container_logs_dir: None,
+        mountpoint: "/".into(),
+        usage_file: None,
+    };
+    let made = order.make().expect("a node without files");
+    Server::start(made.node, options).expect("a socket")
+}
+
+fn hanging() -> Server {
+    server(Options {
+        faults: vec![
+            Fault::all("RemoveContainer", Action::Hang),
+            Fault::all("StopContainer", Action::Hang),
+        ],
+        ..Options::default()
+    })
+}
+
+/// Under AddressSanitizer: a leak or an error ends the program with a failure.
+#[test]
+fn arguments_are_checked() {
+    check(&mut Command::new(compile(
+        "arguments-asan",
+        "cc",
+        &["ffi-tests/c/arguments.c"],
+        &ASAN,
+    )));
+}
+
+#[test]
+fn passes_keep_the_rules_of_the_interface() {
+    let program = compile("passes-asan", "cc", &["ffi-tests/c/passes.c"], &ASAN);
+    let (good, bad) = (server(Options::default()), hanging());
+    let out = check(Command::new(program).args([good.endpoint(), bad.endpoint()]));
+    let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!(json["pass"], "images");
+    let entries = json["entries"].as_array().expect("a list");
+    let removed = entries.iter().filter(|e| e["outcome"] == "removed");
+    assert_eq!(json["removed"]["image"], removed.clone().count());
+    let bytes: u64 = removed.filter_map(|e| e["bytes"].as_u64()).sum();
+    assert_eq!(json["bytes_freed"], bytes);
+    assert!(
+        entries
+            .iter()
+            .all(|e| e["error"].is_null() && e["reason"].is_string())
+    );
+}
+
+#[test]
+fn valgrind_finds_nothing() {
+    if !has("valgrind") {
+        return skip("valgrind is not installed");
+    }
+    let (good, bad) = (server(Options::default()), hanging());
+    let valgrind = || {
+        let mut command = Command::new("valgrind");
+        command.args([
+            "-q",
+            "--leak-check=full",
+            "--errors-for-leak-kinds=definite",
+            "--error-exitcode=9",
+        ]);
+        command
+    };
+    let arguments = compile(
+        "arguments",
+        "cc",
+        &["ffi-tests/c/arguments.c"],
+        &["-std=c99"],
+    );
+    check(valgrind().arg(arguments));
+    let passes = compile("passes", "cc", &["ffi-tests/c/passes.c"], &["-std=c99"]);
+    check(
+        valgrind()
+            .arg(passes)
+            .args([good.endpoint(), bad.endpoint()]),
+    );
+}
+
+#[test]
+fn every_function_of_the_header_is_called() {
+    let header = std::fs::read_to_string(root().join("include/crigc.h")).expect("the header");
+    let code: String = header
+        .lines()
+        .filter(|line| !line.starts_with([' ', '/']))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let names: BTreeSet<&str> = code
+        .match_indices("gc_")
+        .map(|(at, _)| &code[at..])
+        .filter_map(|rest| rest.split_once('(').map(|(name, _)| name))
+        .filter(|name| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'))
+        .collect();
+    assert!(names.len() >= 35, "the header is read wrongly: {names:?}");
+    let folder = root().join("ffi-tests/c");
+    let programs: String = std::fs::read_dir(folder)
+        .expect("C programs")
+        .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok())
+        .collect();
+    for name in names {
+        assert!(
+            programs.contains(&format!("{name}(")),
+            "no C program calls {name}"
+        );
+    }
+}
+
+#[test]
+fn the_header_is_clean() {
+    let include = root().join("target/ffi-tests/include-only.c");
+    std::fs::create_dir_all(root().join("target/ffi-tests")).expect("a writable target folder");
+    std::fs::write(
+        &include,
+        "#include \"crigc.h\"\nint main(void) { return 0; }\n",
+    )
+    .expect("writable");
+    let all = [
+        ("cc", "c", "c99"),
+        ("cc", "c", "c17"),
+        ("c++", "c++", "c++11"),
+        ("c++", "c++", "c++20"),
+        ("clang", "c", "c99"),
+        ("clang++", "c++", "c++11"),
+    ];
+    for (compiler, language, standard) in all {
+        if !has(compiler) {
+            skip(&format!("{compiler} is not installed"));
+            continue;
+        }
+        let mut command = Command::new(compiler);
+        command.args([
+            "-x",
+            language,
+            &format!("-std={standard}"),
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Wconversion",
+            "-Werror",
+        ]);
+        command
+            .arg("-I")
+            .arg(root().join("include"))
+            .args(["-fsyntax-only"])
+            .arg(&include);
+        check(&mut command);
+    }
+}
+
+#[test]
+fn the_list_of_libraries_to_link_is_right() {
+    let empty = root().join("target/ffi-tests/empty.rs");
+    std::fs::create_dir_all(root().join("target/ffi-tests")).expect("a writable target folder");
+    std::fs::write(&empty, "").expect("writable");
+    let output = Command::new("rustc")
+        .args([
+            "--crate-type",
+            "staticlib",
+            "--print",
+            "native-static-libs",
+            "-o",
+        ])
+        .arg(empty.with_extension("a"))
+        .arg(&empty)
+        .output()
+        .expect("rustc");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains(NATIVE_LIBS), "rustc says: {text}");
+    let make = std::fs::read_to_string(root().join("examples-c/run.mk")).expect("run.mk");
+    assert!(make.contains(NATIVE_LIBS));
+}

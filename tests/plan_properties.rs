@@ -1,0 +1,338 @@
+//! Properties of the plans over random nodes: what must never go, that limits hold, that nothing is left for a second pass,
+//! and that a plan does not depend on the order of its input.
+
+#[path = "common/node.rs"]
+mod node;
+#[path = "common/rules.rs"]
+mod rules;
+
+use crigc::config::AgeFrom;
+use crigc::node::{
+    Container, ContainerState, FsUsage, Image, PodStates, SandboxState, Snapshot, Text,
+};
+use crigc::plan::containers::{self, ContainerPolicy};
+use crigc::plan::exempt::Exempt;
+use crigc::plan::images::{self, Goal, ImageLook, SandboxImages, Tally};
+use crigc::plan::in_use::InUse;
+use crigc::plan::pods::PodView;
+use crigc::plan::records::Records;
+use crigc::plan::{logs, sandboxes};
+use node::{S, answer, container, image, look, sandbox};
+use proptest::prelude::*;
+use rules::Rules;
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+
+const NOW: i64 = 1000 * S;
+
+/// A random node with a random host.
+#[derive(Clone, Debug)]
+struct World {
+    snapshot: Snapshot,
+    host: PodStates,
+    policy: ContainerPolicy,
+    all_unused: bool,
+}
+
+fn states() -> impl Strategy<Value = ContainerState> {
+    prop_oneof![
+        2 => Just(ContainerState::Running),
+        1 => Just(ContainerState::Created),
+        6 => Just(ContainerState::Exited),
+        1 => Just(ContainerState::Unknown),
+        1 => Just(ContainerState::Undefined(9)),
+    ]
+}
+
+fn sandbox_states() -> impl Strategy<Value = SandboxState> {
+    prop_oneof![
+        2 => Just(SandboxState::Ready),
+        5 => Just(SandboxState::NotReady),
+        1 => Just(SandboxState::Undefined(5)),
+    ]
+}
+
+fn worlds() -> impl Strategy<Value = World> {
+    let rows = prop::collection::vec((0..8u8, 0..3u8, states(), 0..6i64, 0..12u8), 0..40);
+    let boxes = prop::collection::vec((0..8u8, sandbox_states(), 0..6i64), 0..16);
+    let host = prop::collection::vec(
+        prop_oneof![4 => Just(""), 2 => Just("+"), 1 => Just("~")],
+        8,
+    );
+    let limits = (
+        -1..4i64,
+        prop_oneof![Just(-1i64), 0..20i64],
+        prop_oneof![Just(0i64), Just(NOW - 3 * S)],
+    );
+    (
+        rows,
+        boxes,
+        host,
+        limits,
+        any::<bool>(),
+        prop::bool::weighted(0.9),
+    )
+        .prop_map(
+            |(rows, boxes, host, (per_unit, total, min_age), all_unused, ready)| {
+                let rows = rows
+                    .into_iter()
+                    .enumerate()
+                    .map(|(n, (uid, name, state, age, of))| {
+                        let uid = uid.to_string();
+                        let c =
+                            container(&format!("c{n}"), &uid, &format!("n{name}"), state, age * S);
+                        Container {
+                            sandbox_id: format!("s{of}").into(),
+                            ..c
+                        }
+                    });
+                let boxes = boxes.into_iter().enumerate().map(|(n, (uid, state, age))| {
+                    sandbox(&format!("s{n}"), &uid.to_string(), state, age * S)
+                });
+                let snapshot = look(rows.collect(), boxes.collect());
+                let pods: Vec<String> = host
+                    .iter()
+                    .enumerate()
+                    .map(|(n, mark)| format!("{mark}{n}"))
+                    .collect();
+                let pods: Vec<&str> = pods.iter().map(String::as_str).collect();
+                let host = PodStates {
+                    ready,
+                    ..answer(&pods)
+                };
+                let policy = ContainerPolicy {
+                    min_age,
+                    per_unit,
+                    total,
+                    age_from: AgeFrom::Created,
+                };
+                World {
+                    snapshot,
+                    host,
+                    policy,
+                    all_unused,
+                }
+            },
+        )
+}
+
+/// The look of a pass: with a contradiction no pod is removable.
+fn view(snapshot: &Snapshot, host: &PodStates, all_unused: bool) -> PodView {
+    let first = PodView::new(snapshot, host, all_unused, false);
+    let broken = first.contradicted().is_some();
+    PodView::new(snapshot, host, all_unused, broken)
+}
+
+/// IDs of containers and sandboxes that a container pass removes, and the node after it.
+fn pass(world: &World, rules: &mut Rules) -> (Vec<Text>, Vec<Text>, Snapshot) {
+    let mut after = world.snapshot.clone();
+    let pods = view(&after, &world.host, world.all_unused);
+    if pods.contradicted().is_some() {
+        rules.node("S0.4");
+    }
+    let plan = containers::plan(&after, &pods, &world.policy, NOW);
+    let mut gone = Vec::new();
+    for step in &plan.remove {
+        let c = &after.containers[step.index];
+        assert!(containers::is_candidate_state(c), "S1.1: {c:?}");
+        gone.push(c.id.clone());
+        rules.node("S1.1");
+        rules.node(match step.reason.word() {
+            "unit-limit" => "S1.5",
+            "total-limit" => "S1.6",
+            _ => "S1.4",
+        });
+    }
+    after.containers.retain(|c| !gone.contains(&c.id));
+    let pods = view(&after, &world.host, world.all_unused);
+    let plan = sandboxes::plan(&after, &pods);
+    let rows = after.sandboxes.clone().unwrap_or_default();
+    let mut boxes = Vec::new();
+    for step in &plan.remove {
+        let s = &rows[step.index];
+        assert_eq!(s.state, SandboxState::NotReady, "S3.2: {s:?}");
+        let named = after.containers.iter().any(|c| c.sandbox_id == s.id);
+        assert!(!named, "S3.2: a sandbox with a container: {s:?}");
+        boxes.push(s.id.clone());
+        rules.node("S3.3");
+    }
+    if plan.keep.iter().any(|step| step.reason.word() == "active") {
+        rules.node("S3.2");
+    }
+    after.sandboxes = Some(
+        rows.into_iter()
+            .filter(|s| !boxes.contains(&s.id))
+            .collect(),
+    );
+    (gone, boxes, after)
+}
+
+/// S1.5 and S1.6 on what is left.
+fn limits_hold(world: &World, after: &Snapshot) {
+    let old = |c: &&Container| {
+        containers::is_candidate_state(c) && c.created_at <= NOW - world.policy.min_age
+    };
+    let mut units: HashMap<(&str, &str), i64> = HashMap::new();
+    for c in after.containers.iter().filter(old) {
+        *units.entry((c.uid(), &c.name)).or_default() += 1;
+    }
+    if world.policy.per_unit >= 0 {
+        assert!(
+            units.values().all(|&n| n <= world.policy.per_unit),
+            "S1.5: {units:?}"
+        );
+    }
+    if world.policy.total >= 0 {
+        assert!(
+            units.values().sum::<i64>() <= world.policy.total,
+            "S1.6: {units:?}"
+        );
+    }
+}
+
+fn living_pods(snapshot: &Snapshot) -> HashSet<Text> {
+    let boxes = snapshot.sandboxes.iter().flatten();
+    let ready = boxes
+        .filter(|s| s.state == SandboxState::Ready)
+        .map(|s| s.pod_uid.clone());
+    let running = snapshot
+        .containers
+        .iter()
+        .filter(|c| c.state == ContainerState::Running);
+    ready.chain(running.map(|c| c.uid().into())).collect()
+}
+
+static RULES: Mutex<Option<Rules>> = Mutex::new(None);
+
+/// Counts over all nodes of a test program; written out by `Counting`.
+fn with_rules<R>(count: impl FnOnce(&mut Rules) -> R) -> R {
+    let mut guard = RULES.lock().unwrap_or_else(|e| e.into_inner());
+    count(guard.get_or_insert_default())
+}
+
+struct Counting;
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        drop(RULES.lock().unwrap_or_else(|e| e.into_inner()).take());
+    }
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 2000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+#[test]
+fn a_pass_keeps_what_lives_and_leaves_nothing_for_a_second() {
+    let _counting = Counting;
+    proptest!(config(), |(world in worlds())| {
+        with_rules(|rules| {
+            let (_, _, after) = pass(&world, rules);
+            limits_hold(&world, &after);
+            let again = World { snapshot: after, ..world };
+            let (gone, boxes, _) = pass(&again, &mut Rules::default());
+            prop_assert!(gone.is_empty() && boxes.is_empty(), "second pass: {gone:?} {boxes:?}");
+            Ok(())
+        })?;
+    });
+}
+
+#[test]
+fn a_plan_does_not_depend_on_the_order_of_the_lists() {
+    let world = worlds().prop_flat_map(|world| {
+        let containers = Just(world.snapshot.containers.clone()).prop_shuffle();
+        let boxes = Just(world.snapshot.sandboxes.clone().unwrap_or_default()).prop_shuffle();
+        (Just(world), containers, boxes)
+    });
+    proptest!(config(), |((world, containers, boxes) in world)| {
+        let other = World { snapshot: look(containers, boxes), ..world.clone() };
+        let (a, b) = (pass(&world, &mut Rules::default()), pass(&other, &mut Rules::default()));
+        prop_assert_eq!((a.0, a.1), (b.0, b.1));
+    });
+}
+
+#[test]
+fn a_host_that_answers_nonsense_costs_no_living_pod_anything() {
+    let _counting = Counting;
+    let nonsense = prop_oneof![Just(0u64), Just(u64::MAX), any::<u64>()];
+    proptest!(config(), |(world in worlds(), mask in nonsense)| {
+        let pods: Vec<String> = (0..8).map(|n| if mask >> n & 1 == 1 { format!("+{n}") } else { n.to_string() }).collect();
+        let pods: Vec<&str> = pods.iter().map(String::as_str).collect();
+        let lying = World { host: answer(&pods), policy: ContainerPolicy { per_unit: -1, total: -1, ..world.policy }, ..world };
+        let living = living_pods(&lying.snapshot);
+        let (gone, _, after) = pass(&lying, &mut Rules::default());
+        for c in lying.snapshot.containers.iter().filter(|c| gone.contains(&c.id)) {
+            prop_assert!(!living.contains(c.uid()), "S0.4: {c:?}");
+        }
+        let names: Vec<Text> = (0..8).map(|n| format!("ns_pod_{n}").into()).collect();
+        let view = view(&after, &lying.host, lying.all_unused);
+        let plan = logs::trees(&names, &after, true, &view);
+        for step in &plan.remove {
+            prop_assert!(!living.contains(logs::entry_uid(&names[step.index])), "S4.1: {}", names[step.index]);
+            with_rules(|rules| rules.node("S4.1"));
+        }
+    });
+}
+
+fn image_worlds() -> impl Strategy<Value = (Vec<Image>, HashSet<usize>, u64, bool)> {
+    let sizes = prop::collection::vec((0..500u64, any::<bool>()), 1..20);
+    (
+        sizes,
+        prop::collection::hash_set(0..20usize, 0..8),
+        0..1000u64,
+        any::<bool>(),
+    )
+        .prop_map(|(sizes, used, available, all_unused)| {
+            let list = sizes
+                .into_iter()
+                .enumerate()
+                .map(|(n, (size, pinned))| Image {
+                    pinned: pinned && n % 5 == 0,
+                    ..image(&format!("i{n}"), &format!("reg/{n}:1"), size)
+                });
+            (list.collect(), used, available, all_unused)
+        })
+}
+
+#[test]
+fn images_in_use_stay_and_no_more_go_than_are_needed() {
+    let _counting = Counting;
+    proptest!(config(), |((list, used, available, all_unused) in image_worlds())| {
+        let names: Vec<String> = used.iter().map(|n| format!("reg/{n}:1")).collect();
+        let in_use = InUse::new([], names.iter().map(String::as_str));
+        let mut records = Records::default();
+        records.look(&list, &in_use, S);
+        let usage = FsUsage { capacity: 1000, available, ..FsUsage::default() };
+        let goal = match all_unused {
+            true => Goal::AllUnused,
+            false => images::space_goal(&usage, 85, 80).expect("a capacity"),
+        };
+        let exempt = Exempt::default();
+        let known = SandboxImages::Known(vec![]);
+        let look = ImageLook { images: &list, in_use: &in_use, records: &records, sandbox: &known, exempt: &exempt };
+        let plan = images::plan(&look, &goal, 0, NOW);
+        prop_assert_eq!(plan.remove.len() + plan.keep.len(), list.len());
+        let mut tally = Tally::new(&goal);
+        let mut last = 0;
+        for step in &plan.remove {
+            prop_assert!(!used.contains(&step.index) && !list[step.index].pinned, "S5.2, S5.3");
+            if !tally.may_start() {
+                break;
+            }
+            tally.started(list[step.index].size);
+            tally.ended(list[step.index].size, true);
+            last = list[step.index].size;
+            with_rules(|rules| {
+                rules.node("S5.2");
+                rules.node("S5.6");
+            });
+        }
+        if let Goal::Free(wanted) = goal {
+            prop_assert!(last == 0 || tally.freed() - last < wanted, "S5.8: one too many went");
+        }
+    });
+}
