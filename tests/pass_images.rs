@@ -266,7 +266,12 @@ fn all_unused_goes_whatever_the_disk() {
 fn the_sandbox_image_is_found_by_every_question() {
     let mut rules = Rules::default();
     type Change = fn(&mut Node);
-    let cases: [(&str, Change, &[(&str, &str)]); 4] = [
+    type Case = (
+        &'static str,
+        Change,
+        &'static [(&'static str, &'static str)],
+    );
+    let cases: [Case; 4] = [
         (
             "by the key",
             |_| {},
@@ -468,7 +473,8 @@ fn figures_that_are_none_are_told_by_status_and_event() {
         node.filesystem.mountpoint = mountpoint.into();
         start(node)
     };
-    let cases: [(&str, Server, Option<(u64, u64)>, bool, Status); 5] = [
+    type Case = (&'static str, Server, Option<(u64, u64)>, bool, Status);
+    let cases: [Case; 5] = [
         (
             "the host's capacity is 0",
             runtime("/", 1),

@@ -195,7 +195,7 @@ pub struct Node {
     pub sandbox_image: Text,
     /// The image filesystem.
     pub filesystem: Filesystem,
-    /// Answer NotFound where containerd answers success: stops and removals of what is not there (as some runtimes do).
+    /// Answer NotFound where containerd answers success: removals of what is not there (as some runtimes do).
     pub not_found_errors: bool,
 }
 

@@ -25,7 +25,7 @@ fn message(image: &Image) -> proto::Image {
     }
 }
 
-/// By a tag that is not its last the image is only untagged, by anything else it goes.
+/// By whatever name: the image goes with all its tags, as in containerd.
 fn remove(node: &mut Node, name: &[u8]) -> Result<(), Status> {
     let Some(at) = node.find_image(name) else {
         return match node.not_found_errors {
@@ -36,12 +36,7 @@ fn remove(node: &mut Node, name: &[u8]) -> Result<(), Status> {
             false => Ok(()),
         };
     };
-    let image = &mut node.images[at];
-    if image.tags.len() > 1 && image.tags.iter().any(|tag| tag.0 == name) {
-        image.tags.retain(|tag| tag.0 != name);
-    } else {
-        node.drop_image(at);
-    }
+    node.drop_image(at);
     Ok(())
 }
 

@@ -52,8 +52,21 @@ fn not_found(what: &str, id: &[u8]) -> Status {
     ))
 }
 
-/// What a stop or removal of something that is not there answers.
+/// What a question about an ID that names nothing answers; containerd has a code of its own for the empty one.
+fn nothing(what: &str, id: &[u8]) -> Status {
+    match id.is_empty() {
+        true => Status::unknown(format!(
+            "an error occurred when try to find {what}: empty ID"
+        )),
+        false => not_found(what, id),
+    }
+}
+
+/// What a removal of something that is not there answers: success, but for the empty ID.
 fn gone<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
+    if id.is_empty() {
+        return Err(nothing(what, id));
+    }
     match node.not_found_errors {
         true => Err(not_found(what, id)),
         false => Ok(A::default()),
@@ -180,7 +193,7 @@ fn sandbox_status(
     id: &[u8],
     verbose: bool,
 ) -> Result<proto::PodSandboxStatusResponse, Status> {
-    let s = find_sandbox(node, id).ok_or_else(|| not_found("sandbox", id))?;
+    let s = find_sandbox(node, id).ok_or_else(|| nothing("sandbox", id))?;
     let told = serde_json::json!({ "image": s.image.to_string() });
     Ok(proto::PodSandboxStatusResponse {
         status: Some(proto::PodSandboxStatus {
@@ -310,9 +323,8 @@ impl RuntimeService for Cri {
     ) -> Result<Response<proto::StopPodSandboxResponse>, Status> {
         let id = &request.get_ref().pod_sandbox_id;
         self.call(&request, About::new("StopPodSandbox", id), |node| {
-            let Some(full) = find_sandbox(node, id).map(|s| s.id.clone()) else {
-                return gone(node, "sandbox", id);
-            };
+            let found = find_sandbox(node, id).map(|s| s.id.clone());
+            let full = found.ok_or_else(|| nothing("sandbox", id))?;
             let sandboxes = node.sandboxes.iter_mut().filter(|s| s.id == full);
             sandboxes.for_each(|s| s.state = State::Word(Word::NotReady));
             node.containers
@@ -407,10 +419,8 @@ impl RuntimeService for Cri {
             ..About::new("StopContainer", id)
         };
         self.call(&request, about, |node| {
-            if find(node, id).is_none() {
-                return gone(node, "container", id);
-            }
-            rows(node, id).into_iter().flatten().for_each(end);
+            let rows = rows(node, id).ok_or_else(|| nothing("container", id))?;
+            rows.for_each(end);
             Ok(proto::StopContainerResponse {})
         })
         .await
@@ -449,7 +459,7 @@ impl RuntimeService for Cri {
     ) -> Result<Response<proto::ContainerStatusResponse>, Status> {
         let id = &request.get_ref().container_id;
         self.call(&request, About::new("ContainerStatus", id), |node| {
-            let container = find(node, id).ok_or_else(|| not_found("container", id))?;
+            let container = find(node, id).ok_or_else(|| nothing("container", id))?;
             Ok(proto::ContainerStatusResponse {
                 status: Some(status(container)),
                 info: Vec::new(),

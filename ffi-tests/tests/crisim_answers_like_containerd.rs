@@ -1,0 +1,334 @@
+//! crisim is worth what its answers are: the same questions to it and to a real containerd, on equal nodes, get the same codes
+//! and the same shapes.
+
+use crisim::node::{Image, Node};
+use crisim::proto::{self, ImageSpec};
+use crisim::{Options, Server};
+use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE, missing, wait_for};
+use ffi_tests::cri::{Cri, image, pod};
+use ffi_tests::skip;
+use std::path::Path;
+use tonic::Status;
+
+const APP: &str = "crigc.test/app:1";
+const OTHER: &str = "crigc.test/app:2";
+
+/// What a call answered, as far as both must agree.
+fn code<T>(answer: Result<T, Status>) -> String {
+    answer.map_or_else(|e| format!("{:?}", e.code()), |_| "Ok".to_owned())
+}
+
+/// The form of an ID: how long, and whether it is hex, behind `sha256:`.
+fn form(id: &[u8]) -> String {
+    let text = String::from_utf8_lossy(id);
+    let bare = text.strip_prefix("sha256:").unwrap_or(&text);
+    let hex = bare.bytes().all(|b| b.is_ascii_hexdigit());
+    format!(
+        "{}{} {hex}",
+        if bare.len() < text.len() {
+            "sha256:"
+        } else {
+            ""
+        },
+        bare.len()
+    )
+}
+
+fn stop(cri: &Cri, id: &str) -> String {
+    code(cri.stop_container(proto::StopContainerRequest {
+        container_id: id.into(),
+        timeout: 1,
+    }))
+}
+
+fn remove(cri: &Cri, id: &str) -> String {
+    code(cri.remove_container(proto::RemoveContainerRequest {
+        container_id: id.into(),
+    }))
+}
+
+fn stop_pod(cri: &Cri, id: &str) -> String {
+    code(cri.stop_pod_sandbox(proto::StopPodSandboxRequest {
+        pod_sandbox_id: id.into(),
+    }))
+}
+
+fn remove_pod(cri: &Cri, id: &str) -> String {
+    code(cri.remove_pod_sandbox(proto::RemovePodSandboxRequest {
+        pod_sandbox_id: id.into(),
+    }))
+}
+
+fn remove_image(cri: &Cri, name: &str) -> String {
+    code(cri.remove_image(proto::RemoveImageRequest { image: image(name) }))
+}
+
+fn status_of_image(cri: &Cri, name: &str) -> Option<proto::Image> {
+    cri.image_status(proto::ImageStatusRequest {
+        image: image(name),
+        verbose: false,
+    })
+    .unwrap()
+    .image
+}
+
+fn texts(list: &[Vec<u8>]) -> Vec<String> {
+    let mut texts: Vec<String> = list
+        .iter()
+        .map(|text| String::from_utf8_lossy(text).into_owned())
+        .collect();
+    texts.sort();
+    texts
+}
+
+/// Asks everything; each answer is a line.
+fn interview(cri: &Cri, logs: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut say = |what: &str, answer: String| lines.push(format!("{what}: {answer}"));
+    let unknown = "0123456789abcdef";
+    for id in [unknown, ""] {
+        say(&format!("status of container {id:?}"), code(cri.state(id)));
+        say(&format!("stop container {id:?}"), stop(cri, id));
+        say(&format!("remove container {id:?}"), remove(cri, id));
+        let request = proto::PodSandboxStatusRequest {
+            pod_sandbox_id: id.into(),
+            verbose: true,
+        };
+        say(
+            &format!("status of sandbox {id:?}"),
+            code(cri.pod_sandbox_status(request)),
+        );
+        say(&format!("stop sandbox {id:?}"), stop_pod(cri, id));
+        say(&format!("remove sandbox {id:?}"), remove_pod(cri, id));
+    }
+    say(
+        "remove unknown image",
+        remove_image(cri, "crigc.test/none:1"),
+    );
+    say(
+        "status of unknown image",
+        format!("{:?}", status_of_image(cri, "crigc.test/none:1").is_some()),
+    );
+
+    let config = pod("u", 0, logs);
+    let sandbox = cri.run_pod(config.clone()).unwrap();
+    let made: Vec<String> = (0..3)
+        .map(|n| {
+            cri.create(&sandbox, &config, "app", n, APP, &["sleep"])
+                .unwrap()
+        })
+        .collect();
+    for id in &made[1..] {
+        cri.start(id).unwrap();
+    }
+    say("form of a sandbox ID", form(sandbox.as_bytes()));
+    say("form of a container ID", form(made[0].as_bytes()));
+    let list = cri.list_containers(Default::default()).unwrap().containers;
+    let first = list.iter().find(|c| c.id == made[0].as_bytes()).unwrap();
+    let app = status_of_image(cri, APP).unwrap();
+    say("states", format!("{:?}", list.len()));
+    say(
+        "image of a container",
+        String::from_utf8_lossy(&first.image.clone().unwrap_or_default().image).into_owned(),
+    );
+    say(
+        "image_ref is the ID",
+        (first.image_ref == app.id).to_string(),
+    );
+    say("form of an image ID", form(&app.id));
+    say("tags of an image", format!("{:?}", texts(&app.repo_tags)));
+    say(
+        "the image by its ID",
+        status_of_image(cri, &String::from_utf8_lossy(&app.id))
+            .is_some()
+            .to_string(),
+    );
+    say("labels", format!("{:?}", first.labels.len()));
+    let status = cri
+        .container_status(proto::ContainerStatusRequest {
+            container_id: made[1].as_str().into(),
+            verbose: false,
+        })
+        .unwrap()
+        .status
+        .unwrap();
+    say(
+        "log path",
+        String::from_utf8_lossy(&status.log_path).replace(&*logs.to_string_lossy(), "LOGS"),
+    );
+    say("state of a running one", status.state.to_string());
+    say("status of a truncated ID", code(cri.state(&made[1][..12])));
+    let filter = |filter: proto::ContainerFilter| {
+        let request = proto::ListContainersRequest {
+            filter: Some(filter),
+        };
+        cri.list_containers(request)
+            .unwrap()
+            .containers
+            .len()
+            .to_string()
+    };
+    say(
+        "list by ID",
+        filter(proto::ContainerFilter {
+            id: made[0].as_str().into(),
+            ..Default::default()
+        }),
+    );
+    say(
+        "list by truncated ID",
+        filter(proto::ContainerFilter {
+            id: made[0][..12].into(),
+            ..Default::default()
+        }),
+    );
+    say(
+        "list by unknown ID",
+        filter(proto::ContainerFilter {
+            id: unknown.into(),
+            ..Default::default()
+        }),
+    );
+    say(
+        "list by sandbox",
+        filter(proto::ContainerFilter {
+            pod_sandbox_id: sandbox.as_str().into(),
+            ..Default::default()
+        }),
+    );
+    say(
+        "list by state",
+        filter(proto::ContainerFilter {
+            state: Some(proto::ContainerStateValue { state: 0 }),
+            ..Default::default()
+        }),
+    );
+    say(
+        "list by label",
+        filter(proto::ContainerFilter {
+            label_selector: first.labels.clone(),
+            ..Default::default()
+        }),
+    );
+
+    say("remove a created one", remove(cri, &made[0]));
+    say("remove it again", remove(cri, &made[0]));
+    say("remove a running one", remove(cri, &made[1]));
+    say("status of a removed one", code(cri.state(&made[1])));
+    say("stop a running one", stop(cri, &made[2]));
+    say(
+        "state of a stopped one",
+        cri.state(&made[2])
+            .map(|(state, _)| state.to_string())
+            .unwrap(),
+    );
+    say("stop it again", stop(cri, &made[2]));
+    say("stop a sandbox", stop_pod(cri, &sandbox));
+    say("stop it again", stop_pod(cri, &sandbox));
+    let state = |cri: &Cri| {
+        cri.list_pod_sandbox(Default::default())
+            .unwrap()
+            .items
+            .first()
+            .map(|s| s.state)
+    };
+    say("its state", format!("{:?}", state(cri)));
+    say(
+        "remove a sandbox with a container",
+        remove_pod(cri, &sandbox),
+    );
+    say("its container", code(cri.state(&made[2])));
+    say("remove it again", remove_pod(cri, &sandbox));
+    let ready = cri.run_pod(config).unwrap();
+    say("remove a ready one", remove_pod(cri, &ready));
+    say(
+        "what is left",
+        format!(
+            "{:?} {:?}",
+            cri.containers().unwrap(),
+            cri.sandboxes().unwrap()
+        ),
+    );
+
+    let told = cri.status(proto::StatusRequest { verbose: true }).unwrap();
+    let config = told
+        .info
+        .iter()
+        .find(|pair| pair.key == b"config")
+        .map(|pair| pair.value.clone())
+        .unwrap_or_default();
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    say("sandbox image", config["sandboxImage"].to_string());
+    let filesystems = cri
+        .image_fs_info(Default::default())
+        .unwrap()
+        .image_filesystems;
+    say("image filesystems", filesystems.len().to_string());
+    say(
+        "they have a mount point",
+        filesystems[0].fs_id.is_some().to_string(),
+    );
+    say("remove an image by a tag", remove_image(cri, OTHER));
+    let gone =
+        |name: &str| wait_for(|| status_of_image(cri, name).is_none().then_some(())).is_some();
+    say("the tag is gone", gone(OTHER).to_string());
+    say(
+        "the image is there",
+        status_of_image(cri, APP).is_some().to_string(),
+    );
+    let by_id = String::from_utf8_lossy(&app.id).into_owned();
+    say("remove an image by its ID", remove_image(cri, &by_id));
+    say("it is gone", gone(APP).to_string());
+    say("remove it again", remove_image(cri, &by_id));
+    say(
+        "no image",
+        code(cri.remove_image(proto::RemoveImageRequest {
+            image: Some(ImageSpec::default()),
+        })),
+    );
+    lines
+}
+
+/// The node that the containerd below has.
+fn equal_node() -> Node {
+    let hex = |c: &str| format!("sha256:{}", c.repeat(64));
+    let made = |id: &str, tags: &[&str]| Image {
+        id: hex(id).into(),
+        tags: tags.iter().map(|&tag| tag.into()).collect(),
+        size: 1000,
+        ..Image::default()
+    };
+    let mut node = Node {
+        images: vec![made("a", &[SANDBOX_IMAGE]), made("b", &[APP, OTHER])],
+        sandbox_image: SANDBOX_IMAGE.into(),
+        ..Node::default()
+    };
+    node.filesystem.mountpoint = "/".into();
+    node
+}
+
+#[test]
+fn crisim_answers_like_containerd() {
+    if let Some(why) = missing() {
+        return skip(why);
+    }
+    let containerd = Containerd::start().unwrap();
+    containerd.import(APP, "app").unwrap();
+    containerd.import(OTHER, "app").unwrap();
+    let two_tags = || (status_of_image(&containerd.cri, APP)?.repo_tags.len() == 2).then_some(());
+    wait_for(two_tags).expect("both tags");
+    let logs = containerd.path("pods");
+    let real = interview(&containerd.cri, &logs);
+    let server = Server::start(equal_node(), Options::default()).unwrap();
+    let simulated = interview(&Cri::connect(server.socket()).unwrap(), &logs);
+    let differ: Vec<(&String, &String)> = real
+        .iter()
+        .zip(&simulated)
+        .filter(|(a, b)| a != b)
+        .collect();
+    assert!(
+        differ.is_empty(),
+        "containerd and crisim differ: {differ:#?}"
+    );
+    assert!(real.len() > 50 && real.len() == simulated.len());
+}
