@@ -1,0 +1,172 @@
+//! Whole passes against a runtime in memory: what they cost, and what runs side by side (S0.11, S2.6, S2.7).
+
+#[path = "common/bench.rs"]
+mod bench;
+#[path = "common/rules.rs"]
+mod rules;
+
+use bench::{INTERNAL, Maker, code, fate, id, there};
+use crigc::engine::Flags;
+use crigc::report::{Kind, Outcome};
+use crisim::fault::Action;
+use crisim::node::{Container, Word};
+use crisim::{Options, Server};
+use rules::Rules;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
+
+#[test]
+fn s0_11_a_connection_lives_for_one_pass() {
+    let mut rules = Rules::default();
+    rules.case("S0.11");
+    let mut maker = Maker::new();
+    maker.restarted("u1", 3);
+    let socket = maker.path("runtime.sock");
+    maker.options.socket = Some(socket.clone());
+    let mut bench = maker.start();
+    let engine = bench.engine(&[], bench.hooks());
+    let pass = || engine.containers(Flags::default(), None);
+    assert_eq!(pass().error, None);
+    // The runtime restarts, and is there again before the next pass.
+    let node = bench.server.state();
+    let options = || Options {
+        socket: Some(socket.clone()),
+        ..Options::default()
+    };
+    bench.server =
+        Arc::new(Server::start(crisim::node::Node::default(), Options::default()).unwrap());
+    assert!(pass().error.is_some(), "no runtime listens");
+    bench.server = Arc::new(Server::start(node, options()).unwrap());
+    assert_eq!(pass().error, None);
+    assert_eq!(bench.containers().len(), 1);
+}
+
+#[test]
+fn s2_6_a_removal_costs_one_call_where_the_log_is_known() {
+    let mut rules = Rules::default();
+    rules.case("S2.6");
+    let mut maker = Maker::new();
+    maker.restarted("u1", 20);
+    // The pod's log directory does not exist, though pod-logs-dir does.
+    maker.bare("u2", "app", 0, Word::Exited);
+    let bench = maker.start();
+    bench.collected(&[NONE_KEPT]);
+    assert_eq!(bench.calls("RemoveContainer").len(), 21);
+    let methods: Vec<&str> = bench.server.trace().iter().map(|c| c.method).collect();
+    let count = |method: &str| methods.iter().filter(|m| **m == method).count();
+    assert_eq!((count("ListContainers"), count("ListPodSandbox")), (2, 2));
+    assert_eq!(methods.len(), 21 + 4, "{methods:?}");
+}
+
+#[test]
+fn s2_6_where_the_log_is_not_known_the_runtime_is_asked() {
+    let mut rules = Rules::default();
+    type Change = fn(&mut Container, &Path);
+    let table: [(&str, Change); 6] = [
+        ("no pod name", |c, _| {
+            drop(c.labels.remove("io.kubernetes.pod.name"))
+        }),
+        ("no namespace", |c, _| {
+            drop(c.labels.remove("io.kubernetes.pod.namespace"))
+        }),
+        ("no UID", |c, _| {
+            drop(c.labels.remove("io.kubernetes.pod.uid"))
+        }),
+        ("no container name", |c, _| {
+            drop(c.labels.remove("io.kubernetes.container.name"))
+        }),
+        ("another attempt", |c, _| c.attempt = 7),
+        ("no such file", |_, log| fs::remove_file(log).unwrap()),
+    ];
+    for (what, change) in table {
+        rules.case("S2.6");
+        for (status, goes) in [(None, true), (Some(INTERNAL), false)] {
+            let mut maker = Maker::new();
+            maker.container("u1", "app", 0, Word::Exited);
+            let log = maker.log("u1", "app", 0);
+            // Left behind, it would be asked about once more (S4.2).
+            fs::remove_file(maker.link("u1", "app", 0)).unwrap();
+            change(&mut maker.node.containers[0], &log);
+            if let Some(status) = status {
+                maker.fault("ContainerStatus", &id("u1", "app", 0), code(status));
+            }
+            let bench = maker.start();
+            let end = bench.collect(&[NONE_KEPT], Flags::default());
+            assert_eq!(end.error, None);
+            assert_eq!(bench.calls("ContainerStatus").len(), 1, "{what}");
+            assert_eq!(bench.containers().is_empty(), goes, "{what}");
+            if goes {
+                assert!(!there(&log), "{what}");
+            } else {
+                let (outcome, _, error) = fate(&end.report.unwrap(), &id("u1", "app", 0));
+                assert_eq!(outcome, Outcome::Failed, "{what}");
+                assert!(error.contains(&id("u1", "app", 0)), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn s2_7_removals_run_side_by_side_up_to_the_limit() {
+    let mut rules = Rules::default();
+    for (limit, containers, sandboxes) in [("1", 1, 1), ("2", 2, 1), ("4", 4, 2), ("9", 9, 4)] {
+        rules.case("S2.7");
+        let mut maker = Maker::new();
+        for n in 0..12 {
+            maker.container("u1", &format!("c{n}"), 0, Word::Exited);
+        }
+        for attempt in 1..12 {
+            maker.sandbox("u2", attempt, Word::NotReady);
+        }
+        for method in ["RemoveContainer", "StopPodSandbox", "RemovePodSandbox"] {
+            let delay = Duration::from_millis(20);
+            maker.options.delays.insert(method.to_owned(), delay);
+        }
+        let bench = maker.start();
+        let report = bench.collected(&[NONE_KEPT, ("max-parallel-removals", limit)]);
+        assert_eq!(
+            report.count(Some(Kind::Container), Some(Outcome::Removed)),
+            12
+        );
+        let trace = bench.server.trace();
+        let most = |method: &str| {
+            let calls = trace.iter().filter(|c| c.method == method);
+            calls.map(|c| c.in_flight).max().unwrap_or(0)
+        };
+        assert_eq!(most("RemoveContainer"), containers, "limit {limit}");
+        assert!(most("StopPodSandbox") <= sandboxes, "limit {limit}");
+        assert!(most("RemovePodSandbox") <= sandboxes, "limit {limit}");
+        let begun = bench.calls("RemoveContainer");
+        let planned = report.entries.iter().filter(|e| e.kind == Kind::Container);
+        let planned: Vec<String> = planned.map(|e| e.id.to_string()).collect();
+        assert_eq!(begun, planned, "started in plan order");
+    }
+}
+
+#[test]
+fn s2_7_a_slow_one_holds_no_other_up() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
+    let mut maker = Maker::new();
+    maker.restarted("u1", 30);
+    maker.fault("RemoveContainer", &id("u1", "app", 0), Action::Hang);
+    let bench = maker.start();
+    let keys = [
+        ("max-parallel-removals", "2"),
+        ("runtime-request-timeout", "1s"),
+    ];
+    let report = bench.collected(&keys);
+    let (outcome, _, error) = fate(&report, &id("u1", "app", 0));
+    assert_eq!(outcome, Outcome::Failed);
+    assert!(error.contains("runtime-request-timeout"), "{error}");
+    let trace = bench.server.trace();
+    let hung = trace.iter().find(|c| c.id == id("u1", "app", 0)).unwrap();
+    let others = trace
+        .iter()
+        .filter(|c| c.method == "RemoveContainer" && c.id != hung.id);
+    assert_eq!(others.clone().filter(|c| c.start < hung.end).count(), 28);
+}
