@@ -29,6 +29,7 @@ enum { EXIT_FINE = 0, EXIT_PASS_FAILED = 1, EXIT_USAGE = 2, EXIT_SOME_FAILED = 3
 typedef struct options {
     int once, now, apply, containers, images, all_unused, verbose, json;
     const char *kubelet_dir, *live_pods, *image_fs_file;
+    char *container_period, *image_period; /* as Go writes durations */
     long live_pods_max_age; /* seconds */
 } options;
 
@@ -38,13 +39,32 @@ static options opt = { .containers = 1, .images = 1, .live_pods_max_age = 60 };
 static int signal_pipe[2] = { -1, -1 };
 static volatile sig_atomic_t interrupted;
 
+/* Periodic passes over containers and over images tell from a thread each: who writes holds this. */
+static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
+static int bar_is_open; /* the cursor stands behind a bar */
+
+static void lock_output(void)
+{
+    pthread_mutex_lock(&output);
+    if (bar_is_open)
+        fputc('\n', stderr);
+    bar_is_open = 0;
+}
+
+static void unlock_output(void)
+{
+    pthread_mutex_unlock(&output);
+}
+
 static void say(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
+    lock_output();
     fputs("agent: ", stderr);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
+    unlock_output();
     va_end(arguments);
 }
 
@@ -227,9 +247,9 @@ static int read_live_pods(uid_list *list)
         return 0;
     }
     double age = difftime(time(NULL), status.st_mtime);
-    if (age > (double)opt.live_pods_max_age) {
-        say("--live-pods %s is %.0f s old, more than --live-pods-max-age (%ld s); no pod counts as gone", opt.live_pods, age,
-            opt.live_pods_max_age);
+    if (age > (double)opt.live_pods_max_age || -age > (double)opt.live_pods_max_age) {
+        say("--live-pods %s was written %.0f s %s, further away than --live-pods-max-age (%ld s); no pod counts as gone",
+            opt.live_pods, age < 0 ? -age : age, age < 0 ? "in the future" : "ago", opt.live_pods_max_age);
         fclose(file);
         return 0;
     }
@@ -328,15 +348,14 @@ static int32_t on_image_fs(void *context, gc_fs_usage *usage)
     return read == 2;
 }
 
-static void end_bar(void);
-
 static void on_log(void *context, gc_log_level level, const char *message)
 {
     (void)context;
     if (level > GC_LOG_WARN && !opt.verbose)
         return;
-    end_bar();
+    lock_output();
     fprintf(stderr, "%s: %s\n", level == GC_LOG_ERROR ? "error" : level == GC_LOG_WARN ? "warning" : "info", message);
+    unlock_output();
 }
 
 static const char *kind_name(gc_kind kind)
@@ -352,41 +371,40 @@ static double now_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
-static int bar_is_open; /* the cursor stands behind a bar */
-
-static void end_bar(void)
-{
-    if (bar_is_open)
-        fputc('\n', stderr);
-    bar_is_open = 0;
-}
-
 /* A bar on a terminal, ten times a second; a plain line for each kind, at most every five seconds, otherwise. */
 static void on_progress(void *context, gc_kind kind, size_t done, size_t total)
 {
-    static double last;
-    static int last_kind = -1;
+    static double last[GC_IMAGE + 1];
+    static gc_kind bar_of = GC_ANY_KIND;
     (void)context;
+    if (kind < GC_CONTAINER || kind > GC_IMAGE)
+        return;
     int terminal = isatty(STDERR_FILENO);
     double now = now_seconds();
-    if (done < total && last_kind == (int)kind && now - last < (terminal ? 0.1 : 5.0))
+    if (done == 1)
+        last[kind] = now;
+    if (done < total && now - last[kind] < (terminal ? 0.1 : 5.0))
         return;
-    last = now;
-    last_kind = (int)kind;
+    last[kind] = now;
     if (!terminal) {
-        if (done == total || done > 1)
-            fprintf(stderr, "%s: %zu of %zu\n", kind_name(kind), done, total);
+        lock_output();
+        fprintf(stderr, "%s: %zu of %zu\n", kind_name(kind), done, total);
+        unlock_output();
         return;
     }
     char bar[31];
-    size_t filled = total ? done * 30 / total : 30;
     memset(bar, '.', 30);
-    memset(bar, '#', filled);
+    memset(bar, '#', total ? done * 30 / total : 30);
     bar[30] = '\0';
-    fprintf(stderr, "\r%-10s [%s] %zu/%zu ", kind_name(kind), bar, done, total);
+    pthread_mutex_lock(&output);
+    fprintf(stderr, "%s%-10s [%s] %zu/%zu ", bar_is_open && bar_of != kind ? "\n" : "\r", kind_name(kind), bar, done, total);
+    bar_of = kind;
     bar_is_open = 1;
-    if (done == total)
-        end_bar();
+    pthread_mutex_unlock(&output);
+    if (done == total) {
+        lock_output(); /* ends the line */
+        unlock_output();
+    }
 }
 
 static void on_event(void *context, const char *reason, const char *message)
@@ -394,7 +412,7 @@ static void on_event(void *context, const char *reason, const char *message)
     (void)context;
     (void)message; /* the log has told it already, with its reason */
     if (opt.verbose)
-        fprintf(stderr, "event: Warning %s\n", reason);
+        say("event of type Warning: %s", reason);
 }
 
 /* -------------------------------------------------------------------------------------------------------- printing */
@@ -480,13 +498,58 @@ static void print_entries(const gc_report *report)
     }
 }
 
+/* The images that were not needed this time, in their order: those of the next pass, if space runs out again. */
+static void print_next_images(const gc_report *report)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const gc_entry *entry = gc_report_entry(report, i);
+        if (strcmp(entry->reason, "enough-freed") != 0 || found++ >= 2)
+            continue;
+        fputs(found == 1 ? "  next, if space runs out: " : ", ", stdout);
+        if (entry->name[0])
+            fputs(entry->name, stdout);
+        else
+            printf("%.19s", entry->id); /* sha256: and enough of the rest */
+    }
+    if (found > 2)
+        printf(" and %zu more", found - 2);
+    if (found > 0)
+        putchar('\n');
+}
+
+/* What will happen next, as far as one can know. */
+static void print_next(gc_pass pass, int dry, size_t gone, size_t failed, const gc_report *report)
+{
+    print_next_images(report);
+    if (failed > 0)
+        printf("  next: see the causes above; the next pass tries again\n");
+    if (dry && gone > 0)
+        printf("  next: the same with --apply removes them\n");
+    if (!opt.once)
+        printf("  next pass in %s\n", pass == GC_PASS_IMAGES ? opt.image_period : opt.container_period);
+}
+
+static void print_time(void)
+{
+    char text[16];
+    time_t now = time(NULL);
+    struct tm parts;
+    if (localtime_r(&now, &parts) && strftime(text, sizeof text, "%H:%M:%S ", &parts) > 0)
+        fputs(text, stdout);
+}
+
 static void print_summary(gc_pass pass, int dry, gc_status status, const gc_report *report, const gc_error *error)
 {
+    static int told[GC_PASS_IMAGES + 1];
     tally table[128];
     char room[32];
     size_t used = count_up(report, table, sizeof table / sizeof *table);
     size_t gone = gc_report_count(report, GC_ANY_KIND, GC_REMOVED);
     size_t failed = gc_report_count(report, GC_ANY_KIND, GC_FAILED);
+    size_t refused = gc_report_count(report, GC_ANY_KIND, GC_REFUSED);
+    if (!opt.once)
+        print_time();
     printf("%s: %zu %s", pass == GC_PASS_IMAGES ? "images" : "containers, sandboxes and logs", gone,
            dry ? "would go (dry run, nothing was removed)" : "removed");
     if (pass == GC_PASS_IMAGES)
@@ -494,6 +557,14 @@ static void print_summary(gc_pass pass, int dry, gc_status status, const gc_repo
     printf(failed ? ", %zu failed\n" : "\n", failed);
     if (opt.verbose)
         print_entries(report);
+    /* Every minute the same table of what stays is no news. */
+    int news = gone + failed + refused > 0 || error || pass > GC_PASS_IMAGES || !told[pass];
+    if (!news) {
+        fflush(stdout);
+        return;
+    }
+    if (pass <= GC_PASS_IMAGES)
+        told[pass] = 1;
     print_rows(table, used, GC_REMOVED, dry ? "would go" : "went");
     print_rows(table, used, GC_FAILED, "could not be removed");
     print_failures(report);
@@ -501,10 +572,7 @@ static void print_summary(gc_pass pass, int dry, gc_status status, const gc_repo
     print_rows(table, used, GC_KEPT, "stay");
     if (error)
         printf("  failed: %s: %s\n", gc_status_name(status), gc_error_message(error));
-    if (dry && gone > 0)
-        printf("  next: the same with --apply removes them\n");
-    else if (failed > 0)
-        printf("  next: see the causes above; the next pass tries again\n");
+    print_next(pass, dry, gone, failed, report);
     fflush(stdout);
 }
 
@@ -535,19 +603,20 @@ static void note_end(gc_status status, const gc_report *report)
         worst = code;
 }
 
-static int quiet; /* the first look of --once at images is nobody's business */
+static int quiet; /* the first look of --once at images is of interest only if it fails */
 
 static void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *report, const gc_error *error)
 {
     (void)context;
     if (quiet)
         return;
-    end_bar();
+    lock_output();
     note_end(status, report);
     if (opt.json)
         print_json(report);
     else
         print_summary(pass, !opt.apply, status, report, error);
+    unlock_output();
     if (opt.json && error)
         say("%s: %s", gc_status_name(status), gc_error_message(error));
 }
@@ -617,14 +686,23 @@ static void images_once(gc_engine *engine, const gc_config *config, uint32_t fla
 {
     if (!opt.now) {
         long wait = key_milliseconds(config, "minimum-image-ttl-duration");
+        gc_report *report = NULL;
+        gc_error *error = NULL;
         quiet = 1;
-        gc_status looked = gc_images(engine, GC_DRY_RUN | flags, current, NULL, NULL);
+        gc_status looked = gc_images(engine, GC_DRY_RUN | flags, current, &report, &error);
         quiet = 0;
-        if (looked != GC_ERROR_UNAVAILABLE) {
-            say("looked at the images; collecting in %ld s, when none can be younger than minimum-image-ttl-duration (--now: at once)",
-                (wait + 999) / 1000);
-            if (wait_for(wait, "images in"))
-                return;
+        int seen = looked == GC_OK || looked == GC_ERROR_NOT_ENOUGH_FREED;
+        if (!seen)
+            on_pass(NULL, GC_PASS_IMAGES, looked, report, error);
+        gc_report_free(report);
+        gc_error_free(error);
+        if (!seen)
+            return; /* what was not looked at is not collected */
+        say("looked at the images; collecting in %ld s, when none can be younger than minimum-image-ttl-duration (--now: at once)",
+            wait / 1000);
+        if (wait_for(wait, "images in")) {
+            note_end(GC_ERROR_CANCELLED, NULL);
+            return;
         }
     }
     gc_images(engine, flags, current, NULL, NULL);
@@ -635,7 +713,9 @@ static void once(gc_engine *engine, const gc_config *config)
     uint32_t flags = opt.all_unused ? GC_ALL_UNUSED : 0u;
     if (opt.containers)
         gc_containers(engine, flags, current, NULL, NULL);
-    if (opt.images && !interrupted)
+    if (opt.images && interrupted)
+        note_end(GC_ERROR_CANCELLED, NULL);
+    else if (opt.images)
         images_once(engine, config, flags);
 }
 
@@ -669,6 +749,29 @@ static void set_callbacks(gc_config *config)
         gc_config_set_progress(config, on_progress, NULL);
 }
 
+/* Collects every period until SIGTERM. */
+static void periodically(gc_engine *engine, const gc_config *config)
+{
+    gc_error *error = NULL;
+    opt.container_period = gc_config_get(config, "container-gc-period", NULL);
+    opt.image_period = gc_config_get(config, "image-gc-period", NULL);
+    char *endpoint = gc_config_get(config, "container-runtime-endpoint", NULL);
+    say("%s %s: containers every %s, images %s%s", opt.apply ? "collecting" : "looking at (dry run)", endpoint, opt.container_period,
+        opt.images ? "every " : "not at all", opt.images ? opt.image_period : "");
+    if (gc_start(engine, &error) == GC_OK) {
+        wait_for(-1, NULL);
+        gc_stop(engine);
+        worst = worst == EXIT_INTERRUPTED ? EXIT_FINE : worst; /* being told to end is its ordinary end */
+    } else {
+        say("%s", gc_error_message(error));
+        gc_error_free(error);
+        worst = EXIT_PASS_FAILED;
+    }
+    gc_string_free(endpoint);
+    gc_string_free(opt.container_period);
+    gc_string_free(opt.image_period);
+}
+
 static int run(gc_config *config)
 {
     gc_error *error = NULL;
@@ -687,14 +790,8 @@ static int run(gc_config *config)
         if (watched)
             pthread_join(watcher, NULL);
         gc_call_free(current);
-    } else if (gc_start(engine, &error) != GC_OK) {
-        say("%s", gc_error_message(error));
-        gc_error_free(error);
-        worst = EXIT_PASS_FAILED;
     } else {
-        wait_for(-1, NULL);
-        gc_stop(engine);
-        worst = worst == EXIT_INTERRUPTED ? EXIT_FINE : worst; /* being told to end is its ordinary end */
+        periodically(engine, config);
     }
     gc_engine_free(engine);
     return worst;

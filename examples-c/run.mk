@@ -18,7 +18,7 @@ target/agent target/collect: target/%: examples-c/%.c include/crigc.h $(LIBRARY)
 	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude $< $(LIBRARY) -Wl,--gc-sections $(NATIVE_LIBS) -o $@
 
 agent: library
-	@$(MAKE) --no-print-directory target/agent target/collect
+	@$(MAKE) -s --no-print-directory target/agent target/collect
 
 run: agent $(if $(ENDPOINT),,crisim)
 	@APPLY='$(APPLY)' ENDPOINT='$(ENDPOINT)' examples-c/run.sh

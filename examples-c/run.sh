@@ -44,8 +44,7 @@ picture() {
     kill -USR1 "$pid"
     while [ ! -f "$node/state.json" ]; do sleep 0.05; done
     "$crisim" --summary "$node/state.json"
-    echo "log files    $(find "$node/pods" -type f | wc -l | tr -d ' ')"
-    echo "log links    $(find "$node/containers" -type l | wc -l | tr -d ' ')"
+    printf 'log files    %5d\nlog links    %5d\n' "$(find "$node/pods" -type f | wc -l)" "$(find "$node/containers" -type l | wc -l)"
 }
 
 collect() {
@@ -65,4 +64,7 @@ collect --apply
 echo
 echo "== the node's own state, before and after"
 picture >"$node/after"
-paste -d '\n' "$node/before" "$node/after" | awk 'NR % 2 { print "before  " $0; next } { print "after   " $0 }'
+# One row for each kind of object: a name, what was, what is.
+paste -d '|' "$node/before" "$node/after" | awk -F '|' '
+    BEGIN { printf "%-11s  %-32s  %s\n", "", "before", "after" }
+    { printf "%-11s  %-32s  %s\n", substr($1, 1, 11), substr($1, 14), substr($2, 14) }'

@@ -155,7 +155,7 @@ impl Maker<'_> {
         self.node.filesystem = Filesystem {
             mountpoint: self.order.mountpoint.clone().into(),
             capacity,
-            available: capacity * (100 - self.order.fill_percent.min(100)) / 100,
+            available: (capacity * (100 - self.order.fill_percent.min(100))).div_ceil(100),
             freed_percent: 100,
             usage_file: self.order.usage_file.clone(),
         };

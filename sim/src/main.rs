@@ -177,7 +177,7 @@ fn summary(node: &Node) -> String {
     let free = u128::from(filesystem.available) * 100 / u128::from(filesystem.capacity.max(1));
     let used: u64 = node.images.iter().map(|image| image.size).sum();
     format!(
-        "containers   {:5} running  {:5} dead\nsandboxes    {:5} ready    {:5} not ready\nimages       {:5}          {:8.1} GiB\nfilesystem   {:4}% full  {:8.1} of {:.1} GiB free",
+        "containers   {:5} running  {:5} dead\nsandboxes    {:5} ready    {:5} not ready\nimages       {:5}  {:6.1} GiB\nfilesystem   {:4}% full  {:.1} of {:.1} GiB free",
         alive,
         node.containers.len() - alive,
         up,

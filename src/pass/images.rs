@@ -158,14 +158,13 @@ async fn carry_out(
     goal: &Goal,
 ) -> u64 {
     let images = std::mem::take(&mut look.images);
-    let total = plan.remove.len();
     let planned: Vec<Entry> = plan
         .remove
         .iter()
         .map(|step| entry(&images, *step))
         .collect();
-    let mut results: Vec<Option<Done>> = vec![None; total];
-    let mut waiting: VecDeque<usize> = (0..total).collect();
+    let mut results: Vec<Option<Done>> = vec![None; planned.len()];
+    let mut waiting: VecDeque<usize> = (0..planned.len()).collect();
     let mut removing = FuturesUnordered::new();
     let mut tally = Tally::new(goal);
     let (mut failures, mut done) = (Vec::new(), 0);
@@ -192,7 +191,10 @@ async fn carry_out(
                 () => begin(run, None, &planned[at], false),
             };
             match verdict {
-                Err(result) => results[at] = Some(result),
+                Err(result) => {
+                    results[at] = Some(result);
+                    done += 1;
+                }
                 Ok(()) => {
                     tally.started(image.size);
                     removing.push(async move { (at, remove(run, services, image).await) });
@@ -208,7 +210,9 @@ async fn carry_out(
         }
         results[at] = Some(result);
         done += 1;
-        run.progress(Kind::Image, done, total);
+        let sizes = waiting.iter().map(|at| images[plan.remove[*at].index].size);
+        let to_go = removing.len() + tally.still_needed(sizes);
+        run.progress(Kind::Image, done, done + to_go);
     }
     let rest = match run.stop.cause() {
         Some(_) if !tally.satisfied() => Reason::NotReached,

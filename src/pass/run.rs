@@ -87,7 +87,12 @@ impl<'a> Run<'a> {
 
     /// The pass fails with this, after all that can be done has been done (S6.4).
     pub(crate) fn fail(&self, error: Error) {
-        self.log(LogLevel::Error, &error.message);
+        let level = match error.status {
+            // The host wanted it.
+            Status::Closed | Status::Cancelled => LogLevel::Info,
+            _ => LogLevel::Error,
+        };
+        self.log(level, &error.message);
         self.errors.borrow_mut().push(error);
     }
 

@@ -180,6 +180,18 @@ impl Tally {
             .is_none_or(|wanted| self.freed.saturating_add(self.in_flight) < wanted)
     }
 
+    /// How many of the next images, of these sizes, would have to go if all succeed, those in flight too.
+    pub fn still_needed(&self, sizes: impl Iterator<Item = u64>) -> usize {
+        let mut tally = self.clone();
+        sizes
+            .take_while(|size| {
+                let needed = tally.may_start();
+                tally.started(*size);
+                needed
+            })
+            .count()
+    }
+
     /// A removal was begun.
     pub fn started(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_add(bytes);

@@ -1,0 +1,542 @@
+//! The agent of `examples-c/` against crisim, under AddressSanitizer: who lives, exit codes, JSON, the wait of `--once`,
+//! signals. A real containerd is collected by it in `containerd.rs`.
+
+use crisim::fault::{Action, Fault};
+use crisim::made::{Made, Order};
+use crisim::{Options, Server};
+use ffi_tests::{compile, has, run, skip};
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+/// Far above what any run takes.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+fn agent() -> PathBuf {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let flags = ["-std=c99", "-fsanitize=address", "-fno-omit-frame-pointer"];
+            compile("agent-asan", "cc", &["examples-c/agent.c"], &flags)
+        })
+        .clone()
+}
+
+/// A simulated node with its files, and the folder that holds them.
+struct Bench {
+    folder: tempfile::TempDir,
+    server: Server,
+    live: Vec<String>,
+}
+
+/// What a run of the agent left.
+struct Told {
+    code: Option<i32>,
+    out: String,
+    error: String,
+}
+
+impl Bench {
+    fn new(faults: Vec<Fault>) -> Bench {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        for name in ["pods", "links", "kubelet/pods"] {
+            fs::create_dir_all(at(name)).expect("a folder");
+        }
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .expect("after 1970");
+        let order = Order {
+            pods: 10,
+            deleted_percent: 20,
+            dead_containers: 40,
+            images: 20,
+            fill_percent: 92,
+            seed: 3,
+            now: i64::try_from(now.as_nanos()).expect("before 2262"),
+            pod_logs_dir: Some(at("pods")),
+            container_logs_dir: Some(at("links")),
+            mountpoint: "/".into(),
+            usage_file: Some(at("fill")),
+        };
+        let Made { node, live } = order.make().expect("a node with files");
+        for uid in &live {
+            fs::create_dir(at("kubelet/pods").join(uid)).expect("a folder");
+        }
+        fs::write(at("live"), live.join("\n") + "\n# a remark\n").expect("a file");
+        let options = Options {
+            faults,
+            ..Options::default()
+        };
+        let server = Server::start(node, options).expect("a socket");
+        Bench {
+            folder,
+            server,
+            live,
+        }
+    }
+
+    fn at(&self, name: &str) -> String {
+        let path = self.folder.path().join(name);
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    fn command(&self, program: &Path, more: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args([
+                "--container-runtime-endpoint",
+                &self.server.endpoint(),
+                "--pod-logs-dir",
+                &self.at("pods"),
+                "--container-logs-dir",
+                &self.at("links"),
+                "--image-fs-file",
+                &self.at("fill"),
+            ])
+            .args(more);
+        command
+    }
+
+    fn run(&self, more: &[&str]) -> Told {
+        told(run(&mut self.command(&agent(), more), WATCHDOG))
+    }
+
+    fn touch_live(&self, time: SystemTime) {
+        let file = fs::File::options().write(true).open(self.at("live"));
+        file.and_then(|file| file.set_modified(time))
+            .expect("a file of mine");
+    }
+
+    /// UIDs of pods that left something in the runtime.
+    fn uids(&self) -> BTreeSet<String> {
+        let node = self.server.state();
+        node.sandboxes.iter().map(|s| s.uid.to_string()).collect()
+    }
+
+    fn living(&self) -> BTreeSet<String> {
+        self.live.iter().cloned().collect()
+    }
+}
+
+fn told(output: std::process::Output) -> Told {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Told {
+        code: output.status.code(),
+        out: text(output.stdout),
+        error: text(output.stderr),
+    }
+}
+
+/// Who lives, and with that, whether the deleted pods go. S0.2, S0.4: not knowing is not "gone".
+#[test]
+fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
+    type Spoil = fn(&Bench);
+    let old: Spoil = |bench| bench.touch_live(SystemTime::now() - Duration::from_secs(90));
+    let future: Spoil = |bench| bench.touch_live(SystemTime::now() + Duration::from_secs(3600));
+    let nothing: Spoil = |_| {};
+    let cases: [(&str, &[&str], Spoil, bool, &str); 11] = [
+        (
+            "directory",
+            &["--kubelet-dir", "KUBELET"],
+            nothing,
+            true,
+            "",
+        ),
+        ("file", &["--live-pods", "LIVE"], nothing, true, ""),
+        ("neither", &[], nothing, false, ""),
+        (
+            "an old file",
+            &["--live-pods", "LIVE"],
+            old,
+            false,
+            "--live-pods-max-age (60 s)",
+        ),
+        (
+            "an old file that may be",
+            &["--live-pods", "LIVE", "--live-pods-max-age", "5m"],
+            old,
+            true,
+            "",
+        ),
+        (
+            "a file of tomorrow",
+            &["--live-pods", "LIVE"],
+            future,
+            false,
+            "in the future",
+        ),
+        (
+            "an empty file",
+            &["--live-pods", "LIVE"],
+            |bench| fs::write(bench.at("live"), "# nobody\n\n").expect("a file"),
+            false,
+            "is empty; no pod counts as gone",
+        ),
+        (
+            "no file",
+            &["--live-pods", "LIVE"],
+            |bench| fs::remove_file(bench.at("live")).expect("a file"),
+            false,
+            "No such file",
+        ),
+        (
+            "an empty directory",
+            &["--kubelet-dir", "KUBELET"],
+            |bench| {
+                for uid in &bench.live {
+                    fs::remove_dir(Path::new(&bench.at("kubelet/pods")).join(uid)).expect("empty");
+                }
+            },
+            false,
+            "is empty; no pod counts as gone",
+        ),
+        (
+            "no directory",
+            &["--kubelet-dir", "KUBELET"],
+            |bench| fs::remove_dir_all(bench.at("kubelet")).expect("a folder"),
+            false,
+            "No such file",
+        ),
+        (
+            "a file where the directory should be",
+            &["--kubelet-dir", "LIVE"],
+            nothing,
+            false,
+            "Not a directory",
+        ),
+    ];
+    for (name, arguments, spoil, gone, message) in cases {
+        let bench = Bench::new(Vec::new());
+        let before = bench.uids();
+        spoil(&bench);
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|word| match *word {
+                "LIVE" => bench.at("live"),
+                "KUBELET" => bench.at("kubelet"),
+                other => other.to_owned(),
+            })
+            .collect();
+        let mut all = vec!["--once", "--containers", "--apply"];
+        all.extend(arguments.iter().map(String::as_str));
+        let told = bench.run(&all);
+        assert_eq!(told.code, Some(0), "{name}: {}\n{}", told.out, told.error);
+        assert!(told.error.contains(message), "{name}: {}", told.error);
+        let expected = match gone {
+            true => bench.living(),
+            false => before,
+        };
+        assert_eq!(bench.uids(), expected, "{name}: {}", told.out);
+        let logs = fs::read_dir(bench.at("pods")).expect("a folder").count();
+        assert_eq!(logs, expected.len(), "{name}");
+    }
+}
+
+/// S0.4: a READY pod without a directory stays; when most have none, nothing goes and the pass fails.
+#[test]
+fn a_pod_that_runs_stays_whatever_the_directory_says() {
+    let bench = Bench::new(Vec::new());
+    let pods = PathBuf::from(bench.at("kubelet/pods"));
+    fs::remove_dir(pods.join(&bench.live[0])).expect("empty");
+    let kubelet = bench.at("kubelet");
+    let arguments = [
+        "--once",
+        "--containers",
+        "--apply",
+        "--kubelet-dir",
+        &kubelet,
+    ];
+    let told = bench.run(&arguments);
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    assert!(told.out.contains("pod-active"), "{}", told.out);
+    assert_eq!(bench.uids(), bench.living());
+
+    let bench = Bench::new(Vec::new());
+    let before = bench.uids();
+    for uid in &bench.live[1..] {
+        fs::remove_dir(Path::new(&bench.at("kubelet/pods")).join(uid)).expect("empty");
+    }
+    let kubelet = bench.at("kubelet");
+    let arguments = [
+        "--once",
+        "--containers",
+        "--apply",
+        "--kubelet-dir",
+        &kubelet,
+    ];
+    let told = bench.run(&arguments);
+    assert_eq!(told.code, Some(1), "{}", told.error);
+    assert!(told.out.contains("GC_ERROR_CONTRADICTION"), "{}", told.out);
+    assert_eq!(bench.uids(), before);
+}
+
+#[test]
+fn exit_codes_and_messages() {
+    let deny = || Action::Code(13, "not today".to_owned());
+    let cases: [(&str, Vec<Fault>, &[&str], i32, &str); 12] = [
+        ("help", vec![], &["--help"], 0, "--maximum-dead-containers"),
+        ("version", vec![], &["--version"], 0, "agent, crigc "),
+        (
+            "a dry run",
+            vec![],
+            &["--once", "--now"],
+            0,
+            "would go (dry run, nothing was removed)",
+        ),
+        (
+            "an unknown option",
+            vec![],
+            &["--onec", "x"],
+            2,
+            "unknown key `onec`",
+        ),
+        (
+            "no value",
+            vec![],
+            &["--kubelet-dir"],
+            2,
+            "a value is missing behind --kubelet-dir",
+        ),
+        (
+            "a bad value",
+            vec![],
+            &["--image-gc-high-threshold=850"],
+            2,
+            "0 to 100",
+        ),
+        (
+            "a bad age",
+            vec![],
+            &["--live-pods-max-age", "1y"],
+            2,
+            "such as 90s or 5m, not 1y",
+        ),
+        (
+            "low above high",
+            vec![],
+            &["--once", "--image-gc-low-threshold=90"],
+            2,
+            "GC_ERROR_CONFIG",
+        ),
+        (
+            "a failing list",
+            vec![Fault::all("ListContainers", deny())],
+            &["--once", "--containers", "--apply"],
+            1,
+            "not today",
+        ),
+        (
+            "a failing removal",
+            vec![Fault {
+                count: Some(1),
+                ..Fault::all("RemoveContainer", deny())
+            }],
+            &["--once", "--containers", "--apply"],
+            3,
+            "could not be removed",
+        ),
+        (
+            "no runtime",
+            vec![],
+            &[
+                "--once",
+                "--now",
+                "--container-runtime-endpoint=/nonexistent/x.sock",
+            ],
+            4,
+            "start the runtime",
+        ),
+        (
+            "a first look that fails",
+            vec![Fault::all("ListImages", deny())],
+            &["--once", "--images", "--apply"],
+            1,
+            "not today",
+        ),
+    ];
+    for (name, faults, arguments, code, part) in cases {
+        let bench = Bench::new(faults);
+        let told = bench.run(arguments);
+        assert_eq!(
+            told.code,
+            Some(code),
+            "{name}: {}\n{}",
+            told.out,
+            told.error
+        );
+        let all = told.out + &told.error;
+        assert!(all.contains(part), "{name}: `{part}` is not in: {all}");
+        let calls = bench.server.trace();
+        let removals = calls.iter().filter(|c| c.method.starts_with("Remove"));
+        if !arguments.contains(&"--apply") {
+            assert_eq!(removals.count(), 0, "{name}");
+        }
+    }
+}
+
+/// The help names every key of the library, and CONFIGURATION.md the same.
+#[test]
+fn every_key_is_an_option() {
+    let bench = Bench::new(Vec::new());
+    let help = bench.run(&["--help"]).out;
+    let manual = fs::read_to_string(ffi_tests::root().join("CONFIGURATION.md")).expect("a manual");
+    let keys = help.lines().filter_map(|line| line.strip_prefix("  --"));
+    let keys: Vec<&str> = keys.filter(|key| !key.contains(' ')).collect();
+    assert!(keys.len() >= 20, "{keys:?}");
+    for key in keys {
+        assert!(manual.contains(&format!("`{key}`")), "{key}");
+    }
+}
+
+#[test]
+fn json_is_one_line_a_pass() {
+    let bench = Bench::new(Vec::new());
+    let kubelet = bench.at("kubelet");
+    let arguments = [
+        "--once",
+        "--now",
+        "--apply",
+        "--json",
+        "--kubelet-dir",
+        &kubelet,
+    ];
+    let before = bench.server.state();
+    let told = bench.run(&arguments);
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    let reports: Vec<Value> = told
+        .out
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let passes: Vec<&Value> = reports.iter().map(|report| &report["pass"]).collect();
+    assert_eq!(passes, ["containers", "images"]);
+    let after = bench.server.state();
+    let gone = before.containers.len() - after.containers.len();
+    assert_eq!(reports[0]["removed"]["container"], gone);
+    let gone = before.images.len() - after.images.len();
+    assert_eq!(reports[1]["removed"]["image"], gone);
+    assert!(gone > 0);
+}
+
+/// Without `--now` images are looked at, the minimum TTL is waited out, and then they are collected.
+#[test]
+fn once_waits_out_the_minimum_ttl_of_images() {
+    let bench = Bench::new(Vec::new());
+    let arguments = [
+        "--once",
+        "--images",
+        "--apply",
+        "--minimum-image-ttl-duration",
+        "1s500ms",
+    ];
+    let told = bench.run(&arguments);
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    assert!(told.error.contains("collecting in 1 s"), "{}", told.error);
+    let calls = bench.server.trace();
+    let looks: Vec<_> = calls.iter().filter(|c| c.method == "ListImages").collect();
+    assert_eq!(looks.len(), 2);
+    assert!(looks[1].start - looks[0].end >= 1_500_000, "microseconds");
+    let first = calls.iter().find(|c| c.method == "RemoveImage");
+    assert!(first.is_some_and(|c| c.start > looks[1].end));
+}
+
+/// Ends the agent by a signal once it has said something.
+fn interrupt(mut command: Command, word: &str) -> Told {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the agent starts");
+    let mut stderr = child.stderr.take().expect("piped");
+    let (mut error, mut room) = (String::new(), [0; 4096]);
+    while !error.contains(word) {
+        let length = stderr.read(&mut room).expect("readable");
+        assert!(length > 0, "it ended too early: {error}");
+        error += &String::from_utf8_lossy(&room[..length]);
+    }
+    let id = i32::try_from(child.id()).ok();
+    let id = id.and_then(rustix::process::Pid::from_raw).expect("an ID");
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("my child");
+    stderr.read_to_string(&mut error).expect("readable");
+    let output = child.wait_with_output().expect("it ends");
+    Told {
+        error,
+        ..told(output)
+    }
+}
+
+#[test]
+fn sigterm_ends_it_soon() {
+    // While it waits out the minimum TTL of images.
+    let bench = Bench::new(Vec::new());
+    let before = bench.server.state();
+    let command = bench.command(&agent(), &["--once", "--images", "--apply"]);
+    let told = interrupt(command, "collecting in");
+    assert_eq!(told.code, Some(5), "{}", told.error);
+    assert_eq!(bench.server.state(), before);
+
+    // Between periodic passes: its ordinary end.
+    let bench = Bench::new(Vec::new());
+    let command = bench.command(&agent(), &["--apply", "--image-gc-period", "1h"]);
+    let told = interrupt(command, "sandboxes: ");
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    assert!(
+        told.error
+            .contains("containers every 1m0s, images every 1h"),
+        "{}",
+        told.error
+    );
+
+    // In the middle of a pass that hangs.
+    let bench = Bench::new(vec![Fault::of("RemoveContainer", "none", Action::Hang)]);
+    let hanging = bench.server.state().containers[0].id.to_string();
+    bench
+        .server
+        .set_faults(vec![Fault::of("RemoveContainer", &hanging, Action::Hang)]);
+    let command = bench.command(
+        &agent(),
+        &[
+            "--once",
+            "--containers",
+            "--apply",
+            "--verbose",
+            "--max-parallel-removals=1",
+        ],
+    );
+    let told = interrupt(command, "info: removed");
+    assert_eq!(told.code, Some(5), "{}", told.error);
+}
+
+#[test]
+fn valgrind_finds_nothing_in_the_agent() {
+    if !has("valgrind") {
+        return skip("valgrind is not installed");
+    }
+    let program = compile("agent", "cc", &["examples-c/agent.c"], &["-std=c99"]);
+    let bench = Bench::new(Vec::new());
+    let kubelet = bench.at("kubelet");
+    let mut command = bench.command(
+        Path::new("valgrind"),
+        &["--once", "--now", "--apply", "--kubelet-dir", &kubelet],
+    );
+    let arguments: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
+    command = Command::new("valgrind");
+    command
+        .args([
+            "-q",
+            "--leak-check=full",
+            "--errors-for-leak-kinds=definite",
+            "--error-exitcode=9",
+        ])
+        .arg(program)
+        .args(arguments);
+    let told = told(run(&mut command, WATCHDOG));
+    assert_eq!(told.code, Some(0), "{}\n{}", told.out, told.error);
+    assert_eq!(bench.uids(), bench.living());
+}
