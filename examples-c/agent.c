@@ -5,8 +5,9 @@
  * Read it from the bottom: main, printing, callbacks, who lives, options.
  */
 #define _POSIX_C_SOURCE 200809L
-#include <errno.h>
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
@@ -27,13 +28,13 @@ enum { EXIT_FINE = 0, EXIT_PASS_FAILED = 1, EXIT_USAGE = 2, EXIT_SOME_FAILED = 3
 /* ------------------------------------------------------------------------------------------------------------ options */
 
 typedef struct options {
-    int once, now, apply, containers, images, all_unused, verbose, json;
+    int once, now, apply, containers, images, only_containers, only_images, all_unused, verbose, json, help, version;
     const char *kubelet_dir, *live_pods, *image_fs_file;
     char *container_period, *image_period; /* as Go writes durations */
-    long live_pods_max_age; /* seconds */
+    long live_pods_max_age; /* milliseconds */
 } options;
 
-static options opt = { .containers = 1, .images = 1, .live_pods_max_age = 60 };
+static options opt = { .containers = 1, .images = 1, .live_pods_max_age = 60000 };
 
 /* Writes to a signal handler's pipe end a wait of ours. */
 static int signal_pipe[2] = { -1, -1 };
@@ -79,34 +80,43 @@ static void help(void)
            "  --images               only images\n"
            "  --all-unused           with --once: as the kubelet under disk pressure, all that is unused\n"
            "  --kubelet-dir DIR      pods live that have a directory DIR/pods/UID, such as /var/lib/kubelet\n"
-           "  --live-pods FILE       pods live whose UID is a line of FILE\n"
-           "  --live-pods-max-age T  FILE is refused when it is older (seconds, or such as 90s, 5m; default 1m)\n"
+           "  --live-pods FILE       pods live whose UID is a line of FILE (write a new one and rename it into place)\n"
+           "  --live-pods-max-age T  FILE is refused when it is older (such as 90s or 5m; default 1m)\n"
            "  --image-fs-file FILE   the fill of the image filesystem: a line with capacity and available in bytes\n"
            "  --verbose              every object, not only the numbers\n"
            "  --json                 reports as JSON on standard output, a line each; all else on standard error\n"
            "  --help, --version\n\n"
-           "Without --kubelet-dir and --live-pods nothing goes for a pod's sake: only limits and thresholds count.\n\n"
+           "Without --kubelet-dir and --live-pods nothing goes for a pod's sake: only limits and thresholds count. With them\n"
+           "what a pod left goes when its UID, of the form that Kubernetes gives, is not among those that live.\n\n"
            "Keys of crigc, as the kubelet's flags:\n");
     const char *key;
     for (size_t i = 0; (key = gc_config_key(i)) != NULL; i++)
         printf("  --%s\n      %s\n", key, gc_config_key_help(key));
     printf("\nExit codes: 0 fine, 1 a pass failed, 2 wrong usage, 3 some objects could not be removed, 4 no runtime answers,\n"
-           "5 interrupted before a pass was over.\n");
+           "5 interrupted before a pass was over. Without --once: 0 when told to end, whatever single passes met.\n");
 }
 
-/* Seconds of "90", "90s", "5m" or "1h"; -1 for anything else. */
-static long seconds(const char *text)
+/* Milliseconds of a duration as Go writes it, such as "1m30s"; -1 for anything else. */
+static long milliseconds(const char *text)
 {
-    char *end = NULL;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || value < 0 || value > 1000000)
-        return -1;
-    if (strcmp(end, "m") == 0)
-        return value * 60;
-    if (strcmp(end, "h") == 0)
-        return value * 3600;
-    return *end == '\0' || strcmp(end, "s") == 0 ? value : -1;
+    const struct { const char *unit; double milliseconds; } units[] = {
+        { "ms", 1 }, { "us", 1e-3 }, { "ns", 1e-6 }, { "h", 3600e3 }, { "m", 60e3 }, { "s", 1e3 },
+    };
+    double total = 0;
+    if (strcmp(text, "0") == 0)
+        return 0;
+    for (const char *at = text; *at || at == text;) {
+        char *end = NULL;
+        double value = *at >= '0' && *at <= '9' ? strtod(at, &end) : -1;
+        size_t unit = 0, count = sizeof units / sizeof *units;
+        while (value >= 0 && unit < count && strncmp(end, units[unit].unit, strlen(units[unit].unit)) != 0)
+            unit++;
+        if (value < 0 || unit == count)
+            return -1;
+        total += value * units[unit].milliseconds;
+        at = end + strlen(units[unit].unit);
+    }
+    return total > (double)(LONG_MAX / 2) ? LONG_MAX / 2 : (long)total;
 }
 
 static int usage_error(const char *what, const char *name)
@@ -115,17 +125,25 @@ static int usage_error(const char *what, const char *name)
     return EXIT_USAGE;
 }
 
-/* A flag without a value; 0 = it is none. */
-static int plain_flag(const char *name)
+/* What the library says of a failure, and the end of its story. */
+static void tell_error(gc_error *error)
+{
+    say("%s: %s", gc_status_name(gc_error_status(error)), gc_error_message(error));
+    gc_error_free(error);
+}
+
+/* Where a flag without a value is kept; NULL = it is none. */
+static int *plain_flag(const char *name)
 {
     const struct { const char *name; int *target; } flags[] = {
         { "apply", &opt.apply }, { "once", &opt.once }, { "now", &opt.now }, { "all-unused", &opt.all_unused },
-        { "verbose", &opt.verbose }, { "json", &opt.json },
+        { "verbose", &opt.verbose }, { "json", &opt.json }, { "containers", &opt.only_containers },
+        { "images", &opt.only_images }, { "help", &opt.help }, { "version", &opt.version },
     };
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         if (strcmp(name, flags[i].name) == 0)
-            return *flags[i].target = 1;
-    return 0;
+            return flags[i].target;
+    return NULL;
 }
 
 /* An option with a value: ours, else a key of crigc. */
@@ -138,14 +156,13 @@ static int set_option(gc_config *config, const char *name, const char *value)
     } else if (strcmp(name, "image-fs-file") == 0) {
         opt.image_fs_file = value;
     } else if (strcmp(name, "live-pods-max-age") == 0) {
-        opt.live_pods_max_age = seconds(value);
+        opt.live_pods_max_age = milliseconds(value);
         if (opt.live_pods_max_age < 0)
-            return usage_error("--live-pods-max-age takes seconds, or such as 90s or 5m, not", value);
+            return usage_error("--live-pods-max-age takes a duration such as 90s or 5m, not", value);
     } else {
         gc_error *error = NULL;
-        gc_status status = gc_config_set(config, name, value, &error);
-        if (status != GC_OK) {
-            say("%s", gc_error_message(error));
+        if (gc_config_set(config, name, value, &error) != GC_OK) {
+            say("--%s: %s; --help lists all options", name, gc_error_message(error));
             gc_error_free(error);
             return EXIT_USAGE;
         }
@@ -153,48 +170,52 @@ static int set_option(gc_config *config, const char *name, const char *value)
     return 0;
 }
 
+/* One argument and perhaps its value: how many were used; 0 = wrong, and said. */
+static int read_option(gc_config *config, const char *argument, const char *next)
+{
+    char name[64];
+    const char *equals = strchr(argument, '=');
+    size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
+    if (strncmp(argument, "--", 2) != 0 || length < 3 || length - 2 >= sizeof name)
+        return usage_error("unexpected argument", argument), 0;
+    memcpy(name, argument + 2, length - 2);
+    name[length - 2] = '\0';
+    int *flag = plain_flag(name);
+    if (flag && equals)
+        return usage_error("this option takes no value:", argument), 0;
+    if (flag)
+        return *flag = 1;
+    if (!equals && !next)
+        return usage_error("unknown, or a value is missing behind it:", argument), 0;
+    if (set_option(config, name, equals ? equals + 1 : next) != 0)
+        return 0;
+    return equals ? 1 : 2;
+}
+
 /* Reads the command line; -1 = go on, else the exit code. */
 static int read_options(gc_config *config, int count, char **arguments)
 {
-    int only_containers = 0, only_images = 0;
-    for (int i = 1; i < count; i++) {
-        char name[128];
-        const char *argument = arguments[i];
-        if (strncmp(argument, "--", 2) != 0 || argument[2] == '\0')
-            return usage_error("unexpected argument", argument);
-        argument += 2;
-        const char *equals = strchr(argument, '=');
-        size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
-        if (length >= sizeof name)
-            return usage_error("unknown option", arguments[i]);
-        memcpy(name, argument, length);
-        name[length] = '\0';
-        if (!equals && strcmp(name, "help") == 0) {
-            help();
-            return EXIT_FINE;
-        }
-        if (!equals && strcmp(name, "version") == 0) {
-            printf("agent, crigc %s\n", gc_version());
-            return EXIT_FINE;
-        }
-        if (!equals && strcmp(name, "containers") == 0) {
-            only_containers = 1;
-        } else if (!equals && strcmp(name, "images") == 0) {
-            only_images = 1;
-        } else if (equals || !plain_flag(name)) {
-            if (!equals && i + 1 >= count)
-                return usage_error("a value is missing behind", arguments[i]);
-            int code = set_option(config, name, equals ? equals + 1 : arguments[++i]);
-            if (code != 0)
-                return code;
-        }
+    for (int used, i = 1; i < count; i += used) {
+        used = read_option(config, arguments[i], i + 1 < count ? arguments[i + 1] : NULL);
+        if (used == 0)
+            return EXIT_USAGE;
     }
-    if (only_containers != only_images) {
-        opt.containers = only_containers;
-        opt.images = only_images;
+    if (opt.help) {
+        help();
+        return EXIT_FINE;
+    }
+    if (opt.version) {
+        printf("agent, crigc %s\n", gc_version());
+        return EXIT_FINE;
+    }
+    if (opt.only_containers != opt.only_images) {
+        opt.containers = opt.only_containers;
+        opt.images = opt.only_images;
     }
     if (!opt.once && !opt.containers)
-        return usage_error("without --once both kinds are collected; leave out", "--images");
+        return usage_error("without --once containers are collected too; leave out", "--images");
+    if (!opt.once && (opt.all_unused || opt.now))
+        return usage_error("only with --once:", opt.now ? "--now" : "--all-unused");
     if (!opt.once && !opt.images)
         gc_config_set(config, "image-gc-high-threshold", "100", NULL); /* switches periodic images off */
     if (opt.kubelet_dir && opt.live_pods)
@@ -235,83 +256,84 @@ static int add_uid(uid_list *list, const char *uid)
     return list->uids[list->count] != NULL && ++list->count;
 }
 
-/* The UIDs of a file, sorted; 0 and a message if it cannot be trusted. */
+/* Whether it has the form of a pod's UID: a UUID, or the 32 hex digits of a static pod. Nothing else counts as gone, such as
+ * a file in the log directory that never was a pod's. */
+static int is_a_uid(const char *text)
+{
+    size_t length = strlen(text);
+    if (length != 36 && length != 32)
+        return 0;
+    for (size_t i = 0; i < length; i++) {
+        int dash = length == 36 && (i == 8 || i == 13 || i == 18 || i == 23);
+        if (dash ? text[i] != '-' : !strchr("0123456789abcdefABCDEF", text[i]))
+            return 0;
+    }
+    return 1;
+}
+
+/* Says why nobody knows which pods live; 0, so that no pod counts as gone. */
+static int nobody_knows(const char *path, const char *why)
+{
+    say("%s: %s; no pod counts as gone", path, why);
+    return 0;
+}
+
+/* A line without blanks around it. */
+static char *trimmed(char *line)
+{
+    line += strspn(line, " \t\r\n");
+    size_t length = strlen(line);
+    while (length > 0 && strchr(" \t\r\n", line[length - 1]))
+        line[--length] = '\0';
+    return line;
+}
+
+/* The UIDs of an open file, sorted; 0 and a message if it cannot be trusted. */
+static int read_uids(uid_list *list, FILE *file)
+{
+    char *line = NULL, text[64];
+    size_t room = 0, number = 0;
+    int good = 1;
+    while (good && (errno = 0, getline(&line, &room, file)) >= 0) {
+        char *uid = trimmed(line);
+        number++;
+        if (uid[0] == '\0' || uid[0] == '#')
+            continue;
+        if (!is_a_uid(uid)) {
+            snprintf(text, sizeof text, "line %zu is no UID of a pod", number);
+            good = nobody_knows(opt.live_pods, text);
+        } else if (!add_uid(list, uid)) {
+            good = nobody_knows(opt.live_pods, strerror(ENOMEM));
+        }
+    }
+    if (good && ferror(file))
+        good = nobody_knows(opt.live_pods, strerror(errno));
+    free(line);
+    if (good && list->count == 0)
+        good = nobody_knows(opt.live_pods, "it is empty");
+    if (good)
+        qsort(list->uids, list->count, sizeof *list->uids, compare);
+    return good;
+}
+
 static int read_live_pods(uid_list *list)
 {
     struct stat status;
+    char text[128];
     FILE *file = fopen(opt.live_pods, "re");
-    if (!file || fstat(fileno(file), &status) != 0) {
-        say("cannot read --live-pods %s: %s; no pod counts as gone", opt.live_pods, strerror(errno));
-        if (file)
-            fclose(file);
-        return 0;
+    if (!file)
+        return nobody_knows(opt.live_pods, strerror(errno));
+    int good = fstat(fileno(file), &status) == 0 || nobody_knows(opt.live_pods, strerror(errno));
+    double age = good ? difftime(time(NULL), status.st_mtime) : 0;
+    double limit = (double)opt.live_pods_max_age / 1000;
+    if (good && (age > limit || -age > limit)) {
+        snprintf(text, sizeof text, "it was written %.0f s %s, --live-pods-max-age is %.0f s", age < 0 ? -age : age,
+                 age < 0 ? "in the future" : "ago", limit);
+        good = nobody_knows(opt.live_pods, text);
     }
-    double age = difftime(time(NULL), status.st_mtime);
-    if (age > (double)opt.live_pods_max_age || -age > (double)opt.live_pods_max_age) {
-        say("--live-pods %s was written %.0f s %s, further away than --live-pods-max-age (%ld s); no pod counts as gone",
-            opt.live_pods, age < 0 ? -age : age, age < 0 ? "in the future" : "ago", opt.live_pods_max_age);
-        fclose(file);
-        return 0;
-    }
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t length;
-    int good = 1;
-    while (good && (length = getline(&line, &room, file)) >= 0) {
-        while (length > 0 && strchr(" \t\r\n", line[length - 1]))
-            line[--length] = '\0';
-        if (length > 0 && line[0] != '#')
-            good = add_uid(list, line);
-    }
-    good = good && !ferror(file);
-    free(line);
+    good = good && read_uids(list, file);
     fclose(file);
-    if (good && list->count == 0)
-        say("--live-pods %s is empty; no pod counts as gone", opt.live_pods);
-    if (list->count > 0)
-        qsort(list->uids, list->count, sizeof *list->uids, compare);
-    return good && list->count > 0;
-}
-
-static int is_a_name(const char *uid)
-{
-    return uid[0] != '\0' && strcmp(uid, ".") != 0 && strcmp(uid, "..") != 0 && !strchr(uid, '/');
-}
-
-/* Whether DIR/pods can be read and holds something. */
-static int kubelet_knows_pods(const char *pods)
-{
-    DIR *directory = opendir(pods);
-    if (!directory) {
-        say("cannot read %s: %s; no pod counts as gone", pods, strerror(errno));
-        return 0;
-    }
-    int found = 0;
-    struct dirent *entry;
-    while (!found && (errno = 0, entry = readdir(directory)) != NULL)
-        found = is_a_name(entry->d_name);
-    closedir(directory);
-    if (!found)
-        say("%s is empty; no pod counts as gone", pods);
-    return found;
-}
-
-static int from_kubelet_dir(const char *const *uids, gc_pod_state *states, size_t count)
-{
-    char path[PATH_MAX];
-    int length = snprintf(path, sizeof path, "%s/pods", opt.kubelet_dir);
-    if (length < 0 || (size_t)length >= sizeof path || !kubelet_knows_pods(path))
-        return 0;
-    for (size_t i = 0; i < count; i++) {
-        struct stat status;
-        if (!is_a_name(uids[i]))
-            continue;
-        length = snprintf(path, sizeof path, "%s/pods/%s", opt.kubelet_dir, uids[i]);
-        /* Only a directory that is certainly not there says that the pod is gone. */
-        if (length > 0 && (size_t)length < sizeof path && lstat(path, &status) != 0 && errno == ENOENT)
-            states[i] = GC_POD_CONTENT_REMOVABLE;
-    }
-    return 1;
+    return good;
 }
 
 static int from_live_pods(const char *const *uids, gc_pod_state *states, size_t count)
@@ -319,9 +341,41 @@ static int from_live_pods(const char *const *uids, gc_pod_state *states, size_t 
     uid_list list = { NULL, 0, 0 };
     int ready = read_live_pods(&list);
     for (size_t i = 0; ready && i < count; i++)
-        if (uids[i][0] != '\0' && !bsearch(&uids[i], list.uids, list.count, sizeof *list.uids, compare))
+        if (is_a_uid(uids[i]) && !bsearch(&uids[i], list.uids, list.count, sizeof *list.uids, compare))
             states[i] = GC_POD_CONTENT_REMOVABLE;
     free_list(&list);
+    return ready;
+}
+
+/* Whether the open DIR/pods can be read and knows a pod. */
+static int kubelet_knows_pods(DIR *directory, const char *path)
+{
+    struct dirent *entry;
+    while ((errno = 0, entry = readdir(directory)) != NULL)
+        if (is_a_uid(entry->d_name))
+            return 1;
+    return nobody_knows(path, errno ? strerror(errno) : "it is empty");
+}
+
+/* Pods live that have a directory. All is asked of one open directory: if it is unmounted meanwhile, nothing seems gone. */
+static int from_kubelet_dir(const char *const *uids, gc_pod_state *states, size_t count)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/pods", opt.kubelet_dir);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return nobody_knows(opt.kubelet_dir, strerror(ENAMETOOLONG));
+    DIR *directory = opendir(path);
+    if (!directory)
+        return nobody_knows(path, strerror(errno));
+    int ready = kubelet_knows_pods(directory, path);
+    for (size_t i = 0; ready && i < count; i++) {
+        struct stat status;
+        int is_gone = is_a_uid(uids[i]) && fstatat(dirfd(directory), uids[i], &status, AT_SYMLINK_NOFOLLOW) != 0;
+        /* Only a directory that is certainly not there says that the pod is gone. */
+        if (is_gone && errno == ENOENT)
+            states[i] = GC_POD_CONTENT_REMOVABLE;
+    }
+    closedir(directory);
     return ready;
 }
 
@@ -341,11 +395,18 @@ static int32_t on_image_fs(void *context, gc_fs_usage *usage)
         say("cannot read --image-fs-file %s: %s", opt.image_fs_file, strerror(errno));
         return 0;
     }
-    int read = fscanf(file, "%" SCNu64 " %" SCNu64, &usage->capacity, &usage->available);
+    char line[64] = "", *end = line;
+    int read = fgets(line, sizeof line, file) != NULL && line[strspn(line, "0123456789 \t\r\n")] == '\0';
     fclose(file);
-    if (read != 2)
-        say("--image-fs-file %s holds no two numbers, capacity and available in bytes", opt.image_fs_file);
-    return read == 2;
+    if (read) {
+        usage->capacity = strtoull(line, &end, 10);
+        const char *second = end;
+        usage->available = strtoull(second, &end, 10);
+        read = end != second && strspn(end, " \t\r\n") == strlen(end);
+    }
+    if (!read)
+        say("--image-fs-file %s: its first line is not two numbers, capacity and available in bytes", opt.image_fs_file);
+    return read;
 }
 
 static void on_log(void *context, gc_log_level level, const char *message)
@@ -615,7 +676,7 @@ static void on_pass(void *context, gc_pass pass, gc_status status, const gc_repo
     if (opt.json)
         print_json(report);
     else
-        print_summary(pass, !opt.apply, status, report, error);
+        print_summary(pass, report ? gc_report_dry_run(report) : !opt.apply, status, report, error);
     unlock_output();
     if (opt.json && error)
         say("%s: %s", gc_status_name(status), gc_error_message(error));
@@ -628,7 +689,7 @@ static void on_signal(int number)
     (void)number;
     int saved = errno;
     interrupted = 1;
-    ssize_t written = write(signal_pipe[1], "x", 1); /* full: somebody wakes up anyway */
+    ssize_t written = write(signal_pipe[1], "x", 1); /* full: whoever waits wakes up anyway */
     (void)written;
     errno = saved;
 }
@@ -651,68 +712,66 @@ static int wait_for(long milliseconds, const char *label)
     return interrupted;
 }
 
-/* The value of a duration key in milliseconds, as Go writes it. */
-static long key_milliseconds(const gc_config *config, const char *key)
-{
-    char *text = gc_config_get(config, key, NULL);
-    double total = 0;
-    for (char *at = text; at && *at;) {
-        char *end = at;
-        double value = strtod(at, &end);
-        if (end == at)
-            break;
-        if (strncmp(end, "ms", 2) == 0)
-            total += value, end += 2;
-        else if (*end == 'h')
-            total += value * 3600e3, end++;
-        else if (*end == 'm')
-            total += value * 60e3, end++;
-        else if (*end == 's')
-            total += value * 1e3, end++;
-        else if (*end) /* us, ns: less than a millisecond */
-            end += strcspn(end, "0123456789");
-        at = end;
-    }
-    gc_string_free(text);
-    return total > (double)(LONG_MAX / 2) ? LONG_MAX / 2 : (long)total + 1;
-}
-
 /* The call of --once, which a signal cancels. */
 static gc_call *current;
 
+typedef gc_status (*pass_function)(gc_engine *, uint32_t, gc_call *, gc_report **, gc_error **);
+
+/* One pass, which on_pass hears of if it begins. */
+static void one_pass(gc_engine *engine, pass_function function, uint32_t flags)
+{
+    gc_report *report = NULL;
+    gc_error *error = NULL;
+    gc_status status = function(engine, flags, current, &report, &error);
+    if (!report) {
+        note_end(status, NULL);
+        tell_error(error);
+    } else {
+        gc_error_free(error);
+    }
+    gc_report_free(report);
+}
+
+/* A first look at the images, of interest only if it fails; 1 = it saw them. */
+static int look_at_images(gc_engine *engine, uint32_t flags)
+{
+    gc_report *report = NULL;
+    gc_error *error = NULL;
+    quiet = 1;
+    gc_status status = gc_images(engine, flags | GC_DRY_RUN, current, &report, &error);
+    quiet = 0;
+    int seen = status == GC_OK || status == GC_ERROR_NOT_ENOUGH_FREED;
+    if (!seen)
+        on_pass(NULL, GC_PASS_IMAGES, status, report, error);
+    gc_report_free(report);
+    gc_error_free(error);
+    return seen;
+}
+
 /* Images, once: look, wait out what the minimum TTL protects, then collect. What an engine finds at its first look counts as
- * old, so without the wait an image that was pulled a moment ago could go. */
+ * old, so without the wait an image that was pulled a moment ago could go. A dry run has nothing to wait for. */
 static void images_once(gc_engine *engine, const gc_config *config, uint32_t flags)
 {
-    if (!opt.now) {
-        long wait = key_milliseconds(config, "minimum-image-ttl-duration");
-        gc_report *report = NULL;
-        gc_error *error = NULL;
-        quiet = 1;
-        gc_status looked = gc_images(engine, GC_DRY_RUN | flags, current, &report, &error);
-        quiet = 0;
-        int seen = looked == GC_OK || looked == GC_ERROR_NOT_ENOUGH_FREED;
-        if (!seen)
-            on_pass(NULL, GC_PASS_IMAGES, looked, report, error);
-        gc_report_free(report);
-        gc_error_free(error);
-        if (!seen)
+    if (opt.apply && !opt.now) {
+        if (!look_at_images(engine, flags))
             return; /* what was not looked at is not collected */
-        say("looked at the images; collecting in %ld s, when none can be younger than minimum-image-ttl-duration (--now: at once)",
-            wait / 1000);
+        char *text = gc_config_get(config, "minimum-image-ttl-duration", NULL);
+        say("looked at the images; collecting in %s, when none can be younger than minimum-image-ttl-duration (--now: at once)", text);
+        long wait = milliseconds(text) + 1;
+        gc_string_free(text);
         if (wait_for(wait, "images in")) {
             note_end(GC_ERROR_CANCELLED, NULL);
             return;
         }
     }
-    gc_images(engine, flags, current, NULL, NULL);
+    one_pass(engine, gc_images, flags);
 }
 
 static void once(gc_engine *engine, const gc_config *config)
 {
     uint32_t flags = opt.all_unused ? GC_ALL_UNUSED : 0u;
     if (opt.containers)
-        gc_containers(engine, flags, current, NULL, NULL);
+        one_pass(engine, gc_containers, flags);
     if (opt.images && interrupted)
         note_end(GC_ERROR_CANCELLED, NULL);
     else if (opt.images)
@@ -724,7 +783,8 @@ static int catch_signals(void)
     struct sigaction action;
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
-    return pipe(signal_pipe) == 0 && sigaction(SIGTERM, &action, NULL) == 0 && sigaction(SIGINT, &action, NULL) == 0;
+    action.sa_flags = SA_RESTART; /* a report that is being written is written whole */
+    return pipe(signal_pipe) == 0 && fcntl(signal_pipe[1], F_SETFL, O_NONBLOCK) == 0 && sigaction(SIGTERM, &action, NULL) == 0 && sigaction(SIGINT, &action, NULL) == 0;
 }
 
 /* Waits for a signal and cancels: a handler may not take the library's locks, a thread may. */
@@ -749,7 +809,24 @@ static void set_callbacks(gc_config *config)
         gc_config_set_progress(config, on_progress, NULL);
 }
 
-/* Collects every period until SIGTERM. */
+/* Collects once; SIGTERM ends it early. */
+static void watched_once(gc_engine *engine, const gc_config *config)
+{
+    pthread_t watcher;
+    current = gc_call_new(0);
+    int failure = pthread_create(&watcher, NULL, watch, NULL);
+    if (failure == 0) {
+        once(engine, config);
+        on_signal(0); /* ends the watcher */
+        pthread_join(watcher, NULL);
+    } else {
+        say("cannot start a thread: %s", strerror(failure));
+        worst = EXIT_PASS_FAILED;
+    }
+    gc_call_free(current);
+}
+
+/* Collects every period until SIGTERM, which is its ordinary end: each pass has told how it went. */
 static void periodically(gc_engine *engine, const gc_config *config)
 {
     gc_error *error = NULL;
@@ -761,10 +838,9 @@ static void periodically(gc_engine *engine, const gc_config *config)
     if (gc_start(engine, &error) == GC_OK) {
         wait_for(-1, NULL);
         gc_stop(engine);
-        worst = worst == EXIT_INTERRUPTED ? EXIT_FINE : worst; /* being told to end is its ordinary end */
+        worst = EXIT_FINE;
     } else {
-        say("%s", gc_error_message(error));
-        gc_error_free(error);
+        tell_error(error);
         worst = EXIT_PASS_FAILED;
     }
     gc_string_free(endpoint);
@@ -777,22 +853,13 @@ static int run(gc_config *config)
     gc_error *error = NULL;
     gc_engine *engine = gc_engine_new(config, &error);
     if (!engine) {
-        say("%s: %s", gc_status_name(gc_error_status(error)), gc_error_message(error));
-        gc_error_free(error);
+        tell_error(error);
         return EXIT_USAGE;
     }
-    if (opt.once) {
-        pthread_t watcher;
-        current = gc_call_new(0);
-        int watched = pthread_create(&watcher, NULL, watch, NULL) == 0;
-        once(engine, config);
-        on_signal(0); /* ends the watcher */
-        if (watched)
-            pthread_join(watcher, NULL);
-        gc_call_free(current);
-    } else {
+    if (opt.once)
+        watched_once(engine, config);
+    else
         periodically(engine, config);
-    }
     gc_engine_free(engine);
     return worst;
 }
@@ -806,13 +873,11 @@ int main(int count, char **arguments)
     gc_config *config = gc_config_new();
     int code = read_options(config, count, arguments);
     if (code < 0) {
+        char *dry = gc_config_get(config, "dry-run", NULL);
+        opt.apply = opt.apply && dry && strcmp(dry, "false") == 0;
+        gc_string_free(dry);
         if (!opt.apply)
             gc_config_set(config, "dry-run", "true", NULL);
-        else {
-            char *dry = gc_config_get(config, "dry-run", NULL);
-            opt.apply = dry && strcmp(dry, "true") != 0;
-            gc_string_free(dry);
-        }
         set_callbacks(config);
         code = catch_signals() ? run(config) : usage_error("cannot catch signals:", strerror(errno));
     }

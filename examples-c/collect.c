@@ -1,19 +1,22 @@
-/* Looks at a node once and prints what would go. Link: see README.md in this directory. */
+/* Collects a node once, as far as limits go; with no argument it only says what would go. Link: README.md in this directory. */
 #include <stdio.h>
+#include <string.h>
 #include "crigc.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
+    unsigned flags = argc > 1 && strcmp(argv[1], "--apply") == 0 ? 0 : GC_DRY_RUN;
     gc_error *error = NULL;
     gc_report *report = NULL;
-    gc_config *config = gc_config_new();
+    gc_config *config = gc_config_new(); /* the kubelet's defaults */
     gc_engine *engine = gc_engine_new(config, &error);
-    gc_status status = gc_containers(engine, GC_DRY_RUN, NULL, &report, &error);
+    gc_status status = engine ? gc_containers(engine, flags, NULL, &report, &error) : gc_error_status(error);
     if (status != GC_OK)
         fprintf(stderr, "%s: %s\n", gc_status_name(status), gc_error_message(error));
     for (size_t i = 0; i < gc_report_len(report); i++) {
         const gc_entry *entry = gc_report_entry(report, i);
-        printf("%s %s (%s): %s\n", entry->outcome == GC_REMOVED ? "would remove" : "keeps", entry->id, entry->name, entry->reason);
+        const char *what = entry->outcome == GC_REMOVED ? "removed" : entry->outcome == GC_FAILED ? "failed" : "kept";
+        printf("%s %s (%s): %s\n", what, entry->id, entry->name, entry->reason);
     }
     gc_report_free(report);
     gc_error_free(error);

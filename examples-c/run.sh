@@ -6,13 +6,13 @@ cd "$(dirname "$0")/.."
 agent=target/agent
 
 if [ -n "${ENDPOINT:-}" ]; then
-    set -- --once --now --container-runtime-endpoint "$ENDPOINT"
+    set -- --once --container-runtime-endpoint "$ENDPOINT"
     if [ -d /var/lib/kubelet/pods ]; then
         set -- "$@" --kubelet-dir /var/lib/kubelet
     else
         echo "no /var/lib/kubelet/pods here: only limits and thresholds count"
-        [ -d /var/log/pods ] || set -- "$@" --pod-logs-dir=
     fi
+    [ -d /var/log/pods ] || set -- "$@" --pod-logs-dir=
     if [ "${APPLY:-}" = 1 ]; then set -- "$@" --apply; fi
     exec "$agent" "$@"
 fi
@@ -42,7 +42,10 @@ done
 picture() {
     rm -f "$node/state.json"
     kill -USR1 "$pid"
-    while [ ! -f "$node/state.json" ]; do sleep 0.05; done
+    while [ ! -f "$node/state.json" ]; do
+        kill -0 "$pid"
+        sleep 0.05
+    done
     "$crisim" --summary "$node/state.json"
     printf 'log files    %5d\nlog links    %5d\n' "$(find "$node/pods" -type f | wc -l)" "$(find "$node/containers" -type l | wc -l)"
 }

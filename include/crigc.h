@@ -6,7 +6,7 @@
  *     gc_config *config = gc_config_new();
  *     gc_engine *engine = gc_engine_new(config, &error);
  *     gc_report *report = NULL;
- *     gc_status status = gc_containers(engine, GC_DRY_RUN, NULL, &report, &error);
+ *     gc_status status = engine ? gc_containers(engine, GC_DRY_RUN, NULL, &report, &error) : gc_error_status(error);
  *     if (status != GC_OK) fprintf(stderr, "%s: %s\n", gc_status_name(status), gc_error_message(error));
  *     for (size_t i = 0; i < gc_report_len(report); i++)
  *         printf("%s %s\n", gc_report_entry(report, i)->id, gc_report_entry(report, i)->reason);
@@ -15,6 +15,8 @@
  * Ownership. Whoever made a handle frees it with the one _free of its type; _free(NULL) does nothing. Reports and errors
  * outlive their engine and may be read from several threads at once. A `const char *` is borrowed and lives as long as the
  * handle that gave it; a `char *` is owned and freed with gc_string_free. Strings in are NUL-terminated UTF-8 and copied.
+ * Names come from workloads: in all strings out, messages too, bytes that were no UTF-8 stand as U+FFFD, control characters
+ * as \n or \u{7f}, and in names a backslash is doubled. Only the UIDs given to gc_pod_states_fn are as the runtime gave them.
  *
  * Failures. A function that can fail answers a gc_status or a pointer and takes `gc_error **error` last; NULL = not
  * interested. On return `*error` is an error to be freed, or NULL on success; what it held before is neither read nor freed.
@@ -22,7 +24,13 @@
  * NULL, 0 or nothing to a NULL handle.
  *
  * Threads. An engine may be used from any number of threads at once, a config from one at a time. Two passes of one kind
- * never overlap; further callers wait in turn. The library starts threads in gc_start only.
+ * never overlap; further callers wait in turn. The library starts threads in gc_start only (named, all signals blocked, 1 MiB
+ * of stack). No function may be called in a signal handler: write to a pipe there, and close or cancel from a thread. An
+ * engine does not survive a fork: daemonise first.
+ *
+ * Manners. The library installs no signal handler, prints nothing, never exits and raises no SIGPIPE; its descriptors are
+ * close-on-exec, an engine between passes has none, and after gc_engine_free no thread or descriptor is left. What it cannot
+ * cancel is a system call on a hung mount. What aborts the process, and only that: allocation failure and stack overflow.
  *
  * Callbacks. They take their `context` first, which is handed through and never dereferenced, and must be usable until config
  * and engine are both freed. A called pass calls back on the caller's thread, a periodic pass on the one thread of its kind;
@@ -39,7 +47,8 @@
  * unknown-state, changed (asked again, the answer was another), list-incomplete, not-reached, sandbox-image-unknown,
  * link-unknown.
  *
- * The rules of what a pass does, and the keys with defaults and ranges, are in README.md and CONFIGURATION.md.
+ * The keys with their defaults and ranges are in CONFIGURATION.md, the rules that passes follow in ARCHITECTURE.md; both name
+ * a rule by its number, such as S1.6.
  *
  * Generated from src/ffi/ by `make generate`; do not edit.
  */
@@ -82,7 +91,7 @@ typedef struct gc_call gc_call;
 typedef struct gc_config gc_config;
 
 /**
- * A configured collector. May be used from any number of threads at once. It does not survive a fork: daemonise first.
+ * A configured collector. May be used from any number of threads at once.
  */
 typedef struct gc_engine gc_engine;
 
@@ -176,7 +185,8 @@ typedef struct gc_entry {
 } gc_entry;
 
 /**
- * Whether an object may be removed: 1 = yes, anything else = no. Not asked in a dry run.
+ * Whether an object may be removed: 1 = yes, anything else = no. Asked right before the removal, never in a dry run. `planned`
+ * is lent for the call: `reason` is why it is to go, `outcome` is GC_KEPT (nothing has happened yet), `error` NULL.
  */
 typedef int32_t (*gc_approve_fn)(void *context, const struct gc_entry *planned);
 
@@ -225,8 +235,8 @@ typedef void (*gc_progress_fn)(void *context, gc_kind kind, size_t done, size_t 
 typedef int32_t gc_pass;
 
 /**
- * Hears that a pass has ended, periodic or called. `report` and `error` are lent for the call; `error` is NULL if all went
- * well.
+ * Hears that a pass has ended, periodic or called. `report` and `error` are lent for the call; `report` is never NULL, `error`
+ * is NULL if all went well. Not called for a call whose pass never began (it was closed, cancelled or busy before its turn).
  */
 typedef void (*gc_pass_fn)(void *context,
                            gc_pass pass,
@@ -413,13 +423,14 @@ struct gc_engine *gc_engine_new(const struct gc_config *config,
 
 /**
  * Closes an engine: passes under way end soon with GC_ERROR_CLOSED, and so do later calls. Never blocks; may be called from
- * any thread and from callbacks. It is to be freed all the same. NULL does nothing.
+ * any thread and from callbacks, not in a signal handler. It is to be freed all the same. NULL does nothing.
  */
 void gc_close(struct gc_engine *engine);
 
 /**
- * Closes an engine, waits for its passes and threads, and frees it. No other call may begin meanwhile. Reports and errors
- * that came from it stay. In a callback it closes the engine and leaks it. NULL does nothing.
+ * Closes an engine, waits for its passes, its threads and all calls that are inside, and frees it. No other call may begin
+ * from here on: a thread that is just about to call has begun. Reports and errors that came from it stay. In a callback it
+ * closes the engine and leaks it. NULL does nothing.
  */
 void gc_engine_free(struct gc_engine *engine);
 
@@ -453,13 +464,15 @@ gc_status gc_images(struct gc_engine *engine,
 /**
  * Starts periodic passes in the background, on one thread for each kind: containers at once and container-gc-period after
  * each pass, images likewise with image-gc-period (not at all with image-gc-high-threshold 100; their first pass only looks).
- * Twice is fine. GC_ERROR_CLOSED, GC_ERROR_IO (no thread to be had), GC_ERROR_BUSY in a callback.
+ * Twice is fine. GC_ERROR_CLOSED, GC_ERROR_IO (no thread to be had), GC_ERROR_INVALID_ARGUMENT for NULL, GC_ERROR_BUSY in a
+ * callback.
  */
 gc_status gc_start(struct gc_engine *engine,
                    struct gc_error **error);
 
 /**
- * Cancels the periodic passes and waits for their end; gc_start starts them again. Does nothing for NULL, and in a callback.
+ * Cancels the periodic passes and waits for their end, also when another thread is stopping them; gc_start starts them again.
+ * Does nothing for NULL, and in a callback.
  */
 void gc_stop(struct gc_engine *engine);
 
@@ -547,21 +560,20 @@ void gc_config_set_log(struct gc_config *config,
                        void *context);
 
 /**
- * Sets the callback for who may lose something. Without it no pod loses anything for its own sake: only limits and thresholds apply. A NULL function clears it. A NULL config does nothing.
+ * Sets the callback for who may lose something. Without it no pod loses anything for its own sake: only limits and
+ * thresholds apply. A NULL function clears it. A NULL config does nothing.
  */
-void gc_config_set_pod_states(struct gc_config *config,
-                              gc_pod_states_fn function,
-                              void *context);
+void gc_config_set_pod_states(struct gc_config *config, gc_pod_states_fn function, void *context);
 
 /**
- * Sets the callback for the last word on each removal. Without it all is approved. A NULL function clears it. A NULL config does nothing.
+ * Sets the callback for the last word on each removal. Without it all is approved. A NULL function clears it. A NULL
+ * config does nothing.
  */
-void gc_config_set_approve(struct gc_config *config,
-                           gc_approve_fn function,
-                           void *context);
+void gc_config_set_approve(struct gc_config *config, gc_approve_fn function, void *context);
 
 /**
- * Sets the callback for figures of the image filesystem. Without it the runtime is asked where it is, and the kernel how full. A NULL function clears it. A NULL config does nothing.
+ * Sets the callback for figures of the image filesystem. Without it the runtime is asked where it is, and the kernel how
+ * full. A NULL function clears it. A NULL config does nothing.
  */
 void gc_config_set_image_fs(struct gc_config *config,
                             gc_image_fs_fn function,
@@ -604,6 +616,11 @@ void gc_call_cancel(struct gc_call *call);
  * Frees it. NULL does nothing; in a callback nothing is freed.
  */
 void gc_call_free(struct gc_call *call);
+
+/**
+ * 1 if it is the report of a dry run, where GC_REMOVED means "would be"; else 0, as for NULL. May be called from callbacks.
+ */
+int32_t gc_report_dry_run(const struct gc_report *report);
 
 /**
  * How many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL and for numbers that

@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
-use crate::pass::cancel::{Flag, Stop};
+use crate::pass::cancel::{Cause, Flag, Stop};
 use crate::pass::{self, ImageMemory, Task};
 use crate::report::{Pass, Report};
 use crate::schedule::Schedule;
@@ -58,9 +58,13 @@ pub(crate) struct Shared {
     /// One turn for each kind of pass; fair, so callers wait in turn.
     turns: [Semaphore; 2],
     memory: Mutex<ImageMemory>,
-    /// How many calls are inside.
+    /// How many calls of the host are inside, whatever they do.
     calls: Mutex<usize>,
     calls_ended: Condvar,
+    /// The periodic passes. Held while they are started, and while their end is waited for.
+    schedule: Mutex<Option<Schedule>>,
+    /// What stops them; a lock of its own, held for an instant, because closing never waits.
+    stop_periodic: Mutex<Option<Arc<Flag>>>,
 }
 
 /// A mutex whose data stays usable after a panic: what is behind ours is replaced whole.
@@ -68,17 +72,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A call that is inside the engine.
-struct Inside<'a>(&'a Shared);
+/// A call that is inside the engine. It shares the ownership of what it uses: the engine may be freed by whom its end wakes.
+struct Inside(Arc<Shared>);
 
-impl<'a> Inside<'a> {
-    fn new(shared: &'a Shared) -> Inside<'a> {
-        *lock(&shared.calls) += 1;
-        Inside(shared)
-    }
-}
-
-impl Drop for Inside<'_> {
+impl Drop for Inside {
     fn drop(&mut self) {
         *lock(&self.0.calls) -= 1;
         self.0.calls_ended.notify_all();
@@ -88,7 +85,6 @@ impl Drop for Inside<'_> {
 impl Shared {
     /// Runs one pass, once it has its turn.
     pub(crate) fn pass(&self, kind: Pass, flags: Flags, asker: Asker<'_>) -> PassEnd {
-        let _inside = Inside::new(self);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -174,77 +170,87 @@ fn lock_images(kind: Pass, memory: &Mutex<ImageMemory>) -> Option<MutexGuard<'_,
 }
 
 /// A configured collector. May be used from any number of threads at once. Dropping it closes it and waits for its passes.
-pub struct Engine {
-    shared: Arc<Shared>,
-    schedule: Mutex<Option<Schedule>>,
-}
+pub struct Engine(Arc<Shared>);
 
 impl Engine {
     /// Needs no running runtime yet. What is wrong only together is refused here.
     pub fn new(config: Config, hooks: Hooks) -> Result<Engine> {
         config.check()?;
-        Ok(Engine {
-            shared: Arc::new(Shared {
-                config,
-                hooks,
-                closed: Flag::new(),
-                turns: [Semaphore::new(1), Semaphore::new(1)],
-                memory: Mutex::default(),
-                calls: Mutex::new(0),
-                calls_ended: Condvar::new(),
-            }),
+        Ok(Engine(Arc::new(Shared {
+            config,
+            hooks,
+            closed: Flag::new(),
+            turns: [Semaphore::new(1), Semaphore::new(1)],
+            memory: Mutex::default(),
+            calls: Mutex::new(0),
+            calls_ended: Condvar::new(),
             schedule: Mutex::new(None),
-        })
+            stop_periodic: Mutex::new(None),
+        })))
+    }
+
+    fn enter(&self) -> Inside {
+        let shared = self.0.clone();
+        *lock(&shared.calls) += 1;
+        Inside(shared)
     }
 
     /// S1 to S4.
     pub fn containers(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        self.shared.pass(Pass::Containers, flags, Asker::Host(call))
+        let inside = self.enter();
+        inside.0.pass(Pass::Containers, flags, Asker::Host(call))
     }
 
     /// S5.
     pub fn images(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        self.shared.pass(Pass::Images, flags, Asker::Host(call))
+        let inside = self.enter();
+        inside.0.pass(Pass::Images, flags, Asker::Host(call))
     }
 
     /// S6 in the background; twice is fine.
     pub fn start(&self) -> Result<()> {
-        let mut schedule = lock(&self.schedule);
-        if self.shared.closed.is_raised() {
-            return Err(crate::pass::cancel::Cause::Closed.error());
-        }
+        let inside = self.enter();
+        let mut schedule = lock(&inside.0.schedule);
         if schedule.is_none() {
-            *schedule = Some(Schedule::start(&self.shared)?);
+            // First the flag, then the look: whoever closes after the look finds the flag.
+            let stopped = Arc::new(Flag::new());
+            *lock(&inside.0.stop_periodic) = Some(stopped.clone());
+            if !inside.0.closed.is_raised() {
+                *schedule = Some(Schedule::start(&inside.0, stopped)?);
+            }
         }
-        Ok(())
+        match inside.0.closed.is_raised() {
+            true => Err(Cause::Closed.error()),
+            false => Ok(()),
+        }
     }
 
-    /// Cancels the periodic passes and waits for them; may be started again.
+    /// Cancels the periodic passes and waits for them, as does everyone who calls it meanwhile; may be started again.
     pub fn stop(&self) {
-        let schedule = lock(&self.schedule).take();
-        if let Some(schedule) = schedule {
+        let inside = self.enter();
+        let mut schedule = lock(&inside.0.schedule);
+        if let Some(schedule) = schedule.take() {
             schedule.stop();
         }
     }
 
-    /// Never blocks: passes end soon with `Closed`, so do later calls.
+    /// Never waits: passes end soon with `Closed`, so do later calls.
     pub fn close(&self) {
-        self.shared.closed.raise();
-        if let Some(schedule) = &*lock(&self.schedule) {
-            schedule.wake();
+        let inside = self.enter();
+        inside.0.closed.raise();
+        if let Some(stopped) = &*lock(&inside.0.stop_periodic) {
+            stopped.raise();
         }
     }
-}
 
-impl Engine {
     /// Closes it and waits for all that is inside.
     pub fn finish(&self) {
         self.close();
         self.stop();
-        let mut calls = lock(&self.shared.calls);
+        let mut calls = lock(&self.0.calls);
         while *calls > 0 {
             calls = self
-                .shared
+                .0
                 .calls_ended
                 .wait(calls)
                 .unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,14 @@
 //! Keeps the text of a panic of ours off the host's standard error: whatever has descriptor 2 there is not ours to write to.
 
-use std::cell::Cell;
+use crate::error::{Error, Status};
+use std::cell::{Cell, RefCell};
+use std::panic::PanicHookInfo;
 use std::sync::Once;
 
 thread_local! {
     static INSIDE: Cell<u32> = const { Cell::new(0) };
+    /// What the last panic of this thread said, and where it was.
+    static STORY: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// As long as it lives, panics of this thread are crigc's, and silent.
@@ -17,8 +21,9 @@ pub(crate) fn enter() -> Quiet {
         let others = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let inside = INSIDE.try_with(|inside| inside.get() > 0).unwrap_or(false);
-            if !inside {
-                others(info);
+            match inside {
+                true => keep(info),
+                false => others(info),
             }
         }));
     });
@@ -30,4 +35,30 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         INSIDE.with(|inside| inside.set(inside.get() - 1));
     }
+}
+
+fn keep(info: &PanicHookInfo<'_>) {
+    let said = info.payload();
+    let said = said
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| said.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no words");
+    let story = match info.location() {
+        Some(place) => format!("{said} ({}:{})", place.file(), place.line()),
+        None => said.to_owned(),
+    };
+    // While the thread ends there is nobody left to tell.
+    let _ = STORY.try_with(|kept| kept.replace(Some(story)));
+}
+
+/// A panic of this thread that was caught, as an error for the host.
+pub(crate) fn defect() -> Error {
+    let story = STORY.take().unwrap_or_else(|| "no words".to_owned());
+    Error::new(
+        Status::Internal,
+        format!(
+            "a defect of crigc: {story}; what was in flight may have been carried out; please report this message"
+        ),
+    )
 }

@@ -27,15 +27,21 @@ pub(crate) struct Schedule {
 
 impl Schedule {
     /// Starts the threads, with all signals blocked.
-    pub(crate) fn start(shared: &Arc<Shared>) -> Result<Schedule> {
+    pub(crate) fn start(shared: &Arc<Shared>, stopped: Arc<Flag>) -> Result<Schedule> {
+        let config = &shared.config;
+        let mut kinds = vec![(Pass::Containers, config.container_gc_period)];
+        if config.image_gc_high_threshold < OFF {
+            kinds.push((Pass::Images, config.image_gc_period));
+        }
         let mut schedule = Schedule {
-            stopped: Arc::new(Flag::new()),
+            stopped,
             threads: Vec::new(),
         };
-        let config = &shared.config;
-        schedule.spawn(shared, Pass::Containers, config.container_gc_period)?;
-        if config.image_gc_high_threshold < OFF {
-            schedule.spawn(shared, Pass::Images, config.image_gc_period)?;
+        for (kind, period) in kinds {
+            if let Err(e) = schedule.spawn(shared, kind, period) {
+                schedule.stop();
+                return Err(e);
+            }
         }
         Ok(schedule)
     }
@@ -55,33 +61,16 @@ impl Schedule {
                     periodic(&shared, &stopped, kind, period);
                 })
         });
-        match thread {
-            Ok(thread) => {
-                self.threads.push(thread);
-                Ok(())
-            }
-            Err(e) => {
-                std::mem::replace(
-                    self,
-                    Schedule {
-                        stopped: self.stopped.clone(),
-                        threads: Vec::new(),
-                    },
-                )
-                .stop();
-                Err(Error::new(
-                    Status::Io,
-                    format!(
-                        "cannot start the thread {name}: {e}; see the limit of threads of this process"
-                    ),
-                ))
-            }
-        }
-    }
-
-    /// Ends the threads without waiting for them.
-    pub(crate) fn wake(&self) {
-        self.stopped.raise();
+        let thread = thread.map_err(|e| {
+            Error::new(
+                Status::Io,
+                format!(
+                    "cannot start the thread {name}: {e}; see the limit of threads of this process"
+                ),
+            )
+        })?;
+        self.threads.push(thread);
+        Ok(())
     }
 
     /// Cancels the passes and waits for the threads.
@@ -99,12 +88,8 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
     let mut failures = 0;
     while !stopped.is_raised() && !shared.closed.is_raised() {
         let pass = || shared.pass(kind, Flags::default(), Asker::Schedule(stopped));
-        let end = catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|_| {
-            PassEnd::from(Error::new(
-                Status::Internal,
-                "a periodic pass ended by a defect of crigc; the next one begins anew",
-            ))
-        });
+        let end =
+            catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|_| PassEnd::from(quiet::defect()));
         let over = stopped.is_raised() || shared.closed.is_raised();
         match end.error.filter(|_| !over) {
             Some(error) => {

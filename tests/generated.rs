@@ -93,10 +93,7 @@ fn configuration_page_is_fresh() {
         "# Configuration\n\nThe keys of `gc_config_set`: names of the kubelet's flags, values as on its command line. Durations as Go writes them\n(`1h30m`, `2m0s`, `500ms`, `0`). A bad key or value is refused at once, by name; what is wrong only together is refused by\n`gc_engine_new`. Generated from `src/config/keys.rs` by `make generate`; do not edit.\n\n| key | default | takes | what it does | rule |\n|---|---|---|---|---|\n",
     );
     for key in KEYS {
-        let default = match key.default {
-            "" => "(none)".to_owned(),
-            default => format!("`{default}`"),
-        };
+        let default = key.default_text();
         page += &format!(
             "| `{}` | {default} | {} | {} | {} |\n",
             key.name,

@@ -136,10 +136,12 @@ fn told(output: std::process::Output) -> Told {
 #[test]
 fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
     type Spoil = fn(&Bench);
+    // Name, options, what happens before, whether the deleted pods go, what is said.
+    type Case<'a> = (&'a str, &'a [&'a str], Spoil, bool, &'a str);
     let old: Spoil = |bench| bench.touch_live(SystemTime::now() - Duration::from_secs(90));
     let future: Spoil = |bench| bench.touch_live(SystemTime::now() + Duration::from_secs(3600));
     let nothing: Spoil = |_| {};
-    let cases: [(&str, &[&str], Spoil, bool, &str); 11] = [
+    let cases: [Case; 15] = [
         (
             "directory",
             &["--kubelet-dir", "KUBELET"],
@@ -154,7 +156,7 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
             &["--live-pods", "LIVE"],
             old,
             false,
-            "--live-pods-max-age (60 s)",
+            "--live-pods-max-age is 60 s",
         ),
         (
             "an old file that may be",
@@ -175,7 +177,7 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
             &["--live-pods", "LIVE"],
             |bench| fs::write(bench.at("live"), "# nobody\n\n").expect("a file"),
             false,
-            "is empty; no pod counts as gone",
+            "it is empty; no pod counts as gone",
         ),
         (
             "no file",
@@ -183,6 +185,47 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
             |bench| fs::remove_file(bench.at("live")).expect("a file"),
             false,
             "No such file",
+        ),
+        (
+            "a directory for a file",
+            &["--live-pods", "KUBELET"],
+            nothing,
+            false,
+            "Is a directory",
+        ),
+        (
+            "a line that is no UID",
+            &["--live-pods", "LIVE"],
+            |bench| {
+                let mut text = bench.live.join("\n");
+                text.truncate(text.len() - 5);
+                fs::write(bench.at("live"), text).expect("a file");
+            },
+            false,
+            "line 8 is no UID of a pod",
+        ),
+        (
+            "blanks around UIDs",
+            &["--live-pods", "LIVE"],
+            |bench| {
+                let text = format!("  {}\t\r\n", bench.live.join(" \n\t "));
+                fs::write(bench.at("live"), text).expect("a file");
+            },
+            true,
+            "",
+        ),
+        (
+            "a directory without pods",
+            &["--kubelet-dir", "KUBELET"],
+            |bench| {
+                let pods = PathBuf::from(bench.at("kubelet/pods"));
+                for uid in &bench.live {
+                    fs::remove_dir(pods.join(uid)).expect("empty");
+                }
+                fs::create_dir(pods.join("lost+found")).expect("a folder");
+            },
+            false,
+            "it is empty; no pod counts as gone",
         ),
         (
             "an empty directory",
@@ -193,7 +236,7 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
                 }
             },
             false,
-            "is empty; no pod counts as gone",
+            "it is empty; no pod counts as gone",
         ),
         (
             "no directory",
@@ -278,7 +321,9 @@ fn a_pod_that_runs_stays_whatever_the_directory_says() {
 #[test]
 fn exit_codes_and_messages() {
     let deny = || Action::Code(13, "not today".to_owned());
-    let cases: [(&str, Vec<Fault>, &[&str], i32, &str); 12] = [
+    // Name, faults, arguments, exit code, what is said.
+    type Case<'a> = (&'a str, Vec<Fault>, &'a [&'a str], i32, &'a str);
+    let cases: [Case; 16] = [
         ("help", vec![], &["--help"], 0, "--maximum-dead-containers"),
         ("version", vec![], &["--version"], 0, "agent, crigc "),
         (
@@ -300,7 +345,7 @@ fn exit_codes_and_messages() {
             vec![],
             &["--kubelet-dir"],
             2,
-            "a value is missing behind --kubelet-dir",
+            "a value is missing behind it: --kubelet-dir",
         ),
         (
             "a bad value",
@@ -315,6 +360,34 @@ fn exit_codes_and_messages() {
             &["--live-pods-max-age", "1y"],
             2,
             "such as 90s or 5m, not 1y",
+        ),
+        (
+            "a flag with a value",
+            vec![],
+            &["--apply=true"],
+            2,
+            "takes no value: --apply=true",
+        ),
+        (
+            "a typo at the end",
+            vec![],
+            &["--aply"],
+            2,
+            "unknown, or a value is missing behind it: --aply",
+        ),
+        (
+            "now, for ever",
+            vec![],
+            &["--now"],
+            2,
+            "only with --once: --now",
+        ),
+        (
+            "a dry run in spite of --apply",
+            vec![],
+            &["--once", "--now", "--apply", "--dry-run=T"],
+            0,
+            "would go (dry run, nothing was removed)",
         ),
         (
             "low above high",
@@ -373,7 +446,7 @@ fn exit_codes_and_messages() {
         assert!(all.contains(part), "{name}: `{part}` is not in: {all}");
         let calls = bench.server.trace();
         let removals = calls.iter().filter(|c| c.method.starts_with("Remove"));
-        if !arguments.contains(&"--apply") {
+        if !arguments.contains(&"--apply") || arguments.contains(&"--dry-run=T") {
             assert_eq!(removals.count(), 0, "{name}");
         }
     }
@@ -436,7 +509,11 @@ fn once_waits_out_the_minimum_ttl_of_images() {
     ];
     let told = bench.run(&arguments);
     assert_eq!(told.code, Some(0), "{}", told.error);
-    assert!(told.error.contains("collecting in 1 s"), "{}", told.error);
+    assert!(
+        told.error.contains("collecting in 1s500ms"),
+        "{}",
+        told.error
+    );
     let calls = bench.server.trace();
     let looks: Vec<_> = calls.iter().filter(|c| c.method == "ListImages").collect();
     assert_eq!(looks.len(), 2);
@@ -493,24 +570,52 @@ fn sigterm_ends_it_soon() {
         told.error
     );
 
-    // In the middle of a pass that hangs.
-    let bench = Bench::new(vec![Fault::of("RemoveContainer", "none", Action::Hang)]);
-    let hanging = bench.server.state().containers[0].id.to_string();
-    bench
-        .server
-        .set_faults(vec![Fault::of("RemoveContainer", &hanging, Action::Hang)]);
-    let command = bench.command(
-        &agent(),
-        &[
-            "--once",
-            "--containers",
-            "--apply",
-            "--verbose",
-            "--max-parallel-removals=1",
-        ],
-    );
-    let told = interrupt(command, "info: removed");
+    // In the middle of a pass that hangs: what is in flight gets 300 ms.
+    let bench = Bench::new(vec![Fault {
+        skip: 3,
+        ..Fault::all("RemoveContainer", Action::Hang)
+    }]);
+    let arguments = ["--once", "--containers", "--apply", "--verbose"];
+    let told = interrupt(bench.command(&agent(), &arguments), "info: removed");
     assert_eq!(told.code, Some(5), "{}", told.error);
+    assert!(told.out.contains("GC_ERROR_CANCELLED"), "{}", told.out);
+    let calls = bench.server.trace();
+    let removals = calls.iter().filter(|c| c.method == "RemoveContainer");
+    assert!(removals.count() <= 7, "three that went, and four in flight");
+}
+
+/// A pass that cannot even begin is told, too.
+#[test]
+fn a_pass_that_never_begins_is_a_failure() {
+    let bench = Bench::new(Vec::new());
+    let limited = "ulimit -n 5; exec \"$0\" \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", limited]).arg(agent());
+    let arguments = bench.command(Path::new("agent"), &["--once", "--now", "--apply"]);
+    command.args(arguments.get_args());
+    let told = told(run(&mut command, WATCHDOG));
+    assert_eq!(told.code, Some(1), "{}\n{}", told.out, told.error);
+    assert!(told.error.contains("limit of open files"), "{}", told.error);
+}
+
+/// What lies in a log directory and was never a pod's does not go for one's sake.
+#[test]
+fn only_names_of_the_form_of_a_uid_count_as_gone() {
+    let bench = Bench::new(Vec::new());
+    let strange = Path::new(&bench.at("pods")).join("journal");
+    fs::create_dir(&strange).expect("a folder");
+    let kubelet = bench.at("kubelet");
+    let arguments = [
+        "--once",
+        "--containers",
+        "--apply",
+        "--kubelet-dir",
+        &kubelet,
+    ];
+    let told = bench.run(&arguments);
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    assert!(strange.exists());
+    assert_eq!(bench.uids(), bench.living());
 }
 
 #[test]

@@ -134,6 +134,11 @@ impl Node {
     }
 }
 
+/// The UID of a pod that lives.
+const LIVE: &str = "6f2d41ba-3c11-4c58-9d0a-0a5b7a0f7c01";
+/// The UID of a static pod that was deleted.
+const GONE: &str = "0123456789abcdef0123456789abcdef";
+
 /// What is there.
 #[derive(Debug, PartialEq)]
 struct Picture {
@@ -184,9 +189,9 @@ fn a_real_containerd_is_collected_by_the_rules() {
     let exit: Option<&[&str]> = Some(&["exit", "3"]);
 
     // A live pod: an old sandbox without containers, a running container, three dead attempts, one only made.
-    let old = node.pod("live", 0).0;
+    let old = node.pod(LIVE, 0).0;
     stop(&old);
-    let live = node.pod("live", 1);
+    let live = node.pod(LIVE, 1);
     let dead: Vec<String> = (0..3)
         .map(|attempt| node.container(&live, "app", attempt, exit))
         .collect();
@@ -194,12 +199,12 @@ fn a_real_containerd_is_collected_by_the_rules() {
     let made = node.container(&live, "made", 0, None);
     let before = node.cri().state(&running).unwrap();
     // A deleted pod: stopped, with two dead containers.
-    let gone = node.pod("gone", 0);
+    let gone = node.pod(GONE, 0);
     let left: Vec<String> = (0..2)
         .map(|attempt| node.container(&gone, "app", attempt, exit))
         .collect();
     stop(&gone.0);
-    std::fs::create_dir_all(node.containerd.path("kubelet/pods/live")).unwrap();
+    std::fs::create_dir_all(node.containerd.path("kubelet/pods").join(LIVE)).unwrap();
     // A link to a log that is gone, of a container that never was.
     symlink(
         "/nonexistent",
@@ -238,7 +243,7 @@ fn a_real_containerd_is_collected_by_the_rules() {
         "the logs of the newest dead one and of the running one: {logs:?}"
     );
     assert_eq!(links.len(), 2, "{links:?}");
-    assert!(!log_directory("gone", &node.containerd.path("pods")).exists());
+    assert!(!log_directory(GONE, &node.containerd.path("pods")).exists());
     assert_eq!(
         node.cri().state(&running).unwrap(),
         before,

@@ -273,7 +273,7 @@ impl Key {
                 let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
                 words.join(" or ")
             }
-            Shape::Directory => "an absolute path, or empty".to_owned(),
+            Shape::Directory => "an absolute path that is not the root, or empty".to_owned(),
             Shape::Patterns => "patterns separated by commas, or empty".to_owned(),
             Shape::Image => "the name of an image, or empty".to_owned(),
         }
@@ -281,10 +281,16 @@ impl Key {
 
     /// What it does, its default and range.
     pub fn help(&self) -> String {
-        let default = match self.default {
-            "" => "none".to_owned(),
-            default => format!("`{default}`"),
-        };
+        let default = self.default_text();
         format!("{} Takes {}. Default: {default}.", self.doc, self.range())
+    }
+
+    /// The default, in words where it is empty.
+    pub fn default_text(&self) -> String {
+        match (self.default, self.shape) {
+            ("", Shape::OptionalEndpoint) => "the same as the runtime's".to_owned(),
+            ("", _) => "none".to_owned(),
+            (default, _) => format!("`{default}`"),
+        }
     }
 }

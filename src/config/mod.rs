@@ -9,6 +9,7 @@ use crate::report::visible;
 use keys::KEYS;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use values::Value;
 
 /// What a container's age counts from (S1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ impl Settings {
     /// Sets a key; a bad key or value is refused by name, and changes nothing.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let key = keys::find(name).ok_or_else(|| unknown(name))?;
-        values::check(key.shape, value).map_err(|why| {
+        let checked = values::check(key.shape, value).map_err(|why| {
             Error::new(
                 Status::InvalidArgument,
                 format!(
@@ -83,7 +84,12 @@ impl Settings {
                 ),
             )
         })?;
-        self.0.insert(key.name, value.to_owned());
+        let text = match checked {
+            // Of the many ways to write it, one is given back.
+            Value::Bool(truth) => truth.to_string(),
+            _ => value.to_owned(),
+        };
+        self.0.insert(key.name, text);
         Ok(())
     }
 
@@ -152,6 +158,22 @@ impl Config {
                 ),
             ));
         }
+        let (pods, links) = (&self.pod_logs_dir, &self.container_logs_dir);
+        if !pods.is_empty() && !links.is_empty() && nested(pods, links) {
+            return Err(Error::new(
+                Status::Config,
+                format!(
+                    "pod-logs-dir ({pods}) and container-logs-dir ({links}) lie one in the other: what is in the first is taken for logs of pods; set both as the kubelet has them"
+                ),
+            ));
+        }
         Ok(())
     }
+}
+
+/// Whether one of two directories is, or holds, the other.
+fn nested(a: &str, b: &str) -> bool {
+    values::parts(a)
+        .zip(values::parts(b))
+        .all(|(one, other)| one == other)
 }

@@ -65,9 +65,7 @@ pub fn check(shape: Shape, text: &str) -> Result<Value, String> {
     match shape {
         Shape::OptionalEndpoint if text.is_empty() => Ok(()),
         Shape::Endpoint | Shape::OptionalEndpoint => endpoint(text),
-        Shape::Directory if !text.is_empty() && !text.starts_with('/') => {
-            Err("it is no absolute path".to_owned())
-        }
+        Shape::Directory => directory(text),
         Shape::Patterns if !text.is_empty() && text.split(',').any(|p| p.trim().is_empty()) => {
             Err("it holds an empty pattern between commas".to_owned())
         }
@@ -75,7 +73,7 @@ pub fn check(shape: Shape, text: &str) -> Result<Value, String> {
         Shape::Duration { zero } => return time(text, zero),
         Shape::Number { least, most } => return number(text, least, most),
         Shape::Bool => return truth(text),
-        Shape::Directory | Shape::Patterns | Shape::Word(_) | Shape::Image => Ok(()),
+        Shape::Patterns | Shape::Word(_) | Shape::Image => Ok(()),
     }?;
     Ok(Value::Text(text.to_owned()))
 }
@@ -99,6 +97,28 @@ fn endpoint(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// A directory whose entries crigc deletes: never the root, in whatever spelling.
+fn directory(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    if !text.starts_with('/') {
+        return Err("it is no absolute path".to_owned());
+    }
+    if text.split('/').any(|part| part == "..") {
+        return Err("it holds `..`".to_owned());
+    }
+    match parts(text).next() {
+        Some(_) => Ok(()),
+        None => Err("it is the root of the filesystem".to_owned()),
+    }
+}
+
+/// The names in a path, without what names nothing.
+pub(super) fn parts(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|part| !matches!(*part, "" | "."))
+}
+
 fn time(text: &str, zero: bool) -> Result<Value, String> {
     let time = duration::parse(text)?;
     if time.is_zero() && !zero {
@@ -108,7 +128,7 @@ fn time(text: &str, zero: bool) -> Result<Value, String> {
 }
 
 fn number(text: &str, least: i64, most: i64) -> Result<Value, String> {
-    let digits = text.trim_start_matches(['-', '+']);
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return Err("it is no whole number".to_owned());
     }
@@ -123,7 +143,7 @@ fn truth(text: &str) -> Result<Value, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Bool(true)),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Bool(false)),
-        _ => Err("it is neither".to_owned()),
+        _ => Err("it is neither true nor false".to_owned()),
     }
 }
 

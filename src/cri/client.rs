@@ -4,7 +4,7 @@ use super::convert::{self, ContainerLook};
 use super::error::CallError;
 use super::proto::image_service_client::ImageServiceClient;
 use super::proto::runtime_service_client::RuntimeServiceClient;
-use super::{connect, proto};
+use super::{Place, connect, proto};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::host::clock::Boot;
@@ -16,6 +16,9 @@ use tonic::{Response, Status};
 
 /// The largest message that is taken. containerd sends at most 16 MiB, CRI-O 80.
 const MESSAGE_LIMIT: usize = 128 << 20;
+
+/// The key of the runtime's socket.
+const RUNTIME_KEY: &str = "container-runtime-endpoint";
 
 /// Whether a call is still made when its pass has been told to end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,7 +57,7 @@ async fn bounded<T>(
 pub(crate) struct Runtime<'a> {
     client: RuntimeServiceClient<Channel>,
     /// As configured, for messages.
-    pub(crate) endpoint: &'a str,
+    pub(crate) endpoint: Place<'a>,
     limit: Duration,
     stop: Stop<'a>,
 }
@@ -63,14 +66,17 @@ pub(crate) struct Runtime<'a> {
 pub(crate) struct Images<'a> {
     client: ImageServiceClient<Channel>,
     /// As configured, for messages.
-    pub(crate) endpoint: &'a str,
+    pub(crate) endpoint: Place<'a>,
     limit: Duration,
     stop: Stop<'a>,
 }
 
 /// Connects to the runtime for a pass.
 pub(crate) async fn runtime<'a>(config: &'a Config, stop: Stop<'a>) -> Result<Runtime<'a>> {
-    let endpoint = config.container_runtime_endpoint.as_str();
+    let endpoint = Place {
+        endpoint: &config.container_runtime_endpoint,
+        key: RUNTIME_KEY,
+    };
     let limit = config.runtime_request_timeout;
     let channel = connect::connect(endpoint, limit, &stop).await?;
     Ok(Runtime {
@@ -84,8 +90,14 @@ pub(crate) async fn runtime<'a>(config: &'a Config, stop: Stop<'a>) -> Result<Ru
 /// Connects to the image service for a pass.
 pub(crate) async fn images<'a>(config: &'a Config, stop: Stop<'a>) -> Result<Images<'a>> {
     let endpoint = match config.image_service_endpoint.as_str() {
-        "" => config.container_runtime_endpoint.as_str(),
-        own => own,
+        "" => Place {
+            endpoint: &config.container_runtime_endpoint,
+            key: RUNTIME_KEY,
+        },
+        own => Place {
+            endpoint: own,
+            key: "image-service-endpoint",
+        },
     };
     let limit = config.runtime_request_timeout;
     let channel = connect::connect(endpoint, limit, &stop).await?;
@@ -114,7 +126,7 @@ impl Runtime<'_> {
         let call = client.list_containers(proto::ListContainersRequest::default());
         let list = bounded(&self.stop, self.limit, Begin::IfGoing, call)
             .await
-            .map_err(|e| e.error("cannot list containers", self.endpoint))?;
+            .map_err(|e| e.of_list().error("cannot list containers", self.endpoint))?;
         Ok(list
             .containers
             .into_iter()
@@ -128,7 +140,10 @@ impl Runtime<'_> {
         let call = client.list_pod_sandbox(proto::ListPodSandboxRequest::default());
         let list = bounded(&self.stop, self.limit, Begin::IfGoing, call)
             .await
-            .map_err(|e| e.error("cannot list pod sandboxes", self.endpoint))?;
+            .map_err(|e| {
+                e.of_list()
+                    .error("cannot list pod sandboxes", self.endpoint)
+            })?;
         Ok(list.items.into_iter().map(convert::sandbox).collect())
     }
 
@@ -222,7 +237,7 @@ impl Images<'_> {
         let call = client.list_images(proto::ListImagesRequest::default());
         let list = bounded(&self.stop, self.limit, Begin::IfGoing, call)
             .await
-            .map_err(|e| self.failed(&e, "cannot list images"))?;
+            .map_err(|e| self.failed(&e.of_list(), "cannot list images"))?;
         Ok(list.images.into_iter().map(convert::image).collect())
     }
 

@@ -3,9 +3,11 @@
 use crate::error::{Error, Status};
 use crate::host::clock::Boot;
 use crate::pass::cancel::{Stop, sleep_until};
+use crate::report::visible;
 use hyper_util::rt::TokioIo;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use std::io::{self, IoSlice};
+use std::os::unix::fs::FileTypeExt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -94,23 +96,40 @@ async fn open(path: &str) -> io::Result<QuietStream> {
     }
 }
 
-/// The socket's path in an endpoint (`unix://PATH` or PATH).
-pub(crate) fn socket_path(endpoint: &str) -> &str {
-    endpoint.strip_prefix("unix://").unwrap_or(endpoint)
+/// Where a service is, and the key that says so.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    /// `unix://PATH` or PATH, as configured.
+    pub(crate) endpoint: &'a str,
+    pub(crate) key: &'static str,
+}
+
+impl std::fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&visible(self.endpoint))
+    }
+}
+
+impl Place<'_> {
+    fn path(&self) -> &str {
+        self.endpoint
+            .strip_prefix("unix://")
+            .unwrap_or(self.endpoint)
+    }
 }
 
 /// A channel to the runtime at an endpoint, whose first connection stands.
 pub(crate) async fn connect(
-    endpoint: &str,
+    place: Place<'_>,
     limit: Duration,
     stop: &Stop<'_>,
 ) -> Result<Channel, Error> {
-    let path = socket_path(endpoint).to_owned();
+    let path = place.path().to_owned();
     let first = tokio::select! {
-        stream = open(&path) => stream.map_err(|e| refused(endpoint, &e))?,
+        stream = open(&path) => stream.map_err(|e| refused(place, &e))?,
         () = sleep_until(Boot::now().plus(limit)) => return Err(Error::new(
             Status::Timeout,
-            format!("cannot connect to {endpoint}: its backlog stayed full for {limit:?}; see whether the runtime hangs"),
+            format!("cannot connect to {place}: its backlog stayed full for {limit:?}; see whether the runtime hangs"),
         )),
         cause = stop.wait() => return Err(cause.error()),
     };
@@ -130,23 +149,34 @@ pub(crate) async fn connect(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .connect_with_connector(connector)
         .await
-        .map_err(|e| super::error::not_cri(endpoint, &e))
+        .map_err(|e| super::error::not_cri(place, &e))
 }
 
 /// The story of a connection that did not come about.
-fn refused(endpoint: &str, e: &io::Error) -> Error {
-    let way_out = match e.kind() {
-        io::ErrorKind::NotFound => {
-            "start the runtime, or set container-runtime-endpoint to its socket"
-        }
-        io::ErrorKind::PermissionDenied => "run as a user that may open the socket",
-        io::ErrorKind::ConnectionRefused => {
-            "nobody listens there: start the runtime, or set container-runtime-endpoint to its socket (a file that is no socket refuses as well)"
-        }
-        _ => "set container-runtime-endpoint to the runtime's socket",
+fn refused(place: Place<'_>, e: &io::Error) -> Error {
+    let key = place.key;
+    let is_socket = std::fs::metadata(place.path()).map(|found| found.file_type().is_socket());
+    let (cause, way_out) = match e.kind() {
+        io::ErrorKind::PermissionDenied => (
+            e.to_string(),
+            "run as a user that may open the socket".to_owned(),
+        ),
+        io::ErrorKind::ConnectionRefused if matches!(is_socket, Ok(false)) => (
+            "it is no socket".to_owned(),
+            format!("set {key} to the runtime's socket"),
+        ),
+        io::ErrorKind::ConnectionRefused => (
+            format!("nobody listens on it: {e}"),
+            format!("start the runtime, or set {key} to its socket"),
+        ),
+        io::ErrorKind::NotFound => (
+            e.to_string(),
+            format!("start the runtime, or set {key} to its socket"),
+        ),
+        _ => (e.to_string(), format!("set {key} to the runtime's socket")),
     };
     Error::new(
         Status::Unavailable,
-        format!("cannot connect to {endpoint}: {e}; {way_out}"),
+        format!("cannot connect to {place}: {cause}; {way_out}"),
     )
 }

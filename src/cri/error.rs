@@ -1,7 +1,9 @@
 //! How a call of the runtime can fail, and the story that a host gets of it.
 
+use super::Place;
 use crate::error::{Error, Status};
 use crate::pass::cancel::Cause;
+use crate::report::visible;
 use std::io;
 use std::time::Duration;
 use tonic::Code;
@@ -11,7 +13,9 @@ use tonic::Code;
 pub(crate) enum CallError {
     /// The runtime does not know the object.
     NotFound(String),
-    /// The answer does not fit a message.
+    /// The runtime ran out of something, or the answer does not fit a message.
+    Exhausted(String),
+    /// The list does not fit a message.
     TooLarge(String),
     /// No answer within the deadline.
     Timeout(Duration),
@@ -31,11 +35,11 @@ pub(crate) enum CallError {
 
 impl From<tonic::Status> for CallError {
     fn from(status: tonic::Status) -> CallError {
-        let message = status.message().to_owned();
+        let message = visible(status.message());
         match status.code() {
             Code::NotFound => CallError::NotFound(message),
-            Code::ResourceExhausted => CallError::TooLarge(message),
-            Code::OutOfRange if message.contains("message length") => CallError::TooLarge(message),
+            Code::ResourceExhausted => CallError::Exhausted(message),
+            Code::OutOfRange if message.contains("message length") => CallError::Exhausted(message),
             Code::Unimplemented => CallError::Unimplemented(message),
             Code::Unavailable => CallError::Disconnected(message),
             code => transport_failure(&status).unwrap_or_else(|| {
@@ -52,7 +56,7 @@ impl From<tonic::Status> for CallError {
 fn transport_failure(status: &tonic::Status) -> Option<CallError> {
     let message = status.message();
     if message.contains("h2 protocol error") || message.contains("decode") {
-        return Some(CallError::Garbage(message.to_owned()));
+        return Some(CallError::Garbage(visible(message)));
     }
     let mut next = std::error::Error::source(status);
     while let Some(e) = next {
@@ -60,7 +64,7 @@ fn transport_failure(status: &tonic::Status) -> Option<CallError> {
             // What h2 itself finds wrong with a stream comes as an error of no kind.
             return Some(match e.kind() {
                 io::ErrorKind::Other | io::ErrorKind::InvalidData => {
-                    CallError::Garbage(e.to_string())
+                    CallError::Garbage(visible(&e.to_string()))
                 }
                 _ => CallError::Disconnected(e.to_string()),
             });
@@ -80,24 +84,42 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What connects and speaks no HTTP/2.
-pub(crate) fn not_cri(endpoint: &str, e: &tonic::transport::Error) -> Error {
+pub(crate) fn not_cri(place: Place<'_>, e: &tonic::transport::Error) -> Error {
     Error::new(
         Status::Runtime,
         format!(
-            "{endpoint} does not speak CRI: {}; set container-runtime-endpoint to the socket of a CRI v1 runtime",
-            root_cause(e)
+            "{place} does not speak CRI: {}; set {} to the socket of a CRI v1 runtime",
+            visible(&root_cause(e)),
+            place.key
         ),
     )
 }
 
 impl CallError {
+    /// The same about a list: what is exhausted then is the room of a message.
+    pub(crate) fn of_list(self) -> CallError {
+        match self {
+            CallError::Exhausted(m) => CallError::TooLarge(m),
+            other => other,
+        }
+    }
+
     /// The story for the host: `doing` is such as `cannot list containers`.
-    pub(crate) fn error(&self, doing: &str, endpoint: &str) -> Error {
+    pub(crate) fn error(&self, doing: &str, place: Place<'_>) -> Error {
+        let socket_wrong = format!(
+            "see whether {} is the socket of a CRI v1 runtime",
+            place.key
+        );
         let (status, cause, way_out) = match self {
             CallError::NotFound(m) => (
                 Status::Runtime,
                 format!("not found: {m}"),
                 "it went in the meantime; the next pass looks again",
+            ),
+            CallError::Exhausted(m) => (
+                Status::Runtime,
+                format!("the runtime has run out of something: {m}"),
+                "see the runtime's log",
             ),
             CallError::TooLarge(m) => (
                 Status::Runtime,
@@ -133,15 +155,15 @@ impl CallError {
             CallError::Garbage(m) => (
                 Status::Runtime,
                 format!("the answer is no CRI: {m}"),
-                "see whether container-runtime-endpoint is the socket of a CRI v1 runtime",
+                socket_wrong.as_str(),
             ),
             CallError::Runtime(m) => (Status::Runtime, m.clone(), "see the runtime's log"),
         };
-        Error::new(status, format!("{doing} at {endpoint}: {cause}; {way_out}"))
+        Error::new(status, format!("{doing} at {place}: {cause}; {way_out}"))
     }
 
     /// The same for one object of a report.
-    pub(crate) fn story(&self, doing: &str, endpoint: &str) -> String {
-        self.error(doing, endpoint).message
+    pub(crate) fn story(&self, doing: &str, place: Place<'_>) -> String {
+        self.error(doing, place).message
     }
 }

@@ -5,6 +5,7 @@ mod connect;
 mod convert;
 mod error;
 
+pub(crate) use connect::Place;
 pub(crate) use convert::ContainerLook;
 pub(crate) use error::CallError;
 

@@ -55,10 +55,7 @@ pub(super) unsafe fn fallible<R>(
     fallback: R,
     body: impl FnOnce() -> Result<R>,
 ) -> R {
-    let result = guarded(Err(defect()), || match in_callback() {
-        true => Err(busy()),
-        false => body(),
-    });
+    let result = caught(body);
     let (value, failure) = match result {
         Ok(value) => (value, None),
         Err(e) => (fallback, Some(e)),
@@ -76,22 +73,20 @@ pub(super) unsafe fn status(
     error: *mut *mut gc_error,
     body: impl FnOnce() -> Result<()>,
 ) -> gc_status {
-    let failure = guarded(Err(defect()), || match in_callback() {
-        true => Err(busy()),
-        false => body(),
-    })
-    .err();
+    let failure = caught(body).err();
     let status = failure.as_ref().map_or(Status::Ok, |e| e.status);
     // SAFETY: the caller's promise.
     unsafe { hand_over(error, failure) };
     status as gc_status
 }
 
-pub(super) fn defect() -> Error {
-    Error::new(
-        Status::Internal,
-        "a defect of crigc; nothing was lost, but please report how it came about",
-    )
+/// Runs the body of a function that callbacks may not call; a defect of crigc is an error.
+fn caught<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
+    if in_callback() {
+        return Err(busy());
+    }
+    let _quiet = quiet::enter();
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(quiet::defect()))
 }
 
 fn busy() -> Error {

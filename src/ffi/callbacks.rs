@@ -54,7 +54,8 @@ pub type gc_pod_states_fn = Option<
         count: usize,
     ) -> i32,
 >;
-/// Whether an object may be removed: 1 = yes, anything else = no. Not asked in a dry run.
+/// Whether an object may be removed: 1 = yes, anything else = no. Asked right before the removal, never in a dry run. `planned`
+/// is lent for the call: `reason` is why it is to go, `outcome` is GC_KEPT (nothing has happened yet), `error` NULL.
 pub type gc_approve_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, planned: *const gc_entry) -> i32>;
 /// The host's own figures of the image filesystem: `usage` comes zeroed; 1 = filled, anything else = none, and the pass fails
@@ -72,8 +73,8 @@ pub type gc_event_fn = Option<
 /// Hears how far the removals of one kind are: `done` of `total`.
 pub type gc_progress_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, kind: gc_kind, done: usize, total: usize)>;
-/// Hears that a pass has ended, periodic or called. `report` and `error` are lent for the call; `error` is NULL if all went
-/// well.
+/// Hears that a pass has ended, periodic or called. `report` and `error` are lent for the call; `report` is never NULL, `error`
+/// is NULL if all went well. Not called for a call whose pass never began (it was closed, cancelled or busy before its turn).
 pub type gc_pass_fn = Option<
     unsafe extern "C" fn(
         context: *mut c_void,

@@ -139,7 +139,21 @@ pub unsafe extern "C" fn gc_config_set_log(
     });
 }
 
-/// Sets the callback for who may lose something. Without it no pod loses anything for its own sake: only limits and thresholds apply. A NULL function clears it. A NULL config does nothing.
+/// Changes the callbacks of a configuration, unless that is NULL or a callback asks for it.
+///
+/// # Safety
+/// `config` is NULL or a live handle that nobody else uses meanwhile.
+unsafe fn change(config: *mut gc_config, set: impl FnOnce(&mut Callbacks)) {
+    outside((), || {
+        // SAFETY: the caller's promise.
+        if let Some(config) = unsafe { config.as_mut() } {
+            set(&mut config.callbacks);
+        }
+    });
+}
+
+/// Sets the callback for who may lose something. Without it no pod loses anything for its own sake: only limits and
+/// thresholds apply. A NULL function clears it. A NULL config does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -150,14 +164,15 @@ pub unsafe extern "C" fn gc_config_set_pod_states(
     context: *mut c_void,
 ) {
     // SAFETY: the host's promise.
-    outside((), || {
-        if let Some(config) = unsafe { config.as_mut() } {
-            config.callbacks.pod_states.set(function, context);
-        }
-    });
+    unsafe {
+        change(config, |callbacks| {
+            callbacks.pod_states.set(function, context)
+        })
+    };
 }
 
-/// Sets the callback for the last word on each removal. Without it all is approved. A NULL function clears it. A NULL config does nothing.
+/// Sets the callback for the last word on each removal. Without it all is approved. A NULL function clears it. A NULL
+/// config does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -168,14 +183,11 @@ pub unsafe extern "C" fn gc_config_set_approve(
     context: *mut c_void,
 ) {
     // SAFETY: the host's promise.
-    outside((), || {
-        if let Some(config) = unsafe { config.as_mut() } {
-            config.callbacks.approve.set(function, context);
-        }
-    });
+    unsafe { change(config, |callbacks| callbacks.approve.set(function, context)) };
 }
 
-/// Sets the callback for figures of the image filesystem. Without it the runtime is asked where it is, and the kernel how full. A NULL function clears it. A NULL config does nothing.
+/// Sets the callback for figures of the image filesystem. Without it the runtime is asked where it is, and the kernel how
+/// full. A NULL function clears it. A NULL config does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -186,11 +198,11 @@ pub unsafe extern "C" fn gc_config_set_image_fs(
     context: *mut c_void,
 ) {
     // SAFETY: the host's promise.
-    outside((), || {
-        if let Some(config) = unsafe { config.as_mut() } {
-            config.callbacks.image_fs.set(function, context);
-        }
-    });
+    unsafe {
+        change(config, |callbacks| {
+            callbacks.image_fs.set(function, context)
+        })
+    };
 }
 
 /// Sets the callback for events. A NULL function clears it. A NULL config does nothing.
@@ -204,11 +216,7 @@ pub unsafe extern "C" fn gc_config_set_event(
     context: *mut c_void,
 ) {
     // SAFETY: the host's promise.
-    outside((), || {
-        if let Some(config) = unsafe { config.as_mut() } {
-            config.callbacks.event.set(function, context);
-        }
-    });
+    unsafe { change(config, |callbacks| callbacks.event.set(function, context)) };
 }
 
 /// Sets the callback for progress. A NULL function clears it. A NULL config does nothing.
@@ -222,11 +230,11 @@ pub unsafe extern "C" fn gc_config_set_progress(
     context: *mut c_void,
 ) {
     // SAFETY: the host's promise.
-    outside((), || {
-        if let Some(config) = unsafe { config.as_mut() } {
-            config.callbacks.progress.set(function, context);
-        }
-    });
+    unsafe {
+        change(config, |callbacks| {
+            callbacks.progress.set(function, context)
+        })
+    };
 }
 
 /// Sets the callback for ended passes. A NULL function clears it. A NULL config does nothing.
@@ -240,11 +248,7 @@ pub unsafe extern "C" fn gc_config_set_pass(
     context: *mut c_void,
 ) {
     // SAFETY: the host's promise.
-    outside((), || {
-        if let Some(config) = unsafe { config.as_mut() } {
-            config.callbacks.pass.set(function, context);
-        }
-    });
+    unsafe { change(config, |callbacks| callbacks.pass.set(function, context)) };
 }
 
 /// Sets the callback for the wall clock. Without it the system's. A NULL function clears it. A NULL config does nothing.
@@ -258,9 +262,5 @@ pub unsafe extern "C" fn gc_config_set_clock(
     context: *mut c_void,
 ) {
     // SAFETY: the host's promise.
-    outside((), || {
-        if let Some(config) = unsafe { config.as_mut() } {
-            config.callbacks.clock.set(function, context);
-        }
-    });
+    unsafe { change(config, |callbacks| callbacks.clock.set(function, context)) };
 }

@@ -20,7 +20,7 @@ pub const GC_ALL_UNUSED: u32 = 2;
 /// GC_ERROR_BUSY rather than waiting for a pass of the kind that runs.
 pub const GC_NO_WAIT: u32 = 4;
 
-/// A configured collector. May be used from any number of threads at once. It does not survive a fork: daemonise first.
+/// A configured collector. May be used from any number of threads at once.
 pub struct gc_engine(Engine);
 
 /// Makes an engine from a copy of the configuration and its callbacks; needs no running runtime yet. The caller frees it with
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn gc_engine_new(
 }
 
 /// Closes an engine: passes under way end soon with GC_ERROR_CLOSED, and so do later calls. Never blocks; may be called from
-/// any thread and from callbacks. It is to be freed all the same. NULL does nothing.
+/// any thread and from callbacks, not in a signal handler. It is to be freed all the same. NULL does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a live handle.
@@ -58,8 +58,9 @@ pub unsafe extern "C" fn gc_close(engine: *mut gc_engine) {
     });
 }
 
-/// Closes an engine, waits for its passes and threads, and frees it. No other call may begin meanwhile. Reports and errors
-/// that came from it stay. In a callback it closes the engine and leaks it. NULL does nothing.
+/// Closes an engine, waits for its passes, its threads and all calls that are inside, and frees it. No other call may begin
+/// from here on: a thread that is just about to call has begun. Reports and errors that came from it stay. In a callback it
+/// closes the engine and leaks it. NULL does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a handle on which no call begins any more.
@@ -169,7 +170,8 @@ pub unsafe extern "C" fn gc_images(
 
 /// Starts periodic passes in the background, on one thread for each kind: containers at once and container-gc-period after
 /// each pass, images likewise with image-gc-period (not at all with image-gc-high-threshold 100; their first pass only looks).
-/// Twice is fine. GC_ERROR_CLOSED, GC_ERROR_IO (no thread to be had), GC_ERROR_BUSY in a callback.
+/// Twice is fine. GC_ERROR_CLOSED, GC_ERROR_IO (no thread to be had), GC_ERROR_INVALID_ARGUMENT for NULL, GC_ERROR_BUSY in a
+/// callback.
 ///
 /// # Safety
 /// `engine` is NULL or a live handle, `error` is NULL or may be written to.
@@ -179,7 +181,8 @@ pub unsafe extern "C" fn gc_start(engine: *mut gc_engine, error: *mut *mut gc_er
     unsafe { status(error, || required(engine, "engine")?.0.start()) }
 }
 
-/// Cancels the periodic passes and waits for their end; gc_start starts them again. Does nothing for NULL, and in a callback.
+/// Cancels the periodic passes and waits for their end, also when another thread is stopping them; gc_start starts them again.
+/// Does nothing for NULL, and in a callback.
 ///
 /// # Safety
 /// `engine` is NULL or a live handle.

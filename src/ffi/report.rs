@@ -140,6 +140,18 @@ fn outcome_of(outcome: gc_outcome) -> Option<Outcome> {
     all.into_iter().find(|&o| o as gc_outcome == outcome)
 }
 
+/// 1 if it is the report of a dry run, where GC_REMOVED means "would be"; else 0, as for NULL. May be called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_dry_run(report: *const gc_report) -> i32 {
+    // SAFETY: the host's promise.
+    guarded(0, || {
+        unsafe { report.as_ref() }.map_or(0, |r| i32::from(r.report.dry_run))
+    })
+}
+
 /// How many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL and for numbers that
 /// this version does not know. May be called from callbacks.
 ///

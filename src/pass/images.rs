@@ -163,7 +163,7 @@ async fn carry_out(
         .iter()
         .map(|step| entry(&images, *step))
         .collect();
-    let mut results: Vec<Option<Done>> = vec![None; planned.len()];
+    let stage = run.stage();
     let mut waiting: VecDeque<usize> = (0..planned.len()).collect();
     let mut removing = FuturesUnordered::new();
     let mut tally = Tally::new(goal);
@@ -192,7 +192,7 @@ async fn carry_out(
             };
             match verdict {
                 Err(result) => {
-                    results[at] = Some(result);
+                    stage.ended(at, planned[at].clone(), result);
                     done += 1;
                 }
                 Ok(()) => {
@@ -205,10 +205,13 @@ async fn carry_out(
             break;
         };
         tally.ended(images[plan.remove[at].index].size, result == Done::Removed);
-        if let Done::Failed(error) = &result {
+        // What was in flight when the pass was told to end is no failing removal (S6.5).
+        if let Done::Failed(error) = &result
+            && run.stop.cause().is_none()
+        {
             failures.push(error.clone());
         }
-        results[at] = Some(result);
+        stage.ended(at, planned[at].clone(), result);
         done += 1;
         let sizes = waiting.iter().map(|at| images[plan.remove[*at].index].size);
         let to_go = removing.len() + tally.still_needed(sizes);
@@ -218,9 +221,10 @@ async fn carry_out(
         Some(_) if !tally.satisfied() => Reason::NotReached,
         _ => Reason::EnoughFreed,
     };
-    for (entry, result) in planned.into_iter().zip(results) {
-        run.record(entry, result.unwrap_or(Done::Kept(rest)));
+    for at in waiting {
+        stage.ended(at, planned[at].clone(), Done::Kept(rest));
     }
+    stage.arrange();
     for step in &plan.keep {
         run.record(entry(&images, *step), Done::Kept(step.reason));
     }
@@ -248,10 +252,11 @@ async fn remove(run: &Run<'_>, services: &Services<'_>, image: &Image) -> Done {
 
 /// S5.9: errors of removals fail the pass; without any, freeing less than wanted does.
 fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String]) {
+    ended(run);
     if !failures.is_empty() {
         return run.fail(Error::new(Status::Runtime, failures.join("; ")));
     }
-    if run.has_failed() || run.stop.cause().is_some() {
+    if run.has_failed() {
         return;
     }
     if let Some((wanted, freed)) = tally.shortfall() {

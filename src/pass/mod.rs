@@ -16,12 +16,28 @@ pub(crate) use image_look::ImageMemory;
 pub(crate) use run::{event, log};
 
 use crate::config::Config;
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::host::clock::Boot;
+use crate::quiet;
 use crate::report::{Kind, Outcome, Pass, Report};
 use cancel::Stop;
 use run::{Run, wall_time};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::{Context, Poll};
+
+/// Carries on `work`; a panic in it becomes an error, so that the report of what was done is not lost.
+async fn caught(work: impl Future<Output = ()>) -> Result<()> {
+    let mut work = std::pin::pin!(work);
+    let poll = |cx: &mut Context<'_>| {
+        let step = AssertUnwindSafe(|| work.as_mut().poll(cx));
+        match catch_unwind(step) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(quiet::defect())),
+        }
+    };
+    std::future::poll_fn(poll).await
+}
 
 /// What a pass is asked to do.
 pub(crate) enum Task<'a> {
@@ -56,11 +72,16 @@ pub(crate) async fn run(
             format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
         ));
     } else {
-        match task {
-            Task::Containers => containers::pass(&run).await,
-            Task::Images { memory, only_look } => {
-                images::pass(&run, memory, only_look).await;
+        let work = async {
+            match task {
+                Task::Containers => containers::pass(&run).await,
+                Task::Images { memory, only_look } => {
+                    images::pass(&run, memory, only_look).await;
+                }
             }
+        };
+        if let Err(defect) = caught(work).await {
+            run.fail(defect);
         }
     }
     let (entries, error) = run.into_parts();

@@ -81,10 +81,10 @@ pub(crate) async fn carry_out<R: Remover>(
         .iter()
         .map(|step| entry_of(remover, objects, *step))
         .collect();
-    let mut results: Vec<Option<Done>> = vec![None; total];
+    let stage = run.stage();
     let mut done = 0;
     let mut finish = |at: usize, result: Done| {
-        results[at] = Some(result);
+        stage.ended(at, planned[at].clone(), result);
         done += 1;
         run.progress(R::KIND, done, total);
     };
@@ -134,10 +134,7 @@ pub(crate) async fn carry_out<R: Remover>(
         }
     }
 
-    for (entry, result) in planned.into_iter().zip(results) {
-        // Each was begun and finished above: the loop ends only when nothing waits or is in flight.
-        run.record(entry, result.unwrap_or(Done::Kept(Reason::NotReached)));
-    }
+    stage.arrange();
     for step in &plan.keep {
         run.record(entry_of(remover, objects, *step), Done::Kept(step.reason));
     }

@@ -143,8 +143,23 @@ impl<'a> Run<'a> {
             .push(Error::new(Status::Contradiction, message));
     }
 
-    /// Writes down what became of an object.
-    pub(crate) fn record(&self, mut entry: Entry, done: Done) {
+    /// Writes down what became of an object, and tells the log.
+    pub(crate) fn record(&self, entry: Entry, done: Done) {
+        let entry = self.tell(entry, done);
+        self.entries.borrow_mut().push(entry);
+    }
+
+    /// Where the entries of a stage begin.
+    pub(crate) fn stage(&self) -> Stage<'_, 'a> {
+        Stage {
+            run: self,
+            from: self.entries.borrow().len(),
+            order: RefCell::default(),
+        }
+    }
+
+    /// Tells the log what became of an object, when it is known; the entry about it.
+    fn tell(&self, mut entry: Entry, done: Done) -> Entry {
         let verb = if self.dry_run {
             "would remove"
         } else {
@@ -178,13 +193,39 @@ impl<'a> Run<'a> {
         {
             self.log(level, &sentence(what, &entry));
         }
-        self.entries.borrow_mut().push(entry);
+        entry
     }
 
     /// The report's entries, and the failure of the pass.
     pub(crate) fn into_parts(self) -> (Vec<Entry>, Option<Error>) {
         let errors = self.errors.into_inner();
         (self.entries.into_inner(), Error::all(&errors))
+    }
+}
+
+/// The planned removals of one stage: written down as they end, so that nothing is forgotten if the pass breaks off, and put
+/// in the order of the plan at last.
+pub(crate) struct Stage<'r, 'a> {
+    run: &'r Run<'a>,
+    from: usize,
+    order: RefCell<Vec<usize>>,
+}
+
+impl Stage<'_, '_> {
+    /// The removal with this place in the plan has ended.
+    pub(crate) fn ended(&self, place: usize, entry: Entry, done: Done) {
+        self.order.borrow_mut().push(place);
+        self.run.record(entry, done);
+    }
+
+    /// All have ended.
+    pub(crate) fn arrange(self) {
+        let mut entries = self.run.entries.borrow_mut();
+        let ended = entries.split_off(self.from);
+        let mut placed: Vec<(usize, Entry)> =
+            self.order.into_inner().into_iter().zip(ended).collect();
+        placed.sort_by_key(|(place, _)| *place);
+        entries.extend(placed.into_iter().map(|(_, entry)| entry));
     }
 }
 
@@ -203,7 +244,7 @@ fn sentence(what: &str, entry: &Entry) -> String {
     }
     line += &format!(": {}", entry.reason.word());
     if let Some(error) = &entry.error {
-        line += &format!(": {}", visible(error));
+        line += &format!(": {error}");
     }
     line
 }
