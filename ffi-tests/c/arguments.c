@@ -56,6 +56,7 @@ static void null_handles(void)
     CHECK(gc_error_status(NULL) == GC_OK && gc_error_message(NULL) == NULL);
     CHECK(gc_report_len(NULL) == 0 && gc_report_entry(NULL, 0) == NULL && gc_report_json(NULL) == NULL);
     CHECK(gc_report_count(NULL, GC_ANY_KIND, GC_ANY_OUTCOME) == 0 && gc_report_bytes_freed(NULL) == 0);
+    CHECK(gc_report_dry_run(NULL) == 0);
     CHECK(gc_config_key_help(NULL) == NULL);
     gc_config_free(config);
 }
@@ -80,6 +81,16 @@ static void keys(void)
     expect(gc_config_set(config, "pass-timeout", "90", &error), &error, GC_ERROR_INVALID_ARGUMENT, "no unit");
     expect(gc_config_set(config, "pod-logs-dir", "/a\nb", &error), &error, GC_ERROR_INVALID_ARGUMENT, "pod-logs-dir");
     expect(gc_config_set(config, "pod-logs-dir", "/\xff", &error), &error, GC_ERROR_INVALID_ARGUMENT, "UTF-8");
+    expect(gc_config_set(config, "pod-logs-dir", "//.", &error), &error, GC_ERROR_INVALID_ARGUMENT, "root");
+    expect(gc_config_set(config, "pod-logs-dir", "/var/../etc", &error), &error, GC_ERROR_INVALID_ARGUMENT, "`..`");
+    CHECK(gc_config_set(config, "pod-logs-dir", "/var//log/", NULL) == GC_OK); /* holds container-logs-dir */
+    CHECK(gc_engine_new(config, &error) == NULL);
+    expect(gc_error_status(error), &error, GC_ERROR_CONFIG, "pod-logs-dir (/var//log/) and container-logs-dir");
+    CHECK(gc_config_set(config, "pod-logs-dir", "/var/log/pods", NULL) == GC_OK);
+    CHECK(gc_config_set(config, "dry-run", "T", NULL) == GC_OK);
+    char *truth = gc_config_get(config, "dry-run", NULL);
+    CHECK(truth != NULL && strcmp(truth, "true") == 0);
+    gc_string_free(truth);
     CHECK(gc_config_set(config, "image-gc-low-threshold", "90", NULL) == GC_OK);
     CHECK(gc_engine_new(config, &error) == NULL);
     expect(gc_error_status(error), &error, GC_ERROR_CONFIG, "image-gc-low-threshold (90)");

@@ -32,6 +32,7 @@ fn hanging() -> Server {
         faults: vec![
             Fault::all("RemoveContainer", Action::Hang),
             Fault::all("StopContainer", Action::Hang),
+            Fault::all("RemoveImage", Action::Hang),
         ],
         ..Options::default()
     })
@@ -64,6 +65,17 @@ fn passes_keep_the_rules_of_the_interface() {
         entries
             .iter()
             .all(|e| e["error"].is_null() && e["reason"].is_string())
+    );
+}
+
+/// With freed memory overwritten: closing, stopping and freeing from several threads.
+#[test]
+fn nothing_touches_a_freed_engine() {
+    let program = compile("closing", "cc", &["ffi-tests/c/closing.c"], &["-std=c99"]);
+    check(
+        Command::new(program)
+            .arg("4000")
+            .env("MALLOC_PERTURB_", "85"),
     );
 }
 

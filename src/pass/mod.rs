@@ -28,6 +28,7 @@ use std::task::{Context, Poll};
 
 /// Carries on `work`; a panic in it becomes an error, so that the report of what was done is not lost.
 async fn caught(work: impl Future<Output = ()>) -> Result<()> {
+    let _quiet = quiet::enter();
     let mut work = std::pin::pin!(work);
     let poll = |cx: &mut Context<'_>| {
         let step = AssertUnwindSafe(|| work.as_mut().poll(cx));

@@ -1,0 +1,280 @@
+//! How image passes end: failing removals, no figures, periods and their events (S5.8, S5.9, S5.11, S6), cancel, close and
+//! deadlines (S6.5), and what their progress tells.
+
+#[path = "common/images.rs"]
+mod images;
+#[path = "common/rules.rs"]
+mod rules;
+
+use crigc::engine::{Call, Flags};
+use crigc::error::Status;
+use crigc::hooks::Hook;
+use crigc::report::Kind;
+use crisim::Server;
+use crisim::fault::{Action, Fault};
+use images::*;
+use rules::Rules;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+#[test]
+fn a_removal_that_fails_is_made_up_for_and_fails_the_pass() {
+    let mut rules = Rules::default();
+    let server = start(node(vec![
+        image("a", "r/a:1", 100),
+        image("b", "r/b:1", 100),
+        image("c", "r/c:1", 100),
+    ]));
+    server.set_faults(vec![Fault::of(
+        "RemoveImage",
+        "a",
+        Action::Code(13, "busy".into()),
+    )]);
+    let host = Host::new(1000, 100);
+    let engine = engine(&server, host.hooks(true), &[]);
+    let end = engine.images(Flags::default(), None);
+    assert_eq!(
+        told(&end),
+        ["a failed space", "b removed space", "c kept enough-freed"],
+        "S5.8"
+    );
+    let error = end.error.expect("S5.9");
+    assert_eq!(error.status, Status::Runtime, "S5.9");
+    assert!(
+        error.message.contains("image a") && error.message.contains("busy"),
+        "S5.9: {error}"
+    );
+    assert!(
+        host.events.lock().unwrap().is_empty(),
+        "S5.9: not for want of images"
+    );
+    rules.case("S5.8");
+    rules.case("S5.9");
+}
+
+#[test]
+fn figures_that_are_none_are_told_by_status_and_event() {
+    let mut rules = Rules::default();
+    let runtime = |mountpoint: &str, size: u64| {
+        let mut node = node(vec![image("a", "r/a:1", size)]);
+        node.filesystem.mountpoint = mountpoint.into();
+        start(node)
+    };
+    type Case = (&'static str, Server, Option<(u64, u64)>, bool, Status);
+    let cases: [Case; 5] = [
+        (
+            "the host's capacity is 0",
+            runtime("/", 1),
+            Some((0, 0)),
+            true,
+            Status::Io,
+        ),
+        ("the host has none", runtime("/", 1), None, true, Status::Io),
+        (
+            "the runtime names no filesystem",
+            runtime("", 1),
+            None,
+            false,
+            Status::Runtime,
+        ),
+        (
+            "the mount point is not there",
+            runtime("/nonexistent", 1),
+            None,
+            false,
+            Status::Io,
+        ),
+        (
+            "the filesystem is another one",
+            runtime("/", u64::MAX / 2),
+            None,
+            false,
+            Status::Io,
+        ),
+    ];
+    for (what, server, figures, own, want) in cases {
+        let host = Host::new(1, 1);
+        *host.usage.lock().unwrap() = figures;
+        let engine = engine(&server, host.hooks(own), &[]);
+        let end = engine.images(Flags::default(), None);
+        assert_eq!(status(&end), Some(want), "S5.6, S5.11: {what}");
+        assert_eq!(
+            *host.events.lock().unwrap(),
+            ["InvalidDiskCapacity"],
+            "S5.6: {what}"
+        );
+        assert_eq!(server.state().images.len(), 1, "{what}");
+        rules.case("S5.6");
+        rules.case("S5.11");
+    }
+    let server = runtime("/", 1);
+    let engine = engine(
+        &server,
+        Host::new(1, 1).hooks(false),
+        &[("image-gc-high-threshold", "100")],
+    );
+    let end = engine.images(Flags::default(), None);
+    assert_eq!(
+        (status(&end), told(&end)),
+        (None, vec!["a kept below-threshold".to_owned()]),
+        "S5.11: statvfs of /"
+    );
+    rules.case("S5.11");
+}
+
+#[test]
+fn periodic_passes_begin_with_a_look_and_report_the_second_failure() {
+    let mut rules = Rules::default();
+    let server = start(node(vec![image("a", "r/a:1", 900)]));
+    let host = Host::new(1000, 0);
+    let engine = engine(
+        &server,
+        host.hooks(true),
+        &[
+            ("image-gc-period", "20ms"),
+            ("container-gc-period", "1h"),
+            ("pod-logs-dir", ""),
+            ("container-logs-dir", ""),
+        ],
+    );
+    engine.start().unwrap();
+    let until = |what: &str, done: &dyn Fn() -> bool| {
+        for _ in 0..2000 {
+            if done() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("never: {what}");
+    };
+    until("the image goes", &|| server.state().images.is_empty());
+    let looks: Vec<PassLine> = host
+        .passes
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|(_, lines)| !lines.is_empty())
+        .cloned()
+        .collect();
+    assert_eq!(
+        looks[0],
+        (None, vec!["a kept first-look".to_owned()]),
+        "S5.1: {looks:?}"
+    );
+    server.set_faults(vec![Fault::all(
+        "ListImages",
+        Action::Code(13, "broken".into()),
+    )]);
+    until("the event", &|| {
+        host.events
+            .lock()
+            .unwrap()
+            .contains(&"ImageGCFailed".to_owned())
+    });
+    let passes = host.passes.lock().unwrap().clone();
+    let failed = passes
+        .iter()
+        .filter(|(status, _)| *status == Some(Status::Runtime))
+        .count();
+    assert!(failed >= 2, "S6.2: not for the first failure");
+    engine.stop();
+    rules.case("S5.1");
+    rules.case("S6.1");
+    rules.case("S6.2");
+}
+
+#[test]
+fn the_periodic_collection_is_off_at_a_threshold_of_100() {
+    let mut rules = Rules::default();
+    let server = start(node(vec![image("a", "r/a:1", 900)]));
+    let engine = engine(
+        &server,
+        Host::new(1000, 0).hooks(true),
+        &[
+            ("image-gc-high-threshold", "100"),
+            ("container-gc-period", "10ms"),
+            ("pod-logs-dir", ""),
+            ("container-logs-dir", ""),
+        ],
+    );
+    engine.start().unwrap();
+    while server
+        .trace()
+        .iter()
+        .filter(|c| c.method == "ListContainers")
+        .count()
+        < 6
+    {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    engine.stop();
+    assert!(!called(&server).contains(&"ListImages"), "S5.6");
+    rules.case("S5.6");
+}
+
+/// A node whose image removals hang.
+fn hanging() -> Server {
+    let server = start(node(vec![
+        image("a", "r/a:1", 100),
+        image("b", "r/b:1", 100),
+    ]));
+    server.set_faults(vec![Fault::all("RemoveImage", Action::Hang)]);
+    server
+}
+
+#[test]
+fn s6_5_what_ends_an_image_pass_is_its_status() {
+    let mut rules = Rules::default();
+    for want in [Status::Cancelled, Status::Closed, Status::Timeout] {
+        let server = hanging();
+        let engine = engine(&server, Host::new(1000, 0).hooks(true), &[]);
+        let call = Call::new(if want == Status::Timeout { 300 } else { 0 });
+        let end = std::thread::scope(|scope| {
+            let pass = scope.spawn(|| engine.images(Flags::default(), Some(&call)));
+            while !called(&server).contains(&"RemoveImage") {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            match want {
+                Status::Cancelled => call.cancel(),
+                Status::Closed => engine.close(),
+                _ => {}
+            }
+            pass.join().expect("no panic")
+        });
+        assert_eq!(status(&end), Some(want), "{:?}", end.error);
+        assert_eq!(told(&end), ["a failed space", "b kept not-reached"]);
+        let report = end.report.expect("it began");
+        let error = report.entries[0].error.as_deref().unwrap_or_default();
+        assert!(error.contains("outcome unknown"), "{error}");
+        rules.case("S6.5");
+    }
+}
+
+#[test]
+fn progress_counts_what_is_to_go_and_what_takes_its_place() {
+    // Three of four are enough; the first fails, so all four are tried.
+    for (fault, want) in [
+        (false, vec![(1, 3), (2, 3), (3, 3)]),
+        (true, vec![(1, 4), (2, 4), (3, 4), (4, 4)]),
+    ] {
+        let server = start(node(
+            ["a", "b", "c", "d"]
+                .map(|id| image(id, &format!("r/{id}:1"), 100))
+                .to_vec(),
+        ));
+        if fault {
+            let busy = Action::Code(13, "busy".into());
+            server.set_faults(vec![Fault::of("RemoveImage", "a", busy)]);
+        }
+        let seen: Arc<Mutex<Vec<(usize, usize)>>> = Arc::default();
+        let mut hooks = Host::new(1500, 0).hooks(true);
+        let told = seen.clone();
+        let progress = move |kind: Kind, done: usize, total: usize| {
+            assert_eq!(kind, Kind::Image);
+            told.lock().unwrap().push((done, total));
+        };
+        hooks.progress = Some(Hook::new(Box::new(progress)));
+        engine(&server, hooks, &[]).images(Flags::default(), None);
+        assert_eq!(*seen.lock().unwrap(), want);
+    }
+}
