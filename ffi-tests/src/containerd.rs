@@ -1,7 +1,7 @@
 //! A containerd of the test's own: its root, state, socket and images in a temporary folder.
 
-use crate::cri::Cri;
 use crate::{has, root};
+use crisim::client::Cri;
 use crisim::proto;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -176,7 +176,7 @@ impl Containerd {
         self.ctr(&["images", "import", "--snapshotter", "native", &tar])?;
         // The CRI plugin hears of it by an event.
         let request = || proto::ImageStatusRequest {
-            image: crate::cri::image(name),
+            image: crisim::client::image(name),
             verbose: false,
         };
         wait_for(|| self.cri.image_status(request()).ok()?.image)

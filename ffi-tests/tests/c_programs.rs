@@ -74,7 +74,7 @@ fn nothing_touches_a_freed_engine() {
     let program = compile("closing", "cc", &["ffi-tests/c/closing.c"], &["-std=c99"]);
     check(
         Command::new(program)
-            .arg("4000")
+            .arg("2500")
             .env("MALLOC_PERTURB_", "85"),
     );
 }

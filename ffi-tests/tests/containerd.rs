@@ -1,8 +1,8 @@
 //! A real containerd, collected by the C agent: exactly what the rules say goes, and the containerd agrees.
 
+use crisim::client::{Cri, log_directory, pod};
 use crisim::proto::{self, PodSandboxConfig};
 use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE, missing, wait_for};
-use ffi_tests::cri::{Cri, log_directory, pod};
 use ffi_tests::{compile, run, skip};
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;

@@ -1,11 +1,11 @@
 //! crisim is worth what its answers are: the same questions to it and to a real containerd, on equal nodes, get the same codes
 //! and the same shapes.
 
+use crisim::client::{Cri, image, pod};
 use crisim::node::{Image, Node};
 use crisim::proto::{self, ImageSpec};
 use crisim::{Options, Server};
 use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE, missing, wait_for};
-use ffi_tests::cri::{Cri, image, pod};
 use ffi_tests::skip;
 use std::path::Path;
 use tonic::Status;

@@ -1,8 +1,8 @@
 //! A blocking client of CRI, for tests.
 
-use crisim::proto::image_service_client::ImageServiceClient;
-use crisim::proto::runtime_service_client::RuntimeServiceClient;
-use crisim::proto::{self, Pair};
+use crate::proto::image_service_client::ImageServiceClient;
+use crate::proto::runtime_service_client::RuntimeServiceClient;
+use crate::proto::{self, Pair};
 use hyper_util::rt::TokioIo;
 use std::path::{Path, PathBuf};
 use tonic::Status;

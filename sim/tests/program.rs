@@ -1,0 +1,198 @@
+//! The program `crisim`: a node by flags and by file, its files, faults from a file, state and trace at its end.
+
+use crisim::client::Cri;
+use crisim::node::Node;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// A running crisim; killed if a test leaves it behind.
+struct Program {
+    child: Child,
+    folder: PathBuf,
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Program {
+    /// Starts it with paths in `folder`, and waits until it listens.
+    fn start(folder: &Path, more: &[&str]) -> Program {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_crisim"));
+        for (flag, name) in [
+            ("--socket", "cri.sock"),
+            ("--state-out", "state"),
+            ("--trace-out", "trace"),
+        ] {
+            command.arg(flag).arg(folder.join(name));
+        }
+        let mut child = command
+            .args(more)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("crisim starts");
+        let mut line = String::new();
+        let out = child.stdout.take().expect("piped");
+        BufReader::new(out).read_line(&mut line).expect("readable");
+        let program = Program {
+            child,
+            folder: folder.to_owned(),
+        };
+        assert!(line.contains("listening"), "{line}");
+        program
+    }
+
+    fn connect(&self) -> Cri {
+        Cri::connect(&self.folder.join("cri.sock")).expect("a connection")
+    }
+
+    /// Ends it as a service manager does; its last state and its trace.
+    fn end(mut self) -> (Node, Vec<serde_json::Value>) {
+        let id = i32::try_from(self.child.id()).expect("an ID");
+        let id = rustix::process::Pid::from_raw(id).expect("not 0");
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("my child");
+        assert!(self.child.wait().expect("it ends").success());
+        let read = |name: &str| std::fs::read_to_string(self.folder.join(name)).expect("a file");
+        let state = serde_json::from_str(&read("state")).expect("a node");
+        let trace = read("trace");
+        let trace = trace
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"));
+        (state, trace.collect())
+    }
+}
+
+fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    // Left by a run that failed.
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    folder
+}
+
+fn count(top: &Path) -> usize {
+    let entries = std::fs::read_dir(top).expect("a folder");
+    let size = |path: PathBuf| match path.is_dir() && !path.is_symlink() {
+        true => count(&path),
+        false => 1,
+    };
+    entries
+        .map(|entry| size(entry.expect("an entry").path()))
+        .sum()
+}
+
+#[test]
+fn a_node_by_numbers_with_its_files() {
+    let folder = folder("numbers");
+    let at = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    let [pods, links, live, kubelet, fill] = ["pods", "links", "live", "kubelet", "fill"].map(at);
+    let program = Program::start(
+        &folder,
+        &[
+            "--pods",
+            "10",
+            "--dead-containers",
+            "40",
+            "--images",
+            "8",
+            "--seed",
+            "5",
+            "--pod-logs-dir",
+            &pods,
+            "--container-logs-dir",
+            &links,
+            "--live-pods-out",
+            &live,
+            "--kubelet-dir-out",
+            &kubelet,
+            "--usage-file",
+            &fill,
+            "--delay",
+            "ListImages=1",
+        ],
+    );
+    let cri = program.connect();
+    let containers = cri.containers().expect("a list");
+    assert_eq!(
+        containers.len(),
+        48,
+        "40 dead ones, and one in each of 8 live pods"
+    );
+    assert!(
+        count(Path::new(&pods)) >= 48,
+        "a log for each, and rotated ones"
+    );
+    assert_eq!(count(Path::new(&links)), 48);
+    let live = std::fs::read_to_string(live).expect("a file");
+    assert_eq!(live.lines().count(), 8);
+    for uid in live.lines() {
+        assert!(Path::new(&kubelet).join("pods").join(uid).is_dir());
+    }
+    assert!(
+        std::fs::read_to_string(&fill)
+            .expect("a file")
+            .contains(' ')
+    );
+    assert_eq!(cri.tags().expect("a list").len(), 8);
+    let (node, trace) = program.end();
+    assert_eq!(node.containers.len(), 48);
+    let methods: Vec<&str> = trace
+        .iter()
+        .filter_map(|call| call["method"].as_str())
+        .collect();
+    assert_eq!(methods, ["ListContainers", "ListImages"]);
+    assert!(trace[1]["end"].as_u64() >= trace[1]["start"].as_u64().map(|start| start + 1000));
+
+    let summary = Command::new(env!("CARGO_BIN_EXE_crisim"))
+        .arg("--summary")
+        .arg(folder.join("state"))
+        .output()
+        .expect("it runs");
+    let text = String::from_utf8(summary.stdout).expect("UTF-8");
+    assert!(text.contains("8 running     40 dead"), "{text}");
+}
+
+#[test]
+fn a_node_by_file_with_faults_by_file() {
+    let folder = folder("file");
+    let node = r#"{"containers": [{"id": "c1", "name": "app", "state": "exited"}, {"id": "c2", "state": 7}],
+        "images": [{"id": "sha256:1", "tags": ["r/a:1"], "size": 5}], "sandbox_image": "r/pause:1"}"#;
+    std::fs::write(folder.join("node"), node).expect("a file");
+    let faults =
+        r#"[{"method": "ListContainers", "count": 1, "action": {"code": [13, "as ordered"]}}]"#;
+    std::fs::write(folder.join("faults"), faults).expect("a file");
+    let at = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    let program = Program::start(&folder, &["--node", &at("node"), "--faults", &at("faults")]);
+    let cri = program.connect();
+    let error = cri.containers().expect_err("the fault");
+    assert_eq!(error.message(), "as ordered");
+    assert_eq!(cri.containers().expect("only once"), ["c1", "c2"]);
+    let (left, trace) = program.end();
+    assert_eq!(left, serde_json::from_str(node).expect("the same node"));
+    assert_eq!(
+        (&trace[0]["code"], &trace[1]["code"]),
+        (&13.into(), &0.into())
+    );
+}
+
+#[test]
+fn a_wrong_order_is_refused() {
+    let folder = folder("wrong");
+    let node = folder.join("node");
+    std::fs::write(&node, r#"{"containers": [{"identity": "c1"}]}"#).expect("a file");
+    let output = Command::new(env!("CARGO_BIN_EXE_crisim"))
+        .arg("--socket")
+        .arg(folder.join("cri.sock"))
+        .arg("--node")
+        .arg(&node)
+        .output()
+        .expect("it runs");
+    assert!(!output.status.success());
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("unknown field `identity`"), "{text}");
+}
