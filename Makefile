@@ -2,9 +2,16 @@
 .DEFAULT_GOAL := agent
 include examples-c/run.mk
 
-.PHONY: test generate lint clean
+.PHONY: test test-containerd2 test-crictl generate lint clean
 test:
 	tests/run.sh
+
+# The tests of a real containerd with a containerd 2, and crisim under crictl: both built from their Go modules.
+test-containerd2:
+	ffi-tests/containerd2.sh
+
+test-crictl:
+	ffi-tests/crictl.sh
 
 # Writes include/crigc.h and CONFIGURATION.md anew.
 generate:

@@ -1,4 +1,4 @@
-//! A containerd of the test's own: its root, state, socket and images in a temporary folder.
+//! A containerd of the test's own, the first one of PATH: its root, state, socket and images in a temporary folder.
 
 use crate::{has, root};
 use crisim::client::Cri;
@@ -29,6 +29,40 @@ pub fn missing() -> Option<&'static str> {
         .iter()
         .all(|command| has(command));
     (!all).then_some("containerd, ctr or runc is not installed")
+}
+
+/// Whether its configuration is of version 3, as of containerd 2.
+pub fn is_second() -> Made<bool> {
+    let line = output(Command::new("containerd").arg("--version"))?;
+    // `containerd github.com/containerd/containerd/v2 2.1.4 ...`, or Debian's `containerd github.com/containerd/containerd 1.6...`
+    Ok(line.contains("/containerd/v2 "))
+}
+
+fn config_of_second(folder: &Path) -> String {
+    let at = folder.display();
+    format!(
+        r#"version = 3
+root = "{at}/root"
+state = "{at}/state"
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
+[grpc]
+  address = "{at}/containerd.sock"
+[plugins."io.containerd.grpc.v1.cri"]
+  stream_server_address = "127.0.0.1"
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "native"
+  [plugins."io.containerd.cri.v1.images".pinned_images]
+    sandbox = "{SANDBOX_IMAGE}"
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  disable_apparmor = true
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["{at}/cni"]
+    conf_dir = "{at}/cni"
+"#
+    )
 }
 
 fn config(folder: &Path) -> String {
@@ -71,7 +105,11 @@ impl Containerd {
             .prefix("crigc-ctr")
             .tempdir_in("/tmp")?;
         let file = folder.path().join("config.toml");
-        std::fs::write(&file, config(folder.path()))?;
+        let text = match is_second()? {
+            true => config_of_second(folder.path()),
+            false => config(folder.path()),
+        };
+        std::fs::write(&file, text)?;
         let log = std::fs::File::create(folder.path().join("log"))?;
         let mut child = Command::new("containerd")
             .arg("-c")
@@ -173,7 +211,11 @@ impl Containerd {
                 .args(["blobs", "index.json", "oci-layout"]),
         )?;
         let tar = tar.to_string_lossy();
-        self.ctr(&["images", "import", "--snapshotter", "native", &tar])?;
+        let mut import = vec!["images", "import", "--snapshotter", "native", &tar];
+        if is_second()? {
+            import.insert(2, "--local"); // the transfer service unpacks with another snapshotter
+        }
+        self.ctr(&import)?;
         // The CRI plugin hears of it by an event.
         let request = || proto::ImageStatusRequest {
             image: crisim::client::image(name),

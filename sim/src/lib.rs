@@ -1,6 +1,7 @@
 //! crisim: a CRI runtime in memory on a unix socket, with a node made to order, delays, faults and message limits. It
 //! answers as containerd does (a test of crigc compares them), unless it is told otherwise.
 
+mod authority;
 pub mod client;
 pub mod delay;
 pub mod fault;

@@ -197,6 +197,8 @@ pub struct Node {
     pub filesystem: Filesystem,
     /// Answer NotFound where containerd answers success: removals of what is not there (as some runtimes do).
     pub not_found_errors: bool,
+    /// Answer success where containerd 1 answers NotFound: stops of what is not there (as containerd 2 does).
+    pub stops_of_nothing_succeed: bool,
 }
 
 /// Finds one by its ID, or by a prefix that only one has.

@@ -1,5 +1,6 @@
 //! The server: a unix socket, the node behind it, and what every call passes through.
 
+use crate::authority::Rewriter;
 use crate::delay::Alarm;
 use crate::fault::{Action, Fault, status};
 use crate::node::Node;
@@ -76,6 +77,7 @@ pub(crate) struct Cri(pub(crate) Arc<Shared>);
 /// A connection, and a second handle on its socket, so that a fault can cut it.
 struct Connection {
     stream: UnixStream,
+    rewriter: Rewriter,
     socket: Arc<OwnedFd>,
 }
 
@@ -97,7 +99,10 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let Connection {
+            stream, rewriter, ..
+        } = &mut *self;
+        rewriter.poll_read(stream, cx, buffer)
     }
 }
 
@@ -376,7 +381,11 @@ async fn serve(shared: Arc<Shared>, listener: UnixListener, ended: oneshot::Rece
         let stream = stream?.into_std()?;
         let socket = Arc::new(OwnedFd::from(stream.try_clone()?));
         let stream = UnixStream::from_std(stream)?;
-        io::Result::Ok(Connection { stream, socket })
+        io::Result::Ok(Connection {
+            stream,
+            rewriter: Rewriter::new(),
+            socket,
+        })
     });
     let cri = Cri(shared);
     let served = tonic::transport::Server::builder()

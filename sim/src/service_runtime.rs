@@ -73,6 +73,14 @@ fn gone<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
     }
 }
 
+/// What a stop of something that is not there answers.
+fn stopped<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
+    match node.stops_of_nothing_succeed && !id.is_empty() {
+        true => Ok(A::default()),
+        false => Err(nothing(what, id)),
+    }
+}
+
 fn spec(image: &Text) -> proto::ImageSpec {
     proto::ImageSpec {
         image: image.0.clone(),
@@ -323,8 +331,9 @@ impl RuntimeService for Cri {
     ) -> Result<Response<proto::StopPodSandboxResponse>, Status> {
         let id = &request.get_ref().pod_sandbox_id;
         self.call(&request, About::new("StopPodSandbox", id), |node| {
-            let found = find_sandbox(node, id).map(|s| s.id.clone());
-            let full = found.ok_or_else(|| nothing("sandbox", id))?;
+            let Some(full) = find_sandbox(node, id).map(|s| s.id.clone()) else {
+                return stopped(node, "sandbox", id);
+            };
             let sandboxes = node.sandboxes.iter_mut().filter(|s| s.id == full);
             sandboxes.for_each(|s| s.state = State::Word(Word::NotReady));
             node.containers
@@ -419,8 +428,10 @@ impl RuntimeService for Cri {
             ..About::new("StopContainer", id)
         };
         self.call(&request, about, |node| {
-            let rows = rows(node, id).ok_or_else(|| nothing("container", id))?;
-            rows.for_each(end);
+            if find(node, id).is_none() {
+                return stopped(node, "container", id);
+            }
+            rows(node, id).into_iter().flatten().for_each(end);
             Ok(proto::StopContainerResponse {})
         })
         .await
