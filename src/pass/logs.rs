@@ -62,7 +62,12 @@ fn entries(room: &Room) -> Result<Option<(&LogRoom, Vec<DirEntry>)>, Error> {
     let failed = |dir: &str, e: &io::Error| unreadable("pod-logs-dir", dir, e);
     match room {
         Room::Off => Ok(None),
-        Room::Missing(dir) => Err(failed(dir, &io::ErrorKind::NotFound.into())),
+        Room::Missing(dir) => Err(Error::new(
+            Status::Io,
+            format!(
+                "pod-logs-dir ({dir}) does not exist; set it to where the runtime keeps the logs of pods, or to nothing to leave them alone"
+            ),
+        )),
         Room::Failed(dir, e) => Err(failed(dir, e)),
         Room::Open(room) => match room.entries() {
             Ok(entries) => Ok(Some((room, entries))),
