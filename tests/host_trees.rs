@@ -4,7 +4,7 @@
 mod rules;
 
 use crigc::host::beneath::Means;
-use crigc::host::logs::LogRoom;
+use crigc::host::logs::{LogRoom, mounts};
 use rules::Rules;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::cell::Cell;
@@ -223,6 +223,11 @@ fn s4_1_what_is_mounted_below_is_not_crossed_into_and_the_rest_goes() {
         let Some(_file) = Mounted::bind(&place.outside.join("sub/canary"), &file) else {
             return;
         };
+        let pods = place.tree.parent().unwrap();
+        let checked = LogRoom::open(text(pods)).unwrap();
+        let error = checked.check_tree("ns_pod_uid", &mounts()).unwrap_err();
+        assert!(error.to_string().contains("mounted"), "S0.5: {error}");
+        assert!(checked.check_tree("ns_pod", &mounts()).is_ok());
         let error = place.remove("ns_pod_uid", means).unwrap_err();
         assert!(
             error.contains(text(&dir)) || error.contains(text(&file)),
@@ -246,6 +251,9 @@ fn s4_1_an_entry_that_is_a_mount_point_stays() {
         let Some(_mounted) = Mounted::bind(&place.outside, &place.tree) else {
             return;
         };
+        let pods = place.tree.parent().unwrap();
+        let checked = LogRoom::open(text(pods)).unwrap();
+        assert!(checked.check_tree("ns_pod_uid", &mounts()).is_err());
         let error = place.remove("ns_pod_uid", means).unwrap_err();
         assert!(error.contains(text(&place.tree)), "{error}");
         assert!(place.canary());
@@ -323,4 +331,15 @@ fn s6_5_a_removal_that_is_told_to_end_leaves_the_rest() {
         place.remove("ns_pod_uid", means).unwrap();
         assert!(!there(&place.tree));
     }
+}
+
+#[test]
+fn a_mount_point_with_a_blank_in_its_name_is_seen() {
+    let place = Place::new();
+    let blank = place.tree.join("a b");
+    fs::create_dir_all(&blank).unwrap();
+    let Some(_mounted) = Mounted::bind(&place.outside, &blank) else {
+        return;
+    };
+    assert!(mounts().contains(&blank.canonicalize().unwrap()));
 }

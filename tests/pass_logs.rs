@@ -278,6 +278,56 @@ fn s4_1_an_entry_whose_name_is_no_utf8_stays() {
 }
 
 #[test]
+fn s0_6_a_dead_link_whose_name_is_no_utf8_stays() {
+    let mut rules = Rules::default();
+    rules.case("S0.6");
+    use std::os::unix::ffi::OsStrExt;
+    let maker = Maker::new();
+    let odd = maker
+        .path("links")
+        .join(std::ffi::OsStr::from_bytes(b"p_n_\xff-0123456789.log"));
+    symlink("/nowhere", &odd).unwrap();
+    let bench = maker.start();
+    let report = bench.collected(&[]);
+    assert!(odd.is_symlink());
+    assert_eq!(report.entries[0].reason.word(), "unknown-state");
+    assert_eq!((report.entries.len(), bench.server.trace().len()), (1, 4));
+}
+
+/// S0.5: what is mounted in a tree keeps it, and the dry run says so.
+#[test]
+fn s0_5_s4_1_a_tree_with_a_mount_in_it_fails_in_the_dry_run_too() {
+    let mut rules = Rules::default();
+    let maker = Maker::new();
+    let inside = maker.path("pods/ns_pod_gone/app");
+    fs::create_dir_all(&inside).unwrap();
+    let mount = |arguments: &[&str]| {
+        let status = std::process::Command::new(arguments[0])
+            .args(&arguments[1..])
+            .arg(&inside)
+            .status();
+        status.is_ok_and(|s| s.success())
+    };
+    let outside = maker.path("outside");
+    if !mount(&["mount", "--bind", outside.to_str().unwrap()]) {
+        assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "cannot mount");
+        return println!("skipped: bind mounts need root");
+    }
+    let bench = maker.start();
+    bench.host.remove_pod("gone");
+    let fates = [DRY_RUN, Flags::default()].map(|flags| {
+        let report = bench.collect(&[], flags).report.unwrap();
+        let tree = bench.path("pods/ns_pod_gone");
+        fate(&report, tree.to_str().unwrap()).0
+    });
+    let kept = there(&bench.path("outside/canary"));
+    assert!(mount(&["umount", "-l"]));
+    assert_eq!((fates, kept), ([Outcome::Failed; 2], true));
+    rules.case("S0.5");
+    rules.case("S4.1");
+}
+
+#[test]
 fn s4_2_a_dead_link_goes_unless_its_container_may_come_back() {
     let mut rules = Rules::default();
     // the state of its container, the fault of ContainerStatus, the reason

@@ -28,8 +28,10 @@ pub struct Entry {
 /// A `*.log` symlink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLink {
-    /// Its name.
+    /// Its name, as well as it can be shown.
     pub name: String,
+    /// Its name is UTF-8; else it is no name of a container's (S0.6).
+    pub readable: bool,
     /// What it points to is there, or cannot be told.
     pub alive: bool,
     /// What it points to, absolute.
@@ -73,6 +75,68 @@ fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogError {
     };
     let shown = visible(&path.as_ref().to_string_lossy());
     LogError(format!("cannot {verb} {shown}: {cause}; {way_out}"))
+}
+
+/// The names of a log's rotated siblings.
+fn rotated(
+    parent: &OwnedFd,
+    inside: &Inside<'_>,
+    log_path: &str,
+) -> Result<Vec<OsString>, LogError> {
+    let prefix = format!("{}.", inside.name);
+    let unreadable = |e: Errno| failed("look for rotated logs of", log_path, &e.into());
+    let mut names = Vec::new();
+    for entry in Dir::read_from(parent).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        let name = entry.file_name().to_bytes();
+        if name.starts_with(prefix.as_bytes()) {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
+}
+
+/// Unlinking takes everything but directories.
+fn is_no_directory(parent: &OwnedFd, name: &OsStr, log_path: &str) -> Result<(), LogError> {
+    let stat = rustix::fs::statat(parent, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
+    match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+        Ok(FileType::Directory) => {
+            let path = Path::new(log_path).with_file_name(name);
+            Err(failed("delete", path, &Errno::ISDIR.into()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The mount points that this process sees; none where nobody tells.
+pub fn mounts() -> Vec<PathBuf> {
+    let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let lines = table.split(|&byte| byte == b'\n');
+    lines
+        .filter_map(|line| line.split(|&byte| byte == b' ').nth(4))
+        .map(|path| PathBuf::from(OsString::from_vec(unescaped(path))))
+        .collect()
+}
+
+/// The kernel writes blanks and the like as a backslash and three octal digits.
+fn unescaped(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.get(..3).and_then(|d| std::str::from_utf8(d).ok());
+        let octal = digits.and_then(|d| u8::from_str_radix(d, 8).ok());
+        match (byte, octal) {
+            (b'\\', Some(byte)) => {
+                out.push(byte);
+                rest = &after[3..];
+            }
+            _ => {
+                out.push(byte);
+                rest = after;
+            }
+        }
+    }
+    out
 }
 
 impl LogRoom {
@@ -205,11 +269,10 @@ impl LogRoom {
         let Some((parent, inside)) = self.find(log_path)? else {
             return Ok(());
         };
-        let stat = rustix::fs::statat(parent, inside.name, AtFlags::SYMLINK_NOFOLLOW);
-        match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-            Ok(FileType::Directory) => Err(failed("delete", log_path, &Errno::ISDIR.into())),
-            _ => Ok(()),
+        for name in rotated(&parent, &inside, log_path)? {
+            is_no_directory(&parent, &name, log_path)?;
         }
+        is_no_directory(&parent, OsStr::new(inside.name), log_path)
     }
 
     /// S2.4: deletes the log that the runtime told, and its rotated siblings (`<log_path>.*`). Those go first: as long as
@@ -218,14 +281,8 @@ impl LogRoom {
         let Some((parent, inside)) = self.find(log_path)? else {
             return Ok(());
         };
-        let prefix = format!("{}.", inside.name);
-        let unreadable = |e: Errno| failed("look for rotated logs of", log_path, &e.into());
-        for entry in Dir::read_from(&parent).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let name = entry.file_name().to_bytes();
-            if name.starts_with(prefix.as_bytes()) {
-                self.unlink(&parent, OsStr::from_bytes(name), &inside.parent)?;
-            }
+        for name in rotated(&parent, &inside, log_path)? {
+            self.unlink(&parent, &name, &inside.parent)?;
         }
         self.unlink(&parent, OsStr::new(inside.name), &inside.parent)
     }
@@ -266,23 +323,33 @@ impl LogRoom {
         })
     }
 
+    /// What a dry run asks: whether something is mounted on or in an entry, which therefore cannot go. `mounts` are those of
+    /// [`mounts`].
+    pub fn check_tree(&self, name: &str, mounts: &[PathBuf]) -> Result<(), LogError> {
+        let tree = self.resolved.join(name);
+        match mounts.iter().find(|mount| mount.starts_with(&tree)) {
+            Some(mount) => Err(failed("delete", mount, &Errno::BUSY.into())),
+            None => Ok(()),
+        }
+    }
+
     /// The `*.log` symlinks directly in the directory (S4.2).
     pub fn log_links(&self) -> io::Result<Vec<LogLink>> {
         let links = self.entries()?.into_iter().filter(|entry| entry.is_link);
-        let names = links.filter_map(|entry| entry.name.into_string().ok());
-        Ok(names
-            .filter(|name| name.ends_with(".log"))
-            .filter_map(|name| self.log_link(name))
+        Ok(links
+            .filter(|link| link.name.as_bytes().ends_with(b".log"))
+            .filter_map(|link| self.log_link(&link.name))
             .collect())
     }
 
     /// `None` = it went while we looked.
-    fn log_link(&self, name: String) -> Option<LogLink> {
-        let target = rustix::fs::readlinkat(&self.handle, &name, Vec::new()).ok()?;
+    fn log_link(&self, name: &OsStr) -> Option<LogLink> {
+        let target = rustix::fs::readlinkat(&self.handle, name.as_bytes(), Vec::new()).ok()?;
         let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
-        let alive = rustix::fs::statat(&self.handle, &name, AtFlags::empty());
+        let alive = rustix::fs::statat(&self.handle, name.as_bytes(), AtFlags::empty());
         Some(LogLink {
-            name,
+            name: name.to_string_lossy().into_owned(),
+            readable: name.to_str().is_some(),
             alive: !matches!(alive, Err(Errno::NOENT)),
             target: self.resolved.join(target),
         })

@@ -7,7 +7,7 @@ use super::run::{Done, Run};
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
-use crate::host::logs::{Entry as DirEntry, LogLink, LogRoom};
+use crate::host::logs::{Entry as DirEntry, LogLink, LogRoom, mounts};
 use crate::node::{ContainerState, Snapshot, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, entry_uid, link_container_id};
@@ -15,12 +15,15 @@ use crate::report::{Entry, Kind, Reason};
 use futures_util::stream::{self, StreamExt};
 use std::ffi::OsStr;
 use std::io;
+use std::path::PathBuf;
 
 /// Removes entries of `pod-logs-dir`.
 struct TreeRemover<'a> {
     run: &'a Run<'a>,
     rooms: &'a Rooms,
     room: &'a LogRoom,
+    /// Where something is mounted; a dry run asks them.
+    mounts: Vec<PathBuf>,
 }
 
 impl Remover for TreeRemover<'_> {
@@ -38,6 +41,9 @@ impl Remover for TreeRemover<'_> {
 
     async fn remove(&self, name: &Text) -> Done {
         if self.run.dry_run {
+            if let Err(e) = self.room.check_tree(name, &self.mounts) {
+                return Done::Failed(e.to_string());
+            }
             self.rooms.paths.borrow_mut().add_tree(self.room, name);
             return Done::Removed;
         }
@@ -105,7 +111,16 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Snapshot, whole: 
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
     let evidence = Evidence::ask(run, look, uids);
     let plan = evidence.with(|pods| plan::logs::trees(&names, look, whole, pods));
-    let remover = TreeRemover { run, rooms, room };
+    let mounts = match run.dry_run {
+        true => mounts(),
+        false => Vec::new(),
+    };
+    let remover = TreeRemover {
+        run,
+        rooms,
+        room,
+        mounts,
+    };
     carry_out(run, &evidence, &names, &plan, 1, &remover).await;
     true
 }
@@ -163,6 +178,9 @@ async fn evidence_of(
     rooms: &Rooms,
     link: &LogLink,
 ) -> Result<LinkEvidence, Done> {
+    if !link.readable {
+        return Err(Done::Kept(Reason::UnknownState));
+    }
     let Some(id) = link_container_id(&link.name) else {
         return Ok(LinkEvidence::NoId);
     };
