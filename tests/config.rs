@@ -1,0 +1,54 @@
+//! The table of keys: the kubelet's defaults, and what is refused.
+
+use crigc::config::{Config, Settings};
+
+#[test]
+fn defaults_are_the_kubelets_and_bad_values_are_named() {
+    let config = Config::default();
+    assert_eq!(config.maximum_dead_containers_per_container, 1);
+    assert_eq!(config.maximum_dead_containers, -1);
+    assert_eq!(
+        (
+            config.image_gc_high_threshold,
+            config.image_gc_low_threshold
+        ),
+        (85, 80)
+    );
+    assert_eq!(config.runtime_request_timeout.as_secs(), 120);
+    assert_eq!(config.minimum_image_ttl_duration.as_secs(), 120);
+    let mut settings = Settings::default();
+    for key in crigc::config::keys::KEYS {
+        assert_eq!(settings.set(key.name, key.default), Ok(()), "{}", key.name);
+        assert!(settings.get(key.name) == Ok(key.default));
+    }
+    let bad = [
+        ("no-such-key", "1", "unknown key `no-such-key`"),
+        (
+            "maximum-dead-container",
+            "1",
+            "did you mean maximum-dead-containers?",
+        ),
+        ("image-gc-high-threshold", "101", "out of range"),
+        ("image-gc-high-threshold", "85%", "no whole number"),
+        ("pass-timeout", "5", "has no unit"),
+        ("runtime-request-timeout", "0", "it is zero"),
+        ("dry-run", "yes", "`true` or `false`"),
+        ("pod-logs-dir", "logs", "no absolute path"),
+        ("pod-logs-dir", "/var/log\n/pods", "control character \\n"),
+        (
+            "container-runtime-endpoint",
+            "tcp://1.2.3.4:5",
+            "does not speak `tcp`",
+        ),
+        ("container-age-from", "birth", "`created` or `finished`"),
+        ("image-gc-exempt", "a,,b", "empty pattern"),
+        ("max-parallel-removals", "0", "out of range"),
+    ];
+    for (key, value, part) in bad {
+        let e = settings.set(key, value).expect_err(key);
+        assert!(
+            e.message.contains(part) && e.message.contains(key),
+            "{key}={value}: {e}"
+        );
+    }
+}

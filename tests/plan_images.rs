@@ -1,0 +1,319 @@
+//! S5: which images go, in which order, and when it is enough. Tables whose rows read like their rules.
+
+#[path = "common/node.rs"]
+mod node;
+#[path = "common/rules.rs"]
+mod rules;
+
+use crigc::node::{Container, FsUsage, Image, Text};
+use crigc::plan::Plan;
+use crigc::plan::exempt::Exempt;
+use crigc::plan::images::{self, Goal, ImageLook, NoFigures, SandboxImages, Tally};
+use crigc::plan::in_use::InUse;
+use crigc::plan::records::Records;
+use node::{S, exited, image};
+use rules::Rules;
+
+/// `id reason` of the steps.
+fn lines<'a>(steps: &[crigc::plan::Step], id: impl Fn(usize) -> &'a Text) -> Vec<String> {
+    let line = |step: &crigc::plan::Step| format!("{} {}", id(step.index), step.reason.word());
+    steps.iter().map(line).collect()
+}
+
+#[test]
+fn image_users_are_found_by_every_reference() {
+    let mut rules = Rules::default();
+    let subject = Image {
+        digests: vec!["reg/a@sha256:dd".into()],
+        ..image("sha256:aa", "reg/a:v1", 1)
+    };
+    let uses = |c: Container| InUse::new([&c], []).uses(&subject);
+    let blank = exited("c", "p", "c", S);
+    let by = |reference: &str, field: fn(&mut Container, Text)| {
+        let mut c = blank.clone();
+        field(&mut c, reference.into());
+        c
+    };
+    let cases = [
+        (by("sha256:aa", |c, r| c.image_id = r), true),
+        (by("aa", |c, r| c.image_id = r), true),
+        (by("sha256:aa", |c, r| c.image_ref = r), true),
+        (by("reg/a@sha256:dd", |c, r| c.image_ref = r), true),
+        (
+            by("docker-pullable://reg/a@sha256:dd", |c, r| c.image_ref = r),
+            true,
+        ),
+        (by("docker://sha256:aa", |c, r| c.image_ref = r), true),
+        (by("reg/a:v1", |c, r| c.image = r), true),
+        (by("reg/a:v2", |c, r| c.image = r), false),
+        (blank.clone(), false),
+    ];
+    for (c, want) in cases {
+        assert_eq!(uses(c.clone()), want, "S5.2: {c:?}");
+        rules.case("S5.2");
+    }
+    assert!(
+        InUse::new([], ["reg/a:v1"]).uses(&subject),
+        "S5.2: image volumes count"
+    );
+    rules.case("S5.2");
+}
+
+#[test]
+fn thresholds_are_the_kubelets() {
+    let mut rules = Rules::default();
+    let usage = |capacity, available| FsUsage {
+        capacity,
+        available,
+        ..FsUsage::default()
+    };
+    let cases = [
+        (usage(100, 16), Ok(Goal::BelowThreshold)),
+        (usage(100, 15), Ok(Goal::Free(5))),
+        (usage(1000, 159), Ok(Goal::Free(41))),
+        (usage(1000, 160), Ok(Goal::BelowThreshold)),
+        (usage(100, 200), Ok(Goal::BelowThreshold)),
+        (usage(u64::MAX, 0), Ok(Goal::Free(u64::MAX / 5))),
+        (usage(0, 0), Err(NoFigures)),
+    ];
+    for (figures, want) in cases {
+        assert_eq!(
+            images::space_goal(&figures, 85, 80),
+            want,
+            "S5.6: {figures:?}"
+        );
+        rules.case("S5.6");
+    }
+}
+
+/// Names of images of the table below, by what protects them.
+fn protected_images() -> Vec<(Image, &'static str, &'static str)> {
+    vec![
+        (image("used", "reg/used:1", 1), "in-use", "S5.2"),
+        (
+            Image {
+                pinned: true,
+                ..image("pinned", "reg/p:1", 1)
+            },
+            "pinned",
+            "S5.3",
+        ),
+        (image("told", "reg/infra:1", 1), "sandbox-image", "S5.3"),
+        (
+            image("pause", "reg:5000/x/pause:3.6", 1),
+            "sandbox-image",
+            "S5.3",
+        ),
+        (
+            image("custom", "reg/my-pause:1", 1),
+            "sandbox-image",
+            "S5.3",
+        ),
+        (image("exempt", "keep/this:1", 1), "exempt", "S5.3"),
+        (image("young", "reg/young:1", 1), "too-young", "S5.7"),
+        (
+            Image {
+                readable: false,
+                ..image("odd", "reg/odd:1", 1)
+            },
+            "unknown-state",
+            "S0.6",
+        ),
+    ]
+}
+
+fn plan_images(list: &[Image], sandbox: &SandboxImages, goal: &Goal) -> Plan {
+    let mut records = Records::default();
+    let in_use = InUse::new([], ["used"]);
+    let old: Vec<Image> = list.iter().filter(|i| &*i.id != "young").cloned().collect();
+    records.look(&old, &in_use, S);
+    records.look(list, &in_use, 1000 * S);
+    let exempt = Exempt::parse("keep/*, other/?");
+    let look = ImageLook {
+        images: list,
+        in_use: &in_use,
+        records: &records,
+        sandbox,
+        exempt: &exempt,
+    };
+    images::plan(&look, goal, 120 * S, 1001 * S)
+}
+
+#[test]
+fn protected_images_stay() {
+    let mut rules = Rules::default();
+    let known = SandboxImages::Known(vec!["reg/infra:1".into()]);
+    for goal in [Goal::Free(u64::MAX), Goal::AllUnused] {
+        for (subject, reason, rule) in protected_images() {
+            let list = [subject, image("free", "reg/pausexyz:1", 1)];
+            let plan = plan_images(&list, &known, &goal);
+            let word = if goal == Goal::AllUnused {
+                "unused"
+            } else {
+                "space"
+            };
+            assert_eq!(
+                lines(&plan.remove, |i| &list[i].id),
+                [format!("free {word}")],
+                "{rule}"
+            );
+            assert_eq!(
+                lines(&plan.keep, |i| &list[i].id),
+                [format!("{} {reason}", list[0].id)],
+                "{rule}"
+            );
+            rules.case(rule);
+            if goal == Goal::AllUnused {
+                rules.case("S5.10");
+            }
+        }
+    }
+    let list = [image("free", "reg/a:1", 1)];
+    let told = [
+        (
+            SandboxImages::Failed,
+            Goal::AllUnused,
+            "free sandbox-image-unknown",
+            "S5.3",
+        ),
+        (
+            SandboxImages::NotAsked,
+            Goal::BelowThreshold,
+            "free below-threshold",
+            "S5.6",
+        ),
+        (
+            SandboxImages::NotAsked,
+            Goal::FirstLook,
+            "free first-look",
+            "S5.1",
+        ),
+    ];
+    for (sandbox, goal, line, rule) in told {
+        let plan = plan_images(&list, &sandbox, &goal);
+        assert_eq!(lines(&plan.keep, |i| &list[i].id), [line], "{rule}");
+        assert!(plan.remove.is_empty(), "{rule}");
+        rules.case(rule);
+    }
+}
+
+#[test]
+fn images_go_least_recently_used_first() {
+    let mut rules = Rules::default();
+    let list = [
+        image("b", "", 1),
+        image("a", "", 1),
+        image("used-late", "", 1),
+        image("used-early", "", 1),
+        image("found-late", "", 1),
+    ];
+    let mut records = Records::default();
+    let used = |id: &'static str| InUse::new([], [id]);
+    records.look(&list[..4], &used("none"), S);
+    records.look(&list[..4], &used("used-early"), 2 * S);
+    records.look(&list, &used("used-late"), 3 * S);
+    let (in_use, exempt) = (used("none"), Exempt::default());
+    let look = ImageLook {
+        images: &list,
+        in_use: &in_use,
+        records: &records,
+        sandbox: &SandboxImages::Known(vec![]),
+        exempt: &exempt,
+    };
+    let plan = images::plan(&look, &Goal::Free(9), 0, 9 * S);
+    let order = lines(&plan.remove, |i| &list[i].id);
+    assert_eq!(
+        order,
+        [
+            "a space",
+            "b space",
+            "found-late space",
+            "used-early space",
+            "used-late space"
+        ],
+        "S5.4"
+    );
+    rules.case("S5.4");
+    records.look(&list[1..], &used("none"), 5 * S);
+    assert!(
+        records.get(&list[0]).is_none(),
+        "S5.1: what is gone is forgotten"
+    );
+    let found = records.get(&list[4]).expect("it is there");
+    assert_eq!(
+        (found.first_detected, found.last_used),
+        (Some(3 * S), None),
+        "S5.1"
+    );
+    let old = records.get(&list[1]).expect("it is there");
+    assert_eq!(
+        old.first_detected, None,
+        "S5.1: the first look finds what was there before"
+    );
+    rules.case("S5.1");
+}
+
+#[test]
+fn exempt_patterns_match_whole_names() {
+    let mut rules = Rules::default();
+    let cases = [
+        ("reg/a:1", "reg/a:1", true),
+        ("reg/*", "reg/a:1", true),
+        ("reg/a", "reg/a:1", false),
+        ("*:1", "reg/a:1", true),
+        ("r?g/*a*1", "reg/a:1", true),
+        ("REG/*", "reg/a:1", false),
+        ("*", "", true),
+        ("x, reg/a:?", "reg/a:1", true),
+        ("sha256:i*", "reg/a:1", true),
+        ("", "reg/a:1", false),
+    ];
+    for (patterns, tag, want) in cases {
+        let exempt = Exempt::parse(patterns);
+        assert_eq!(
+            exempt.matches(&image("sha256:id", tag, 1)),
+            want,
+            "S5.3: {patterns} {tag}"
+        );
+        rules.case("S5.3");
+    }
+    let hostile = Exempt::parse(&"*a".repeat(2000));
+    assert!(
+        !hostile.matches(&image("x", &"a".repeat(1500), 1)),
+        "S5.3: no backtracking without end"
+    );
+    rules.case("S5.3");
+}
+
+#[test]
+fn no_more_images_go_than_are_needed() {
+    let mut rules = Rules::default();
+    let mut tally = Tally::new(&Goal::Free(10));
+    tally.started(6);
+    assert!(tally.may_start(), "S5.8: 6 of 10 in flight");
+    tally.started(6);
+    assert!(!tally.may_start(), "S5.8: 12 of 10 in flight");
+    tally.ended(6, false);
+    assert!(
+        tally.may_start(),
+        "S5.8: a failed one counts nothing, the next takes its place"
+    );
+    tally.ended(6, true);
+    assert_eq!(
+        (tally.freed(), tally.satisfied(), tally.shortfall()),
+        (6, false, Some((10, 6))),
+        "S5.9"
+    );
+    tally.started(4);
+    tally.ended(4, true);
+    assert_eq!(
+        (tally.satisfied(), tally.shortfall(), tally.may_start()),
+        (true, None, false),
+        "S5.8"
+    );
+    let all = Tally::new(&Goal::AllUnused);
+    assert_eq!((all.may_start(), all.shortfall()), (true, None), "S5.10");
+    for rule in ["S5.8", "S5.9", "S5.10"] {
+        rules.case(rule);
+    }
+}
