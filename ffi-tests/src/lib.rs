@@ -1,6 +1,7 @@
 //! Helpers for the tests of the C interface: the static library, C programs against it, and running them under a watchdog.
 
 pub mod containerd;
+pub mod simulated;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -6,6 +6,7 @@ pub mod client;
 pub mod delay;
 pub mod fault;
 pub mod made;
+mod messages;
 pub mod node;
 pub mod server;
 mod service_images;

@@ -1,5 +1,6 @@
 //! RuntimeService.
 
+use crate::messages::{info, listed, map, metadata, pairs, status};
 use crate::node::{self, Container, Map, Node, Sandbox, State, Text, Word, resolve};
 use crate::proto::runtime_service_server::RuntimeService;
 use crate::proto::{self, Pair};
@@ -12,29 +13,6 @@ fn now() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
-fn pairs(map: &Map) -> Vec<Pair> {
-    let pair = |(key, value): (&String, &Text)| Pair {
-        key: key.clone().into_bytes(),
-        value: value.0.clone(),
-    };
-    map.iter().map(pair).collect()
-}
-
-fn map(pairs: &[Pair]) -> Map {
-    let entry = |pair: &Pair| {
-        let key = String::from_utf8_lossy(&pair.key).into_owned();
-        (key, Text(pair.value.clone()))
-    };
-    pairs.iter().map(entry).collect()
-}
-
-fn info(key: &str, value: &serde_json::Value) -> Vec<Pair> {
-    vec![Pair {
-        key: key.as_bytes().to_vec(),
-        value: value.to_string().into_bytes(),
-    }]
 }
 
 /// Whether all pairs of a selector are among the labels.
@@ -78,65 +56,6 @@ fn stopped<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> 
     match node.stops_of_nothing_succeed && !id.is_empty() {
         true => Ok(A::default()),
         false => Err(nothing(what, id)),
-    }
-}
-
-fn spec(image: &Text) -> proto::ImageSpec {
-    proto::ImageSpec {
-        image: image.0.clone(),
-        ..Default::default()
-    }
-}
-
-fn listed(c: &Container) -> proto::Container {
-    proto::Container {
-        id: c.id.0.clone(),
-        pod_sandbox_id: c.sandbox_id.0.clone(),
-        metadata: Some(proto::ContainerMetadata {
-            name: c.name.0.clone(),
-            attempt: c.attempt,
-        }),
-        image: Some(spec(&c.image)),
-        image_ref: c.image_ref.0.clone(),
-        state: c.state.number(),
-        created_at: c.created_at,
-        labels: pairs(&c.labels),
-        annotations: pairs(&c.annotations),
-        image_id: c.image_id.0.clone(),
-    }
-}
-
-fn status(c: &Container) -> proto::ContainerStatus {
-    let mount = |image: &Text| proto::Mount {
-        container_path: b"/mnt".to_vec(),
-        image: Some(spec(image)),
-        ..Default::default()
-    };
-    proto::ContainerStatus {
-        id: c.id.0.clone(),
-        metadata: listed(c).metadata,
-        state: c.state.number(),
-        created_at: c.created_at,
-        started_at: c.started_at,
-        finished_at: c.finished_at,
-        exit_code: c.exit_code,
-        image: Some(spec(&c.image)),
-        image_ref: c.image_ref.0.clone(),
-        labels: pairs(&c.labels),
-        annotations: pairs(&c.annotations),
-        mounts: c.mounted_images.iter().map(mount).collect(),
-        log_path: c.log_path.0.clone(),
-        image_id: c.image_id.0.clone(),
-        ..Default::default()
-    }
-}
-
-fn metadata(s: &Sandbox) -> proto::PodSandboxMetadata {
-    proto::PodSandboxMetadata {
-        name: s.name.0.clone(),
-        uid: s.uid.0.clone(),
-        namespace: s.namespace.0.clone(),
-        attempt: s.attempt,
     }
 }
 

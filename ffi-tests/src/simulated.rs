@@ -1,0 +1,144 @@
+//! The agent of `examples-c/`, built under AddressSanitizer, and a simulated node with its files for it to collect.
+
+use crate::{compile, run};
+use crisim::fault::Fault;
+use crisim::made::{Made, Order};
+use crisim::{Options, Server};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+/// Far above what any run takes.
+pub const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// The agent, built once.
+pub fn agent() -> PathBuf {
+    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let flags = ["-std=c99", "-fsanitize=address", "-fno-omit-frame-pointer"];
+            compile("agent-asan", "cc", &["examples-c/agent.c"], &flags)
+        })
+        .clone()
+}
+
+/// A simulated node with its files, and the folder that holds them.
+pub struct Bench {
+    /// Holds its files.
+    pub folder: tempfile::TempDir,
+    /// The runtime.
+    pub server: Server,
+    /// UIDs of the pods that live.
+    pub live: Vec<String>,
+}
+
+/// What a run of the agent left.
+pub struct Told {
+    /// Its exit code; `None` = a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub error: String,
+}
+
+impl Bench {
+    /// Ten pods, two of them deleted, with 40 dead containers, logs, links, and both sources of who lives.
+    pub fn new(faults: Vec<Fault>) -> Bench {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = |name: &str| folder.path().join(name);
+        for name in ["pods", "links", "kubelet/pods"] {
+            fs::create_dir_all(at(name)).expect("a folder");
+        }
+        let now = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .expect("after 1970");
+        let order = Order {
+            pods: 10,
+            deleted_percent: 20,
+            dead_containers: 40,
+            images: 20,
+            fill_percent: 92,
+            seed: 3,
+            now: i64::try_from(now.as_nanos()).expect("before 2262"),
+            pod_logs_dir: Some(at("pods")),
+            container_logs_dir: Some(at("links")),
+            mountpoint: "/".into(),
+            usage_file: Some(at("fill")),
+        };
+        let Made { node, live } = order.make().expect("a node with files");
+        for uid in &live {
+            fs::create_dir(at("kubelet/pods").join(uid)).expect("a folder");
+        }
+        fs::write(at("live"), live.join("\n") + "\n# a remark\n").expect("a file");
+        let options = Options {
+            faults,
+            ..Options::default()
+        };
+        let server = Server::start(node, options).expect("a socket");
+        Bench {
+            folder,
+            server,
+            live,
+        }
+    }
+
+    /// A path in its folder.
+    pub fn at(&self, name: &str) -> String {
+        let path = self.folder.path().join(name);
+        path.to_str().expect("UTF-8").to_owned()
+    }
+
+    /// The agent's command line for this node.
+    pub fn command(&self, program: &Path, more: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args([
+                "--container-runtime-endpoint",
+                &self.server.endpoint(),
+                "--pod-logs-dir",
+                &self.at("pods"),
+                "--container-logs-dir",
+                &self.at("links"),
+                "--image-fs-file",
+                &self.at("fill"),
+            ])
+            .args(more);
+        command
+    }
+
+    /// Runs the agent to its end.
+    pub fn run(&self, more: &[&str]) -> Told {
+        told(run(&mut self.command(&agent(), more), WATCHDOG))
+    }
+
+    /// Dates the file of live pods.
+    pub fn touch_live(&self, time: SystemTime) {
+        let file = fs::File::options().write(true).open(self.at("live"));
+        file.and_then(|file| file.set_modified(time))
+            .expect("a file of mine");
+    }
+
+    /// UIDs of pods that left something in the runtime.
+    pub fn uids(&self) -> BTreeSet<String> {
+        let node = self.server.state();
+        node.sandboxes.iter().map(|s| s.uid.to_string()).collect()
+    }
+
+    /// UIDs of the pods that live.
+    pub fn living(&self) -> BTreeSet<String> {
+        self.live.iter().cloned().collect()
+    }
+}
+
+/// What a finished run said.
+pub fn told(output: std::process::Output) -> Told {
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    Told {
+        code: output.status.code(),
+        out: text(output.stdout),
+        error: text(output.stderr),
+    }
+}
