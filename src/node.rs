@@ -1,6 +1,7 @@
 //! Plain data of a node, as the lists of a pass show it. Knows neither protobuf nor C, decides nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 
 /// Text of the runtime; shared, because names and IDs repeat.
@@ -33,7 +34,7 @@ pub enum SandboxState {
 }
 
 /// A container of the runtime's list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Container {
     /// The runtime's ID.
     pub id: Text,
@@ -80,7 +81,7 @@ impl Container {
 }
 
 /// A pod sandbox of the runtime's list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sandbox {
     /// The runtime's ID.
     pub id: Text,
@@ -101,7 +102,7 @@ pub struct Sandbox {
 }
 
 /// An image of the runtime's list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Image {
     /// The runtime's ID.
     pub id: Text,
@@ -140,25 +141,31 @@ impl Snapshot {
 }
 
 /// Drops equal doubles by ID, and marks all rows of an ID whose rows differ.
-pub fn settle_doubles<T: PartialEq>(
+pub fn settle_doubles<T: Clone + Eq + Hash>(
     rows: Vec<T>,
     id: impl Fn(&T) -> &Text,
     doubt: impl Fn(&mut T),
 ) -> Vec<T> {
-    let mut seen: HashMap<Text, Vec<usize>> = HashMap::with_capacity(rows.len());
+    let mut first: HashMap<Text, usize> = HashMap::with_capacity(rows.len());
+    // Only rows beyond the first of an ID, of which a sound list has none.
+    let mut further: HashSet<T> = HashSet::new();
+    let mut doubted: HashSet<Text> = HashSet::new();
     let mut kept: Vec<T> = Vec::with_capacity(rows.len());
     for row in rows {
-        let earlier = seen.entry(id(&row).clone()).or_default();
-        if earlier.iter().any(|&i| kept[i] == row) {
-            continue;
+        match first.get(id(&row)) {
+            None => {
+                first.insert(id(&row).clone(), kept.len());
+            }
+            Some(&at) if kept[at] == row || !further.insert(row.clone()) => continue,
+            Some(_) => {
+                doubted.insert(id(&row).clone());
+            }
         }
-        earlier.push(kept.len());
         kept.push(row);
     }
-    for rows in seen.values().filter(|rows| rows.len() > 1) {
-        for &i in rows {
-            doubt(&mut kept[i]);
-        }
+    if !doubted.is_empty() {
+        let rows = kept.iter_mut().filter(|row| doubted.contains(id(row)));
+        rows.for_each(doubt);
     }
     kept
 }

@@ -94,7 +94,8 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
         match end.error.filter(|_| !over) {
             Some(error) => {
                 failures += 1;
-                tell(shared, kind, failures, &error);
+                // A defect in a hook must not end the thread.
+                let _ = catch_unwind(AssertUnwindSafe(|| tell(shared, kind, failures, &error)));
             }
             None => failures = 0,
         }

@@ -141,7 +141,8 @@ fn s2_3_an_unknown_container_is_stopped_first_with_its_grace_period() {
         (Some("-5"), Some("60"), 60),
         (Some("soon"), Some("-1"), 2),
         (Some(""), Some("7"), 7),
-        (Some("9223372036854775807"), None, i64::MAX),
+        // As many seconds as 63 bits of nanoseconds hold.
+        (Some("9223372036854775807"), None, 9_223_372_036),
     ];
     for (deletion, termination, timeout) in table {
         rules.case("S2.3");
@@ -183,8 +184,8 @@ fn s2_3_a_failing_stop_keeps_the_container_and_not_found_does_not() {
         let end = bench.collect(&[NONE_KEPT], Flags::default());
         assert_eq!(end.error, None);
         assert_eq!(bench.containers().is_empty(), goes);
-        assert_eq!(there(&bench.log("u1", "app", 0)), !goes);
-        assert_eq!(there(&bench.link("u1", "app", 0)), !goes);
+        // S2.5: the log of one that was gone already may be another's by now.
+        assert!(there(&bench.log("u1", "app", 0)) && there(&bench.link("u1", "app", 0)));
         if !goes {
             let (outcome, _, error) = fate(&end.report.unwrap(), &id("u1", "app", 0));
             assert_eq!(outcome, Outcome::Failed);

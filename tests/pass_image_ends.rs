@@ -103,6 +103,7 @@ fn figures_that_are_none_are_told_by_status_and_event() {
             ["InvalidDiskCapacity"],
             "S5.6: {what}"
         );
+        assert_eq!(told(&end), ["a kept not-reached"], "{what}");
         assert_eq!(server.state().images.len(), 1, "{what}");
         rules.case("S5.6");
         rules.case("S5.11");

@@ -301,3 +301,69 @@ fn a_long_pass_looks_again_who_uses_images() {
     assert_eq!(told(&end), ["a removed unused", "b kept changed"], "S5.2");
     rules.case("S5.2");
 }
+
+/// S5.1: looks in the middle of a pass forget nothing, and what has been removed is forgotten: pulled again it is new.
+#[test]
+fn records_survive_a_long_pass_and_forget_what_it_removed() {
+    let mut rules = Rules::default();
+    let four = ["a", "b", "c", "d"].map(|id| image(id, &format!("r/{id}:1"), 100));
+    let mut made = node(four.to_vec());
+    // `a` is in use at first, so it is the last to go.
+    made.containers.push(user("u", "a"));
+    let options = Options {
+        delays: [("RemoveImage".to_owned(), Duration::from_millis(800))].into(),
+        ..Options::default()
+    };
+    let server = Server::start(made, options).unwrap();
+    let host = Host::new(1000, 600);
+    let engine = engine(
+        &server,
+        host.hooks(true),
+        &[
+            ("evidence-max-age", "700ms"),
+            ("image-gc-high-threshold", "40"),
+            ("image-gc-low-threshold", "20"),
+        ],
+    );
+    // 200 bytes are wanted: two of the unused three go, with a look again before each.
+    let end = engine.images(Flags::default(), None);
+    let first = [
+        "a kept in-use",
+        "b removed space",
+        "c removed space",
+        "d kept enough-freed",
+    ];
+    assert_eq!(told(&end), first);
+    server.edit(|node| {
+        node.containers.clear();
+        node.images.push(image("b", "r/b:1", 100)); // pulled again
+    });
+    *host.now.lock().unwrap() += S;
+    *host.usage.lock().unwrap() = Some((1000, 600));
+    server.edit(|node| node.images.retain(|image| image.id != "a".into()));
+    let end = engine.images(Flags::default(), None);
+    let second = ["b kept too-young", "d removed space"];
+    assert_eq!(told(&end), second, "{:?}", end.error);
+    rules.case("S5.1");
+    rules.case("S5.4");
+    rules.case("S5.7");
+}
+
+/// S5.2: a look that takes longer than its answer may be old is none.
+#[test]
+fn a_runtime_too_slow_to_be_asked_in_time_loses_nothing() {
+    let mut rules = Rules::default();
+    let options = Options {
+        delays: [("ListContainers".to_owned(), Duration::from_millis(100))].into(),
+        ..Options::default()
+    };
+    let server = Server::start(node(vec![image("a", "r/a:1", 100)]), options).unwrap();
+    let host = Host::new(1000, 0);
+    let engine = engine(&server, host.hooks(true), &[("evidence-max-age", "20ms")]);
+    let end = engine.images(Flags::default(), None);
+    assert_eq!(told(&end), ["a kept list-incomplete"]);
+    let error = end.error.expect("it failed");
+    assert_eq!(error.status, Status::Timeout);
+    assert!(error.message.contains("evidence-max-age (20ms)"), "{error}");
+    rules.case("S5.2");
+}

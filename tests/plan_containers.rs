@@ -445,7 +445,12 @@ fn grace_periods_are_read_as_the_kubelet_reads_them() {
         (Some("-3"), None, 2, 2),
         (Some("0"), None, 0, 2),
         (Some("99999999999999999999"), Some("7"), 7, 7),
-        (Some("18446744073709551615"), None, u64::MAX, i64::MAX),
+        (
+            Some("18446744073709551615"),
+            None,
+            u64::MAX,
+            i64::MAX / 1_000_000_000,
+        ),
     ];
     for (deletion, termination, grace, timeout) in cases {
         let read = containers::grace_period(deletion, termination);

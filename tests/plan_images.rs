@@ -317,3 +317,17 @@ fn no_more_images_go_than_are_needed() {
         rules.case(rule);
     }
 }
+
+/// S5.7, S0.10: a clock that was a year ahead and came back does not protect images for a year.
+#[test]
+fn times_of_a_clock_that_was_ahead_are_taken_for_now() {
+    let mut rules = Rules::default();
+    let list = [image("a", "r/a:1", 1)];
+    let mut records = Records::default();
+    records.look(&[], &InUse::default(), S);
+    records.look(&list, &InUse::default(), 1_000_000 * S);
+    records.look(&list, &InUse::default(), 10 * S);
+    let detected = records.get(&list[0]).and_then(|r| r.first_detected);
+    assert_eq!(detected, Some(10 * S));
+    rules.case("S5.7");
+}

@@ -409,3 +409,22 @@ fn paths_of_logs_come_from_usable_labels_only() {
     );
     rules.case("S2.4");
 }
+
+/// S0.4, S3.3: a sandbox that a list holds twice is nobody's newest, wherever its rows stand.
+#[test]
+fn doubles_do_not_make_another_sandbox_older() {
+    let mut rules = Rules::default();
+    let double = |created| sandbox("a", "p", SandboxState::NotReady, created * S);
+    let other = sandbox("b", "p", SandboxState::NotReady, 5 * S);
+    let rows = [double(1), double(9), other];
+    for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0], [1, 2, 0]] {
+        let look = look(vec![], order.map(|at| rows[at].clone()).to_vec());
+        let view = PodView::new(&look, &answer(&["p"]), false, false);
+        let plan = sandboxes::plan(&look, &view);
+        let list = look.sandboxes.as_deref().unwrap_or_default();
+        assert!(plan.remove.is_empty());
+        let kept = lines(&plan.keep, |at| &list[at].id);
+        assert_eq!(kept, ["a unknown-state", "b newest-sandbox"]);
+        rules.case("S0.4");
+    }
+}

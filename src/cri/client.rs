@@ -10,6 +10,9 @@ use crate::error::{Error, Result};
 use crate::host::clock::Boot;
 use crate::node::{Container, Image, Sandbox, Text};
 use crate::pass::cancel::{GRACE, Stop, sleep_until};
+use futures_util::future::FutureExt;
+use std::cell::Cell;
+use std::pin::pin;
 use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
@@ -20,55 +23,118 @@ const MESSAGE_LIMIT: usize = 128 << 20;
 /// The key of the runtime's socket.
 const RUNTIME_KEY: &str = "container-runtime-endpoint";
 
-/// Whether a call is still made when its pass has been told to end.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Begin {
-    IfGoing,
-    /// Second half of a removal whose first half is done.
-    Always,
+/// With so many calls in a row left without an answer, a pass asks about single objects no more: it would take the request
+/// timeout for each of thousands.
+const PATIENCE: u32 = 10;
+/// How often a call whose time is up is looked at once more. A callback of the host may have held this thread while the answer
+/// came: then it is there, and was in time.
+const LAST_LOOKS: usize = 8;
+
+type Reply<T> = std::result::Result<Response<T>, Status>;
+type Answer<T> = std::result::Result<T, CallError>;
+
+/// What the calls of one service in one pass share.
+struct Line<'a> {
+    limit: Duration,
+    stop: Stop<'a>,
+    /// Calls in a row that timed out.
+    silent: Cell<u32>,
+    /// It came to `PATIENCE` once.
+    gave_up: Cell<bool>,
+    /// The last call got no answer.
+    doubtful: Cell<bool>,
 }
 
-/// Runs a call under its deadline and its pass.
-async fn bounded<T>(
-    stop: &Stop<'_>,
-    limit: Duration,
-    begin: Begin,
-    call: impl Future<Output = std::result::Result<Response<T>, Status>>,
-) -> std::result::Result<T, CallError> {
-    if begin == Begin::IfGoing
-        && let Some(cause) = stop.cause()
-    {
-        return Err(CallError::NotBegun(cause));
+impl<'a> Line<'a> {
+    fn new(limit: Duration, stop: Stop<'a>) -> Line<'a> {
+        Line {
+            limit,
+            stop,
+            silent: Cell::new(0),
+            gave_up: Cell::new(false),
+            doubtful: Cell::new(false),
+        }
     }
-    let ending = async {
-        let cause = stop.wait().await;
-        tokio::time::sleep(GRACE).await;
-        cause
-    };
-    tokio::select! {
-        biased;
-        answer = call => Ok(answer?.into_inner()),
-        () = sleep_until(Boot::now().plus(limit)) => Err(CallError::Timeout(limit)),
-        cause = ending => Err(CallError::Interrupted(cause)),
+
+    fn has_given_up(&self) -> bool {
+        self.silent.get() >= PATIENCE
+    }
+
+    /// A call about the whole: it is made even where single ones were given up.
+    async fn ask_all<T>(&self, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+        self.begin(self.limit, call).await
+    }
+
+    /// A call about one object.
+    async fn ask<T>(&self, limit: Duration, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+        if self.has_given_up() {
+            return Err(CallError::GivenUp(PATIENCE));
+        }
+        self.begin(limit, call).await
+    }
+
+    async fn begin<T>(&self, limit: Duration, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+        match self.stop.cause() {
+            Some(cause) => Err(CallError::NotBegun(cause)),
+            None => self.finish(limit, call).await,
+        }
+    }
+
+    /// Runs a call under its deadline and its pass, also when that has been told to end.
+    async fn finish<T>(&self, limit: Duration, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+        let answer = self.bounded(limit, call).await;
+        match &answer {
+            Err(CallError::Timeout(_)) => self.silent.set(self.silent.get() + 1),
+            _ => self.silent.set(0),
+        }
+        if self.has_given_up() {
+            self.gave_up.set(true);
+        }
+        let unanswered = matches!(
+            answer,
+            Err(CallError::Timeout(_) | CallError::Disconnected(_) | CallError::Interrupted(_))
+        );
+        self.doubtful.set(unanswered);
+        answer
+    }
+
+    async fn bounded<T>(&self, limit: Duration, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+        let mut call = pin!(call);
+        let ending = async {
+            let cause = self.stop.wait().await;
+            tokio::time::sleep(GRACE).await;
+            cause
+        };
+        let why = tokio::select! {
+            biased;
+            answer = &mut call => return Ok(answer?.into_inner()),
+            () = sleep_until(Boot::now().plus(limit)) => CallError::Timeout(limit),
+            cause = ending => CallError::Interrupted(cause),
+        };
+        for _ in 0..LAST_LOOKS {
+            tokio::task::yield_now().await;
+            if let Some(answer) = (&mut call).now_or_never() {
+                return Ok(answer?.into_inner());
+            }
+        }
+        Err(why)
     }
 }
 
 /// The RuntimeService of one pass.
 pub(crate) struct Runtime<'a> {
     client: RuntimeServiceClient<Channel>,
-    /// As configured, for messages.
+    /// For messages.
     pub(crate) endpoint: Place<'a>,
-    limit: Duration,
-    stop: Stop<'a>,
+    line: Line<'a>,
 }
 
 /// The ImageService of one pass.
 pub(crate) struct Images<'a> {
     client: ImageServiceClient<Channel>,
-    /// As configured, for messages.
+    /// For messages.
     pub(crate) endpoint: Place<'a>,
-    limit: Duration,
-    stop: Stop<'a>,
+    line: Line<'a>,
 }
 
 /// Connects to the runtime for a pass.
@@ -82,8 +148,7 @@ pub(crate) async fn runtime<'a>(config: &'a Config, stop: Stop<'a>) -> Result<Ru
     Ok(Runtime {
         client: RuntimeServiceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT),
         endpoint,
-        limit,
-        stop,
+        line: Line::new(limit, stop),
     })
 }
 
@@ -104,12 +169,9 @@ pub(crate) async fn images<'a>(config: &'a Config, stop: Stop<'a>) -> Result<Ima
     Ok(Images {
         client: ImageServiceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT),
         endpoint,
-        limit,
-        stop,
+        line: Line::new(limit, stop),
     })
 }
-
-type Answer<T> = std::result::Result<T, CallError>;
 
 /// NotFound where that is as good as done.
 fn gone_is_done<T>(answer: Answer<T>) -> Answer<()> {
@@ -124,7 +186,9 @@ impl Runtime<'_> {
     pub(crate) async fn list_containers(&self) -> Result<Vec<Container>> {
         let mut client = self.client.clone();
         let call = client.list_containers(proto::ListContainersRequest::default());
-        let list = bounded(&self.stop, self.limit, Begin::IfGoing, call)
+        let list = self
+            .line
+            .ask_all(call)
             .await
             .map_err(|e| e.of_list().error("cannot list containers", self.endpoint))?;
         Ok(list
@@ -138,13 +202,20 @@ impl Runtime<'_> {
     pub(crate) async fn list_sandboxes(&self) -> Result<Vec<Sandbox>> {
         let mut client = self.client.clone();
         let call = client.list_pod_sandbox(proto::ListPodSandboxRequest::default());
-        let list = bounded(&self.stop, self.limit, Begin::IfGoing, call)
-            .await
-            .map_err(|e| {
-                e.of_list()
-                    .error("cannot list pod sandboxes", self.endpoint)
-            })?;
+        let list = self.line.ask_all(call).await.map_err(|e| {
+            e.of_list()
+                .error("cannot list pod sandboxes", self.endpoint)
+        })?;
         Ok(list.items.into_iter().map(convert::sandbox).collect())
+    }
+
+    /// Whether the runtime answers at all, and what it knows of a container. Its answer says nothing of calls that do more, so
+    /// it does not count against giving up.
+    pub(crate) async fn probe(&self, id: &str) -> Answer<ContainerLook> {
+        let silent = self.line.silent.get();
+        let answer = self.container_status(id).await;
+        self.line.silent.set(self.line.silent.get().max(silent));
+        answer
     }
 
     pub(crate) async fn container_status(&self, id: &str) -> Answer<ContainerLook> {
@@ -153,14 +224,30 @@ impl Runtime<'_> {
             container_id: id.into(),
             verbose: false,
         });
-        let answer = bounded(&self.stop, self.limit, Begin::IfGoing, call).await?;
+        let answer = self.line.ask(self.line.limit, call).await?;
         match answer.status {
             Some(status) => Ok(convert::container_look(status)),
             None => Err(CallError::Runtime("the answer holds no status".to_owned())),
         }
     }
 
-    /// Stops a container; its deadline is the grace period longer than that of other calls (S2.3).
+    /// Whether so many calls were left without an answer that no more are made about single objects.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.line.has_given_up()
+    }
+
+    /// Whether the last call got no answer: then nobody knows whether the next one will.
+    pub(crate) fn is_doubtful(&self) -> bool {
+        self.line.doubtful.get()
+    }
+
+    /// Why the pass fails, if it gave up at some time.
+    pub(crate) fn giving_up(&self) -> Option<Error> {
+        let error = || CallError::GivenUp(PATIENCE).error("cannot go on", self.endpoint);
+        self.line.gave_up.get().then(error)
+    }
+
+    /// Stops a container; NotFound is told, because then its logs are not its own any more. Its deadline is the grace period longer than that of other calls (S2.3).
     pub(crate) async fn stop_container(&self, id: &str, seconds: i64) -> Answer<()> {
         let mut client = self.client.clone();
         let call = client.stop_container(proto::StopContainerRequest {
@@ -168,8 +255,8 @@ impl Runtime<'_> {
             timeout: seconds,
         });
         let grace = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        let limit = self.limit.saturating_add(grace);
-        gone_is_done(bounded(&self.stop, limit, Begin::IfGoing, call).await)
+        let limit = self.line.limit.saturating_add(grace);
+        self.line.ask(limit, call).await.map(|_| ())
     }
 
     /// Removes a container whose logs are gone already: also when the pass was told to end in between.
@@ -178,7 +265,7 @@ impl Runtime<'_> {
         let call = client.remove_container(proto::RemoveContainerRequest {
             container_id: id.into(),
         });
-        gone_is_done(bounded(&self.stop, self.limit, Begin::Always, call).await)
+        gone_is_done(self.line.finish(self.line.limit, call).await)
     }
 
     pub(crate) async fn stop_sandbox(&self, id: &str) -> Answer<()> {
@@ -186,7 +273,7 @@ impl Runtime<'_> {
         let call = client.stop_pod_sandbox(proto::StopPodSandboxRequest {
             pod_sandbox_id: id.into(),
         });
-        gone_is_done(bounded(&self.stop, self.limit, Begin::IfGoing, call).await)
+        gone_is_done(self.line.ask(self.line.limit, call).await)
     }
 
     /// Removes a sandbox that has been stopped.
@@ -195,17 +282,21 @@ impl Runtime<'_> {
         let call = client.remove_pod_sandbox(proto::RemovePodSandboxRequest {
             pod_sandbox_id: id.into(),
         });
-        gone_is_done(bounded(&self.stop, self.limit, Begin::Always, call).await)
+        gone_is_done(self.line.ask(self.line.limit, call).await)
     }
 
     /// The sandbox image that the runtime itself is configured with, if it tells (S5.3).
     pub(crate) async fn configured_sandbox_image(&self) -> Result<Option<Text>> {
         let mut client = self.client.clone();
         let call = client.status(proto::StatusRequest { verbose: true });
-        let answer = bounded(&self.stop, self.limit, Begin::IfGoing, call)
+        let answer = self
+            .line
+            .ask_all(call)
             .await
             .map_err(|e| e.error("cannot ask for the runtime's status", self.endpoint))?;
-        Ok(convert::info_field(&answer.info, "config", "sandboxImage"))
+        convert::info_field(&answer.info, "config", "sandboxImage").map_err(|e| {
+            CallError::Runtime(e).error("cannot read the runtime's status", self.endpoint)
+        })
     }
 
     /// The image of a sandbox, if the runtime tells (S5.3); NotFound where it has gone.
@@ -215,8 +306,8 @@ impl Runtime<'_> {
             pod_sandbox_id: id.into(),
             verbose: true,
         });
-        let answer = bounded(&self.stop, self.limit, Begin::IfGoing, call).await?;
-        Ok(convert::info_field(&answer.info, "info", "image"))
+        let answer = self.line.ask(self.line.limit, call).await?;
+        convert::info_field(&answer.info, "info", "image").map_err(CallError::Runtime)
     }
 }
 
@@ -235,7 +326,9 @@ impl Images<'_> {
     pub(crate) async fn list_images(&self) -> Result<Vec<Image>> {
         let mut client = self.client.clone();
         let call = client.list_images(proto::ListImagesRequest::default());
-        let list = bounded(&self.stop, self.limit, Begin::IfGoing, call)
+        let list = self
+            .line
+            .ask_all(call)
             .await
             .map_err(|e| self.failed(&e.of_list(), "cannot list images"))?;
         Ok(list.images.into_iter().map(convert::image).collect())
@@ -251,7 +344,7 @@ impl Images<'_> {
             }),
             verbose: false,
         });
-        match bounded(&self.stop, self.limit, Begin::IfGoing, call).await {
+        match self.line.ask(self.line.limit, call).await {
             Ok(answer) => Ok(answer.image.map(convert::image)),
             Err(CallError::NotFound(_)) => Ok(None),
             Err(e) => Err(self.failed(&e, &format!("cannot ask for image {name}"))),
@@ -268,14 +361,16 @@ impl Images<'_> {
                 ..Default::default()
             }),
         });
-        gone_is_done(bounded(&self.stop, self.limit, Begin::IfGoing, call).await)
+        gone_is_done(self.line.ask(self.line.limit, call).await)
     }
 
     /// The first image filesystem; `None` = the runtime names none.
     pub(crate) async fn filesystem(&self) -> Result<Option<ImageFilesystem>> {
         let mut client = self.client.clone();
         let call = client.image_fs_info(proto::ImageFsInfoRequest {});
-        let info = bounded(&self.stop, self.limit, Begin::IfGoing, call)
+        let info = self
+            .line
+            .ask_all(call)
             .await
             .map_err(|e| self.failed(&e, "cannot ask for the image filesystem"))?;
         let first = info.image_filesystems.into_iter().next();

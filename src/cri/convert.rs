@@ -158,10 +158,18 @@ pub(super) fn container_look(status: proto::ContainerStatus) -> ContainerLook {
     }
 }
 
-/// A text field of a JSON document in a verbose answer: `info[key]`, then the field.
-pub(super) fn info_field(info: &[proto::Pair], key: &str, field: &str) -> Option<Text> {
-    let pair = info.iter().find(|pair| pair.key == key.as_bytes())?;
-    let document: serde_json::Value = serde_json::from_slice(&pair.value).ok()?;
-    let text = document.get(field)?.as_str()?;
-    (!text.is_empty()).then(|| Text::from(text))
+/// A text field of a JSON document in a verbose answer: `info[key]`, then the field. `None` = it does not tell; an error: it
+/// tells something that cannot be read.
+pub(super) fn info_field(
+    info: &[proto::Pair],
+    key: &str,
+    field: &str,
+) -> Result<Option<Text>, String> {
+    let Some(pair) = info.iter().find(|pair| pair.key == key.as_bytes()) else {
+        return Ok(None);
+    };
+    let document: serde_json::Value = serde_json::from_slice(&pair.value)
+        .map_err(|e| format!("the field `{key}` of its verbose answer is no JSON: {e}"))?;
+    let text = document.get(field).and_then(serde_json::Value::as_str);
+    Ok(text.filter(|text| !text.is_empty()).map(Text::from))
 }

@@ -19,6 +19,8 @@ pub(crate) enum CallError {
     TooLarge(String),
     /// No answer within the deadline.
     Timeout(Duration),
+    /// It was not made, because so many before it got no answer.
+    GivenUp(u32),
     /// The pass ended before the call began.
     NotBegun(Cause),
     /// The pass ended while it was in flight: its outcome is unknown.
@@ -55,7 +57,7 @@ impl From<tonic::Status> for CallError {
 /// What happened below the call, if that is where it failed: a connection that broke, or bytes that are no HTTP/2.
 fn transport_failure(status: &tonic::Status) -> Option<CallError> {
     let message = status.message();
-    if message.contains("h2 protocol error") || message.contains("decode") {
+    if message.contains("h2 protocol error") || message.starts_with("failed to decode") {
         return Some(CallError::Garbage(visible(message)));
     }
     let mut next = std::error::Error::source(status);
@@ -130,6 +132,11 @@ impl CallError {
                 Status::Timeout,
                 format!("no answer within runtime-request-timeout ({limit:?})"),
                 "see whether the runtime hangs, or set a longer runtime-request-timeout",
+            ),
+            CallError::GivenUp(calls) => (
+                Status::Timeout,
+                format!("the last {calls} calls got no answer within runtime-request-timeout"),
+                "see whether the runtime hangs; the next pass tries again",
             ),
             CallError::NotBegun(cause) => {
                 let e = cause.error();

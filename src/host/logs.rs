@@ -174,7 +174,7 @@ impl LogRoom {
     /// opened beneath the handle.
     fn inside<'a>(&self, path: &'a str) -> Option<Inside<'a>> {
         let hostile = |part: &str| part == "." || part == ".." || part.contains('\0');
-        if path.split('/').any(hostile) {
+        if !path.starts_with('/') || path.split('/').any(hostile) {
             return None;
         }
         let (parent, name) = path.rsplit_once('/')?;
@@ -297,7 +297,21 @@ impl LogRoom {
         }
     }
 
-    /// Unlinks one entry directly in the directory, which is no directory itself.
+    /// Whether what has this name is a symlink, or nothing: anything else is not crigc's to delete.
+    pub fn check_link(&self, name: &str) -> Result<(), LogError> {
+        let path = || Path::new(&self.dir).join(name);
+        match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(failed("look at", path(), &e.into())),
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => Ok(()),
+            Ok(_) => Err(LogError(format!(
+                "cannot delete {}: it is no link; see what made it, and delete it by hand if it is to go",
+                visible(&path().to_string_lossy())
+            ))),
+        }
+    }
+
+    /// Unlinks one symlink directly in the directory; one that is not there is fine.
     pub fn remove_link(&self, name: &str) -> Result<(), LogError> {
         if name.is_empty() || name.contains('/') || name == "." || name == ".." {
             return Err(LogError(format!(
@@ -305,6 +319,7 @@ impl LogRoom {
                 visible(name)
             )));
         }
+        self.check_link(name)?;
         self.unlink(&self.handle, OsStr::new(name), Path::new(""))
     }
 
@@ -342,8 +357,8 @@ impl LogRoom {
             .collect())
     }
 
-    /// `None` = it went while we looked.
-    fn log_link(&self, name: &OsStr) -> Option<LogLink> {
+    /// One of them as it is now; `None` = it has gone.
+    pub fn log_link(&self, name: &OsStr) -> Option<LogLink> {
         let target = rustix::fs::readlinkat(&self.handle, name.as_bytes(), Vec::new()).ok()?;
         let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
         let alive = rustix::fs::statat(&self.handle, name.as_bytes(), AtFlags::empty());

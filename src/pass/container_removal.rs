@@ -5,16 +5,23 @@ use super::rooms::{Room, Rooms};
 use super::run::{Done, Run};
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerLook};
-use crate::node::{Container, ContainerState, Text};
+use crate::node::{Container, ContainerState, Snapshot, Text};
+use crate::plan;
 use crate::plan::containers::{grace_period, stop_timeout};
 use crate::plan::logs::{expected_log, link_name};
 use crate::report::{Entry, Kind, Reason, visible};
+use std::cell::RefCell;
+use std::collections::HashSet;
 
 /// Removes containers with their logs.
 pub(crate) struct ContainerRemover<'a> {
     run: &'a Run<'a>,
     runtime: &'a Runtime<'a>,
     rooms: &'a Rooms,
+    /// Logs that a running container writes, relative to `pod-logs-dir`: nobody else's removal takes them.
+    live_logs: HashSet<String>,
+    /// IDs that the runtime did not know when they were to be stopped: their logs may be another's by now (S2.5).
+    gone: RefCell<HashSet<Text>>,
 }
 
 /// Where the log of a container is.
@@ -29,12 +36,59 @@ impl<'a> ContainerRemover<'a> {
         run: &'a Run<'a>,
         runtime: &'a Runtime<'a>,
         rooms: &'a Rooms,
+        look: &Snapshot,
     ) -> ContainerRemover<'a> {
+        let running = look
+            .containers
+            .iter()
+            .filter(|c| !plan::containers::is_candidate_state(c));
         ContainerRemover {
             run,
             runtime,
             rooms,
+            live_logs: running
+                .filter_map(expected_log)
+                .map(|log| format!("{}/{}", log.pod_dir, log.file))
+                .collect(),
+            gone: RefCell::default(),
         }
+    }
+
+    /// Asks about a container; an answer about another one is none.
+    async fn status(&self, c: &Container, doing: &str) -> Result<ContainerLook, Done> {
+        let look = self.runtime.container_status(&c.id).await;
+        self.own(c, look, doing)
+    }
+
+    fn own(
+        &self,
+        c: &Container,
+        look: Result<ContainerLook, CallError>,
+        doing: &str,
+    ) -> Result<ContainerLook, Done> {
+        let look = look.map_err(|e| self.failed(&e, doing, c))?;
+        match look.id == c.id {
+            true => Ok(look),
+            false => Err(Done::Failed(format!(
+                "cannot remove container {}: asked for its status, the runtime told that of {}; see the runtime's log",
+                visible(&c.id),
+                visible(&look.id)
+            ))),
+        }
+    }
+
+    /// S2.2, S2.6: where its log is. A runtime that has just left a call without an answer is asked first whether it is there at
+    /// all: what is deleted and not removed would be lost.
+    async fn find_log(&self, c: &Container) -> Result<Log, Done> {
+        let look = match c.state {
+            ContainerState::Created => Some(self.look_again(c).await?),
+            _ if self.runtime.is_doubtful() => {
+                let look = self.runtime.probe(&c.id).await;
+                Some(self.own(c, look, "ask for the status of")?)
+            }
+            _ => None,
+        };
+        self.log_of(c, look).await
     }
 
     /// A failed call on the way, as the end of this container.
@@ -42,7 +96,7 @@ impl<'a> ContainerRemover<'a> {
         match e {
             // Its logs are left to S4: a new container may use the same path (S2.5).
             CallError::NotFound(_) => Done::Removed,
-            CallError::NotBegun(_) => Done::Kept(Reason::NotReached),
+            CallError::NotBegun(_) | CallError::GivenUp(_) => Done::Kept(Reason::NotReached),
             e => Done::Failed(e.story(
                 &format!("cannot {doing} container {}", visible(&c.id)),
                 self.runtime.endpoint,
@@ -52,11 +106,7 @@ impl<'a> ContainerRemover<'a> {
 
     /// S2.2: a CREATED candidate may have been started since the list.
     async fn look_again(&self, c: &Container) -> Result<ContainerLook, Done> {
-        let look = self
-            .runtime
-            .container_status(&c.id)
-            .await
-            .map_err(|e| self.failed(&e, "ask for the status of", c))?;
+        let look = self.status(c, "ask for the status of").await?;
         match look.state {
             ContainerState::Created | ContainerState::Exited => Ok(look),
             ContainerState::Running => Err(Done::Kept(Reason::Running)),
@@ -74,6 +124,9 @@ impl<'a> ContainerRemover<'a> {
         if let (None, Room::Open(room), Some(log)) = (&look, &self.rooms.pod_logs, expected_log(c))
         {
             let file = format!("{}/{}", log.pod_dir, log.file);
+            if self.live_logs.contains(&file) {
+                return Ok(Log::None);
+            }
             if matches!(room.exists(&file), Ok(true)) {
                 return Ok(Log::At(format!("{}/{file}", room.dir()).into()));
             }
@@ -83,13 +136,10 @@ impl<'a> ContainerRemover<'a> {
         }
         let look = match look {
             Some(look) => look,
-            None => self
-                .runtime
-                .container_status(&c.id)
-                .await
-                .map_err(|e| self.failed(&e, "ask for the log path of", c))?,
+            None => self.status(c, "ask for the log path of").await?,
         };
         match look.log_path {
+            Ok(path) if self.is_live(&path) => Ok(Log::None),
             Ok(path) => Ok(Log::At(path)),
             Err(shown) => Err(Done::Failed(format!(
                 "cannot delete the log of container {}: its path {} is no UTF-8; delete it by hand",
@@ -99,8 +149,21 @@ impl<'a> ContainerRemover<'a> {
         }
     }
 
+    /// Whether a running container writes there.
+    fn is_live(&self, path: &str) -> bool {
+        let Room::Open(room) = &self.rooms.pod_logs else {
+            return false;
+        };
+        let relative = path.strip_prefix(room.dir());
+        relative.is_some_and(|file| self.live_logs.contains(file.trim_start_matches('/')))
+    }
+
     /// S2.4: its log file with rotated siblings, then its link.
     fn delete_logs(&self, c: &Container, log: &Log) -> Result<(), String> {
+        // Before anything goes: the link will not go either.
+        if let (Room::Failed(dir, e), Some(_)) = (&self.rooms.links, link_name(c)) {
+            return Err(unreadable("container-logs-dir", dir, e));
+        }
         if let Log::At(path) = log {
             match &self.rooms.pod_logs {
                 Room::Off => {}
@@ -109,13 +172,9 @@ impl<'a> ContainerRemover<'a> {
                 Room::Failed(dir, e) => return Err(unreadable("pod-logs-dir", dir, e)),
             }
         }
-        let Some(name) = link_name(c) else {
-            return Ok(());
-        };
-        match &self.rooms.links {
-            Room::Off | Room::Missing(_) => Ok(()),
-            Room::Open(room) => room.remove_link(&name).map_err(|e| e.to_string()),
-            Room::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e)),
+        match (&self.rooms.links, link_name(c)) {
+            (Room::Open(room), Some(name)) => room.remove_link(&name).map_err(|e| e.to_string()),
+            _ => Ok(()),
         }
     }
 
@@ -136,7 +195,10 @@ impl<'a> ContainerRemover<'a> {
             match &self.rooms.links {
                 Room::Failed(dir, e) => return Err(unreadable("container-logs-dir", dir, e)),
                 // Another link may point to this one.
-                Room::Open(room) => self.rooms.paths.borrow_mut().add_tree(room, &name),
+                Room::Open(room) => {
+                    room.check_link(&name).map_err(|e| e.to_string())?;
+                    self.rooms.paths.borrow_mut().add_tree(room, &name);
+                }
                 Room::Off | Room::Missing(_) => {}
             }
             self.rooms.link_names.borrow_mut().insert(name);
@@ -184,31 +246,30 @@ impl Remover for ContainerRemover<'_> {
 
     async fn stop(&self, c: &Container) -> Result<(), Done> {
         let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
-        self.runtime
+        let stopped = self
+            .runtime
             .stop_container(&c.id, stop_timeout(grace))
-            .await
-            .map_err(|e| self.failed(&e, "stop", c))
+            .await;
+        match stopped {
+            Ok(()) => Ok(()),
+            Err(CallError::NotFound(_)) => {
+                self.gone.borrow_mut().insert(c.id.clone());
+                Ok(())
+            }
+            Err(e) => Err(self.failed(&e, "stop", c)),
+        }
     }
 
-    async fn remove(&self, c: &Container) -> Done {
+    async fn remove(&self, c: &Container, stands: &dyn Fn() -> bool) -> Done {
         if self.run.dry_run && self.needs_stop(c) {
             self.rooms.stopped.borrow_mut().insert(c.id.clone());
         }
-        let look = match c.state {
-            ContainerState::Created => match self.look_again(c).await {
-                Ok(look) => Some(look),
-                Err(done) => return done,
-            },
-            _ => None,
-        };
-        let log = match self.log_of(c, look).await {
+        if self.runtime.has_given_up() {
+            return Done::Kept(Reason::NotReached);
+        }
+        let log = match self.find_log(c).await {
             Ok(log) => log,
-            Err(done) => {
-                if done == Done::Removed {
-                    self.rooms.containers.borrow_mut().insert(c.id.clone());
-                }
-                return done;
-            }
+            Err(done) => return done,
         };
         if self.run.stop.cause().is_some() {
             return Done::Kept(Reason::NotReached);
@@ -219,7 +280,12 @@ impl Remover for ContainerRemover<'_> {
                 Err(error) => Done::Failed(error),
             };
         }
-        if let Err(error) = self.delete_logs(c, &log) {
+        if !stands() {
+            return Done::Kept(Reason::Changed);
+        }
+        if !self.gone.borrow().contains(&c.id)
+            && let Err(error) = self.delete_logs(c, &log)
+        {
             return Done::Failed(error);
         }
         match self.runtime.remove_container(&c.id).await {

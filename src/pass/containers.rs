@@ -27,21 +27,25 @@ pub(crate) async fn pass(run: &Run<'_>) {
         return;
     }
     let (look, whole) = second_look(run, &runtime, &rooms).await;
+    if ended(run) {
+        return;
+    }
     sandboxes(run, &runtime, &look, whole).await;
     if logs::trees(run, &rooms, &look, whole).await {
         logs::links(run, &runtime, &rooms).await;
     }
+    if let Some(e) = runtime.giving_up() {
+        run.fail(e);
+    }
     ended(run);
 }
 
-/// Whether the pass was told to end; then it fails for that, unless it has failed before.
+/// Whether the pass was told to end; then it fails for that, too.
 pub(super) fn ended(run: &Run<'_>) -> bool {
     let Some(cause) = run.stop.cause() else {
         return false;
     };
-    if !run.has_failed() {
-        run.fail(cause.error());
-    }
+    run.fail_once(cause.error());
     true
 }
 
@@ -60,7 +64,7 @@ async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
     }
     let evidence = Evidence::ask(run, &look, []);
     let plan = evidence.with(|pods| plan::containers::plan(&look, pods, &policy, run.now));
-    let remover = ContainerRemover::new(run, runtime, rooms);
+    let remover = ContainerRemover::new(run, runtime, rooms, &look);
     let limit = run.config.max_parallel_removals;
     carry_out(run, &evidence, &look.containers, &plan, limit, &remover).await;
 }
@@ -82,16 +86,20 @@ async fn ask_for_ends(run: &Run<'_>, runtime: &Runtime<'_>, containers: &mut [Co
             Ok(look) => container.finished_at = Some(look.created_at),
             // Gone already; removing it is a success (S2.5).
             Err(CallError::NotFound(_)) => {}
+            // The pass is told to end: nothing goes any more.
+            Err(CallError::NotBegun(_)) => {}
             Err(_) => container.readable = false,
         }
     }
 }
 
-/// S3.1: both lists again, less what a dry run would have removed; and whether both arrived.
+/// S3.1: both lists again, less what a dry run would have removed; and whether both arrived. The sandboxes come first: one that
+/// is not READY then gets no containers any more, so that the containers after it name all that are in use.
 async fn second_look(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) -> (Snapshot, bool) {
-    let (containers, sandboxes) = tokio::join!(runtime.list_containers(), runtime.list_sandboxes());
-    let containers = containers.map_err(|e| run.fail(e)).ok();
+    let sandboxes = runtime.list_sandboxes().await;
     let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
+    let containers = runtime.list_containers().await;
+    let containers = containers.map_err(|e| run.fail(e)).ok();
     let whole = containers.is_some() && sandboxes.is_some();
     let mut look = Snapshot::new(containers.unwrap_or_default(), sandboxes);
     if run.dry_run {

@@ -93,10 +93,11 @@ pub(crate) async fn learn_mounts(
     look: &mut ImageLook,
 ) -> Result<()> {
     let runtime = &services.runtime;
+    // Nobody can ask about a container without an ID.
     let unknown = look
         .containers
         .iter()
-        .filter(|c| !memory.mounts.contains_key(&c.id));
+        .filter(|c| !c.id.is_empty() && !memory.mounts.contains_key(&c.id));
     let mut answers = stream::iter(unknown.map(|c| c.id.clone()).collect::<Vec<_>>())
         .map(|id| async move {
             let answer = runtime.container_status(&id).await;
@@ -119,7 +120,9 @@ pub(crate) async fn learn_mounts(
         }
     }
     look.in_use = memory.in_use(&look.containers);
-    memory.records.look(&look.images, &look.in_use, run.now);
+    memory
+        .records
+        .note_uses(&look.images, &look.in_use, run.now);
     Ok(())
 }
 
@@ -158,7 +161,7 @@ pub(crate) async fn sandbox_images(
     Ok(SandboxImages::Known(known))
 }
 
-/// The image that the runtime itself makes sandboxes from: from its status, else from a READY sandbox.
+/// The image that the runtime itself makes sandboxes from: from its status, else from the first READY sandbox that tells.
 async fn sandbox_image_of_runtime(runtime: &Runtime<'_>) -> Result<Option<Text>> {
     if let Some(image) = runtime.configured_sandbox_image().await? {
         return Ok(Some(image));
@@ -166,8 +169,8 @@ async fn sandbox_image_of_runtime(runtime: &Runtime<'_>) -> Result<Option<Text>>
     let sandboxes = runtime.list_sandboxes().await?;
     for sandbox in sandboxes.iter().filter(|s| s.state == SandboxState::Ready) {
         match runtime.image_of_sandbox(&sandbox.id).await {
+            Ok(None) | Err(CallError::NotFound(_)) => {}
             Ok(image) => return Ok(image),
-            Err(CallError::NotFound(_)) => {}
             Err(e) => {
                 let doing = format!(
                     "cannot ask pod sandbox {} for its image",

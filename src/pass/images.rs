@@ -17,6 +17,9 @@ use crate::report::{Entry, Kind, Reason, visible};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::VecDeque;
 
+/// How many failed removals the error of a pass names.
+const SHOWN: usize = 10;
+
 /// Runs the pass; what fails is in the run.
 pub(crate) async fn pass(run: &Run<'_>, memory: &mut ImageMemory, only_look: bool) -> u64 {
     match collect(run, memory, only_look).await {
@@ -38,11 +41,10 @@ async fn collect(run: &Run<'_>, memory: &mut ImageMemory, only_look: bool) -> Re
     };
     let looked = Boot::now();
     let mut look = image_look::look(run, &services, memory).await?;
-    let goal = goal(run, &services, only_look).await;
-    let (goal, failed) = match goal {
-        Ok(goal) => (goal, None),
-        Err(e) => (Goal::BelowThreshold, Some(e)),
-    };
+    let goal = goal(run, &services, only_look).await.unwrap_or_else(|e| {
+        run.fail(e);
+        Goal::Unknown
+    });
     let mut sandbox = SandboxImages::NotAsked;
     let mut unasked = None;
     if matches!(goal, Goal::Free(_) | Goal::AllUnused) {
@@ -58,13 +60,11 @@ async fn collect(run: &Run<'_>, memory: &mut ImageMemory, only_look: bool) -> Re
         }
     }
     let mut plan = plan(run, memory, &look, &sandbox, &goal);
-    if failed.is_some() || unasked.is_some() {
-        // Nobody knows how much is to go, or who uses what: all stays.
+    if let Some(e) = unasked {
+        // Nobody knows who uses what: all stays.
         let reason = Reason::ListIncomplete;
         plan.keep
             .extend(plan.remove.drain(..).map(|step| Step { reason, ..step }));
-    }
-    if let Some(e) = failed.or(unasked) {
         run.fail(e);
     }
     Ok(carry_out(run, &services, memory, look, looked, &plan, &goal).await)
@@ -157,7 +157,7 @@ async fn carry_out(
     plan: &Plan,
     goal: &Goal,
 ) -> u64 {
-    let images = std::mem::take(&mut look.images);
+    let images = look.images.clone();
     let planned: Vec<Entry> = plan
         .remove
         .iter()
@@ -175,21 +175,27 @@ async fn carry_out(
             && let Some(at) = waiting.pop_front()
         {
             let image = &images[plan.remove[at].index];
-            if !blind && looked_too_long_ago(run, looked) {
-                match image_look::look_again(run, services, memory, &mut look).await {
+            // The host's approval may take its time: after it comes the last look.
+            let mut verdict = match blind {
+                true => Err(Done::Kept(Reason::ListIncomplete)),
+                false => begin(run, None, &planned[at], false),
+            };
+            if verdict.is_ok() && looked_too_long_ago(run, looked) {
+                match look_in_time(run, services, memory, &mut look).await {
                     Ok(time) => looked = time,
                     Err(e) => {
                         run.fail(e);
                         blind = true;
+                        verdict = Err(Done::Kept(Reason::ListIncomplete));
                     }
                 }
             }
-            let verdict = match () {
-                () if run.stop.cause().is_some() => Err(Done::Kept(Reason::NotReached)),
-                () if blind => Err(Done::Kept(Reason::ListIncomplete)),
-                () if look.in_use.uses(image) => Err(Done::Kept(Reason::Changed)),
-                () => begin(run, None, &planned[at], false),
-            };
+            if verdict.is_ok() && look.in_use.uses(image) {
+                verdict = Err(Done::Kept(Reason::Changed));
+            }
+            if run.stop.cause().is_some() {
+                verdict = Err(Done::Kept(Reason::NotReached));
+            }
             match verdict {
                 Err(result) => {
                     stage.ended(at, planned[at].clone(), result);
@@ -204,7 +210,11 @@ async fn carry_out(
         let Some((at, result)) = removing.next().await else {
             break;
         };
-        tally.ended(images[plan.remove[at].index].size, result == Done::Removed);
+        let image = &images[plan.remove[at].index];
+        tally.ended(image.size, result == Done::Removed);
+        if result == Done::Removed && !run.dry_run {
+            memory.records.forget(image);
+        }
         // What was in flight when the pass was told to end is no failing removal (S6.5).
         if let Done::Failed(error) = &result
             && run.stop.cause().is_none()
@@ -232,6 +242,26 @@ async fn carry_out(
     tally.freed()
 }
 
+/// Looks again who uses images; a look that is too old when it arrives is none (S5.2).
+async fn look_in_time(
+    run: &Run<'_>,
+    services: &Services<'_>,
+    memory: &mut ImageMemory,
+    look: &mut ImageLook,
+) -> Result<Boot> {
+    let time = image_look::look_again(run, services, memory, look).await?;
+    match looked_too_long_ago(run, time) {
+        false => Ok(time),
+        true => Err(Error::new(
+            Status::Timeout,
+            format!(
+                "asking the runtime who uses images takes longer than evidence-max-age ({:?}), so no answer is fresh enough to remove by; set a longer one, or see why the runtime is slow",
+                run.config.evidence_max_age
+            ),
+        )),
+    }
+}
+
 fn looked_too_long_ago(run: &Run<'_>, looked: Boot) -> bool {
     Boot::now().since(looked) > run.config.evidence_max_age
 }
@@ -242,7 +272,7 @@ async fn remove(run: &Run<'_>, services: &Services<'_>, image: &Image) -> Done {
     }
     match services.images.remove_image(image).await {
         Ok(()) => Done::Removed,
-        Err(CallError::NotBegun(_)) => Done::Kept(Reason::NotReached),
+        Err(CallError::NotBegun(_) | CallError::GivenUp(_)) => Done::Kept(Reason::NotReached),
         Err(e) => {
             let doing = format!("cannot remove image {}", visible(&image.id));
             Done::Failed(e.story(&doing, services.images.endpoint))
@@ -254,7 +284,12 @@ async fn remove(run: &Run<'_>, services: &Services<'_>, image: &Image) -> Done {
 fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String]) {
     ended(run);
     if !failures.is_empty() {
-        return run.fail(Error::new(Status::Runtime, failures.join("; ")));
+        let shown: Vec<&str> = failures.iter().take(SHOWN).map(String::as_str).collect();
+        let mut message = shown.join("; ");
+        if failures.len() > SHOWN {
+            message += &format!("; and {} more, see the report", failures.len() - SHOWN);
+        }
+        return run.fail(Error::new(Status::Runtime, message));
     }
     if run.has_failed() {
         return;

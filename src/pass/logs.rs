@@ -39,7 +39,7 @@ impl Remover for TreeRemover<'_> {
         blank(Kind::PodLogs, &path, &pod, entry_uid(name))
     }
 
-    async fn remove(&self, name: &Text) -> Done {
+    async fn remove(&self, name: &Text, stands: &dyn Fn() -> bool) -> Done {
         if self.run.dry_run {
             if let Err(e) = self.room.check_tree(name, &self.mounts) {
                 return Done::Failed(e.to_string());
@@ -47,9 +47,11 @@ impl Remover for TreeRemover<'_> {
             self.rooms.paths.borrow_mut().add_tree(self.room, name);
             return Done::Removed;
         }
-        let go_on = || self.run.stop.cause().is_none();
+        let go_on = || self.run.stop.cause().is_none() && stands();
         match self.room.remove_tree(OsStr::new(&**name), &go_on) {
             Ok(()) => Done::Removed,
+            // The pod came back under way (S0.3); what is left is its own.
+            Err(_) if self.run.stop.cause().is_none() && !stands() => Done::Kept(Reason::Changed),
             Err(e) => Done::Failed(e.to_string()),
         }
     }
@@ -152,7 +154,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
                 let (remove, reason) = plan::logs::link(&answer);
                 entry.reason = reason;
                 match remove {
-                    true => remove_link(run, room, &entry, &link.name),
+                    true => remove_link(run, rooms, room, &entry, link),
                     false => Done::Kept(reason),
                 }
             }
@@ -198,14 +200,23 @@ async fn evidence_of(
     }
 }
 
-fn remove_link(run: &Run<'_>, room: &LogRoom, planned: &Entry, name: &str) -> Done {
+fn remove_link(
+    run: &Run<'_>,
+    rooms: &Rooms,
+    room: &LogRoom,
+    planned: &Entry,
+    link: &LogLink,
+) -> Done {
     if let Err(done) = begin(run, None, planned, false) {
         return done;
     }
-    if run.dry_run {
-        return Done::Removed;
+    // The runtime may have taken its time: a log that was rotated meanwhile is back.
+    match room.log_link(OsStr::new(&link.name)) {
+        Some(now) if !dangles(rooms, &now) => return Done::Kept(Reason::LinkAlive),
+        _ if run.dry_run => return Done::Removed,
+        _ => {}
     }
-    match room.remove_link(name) {
+    match room.remove_link(&link.name) {
         Ok(()) => Done::Removed,
         Err(e) => Done::Failed(e.to_string()),
     }

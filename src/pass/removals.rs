@@ -28,8 +28,9 @@ pub(crate) trait Remover {
         Ok(())
     }
 
-    /// Removes it; in a dry run, finds out whether it would go.
-    async fn remove(&self, object: &Self::Object) -> Done;
+    /// Removes it; in a dry run, finds out whether it would go. `stands`: whether the host's answer still lets it go, to be asked
+    /// after everything that takes long.
+    async fn remove(&self, object: &Self::Object, stands: &dyn Fn() -> bool) -> Done;
 }
 
 /// An entry before anything became of it.
@@ -53,16 +54,23 @@ pub(crate) fn begin(
     planned: &Entry,
     asked: bool,
 ) -> Result<(), Done> {
+    let stands = || evidence.is_none_or(|e| e.stands(&planned.pod_uid, planned.reason));
     if run.stop.cause().is_some() {
         return Err(Done::Kept(Reason::NotReached));
     }
-    if evidence.is_some_and(|evidence| !evidence.stands(&planned.pod_uid, planned.reason)) {
+    if !stands() {
         return Err(Done::Kept(Reason::Changed));
     }
-    if asked || run.approved(planned) {
-        Ok(())
-    } else {
-        Err(Done::Refused)
+    if !asked && !run.approved(planned) {
+        return Err(Done::Refused);
+    }
+    // The host may have taken its time, or told the pass to end.
+    if run.stop.cause().is_some() {
+        return Err(Done::Kept(Reason::NotReached));
+    }
+    match stands() {
+        true => Ok(()),
+        false => Err(Done::Kept(Reason::Changed)),
     }
 }
 
@@ -81,6 +89,7 @@ pub(crate) async fn carry_out<R: Remover>(
         .iter()
         .map(|step| entry_of(remover, objects, *step))
         .collect();
+    let planned = &planned;
     let stage = run.stage();
     let mut done = 0;
     let mut finish = |at: usize, result: Done| {
@@ -103,18 +112,23 @@ pub(crate) async fn carry_out<R: Remover>(
                 (None, Some(at)) => (at, false),
                 (None, None) => break,
             };
+            if !asked && !run.dry_run && remover.needs_stop(object(at)) {
+                to_stop.push_back(at);
+                continue;
+            }
             match begin(run, Some(evidence), &planned[at], asked) {
                 Err(result) => finish(at, result),
-                Ok(()) if !asked && !run.dry_run && remover.needs_stop(object(at)) => {
-                    to_stop.push_back(at);
-                }
-                Ok(()) => removing.push(async move { (at, remover.remove(object(at)).await) }),
+                Ok(()) => removing.push(async move {
+                    let entry = &planned[at];
+                    let stands = || evidence.stands(&entry.pod_uid, entry.reason);
+                    (at, remover.remove(object(at), &stands).await)
+                }),
             }
         }
         while stopping.len() < STOP_SLOTS
             && let Some(at) = to_stop.pop_front()
         {
-            match begin(run, Some(evidence), &planned[at], true) {
+            match begin(run, Some(evidence), &planned[at], false) {
                 Err(result) => finish(at, result),
                 Ok(()) => stopping.push(async move { (at, remover.stop(object(at)).await) }),
             }

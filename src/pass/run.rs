@@ -9,6 +9,7 @@ use crate::node::{PodStates, Text};
 use crate::plan::pods::Contradiction;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
 use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 
 /// What became of an object that was to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,13 @@ impl<'a> Run<'a> {
         self.errors.borrow_mut().push(error);
     }
 
+    /// The same, unless it has failed with this already.
+    pub(crate) fn fail_once(&self, error: Error) {
+        if !self.errors.borrow().contains(&error) {
+            self.fail(error);
+        }
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         !self.errors.borrow().is_empty()
     }
@@ -109,7 +117,13 @@ impl<'a> Run<'a> {
     /// Asks the host about pods (S0.3).
     pub(crate) fn ask(&self, uids: &[Text]) -> PodStates {
         match &self.hooks.pod_states {
-            Some(ask) => ask.with(|ask| ask(uids)),
+            Some(ask) => {
+                let mut answer = ask.with(|ask| ask(uids));
+                // Only what was asked about is answered.
+                let asked: HashSet<&Text> = uids.iter().collect();
+                answer.states.retain(|uid, _| asked.contains(uid));
+                answer
+            }
             None => PodStates {
                 ready: true,
                 ..PodStates::default()

@@ -16,7 +16,7 @@ pub(crate) struct SandboxRemover<'a> {
 impl SandboxRemover<'_> {
     fn failed(&self, e: &CallError, doing: &str, s: &Sandbox) -> Done {
         match e {
-            CallError::NotBegun(_) => Done::Kept(Reason::NotReached),
+            CallError::NotBegun(_) | CallError::GivenUp(_) => Done::Kept(Reason::NotReached),
             e => Done::Failed(e.story(
                 &format!("cannot {doing} pod sandbox {}", visible(&s.id)),
                 self.runtime.endpoint,
@@ -34,12 +34,15 @@ impl Remover for SandboxRemover<'_> {
         blank(Kind::Sandbox, &s.id, &name, &s.pod_uid)
     }
 
-    async fn remove(&self, s: &Sandbox) -> Done {
+    async fn remove(&self, s: &Sandbox, stands: &dyn Fn() -> bool) -> Done {
         if self.run.dry_run {
             return Done::Removed;
         }
         if let Err(e) = self.runtime.stop_sandbox(&s.id).await {
             return self.failed(&e, "stop", s);
+        }
+        if !stands() {
+            return Done::Kept(Reason::Changed);
         }
         match self.runtime.remove_sandbox(&s.id).await {
             Ok(()) => Done::Removed,

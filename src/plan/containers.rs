@@ -11,6 +11,9 @@ use std::collections::{BTreeMap, HashSet};
 /// Seconds that a container gets to end where nothing says how many (S2.3), and the least that StopContainer is given.
 const GRACE: u64 = 2;
 
+/// The most that StopContainer is given: runtimes in Go count in nanoseconds of 63 bits.
+const LONGEST: u64 = i64::MAX as u64 / 1_000_000_000;
+
 /// The limits of S1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContainerPolicy {
@@ -61,9 +64,10 @@ fn too_young(c: &Container, policy: &ContainerPolicy, now: i64) -> bool {
 /// Why a container is no candidate, if it is none.
 fn not_a_candidate(c: &Container, policy: &ContainerPolicy, now: i64) -> Option<Reason> {
     match c.state {
+        // First, so that it does not matter which of two doubles comes first.
+        _ if !c.readable => Some(Reason::UnknownState),
         ContainerState::Running => Some(Reason::Running),
         ContainerState::Undefined(_) => Some(Reason::UnknownState),
-        _ if !c.readable => Some(Reason::UnknownState),
         _ if too_young(c, policy, now) => Some(Reason::TooYoung),
         _ => None,
     }
@@ -177,7 +181,7 @@ pub fn grace_period(deletion: Option<&str>, termination: Option<&str>) -> u64 {
         .unwrap_or(GRACE)
 }
 
-/// What StopContainer is given: at least 2 seconds.
+/// What StopContainer is given: at least 2 seconds, and no more than a runtime can count in nanoseconds.
 pub fn stop_timeout(grace: u64) -> i64 {
-    i64::try_from(grace.max(GRACE)).unwrap_or(i64::MAX)
+    i64::try_from(grace.clamp(GRACE, LONGEST)).unwrap_or(i64::MAX)
 }

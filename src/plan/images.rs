@@ -16,6 +16,8 @@ pub struct NoFigures;
 pub enum Goal {
     /// Remove nothing: a periodic pass without records (S5.1).
     FirstLook,
+    /// Remove nothing: nobody knows how full the disk is (S5.6).
+    Unknown,
     /// Remove nothing: the disk is not full (S5.6).
     BelowThreshold,
     /// Free that many bytes (S5.6).
@@ -106,6 +108,8 @@ impl ImageLook<'_> {
             Some(Reason::Exempt)
         } else if *self.sandbox == SandboxImages::Failed {
             Some(Reason::SandboxImageUnknown)
+        } else if *goal == Goal::Unknown {
+            Some(Reason::NotReached)
         } else if *goal == Goal::BelowThreshold {
             Some(Reason::BelowThreshold)
         } else if record.is_none() || detected.is_some_and(|at| now.saturating_sub(at) < min_age) {
@@ -167,7 +171,7 @@ impl Tally {
             wanted: match goal {
                 Goal::AllUnused => None,
                 Goal::Free(bytes) => Some(*bytes),
-                Goal::FirstLook | Goal::BelowThreshold => Some(0),
+                Goal::FirstLook | Goal::Unknown | Goal::BelowThreshold => Some(0),
             },
             freed: 0,
             in_flight: 0,

@@ -42,11 +42,13 @@ impl Records {
         for image in images {
             let key = (image.id.clone(), image.handler.clone());
             let known = self.images.get(&key);
+            // A clock that was ahead and came back must not protect an image for the whole leap.
+            let past = |time: Option<i64>| time.map(|time| time.min(now));
             let record = Record {
-                first_detected: known.map_or(detected, |known| known.first_detected),
+                first_detected: known.map_or(detected, |known| past(known.first_detected)),
                 last_used: match in_use.uses(image) {
                     true => Some(now),
-                    false => known.and_then(|known| known.last_used),
+                    false => known.and_then(|known| past(known.last_used)),
                 },
                 size: image.size,
                 pinned: image.pinned,
@@ -55,5 +57,21 @@ impl Records {
         }
         self.images = next;
         self.looked = true;
+    }
+
+    /// Notes who is used now, between two looks.
+    pub fn note_uses(&mut self, images: &[Image], in_use: &InUse, now: i64) {
+        for image in images.iter().filter(|image| in_use.uses(image)) {
+            let key = (image.id.clone(), image.handler.clone());
+            if let Some(record) = self.images.get_mut(&key) {
+                record.last_used = Some(now);
+            }
+        }
+    }
+
+    /// Forgets an image that has been removed: if it is pulled again before the next look, it is a new one.
+    pub fn forget(&mut self, image: &Image) {
+        self.images
+            .remove(&(image.id.clone(), image.handler.clone()));
     }
 }

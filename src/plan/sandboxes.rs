@@ -18,12 +18,16 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView) -> Plan {
     let named: HashSet<&str> = snapshot.containers.iter().map(|c| &*c.sandbox_id).collect();
     let mut by_pod: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     let mut doubles = HashSet::new();
+    let mut plan = Plan::default();
     for (index, sandbox) in sandboxes.iter().enumerate() {
-        if sandbox.readable || doubles.insert(&sandbox.id) {
+        if sandbox.readable {
             by_pod.entry(&sandbox.pod_uid).or_default().push(index);
+        } else if doubles.insert(&sandbox.id) {
+            // What cannot be read is nobody's newest.
+            let reason = Reason::UnknownState;
+            plan.keep.push(Step { index, reason });
         }
     }
-    let mut plan = Plan::default();
     for (uid, mut of_pod) in by_pod {
         of_pod.sort_by(|&a, &b| by_age(&sandboxes[a], &sandboxes[b]));
         let newest = of_pod.last().copied();
@@ -48,7 +52,6 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView) -> Plan {
 /// Whether one sandbox goes, and why (S3.2, S3.3).
 fn decide(sandbox: &Sandbox, named: bool, standing: Standing, newest: bool) -> (bool, Reason) {
     match (sandbox.state, standing) {
-        _ if !sandbox.readable => (false, Reason::UnknownState),
         (SandboxState::Undefined(_), _) => (false, Reason::UnknownState),
         (SandboxState::Ready, _) => (false, Reason::Active),
         _ if named => (false, Reason::Active),
