@@ -123,7 +123,9 @@ fn s2_7_removals_run_side_by_side_up_to_the_limit() {
             maker.sandbox("u2", attempt, Word::NotReady);
         }
         for method in ["RemoveContainer", "StopPodSandbox", "RemovePodSandbox"] {
-            let delay = Duration::from_millis(20);
+            // Long enough that all slots are filled before the first is free again.
+            let ms = if method == "RemoveContainer" { 200 } else { 20 };
+            let delay = Duration::from_millis(ms);
             maker.options.delays.insert(method.to_owned(), delay);
         }
         let bench = maker.start();

@@ -17,6 +17,17 @@ use rules::Rules;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// Waits until something is so.
+fn until(what: &str, done: &dyn Fn() -> bool) {
+    for _ in 0..6000 {
+        if done() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("never: {what}");
+}
+
 #[test]
 fn a_removal_that_fails_is_made_up_for_and_fails_the_pass() {
     let mut rules = Rules::default();
@@ -139,15 +150,6 @@ fn periodic_passes_begin_with_a_look_and_report_the_second_failure() {
         ],
     );
     engine.start().unwrap();
-    let until = |what: &str, done: &dyn Fn() -> bool| {
-        for _ in 0..2000 {
-            if done() {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        panic!("never: {what}");
-    };
     until("the image goes", &|| server.state().images.is_empty());
     let looks: Vec<PassLine> = host
         .passes
@@ -199,15 +201,14 @@ fn the_periodic_collection_is_off_at_a_threshold_of_100() {
         ],
     );
     engine.start().unwrap();
-    while server
-        .trace()
-        .iter()
-        .filter(|c| c.method == "ListContainers")
-        .count()
-        < 6
-    {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let lists = || {
+        let trace = server.trace();
+        trace
+            .iter()
+            .filter(|c| c.method == "ListContainers")
+            .count()
+    };
+    until("three passes", &|| lists() >= 6);
     engine.stop();
     assert!(!called(&server).contains(&"ListImages"), "S5.6");
     rules.case("S5.6");
@@ -229,12 +230,12 @@ fn s6_5_what_ends_an_image_pass_is_its_status() {
     for want in [Status::Cancelled, Status::Closed, Status::Timeout] {
         let server = hanging();
         let engine = engine(&server, Host::new(1000, 0).hooks(true), &[]);
-        let call = Call::new(if want == Status::Timeout { 300 } else { 0 });
+        let call = Call::new(if want == Status::Timeout { 2000 } else { 0 });
         let end = std::thread::scope(|scope| {
             let pass = scope.spawn(|| engine.images(Flags::default(), Some(&call)));
-            while !called(&server).contains(&"RemoveImage") {
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            until("the removal hangs", &|| {
+                called(&server).contains(&"RemoveImage")
+            });
             match want {
                 Status::Cancelled => call.cancel(),
                 Status::Closed => engine.close(),

@@ -3,42 +3,26 @@
 
 #[path = "common/bench.rs"]
 mod bench;
+#[path = "common/dice.rs"]
+mod dice;
 #[path = "common/rules.rs"]
 mod rules;
 
 use bench::{Bench, Maker, id, sandbox_id, there, with, write};
 use crigc::engine::Flags;
-use crigc::node::PodState;
+use crigc::error::Status;
+use crigc::hooks::Hook;
+use crigc::node::{PodState, PodStates, Text};
 use crigc::report::{Kind, Outcome, Report};
 use crisim::node::{Container, Node, State, Word};
+use dice::{Dice, nodes};
 use rules::Rules;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
-const NODES: u64 = 120;
 const PODS: u64 = 7;
-
-/// A small generator of numbers, so that a seed names a node.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6364136223846793005)
-            .wrapping_add(1442695040888963407);
-        (self.0 >> 33) % sides
-    }
-
-    fn one_in(&mut self, sides: u64) -> bool {
-        self.roll(sides) == 0
-    }
-
-    fn of<T: Copy>(&mut self, choice: &[T]) -> T {
-        choice[usize::try_from(self.roll(choice.len() as u64)).unwrap()]
-    }
-}
 
 const CONTAINER_STATES: [Word; 6] = [
     Word::Exited,
@@ -222,10 +206,9 @@ fn spared(seed: u64, before: &Node, bench: &Bench, report: &Report) {
 #[test]
 fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_does_nothing() {
     let mut rules = Rules::default();
-    let mut removed = 0;
-    for seed in 0..NODES {
-        rules.case("S0.5");
-        rules.node("S0.5");
+    let (mut removed, mut count) = (0, 0);
+    for seed in nodes(120) {
+        count += 1;
         let mut dice = Dice(seed);
         let bench = node(&mut dice);
         let keys = [
@@ -238,6 +221,10 @@ fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_do
                 dice.of(&["-1", "-1", "0", "3", "8"]),
             ),
             ("max-parallel-removals", dice.of(&["1", "2", "5"])),
+            (
+                "minimum-container-ttl-duration",
+                dice.of(&["0s", "0s", "1h"]),
+            ),
         ];
         let flags = Flags {
             all_unused: dice.one_in(3),
@@ -281,6 +268,10 @@ fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_do
         exercised(&real)
             .into_iter()
             .for_each(|rule| rules.node(rule));
+        if !with(&dry, Outcome::Removed).is_empty() {
+            rules.node("S0.5");
+        }
+        limits_hold(seed, &keys, &real);
         spared(seed, &before, &bench, &real);
         for log in running_logs {
             assert!(
@@ -294,9 +285,199 @@ fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_do
         let more = with(&second, Outcome::Removed);
         assert!(more.is_empty(), "node {seed} {keys:?} {flags:?}: {more:#?}");
     }
-    println!("S0.5: {NODES} random nodes, {removed} objects removed");
+    rules.case("S0.5");
+    println!("S0.5: {count} random nodes, {removed} objects removed");
     assert!(
-        removed > NODES as usize,
+        removed > count,
         "nodes on which hardly anything happens show nothing"
     );
+}
+
+/// S1.5, S1.6 on what is left, but for what failed or stays for a reason of its own.
+fn limits_hold(seed: u64, keys: &[(&str, &str)], report: &Report) {
+    let value = |name: &str| {
+        let of = keys.iter().find(|(key, _)| *key == name);
+        of.and_then(|(_, value)| value.parse::<i64>().ok())
+    };
+    let mut units: HashMap<(&str, &str), i64> = HashMap::new();
+    for e in report.entries.iter().filter(|e| e.kind == Kind::Container) {
+        let counted = ["within-limit", "pod-active", "sources-not-ready"];
+        if e.outcome == Outcome::Kept && counted.contains(&e.reason.word()) {
+            let name = e.name.rsplit('/').next().unwrap_or_default();
+            *units.entry((&e.pod_uid, name)).or_default() += 1;
+        }
+    }
+    if let Some(limit @ 0..) = value("maximum-dead-containers-per-container") {
+        assert!(
+            units.values().all(|&n| n <= limit),
+            "node {seed}: S1.5: {units:?}"
+        );
+    }
+    if let Some(limit @ 0..) = value("maximum-dead-containers") {
+        assert!(
+            units.values().sum::<i64>() <= limit,
+            "node {seed}: S1.6: {units:?}"
+        );
+    }
+}
+
+/// How a host lies.
+#[derive(Clone, Copy, Debug)]
+enum Nonsense {
+    EverythingGone,
+    NothingKnown,
+    HalfGone,
+    /// Another answer to each question.
+    Changing,
+}
+
+fn lie(nonsense: Nonsense, question: u64, uids: &[Text]) -> PodStates {
+    let gone = PodState {
+        content_removable: true,
+        runtime_removable: true,
+    };
+    let states = uids.iter().enumerate().filter_map(|(n, uid)| {
+        let odd = n % 2 == 1;
+        let claimed = match nonsense {
+            Nonsense::EverythingGone => true,
+            Nonsense::NothingKnown => return None,
+            Nonsense::HalfGone => odd,
+            Nonsense::Changing => (n as u64 + question).is_multiple_of(3),
+        };
+        Some((
+            uid.clone(),
+            if claimed { gone } else { PodState::default() },
+        ))
+    });
+    PodStates {
+        ready: true,
+        states: states.collect(),
+    }
+}
+
+/// The log files, directories and links of living pods.
+fn logs_of(living: &BTreeSet<String>, bench: &Bench) -> Vec<PathBuf> {
+    let uid = |name: &str| name.rsplit('_').next().unwrap_or(name).to_owned();
+    let mut ahead: Vec<PathBuf> = fs::read_dir(bench.path("pods"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| living.contains(&uid(&entry.file_name().to_string_lossy())))
+        .map(|entry| entry.path())
+        .collect();
+    let mut found = Vec::new();
+    while let Some(path) = ahead.pop() {
+        if path.is_dir() && !path.is_symlink() {
+            ahead.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        }
+        found.push(path);
+    }
+    found
+}
+
+#[test]
+fn s0_4_a_host_that_answers_nonsense_costs_no_living_pod_anything() {
+    let mut rules = Rules::default();
+    let all = [
+        Nonsense::EverythingGone,
+        Nonsense::NothingKnown,
+        Nonsense::HalfGone,
+        Nonsense::Changing,
+    ];
+    let mut contradictions = 0;
+    for seed in nodes(60) {
+        let nonsense = all[usize::try_from(seed).unwrap() % all.len()];
+        let mut dice = Dice(seed + 5000);
+        let bench = node(&mut dice);
+        let before = bench.server.state();
+        let living = living(&before);
+        let logs = logs_of(&living, &bench);
+        let mut hooks = bench.hooks();
+        let mut question = 0;
+        let answer = move |uids: &[Text]| {
+            question += 1;
+            lie(nonsense, question, uids)
+        };
+        hooks.pod_states = Some(Hook::new(Box::new(answer)));
+        // Without limits all that goes goes for a pod's sake.
+        let keys = [("maximum-dead-containers-per-container", "-1")];
+        let flags = Flags {
+            all_unused: dice.one_in(2),
+            ..Flags::default()
+        };
+        let end = bench.engine(&keys, hooks).containers(flags, None);
+        let status = end.error.as_ref().map(|e| e.status);
+        assert!(
+            matches!(status, None | Some(Status::Contradiction)),
+            "node {seed}: {:?}",
+            end.error
+        );
+        if status.is_some() {
+            contradictions += 1;
+            rules.node("S0.4");
+        }
+        let after = bench.server.state();
+        let uid = |c: &Container| {
+            let label = c.labels.get("io.kubernetes.pod.uid");
+            label.map_or(String::new(), ToString::to_string)
+        };
+        for c in before
+            .containers
+            .iter()
+            .filter(|c| living.contains(&uid(c)))
+        {
+            assert!(
+                after.containers.contains(c),
+                "node {seed} {nonsense:?}: {}",
+                c.id
+            );
+        }
+        spared(seed, &before, &bench, end.report.as_ref().unwrap());
+        for log in logs {
+            assert!(
+                there(&log),
+                "node {seed} {nonsense:?}: {} went",
+                log.display()
+            );
+        }
+    }
+    assert!(
+        contradictions > 10,
+        "hardly any host was caught: {contradictions}"
+    );
+}
+
+/// The same node with its lists turned round loses the same objects.
+#[test]
+fn a_pass_does_not_depend_on_the_order_of_the_lists() {
+    for seed in nodes(40) {
+        let keys = [
+            ("maximum-dead-containers", "5"),
+            ("max-parallel-removals", "1"),
+        ];
+        let [straight, turned] = [false, true].map(|turn| {
+            let bench = node(&mut Dice(seed + 9000));
+            if turn {
+                bench.server.edit(|node| {
+                    node.containers.reverse();
+                    node.sandboxes.reverse();
+                });
+            }
+            let top = bench.top.path().to_str().unwrap().to_owned();
+            let report = bench.collect(&keys, Flags::default()).report.unwrap();
+            [Outcome::Removed, Outcome::Kept, Outcome::Failed].map(|outcome| {
+                let strip = |(kind, id, reason): (Kind, String, &'static str)| {
+                    (kind, id.replace(&top, ""), reason)
+                };
+                with(&report, outcome)
+                    .into_iter()
+                    .map(strip)
+                    .collect::<BTreeSet<_>>()
+            })
+        });
+        assert_eq!(straight, turned, "node {seed}");
+    }
 }

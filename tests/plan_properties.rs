@@ -20,7 +20,7 @@ use crigc::plan::{logs, sandboxes};
 use node::{S, answer, container, image, look, sandbox};
 use proptest::prelude::*;
 use rules::Rules;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 
 const NOW: i64 = 1000 * S;
@@ -123,21 +123,28 @@ fn view(snapshot: &Snapshot, host: &PodStates, all_unused: bool) -> PodView {
     PodView::new(snapshot, host, all_unused, broken)
 }
 
+/// The rules that a pass over one node exercised.
+type Seen = BTreeSet<&'static str>;
+
 /// IDs of containers and sandboxes that a container pass removes, and the node after it.
-fn pass(world: &World, rules: &mut Rules) -> (Vec<Text>, Vec<Text>, Snapshot) {
+fn pass(world: &World, rules: &mut Seen) -> (Vec<Text>, Vec<Text>, Snapshot) {
     let mut after = world.snapshot.clone();
     let pods = view(&after, &world.host, world.all_unused);
     if pods.contradicted().is_some() {
-        rules.node("S0.4");
+        rules.insert("S0.4");
     }
     let plan = containers::plan(&after, &pods, &world.policy, NOW);
     let mut gone = Vec::new();
     for step in &plan.remove {
         let c = &after.containers[step.index];
-        assert!(containers::is_candidate_state(c), "S1.1: {c:?}");
+        let dead = matches!(
+            c.state,
+            ContainerState::Created | ContainerState::Exited | ContainerState::Unknown
+        );
+        assert!(dead, "S1.1: {c:?}");
         gone.push(c.id.clone());
-        rules.node("S1.1");
-        rules.node(match step.reason.word() {
+        rules.insert("S1.1");
+        rules.insert(match step.reason.word() {
             "unit-limit" => "S1.5",
             "total-limit" => "S1.6",
             _ => "S1.4",
@@ -154,10 +161,10 @@ fn pass(world: &World, rules: &mut Rules) -> (Vec<Text>, Vec<Text>, Snapshot) {
         let named = after.containers.iter().any(|c| c.sandbox_id == s.id);
         assert!(!named, "S3.2: a sandbox with a container: {s:?}");
         boxes.push(s.id.clone());
-        rules.node("S3.3");
+        rules.insert("S3.3");
     }
     if plan.keep.iter().any(|step| step.reason.word() == "active") {
-        rules.node("S3.2");
+        rules.insert("S3.2");
     }
     after.sandboxes = Some(
         rows.into_iter()
@@ -170,7 +177,11 @@ fn pass(world: &World, rules: &mut Rules) -> (Vec<Text>, Vec<Text>, Snapshot) {
 /// S1.5 and S1.6 on what is left.
 fn limits_hold(world: &World, after: &Snapshot) {
     let old = |c: &&Container| {
-        containers::is_candidate_state(c) && c.created_at <= NOW - world.policy.min_age
+        let runs = matches!(
+            c.state,
+            ContainerState::Running | ContainerState::Undefined(_)
+        );
+        !runs && c.created_at <= NOW - world.policy.min_age
     };
     let mut units: HashMap<(&str, &str), i64> = HashMap::new();
     for c in after.containers.iter().filter(old) {
@@ -231,10 +242,12 @@ fn a_pass_keeps_what_lives_and_leaves_nothing_for_a_second() {
     let _counting = Counting;
     proptest!(config(), |(world in worlds())| {
         with_rules(|rules| {
-            let (_, _, after) = pass(&world, rules);
+            let mut seen = Seen::new();
+            let (_, _, after) = pass(&world, &mut seen);
+            seen.into_iter().for_each(|rule| rules.node(rule));
             limits_hold(&world, &after);
             let again = World { snapshot: after, ..world };
-            let (gone, boxes, _) = pass(&again, &mut Rules::default());
+            let (gone, boxes, _) = pass(&again, &mut Seen::new());
             prop_assert!(gone.is_empty() && boxes.is_empty(), "second pass: {gone:?} {boxes:?}");
             Ok(())
         })?;
@@ -250,7 +263,7 @@ fn a_plan_does_not_depend_on_the_order_of_the_lists() {
     });
     proptest!(config(), |((world, containers, boxes) in world)| {
         let other = World { snapshot: look(containers, boxes), ..world.clone() };
-        let (a, b) = (pass(&world, &mut Rules::default()), pass(&other, &mut Rules::default()));
+        let (a, b) = (pass(&world, &mut Seen::new()), pass(&other, &mut Seen::new()));
         prop_assert_eq!((a.0, a.1), (b.0, b.1));
     });
 }
@@ -264,7 +277,7 @@ fn a_host_that_answers_nonsense_costs_no_living_pod_anything() {
         let pods: Vec<&str> = pods.iter().map(String::as_str).collect();
         let lying = World { host: answer(&pods), policy: ContainerPolicy { per_unit: -1, total: -1, ..world.policy }, ..world };
         let living = living_pods(&lying.snapshot);
-        let (gone, _, after) = pass(&lying, &mut Rules::default());
+        let (gone, _, after) = pass(&lying, &mut Seen::new());
         for c in lying.snapshot.containers.iter().filter(|c| gone.contains(&c.id)) {
             prop_assert!(!living.contains(c.uid()), "S0.4: {c:?}");
         }
@@ -326,11 +339,17 @@ fn images_in_use_stay_and_no_more_go_than_are_needed() {
             tally.started(list[step.index].size);
             tally.ended(list[step.index].size, true);
             last = list[step.index].size;
-            with_rules(|rules| {
-                rules.node("S5.2");
-                rules.node("S5.6");
-            });
         }
+        with_rules(|rules| {
+            let kept = |reason: &str| plan.keep.iter().any(|step| step.reason.word() == reason);
+            if kept("in-use") {
+                rules.node("S5.2");
+            }
+            match goal {
+                Goal::AllUnused => rules.node("S5.10"),
+                _ => rules.node("S5.6"),
+            }
+        });
         if let Goal::Free(wanted) = goal {
             prop_assert!(last == 0 || tally.freed() - last < wanted, "S5.8: one too many went");
         }

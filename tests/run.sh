@@ -28,8 +28,10 @@ step() { # name command...
 
 need valgrind valgrind
 need clang clang
-need containerd containerd runc
+need containerd containerd
+need runc runc
 need setpriv util-linux
+need mount mount
 : >"$log"
 
 step "format" cargo fmt --all --check
@@ -49,6 +51,8 @@ count() { # word: the sum of cargo's numbers before it
 }
 passed=$(count passed)
 failed=$(($(count failed) + failed_steps))
-skipped=$(($(count ignored) + $(grep -c '^skipped: ' "$log")))
+# The dots of cargo's progress may stand in front of it.
+skipped=$(($(count ignored) + $(grep -c 'skipped: ' "$log")))
+grep -o 'skipped: .*' "$log" | sort | uniq -c
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]

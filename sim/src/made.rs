@@ -175,7 +175,8 @@ impl Maker<'_> {
     fn sandboxes_of(&mut self, number: usize, pod: &Pod) -> io::Result<()> {
         let age = 3600 + i64::try_from(self.dice.below(86_400 * 5)).unwrap_or(0);
         let born = self.order.now - age * SECOND;
-        if number.is_multiple_of(5) {
+        // Some of the live and some of the deleted ones have had a sandbox before.
+        if matches!(number % 10, 0 | 5 | 4) {
             self.sandbox(pod, 0, Word::NotReady, born - 600 * SECOND);
         }
         let state = match pod.live {
@@ -195,8 +196,21 @@ impl Maker<'_> {
         }
         if pod.live {
             self.container(pod, &sandbox, dead, Word::Running, born)?;
+        } else {
+            self.forgotten_link(pod)?;
         }
         Ok(())
+    }
+
+    /// A link whose container and log have gone long ago.
+    fn forgotten_link(&mut self, pod: &Pod) -> io::Result<()> {
+        let id = self.dice.id();
+        let (Some(links), Some(dir)) = (&self.order.container_logs_dir, self.pod_dir(pod)) else {
+            return Ok(());
+        };
+        std::fs::create_dir_all(links)?;
+        let name = format!("{}_{}_before-{id}.log", pod.name, pod.namespace);
+        std::os::unix::fs::symlink(dir.join("before/0.log"), links.join(name))
     }
 
     fn sandbox(&mut self, pod: &Pod, attempt: u32, state: Word, created_at: i64) -> Text {
@@ -319,4 +333,41 @@ fn labels(pod: &Pod, container: Option<&str>) -> Map {
         labels.insert("io.kubernetes.container.name".to_owned(), container.into());
     }
     labels
+}
+
+impl Node {
+    /// Makes the log files that its containers name below `pods`, and the links of a kubelet to them.
+    pub fn make_files(&self, pods: Option<&Path>, links: Option<&Path>) -> io::Result<()> {
+        for container in &self.containers {
+            let log = PathBuf::from(container.log_path.to_string());
+            if !pods.is_some_and(|pods| log.starts_with(pods) && log != pods) {
+                continue;
+            }
+            std::fs::create_dir_all(log.parent().unwrap_or(&log))?;
+            std::fs::write(&log, b"2026-01-01T00:00:00Z stdout F made\n")?;
+            let label = |key: &str| container.labels.get(key).map(ToString::to_string);
+            let (Some(links), Some(pod), Some(namespace), Some(name)) = (
+                links,
+                label("io.kubernetes.pod.name"),
+                label("io.kubernetes.pod.namespace"),
+                label("io.kubernetes.container.name"),
+            ) else {
+                continue;
+            };
+            std::fs::create_dir_all(links)?;
+            let link = links.join(format!("{pod}_{namespace}_{name}-{}.log", container.id));
+            std::os::unix::fs::symlink(&log, link)?;
+        }
+        Ok(())
+    }
+
+    /// UIDs of the pods with a READY sandbox.
+    pub fn live(&self) -> Vec<String> {
+        let ready = |s: &&Sandbox| s.state == State::Word(Word::Ready);
+        let uids = self.sandboxes.iter().filter(ready);
+        let mut uids: Vec<String> = uids.map(|s| s.uid.to_string()).collect();
+        uids.sort();
+        uids.dedup();
+        uids
+    }
 }

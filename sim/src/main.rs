@@ -18,26 +18,27 @@ struct Flags {
     /// Where to listen.
     #[arg(long, required_unless_present = "summary")]
     socket: Option<PathBuf>,
-    /// The node as a JSON file; without it the node is made from the numbers below.
+    /// The node as a JSON file (the form of --state-out), with log files where its containers name some below --pod-logs-dir, and
+    /// READY pods as live ones; without it the node is made from the numbers below.
     #[arg(long)]
     node: Option<PathBuf>,
     /// Pods, live and deleted.
-    #[arg(long, default_value_t = 300)]
+    #[arg(long, default_value_t = 300, conflicts_with = "node")]
     pods: usize,
     /// How many percent of the pods were deleted and left things behind.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, conflicts_with = "node")]
     deleted_percent: usize,
     /// Dead containers, spread over the pods.
-    #[arg(long, default_value_t = 2000)]
+    #[arg(long, default_value_t = 2000, conflicts_with = "node")]
     dead_containers: usize,
     /// Images; half of them are in use.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, conflicts_with = "node")]
     images: usize,
     /// How full the image filesystem is, in percent.
-    #[arg(long, default_value_t = 92)]
+    #[arg(long, default_value_t = 92, conflicts_with = "node")]
     fill: u64,
     /// Same seed, same node.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, conflicts_with = "node")]
     seed: u64,
     /// Make log files here.
     #[arg(long)]
@@ -45,9 +46,9 @@ struct Flags {
     /// Make links to the log files here.
     #[arg(long)]
     container_logs_dir: Option<PathBuf>,
-    /// What ImageFsInfo names.
-    #[arg(long, default_value = "/")]
-    mountpoint: String,
+    /// What ImageFsInfo names; / unless the file of --node says something else.
+    #[arg(long)]
+    mountpoint: Option<String>,
     /// Tell the fill here: one line, capacity and available in bytes.
     #[arg(long)]
     usage_file: Option<PathBuf>,
@@ -91,9 +92,35 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Box<dyn Error>
 
 impl Flags {
     fn node(&self) -> Result<Node, Box<dyn Error>> {
-        if let Some(path) = &self.node {
-            return read(path);
+        let (node, live) = match &self.node {
+            Some(path) => self.node_of_file(path)?,
+            None => self.node_of_numbers()?,
+        };
+        if let Some(path) = &self.live_pods_out {
+            std::fs::write(path, live.join("\n") + "\n")?;
         }
+        for uid in live.iter().filter(|_| self.kubelet_dir_out.is_some()) {
+            let dir = self.kubelet_dir_out.clone().unwrap_or_default();
+            std::fs::create_dir_all(dir.join("pods").join(uid))?;
+        }
+        Ok(node)
+    }
+
+    fn node_of_file(&self, path: &Path) -> Result<(Node, Vec<String>), Box<dyn Error>> {
+        let mut node: Node = read(path)?;
+        if let Some(mountpoint) = &self.mountpoint {
+            node.filesystem.mountpoint = mountpoint.clone().into();
+        }
+        if self.usage_file.is_some() {
+            node.filesystem.usage_file = self.usage_file.clone();
+        }
+        let (pods, links) = (&self.pod_logs_dir, &self.container_logs_dir);
+        node.make_files(pods.as_deref(), links.as_deref())?;
+        let live = node.live();
+        Ok((node, live))
+    }
+
+    fn node_of_numbers(&self) -> Result<(Node, Vec<String>), Box<dyn Error>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
         let made = Order {
             pods: self.pods,
@@ -105,18 +132,11 @@ impl Flags {
             now: i64::try_from(now)?,
             pod_logs_dir: self.pod_logs_dir.clone(),
             container_logs_dir: self.container_logs_dir.clone(),
-            mountpoint: self.mountpoint.clone(),
+            mountpoint: self.mountpoint.clone().unwrap_or_else(|| "/".to_owned()),
             usage_file: self.usage_file.clone(),
         }
         .make()?;
-        if let Some(path) = &self.live_pods_out {
-            std::fs::write(path, made.live.join("\n") + "\n")?;
-        }
-        for uid in made.live.iter().filter(|_| self.kubelet_dir_out.is_some()) {
-            let dir = self.kubelet_dir_out.clone().unwrap_or_default();
-            std::fs::create_dir_all(dir.join("pods").join(uid))?;
-        }
-        Ok(made.node)
+        Ok((made.node, made.live))
     }
 
     fn options(&self) -> Result<Options, Box<dyn Error>> {

@@ -10,6 +10,7 @@ use crate::trace::Call;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
@@ -291,6 +292,24 @@ fn folder() -> io::Result<PathBuf> {
     Ok(path)
 }
 
+/// Removes a socket that nobody listens on any more, and nothing else: it may be a real runtime's.
+fn make_room(socket: &Path) -> io::Result<()> {
+    let refused = |what: &str| {
+        let text = format!("{} {what}; give another --socket", socket.display());
+        Err(io::Error::new(io::ErrorKind::AddrInUse, text))
+    };
+    match std::fs::symlink_metadata(socket) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+        Ok(found) if !found.file_type().is_socket() => return refused("is no socket"),
+        Ok(_) => {}
+    }
+    match std::os::unix::net::UnixStream::connect(socket) {
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(socket),
+        _ => refused("is in use"),
+    }
+}
+
 impl Server {
     /// Listens, and answers until it is dropped.
     pub fn start(node: Node, options: Options) -> io::Result<Server> {
@@ -301,9 +320,7 @@ impl Server {
                 (folder.join("crisim.sock"), Some(folder))
             }
         };
-        if socket.exists() {
-            std::fs::remove_file(&socket)?;
-        }
+        make_room(&socket)?;
         let listener = UnixListener::bind(&socket)?;
         listener.set_nonblocking(true)?;
         node.filesystem.tell();

@@ -127,7 +127,7 @@ fn a_node_by_numbers_with_its_files() {
         count(Path::new(&pods)) >= 48,
         "a log for each, and rotated ones"
     );
-    assert_eq!(count(Path::new(&links)), 48);
+    assert!(count(Path::new(&links)) >= 46, "a link to each that ran");
     let live = std::fs::read_to_string(live).expect("a file");
     assert_eq!(live.lines().count(), 8);
     for uid in live.lines() {
@@ -167,7 +167,8 @@ fn a_node_by_file_with_faults_by_file() {
         r#"[{"method": "ListContainers", "count": 1, "action": {"code": [13, "as ordered"]}}]"#;
     std::fs::write(folder.join("faults"), faults).expect("a file");
     let at = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
-    let program = Program::start(&folder, &["--node", &at("node"), "--faults", &at("faults")]);
+    let arguments = ["--node", &at("node"), "--faults", &at("faults")];
+    let program = Program::start(&folder, &arguments);
     let cri = program.connect();
     let error = cri.containers().expect_err("the fault");
     assert_eq!(error.message(), "as ordered");
@@ -177,6 +178,76 @@ fn a_node_by_file_with_faults_by_file() {
     assert_eq!(
         (&trace[0]["code"], &trace[1]["code"]),
         (&13.into(), &0.into())
+    );
+}
+
+#[test]
+fn a_node_by_file_gets_its_files() {
+    let folder = folder("files");
+    let at = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    let labels = r#"{"io.kubernetes.pod.name": "p", "io.kubernetes.pod.namespace": "ns",
+        "io.kubernetes.pod.uid": "u1", "io.kubernetes.container.name": "app"}"#;
+    let log = at("pods/ns_p_u1/app/0.log");
+    let node = format!(
+        r#"{{"containers": [{{"id": "c1", "name": "app", "state": "exited", "labels": {labels}, "log_path": "{log}"}}],
+        "sandboxes": [{{"id": "s1", "uid": "u1", "state": "ready"}}, {{"id": "s2", "uid": "u2", "state": "notready"}}],
+        "filesystem": {{"capacity": 100, "available": 7}}}}"#
+    );
+    std::fs::write(folder.join("node"), node).expect("a file");
+    let (file, pods, links, live, fill) =
+        (at("node"), at("pods"), at("links"), at("live"), at("fill"));
+    let arguments = [
+        "--node",
+        &file,
+        "--pod-logs-dir",
+        &pods,
+        "--container-logs-dir",
+        &links,
+        "--live-pods-out",
+        &live,
+        "--usage-file",
+        &fill,
+        "--mountpoint",
+        "/images",
+    ];
+    let program = Program::start(&folder, &arguments);
+    assert_eq!(std::fs::read_to_string(&live).expect("a file"), "u1\n");
+    assert_eq!(std::fs::read_to_string(&fill).expect("a file"), "100 7\n");
+    let link = std::fs::read_link(folder.join("links/p_ns_app-c1.log"));
+    assert_eq!(link.expect("a link"), Path::new(&log));
+    assert!(Path::new(&log).is_file());
+    let (left, _) = program.end();
+    assert_eq!(left.filesystem.mountpoint, "/images".into());
+}
+
+#[test]
+fn only_a_socket_that_nobody_uses_is_replaced() {
+    let folder = folder("socket");
+    let socket = folder.join("cri.sock");
+    let run = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_crisim"))
+            .arg("--socket")
+            .arg(&socket)
+            .args(["--pods", "1"])
+            .output()
+            .expect("it runs");
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).expect("UTF-8")
+    };
+    std::fs::write(&socket, "precious").expect("a file");
+    assert!(run().contains("is no socket"));
+    assert_eq!(
+        std::fs::read_to_string(&socket).expect("still there"),
+        "precious"
+    );
+    std::fs::remove_file(&socket).expect("mine");
+    let listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    assert!(run().contains("is in use"));
+    drop(listener);
+    let program = Program::start(&folder, &["--pods", "1"]);
+    assert_eq!(
+        program.connect().containers().map(|c| c.len()).ok(),
+        Some(2001)
     );
 }
 
