@@ -197,8 +197,19 @@ fn the_sandbox_image_is_found_by_every_question() {
         );
         rules.case("S5.3");
     }
-    for method in ["ImageStatus", "Status"] {
-        let server = start(node(vec![image("a", "r/a:1", 1)]));
+    for method in [
+        "ImageStatus",
+        "Status",
+        "ListPodSandbox",
+        "PodSandboxStatus",
+    ] {
+        let mut node = node(vec![image("a", "r/a:1", 1)]);
+        node.sandboxes.push(Sandbox {
+            id: "s".into(),
+            state: State::Word(Word::Ready),
+            ..Sandbox::default()
+        });
+        let server = start(node);
         server.set_faults(vec![Fault::all(method, Action::Code(13, "broken".into()))]);
         let engine = engine(&server, Host::new(1000, 0).hooks(true), &[]);
         let end = engine.images(
@@ -366,4 +377,42 @@ fn a_runtime_too_slow_to_be_asked_in_time_loses_nothing() {
     assert_eq!(error.status, Status::Timeout);
     assert!(error.message.contains("evidence-max-age (20ms)"), "{error}");
     rules.case("S5.2");
+}
+
+/// S5.3: sandboxes are asked one after the other until one tells; those that are not READY, or gone, are not asked or no answer.
+#[test]
+fn the_first_ready_sandbox_that_tells_names_the_sandbox_image() {
+    let mut rules = Rules::default();
+    let sandbox = |id: &str, state: Word, image: &str| Sandbox {
+        id: id.into(),
+        image: image.into(),
+        state: State::Word(state),
+        ..Sandbox::default()
+    };
+    let mut made = node(vec![
+        image("i", "r/infra:1", 1),
+        image("o", "r/old-infra:1", 1),
+    ]);
+    made.sandboxes = vec![
+        sandbox("ended", Word::NotReady, "r/old-infra:1"),
+        sandbox("gone", Word::Ready, "r/old-infra:1"),
+        sandbox("silent", Word::Ready, ""),
+        sandbox("tells", Word::Ready, "r/infra:1"),
+        sandbox("too", Word::Ready, "r/infra:1"),
+    ];
+    let server = start(made);
+    let gone = Action::Code(5, "not found".into());
+    server.set_faults(vec![Fault::of("PodSandboxStatus", "gone", gone)]);
+    let engine = engine(&server, Host::new(1000, 0).hooks(true), &[]);
+    let flags = Flags {
+        all_unused: true,
+        ..Flags::default()
+    };
+    let end = engine.images(flags, None);
+    assert_eq!(told(&end), ["i kept sandbox-image", "o removed unused"]);
+    let trace = server.trace();
+    let asked = trace.iter().filter(|c| c.method == "PodSandboxStatus");
+    let asked: Vec<&str> = asked.map(|c| &*c.id).collect();
+    assert_eq!(asked, ["gone", "silent", "tells"]);
+    rules.case("S5.3");
 }

@@ -155,6 +155,13 @@ fn living(node: &Node) -> BTreeSet<String> {
     living
 }
 
+/// Whether the lists tell whose container it is: by its label, or by its sandbox. Of one without either nobody knows which logs
+/// are its own, the kubelet as little as crigc.
+fn can_be_placed(c: &Container, node: &Node) -> bool {
+    c.labels.contains_key("io.kubernetes.pod.uid")
+        || node.sandboxes.iter().any(|s| s.id == c.sandbox_id)
+}
+
 /// The rules that did something on a node.
 fn exercised(report: &Report) -> BTreeSet<&'static str> {
     let rule = |kind, reason: &str| match (kind, reason) {
@@ -239,8 +246,8 @@ fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_do
         let running_logs: Vec<_> = before
             .containers
             .iter()
-            .filter(|c| c.state.number() == 1)
-            .map(|c| std::path::PathBuf::from(c.log_path.to_string()))
+            .filter(|c| c.state.number() == 1 && can_be_placed(c, &before))
+            .map(|c| PathBuf::from(c.log_path.to_string()))
             .filter(|path| there(path))
             .collect();
 

@@ -34,6 +34,35 @@ fn form(id: &[u8]) -> String {
     )
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A field of a JSON document in a verbose answer.
+fn field(info: &[proto::Pair], key: &str, field: &str) -> String {
+    let pair = info.iter().find(|pair| pair.key == key.as_bytes());
+    let document = pair.map(|pair| serde_json::from_slice::<serde_json::Value>(&pair.value));
+    match document {
+        Some(Ok(document)) => document[field].to_string(),
+        other => format!("{:?}", other.is_some()),
+    }
+}
+
+/// A pod as its list tells it.
+fn shown(pod: &proto::PodSandbox, id: &str) -> String {
+    let metadata = pod.metadata.clone().unwrap_or_default();
+    format!(
+        "{} {} {} {} {} {} {}",
+        pod.id == id.as_bytes(),
+        text(&metadata.name),
+        text(&metadata.uid),
+        text(&metadata.namespace),
+        metadata.attempt,
+        pod.labels.len(),
+        pod.state
+    )
+}
+
 fn stop(cri: &Cri, id: &str) -> String {
     code(cri.stop_container(proto::StopContainerRequest {
         container_id: id.into(),
@@ -126,7 +155,57 @@ fn interview(cri: &Cri, logs: &Path) -> Vec<String> {
     let list = cri.list_containers(Default::default()).unwrap().containers;
     let first = list.iter().find(|c| c.id == made[0].as_bytes()).unwrap();
     let app = status_of_image(cri, APP).unwrap();
-    say("states", format!("{:?}", list.len()));
+    let mut states: Vec<i32> = list.iter().map(|c| c.state).collect();
+    states.sort_unstable();
+    say("states", format!("{states:?}"));
+    say(
+        "image_id of a container",
+        (first.image_id == app.id).to_string(),
+    );
+    say(
+        "times are ns",
+        (first.created_at > 1_600_000_000_000_000_000).to_string(),
+    );
+    let version = cri.version(proto::VersionRequest::default()).unwrap();
+    say("version of CRI", text(&version.runtime_api_version));
+    let pods = cri.list_pod_sandbox(Default::default()).unwrap().items;
+    say("the pod in the list", shown(&pods[0], &sandbox));
+    let told = cri
+        .pod_sandbox_status(proto::PodSandboxStatusRequest {
+            pod_sandbox_id: sandbox.as_str().into(),
+            verbose: true,
+        })
+        .unwrap();
+    say("image of a sandbox", field(&told.info, "info", "image"));
+    let quiet = cri.pod_sandbox_status(proto::PodSandboxStatusRequest {
+        pod_sandbox_id: sandbox.as_str().into(),
+        verbose: false,
+    });
+    say(
+        "it is told only when asked",
+        quiet.unwrap().info.is_empty().to_string(),
+    );
+    say(
+        "digests of an image",
+        app.repo_digests.len().min(1).to_string(),
+    );
+    say("an image has a size", (app.size > 0).to_string());
+    let infra = status_of_image(cri, SANDBOX_IMAGE).unwrap();
+    say("the sandbox image is pinned", infra.pinned.to_string());
+    let bare = text(&app.id).replace("sha256:", "");
+    say(
+        "the image by bare hex",
+        status_of_image(cri, &bare).is_some().to_string(),
+    );
+    say(
+        "the image by truncated hex",
+        status_of_image(cri, &bare[..13]).is_some().to_string(),
+    );
+    let empty = cri.image_status(proto::ImageStatusRequest {
+        image: image(""),
+        verbose: false,
+    });
+    say("the image without a name", code(empty));
     say(
         "image of a container",
         String::from_utf8_lossy(&first.image.clone().unwrap_or_default().image).into_owned(),
@@ -157,6 +236,21 @@ fn interview(cri: &Cri, logs: &Path) -> Vec<String> {
         String::from_utf8_lossy(&status.log_path).replace(&*logs.to_string_lossy(), "LOGS"),
     );
     say("state of a running one", status.state.to_string());
+    let times = [
+        status.created_at > 0,
+        status.started_at > 0,
+        status.finished_at > 0,
+    ];
+    say("times of a running one", format!("{times:?}"));
+    say(
+        "its image",
+        text(&status.image.clone().unwrap_or_default().image),
+    );
+    say(
+        "its image_ref is the ID",
+        (status.image_ref == app.id).to_string(),
+    );
+    say("start it again", code(cri.start(&made[1])));
     say("status of a truncated ID", code(cri.state(&made[1][..12])));
     let filter = |filter: proto::ContainerFilter| {
         let request = proto::ListContainersRequest {
@@ -299,9 +393,16 @@ fn equal_node(second: bool) -> Node {
         ..Image::default()
     };
     let mut node = Node {
-        images: vec![made("a", &[SANDBOX_IMAGE]), made("b", &[APP, OTHER])],
+        images: vec![
+            Image {
+                pinned: second,
+                ..made("a", &[SANDBOX_IMAGE])
+            },
+            made("b", &[APP, OTHER]),
+        ],
         // containerd 2 keeps its sandbox image among the pinned ones, and does not tell it in its status.
-        sandbox_image: if second { "" } else { SANDBOX_IMAGE }.into(),
+        sandbox_image: SANDBOX_IMAGE.into(),
+        hides_sandbox_image: second,
         stops_of_nothing_succeed: second,
         ..Node::default()
     };

@@ -45,6 +45,7 @@ calls! { RuntimeServiceClient:
     list_containers(ListContainersRequest) -> ListContainersResponse,
     container_status(ContainerStatusRequest) -> ContainerStatusResponse,
     status(StatusRequest) -> StatusResponse,
+    version(VersionRequest) -> VersionResponse,
 }
 
 calls! { ImageServiceClient:

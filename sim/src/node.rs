@@ -193,6 +193,8 @@ pub struct Node {
     pub images: Vec<Image>,
     /// The runtime's own sandbox image, told in its verbose status; empty = it does not tell.
     pub sandbox_image: Text,
+    /// Tell it in the status of sandboxes alone, as containerd 2 does.
+    pub hides_sandbox_image: bool,
     /// The image filesystem.
     pub filesystem: Filesystem,
     /// Answer NotFound where containerd answers success: removals of what is not there (as some runtimes do).

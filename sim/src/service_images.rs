@@ -71,6 +71,9 @@ impl ImageService for Cri {
     ) -> Result<Response<proto::ImageStatusResponse>, Status> {
         let name = request.get_ref().image.clone().unwrap_or_default().image;
         self.call(&request, About::new("ImageStatus", &name), |node| {
+            if name.is_empty() {
+                return Err(Status::unknown("invalid reference format: empty name"));
+            }
             let image = node.find_image(&name).map(|at| message(&node.images[at]));
             Ok(proto::ImageStatusResponse {
                 image,

@@ -324,8 +324,13 @@ impl RuntimeService for Cri {
     ) -> Result<Response<proto::StartContainerResponse>, Status> {
         let id = &request.get_ref().container_id;
         self.call(&request, About::new("StartContainer", id), |node| {
-            let rows = rows(node, id).ok_or_else(|| not_found("container", id))?;
-            rows.for_each(|c| {
+            let found = find(node, id).ok_or_else(|| not_found("container", id))?;
+            if found.state.number() != 0 {
+                return Err(Status::unknown(
+                    "failed to start container: it is not in created state",
+                ));
+            }
+            rows(node, id).into_iter().flatten().for_each(|c| {
                 c.state = State::Word(Word::Running);
                 c.started_at = now();
             });
@@ -412,7 +417,7 @@ impl RuntimeService for Cri {
                     status: true,
                     ..Default::default()
                 };
-                let told = match node.sandbox_image.0.is_empty() {
+                let told = match node.sandbox_image.0.is_empty() || node.hides_sandbox_image {
                     true => serde_json::json!({}),
                     false => serde_json::json!({ "sandboxImage": node.sandbox_image.to_string() }),
                 };
