@@ -143,6 +143,52 @@ fn limits() -> Vec<Case> {
             ..Case::new("S1.6", "at the limit nothing goes")
         },
         Case {
+            containers: units(&[("a", "x", 3), ("b", "x", 3), ("c", "x", 3)]),
+            policy: policy(-1, 5),
+            removed: &[
+                "ax0 total-limit",
+                "ax1 total-limit",
+                "bx0 total-limit",
+                "bx1 total-limit",
+                "cx0 total-limit",
+                "cx1 total-limit",
+            ],
+            ..Case::new(
+                "S1.6",
+                "the share is a whole number, though fewer stay than might",
+            )
+        },
+        Case {
+            containers: units(&[("a", "x", 5), ("b", "x", 1)]),
+            policy: policy(3, 3),
+            removed: &[
+                "ax0 unit-limit",
+                "ax1 unit-limit",
+                "ax2 total-limit",
+                "ax3 total-limit",
+            ],
+            kept: &["ax4 within-limit", "bx0 within-limit"],
+            ..Case::new(
+                "S1.6",
+                "it begins where the limit of each unit has left off",
+            )
+        },
+        Case {
+            containers: units(&[("a", "x", 1), ("a", "y", 1), ("b", "x", 2), ("c", "x", 2)]),
+            policy: policy(-1, 2),
+            removed: &[
+                "bx0 total-limit",
+                "cx0 total-limit",
+                "ax0 total-limit",
+                "ay0 total-limit",
+            ],
+            kept: &["bx1 within-limit", "cx1 within-limit"],
+            ..Case::new(
+                "S1.6",
+                "with more units than the limit the oldest of all go",
+            )
+        },
+        Case {
             containers: vec![exited("b", "p", "c", S), exited("a", "p", "c", S)],
             removed: &["a unit-limit"],
             ..Case::new("S1.7", "of equal age the greater ID is newer")

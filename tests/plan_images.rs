@@ -84,6 +84,19 @@ fn thresholds_are_the_kubelets() {
         );
         rules.case("S5.6");
     }
+    // Available of 100, high, low.
+    let others = [
+        (0, 100, 80, Goal::Free(20)),
+        (1, 100, 80, Goal::BelowThreshold),
+        (50, 50, 0, Goal::Free(50)),
+        (51, 50, 0, Goal::BelowThreshold),
+        (100, 1, 0, Goal::BelowThreshold),
+    ];
+    for (available, high, low, want) in others {
+        let goal = images::space_goal(&usage(100, available), high, low);
+        assert_eq!(goal, Ok(want), "S5.6: {available} {high} {low}");
+        rules.case("S5.6");
+    }
 }
 
 /// Names of images of the table below, by what protects them.

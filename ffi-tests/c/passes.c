@@ -172,12 +172,8 @@ static gc_engine *engine_for(const char *endpoint, host *h)
     gc_config *config = config_for(endpoint, h);
     gc_engine *engine = gc_engine_new(config, NULL);
     CHECK(engine != NULL);
-    if (h) {
-        h->engine = engine;
-        h->config = config;
-    } else {
-        gc_config_free(config);
-    }
+    h->engine = engine;
+    h->config = config;
     return engine;
 }
 
@@ -293,18 +289,43 @@ static void nap(long ms)
     nanosleep(&time, NULL);
 }
 
+static int begun; /* removals that were approved of on the runtime that hangs */
+
+static int32_t on_begin(void *context, const gc_entry *planned)
+{
+    (void)planned;
+    pthread_mutex_lock(&counting);
+    ++*(int *)context;
+    pthread_mutex_unlock(&counting);
+    return 1;
+}
+
+static gc_engine *hanging_engine(const char *endpoint)
+{
+    gc_config *config = config_for(endpoint, NULL);
+    gc_config_set_approve(config, on_begin, &begun);
+    gc_engine *engine = gc_engine_new(config, NULL);
+    CHECK(engine != NULL);
+    gc_config_free(config);
+    return engine;
+}
+
 static pthread_t begin(caller *c)
 {
     pthread_t thread;
+    int before = counted(&begun);
     CHECK(pthread_create(&thread, NULL, collect, c) == 0);
-    nap(300); /* it hangs in its removals by now */
+    for (int i = 0; i < 3000 && counted(&begun) == before; i++)
+        nap(10);
+    CHECK(counted(&begun) > before);
+    nap(50); /* it hangs in its removals by now */
     return thread;
 }
 
 /* On a runtime whose removals hang: everything that ends a pass. */
 static void endings(const char *endpoint, pass_function pass)
 {
-    gc_engine *engine = engine_for(endpoint, NULL);
+    gc_engine *engine = hanging_engine(endpoint);
     caller c = { .pass = pass, .engine = engine, .call = gc_call_new(0) };
     pthread_t thread = begin(&c);
     CHECK(pass(engine, GC_NO_WAIT, NULL, NULL, NULL) == GC_ERROR_BUSY);
@@ -321,7 +342,7 @@ static void endings(const char *endpoint, pass_function pass)
     nap(20);
     CHECK(pass(engine, 0, late, NULL, NULL) == GC_ERROR_TIMEOUT); /* before the call */
     gc_call_free(late);
-    caller timed = { .pass = pass, .engine = engine, .call = gc_call_new(300) };
+    caller timed = { .pass = pass, .engine = engine, .call = gc_call_new(3000) };
     collect(&timed); /* during the call */
     CHECK(timed.status == GC_ERROR_TIMEOUT && timed.not_reached > 0);
     gc_call_cancel(timed.call); /* after the call */
@@ -334,7 +355,7 @@ static void endings(const char *endpoint, pass_function pass)
     CHECK(closed.status == GC_ERROR_CLOSED);
     gc_engine_free(engine);
 
-    engine = engine_for(endpoint, NULL);
+    engine = hanging_engine(endpoint);
     caller freed = { .pass = pass, .engine = engine };
     thread = begin(&freed);
     gc_engine_free(engine); /* waits for it */
