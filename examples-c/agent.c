@@ -529,8 +529,11 @@ static void print_rows(const tally *table, size_t used, gc_outcome outcome, cons
                 continue;
             if (!titled++)
                 printf("  %s\n", title);
-            printf("    %6zu %-10s  %-20s", table[i].count, kind_name(kind), table[i].reason);
-            printf(kind == GC_IMAGE ? " %12s\n" : "\n", bytes_text(table[i].bytes, room, sizeof room));
+            printf("    %6zu %-10s  ", table[i].count, kind_name(kind));
+            if (kind == GC_IMAGE)
+                printf("%-20s %12s\n", table[i].reason, bytes_text(table[i].bytes, room, sizeof room));
+            else
+                puts(table[i].reason);
         }
 }
 

@@ -69,5 +69,5 @@ echo "== the node's own state, before and after"
 picture >"$node/after"
 # One row for each kind of object: a name, what was, what is.
 paste -d '|' "$node/before" "$node/after" | awk -F '|' '
-    BEGIN { printf "%-11s  %-32s  %s\n", "", "before", "after" }
+    BEGIN { printf "%-11s  %-32s  %s\n", "", "  before", "  after" }
     { printf "%-11s  %-32s  %s\n", substr($1, 1, 11), substr($1, 14), substr($2, 14) }'
