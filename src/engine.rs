@@ -1,5 +1,5 @@
-//! The engine: what a host holds, and what `ffi` calls. A called pass runs on the caller's thread (api.md, 10); passes of one
-//! kind take turns (S6.3).
+//! The engine: what a host holds, and what `ffi` calls. A called pass runs on the caller's thread (see Callbacks in crigc.h);
+//! passes of one kind take turns (S6.3).
 
 use crate::config::Config;
 use crate::error::{Error, Result, Status};

@@ -1,4 +1,4 @@
-//! The report of a pass: one entry for each object that it decided on, and its JSON form (api.md, "Report").
+//! The report of a pass: one entry for each object that it decided on, and its JSON form.
 
 use crate::node::Text;
 use serde::Serialize;
@@ -58,10 +58,10 @@ pub enum Outcome {
     Refused = 3,
 }
 
-/// Why an object went, should have gone, or stayed; the stable words of api.md.
+/// Why an object went, should have gone, or stayed; in stable words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
-#[allow(missing_docs)] // each is its word; what the words mean stands in semantics.md and the header
+#[allow(missing_docs)] // each is its word; the head of crigc.h lists them
 pub enum Reason {
     PodRemoved,
     PodTerminated,
@@ -205,7 +205,7 @@ impl Report {
             .count()
     }
 
-    /// The JSON form of api.md.
+    /// The JSON form of gc_report_json.
     pub fn json(&self) -> String {
         let report = JsonReport {
             pass: self.pass,
@@ -244,7 +244,7 @@ fn rfc3339(ns: i64) -> String {
     chrono::DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
-/// Text that may end in root's log or terminal: control characters as `\n` or `\u{7f}`, a backslash doubled (api.md, 4).
+/// Text that may end in root's log or terminal: control characters as `\n` or `\u{7f}`, a backslash doubled.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -490,7 +490,7 @@ fn s6_4_single_objects_that_fail_do_not_fail_the_pass() {
     assert!(fs::read_dir(bench.path("links")).unwrap().count() > 1);
 }
 
-/// api.md, 3 and 5: a defect is an error, and what had been done until then is in the report.
+/// A defect is an error, and what had been done until then is in the report.
 #[test]
 fn a_defect_in_the_middle_of_a_pass_loses_no_report() {
     let mut maker = Maker::new();

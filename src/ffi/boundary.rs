@@ -1,5 +1,5 @@
 //! What every function of the interface passes through: the panic boundary, pointer checks, strings, and the answer to calls
-//! from callbacks (api.md, 3 to 5 and 11).
+//! from callbacks, as the head of crigc.h promises.
 
 use super::error::{gc_error, gc_status};
 use crate::error::{Error, Result, Status};

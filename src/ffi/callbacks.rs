@@ -1,4 +1,4 @@
-//! The callbacks of the host, as closures that a pass can call (api.md, 9 to 13).
+//! The callbacks of the host, as closures that a pass can call (see Callbacks in crigc.h).
 
 use super::boundary::{c_message, c_string, enter_callback};
 use super::error::{gc_error, gc_status};

@@ -1,4 +1,4 @@
-//! The C interface (api.md): one file a C object, and what they share in `boundary` and `callbacks`. Only translates; its doc
+//! The C interface: one file a C object, and what they share in `boundary` and `callbacks`. Only translates; its doc
 //! comments are the manual in `include/crigc.h`.
 #![allow(unsafe_code)] // the one place where C's pointers are believed
 #![allow(non_camel_case_types)] // names of C
