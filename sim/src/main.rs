@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A CRI runtime in memory on a unix socket, with a node made to order. It prints a line when it listens, and runs until
-/// SIGTERM or SIGINT.
+/// SIGTERM or SIGINT. SIGUSR1 makes it write --state-out and --trace-out and print `written`. SIGHUP makes it read --node and
+/// --faults anew, in place of what it holds, and print `read`; a file that cannot be read ends it.
 #[derive(Parser)]
 #[command(version)]
 struct Flags {
@@ -74,7 +75,7 @@ struct Flags {
     /// "text"]}, {"late": [13, "text"]}, "hang", "disconnect" and "garbage".
     #[arg(long)]
     faults: Option<PathBuf>,
-    /// Write the node as it is left here at the end, as JSON; also on SIGUSR1.
+    /// Write the node as it is left here at the end, as JSON.
     #[arg(long)]
     state_out: Option<PathBuf>,
     /// Write all calls here at the end, a JSON object a line.
@@ -151,17 +152,36 @@ impl Flags {
                 .ok_or_else(|| format!("--delay {delay}: give METHOD=MS"))?;
             delays.insert(method.to_owned(), Duration::from_millis(ms.parse()?));
         }
-        let faults: Vec<Fault> = match &self.faults {
-            Some(path) => read(path)?,
-            None => Vec::new(),
-        };
         Ok(Options {
             socket: self.socket.clone(),
             delays,
             message_limit: self.message_limit,
             only_v1alpha2: self.only_v1alpha2,
-            faults,
+            faults: self.read_faults()?,
         })
+    }
+
+    fn read_faults(&self) -> Result<Vec<Fault>, Box<dyn Error>> {
+        match &self.faults {
+            Some(path) => read(path),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// What SIGHUP asks for.
+    fn renew(&self, server: &Server) -> Result<(), Box<dyn Error>> {
+        if self.node.is_none() {
+            return Err("SIGHUP reads --node anew, and there is none".into());
+        }
+        server.renew(self.node()?, self.read_faults()?);
+        tell("read")
+    }
+
+    /// What SIGUSR1 asks for.
+    fn write(&self, server: &Server) -> Result<(), Box<dyn Error>> {
+        self.write_trace(server)?;
+        self.write_state(server)?;
+        tell("written")
     }
 
     fn write_state(&self, server: &Server) -> Result<(), Box<dyn Error>> {
@@ -183,6 +203,15 @@ impl Flags {
             std::fs::write(path, lines)?;
         }
         Ok(())
+    }
+}
+
+/// A line for whoever sent a signal; nobody need listen.
+fn tell(line: &str) -> Result<(), Box<dyn Error>> {
+    use std::io::{ErrorKind, Write};
+    match writeln!(std::io::stdout(), "{line}") {
+        Err(e) if e.kind() != ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
     }
 }
 
@@ -215,12 +244,14 @@ async fn until_told_to_end(flags: &Flags, server: &Server) -> Result<(), Box<dyn
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut user = signal(SignalKind::user_defined1())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     println!("listening on {}", server.endpoint());
     loop {
         tokio::select! {
             _ = terminate.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
-            _ = user.recv() => flags.write_state(server)?,
+            _ = user.recv() => flags.write(server)?,
+            _ = hangup.recv() => flags.renew(server)?,
         }
     }
 }

@@ -2,14 +2,16 @@
 
 use crisim::client::Cri;
 use crisim::node::Node;
+use rustix::process::Signal;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 /// A running crisim; killed if a test leaves it behind.
 struct Program {
     child: Child,
     folder: PathBuf,
+    out: BufReader<ChildStdout>,
 }
 
 impl Drop for Program {
@@ -36,15 +38,32 @@ impl Program {
             .stdout(Stdio::piped())
             .spawn()
             .expect("crisim starts");
-        let mut line = String::new();
-        let out = child.stdout.take().expect("piped");
-        BufReader::new(out).read_line(&mut line).expect("readable");
-        let program = Program {
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let mut program = Program {
             child,
             folder: folder.to_owned(),
+            out,
         };
+        let line = program.line();
         assert!(line.contains("listening"), "{line}");
         program
+    }
+
+    /// The next line that it prints.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.out.read_line(&mut line).expect("readable");
+        line
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).expect("an ID");
+        let id = rustix::process::Pid::from_raw(id).expect("not 0");
+        rustix::process::kill_process(id, signal).expect("my child");
+    }
+
+    fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.folder.join(name)).expect("a file")
     }
 
     fn connect(&self) -> Cri {
@@ -53,13 +72,10 @@ impl Program {
 
     /// Ends it as a service manager does; its last state and its trace.
     fn end(mut self) -> (Node, Vec<serde_json::Value>) {
-        let id = i32::try_from(self.child.id()).expect("an ID");
-        let id = rustix::process::Pid::from_raw(id).expect("not 0");
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("my child");
+        self.signal(Signal::TERM);
         assert!(self.child.wait().expect("it ends").success());
-        let read = |name: &str| std::fs::read_to_string(self.folder.join(name)).expect("a file");
-        let state = serde_json::from_str(&read("state")).expect("a node");
-        let trace = read("trace");
+        let state = serde_json::from_str(&self.read("state")).expect("a node");
+        let trace = self.read("trace");
         let trace = trace
             .lines()
             .map(|line| serde_json::from_str(line).expect("JSON"));
@@ -179,6 +195,35 @@ fn a_node_by_file_with_faults_by_file() {
         (&trace[0]["code"], &trace[1]["code"]),
         (&13.into(), &0.into())
     );
+}
+
+#[test]
+fn signals_ask_for_its_state_and_give_it_another_node() {
+    let folder = folder("signals");
+    let put = |name: &str, text: &str| std::fs::write(folder.join(name), text).expect("a file");
+    let at = |name: &str| folder.join(name).to_str().expect("UTF-8").to_owned();
+    let row = |id: &str| format!(r#"{{"containers": [{{"id": "{id}", "state": "exited"}}]}}"#);
+    put("node", &row("first"));
+    put("faults", "[]");
+    let arguments = ["--node", &at("node"), "--faults", &at("faults")];
+    let mut program = Program::start(&folder, &arguments);
+    let cri = program.connect();
+    assert_eq!(cri.containers().expect("a list"), ["first"]);
+    program.signal(Signal::USR1);
+    assert_eq!(program.line(), "written\n");
+    assert!(program.read("state").contains("first"));
+    assert_eq!(program.read("trace").lines().count(), 1);
+
+    put("node", &row("second"));
+    let fault = r#"[{"method": "ListContainers", "skip": 1, "action": {"code": [13, "anew"]}}]"#;
+    put("faults", fault);
+    program.signal(Signal::HUP);
+    assert_eq!(program.line(), "read\n");
+    assert_eq!(cri.containers().expect("a list"), ["second"]);
+    let error = cri.containers().expect_err("the new fault");
+    assert_eq!(error.message(), "anew");
+    let (_, trace) = program.end();
+    assert_eq!(trace.len(), 2, "an empty trace for the new node");
 }
 
 #[test]
