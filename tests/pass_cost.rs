@@ -63,6 +63,23 @@ fn s2_6_a_removal_costs_one_call_where_the_log_is_known() {
 }
 
 #[test]
+fn s2_6_the_log_of_a_pod_whose_directory_is_named_by_its_uid_alone_is_found() {
+    let mut rules = Rules::default();
+    rules.case("S2.6");
+    let mut maker = Maker::new();
+    maker.container("u1", "app", 0, Word::Exited);
+    let log = maker.log("u1", "app", 0);
+    let dir = log.parent().and_then(Path::parent).unwrap();
+    let old = dir.with_file_name("u1");
+    fs::rename(dir, &old).unwrap();
+    let log = old.join("app/0.log");
+    maker.node.containers[0].log_path = log.display().to_string().into();
+    let bench = maker.start();
+    bench.collected(&[NONE_KEPT]);
+    assert!(bench.containers().is_empty() && !there(&log));
+}
+
+#[test]
 fn s2_6_where_the_log_is_not_known_the_runtime_is_asked() {
     let mut rules = Rules::default();
     type Change = fn(&mut Container, &Path);

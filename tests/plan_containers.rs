@@ -396,6 +396,24 @@ fn pods_cases() -> Vec<Case> {
             ..Case::new("S0.4", "a broken picture makes no pod removable")
         },
         Case {
+            containers: vec![
+                exited("a", "p", "c", 3 * S),
+                exited("b", "q", "c", S),
+                running("p"),
+            ],
+            host: answer(&["+p", "q"]),
+            policy: ContainerPolicy {
+                total: 1,
+                ..defaults()
+            },
+            removed: &["a total-limit"],
+            kept: &["b within-limit", "rp running"],
+            ..Case::new(
+                "S1.6",
+                "what stays for S0.4 alone gives way: nothing goes that would stay if it had gone",
+            )
+        },
+        Case {
             containers: vec![exited("a", "d", "c", S), running("p"), running("q")],
             host: answer(&["+d", "+p", "q"]),
             removed: &["a pod-removed"],

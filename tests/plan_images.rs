@@ -324,6 +324,18 @@ fn no_more_images_go_than_are_needed() {
         (true, None, false),
         "S5.8"
     );
+    let mut none = Tally::new(&Goal::Free(0));
+    assert!(
+        none.may_start(),
+        "S5.8: the threshold is reached, so one goes; only then is it asked whether that was enough"
+    );
+    none.started(5);
+    assert!(!none.may_start());
+    none.ended(5, false);
+    assert!(none.may_start(), "a failed one counts nothing");
+    none.started(0);
+    none.ended(0, true);
+    assert_eq!((none.may_start(), none.shortfall()), (false, None));
     let all = Tally::new(&Goal::AllUnused);
     assert_eq!((all.may_start(), all.shortfall()), (true, None), "S5.10");
     for rule in ["S5.8", "S5.9", "S5.10"] {

@@ -124,13 +124,12 @@ impl<'a> ContainerRemover<'a> {
         if let (None, Room::Open(room), Some(log)) = (&look, &self.rooms.pod_logs, expected_log(c))
         {
             let file = format!("{}/{}", log.pod_dir, log.file);
-            if self.live_logs.contains(&file) {
-                return Ok(Log::None);
-            }
-            if matches!(room.exists(&file), Ok(true)) {
+            let is_there = |relative: &str| room.exists(relative).ok();
+            // Where a running container's log should be, the runtime has to tell them apart.
+            if !self.live_logs.contains(&file) && is_there(&file) == Some(true) {
                 return Ok(Log::At(format!("{}/{file}", room.dir()).into()));
             }
-            if matches!(room.exists(&log.pod_dir), Ok(false)) {
+            if is_there(&log.pod_dir) == Some(false) && is_there(&log.old_pod_dir) == Some(false) {
                 return Ok(Log::None);
             }
         }

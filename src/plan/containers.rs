@@ -76,11 +76,14 @@ fn not_a_candidate(c: &Container, policy: &ContainerPolicy, now: i64) -> Option<
 /// The candidates of one evict unit, oldest first.
 type Unit = Vec<usize>;
 
+/// All evict units, by pod UID and container name.
+type Units<'a> = BTreeMap<(&'a str, &'a str), Unit>;
+
 /// The plan over the containers of a look.
 pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: i64) -> Plan {
     let containers = &snapshot.containers;
     let mut plan = Plan::default();
-    let mut units: BTreeMap<(&str, &str), Unit> = BTreeMap::new();
+    let mut units = Units::new();
     let mut doubles = HashSet::new();
     for (index, c) in containers.iter().enumerate() {
         match not_a_candidate(c, policy, now) {
@@ -97,7 +100,7 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: 
     }
     remove_for_pods(&mut units, pods, &mut plan);
     keep_newest(&mut units, policy.per_unit, Reason::UnitLimit, &mut plan);
-    keep_total(containers, &mut units, policy.total, &mut plan);
+    keep_total(containers, &mut units, pods, policy.total, &mut plan);
     for (&(uid, _), unit) in &units {
         let reason = match pods.standing(uid) {
             Standing::Held(reason) => reason,
@@ -112,7 +115,7 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: 
 }
 
 /// S1.4: units of removable pods lose all.
-fn remove_for_pods(units: &mut BTreeMap<(&str, &str), Unit>, pods: &PodView, plan: &mut Plan) {
+fn remove_for_pods(units: &mut Units<'_>, pods: &PodView, plan: &mut Plan) {
     units.retain(|&(uid, _), unit| match pods.standing(uid) {
         Standing::Removable(reason) => {
             plan.remove
@@ -124,12 +127,7 @@ fn remove_for_pods(units: &mut BTreeMap<(&str, &str), Unit>, pods: &PodView, pla
 }
 
 /// S1.5: each unit keeps its newest `limit`; a negative limit is none.
-fn keep_newest(
-    units: &mut BTreeMap<(&str, &str), Unit>,
-    limit: i64,
-    reason: Reason,
-    plan: &mut Plan,
-) {
+fn keep_newest(units: &mut Units<'_>, limit: i64, reason: Reason, plan: &mut Plan) {
     let Ok(limit) = usize::try_from(limit) else {
         return;
     };
@@ -141,17 +139,41 @@ fn keep_newest(
     });
 }
 
-/// S1.6: first each unit gets its share, then the oldest of all go.
+/// S1.6 for all units. Those whose pods the host says are gone, and which stay only because crigc is more careful (S0.4, S1.1),
+/// do not count against the others: they give way to them.
 fn keep_total(
     containers: &[Container],
-    units: &mut BTreeMap<(&str, &str), Unit>,
+    units: &mut Units<'_>,
+    pods: &PodView,
     limit: i64,
     plan: &mut Plan,
 ) {
     let Ok(limit) = usize::try_from(limit) else {
         return;
     };
-    let count = |units: &BTreeMap<(&str, &str), Unit>| units.values().map(Vec::len).sum::<usize>();
+    let mut giving_way = Units::new();
+    units.retain(|&(uid, name), unit| {
+        let held = match pods.standing(uid) {
+            Standing::Held(reason) => reason != Reason::SourcesNotReady,
+            _ => false,
+        };
+        if held {
+            giving_way.insert((uid, name), std::mem::take(unit));
+        }
+        !held
+    });
+    keep_shares(containers, units, limit, plan);
+    let room = limit.saturating_sub(count(units));
+    keep_shares(containers, &mut giving_way, room, plan);
+    units.append(&mut giving_way);
+}
+
+fn count(units: &Units<'_>) -> usize {
+    units.values().map(Vec::len).sum()
+}
+
+/// S1.6: first each unit gets its share, then the oldest of all go.
+fn keep_shares(containers: &[Container], units: &mut Units<'_>, limit: usize, plan: &mut Plan) {
     if count(units) <= limit {
         return;
     }

@@ -162,6 +162,10 @@ pub struct Tally {
     wanted: Option<u64>,
     freed: u64,
     in_flight: u64,
+    /// One image goes however little is wanted: the kubelet asks only after a removal whether it was enough.
+    first_is_due: bool,
+    /// How many images are in flight or gone.
+    taken: usize,
 }
 
 impl Tally {
@@ -175,13 +179,18 @@ impl Tally {
             },
             freed: 0,
             in_flight: 0,
+            first_is_due: matches!(goal, Goal::Free(_)),
+            taken: 0,
         }
     }
 
     /// Whether one more is needed even if all in flight succeed.
     pub fn may_start(&self) -> bool {
-        self.wanted
-            .is_none_or(|wanted| self.freed.saturating_add(self.in_flight) < wanted)
+        let first = self.first_is_due && self.taken == 0;
+        first
+            || self
+                .wanted
+                .is_none_or(|wanted| self.freed.saturating_add(self.in_flight) < wanted)
     }
 
     /// How many of the next images, of these sizes, would have to go if all succeed, those in flight too.
@@ -199,6 +208,7 @@ impl Tally {
     /// A removal was begun.
     pub fn started(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_add(bytes);
+        self.taken += 1;
     }
 
     /// A removal has ended.
@@ -206,6 +216,8 @@ impl Tally {
         self.in_flight = self.in_flight.saturating_sub(bytes);
         if removed {
             self.freed = self.freed.saturating_add(bytes);
+        } else {
+            self.taken = self.taken.saturating_sub(1);
         }
     }
 

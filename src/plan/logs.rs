@@ -19,6 +19,8 @@ pub struct ExpectedLog {
     pub pod_dir: String,
     /// `<container>/<attempt>.log`, below `pod_dir`.
     pub file: String,
+    /// `<uid>`: the pod's log directory as kubelets before 1.14 named it. Where it exists, the log may be there.
+    pub old_pod_dir: String,
 }
 
 /// A label that can be part of a file's name.
@@ -36,6 +38,7 @@ pub fn expected_log(c: &Container) -> Option<ExpectedLog> {
     Some(ExpectedLog {
         pod_dir: format!("{namespace}_{pod}_{uid}"),
         file: format!("{name}/{}{LOG}", c.attempt),
+        old_pod_dir: uid.to_owned(),
     })
 }
 
