@@ -1,0 +1,56 @@
+// Package check runs the kubelet's collectors and crigc over the same random nodes and compares what is left.
+//
+// The kubelet's own code stands behind [Collector] in modules of their own (latest, oldest), so that nobody who builds this
+// one pulls Kubernetes in.
+package check
+
+import (
+	"context"
+	"time"
+)
+
+// Policy is what both collectors are told, in the kubelet's terms.
+type Policy struct {
+	// MinAge is the kubelet's minimum-container-ttl-duration.
+	MinAge time.Duration
+	// MaxPerContainer is maximum-dead-containers-per-container; negative = no limit.
+	MaxPerContainer int
+	// MaxContainers is maximum-dead-containers; negative = no limit.
+	MaxContainers int
+	// HighThreshold and LowThreshold are image-gc-high-threshold and image-gc-low-threshold, in percent.
+	HighThreshold, LowThreshold int
+	// ImageMinAge is minimum-image-ttl-duration.
+	ImageMinAge time.Duration
+}
+
+// Setting is the node that a collector works on, and the host it belongs to.
+type Setting struct {
+	// Endpoint of the runtime: unix:///path.
+	Endpoint string
+	// PodLogsDir and ContainerLogsDir stand for /var/log/pods and /var/log/containers.
+	PodLogsDir, ContainerLogsDir string
+	// RootDir is an empty directory that the collector may use for state of its own.
+	RootDir string
+	// Policy of this node.
+	Policy Policy
+	// Pod says what may go of a pod: S0.2's content removable and runtime removable.
+	Pod func(uid string) (content, runtime bool)
+	// SourcesReady says whether the host has seen all its pods.
+	SourcesReady func() bool
+	// ImageFS tells the image filesystem in bytes.
+	ImageFS func() (capacity, available uint64)
+}
+
+// Collector is a node's garbage collection: the kubelet's, or crigc.
+type Collector interface {
+	// Containers collects containers, sandboxes and logs; allUnused as the kubelet does under disk pressure.
+	Containers(ctx context.Context, allUnused bool) error
+	// Images collects images; allUnused as the kubelet does under disk pressure.
+	Images(ctx context.Context, allUnused bool) error
+	// Look looks at the images and removes none.
+	Look(ctx context.Context) error
+	// Age makes what is known of the images older, as if so much time had passed.
+	Age(by time.Duration)
+	// Close frees what the collector holds.
+	Close() error
+}

@@ -1,0 +1,95 @@
+package check
+
+import (
+	"fmt"
+	"time"
+)
+
+// images makes n images that the node begins with.
+func (m *maker) images(n int) {
+	for range n {
+		m.Node.Images = append(m.Node.Images, m.image())
+	}
+	m.Node.Filesystem = Filesystem{Mountpoint: "/", Capacity: uint64(1000+m.IntN(9000)) * mib}
+	m.Node.Filesystem.Available = m.fill()
+}
+
+// fill is how much of the filesystem is available: anywhere, often near full.
+func (m *maker) fill() uint64 {
+	percent := pick(m, m.IntN(101), m.IntN(25), m.IntN(25), 20, 15, 14, 16, 10, 1, 0)
+	return max(1, m.Node.Filesystem.Capacity*uint64(percent)/100)
+}
+
+func (m *maker) image() Image {
+	number := len(m.imageIDs)
+	image := Image{ID: "sha256:" + m.id(), Size: uint64(1+m.IntN(400)) * mib}
+	if m.percent(75) {
+		image.Tags = []string{fmt.Sprintf("registry.example/app-%d:v1", number)}
+	}
+	if m.percent(25) {
+		image.Tags = append(image.Tags, fmt.Sprintf("registry.example/other-%d:latest", number))
+	}
+	if m.percent(75) {
+		image.Digests = []string{fmt.Sprintf("registry.example/app-%d@sha256:%s", number, m.id())}
+	}
+	image.Pinned = m.knows.Pinned && m.percent(12)
+	if m.knows.SandboxImage != "" && !m.hasSandboxImage && m.percent(10) {
+		m.hasSandboxImage = true
+		image.Tags = []string{m.knows.SandboxImage}
+	}
+	m.imageIDs = append(m.imageIDs, image.ID)
+	return image
+}
+
+// imageSteps lets images come one by one, each with a look of its own, so that no two are equally old; then collects.
+func (m *maker) imageSteps() {
+	if len(m.Node.Images) == 0 {
+		m.images(1)
+	}
+	m.Steps = append(m.Steps, Step{Pass: Look, Before: m.using()})
+	for range m.IntN(7) {
+		step := Step{Pass: Look, Before: m.using()}
+		step.Before.Images = []Image{m.image()}
+		if m.percent(50) {
+			step.Age = time.Duration(1+m.IntN(90)) * time.Minute
+		}
+		m.Steps = append(m.Steps, step)
+	}
+	m.imageFaults()
+	for range 1 + m.IntN(3) {
+		step := Step{Pass: pick(m, Images, Images, Images, AllImages), Before: m.using()}
+		step.Before.Available = m.fill()
+		if m.percent(50) {
+			step.Age = time.Duration(1+m.IntN(90)) * time.Minute
+		}
+		m.Steps = append(m.Steps, step)
+	}
+	if m.planting {
+		m.plantImages()
+	}
+}
+
+// using is a container that comes and uses some image, by what the kubelet compares.
+func (m *maker) using() Changes {
+	if !m.percent(40) || len(m.imageIDs) == 0 {
+		return Changes{}
+	}
+	c := Container{ID: m.id(), Name: "user", State: pick(m, Running, Exited, Created), CreatedAt: m.time(),
+		Image: "registry.example/app:v1", ImageRef: pick(m, m.imageIDs...)}
+	p := &pod{uid: m.uid(), name: "user", namespace: "default"}
+	c.Labels = labels(p, c.Name)
+	if m.knows.ImageID && m.percent(50) {
+		c.ImageID = c.ImageRef
+	}
+	if m.knows.ImageVolumes && m.percent(30) {
+		c.ImageRef, c.ImageID = "sha256:"+m.id(), ""
+		c.MountedImages = []string{pick(m, m.imageIDs...)}
+	}
+	return Changes{Containers: []Container{c}, Pods: map[string]Word{p.uid: Known}}
+}
+
+func (m *maker) imageFaults() {
+	if m.percent(20) {
+		m.Faults = append(m.Faults, Fails("RemoveImage", pick(m, m.imageIDs...), pick(m, 2, 13), "as ordered"))
+	}
+}

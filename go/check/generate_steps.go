@@ -1,0 +1,236 @@
+package check
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// containerSteps are one to three passes, with changes between them.
+func (m *maker) containerSteps() {
+	count := 1 + m.IntN(3)
+	for i := range count {
+		step := Step{Pass: pick(m, Containers, Containers, Containers, AllContainers)}
+		if i > 0 {
+			step.Before = m.changes()
+		}
+		m.Steps = append(m.Steps, step)
+	}
+}
+
+// changes are pods that end, containers that exit and come, and sources that become ready.
+func (m *maker) changes() Changes {
+	c := Changes{States: map[string]string{}, Pods: map[string]Word{}, Ready: m.percent(50)}
+	for i := range m.made {
+		p := &m.made[i]
+		switch {
+		case m.percent(20) && p.word == Known:
+			p.word = pick(m, Terminated, Evicted, Gone)
+			c.Pods[p.uid] = p.word
+			m.end(p, &c)
+		case m.percent(20) && p.alive:
+			m.restart(p, &c)
+		case m.percent(10) && p.word != Known:
+			// A static pod comes back under its old UID.
+			p.word = Known
+			c.Pods[p.uid] = Known
+		}
+	}
+	return c
+}
+
+// end stops everything of a pod, as a kubelet does before the pod may be removed.
+func (m *maker) end(p *pod, c *Changes) {
+	p.alive = false
+	for _, id := range p.running {
+		c.States[id] = Exited
+	}
+	for _, id := range p.ready {
+		c.States[id] = NotReady
+	}
+	m.logsMayStay(p)
+}
+
+// restart lets the containers of a pod exit, and new ones run.
+func (m *maker) restart(p *pod, c *Changes) {
+	ended := p.running
+	p.running = nil
+	for i, id := range ended {
+		c.States[id] = Exited
+		fresh := Container{ID: m.id(), SandboxID: p.ready[len(p.ready)-1], Name: fmt.Sprintf("new-%d", i), State: Running,
+			CreatedAt: m.time(), Labels: labels(p, fmt.Sprintf("new-%d", i))}
+		m.imageOf(&fresh)
+		m.note(p, fresh.CreatedAt)
+		fresh.Attempt = uint32(200 + m.IntN(1000))
+		fresh.LogPath = fmt.Sprintf("@/pods/%s/%s/%d.log", p.folder, fresh.Name, fresh.Attempt)
+		c.Containers = append(c.Containers, fresh)
+		c.Files = append(c.Files, File{Path: fresh.LogPath[2:]})
+		p.running = append(p.running, fresh.ID)
+	}
+}
+
+// plantSomething makes one thing on which crigc and the kubelet differ on purpose.
+func (m *maker) plantSomething() {
+	switch m.IntN(8) {
+	case 0:
+		m.plantStrangeUID()
+	case 1, 2:
+		m.plantRunning()
+	case 3:
+		m.plantStates()
+	case 4, 5:
+		m.plantLogs()
+	case 6:
+		m.plantBrokenStatus()
+	}
+}
+
+// plantStrangeUID makes a deleted pod whose UID is none to ask about.
+func (m *maker) plantStrangeUID() {
+	m.plant("S0.3")
+	// The host's word for such a pod is not known, so it counts against the others.
+	m.Policy.MaxContainers = -1
+	p := pod{uid: "strange\nuid", namespace: "default", name: "strange", word: Gone}
+	p.folder = "default_strange_" + p.uid
+	m.Pods[p.uid] = p.word
+	m.sandboxesOf(&p)
+	m.containersOf(&p, "app")
+	m.file("pods/" + p.folder + "/app/0.log")
+}
+
+// plantRunning makes pods of which the host says that they are gone while they run: one among others, or most.
+func (m *maker) plantRunning() {
+	m.plant("S0.4")
+	for range pick(m, 1, 1, 3) {
+		p := pod{uid: m.uid(), namespace: "default", name: "runs", word: Known, alive: true}
+		p.folder = "default_runs_" + p.uid
+		m.sandboxesOf(&p)
+		m.containersOf(&p, "app")
+		p.word = pick(m, Gone, Evicted)
+		m.Pods[p.uid] = p.word
+		m.logsMayStay(&p)
+	}
+	for range pick(m, 0, 3) {
+		p := pod{uid: m.uid(), namespace: "default", name: "known", word: Known, alive: true}
+		p.folder = "default_known_" + p.uid
+		m.sandboxesOf(&p)
+		m.Pods[p.uid] = Known
+	}
+}
+
+// plantStates makes objects in states that CRI does not define.
+func (m *maker) plantStates() {
+	p := pod{uid: m.uid(), namespace: "default", name: "odd", word: pick(m, Known, Gone)}
+	p.folder = "default_odd_" + p.uid
+	m.Pods[p.uid] = p.word
+	m.sandboxesOf(&p)
+	// What is in such a state may run.
+	m.plant("S0.4")
+	if m.percent(50) {
+		m.plant("S1.1")
+		// What the container keeps stays with it.
+		m.plant("S4.1")
+		c := m.container(&p, "app", 50, Exited, m.time())
+		c.Labels, c.State = labels(&p, "app"), 7
+		m.Node.Containers = append(m.Node.Containers, c)
+		m.containersOf(&p, "app")
+		return
+	}
+	m.plant("S3.2")
+	m.sandbox(&p, 9, NotReady, m.time())
+	last := &m.Node.Sandboxes[len(m.Node.Sandboxes)-1]
+	last.State = 5
+	m.sandbox(&p, 10, NotReady, m.time())
+}
+
+// plantLogs makes logs that the kubelet's pattern or its trust in paths takes away.
+func (m *maker) plantLogs() {
+	m.plant("S2.4")
+	p := pod{uid: m.uid(), namespace: "default", name: "logs", word: pick(m, Known, Terminated)}
+	p.folder = "default_logs_" + p.uid
+	m.Pods[p.uid] = p.word
+	m.sandboxesOf(&p)
+	c := m.container(&p, "app", 30, Exited, m.time())
+	c.Labels = labels(&p, "app")
+	if m.percent(50) {
+		m.Files = slices.DeleteFunc(m.Files, func(file File) bool { return strings.HasPrefix(file.Path, c.LogPath[2:]) })
+		c.LogPath = "@/outside/" + c.ID[:8] + ".log"
+		m.file(c.LogPath[2:])
+	} else {
+		m.file(fmt.Sprintf("pods/%s/app/30.log", p.folder))
+		m.file(fmt.Sprintf("pods/%s/app/30.log-kept", p.folder))
+	}
+	m.Node.Containers = append(m.Node.Containers, c)
+	m.containersOf(&p, "app")
+}
+
+// plantBrokenStatus makes a dangling link about whose container the runtime gives no answer.
+func (m *maker) plantBrokenStatus() {
+	m.plant("S4.2")
+	id := m.id()
+	m.Faults = append(m.Faults, Fails("ContainerStatus", id, 13, "as ordered"))
+	m.Files = append(m.Files, File{Path: "links/broken_default_app-" + id + ".log", Link: "@/pods/nowhere/0.log"})
+}
+
+// plantImages makes an image that crigc protects in addition.
+func (m *maker) plantImages() {
+	image := m.image()
+	image.Pinned = false
+	if m.percent(50) {
+		m.plant("S5.3")
+		m.protect(&image)
+	} else {
+		m.plant("S5.2")
+		m.useByName(&image)
+	}
+	// In a look of its own: no two images are equally old.
+	first := slices.IndexFunc(m.Steps, func(step Step) bool { return step.Pass == Look })
+	m.Steps = slices.Insert(m.Steps, first+1, Step{Pass: Look, Before: Changes{Images: []Image{image}}})
+}
+
+// protect makes a sandbox image of it, by its name or by what the runtime tells, or pins it.
+func (m *maker) protect(image *Image) {
+	ways := 2
+	if !m.knows.Pinned {
+		ways = 3
+	}
+	switch m.IntN(ways) {
+	case 0:
+		image.Tags = []string{pick(m, "registry.example/pause:3.9", "registry.example/team/my-pause:1", "registry.example:5000/pause")}
+	case 1:
+		image.Tags = []string{"registry.example/infra:1"}
+		m.Node.SandboxImage = image.Tags[0]
+	case 2:
+		image.Pinned = true
+	}
+}
+
+// useByName lets a container refer to it by what this kubelet does not compare.
+func (m *maker) useByName(image *Image) {
+	image.Tags = []string{"registry.example/by-name:1"}
+	image.Digests = []string{"registry.example/by-name@sha256:" + m.id()}
+	p := &pod{uid: m.uid(), name: "by-name", namespace: "default"}
+	c := Container{ID: m.id(), Name: "user", State: Exited, CreatedAt: m.time(), Image: "registry.example/app:v1",
+		ImageRef: "sha256:" + m.id(), Labels: labels(p, "user")}
+	switch m.IntN(5) {
+	case 0:
+		c.ImageRef = image.Tags[0]
+	case 1:
+		c.ImageRef = image.Digests[0]
+	case 2:
+		c.Image = image.Tags[0]
+	case 3:
+		// The newest kubelet looks at one of the two.
+		if c.ImageID, c.ImageRef = c.ImageRef, image.ID; !m.knows.ImageID {
+			c.ImageID, c.ImageRef = c.ImageRef, c.ImageID
+		}
+	case 4:
+		// The newest kubelet compares with the ID only.
+		c.MountedImages = []string{image.Tags[0]}
+		if !m.knows.ImageVolumes {
+			c.MountedImages = []string{image.ID}
+		}
+	}
+	m.Node.Containers = append(m.Node.Containers, c)
+	m.Pods[p.uid] = Known
+}

@@ -1,0 +1,18 @@
+package oldest
+
+import (
+	"testing"
+
+	"github.com/crigc/crigc/go/check"
+)
+
+var harness = check.Harness{
+	Version: Version,
+	Knows:   check.Knows{SandboxImage: sandboxImage},
+	New:     New,
+}
+
+// The oldest kubelet and crigc leave the same nodes behind.
+func TestSameDecisions(t *testing.T) { check.Test(t, harness) }
+
+func TestMany(t *testing.T) { check.TestMany(t, harness) }

@@ -1,0 +1,190 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/crigc/crigc/go"
+)
+
+// Left is a node after a pass.
+type Left struct {
+	// Objects are all that is there: containers, sandboxes and images by their IDs, files by their paths.
+	Objects []string
+	// Stops are the containers that were stopped, with their grace periods.
+	Stops []string
+	// Err is how the pass ended.
+	Err error
+	// Report is crigc's; nil for the kubelet.
+	Report *crigc.Report
+	node   Node
+	links  map[string]string // targets of symlinks
+}
+
+// New makes a collector for a setting.
+type New func(Setting) (Collector, error)
+
+// passTimeout is far above what a pass over such a node takes.
+const passTimeout = time.Minute
+
+// run lays the case's node out, leads a collector over it, and tells what each step left. The time is in ns since the epoch.
+func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
+	for _, top := range []string{"pods", "links", "outside", "root"} {
+		if err := os.RemoveAll(s.path(top)); err != nil {
+			return nil, err
+		}
+	}
+	for _, top := range []string{"pods", "links", "root"} {
+		if err := os.Mkdir(s.path(top), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	if err := lay(s.Folder, c.Files); err != nil {
+		return nil, err
+	}
+	node := placed(c.Node, s.Folder, now)
+	node.Filesystem.UsageFile = s.path("usage")
+	var words map[string]Word
+	ready := c.Ready
+	collector, err := create(Setting{
+		Endpoint: s.Endpoint(), PodLogsDir: s.path("pods"), ContainerLogsDir: s.path("links"), RootDir: s.path("root"),
+		Policy: c.Policy,
+		Pod: func(uid string) (bool, bool) {
+			if word, found := words[uid]; found {
+				return word.removable()
+			}
+			return c.Strange.removable()
+		},
+		SourcesReady: func() bool { return ready },
+		ImageFS:      func() (uint64, uint64) { return usage(s.path("usage")) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, collector.Close()) }()
+	looked := false
+	for i, step := range c.Steps {
+		words = c.words()[i]
+		ready = ready || step.Before.Ready
+		if err := lay(s.Folder, step.Before.Files); err != nil {
+			return nil, err
+		}
+		if err := s.Load(step.Before.applied(node, s.Folder, now), c.Faults); err != nil {
+			return nil, err
+		}
+		collector.Age(step.Age)
+		left, err := s.pass(collector, step.Pass)
+		if err != nil {
+			return nil, err
+		}
+		if step.Pass == Look && !looked {
+			// S5.1: what the first look finds was there long before.
+			looked = true
+			collector.Age(24 * time.Hour)
+		}
+		all, node = append(all, left), left.node
+	}
+	return all, nil
+}
+
+// usage reads what crisim tells of its filesystem.
+func usage(path string) (capacity, available uint64) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		_, err = fmt.Sscan(string(text), &capacity, &available)
+	}
+	if err != nil {
+		panic(fmt.Sprintf("crisim tells no usage: %v", err))
+	}
+	return capacity, available
+}
+
+// pass leads the collector through one pass, and looks at what it left.
+func (s *Sim) pass(collector Collector, pass Pass) (left Left, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), passTimeout)
+	defer cancel()
+	switch pass {
+	case Containers, AllContainers:
+		left.Err = collector.Containers(ctx, pass == AllContainers)
+	case Images, AllImages:
+		left.Err = collector.Images(ctx, pass == AllImages)
+	case Look:
+		left.Err = collector.Look(ctx)
+	default:
+		return left, fmt.Errorf("%q is no pass", pass)
+	}
+	if ours, is := collector.(*Ours); is {
+		left.Report = ours.Report
+	}
+	var trace []Call
+	if left.node, trace, err = s.State(); err != nil {
+		return left, err
+	}
+	for _, call := range trace {
+		if call.Method == "StopContainer" {
+			left.Stops = append(left.Stops, fmt.Sprintf("%s %ds", call.ID, call.Argument))
+		}
+	}
+	sort.Strings(left.Stops)
+	left.Objects, left.links, err = listing(s.Folder)
+	for i, name := range left.Objects {
+		left.Objects[i] = "file " + name
+	}
+	for _, c := range left.node.Containers {
+		left.Objects = append(left.Objects, "container "+c.ID)
+	}
+	for _, sandbox := range left.node.Sandboxes {
+		left.Objects = append(left.Objects, "sandbox "+sandbox.ID)
+	}
+	for _, image := range left.node.Images {
+		left.Objects = append(left.Objects, "image "+image.ID)
+	}
+	return left, err
+}
+
+// classed puts the class of equally old objects in place of each, and sorts.
+func (c Case) classed(objects []string) []string {
+	out := slices.Clone(objects)
+	for i, object := range out {
+		out[i] = c.named(object)
+	}
+	sort.Strings(out)
+	return out
+}
+
+// named is an object, or the class of equally old ones that it belongs to.
+func (c Case) named(object string) string {
+	_, name, _ := strings.Cut(object, " ")
+	if class, found := c.Ties[name]; found {
+		return "one of " + class
+	}
+	return object
+}
+
+// beyond are those of sorted a that sorted b does not hold, each as often as it is there more often.
+func beyond(a, b []string) (more []string) {
+	for len(a) > 0 {
+		switch {
+		case len(b) == 0 || a[0] < b[0]:
+			more, a = append(more, a[0]), a[1:]
+		case a[0] == b[0]:
+			a, b = a[1:], b[1:]
+		default:
+			b = b[1:]
+		}
+	}
+	return more
+}
+
+// Folder makes a place for one node below top.
+func Folder(top string, number int) (string, error) {
+	folder := filepath.Join(top, fmt.Sprint(number))
+	return folder, os.MkdirAll(folder, 0o755)
+}
