@@ -13,9 +13,34 @@ test-containerd2:
 test-crictl:
 	ffi-tests/crictl.sh
 
+# crigc beside the kubelet's own code, 10,000 random nodes for each release, and each rule broken on purpose.
+SEEDS ?= 0..10000
+.PHONY: test-kubelet test-mutations lint-go
+test-kubelet: library crisim
+	CRIGC_SEEDS=$(SEEDS) go test -C go/check/latest -count=1 -timeout 2h -v -run TestSameDecisions .
+	CRIGC_SEEDS=$(SEEDS) go test -C go/check/oldest -count=1 -timeout 2h -v -run TestSameDecisions .
+
+test-mutations: crisim
+	go/check/mutations.sh
+
+lint-go: library
+	go/lint.sh
+
 # Writes include/crigc.h and CONFIGURATION.md anew.
 generate:
 	CRIGC_GENERATE=1 cargo test -q -p crigc --test generated
+
+# Library, header and crigc.pc, for pkg-config and for Go's tag crigc_pkgconfig.
+PREFIX ?= /usr/local
+DESTDIR ?=
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+.PHONY: install
+install: library
+	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(DESTDIR)$(PREFIX)/include'
+	install -m 644 $(LIBRARY) '$(DESTDIR)$(PREFIX)/lib/'
+	install -m 644 include/crigc.h '$(DESTDIR)$(PREFIX)/include/'
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@NATIVE_LIBS@|$(NATIVE_LIBS)|' include/crigc.pc.in \
+		>'$(DESTDIR)$(PREFIX)/lib/pkgconfig/crigc.pc'
 
 lint:
 	cargo fmt --all --check

@@ -44,13 +44,17 @@ step "tests of the library" cargo test -q -p crigc --no-fail-fast -- --nocapture
 step "tests of crisim" cargo test -q -p crisim --no-fail-fast -- --nocapture
 step "tests of the C interface" cargo test -q -p ffi-tests --no-fail-fast -- --nocapture
 step "make run" make --no-print-directory run
+step "the Go package, and the kubelet's own code" go/test.sh
 step "rules" tests/rules.sh "$CRIGC_RULES"
 
 count() { # word: the sum of cargo's numbers before it
     grep '^test result:' "$log" | grep -o "[0-9]* $1" | awk '{ n += $1 } END { print n + 0 }'
 }
-passed=$(count passed)
-failed=$(($(count failed) + failed_steps))
+of_go() { # word: tests of Go that ended so
+    grep -c "^ *--- $1: " "$log"
+}
+passed=$(($(count passed) + $(of_go PASS)))
+failed=$(($(count failed) + $(of_go FAIL) + failed_steps))
 # The dots of cargo's progress may stand in front of it.
 skipped=$(($(count ignored) + $(grep -c 'skipped: ' "$log")))
 grep -o 'skipped: .*' "$log" | sort | uniq -c

@@ -46,6 +46,7 @@ type Changes struct {
 	Files      []File            `json:",omitempty"`
 	States     map[string]string `json:",omitempty"` // of containers and sandboxes, by ID
 	Pods       map[string]Word   `json:",omitempty"`
+	Removed    []string          `json:",omitempty"` // IDs of containers that somebody else removes
 	Available  uint64            `json:",omitempty"` // bytes; 0 = as it is
 	Ready      bool              `json:",omitempty"` // sources become ready
 }
@@ -90,6 +91,7 @@ func (c Changes) applied(node Node, folder string, now int64) Node {
 	node.Containers = append(slices.Clone(node.Containers), more.Containers...)
 	node.Sandboxes = append(slices.Clone(node.Sandboxes), more.Sandboxes...)
 	node.Images = append(slices.Clone(node.Images), more.Images...)
+	node.Containers = slices.DeleteFunc(node.Containers, func(one Container) bool { return slices.Contains(c.Removed, one.ID) })
 	for i := range node.Containers {
 		if state, found := c.States[node.Containers[i].ID]; found {
 			node.Containers[i].State = state

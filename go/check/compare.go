@@ -25,13 +25,12 @@ type verdict struct {
 // comparison knows what is needed to explain a difference.
 type comparison struct {
 	Case
-	folder       string
-	pass         Pass
-	kubelet      Left
-	ours         Left
-	more         []string // what crigc keeps and the kubelet removes
-	entries      map[string]crigc.Entry
-	explainedIDs map[string]bool
+	folder  string
+	pass    Pass
+	kubelet Left
+	ours    Left
+	more    []string // what crigc keeps and the kubelet removes
+	entries map[string]crigc.Entry
 }
 
 // compare says where two passes over the same node differ.

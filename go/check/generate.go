@@ -68,6 +68,7 @@ type maker struct {
 	// IDs of everything of a kind so far.
 	sandboxIDs, deadIDs []string
 	imageIDs            []string
+	users               []string // containers that came for an image
 	planting            bool
 	hasSandboxImage     bool
 }

@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -16,8 +17,14 @@ func (m *maker) images(n int) {
 
 // fill is how much of the filesystem is available: anywhere, often near full.
 func (m *maker) fill() uint64 {
+	capacity := m.Node.Filesystem.Capacity
+	if m.percent(50) {
+		// Some images have to go, and not all.
+		free := capacity * uint64(100-m.Policy.LowThreshold) / 100
+		return max(1, free-min(free, uint64(1+m.IntN(800))*mib))
+	}
 	percent := pick(m, m.IntN(101), m.IntN(25), m.IntN(25), 20, 15, 14, 16, 10, 1, 0)
-	return max(1, m.Node.Filesystem.Capacity*uint64(percent)/100)
+	return max(1, capacity*uint64(percent)/100)
 }
 
 func (m *maker) image() Image {
@@ -69,10 +76,16 @@ func (m *maker) imageSteps() {
 	}
 }
 
-// using is a container that comes and uses some image, by what the kubelet compares.
+// using is a container that comes and uses some image, by what the kubelet compares, and one that goes again.
 func (m *maker) using() Changes {
-	if !m.percent(40) || len(m.imageIDs) == 0 {
-		return Changes{}
+	var gone []string
+	if m.percent(50) && len(m.users) > 0 {
+		i := m.IntN(len(m.users))
+		gone = []string{m.users[i]}
+		m.users = slices.Delete(m.users, i, i+1)
+	}
+	if !m.percent(60) || len(m.imageIDs) == 0 {
+		return Changes{Removed: gone}
 	}
 	c := Container{ID: m.id(), Name: "user", State: pick(m, Running, Exited, Created), CreatedAt: m.time(),
 		Image: "registry.example/app:v1", ImageRef: pick(m, m.imageIDs...)}
@@ -85,7 +98,8 @@ func (m *maker) using() Changes {
 		c.ImageRef, c.ImageID = "sha256:"+m.id(), ""
 		c.MountedImages = []string{pick(m, m.imageIDs...)}
 	}
-	return Changes{Containers: []Container{c}, Pods: map[string]Word{p.uid: Known}}
+	m.users = append(m.users, c.ID)
+	return Changes{Containers: []Container{c}, Pods: map[string]Word{p.uid: Known}, Removed: gone}
 }
 
 func (m *maker) imageFaults() {

@@ -15,7 +15,7 @@ git ls-files -z Cargo.toml Cargo.lock build.rs cbindgen.toml proto src include s
 
 library() { # optimised for building fast
     (cd "$work/sources" && CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
-        CARGO_PROFILE_RELEASE_INCREMENTAL=true cargo rustc -q -p crigc --release --crate-type staticlib --target-dir "$work/build")
+        CARGO_PROFILE_RELEASE_INCREMENTAL=true RUSTFLAGS=-Awarnings cargo rustc -q -p crigc --release --crate-type staticlib --target-dir "$work/build")
 }
 
 # The linker's arguments name the rule: Go does not see that a library has changed.

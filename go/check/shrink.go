@@ -50,7 +50,7 @@ func parts(steps int) []part {
 			c.Steps = slices.Clone(c.Steps)
 			// What ends with its pod has to stay ended: a pod that is gone and runs is another case.
 			before := c.Steps[at].Before
-			c.Steps[at].Before = Changes{Pods: before.Pods, Ready: before.Ready, States: before.States}
+			c.Steps[at].Before = Changes{Pods: before.Pods, Ready: before.Ready, States: before.States, Removed: before.Removed}
 		}})
 	}
 	return all
@@ -63,6 +63,7 @@ func withoutStep(steps []Step, i int) []Step {
 		before, next := steps[i].Before, &steps[i+1].Before
 		next.States = merged(before.States, next.States)
 		next.Pods = merged(before.Pods, next.Pods)
+		next.Removed = append(slices.Clone(before.Removed), next.Removed...)
 		next.Ready = next.Ready || before.Ready
 	}
 	return slices.Delete(steps, i, i+1)

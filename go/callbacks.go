@@ -1,0 +1,249 @@
+package crigc
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/cgo"
+	"runtime/debug"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// host is what the callbacks of one engine work with. The library knows it by a cgo.Handle.
+type host struct {
+	config Config
+
+	mu     sync.Mutex
+	last   uintptr
+	passes map[uintptr]*running
+}
+
+// running is a pass under way, by its token: a small number for one that Go called, an address for a periodic one.
+type running struct {
+	ctx   context.Context
+	notes notes
+}
+
+func newHost(config Config) *host {
+	return &host{config: config, passes: map[uintptr]*running{}}
+}
+
+func hostOf(handle C.uintptr_t) *host {
+	return cgo.Handle(handle).Value().(*host)
+}
+
+// begin makes a token for a call; end frees it.
+func (h *host) begin(ctx context.Context) uintptr {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last++
+	h.passes[h.last] = &running{ctx: ctx}
+	return h.last
+}
+
+// end gives what was noted in the call.
+func (h *host) end(token uintptr) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	notes := h.passes[token].notes
+	delete(h.passes, token)
+	return notes.err()
+}
+
+// periodic says whether a token is that of a thread of the library.
+func (h *host) periodic(token uintptr) bool { return token > h.last }
+
+// note keeps a failure of a callback for the error of its pass; false if nobody will hear that.
+func (h *host) note(token uintptr, err error) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	pass := h.passes[token]
+	if pass == nil {
+		if h.config.Ended == nil {
+			return false
+		}
+		pass = &running{ctx: context.Background()}
+		h.passes[token] = pass
+	}
+	pass.notes.add(err)
+	return true
+}
+
+// ended gives the context of a pass that ends, and what was noted so far. A periodic pass is forgotten.
+func (h *host) ended(token uintptr) (context.Context, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	pass := h.passes[token]
+	if pass == nil {
+		return context.Background(), nil
+	}
+	if h.periodic(token) {
+		delete(h.passes, token)
+	}
+	return pass.ctx, pass.notes.err()
+}
+
+// notes are failures of callbacks in one pass. A callback that fails may fail for each object: a few tell the story.
+type notes struct {
+	first []error
+	more  int
+}
+
+func (n *notes) add(err error) {
+	if len(n.first) < 8 {
+		n.first = append(n.first, err)
+		return
+	}
+	n.more++
+}
+
+func (n *notes) err() error {
+	err := errors.Join(n.first...)
+	if n.more > 0 {
+		err = errors.Join(err, fmt.Errorf("crigc: callbacks failed %d times more in this pass", n.more))
+	}
+	return err
+}
+
+// guard recovers a panic of a callback; to be deferred. The callback's answer is then the zero value, which removes nothing.
+func (h *host) guard(token C.uintptr_t, callback string) {
+	value := recover()
+	if value == nil {
+		return
+	}
+	err := &PanicError{Callback: callback, Value: value, Stack: debug.Stack()}
+	h.note(uintptr(token), err)
+	h.tell(err.Error(), slog.String("stack", string(err.Stack)))
+}
+
+// tell logs at error level. The logger may be what panicked.
+func (h *host) tell(message string, attributes ...slog.Attr) {
+	defer func() { _ = recover() }()
+	logger := h.config.Logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	logger.LogAttrs(context.Background(), slog.LevelError, message, attributes...)
+}
+
+//export crigcGoPodStates
+func crigcGoPodStates(handle, token C.uintptr_t, uids **C.char, states *C.gc_pod_state, count, bytes C.size_t) (answer C.int32_t) {
+	h := hostOf(handle)
+	defer h.guard(token, "PodStates")
+	given, ready := h.config.PodStates(uidStrings(uids, int(count), int(bytes)))
+	if len(given) > int(count) {
+		err := fmt.Errorf("crigc: PodStates gave %d states for %d pods; none of them counts", len(given), int(count))
+		h.noteOrTell(token, err)
+		return 0
+	}
+	answers := unsafe.Slice(states, int(count))
+	for i, state := range given {
+		answers[i] = C.gc_pod_state(state)
+	}
+	return yes(ready)
+}
+
+// uidStrings copies UIDs into strings that share one allocation.
+func uidStrings(uids **C.char, count, bytes int) []string {
+	text := make([]byte, bytes)
+	lengths := make([]C.uint32_t, count)
+	C.crigc_go_copy_uids(uids, C.size_t(count), (*C.char)(unsafe.Pointer(unsafe.SliceData(text))), unsafe.SliceData(lengths))
+	all := arena(text)
+	out := make([]string, count)
+	for i, length := range lengths {
+		out[i] = all.take(length)
+	}
+	return out
+}
+
+//export crigcGoApprove
+func crigcGoApprove(handle, token C.uintptr_t, planned *C.gc_entry) (answer C.int32_t) {
+	h := hostOf(handle)
+	defer h.guard(token, "Approve")
+	return yes(h.config.Approve(newEntry(planned)))
+}
+
+//export crigcGoImageFS
+func crigcGoImageFS(handle, token C.uintptr_t, usage *C.gc_fs_usage) (answer C.int32_t) {
+	h := hostOf(handle)
+	defer h.guard(token, "ImageFS")
+	figures, err := h.config.ImageFS()
+	if err != nil {
+		h.noteOrTell(token, fmt.Errorf("crigc: ImageFS: %w", err))
+		return 0
+	}
+	usage.capacity = C.uint64_t(figures.Capacity)
+	usage.available = C.uint64_t(figures.Available)
+	usage.inodes = C.uint64_t(figures.Inodes)
+	usage.inodes_free = C.uint64_t(figures.InodesFree)
+	return 1
+}
+
+// noteOrTell sees to it that somebody hears of a failure.
+func (h *host) noteOrTell(token C.uintptr_t, err error) {
+	if !h.note(uintptr(token), err) {
+		h.tell(err.Error())
+	}
+}
+
+//export crigcGoLog
+func crigcGoLog(handle, token C.uintptr_t, level C.gc_log_level, message *C.char) {
+	h := hostOf(handle)
+	defer h.guard(token, "Logger")
+	mapped, known := logLevels[level]
+	if !known {
+		mapped = slog.LevelDebug
+	}
+	h.config.Logger.Log(context.Background(), mapped, C.GoString(message))
+}
+
+//export crigcGoEvent
+func crigcGoEvent(handle, token C.uintptr_t, reason, message *C.char) {
+	h := hostOf(handle)
+	defer h.guard(token, "Event")
+	h.config.Event(C.GoString(reason), C.GoString(message))
+}
+
+//export crigcGoProgress
+func crigcGoProgress(handle, token C.uintptr_t, kind C.gc_kind, done, total C.size_t) {
+	h := hostOf(handle)
+	defer h.guard(token, "Progress")
+	h.config.Progress(Kind(kind), int(done), int(total))
+}
+
+//export crigcGoEnded
+func crigcGoEnded(handle, token C.uintptr_t, pass C.gc_pass, status C.gc_status, report *C.gc_report, failed *C.gc_error) {
+	h := hostOf(handle)
+	defer h.guard(token, "Ended")
+	ctx, noted := h.ended(uintptr(token))
+	err := errors.Join(lentFailure(ctx, status, failed), noted)
+	h.config.Ended(Pass(pass), newReport(Pass(pass), report), err)
+}
+
+//export crigcGoClock
+func crigcGoClock(handle, token C.uintptr_t) (ns C.int64_t) {
+	h := hostOf(handle)
+	defer h.guard(token, "Clock")
+	return C.int64_t(nanoseconds(h.config.Clock()))
+}
+
+// nanoseconds since the epoch; 0, which the library refuses, where they do not fit.
+func nanoseconds(t time.Time) int64 {
+	if t.Year() < 1970 || t.Year() >= 2262 {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func yes(b bool) C.int32_t {
+	if b {
+		return 1
+	}
+	return 0
+}

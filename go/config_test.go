@@ -1,0 +1,167 @@
+package crigc_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crigc/crigc/go"
+)
+
+func TestKeysAreThoseOfTheManual(t *testing.T) {
+	manual, err := os.ReadFile("../CONFIGURATION.md")
+	if err != nil {
+		t.Skip("skipped:", err)
+	}
+	rows := regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| (.*?) \\|").FindAllStringSubmatch(string(manual), -1)
+	keys := crigc.Keys()
+	if len(rows) != len(keys) {
+		t.Fatalf("%d keys in the manual, %d in the library", len(rows), len(keys))
+	}
+	for i, key := range keys {
+		// What is empty is told in words.
+		inManual := "none the same as the runtime's"
+		if key.Default != "" {
+			inManual = "`" + key.Default + "`"
+		}
+		if key.Name != rows[i][1] || !strings.Contains(inManual, rows[i][2]) || key.Help == "" {
+			t.Errorf("%+v, in the manual %q", key, rows[i][1:])
+		}
+	}
+}
+
+func TestDefaultsMayBeSet(t *testing.T) {
+	settings := map[string]string{}
+	for _, key := range crigc.Keys() {
+		settings[key.Name] = key.Default
+	}
+	open(t, crigc.Config{Settings: settings})
+}
+
+func TestSettingsAreRefused(t *testing.T) {
+	for name, row := range map[string]struct {
+		settings map[string]string
+		status   crigc.Status
+		says     string
+	}{
+		"unknown key":   {map[string]string{"image-gc-hihg-threshold": "85"}, crigc.ErrInvalidArgument, "image-gc-hihg-threshold"},
+		"bad value":     {map[string]string{"image-gc-high-threshold": "101"}, crigc.ErrInvalidArgument, "101"},
+		"no UTF-8":      {map[string]string{"pod-logs-dir": "/\xff"}, crigc.ErrInvalidArgument, "UTF-8"},
+		"NUL in value":  {map[string]string{"pod-logs-dir": "/a\x00b"}, crigc.ErrInvalidArgument, "NUL"},
+		"NUL in key":    {map[string]string{"dry-run\x00": "true"}, crigc.ErrInvalidArgument, "NUL"},
+		"only together": {map[string]string{"image-gc-high-threshold": "70"}, crigc.ErrConfig, "image-gc-low-threshold"},
+		"the first one": {map[string]string{"b": "", "a": "", "c": ""}, crigc.ErrInvalidArgument, "`a`"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			engine, err := crigc.New(crigc.Config{Settings: row.settings})
+			if engine != nil {
+				t.Error("there is an engine")
+			}
+			wantIs(t, err, row.status)
+			if err == nil || !strings.Contains(err.Error(), row.says) {
+				t.Errorf("%q does not say %q", err, row.says)
+			}
+		})
+	}
+}
+
+func TestFlagsWriteSettings(t *testing.T) {
+	for name, row := range map[string]struct {
+		arguments []string
+		want      map[string]string
+		says      string
+	}{
+		"none":             {nil, nil, ""},
+		"a value":          {[]string{"--image-gc-high-threshold=90"}, map[string]string{"image-gc-high-threshold": "90"}, ""},
+		"yes or no":        {[]string{"-dry-run"}, map[string]string{"dry-run": "true"}, ""},
+		"the last":         {[]string{"-dry-run", "-dry-run=false"}, map[string]string{"dry-run": "false"}, ""},
+		"empty":            {[]string{"-pod-logs-dir", ""}, map[string]string{"pod-logs-dir": ""}, ""},
+		"bad value":        {[]string{"-image-gc-high-threshold", "101"}, nil, "a whole number from 0 to 100"},
+		"bad yes or no":    {[]string{"-dry-run=maybe"}, nil, "`true` or `false`"},
+		"not for a thread": {[]string{"-max-parallel-removals", "0"}, nil, "max-parallel-removals"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var config crigc.Config
+			set := flag.NewFlagSet("test", flag.ContinueOnError)
+			set.SetOutput(new(bytes.Buffer))
+			config.AddFlags(set)
+			err := set.Parse(row.arguments)
+			if (err == nil) != (row.says == "") || (err != nil && !strings.Contains(err.Error(), row.says)) {
+				t.Errorf("error %v, not %q", err, row.says)
+			}
+			if len(config.Settings) != len(row.want) {
+				t.Errorf("settings %v, not %v", config.Settings, row.want)
+			}
+			for key, value := range row.want {
+				if set, is := config.Settings[key]; set != value || !is {
+					t.Errorf("settings %v, not %v", config.Settings, row.want)
+				}
+			}
+		})
+	}
+}
+
+func TestFlagsTellTheirDefaultsOnce(t *testing.T) {
+	config := crigc.Config{Settings: map[string]string{"image-gc-low-threshold": "7"}}
+	set := flag.NewFlagSet("test", flag.ContinueOnError)
+	var help bytes.Buffer
+	set.SetOutput(&help)
+	config.AddFlags(set)
+	set.PrintDefaults()
+	for _, says := range []string{"(default 85)", "(default 7)", "Default: the same as the runtime's.\n", "-image-gc-exempt value\n"} {
+		if !strings.Contains(help.String(), says) {
+			t.Errorf("%q is not in the help", says)
+		}
+	}
+	if strings.Contains(help.String(), "Default: 85") || strings.Contains(help.String(), "Default: `85") {
+		t.Error("a default stands there twice")
+	}
+}
+
+func TestVersionsOfHeaderAndLibrary(t *testing.T) {
+	if err := crigc.CheckLibrary(); err != nil {
+		t.Error(err)
+	}
+	if !regexp.MustCompile(`^\d+\.\d+\.\d+`).MatchString(crigc.Version()) {
+		t.Errorf("version %q", crigc.Version())
+	}
+	err := crigc.CheckABI(7, 8)
+	wantIs(t, err, crigc.ErrConfig)
+	for _, says := range []string{"version 7", "version 8", crigc.Version()} {
+		if !strings.Contains(err.Error(), says) {
+			t.Errorf("%q does not say %q", err, says)
+		}
+	}
+}
+
+func TestClocksThatDoNotFit(t *testing.T) {
+	for _, row := range []struct {
+		time time.Time
+		want int64
+	}{
+		{time.Time{}, 0},
+		{time.Unix(-1, 0), 0},
+		{time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC), 0},
+		{time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), 0},
+		{time.Unix(1, 5), 1_000_000_005},
+	} {
+		if got := crigc.Nanoseconds(row.time.UTC()); got != row.want {
+			t.Errorf("%v gives %d, not %d", row.time, got, row.want)
+		}
+	}
+}
+
+func TestDeadlinesInMilliseconds(t *testing.T) {
+	for _, left := range []time.Duration{-time.Hour, 0, 1} {
+		if ms := crigc.Timeout(time.Now().Add(left)); ms != 1 {
+			t.Errorf("%v gives %d ms", left, ms)
+		}
+	}
+	if ms := crigc.Timeout(time.Now().Add(time.Hour)); ms > 3_600_000 || ms < 3_600_000-60_000 {
+		t.Errorf("an hour gives %d ms", ms)
+	}
+}

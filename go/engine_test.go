@@ -1,0 +1,336 @@
+package crigc_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/crigc/crigc/go"
+)
+
+var background = context.Background()
+
+func TestZeroConfigIsTheKubelets(t *testing.T) {
+	engine := open(t, crigc.Config{})
+	const endpoint = "/run/containerd/containerd.sock"
+	if _, err := os.Stat(endpoint); err == nil {
+		t.Skip("skipped: this machine has a containerd")
+	}
+	report, err := engine.CollectContainers(background, crigc.DryRun)
+	wantIs(t, err, crigc.ErrUnavailable)
+	if report == nil || len(report.Entries) > 0 {
+		t.Errorf("report %+v of a pass that began and saw nothing", report)
+	}
+	var failure *crigc.Error
+	if !errors.As(err, &failure) || failure.Status != crigc.ErrUnavailable || failure.Status.String() != "GC_ERROR_UNAVAILABLE" {
+		t.Errorf("%#v", err)
+	}
+	if errors.Is(err, crigc.ErrTimeout) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%q is a timeout", err)
+	}
+}
+
+func TestDryRunTellsWhatThePassRemoves(t *testing.T) {
+	s := startSim(t, "--pods", "40", "--dead-containers", "200")
+	config := s.config()
+	config.PodStates = s.podStates
+	engine := open(t, config)
+	for _, flags := range []crigc.Flags{0, crigc.AllUnused} {
+		dry, err := engine.CollectContainers(background, flags|crigc.DryRun)
+		if err != nil {
+			t.Fatal(err)
+		}
+		done, err := engine.CollectContainers(background, flags)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !dry.DryRun || done.DryRun {
+			t.Error("which was the dry run?")
+		}
+		if !maps.Equal(removedIDs(dry), removedIDs(done)) {
+			t.Errorf("%d would go, %d went", len(removedIDs(dry)), len(removedIDs(done)))
+		}
+		if flags == 0 && (done.Count(crigc.Container, crigc.Removed) == 0 || done.Count(crigc.Sandbox, crigc.Removed) == 0) {
+			t.Error("nothing went")
+		}
+	}
+}
+
+func TestImagesGoUntilEnoughIsFree(t *testing.T) {
+	s := startSim(t, "--pods", "10", "--dead-containers", "0")
+	config := s.config()
+	usage := crigc.FSUsage{Capacity: 1 << 40, Available: 1 << 35}
+	config.ImageFS = func() (crigc.FSUsage, error) { return usage, nil }
+	engine := open(t, config)
+	report, err := engine.CollectImages(background, 0)
+	wantIs(t, err, crigc.ErrNotEnoughFreed) // the host's figures do not change
+	if report.Pass != crigc.PassImages || report.Count(crigc.Image, crigc.Removed) == 0 {
+		t.Errorf("%v: %d went", report.Pass, report.Count(crigc.Image, crigc.Removed))
+	}
+	var bytes uint64
+	for _, entry := range report.Entries {
+		if entry.Outcome == crigc.Removed {
+			bytes += entry.Bytes
+		}
+	}
+	if bytes == 0 || bytes != report.BytesFreed {
+		t.Errorf("%d bytes in the entries, %d in the report", bytes, report.BytesFreed)
+	}
+	usage.Available = usage.Capacity
+	if report, err := engine.CollectImages(background, 0); err != nil || report.Count(crigc.AnyKind, crigc.Removed) > 0 {
+		t.Errorf("an empty disk: %v", err)
+	}
+	if report, err := engine.CollectImages(background, crigc.AllUnused|crigc.DryRun); err != nil || !report.DryRun {
+		t.Errorf("all that is unused: %v", err)
+	}
+}
+
+func TestUnknownFlagsAreRefused(t *testing.T) {
+	report, err := open(t, crigc.Config{}).CollectContainers(background, 1<<20)
+	wantIs(t, err, crigc.ErrInvalidArgument)
+	if report != nil {
+		t.Error("a report")
+	}
+}
+
+func TestNoWait(t *testing.T) {
+	s := startSim(t)
+	config := s.config()
+	inside, leave := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	config.Approve = func(*crigc.Entry) bool {
+		once.Do(func() { close(inside); <-leave })
+		return true
+	}
+	engine := open(t, config)
+	ended := make(chan error)
+	go func() {
+		_, err := engine.CollectContainers(background, 0)
+		ended <- err
+	}()
+	within(t, "approval", inside)
+	report, err := engine.CollectContainers(background, crigc.NoWait)
+	wantIs(t, err, crigc.ErrBusy)
+	if report != nil {
+		t.Error("the pass that did not begin has a report")
+	}
+	if _, err := engine.CollectImages(background, crigc.NoWait|crigc.DryRun); err != nil {
+		t.Errorf("a pass of the other kind: %v", err)
+	}
+	close(leave)
+	if err := within(t, "the end", ended); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestContextsThatHaveEnded(t *testing.T) {
+	s := startSim(t)
+	engine := open(t, s.config())
+	mine := errors.New("mine")
+	cancelled, cancel := context.WithCancel(background)
+	cancel()
+	caused, cause := context.WithCancelCause(background)
+	cause(mine)
+	late, cancelLate := context.WithDeadline(background, time.Now().Add(-time.Hour))
+	defer cancelLate()
+	lateCaused, cancelCaused := context.WithTimeoutCause(background, -1, mine)
+	defer cancelCaused()
+	for name, row := range map[string]struct {
+		ctx  context.Context
+		want []error
+	}{
+		"cancelled":             {cancelled, []error{crigc.ErrCancelled, context.Canceled}},
+		"with a cause":          {caused, []error{crigc.ErrCancelled, context.Canceled, mine}},
+		"deadline":              {late, []error{crigc.ErrTimeout, context.DeadlineExceeded}},
+		"deadline with a cause": {lateCaused, []error{crigc.ErrTimeout, context.DeadlineExceeded, mine}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, collect := range []func(context.Context, crigc.Flags) (*crigc.Report, error){
+				engine.CollectContainers, engine.CollectImages,
+			} {
+				report, err := collect(row.ctx, crigc.AllUnused)
+				wantIs(t, err, row.want...)
+				if report != nil {
+					t.Error("the pass began")
+				}
+			}
+		})
+	}
+	report, err := engine.CollectContainers(background, crigc.DryRun)
+	if err != nil || report.Count(crigc.Container, crigc.Removed) != 1700 {
+		t.Errorf("something is gone: %v", err)
+	}
+}
+
+func TestCancelEndsAPass(t *testing.T) {
+	s := startSim(t, "--faults", hang(t, "RemoveContainer"))
+	config := s.config()
+	mine := errors.New("mine")
+	ctx, cancel := context.WithCancelCause(background)
+	config.Approve = func(*crigc.Entry) bool { cancel(mine); return true }
+	heard := make(chan error, 1)
+	config.Ended = func(_ crigc.Pass, _ *crigc.Report, err error) { heard <- err }
+	engine := open(t, config)
+	report, err := engine.CollectContainers(ctx, 0)
+	wantIs(t, err, crigc.ErrCancelled, context.Canceled, mine)
+	wantIs(t, within(t, "Ended", heard), crigc.ErrCancelled, context.Canceled, mine)
+	if report == nil || report.Count(crigc.AnyKind, crigc.Removed) != 0 || len(report.Entries) == 0 {
+		t.Error("the report does not say how far the pass came")
+	}
+}
+
+func TestDeadlineEndsAPassOfAHangingRuntime(t *testing.T) {
+	s := startSim(t, "--faults", hang(t, "*"))
+	engine := open(t, s.config())
+	mine := errors.New("mine")
+	ctx, cancel := context.WithTimeoutCause(background, 300*time.Millisecond, mine)
+	defer cancel()
+	report, err := engine.CollectContainers(ctx, 0)
+	wantIs(t, err, crigc.ErrTimeout, context.DeadlineExceeded)
+	if report == nil {
+		t.Error("no report, though the pass began")
+	}
+	<-ctx.Done()
+}
+
+func TestDeadlineOfARequestIsNotTheContexts(t *testing.T) {
+	s := startSim(t, "--faults", hang(t, "*"))
+	config := s.config()
+	config.Settings["runtime-request-timeout"] = "100ms"
+	ctx, cancel := context.WithTimeout(background, time.Hour)
+	defer cancel()
+	_, err := open(t, config).CollectContainers(ctx, 0)
+	wantIs(t, err, crigc.ErrTimeout)
+	if errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%q is the context's", err)
+	}
+}
+
+func TestCancelMayComeAtAnyTime(t *testing.T) {
+	s := startSim(t, "--pods", "5", "--dead-containers", "20")
+	engine := open(t, s.config())
+	counts := map[string]int{}
+	for i := range 400 {
+		ctx, cancel := context.WithCancel(background)
+		timer := time.AfterFunc(time.Duration(i)*10*time.Microsecond, cancel)
+		_, err := engine.CollectContainers(ctx, crigc.DryRun)
+		timer.Stop()
+		cancel() // after the end
+		switch {
+		case err == nil:
+			counts["none"]++
+		case errors.Is(err, crigc.ErrCancelled) && errors.Is(err, context.Canceled):
+			counts["cancelled"]++
+		default:
+			t.Fatal(err)
+		}
+	}
+	t.Log(counts)
+}
+
+func TestManyGoroutines(t *testing.T) {
+	s := startSim(t, "--pods", "20", "--dead-containers", "60")
+	config := s.config()
+	config.PodStates = s.podStates
+	engine := open(t, config)
+	var all sync.WaitGroup
+	for i := range 24 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			ctx, cancel := context.WithTimeout(background, watchdog)
+			defer cancel()
+			collect := engine.CollectContainers
+			if i%2 == 1 {
+				collect = engine.CollectImages
+			}
+			for range 5 {
+				if report, err := collect(ctx, crigc.Flags(i%3/2)); err != nil || report == nil {
+					t.Error(err)
+				}
+			}
+		}()
+	}
+	all.Wait()
+}
+
+func TestClosedEngines(t *testing.T) {
+	engine := open(t, crigc.Config{})
+	engine.Close()
+	engine.Close()
+	engine.Stop()
+	_, containers := engine.CollectContainers(background, 0)
+	_, images := engine.CollectImages(background, 0)
+	for _, err := range []error{containers, images, engine.Start()} {
+		wantIs(t, err, crigc.ErrClosed)
+	}
+}
+
+func TestCloseEndsPassesUnderWay(t *testing.T) {
+	s := startSim(t, "--faults", hang(t, "*"))
+	for i := range 8 {
+		engine := open(t, s.config())
+		ended := make(chan error)
+		for range 4 {
+			go func() {
+				_, err := engine.CollectContainers(background, 0)
+				ended <- err
+			}()
+		}
+		time.Sleep(time.Duration(2*i) * time.Millisecond)
+		for range 2 {
+			go engine.Close()
+		}
+		for range 4 {
+			wantIs(t, within(t, "the end", ended), crigc.ErrClosed)
+		}
+		engine.Close()
+	}
+}
+
+func TestPeriodicPasses(t *testing.T) {
+	s := startSim(t, "--pods", "5", "--dead-containers", "20")
+	config := s.config()
+	config.PodStates = s.podStates
+	config.Settings["container-gc-period"] = "5ms"
+	config.Settings["image-gc-period"] = "5ms"
+	ended := map[crigc.Pass]chan int{crigc.PassContainers: make(chan int), crigc.PassImages: make(chan int)}
+	config.Ended = func(pass crigc.Pass, report *crigc.Report, err error) {
+		if (err != nil && !errors.Is(err, crigc.ErrCancelled) && !errors.Is(err, crigc.ErrClosed)) || report.Pass != pass {
+			t.Errorf("%v: %v", pass, err)
+		}
+		select {
+		case ended[pass] <- report.Count(crigc.Container, crigc.Removed):
+		case <-time.After(20 * time.Millisecond): // nobody listens any more
+		}
+	}
+	engine := open(t, config)
+	for range 3 {
+		for range 2 {
+			if err := engine.Start(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 3 {
+			within(t, "a container pass", ended[crigc.PassContainers])
+			within(t, "an image pass", ended[crigc.PassImages])
+		}
+		engine.Stop()
+		select {
+		case <-ended[crigc.PassContainers]:
+			t.Error("a pass after Stop")
+		case <-ended[crigc.PassImages]:
+			t.Error("a pass after Stop")
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	if err := engine.Start(); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "a pass", ended[crigc.PassContainers])
+	engine.Close()
+}

@@ -1,0 +1,19 @@
+package crigc
+
+import "time"
+
+// What tests look at from outside.
+var (
+	CheckABI    = checkABI
+	Nanoseconds = nanoseconds
+)
+
+// Timeout is what gc_call_new is told for a deadline.
+func Timeout(deadline time.Time) uint64 { return uint64(timeout(deadline, true)) }
+
+// Intern is the constant of a reason's word.
+func Intern(word string) (reason Reason, known bool) {
+	unknown := map[string]Reason{}
+	reason = intern(word, unknown)
+	return reason, len(unknown) == 0
+}

@@ -1,0 +1,3 @@
+module github.com/crigc/crigc/go
+
+go 1.24

@@ -1,0 +1,9 @@
+//go:build !crigc_pkgconfig
+
+package crigc
+
+// The build tree of a checkout first, then wherever the C compiler looks by itself.
+
+// #cgo CFLAGS: -I${SRCDIR}/../include
+// #cgo LDFLAGS: -L${SRCDIR}/../target/release -lcrigc -lgcc_s -lutil -lrt -lpthread -lm -ldl
+import "C"

@@ -1,0 +1,295 @@
+package crigc
+
+// #include "shim.h"
+import "C"
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unsafe"
+)
+
+// Pass says which pass. Grows.
+type Pass int32
+
+const (
+	// PassContainers: dead containers, sandboxes, pod logs and log links.
+	PassContainers Pass = C.GC_PASS_CONTAINERS
+	// PassImages: unused images.
+	PassImages Pass = C.GC_PASS_IMAGES
+)
+
+// String is the word of the JSON form.
+func (p Pass) String() string { return word("pass", int32(p), "containers", "images") }
+
+// Kind is the kind of an object. Grows.
+type Kind int32
+
+const (
+	// AnyKind stands for all kinds in Report.Count.
+	AnyKind Kind = C.GC_ANY_KIND
+	// Container is a container.
+	Container Kind = C.GC_CONTAINER
+	// Sandbox is a pod sandbox.
+	Sandbox Kind = C.GC_SANDBOX
+	// PodLogs is an entry of pod-logs-dir: the logs of a pod.
+	PodLogs Kind = C.GC_POD_LOGS
+	// LogLink is a link in container-logs-dir.
+	LogLink Kind = C.GC_LOG_LINK
+	// Image is an image.
+	Image Kind = C.GC_IMAGE
+)
+
+// kinds in the order of their numbers, which is that of the JSON form.
+var kinds = []string{"container", "sandbox", "pod-logs", "log-link", "image"}
+
+// String is the word of the JSON form.
+func (k Kind) String() string { return word("kind", int32(k), kinds...) }
+
+// Outcome says what became of an object. Grows; take one that you do not know for Kept.
+type Outcome int32
+
+const (
+	// AnyOutcome stands for all outcomes in Report.Count.
+	AnyOutcome Outcome = C.GC_ANY_OUTCOME
+	// Kept: it is still there; the reason says why.
+	Kept Outcome = C.GC_KEPT
+	// Removed: it is gone; in a dry run: it would go.
+	Removed Outcome = C.GC_REMOVED
+	// Failed: it should have gone, and its removal failed; Error says why.
+	Failed Outcome = C.GC_FAILED
+	// Refused: Config.Approve did not say yes.
+	Refused Outcome = C.GC_REFUSED
+)
+
+// String is the word of the JSON form.
+func (o Outcome) String() string {
+	return word("outcome", int32(o), "kept", "removed", "failed", "refused")
+}
+
+// word is the name of a number.
+func word(what string, number int32, words ...string) string {
+	if number >= 0 && int(number) < len(words) {
+		return words[number]
+	}
+	return fmt.Sprintf("%s-%d", what, number)
+}
+
+// Entry is one object that a pass decided on. In its strings bytes that were no UTF-8 stand as U+FFFD, control characters as
+// \n or \u{7f}, and in names a backslash is doubled: they come from workloads, and may be printed.
+type Entry struct {
+	// Kind says what it is.
+	Kind Kind
+	// Outcome says what became of it.
+	Outcome Outcome
+	// ID of the container, sandbox or image, or the path.
+	ID string
+	// Name is namespace/pod/container, namespace/pod, or the image's first tag; "" if none.
+	Name string
+	// PodUID is the UID of its pod; "" if none.
+	PodUID string
+	// Reason says why it went, should have gone, or stayed.
+	Reason Reason
+	// Error says what went wrong; "" unless the outcome is Failed or Refused.
+	Error string
+	// Bytes is the size of an image, as the runtime reports it; else 0.
+	Bytes uint64
+}
+
+// Report is what a pass decided and did. It is plain Go memory, and stays when its engine is closed. The strings of its
+// entries share one allocation: keep a strings.Clone of one rather than the one.
+type Report struct {
+	// Pass says which.
+	Pass Pass
+	// DryRun says that Removed means "would be".
+	DryRun bool
+	// Started is when the pass began, by the engine's clock, to the millisecond.
+	Started time.Time
+	// Took is how long the pass took.
+	Took time.Duration
+	// BytesFreed counts the bytes of the images that were removed (in a dry run: would be), as the runtime reports them.
+	BytesFreed uint64
+	// Entries has one for each object, in the order of the decisions.
+	Entries []Entry
+
+	head string // the beginning of the JSON form
+}
+
+// Count says how many objects have this kind (or AnyKind) and this outcome (or AnyOutcome).
+func (r *Report) Count(kind Kind, outcome Outcome) int {
+	count := 0
+	for i := range r.Entries {
+		entry := &r.Entries[i]
+		if (kind == AnyKind || entry.Kind == kind) && (outcome == AnyOutcome || entry.Outcome == outcome) {
+			count++
+		}
+	}
+	return count
+}
+
+// newReport copies a report, with a number of allocations that does not depend on its entries.
+func newReport(pass Pass, report *C.gc_report) *Report {
+	r := &Report{
+		Pass:       pass,
+		DryRun:     C.gc_report_dry_run(report) == 1,
+		BytesFreed: uint64(C.gc_report_bytes_freed(report)),
+	}
+	r.readHead(report)
+	sizes := C.crigc_go_report_sizes(report)
+	rows := make([]C.struct_crigc_go_row, sizes.entries)
+	text, words := make([]byte, sizes.text), make([]byte, sizes.words)
+	C.crigc_go_report_fill(report, unsafe.SliceData(rows), sizes.entries, bytesOf(text), bytesOf(words))
+	r.Entries = entries(rows, text, words)
+	return r
+}
+
+// newEntry copies one entry.
+func newEntry(entry *C.gc_entry) *Entry {
+	sizes := C.crigc_go_entry_sizes(entry)
+	rows := make([]C.struct_crigc_go_row, 1)
+	text, words := make([]byte, sizes.text), make([]byte, sizes.words)
+	C.crigc_go_entry_fill(entry, unsafe.SliceData(rows), bytesOf(text), bytesOf(words))
+	return &entries(rows, text, words)[0]
+}
+
+func bytesOf(b []byte) *C.char {
+	return (*C.char)(unsafe.Pointer(unsafe.SliceData(b)))
+}
+
+// arena is text from whose beginning strings are taken.
+type arena []byte
+
+// take cuts a string off. It shares the memory, which nobody writes to any more.
+func (a *arena) take(length C.uint32_t) string {
+	s := unsafe.String(unsafe.SliceData(*a), int(length))
+	*a = (*a)[length:]
+	return s
+}
+
+// entries turns rows into entries whose strings lie in text; words are the reasons, which are known or few.
+func entries(rows []C.struct_crigc_go_row, text, words arena) []Entry {
+	out := make([]Entry, len(rows))
+	unknown := map[string]Reason{}
+	for i := range rows {
+		row := &rows[i]
+		out[i] = Entry{
+			Kind:    Kind(row.kind),
+			Outcome: Outcome(row.outcome),
+			ID:      text.take(row.text[0]),
+			Name:    text.take(row.text[1]),
+			PodUID:  text.take(row.text[2]),
+			Error:   text.take(row.text[3]),
+			Reason:  intern(words.take(row.word), unknown),
+			Bytes:   uint64(row.bytes),
+		}
+	}
+	return out
+}
+
+// intern gives the constant of a word, so that the report does not hold the memory of words; a word that the package does
+// not know is copied once.
+func intern(word string, unknown map[string]Reason) Reason {
+	if reason, known := reasons[word]; known {
+		return reason
+	}
+	reason, seen := unknown[word]
+	if !seen {
+		reason = Reason(strings.Clone(word))
+		unknown[string(reason)] = reason
+	}
+	return reason
+}
+
+// readHead takes what no reader in C tells from the beginning of the JSON form.
+func (r *Report) readHead(report *C.gc_report) {
+	var buffer [256]byte
+	length := C.crigc_go_report_head(report, bytesOf(buffer[:]), C.size_t(len(buffer)))
+	r.head = string(buffer[:length])
+	var head struct {
+		Started time.Time
+		Seconds float64
+	}
+	// The library writes what it promises; should it not, the two fields stay zero.
+	if json.Unmarshal([]byte(r.head+"}"), &head) == nil {
+		r.Started = head.Started
+		r.Took = time.Duration(head.Seconds * float64(time.Second))
+	}
+}
+
+// JSON is the report in the library's JSON form (see gc_report_json in crigc.h). It is made anew by each call, from the
+// entries: holding on to the library's own report for it would keep memory that Go's collector does not see.
+func (r *Report) JSON() string {
+	size := 512
+	for i := range r.Entries {
+		e := &r.Entries[i]
+		size += len(e.ID) + len(e.Name) + len(e.PodUID) + len(e.Error) + 160 // what stands around them, and the reason
+	}
+	b := make([]byte, 0, size)
+	b = append(r.appendHead(b), `,"removed":{`...)
+	for kind, name := range kinds {
+		b = append(strconv.AppendQuote(comma(b, kind), name), ':')
+		b = strconv.AppendInt(b, int64(r.Count(Kind(kind), Removed)), 10)
+	}
+	b = append(b, `},"bytes_freed":`...)
+	b = strconv.AppendUint(b, r.BytesFreed, 10)
+	b = append(b, `,"entries":[`...)
+	for i := range r.Entries {
+		b = r.Entries[i].appendJSON(comma(b, i))
+	}
+	b = append(b, "]}"...)
+	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody writes to it any more
+}
+
+// appendHead appends the beginning; that of the library as it is, because numbers can be written in several ways.
+func (r *Report) appendHead(b []byte) []byte {
+	if r.head != "" {
+		return append(b, r.head...)
+	}
+	return fmt.Appendf(b, `{"pass":%q,"dry_run":%v,"started":%q,"seconds":%v`,
+		r.Pass, r.DryRun, r.Started.UTC().Format("2006-01-02T15:04:05.000Z"), r.Took.Seconds())
+}
+
+// MarshalJSON gives the library's form to encoding/json as well.
+func (r *Report) MarshalJSON() ([]byte, error) {
+	return []byte(r.JSON()), nil
+}
+
+func (e *Entry) appendJSON(b []byte) []byte {
+	b = appendText(append(b, `{"kind":`...), e.Kind.String())
+	b = appendText(append(b, `,"outcome":`...), e.Outcome.String())
+	b = appendText(append(b, `,"id":`...), e.ID)
+	b = appendText(append(b, `,"name":`...), e.Name)
+	b = appendText(append(b, `,"pod_uid":`...), e.PodUID)
+	b = appendText(append(b, `,"reason":`...), string(e.Reason))
+	b = append(b, `,"error":`...)
+	if e.Error == "" {
+		b = append(b, "null"...)
+	} else {
+		b = appendText(b, e.Error)
+	}
+	b = strconv.AppendUint(append(b, `,"bytes":`...), e.Bytes, 10)
+	return append(b, '}')
+}
+
+// comma goes before all but the first.
+func comma(b []byte, i int) []byte {
+	if i > 0 {
+		b = append(b, ',')
+	}
+	return b
+}
+
+// appendText appends a JSON string. The library's strings are UTF-8 without control characters.
+func appendText(b []byte, text string) []byte {
+	b = append(b, '"')
+	for i := range len(text) {
+		if text[i] == '"' || text[i] == '\\' {
+			b = append(b, '\\')
+		}
+		b = append(b, text[i])
+	}
+	return append(b, '"')
+}

@@ -1,0 +1,198 @@
+package crigc_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/crigc/crigc/go"
+)
+
+// nasty is a node with names of all sorts, whose first dead container cannot be removed.
+func nasty(t *testing.T) []string {
+	names := []string{"plain", `quote"`, `back\slash`, "line\nend", "tab\tand\x01", "\xff\xfe", "\u2028<&>", "\x7f", "日本", ""}
+	var containers []object
+	for i, name := range names {
+		for attempt := range 3 {
+			id := fmt.Sprintf("c%d-%d", i, attempt)
+			containers = append(containers, deadContainer(id, hex(name), fmt.Sprint("uid-", i), attempt))
+		}
+	}
+	images := []object{{"id": "sha256:1", "tags": []any{hex("r/\xff:v1\n")}, "size": 12345}}
+	return []string{
+		"--node", asJSON(t, object{"containers": containers, "images": images}),
+		"--faults", faults(t, object{"method": "RemoveContainer", "id": "c0-0", "action": object{"code": []any{13, "it says \"no\"\nand \\ \u2028"}}}),
+	}
+}
+
+// The example agent prints what the library's gc_report_json gives.
+func TestJSONIsTheLibrarys(t *testing.T) {
+	agent := cmp.Or(os.Getenv("CRIGC_AGENT"), "../target/agent")
+	if _, err := os.Stat(agent); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skipf("skipped: %v; build it with `make agent`", err)
+	}
+	options := nasty(t)
+	theirs, ours := startSim(t, options...), startSim(t, options...)
+	// One after another, or the order of the removals is not the same.
+	arguments := []string{"--once", "--json", "--apply", "--containers", "--max-parallel-removals", "1"}
+	for key, value := range theirs.config().Settings {
+		arguments = append(arguments, "--"+key, value)
+	}
+	out, err := exec.Command(agent, arguments...).Output()
+	if len(out) == 0 {
+		t.Fatal("the agent prints nothing:", err)
+	}
+	config := ours.config()
+	config.Settings["max-parallel-removals"] = "1"
+	report, err := open(t, config).CollectContainers(background, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Count(crigc.Container, crigc.Failed) != 1 || report.Count(crigc.Container, crigc.Removed) < 10 {
+		t.Error("the node does not show enough")
+	}
+	// Times differ, and error messages name the sockets.
+	same := func(text string) string {
+		text = regexp.MustCompile(`"started":"[^"]*","seconds":[0-9.e-]+`).ReplaceAllString(strings.TrimSpace(text), "")
+		return strings.NewReplacer(theirs.endpoint, "SOCKET", ours.endpoint, "SOCKET").Replace(text)
+	}
+	if same(string(out)) != same(report.JSON()) {
+		t.Errorf("the library: %s\nthe package: %s", out, report.JSON())
+	}
+}
+
+func TestJSONIsComplete(t *testing.T) {
+	s := startSim(t, "--pods", "3", "--dead-containers", "6")
+	report, err := open(t, s.config()).CollectContainers(background, crigc.DryRun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := &crigc.Report{Pass: report.Pass, DryRun: true, Started: report.Started, Took: report.Took, Entries: report.Entries}
+	unknown := &crigc.Report{Pass: 7, Entries: []crigc.Entry{{Kind: 8, Outcome: -9, Reason: "new", Error: `e"`}}}
+	for _, report := range []*crigc.Report{report, own, unknown, {}} {
+		text, err := json.Marshal(report)
+		var read struct {
+			Pass     *string
+			DryRun   *bool `json:"dry_run"`
+			Started  *string
+			Seconds  *float64
+			Removed  map[string]int
+			Freed    *uint64 `json:"bytes_freed"`
+			Entries  []map[string]any
+			Leftover any
+		}
+		decoder := json.NewDecoder(bytes.NewReader(text))
+		decoder.DisallowUnknownFields()
+		if err != nil || decoder.Decode(&read) != nil || len(read.Removed) != 5 || len(read.Entries) != len(report.Entries) {
+			t.Fatalf("%v: %s", err, text)
+		}
+		if *read.Pass != report.Pass.String() || *read.DryRun != report.DryRun || read.Started == nil || read.Seconds == nil || read.Freed == nil {
+			t.Errorf("%s", text)
+		}
+	}
+	if got := unknown.Entries[0].Kind.String() + " " + unknown.Entries[0].Outcome.String(); got != "kind-8 outcome--9" {
+		t.Error(got)
+	}
+}
+
+func TestReasonsAreThoseOfTheHeader(t *testing.T) {
+	header, err := os.ReadFile("../include/crigc.h")
+	if err != nil {
+		t.Skip("skipped:", err)
+	}
+	text := regexp.MustCompile(`(?s)\(.*?\)|\n \*`).ReplaceAllString(between(string(header), "Reasons in gc_entry.", "The keys with"), "")
+	words := regexp.MustCompile(`[a-z]+(-[a-z]+)*`).FindAllString(strings.NewReplacer("Removed:", "", "Kept:", "").Replace(text), -1)
+	if len(words) < 30 {
+		t.Fatal(words)
+	}
+	for _, word := range words {
+		if reason, known := crigc.Intern(word); !known || string(reason) != word {
+			t.Errorf("the package does not know %q", word)
+		}
+	}
+	if reason, known := crigc.Intern("brand-new"); known || reason != "brand-new" {
+		t.Errorf("%q, %v", reason, known)
+	}
+}
+
+// between is the text after the one and before the other.
+func between(text, from, to string) string {
+	_, text, _ = strings.Cut(text, from)
+	text, _, _ = strings.Cut(text, to)
+	return text
+}
+
+func TestStatusesAreThoseOfTheHeader(t *testing.T) {
+	header, err := os.ReadFile("../include/crigc.h")
+	if err != nil {
+		t.Skip("skipped:", err)
+	}
+	lines := regexp.MustCompile(`(?m)^#define (GC_ERROR_[A-Z_]+) (\d+)$`).FindAllStringSubmatch(string(header), -1)
+	if len(lines) < 12 {
+		t.Fatal(lines)
+	}
+	for i, line := range lines {
+		status := crigc.Status(i + 1)
+		if fmt.Sprint(i+1) != line[2] || status.String() != line[1] || strings.Contains(status.Error(), "status") {
+			t.Errorf("%v: %v, %q", line, status.String(), status.Error())
+		}
+	}
+	if unknown := crigc.Status(99); unknown.String() != "GC_ERROR_UNKNOWN" || unknown.Error() != "crigc: status 99" {
+		t.Errorf("%v: %q", unknown.String(), unknown.Error())
+	}
+}
+
+// A report of many entries takes as many allocations as one of few.
+func TestAllocationsDoNotGrowWithTheReport(t *testing.T) {
+	allocations := func(containers string) (entries int, each float64) {
+		s := startSim(t, "--pods", "50", "--dead-containers", containers)
+		engine := open(t, s.config())
+		each = testing.AllocsPerRun(3, func() {
+			report, err := engine.CollectContainers(background, crigc.DryRun)
+			if err != nil {
+				t.Fatal(err)
+			}
+			entries = len(report.Entries)
+		})
+		return entries, each
+	}
+	fewEntries, few := allocations("100")
+	manyEntries, many := allocations("20000")
+	t.Logf("%d entries: %v allocations; %d entries: %v", fewEntries, few, manyEntries, many)
+	if manyEntries < 20_000 || many > few+20 {
+		t.Error("allocations grow with the report")
+	}
+}
+
+func BenchmarkReport(b *testing.B) {
+	s := startSim(b, "--pods", "50", "--dead-containers", "20000")
+	engine := open(b, s.config())
+	report, err := engine.CollectContainers(context.Background(), crigc.DryRun)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("pass", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			if _, err := engine.CollectContainers(context.Background(), crigc.DryRun); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("json", func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			_ = report.JSON()
+		}
+	})
+}

@@ -1,0 +1,60 @@
+/* What the Go side calls in C: registration of callbacks, passes, and reports and UIDs copied in one go. */
+#ifndef CRIGC_GO_SHIM_H
+#define CRIGC_GO_SHIM_H
+
+#include "crigc.h"
+
+/* Callbacks to register, as bits. */
+enum {
+    CRIGC_GO_POD_STATES = 1,
+    CRIGC_GO_APPROVE = 2,
+    CRIGC_GO_IMAGE_FS = 4,
+    CRIGC_GO_LOG = 8,
+    CRIGC_GO_EVENT = 16,
+    CRIGC_GO_PROGRESS = 32,
+    CRIGC_GO_ENDED = 64,
+    CRIGC_GO_CLOCK = 128
+};
+
+/* How a call ended; report and error are the caller's to free. */
+struct crigc_go_end {
+    gc_status status;
+    gc_report *report;
+    gc_error *error;
+};
+
+/* Entries of a report, and how many bytes their texts and the words of their reasons take, without a NUL at their ends. */
+struct crigc_go_sizes {
+    size_t entries, text, words;
+};
+
+/* One entry: its texts (ID, name, pod UID, error) follow each other in the one buffer, its word in the other. */
+struct crigc_go_row {
+    int32_t kind, outcome;
+    uint64_t bytes;
+    uint32_t text[4];
+    uint32_t word;
+};
+
+/* `host` is a number (a cgo.Handle), which comes back as the context of each callback. */
+void crigc_go_register(gc_config *config, uintptr_t host, uint32_t callbacks, gc_log_level up_to);
+
+/* Callbacks on this thread are told `token` meanwhile, which is small and not 0. */
+struct crigc_go_end crigc_go_collect(gc_engine *engine, gc_pass pass, uint32_t flags, gc_call *call, uintptr_t token);
+struct crigc_go_end crigc_go_start(gc_engine *engine, uintptr_t token);
+
+/* Whether this thread is in a callback. */
+int crigc_go_in_callback(void);
+
+struct crigc_go_sizes crigc_go_report_sizes(const gc_report *report);
+void crigc_go_report_fill(const gc_report *report, struct crigc_go_row *rows, size_t count, char *text, char *words);
+struct crigc_go_sizes crigc_go_entry_sizes(const gc_entry *entry);
+void crigc_go_entry_fill(const gc_entry *entry, struct crigc_go_row *row, char *text, char *words);
+
+/* The beginning of the report's JSON up to its counts, which tells what no reader does; its length, 0 if it does not fit. */
+size_t crigc_go_report_head(const gc_report *report, char *head, size_t size);
+
+/* Copies the UIDs one behind the other, and how long each is. */
+void crigc_go_copy_uids(char **uids, size_t count, char *text, uint32_t *lengths);
+
+#endif

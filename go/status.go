@@ -1,0 +1,168 @@
+package crigc
+
+// #include "shim.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Status is what a failure is, in the numbers of the library. It is an error itself, so that
+// errors.Is(err, crigc.ErrTimeout) works; take one that you do not know for a failure.
+type Status int32
+
+const (
+	// ErrInvalidArgument: an unknown flag, an unknown key, or a value that is wrong by itself.
+	ErrInvalidArgument Status = 1
+	// ErrConfig: values that are wrong only together, such as a low threshold above the high one; or a library of another
+	// version than the package.
+	ErrConfig Status = 2
+	// ErrUnavailable: no runtime answers at the endpoint.
+	ErrUnavailable Status = 3
+	// ErrRuntime: the runtime answered with an error, or with something that is no CRI.
+	ErrRuntime Status = 4
+	// ErrTimeout: a deadline passed: of the context, of the pass, or of one request.
+	ErrTimeout Status = 5
+	// ErrCancelled: the context was cancelled.
+	ErrCancelled Status = 6
+	// ErrIO: files or filesystems of the host cannot be read.
+	ErrIO Status = 7
+	// ErrNotEnoughFreed: all removals of images went well, and still fewer bytes were freed than image-gc-low-threshold
+	// asks for.
+	ErrNotEnoughFreed Status = 8
+	// ErrInternal: a defect of crigc.
+	ErrInternal Status = 9
+	// ErrBusy: a pass of this kind runs already (NoWait), or the engine was called from a callback.
+	ErrBusy Status = 10
+	// ErrClosed: the engine was closed.
+	ErrClosed Status = 11
+	// ErrContradiction: PodStates said that most of what runs is gone; nothing was removed for a pod's sake.
+	ErrContradiction Status = 12
+)
+
+var statusTexts = map[Status]string{
+	ErrInvalidArgument: "invalid argument",
+	ErrConfig:          "configuration that does not fit together",
+	ErrUnavailable:     "no runtime answers",
+	ErrRuntime:         "the runtime failed",
+	ErrTimeout:         "a deadline passed",
+	ErrCancelled:       "cancelled",
+	ErrIO:              "files of the host cannot be read",
+	ErrNotEnoughFreed:  "not enough was freed",
+	ErrInternal:        "a defect of crigc",
+	ErrBusy:            "busy",
+	ErrClosed:          "the engine is closed",
+	ErrContradiction:   "the pod states contradict what runs",
+}
+
+// Error says in a few words what the status means.
+func (s Status) Error() string {
+	if text, known := statusTexts[s]; known {
+		return "crigc: " + text
+	}
+	return fmt.Sprintf("crigc: status %d", int32(s))
+}
+
+// String is the status's name in C, such as "GC_ERROR_TIMEOUT"; "GC_ERROR_UNKNOWN" for a number that the library does not
+// know.
+func (s Status) String() string {
+	return C.GoString(C.gc_status_name(C.gc_status(s)))
+}
+
+// Error is a failure with its story. errors.Is finds its Status in it and, where a context ended the call, also
+// context.Canceled or context.DeadlineExceeded and the context's cause.
+type Error struct {
+	// Status is what a program can act on.
+	Status Status
+	// Message says what failed, on which object, why, and what to do about it. Names in it come from workloads; control
+	// characters in them are escaped.
+	Message string
+
+	causes []error
+}
+
+// Error is the message.
+func (e *Error) Error() string { return "crigc: " + e.Message }
+
+// Unwrap gives the status, and what the context said if that ended the call.
+func (e *Error) Unwrap() []error {
+	return append([]error{e.Status}, e.causes...)
+}
+
+// PanicError says that a callback panicked. The panic was recovered, and the library got the answer that removes nothing.
+type PanicError struct {
+	// Callback is the field of Config.
+	Callback string
+	// Value is what the callback panicked with.
+	Value any
+	// Stack is the stack of the goroutine at the panic.
+	Stack []byte
+}
+
+// Error tells the callback and the value, without the stack.
+func (e *PanicError) Error() string {
+	return fmt.Sprintf("crigc: the callback %s panicked: %v", e.Callback, e.Value)
+}
+
+// Unwrap gives the value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// failure takes over an error of the library, and frees it. ctx is the call's.
+func failure(ctx context.Context, status C.gc_status, err *C.gc_error) error {
+	defer C.gc_error_free(err)
+	return lentFailure(ctx, status, err)
+}
+
+// lentFailure copies an error of the library.
+func lentFailure(ctx context.Context, status C.gc_status, err *C.gc_error) error {
+	if status == C.GC_OK {
+		return nil
+	}
+	e := &Error{Status: Status(status), Message: Status(status).String()}
+	if message := C.gc_error_message(err); message != nil {
+		e.Message = C.GoString(message)
+	}
+	if e.Status == ErrTimeout || e.Status == ErrCancelled {
+		e.causes = contextCauses(ctx)
+	}
+	return e
+}
+
+// contextCauses says why a context has ended; nothing if it has not.
+func contextCauses(ctx context.Context) []error {
+	if err := ctx.Err(); err != nil {
+		cause := context.Cause(ctx)
+		if errors.Is(err, cause) {
+			return []error{err}
+		}
+		return []error{err, cause}
+	}
+	// The library's clock may be a little ahead of the context's timer.
+	if deadline, set := ctx.Deadline(); set && !time.Now().Before(deadline) {
+		return []error{context.DeadlineExceeded}
+	}
+	return nil
+}
+
+// endedBefore is the error of a call whose context ended before it began; nil if it did not.
+func endedBefore(ctx context.Context) error {
+	causes := contextCauses(ctx)
+	if causes == nil {
+		return nil
+	}
+	status := ErrCancelled
+	if errors.Is(causes[0], context.DeadlineExceeded) {
+		status = ErrTimeout
+	}
+	return &Error{
+		Status:  status,
+		Message: fmt.Sprintf("the context ended before the pass began, nothing was done: %v", causes[len(causes)-1]),
+		causes:  causes,
+	}
+}

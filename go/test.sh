@@ -1,0 +1,24 @@
+#!/bin/bash
+# All tests of the Go package, and crigc beside the kubelet over a few hundred random nodes. Says so where there is no Go for it.
+set -u -o pipefail
+cd "$(dirname "$0")"
+wanted=1.26
+found=$(go env GOVERSION 2>/dev/null | sed 's/^go//')
+if [ "$(printf '%s\n' "$wanted" "${found:-0}" | sort -V | head -n 1)" != "$wanted" ]; then
+    echo "skipped: the tests of the Go package need Go $wanted or later (there is ${found:-none})"
+    [ "${CI:-}" != true ]
+    exit
+fi
+failed=0
+run() {
+    echo "--- $*"
+    "$@" || failed=1
+}
+MODULES='. check' run ./lint.sh
+run go test -count=1 -race -v ./...
+GODEBUG=cgocheck=1 run go test -count=1 ./...
+GOEXPERIMENT=cgocheck2 run go test -count=1 ./...
+for module in check check/latest check/oldest; do
+    run go test -C $module -count=1 -timeout 30m -v ./...
+done
+exit $failed
