@@ -20,7 +20,7 @@ const (
 	ReasonRunning             Reason = "running"               // it runs
 	ReasonTooYoung            Reason = "too-young"             // younger than its minimum age
 	ReasonWithinLimit         Reason = "within-limit"          // the limits leave it
-	ReasonActive              Reason = "active"                // the sandbox is ready, or has containers
+	ReasonActive              Reason = "active"                // a sandbox that is ready or has containers, or logs of such a pod
 	ReasonNewestSandbox       Reason = "newest-sandbox"        // the newest of its pod
 	ReasonPodExists           Reason = "pod-exists"            // its pod may still exist
 	ReasonPodActive           Reason = "pod-active"            // the host says that its pod is gone, but the pod runs

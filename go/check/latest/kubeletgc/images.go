@@ -1,0 +1,256 @@
+package kubeletgc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/crigc/crigc/go"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/kubelet/container"
+	"k8s.io/kubernetes/pkg/kubelet/events"
+	"k8s.io/kubernetes/pkg/kubelet/eviction"
+	"k8s.io/kubernetes/pkg/kubelet/images"
+	"k8s.io/kubernetes/pkg/kubelet/metrics"
+	"k8s.io/kubernetes/pkg/kubelet/util/sliceutils"
+)
+
+var (
+	_ images.ImageGCManager = (*ImageGCManager)(nil)
+	_ eviction.ImageGC      = (*ImageGCManager)(nil)
+)
+
+// How often Start's goroutines work, as in the kubelet.
+const (
+	lookPeriod = 5 * time.Minute
+	listPeriod = 30 * time.Second
+)
+
+// ImageLister lists the images of the node. A container.Runtime does.
+type ImageLister interface {
+	// ListImages lists them.
+	ListImages(ctx context.Context) ([]container.Image, error)
+}
+
+// ImageGCManager is an images.ImageGCManager that works through crigc. Its methods may be called at any time from any
+// goroutine; passes follow one another.
+type ImageGCManager struct {
+	engine  *crigc.Engine
+	runtime ImageLister
+	stats   images.StatsProvider
+	hooks   []images.PostImageGCHook
+	node    Node
+	minAge  time.Duration
+	now     func() time.Time
+
+	// turn holds what the pass under way may change; whoever has taken it out runs that pass, crigc's callbacks included.
+	turn chan struct{}
+	// pass is what the callbacks have to know of it.
+	pass imagePass
+	// firstLook is when the first pass that found images began; zero before.
+	firstLook time.Time
+
+	listMutex sync.Mutex
+	list      []container.Image
+}
+
+// imagePass is a pass under way.
+type imagePass struct {
+	// ctx is here because crigc's callbacks get none.
+	ctx   context.Context
+	began time.Time
+	// noStats says that the statistics failed.
+	noStats bool
+}
+
+// NewImageGCManager makes one. It refuses policies that the kubelet's own manager takes: a maximum age, which this release of
+// crigc does not have, and thresholds that are equal, which the kubelet refuses in its configuration.
+func NewImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageLister, stats images.StatsProvider,
+	hooks []images.PostImageGCHook) (*ImageGCManager, error) {
+	return newImageGCManager(node, policy, runtime, stats, hooks, time.Now)
+}
+
+func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageLister, stats images.StatsProvider,
+	hooks []images.PostImageGCHook, now func() time.Time) (*ImageGCManager, error) {
+	if policy.MaxAge != 0 {
+		return nil, fmt.Errorf("imageMaximumGCAge is %v, and crigc %s removes no images for their age; set it to 0s, or keep the "+
+			"kubelet's own image manager", policy.MaxAge, crigc.Version())
+	}
+	m := &ImageGCManager{
+		runtime: runtime,
+		stats:   stats,
+		hooks:   hooks,
+		node:    node,
+		minAge:  policy.MinAge,
+		now:     now,
+		turn:    make(chan struct{}, 1),
+	}
+	m.turn <- struct{}{}
+	config := node.config(map[string]string{
+		"image-gc-high-threshold":    strconv.Itoa(policy.HighThresholdPercent),
+		"image-gc-low-threshold":     strconv.Itoa(policy.LowThresholdPercent),
+		"minimum-image-ttl-duration": policy.MinAge.String(),
+		// This kubelet knows of no sandbox image. crigc protects the one that the runtime uses.
+		"pod-infra-container-image": "",
+	})
+	config.ImageFS = m.imageFS
+	config.Approve = m.approve
+	config.Event = m.event
+	config.Clock = now
+	engine, err := crigc.New(config)
+	if err != nil {
+		return nil, fmt.Errorf("the image collector cannot be set up: %w", err)
+	}
+	m.engine = engine
+	return m, nil
+}
+
+// GarbageCollect removes unused images if the image filesystem is fuller than the high threshold. crigc's errors come as they
+// are; crigc.ErrNotEnoughFreed is the kubelet's "insufficient free disk space". When the kubelet began counts only for the
+// maximum age.
+func (m *ImageGCManager) GarbageCollect(ctx context.Context, _ time.Time) error {
+	return m.free(ctx, 0)
+}
+
+// DeleteUnusedImages removes all images that are unused and not protected.
+func (m *ImageGCManager) DeleteUnusedImages(ctx context.Context) error {
+	return m.free(ctx, crigc.AllUnused)
+}
+
+// Start keeps looking at the images, so that crigc knows when they came and were used last, and keeps the list for
+// GetImageList, until the context ends.
+func (m *ImageGCManager) Start(ctx context.Context) {
+	logger := klog.FromContext(ctx)
+	go wait.UntilWithContext(ctx, func(ctx context.Context) {
+		// All unused ones, so that crigc need not know how full the disk is.
+		if _, err := m.collect(ctx, crigc.DryRun|crigc.AllUnused); err != nil {
+			logger.Info("Failed to look at the images", "err", err)
+		}
+	}, lookPeriod)
+	go wait.UntilWithContext(ctx, func(ctx context.Context) {
+		if err := m.refresh(ctx); err != nil {
+			logger.Info("Failed to list the images", "err", err)
+		}
+	}, listPeriod)
+}
+
+// GetImageList gives the images for the node's status, the largest first, as the runtime listed them last. The list is shared:
+// it must not be changed.
+func (m *ImageGCManager) GetImageList() ([]container.Image, error) {
+	m.listMutex.Lock()
+	defer m.listMutex.Unlock()
+	return m.list, nil
+}
+
+func (m *ImageGCManager) refresh(ctx context.Context) error {
+	list, err := m.runtime.ListImages(ctx)
+	if err != nil {
+		return err
+	}
+	sort.Sort(sliceutils.ByImageSize(list))
+	m.listMutex.Lock()
+	defer m.listMutex.Unlock()
+	m.list = list
+	return nil
+}
+
+// free collects, and does what follows a collection.
+func (m *ImageGCManager) free(ctx context.Context, flags crigc.Flags) error {
+	report, err := m.collect(ctx, flags)
+	if report == nil {
+		return err
+	}
+	count(report)
+	if err == nil || errors.Is(err, crigc.ErrNotEnoughFreed) {
+		m.runHooks(ctx, report)
+	}
+	return err
+}
+
+// collect runs one pass.
+func (m *ImageGCManager) collect(ctx context.Context, flags crigc.Flags) (*crigc.Report, error) {
+	select {
+	case <-m.turn:
+		defer func() { m.turn <- struct{}{} }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	m.pass = imagePass{ctx: ctx, began: m.now()}
+	report, err := m.engine.CollectImages(ctx, flags)
+	if m.firstLook.IsZero() && report != nil && len(report.Entries) > 0 {
+		m.firstLook = m.pass.began
+	}
+	return report, err
+}
+
+// approve protects the images of the first look. The kubelet takes them for new, crigc for old. As no image can be newer than
+// the first look and older than minAge before minAge has passed since, it is enough to say no to all until then; crigc protects
+// by itself those that came later. What is refused counts as in the kubelet: nothing is freed by it, and the next has its turn.
+func (m *ImageGCManager) approve(*crigc.Entry) bool {
+	first := m.firstLook
+	if first.IsZero() {
+		first = m.pass.began // this is the first look
+	}
+	return m.pass.began.Sub(first) >= m.minAge
+}
+
+// imageFS asks the kubelet's statistics. They tell the filesystems of images and of containers; images are removed for theirs.
+func (m *ImageGCManager) imageFS() (usage crigc.FSUsage, err error) {
+	stats, _, err := m.stats.ImageFsStats(m.pass.ctx)
+	if err != nil {
+		m.pass.noStats = true
+		return usage, err
+	}
+	if stats.CapacityBytes != nil {
+		usage.Capacity = *stats.CapacityBytes
+	}
+	if stats.AvailableBytes != nil {
+		usage.Available = *stats.AvailableBytes
+	}
+	return usage, nil
+}
+
+// event tells the recorder, but not that there are no statistics: they may not be there yet, and the kubelet makes no event of
+// it.
+func (m *ImageGCManager) event(reason, message string) {
+	if reason == events.InvalidDiskCapacity && m.pass.noStats {
+		return
+	}
+	m.node.event(reason, message)
+}
+
+// runHooks tells the hooks what is left, if the pass was to free something.
+func (m *ImageGCManager) runHooks(ctx context.Context, report *crigc.Report) {
+	remaining := make([]string, 0, len(report.Entries))
+	for i := range report.Entries {
+		entry := &report.Entries[i]
+		if entry.Reason == crigc.ReasonBelowThreshold {
+			return
+		}
+		if entry.Outcome != crigc.Removed {
+			remaining = append(remaining, entry.ID)
+		}
+	}
+	for _, hook := range m.hooks {
+		hook(ctx, slices.Clone(remaining), report.Started)
+	}
+}
+
+// count counts what was removed. The kubelet says "space" for both of its calls.
+func count(report *crigc.Report) {
+	if removed := report.Count(crigc.Image, crigc.Removed); removed > 0 {
+		metrics.ImageGarbageCollectedTotal.WithLabelValues(images.ImageGarbageCollectedTotalReasonSpace).Add(float64(removed))
+	}
+}
+
+// Close ends a pass under way and frees the engine; later passes fail with crigc.ErrClosed. A kubelet, which runs until its
+// process ends, need not call it.
+func (m *ImageGCManager) Close() {
+	m.engine.Close()
+}

@@ -1,0 +1,62 @@
+package kubeletgc
+
+import (
+	"log/slog"
+	"maps"
+	"time"
+
+	"github.com/crigc/crigc/go"
+	"github.com/go-logr/logr"
+	v1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/klog/v2"
+)
+
+// Node is what both collectors have to know of the node they work on. Its strings may be empty, and then mean the kubelet's
+// defaults.
+type Node struct {
+	// RuntimeEndpoint and ImageEndpoint are containerRuntimeEndpoint and imageServiceEndpoint of the kubelet's configuration.
+	RuntimeEndpoint, ImageEndpoint string
+	// RequestTimeout is its runtimeRequestTimeout; 0 = the default.
+	RequestTimeout time.Duration
+	// PodLogsDir is its podLogsDir, and ContainerLogsDir the variable of that name in package kubelet.
+	PodLogsDir, ContainerLogsDir string
+	// Recorder gets the events, about Ref. nil: there are none.
+	Recorder record.EventRecorder
+	// Ref is the node as an object.
+	Ref *v1.ObjectReference
+	// Logger gets crigc's log: debug messages at V(4). How much it wants is asked once, when a collector is made.
+	Logger klog.Logger
+	// Settings are further keys of crigc, such as max-parallel-removals. What the kubelet configures is not for them to change.
+	Settings map[string]string
+}
+
+// config is a crigc.Config for this node under a policy. What is empty keeps crigc's default.
+func (n Node) config(policy map[string]string) crigc.Config {
+	settings := maps.Clone(n.Settings)
+	if settings == nil {
+		settings = map[string]string{}
+	}
+	maps.Copy(settings, policy)
+	for key, value := range map[string]string{
+		"container-runtime-endpoint": n.RuntimeEndpoint,
+		"image-service-endpoint":     n.ImageEndpoint,
+		"pod-logs-dir":               n.PodLogsDir,
+		"container-logs-dir":         n.ContainerLogsDir,
+	} {
+		if value != "" {
+			settings[key] = value
+		}
+	}
+	if n.RequestTimeout != 0 {
+		settings["runtime-request-timeout"] = n.RequestTimeout.String()
+	}
+	return crigc.Config{Settings: settings, Event: n.event, Logger: slog.New(logr.ToSlogHandler(n.Logger))}
+}
+
+// event tells the kubelet's recorder; crigc's reasons are the kubelet's.
+func (n Node) event(reason, message string) {
+	if n.Recorder != nil {
+		n.Recorder.Eventf(n.Ref, v1.EventTypeWarning, reason, "%s", message)
+	}
+}
