@@ -129,8 +129,9 @@ typedef uint32_t gc_pod_state;
 
 /**
  * Which pods may lose something. `states[0..count)` come zeroed ("keep"); set those of `uids[0..count)`, which are the
- * runtime's bytes. 1 = all pod sources have been seen; anything else = not yet, and no pod loses anything. Asked a few times
- * a pass.
+ * runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its pod.
+ * 1 = all pod sources have been seen; anything else = not yet, and no pod loses anything. Asked a few times a pass, also about
+ * none (both pointers are NULL then).
  */
 typedef int32_t (*gc_pod_states_fn)(void *context, const char *const *uids, gc_pod_state *states, size_t count);
 
@@ -219,8 +220,8 @@ typedef struct gc_fs_usage {
 typedef int32_t (*gc_image_fs_fn)(void *context, struct gc_fs_usage *usage);
 
 /**
- * Hears of events, all of the Kubernetes type Warning: ContainerGCFailed, ImageGCFailed, FreeDiskSpaceFailed,
- * InvalidDiskCapacity, PodStatesContradicted.
+ * Hears of events, all of the Kubernetes type Warning: from every pass FreeDiskSpaceFailed, InvalidDiskCapacity and
+ * PodStatesContradicted; from periodic passes ContainerGCFailed, and ImageGCFailed from the second failure in a row.
  */
 typedef void (*gc_event_fn)(void *context, const char *reason, const char *message);
 
@@ -245,7 +246,8 @@ typedef void (*gc_pass_fn)(void *context,
                            const struct gc_error *error);
 
 /**
- * The wall clock: nanoseconds since the epoch. A value that is not above 0 fails the pass.
+ * The wall clock: nanoseconds since the epoch. A value that is not above 0 fails the pass
+ * (GC_ERROR_INVALID_ARGUMENT).
  */
 typedef int64_t (*gc_clock_fn)(void *context);
 
@@ -607,8 +609,8 @@ void gc_config_set_clock(struct gc_config *config, gc_clock_fn function, void *c
 struct gc_call *gc_call_new(uint64_t timeout_ms);
 
 /**
- * Cancels: the call ends soon with GC_ERROR_CANCELLED, and its report says how far it came. Sticky: it may come before the
- * call begins. From any thread, signal handlers excepted, and from callbacks; never blocks. NULL does nothing.
+ * Cancels: the call ends with GC_ERROR_CANCELLED, within a second also where the runtime hangs (requests in flight get 300
+ * ms), and its report says how far it came. Sticky: it may come before the call begins. From any thread, signal handlers excepted, and from callbacks; never blocks. NULL does nothing.
  */
 void gc_call_cancel(struct gc_call *call);
 

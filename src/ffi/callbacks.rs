@@ -44,8 +44,9 @@ pub struct gc_fs_usage {
 }
 
 /// Which pods may lose something. `states[0..count)` come zeroed ("keep"); set those of `uids[0..count)`, which are the
-/// runtime's bytes. 1 = all pod sources have been seen; anything else = not yet, and no pod loses anything. Asked a few times
-/// a pass.
+/// runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its pod.
+/// 1 = all pod sources have been seen; anything else = not yet, and no pod loses anything. Asked a few times a pass, also about
+/// none (both pointers are NULL then).
 pub type gc_pod_states_fn = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -65,8 +66,8 @@ pub type gc_image_fs_fn =
 /// Hears what happens, a line at a time.
 pub type gc_log_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, level: gc_log_level, message: *const c_char)>;
-/// Hears of events, all of the Kubernetes type Warning: ContainerGCFailed, ImageGCFailed, FreeDiskSpaceFailed,
-/// InvalidDiskCapacity, PodStatesContradicted.
+/// Hears of events, all of the Kubernetes type Warning: from every pass FreeDiskSpaceFailed, InvalidDiskCapacity and
+/// PodStatesContradicted; from periodic passes ContainerGCFailed, and ImageGCFailed from the second failure in a row.
 pub type gc_event_fn = Option<
     unsafe extern "C" fn(context: *mut c_void, reason: *const c_char, message: *const c_char),
 >;
@@ -84,7 +85,8 @@ pub type gc_pass_fn = Option<
         error: *const gc_error,
     ),
 >;
-/// The wall clock: nanoseconds since the epoch. A value that is not above 0 fails the pass.
+/// The wall clock: nanoseconds since the epoch. A value that is not above 0 fails the pass
+/// (GC_ERROR_INVALID_ARGUMENT).
 pub type gc_clock_fn = Option<unsafe extern "C" fn(context: *mut c_void) -> i64>;
 
 /// The host's context: handed through, never dereferenced.
@@ -154,17 +156,15 @@ fn ask_pods(function: PodStatesFn, context: Context, uids: &[Text]) -> PodStates
         .collect();
     let pointers: Vec<*const c_char> = asked.iter().map(|(_, uid)| uid.as_ptr()).collect();
     let mut states: Vec<gc_pod_state> = vec![0; asked.len()];
+    // An empty vector's pointer is no address, and some languages look at what they are handed.
+    let (first_uid, first_state) = match asked.is_empty() {
+        true => (std::ptr::null(), std::ptr::null_mut()),
+        false => (pointers.as_ptr(), states.as_mut_ptr()),
+    };
     let ready = {
         let _callback = enter_callback();
         // SAFETY: both arrays have `asked.len()` elements and live through the call; the function is the host's.
-        unsafe {
-            function(
-                context.pointer(),
-                pointers.as_ptr(),
-                states.as_mut_ptr(),
-                asked.len(),
-            )
-        }
+        unsafe { function(context.pointer(), first_uid, first_state, asked.len()) }
     };
     let states: HashMap<Text, PodState> = asked
         .iter()
