@@ -160,20 +160,20 @@ func (with *comparison) ruleOfContainer(entry crigc.Entry) string {
 	case strange(entry):
 		return "S0.3"
 	case entry.Outcome == crigc.Kept && with.isBesideUndefined(entry.ID):
-		// The kubelet counts that one among the candidates, so another of the unit is one too many.
+		// The kubelet counts that one among the candidates, so another of the unit, or of the node, is one too many.
 		return "S1.1"
 	}
 	return ""
 }
 
-// isBesideUndefined says whether the evict unit of a container holds one in a state that CRI does not define.
+// isBesideUndefined says whether a container in a state that CRI does not define counts for the same limit as this one.
 func (with *comparison) isBesideUndefined(id string) bool {
 	unit := func(c Container) [2]string { return [2]string{c.Labels["io.kubernetes.pod.uid"], c.Name} }
 	all := with.ours.node.Containers
 	own := slices.IndexFunc(all, func(c Container) bool { return c.ID == id })
 	return own >= 0 && slices.ContainsFunc(all, func(c Container) bool {
 		_, undefined := c.State.(float64)
-		return undefined && unit(c) == unit(all[own])
+		return undefined && (with.Policy.MaxContainers >= 0 || unit(c) == unit(all[own]))
 	})
 }
 

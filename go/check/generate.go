@@ -126,7 +126,7 @@ func (m *maker) logsMayStay(p *pod) {
 }
 
 func (m *maker) policy() {
-	m.planting = m.percent(33)
+	m.planting = m.Seed%3 == 0
 	if m.Ready = m.percent(88); !m.Ready {
 		m.plant("S0.2")
 	}

@@ -69,20 +69,12 @@ func (m *maker) restart(p *pod, c *Changes) {
 	}
 }
 
-// plantSomething makes one thing on which crigc and the kubelet differ on purpose.
+// plantSomething makes one thing on which crigc and the kubelet differ on purpose. They take turns, so that a few dozen seeds
+// hold each.
 func (m *maker) plantSomething() {
-	switch m.IntN(8) {
-	case 0:
-		m.plantStrangeUID()
-	case 1, 2:
-		m.plantRunning()
-	case 3:
-		m.plantStates()
-	case 4, 5:
-		m.plantLogs()
-	case 6:
-		m.plantBrokenStatus()
-	}
+	plants := []func(){m.plantStrangeUID, m.plantRunning, m.plantUndefinedContainer, m.plantUndefinedSandbox, m.plantPathOutside,
+		m.plantFileBeside, m.plantBrokenStatus}
+	plants[m.Seed/3%uint64(len(plants))]()
 }
 
 // plantStrangeUID makes a deleted pod whose UID is none to ask about.
@@ -118,50 +110,64 @@ func (m *maker) plantRunning() {
 	}
 }
 
-// plantStates makes objects in states that CRI does not define.
-func (m *maker) plantStates() {
-	p := pod{uid: m.uid(), namespace: "default", name: "odd", word: pick(m, Known, Gone)}
-	p.folder = "default_odd_" + p.uid
-	m.Pods[p.uid] = p.word
+// planted makes a pod for something planted.
+func (m *maker) planted(name string, word Word) pod {
+	p := pod{uid: m.uid(), namespace: "default", name: name, word: word}
+	p.folder = "default_" + name + "_" + p.uid
+	m.Pods[p.uid] = word
 	m.sandboxesOf(&p)
-	// What is in such a state may run.
+	return p
+}
+
+// plantUndefinedContainer makes a container in a state that CRI does not define; it may run.
+func (m *maker) plantUndefinedContainer() {
+	p := m.planted("odd", pick(m, Known, Gone))
 	m.plant("S0.4")
-	if m.percent(50) {
-		m.plant("S1.1")
-		// What the container keeps stays with it.
-		m.plant("S4.1")
-		c := m.container(&p, "app", 50, Exited, m.time())
-		c.Labels, c.State = labels(&p, "app"), 7
-		m.Node.Containers = append(m.Node.Containers, c)
-		m.containersOf(&p, "app")
-		return
-	}
+	m.plant("S1.1")
+	// What the container keeps stays with it.
+	m.plant("S4.1")
+	c := m.container(&p, "app", 50, Exited, m.time())
+	c.Labels, c.State = labels(&p, "app"), 7
+	m.Node.Containers = append(m.Node.Containers, c)
+	m.containersOf(&p, "app")
+}
+
+// plantUndefinedSandbox makes a sandbox in such a state.
+func (m *maker) plantUndefinedSandbox() {
+	p := m.planted("odd", Gone)
+	m.plant("S0.4")
 	m.plant("S3.2")
 	m.sandbox(&p, 9, NotReady, m.time())
-	last := &m.Node.Sandboxes[len(m.Node.Sandboxes)-1]
-	last.State = 5
+	m.Node.Sandboxes[len(m.Node.Sandboxes)-1].State = 5
 	m.sandbox(&p, 10, NotReady, m.time())
 }
 
-// plantLogs makes logs that the kubelet's pattern or its trust in paths takes away.
-func (m *maker) plantLogs() {
-	m.plant("S2.4")
-	p := pod{uid: m.uid(), namespace: "default", name: "logs", word: pick(m, Known, Terminated)}
-	p.folder = "default_logs_" + p.uid
-	m.Pods[p.uid] = p.word
-	m.sandboxesOf(&p)
-	c := m.container(&p, "app", 30, Exited, m.time())
-	c.Labels = labels(&p, "app")
-	if m.percent(50) {
-		m.Files = slices.DeleteFunc(m.Files, func(file File) bool { return strings.HasPrefix(file.Path, c.LogPath[2:]) })
-		c.LogPath = "@/outside/" + c.ID[:8] + ".log"
-		m.file(c.LogPath[2:])
-	} else {
-		m.file(fmt.Sprintf("pods/%s/app/30.log", p.folder))
-		m.file(fmt.Sprintf("pods/%s/app/30.log-kept", p.folder))
-	}
+// plantPathOutside makes a container whose log lies where no log should: the kubelet trusts the path.
+func (m *maker) plantPathOutside() {
+	p, c := m.logged()
+	m.Files = slices.DeleteFunc(m.Files, func(file File) bool { return strings.HasPrefix(file.Path, c.LogPath[2:]) })
+	c.LogPath = "@/outside/" + c.ID[:8] + ".log"
+	m.file(c.LogPath[2:])
 	m.Node.Containers = append(m.Node.Containers, c)
 	m.containersOf(&p, "app")
+}
+
+// plantFileBeside makes a file that begins like a log: the kubelet's pattern takes it for a rotated one.
+func (m *maker) plantFileBeside() {
+	p, c := m.logged()
+	m.file(c.LogPath[2:])
+	m.file(c.LogPath[2:] + "-kept")
+	m.Node.Containers = append(m.Node.Containers, c)
+	m.containersOf(&p, "app")
+}
+
+// logged is a pod with a dead container that will go, if another of its unit is newer.
+func (m *maker) logged() (pod, Container) {
+	m.plant("S2.4")
+	p := m.planted("logs", pick(m, Known, Terminated))
+	c := m.container(&p, "app", 30, Exited, m.time())
+	c.Labels = labels(&p, "app")
+	return p, c
 }
 
 // plantBrokenStatus makes a dangling link about whose container the runtime gives no answer.
@@ -176,7 +182,7 @@ func (m *maker) plantBrokenStatus() {
 func (m *maker) plantImages() {
 	image := m.image()
 	image.Pinned = false
-	if m.percent(50) {
+	if m.Seed/3%2 == 0 {
 		m.plant("S5.3")
 		m.protect(&image)
 	} else {
