@@ -1,0 +1,430 @@
+package kubeletgc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/crigc/crigc/go"
+	"github.com/crigc/crigc/go/check"
+	"github.com/crigc/crigc/go/check/latest"
+	"k8s.io/component-base/metrics/testutil"
+	"k8s.io/kubernetes/pkg/kubelet/events"
+	"k8s.io/kubernetes/pkg/kubelet/images"
+	"k8s.io/kubernetes/pkg/kubelet/metrics"
+	"k8s.io/kubernetes/pkg/kubelet/util/sliceutils"
+)
+
+// image is an image of a node that is made by hand.
+func image(name string, size uint64) check.Image {
+	digit := fmt.Sprintf("%x", name[0])
+	return check.Image{ID: "sha256:" + strings.Repeat(digit, 32), Tags: []string{"registry.example/" + name + ":1"}, Size: size}
+}
+
+// byHand is a node with these images, of which the container uses the first.
+func byHand(images ...check.Image) check.Node {
+	return check.Node{
+		Images: images,
+		Containers: []check.Container{{ID: "running", SandboxID: "sandbox", Name: "main", State: check.Running,
+			CreatedAt: 1, Image: images[0].Tags[0], ImageID: images[0].ID, ImageRef: images[0].ID,
+			Labels: map[string]string{"io.kubernetes.pod.uid": "uid", "io.kubernetes.pod.name": "pod",
+				"io.kubernetes.pod.namespace": "default", "io.kubernetes.container.name": "main"}}},
+		Sandboxes: []check.Sandbox{{ID: "sandbox", UID: "uid", Name: "pod", Namespace: "default", State: check.Ready, CreatedAt: 1}},
+	}
+}
+
+// started is a crisim for nodes that are made by hand.
+func started(t *testing.T) *check.Sim {
+	t.Helper()
+	program(t)
+	sim, err := check.Start(t.TempDir())
+	must(t, err)
+	t.Cleanup(func() { must(t, sim.Close()) })
+	return sim
+}
+
+// imagesLeft are the images that a crisim has.
+func imagesLeft(t *testing.T, sim *check.Sim) []string {
+	t.Helper()
+	node, _, err := sim.State()
+	must(t, err)
+	return imageIDs(node)
+}
+
+func ids(images ...check.Image) []string { return imageIDs(check.Node{Images: images}) }
+
+// counted is how many images the kubelet's metric has counted.
+func counted(t *testing.T) float64 {
+	t.Helper()
+	value, err := testutil.GetCounterMetricValue(metrics.ImageGarbageCollectedTotal.WithLabelValues("space"))
+	must(t, err)
+	return value
+}
+
+// figures is a disk of 1000 bytes.
+func figures(available uint64) disk {
+	return func() (uint64, uint64, error) { return 1000, available, nil }
+}
+
+// Numbered nodes, with the images of the first look: those two minutes in which nothing may go, an error for the full disk, then
+// all unused ones.
+func TestImages(t *testing.T) {
+	for seed := 1; seed <= seeds; seed++ {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			theirs, ours := numbered(t, seed), numbered(t, seed)
+			before := ours.left(t)
+			kubelet := theirs.kubelet(t, defaults, theirs.known)
+			w := imageGC(t, ours.node(), imageDefaults, ours.usage)
+			age := func(by time.Duration) {
+				kubelet.Age(by)
+				w.clock.add(by)
+			}
+			for _, by := range []time.Duration{0, time.Minute, 59 * time.Second} {
+				age(by)
+				if err := kubelet.Images(t.Context(), false); err == nil {
+					t.Error("the kubelet frees enough with images that are new")
+				}
+				if err := w.GarbageCollect(t.Context(), time.Time{}); !errors.Is(err, crigc.ErrNotEnoughFreed) {
+					t.Errorf("GarbageCollect with images that are new: %v", err)
+				}
+				must(t, kubelet.Images(t.Context(), true))
+				must(t, w.DeleteUnusedImages(t.Context()))
+			}
+			if !slices.Equal(theirs.left(t), before) || !slices.Equal(ours.left(t), before) {
+				t.Error("something was removed that was new")
+			}
+			age(2 * time.Second)
+			must(t, kubelet.Images(t.Context(), true))
+			counter := counted(t)
+			must(t, w.DeleteUnusedImages(t.Context()))
+			left := ours.left(t)
+			sameNodes(t, "DeleteUnusedImages", before, theirs.leftAndSandboxImage(t, left), left)
+			if got, want := counted(t)-counter, float64(len(before)-len(left)); got != want {
+				t.Errorf("the metric counts %v of %v images", got, want)
+			}
+		})
+	}
+}
+
+// Images that came one after the other have one order, so both have to remove the same ones and stop at the same one.
+func TestImagesForSpace(t *testing.T) {
+	const wanted = 140 // 60 of 1000 bytes are free, 200 should be
+	node := []check.Image{image("used", 500), image("a", 60), image("b", 70), image("c", 100), image("d", 100)}
+	theirs, ours := started(t), started(t)
+	kubelet, err := latest.New(check.Setting{
+		Endpoint: theirs.Endpoint(), PodLogsDir: t.TempDir(), ContainerLogsDir: t.TempDir(), RootDir: t.TempDir(),
+		Policy:       check.Policy{HighThreshold: 85, LowThreshold: 80, ImageMinAge: 2 * time.Minute, MaxContainers: -1},
+		Pod:          func(string) (content, runtime bool) { return false, false },
+		SourcesReady: func() bool { return true },
+		ImageFS:      func() (capacity, available uint64) { return 1000, 200 - wanted },
+	})
+	must(t, err)
+	defer func() { must(t, kubelet.Close()) }()
+	host := nodeAt(ours.Endpoint())
+	w := imageGC(t, host, imageDefaults, figures(200-wanted))
+	for count := 1; count <= len(node); count++ {
+		must(t, theirs.Load(byHand(node[:count]...), nil))
+		must(t, ours.Load(byHand(node[:count]...), nil))
+		must(t, kubelet.Look(t.Context()))
+		_, err := w.collect(t.Context(), crigc.DryRun|crigc.AllUnused)
+		must(t, err)
+		kubelet.Age(30 * time.Second)
+		w.clock.add(30 * time.Second)
+	}
+	// a is 2 minutes old, b is not.
+	counter := counted(t)
+	if err := kubelet.Images(t.Context(), false); err == nil {
+		t.Error("the kubelet frees enough with one image")
+	}
+	if err := w.GarbageCollect(t.Context(), time.Time{}); !errors.Is(err, crigc.ErrNotEnoughFreed) ||
+		!strings.Contains(err.Error(), "140 bytes, but only found 60 bytes") {
+		t.Errorf("GarbageCollect frees a alone: %v", err)
+	}
+	want := ids(node[0], node[2], node[3], node[4])
+	if left := imagesLeft(t, ours); !slices.Equal(left, want) || !slices.Equal(left, imagesLeft(t, theirs)) {
+		t.Errorf("left %q, kubelet %q", left, imagesLeft(t, theirs))
+	}
+	made := eventsOf(host)
+	if len(made) != 1 || !strings.HasPrefix(made[0], "Warning "+events.FreeDiskSpaceFailed+" ") ||
+		!strings.Contains(made[0], "kind=Node") {
+		t.Errorf("events %q", made)
+	}
+	kubelet.Age(time.Hour)
+	w.clock.add(time.Hour)
+	// b and c are enough.
+	must(t, kubelet.Images(t.Context(), false))
+	must(t, w.GarbageCollect(t.Context(), time.Time{}))
+	last := ids(node[0], node[4])
+	if left := imagesLeft(t, ours); !slices.Equal(left, last) || !slices.Equal(left, imagesLeft(t, theirs)) {
+		t.Errorf("left %q, kubelet %q", left, imagesLeft(t, theirs))
+	}
+	if got := counted(t) - counter; got != 6 {
+		t.Errorf("the metric counts %v images of the kubelet's 3 and the wiring's 3", got)
+	}
+	if len(w.remaining) != 2 || !slices.Equal(w.remaining[0], want) || !slices.Equal(w.remaining[1], last) {
+		t.Errorf("the hook was told %q", w.remaining)
+	}
+}
+
+func TestFirstLook(t *testing.T) {
+	used, old, young := image("used", 1), image("old", 100), image("young", 100)
+	for _, test := range []struct {
+		name   string
+		minAge time.Duration
+		// protected says how long old is.
+		protected time.Duration
+	}{{"as usual", 2 * time.Minute, 2 * time.Minute}, {"without an age", 0, 0}} {
+		t.Run(test.name, func(t *testing.T) {
+			sim := started(t)
+			must(t, sim.Load(byHand(used, old), nil))
+			policy := imageDefaults
+			policy.MinAge = test.minAge
+			w := imageGC(t, nodeAt(sim.Endpoint()), policy, figures(0))
+			began := w.clock.now()
+			expect := func(at time.Duration, want ...check.Image) {
+				t.Helper()
+				w.clock.add(at - w.clock.now().Sub(began))
+				must(t, w.DeleteUnusedImages(t.Context()))
+				if got := imagesLeft(t, sim); !slices.Equal(got, ids(want...)) {
+					t.Errorf("after %v %q are left", at, got)
+				}
+			}
+			if test.protected == 0 {
+				expect(0, used)
+				return
+			}
+			expect(0, used, old)
+			must(t, sim.Load(byHand(used, old, young), nil))
+			expect(time.Minute, used, old, young)
+			expect(test.protected-1, used, old, young)
+			expect(test.protected, used, young)
+			expect(time.Minute+test.minAge-1, used, young)
+			expect(time.Minute+test.minAge, used)
+		})
+	}
+}
+
+// A look that fails is none.
+func TestFirstLookThatFails(t *testing.T) {
+	sim := started(t)
+	used, old := image("used", 1), image("old", 100)
+	must(t, sim.Load(byHand(used, old), []check.Fault{{Method: "ListImages", Action: map[string]any{"code": []any{13, "no"}}}}))
+	w := imageGC(t, nodeAt(sim.Endpoint()), imageDefaults, figures(0))
+	if err := w.DeleteUnusedImages(t.Context()); !errors.Is(err, crigc.ErrRuntime) {
+		t.Errorf("a list that fails gives %v", err)
+	}
+	w.clock.add(time.Hour)
+	must(t, sim.Load(byHand(used, old), nil))
+	must(t, w.DeleteUnusedImages(t.Context()))
+	w.clock.add(2*time.Minute - 1)
+	must(t, w.DeleteUnusedImages(t.Context()))
+	if left := imagesLeft(t, sim); len(left) != 2 {
+		t.Errorf("%q are left", left)
+	}
+	w.clock.add(1)
+	must(t, w.DeleteUnusedImages(t.Context()))
+	if left := imagesLeft(t, sim); !slices.Equal(left, ids(used)) {
+		t.Errorf("%q are left", left)
+	}
+}
+
+func TestNothingForSpace(t *testing.T) {
+	sim := started(t)
+	must(t, sim.Load(byHand(image("used", 1), image("old", 100)), nil))
+	host := nodeAt(sim.Endpoint())
+	w := imageGC(t, host, imageDefaults, figures(500))
+	must(t, w.DeleteUnusedImages(t.Context()))
+	w.clock.add(time.Hour)
+	must(t, w.GarbageCollect(t.Context(), time.Time{}))
+	if len(imagesLeft(t, sim)) != 2 || len(w.remaining) != 1 || len(eventsOf(host)) != 0 {
+		t.Errorf("half of the disk is free, and a pass has done something; hooks %q", w.remaining)
+	}
+}
+
+func TestStats(t *testing.T) {
+	sim := started(t)
+	must(t, sim.Load(byHand(image("used", 1), image("old", 100)), nil))
+	host := nodeAt(sim.Endpoint())
+	unready := errors.New("not yet")
+	failing := imageGC(t, host, imageDefaults, func() (uint64, uint64, error) { return 0, 0, unready })
+	if err := failing.GarbageCollect(t.Context(), time.Time{}); !errors.Is(err, unready) {
+		t.Errorf("statistics that fail give %v", err)
+	}
+	if made := eventsOf(host); len(made) > 0 {
+		t.Errorf("statistics that fail are no event in the kubelet, and here %q", made)
+	}
+	empty := imageGC(t, host, imageDefaults, func() (uint64, uint64, error) { return 0, 0, nil })
+	if err := empty.GarbageCollect(t.Context(), time.Time{}); err == nil {
+		t.Error("a disk without a size is no error")
+	}
+	if made := eventsOf(host); len(made) != 1 || !strings.HasPrefix(made[0], "Warning "+events.InvalidDiskCapacity+" ") {
+		t.Errorf("a disk without a size makes the events %q", made)
+	}
+	if len(failing.remaining)+len(empty.remaining) > 0 {
+		t.Error("the hooks were called after a pass that failed")
+	}
+}
+
+func TestRemovalsThatFail(t *testing.T) {
+	sim := started(t)
+	used, stuck, old := image("used", 1), image("stuck", 100), image("old", 100)
+	must(t, sim.Load(byHand(used, stuck, old), []check.Fault{check.Fails("RemoveImage", stuck.ID, 13, "read-only file system")}))
+	w := imageGC(t, nodeAt(sim.Endpoint()), imageDefaults, figures(0))
+	must(t, w.DeleteUnusedImages(t.Context()))
+	w.clock.add(time.Hour)
+	w.remaining = nil
+	counter := counted(t)
+	if err := w.DeleteUnusedImages(t.Context()); !errors.Is(err, crigc.ErrRuntime) || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("a removal that fails gives %v", err)
+	}
+	if got := counted(t) - counter; got != 1 {
+		t.Errorf("the metric counts %v", got)
+	}
+	if left := imagesLeft(t, sim); !slices.Equal(left, ids(used, stuck)) || len(w.remaining) > 0 {
+		t.Errorf("%q are left, and the hooks were told %q", left, w.remaining)
+	}
+}
+
+// until waits for something that a goroutine does.
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+func TestStart(t *testing.T) {
+	sim := started(t)
+	used, small, large := image("used", 50), image("small", 10), image("large", 900)
+	must(t, sim.Load(byHand(used, small, large), nil))
+	host := nodeAt(sim.Endpoint())
+	w := imageGC(t, host, imageDefaults, figures(0))
+	if list, err := w.GetImageList(); err != nil || len(list) > 0 {
+		t.Errorf("before Start: %v, %v", list, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	w.Start(ctx)
+	until(t, "list", func() bool {
+		list, err := w.GetImageList()
+		return err == nil && len(list) == 3
+	})
+	list, err := w.GetImageList()
+	must(t, err)
+	want, err := w.runtime.ListImages(ctx)
+	must(t, err)
+	sort.Sort(sliceutils.ByImageSize(want))
+	for i := range want {
+		if list[i].ID != want[i].ID || list[i].Size != want[i].Size || !slices.Equal(list[i].RepoTags, want[i].RepoTags) {
+			t.Errorf("image %d is %v instead of %v", i, list[i], want[i])
+		}
+	}
+	until(t, "look", func() bool {
+		<-w.turn
+		defer func() { w.turn <- struct{}{} }()
+		return !w.firstLook.IsZero()
+	})
+	// What was looked at then counts from then.
+	w.clock.add(2 * time.Minute)
+	must(t, w.DeleteUnusedImages(ctx))
+	if left := imagesLeft(t, sim); !slices.Equal(left, ids(used)) {
+		t.Errorf("%q are left", left)
+	}
+	if made := eventsOf(host); len(made) > 0 {
+		t.Errorf("a look makes the events %q", made)
+	}
+}
+
+func TestImageContexts(t *testing.T) {
+	s := numbered(t, 1, "--delay", "RemoveImage=200")
+	w := imageGC(t, s.node(), imageDefaults, s.usage)
+	must(t, w.DeleteUnusedImages(t.Context()))
+	w.clock.add(time.Hour)
+	before := s.left(t)
+	cause := errors.New("the kubelet ends")
+	cancelled, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	for range 20 { // whether it is its turn or not
+		if err := w.GarbageCollect(cancelled, time.Time{}); !errors.Is(err, cause) {
+			t.Errorf("a context that was cancelled gives %v", err)
+		}
+	}
+	if !slices.Equal(s.left(t), before) {
+		t.Error("something was removed after the cancel")
+	}
+
+	w.remaining = nil
+	counter := counted(t)
+	long, cancelLong := context.WithCancel(t.Context())
+	defer cancelLong()
+	ended := make(chan error)
+	go func() { ended <- w.DeleteUnusedImages(long) }()
+	until(t, "pass", func() bool { return len(w.turn) == 0 })
+	// Another pass waits for its turn no longer than its context says.
+	short, cancelShort := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancelShort()
+	began := time.Now()
+	if err := w.GarbageCollect(short, time.Time{}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a deadline that passes while another pass runs gives %v", err)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it waited %v", took)
+	}
+	time.Sleep(500 * time.Millisecond)
+	cancelLong()
+	if err := <-ended; !errors.Is(err, context.Canceled) || !errors.Is(err, crigc.ErrCancelled) {
+		t.Errorf("a cancel gives %v", err)
+	}
+	removed := float64(len(before) - len(s.left(t)))
+	if removed == 0 {
+		t.Error("nothing was removed before the cancel")
+	}
+	// The removal that was in flight may have been carried out.
+	if got := counted(t) - counter; got < removed-1 || got > removed {
+		t.Errorf("the metric counts %v of %v images", got, removed)
+	}
+	if len(w.remaining) > 0 {
+		t.Errorf("the hooks were told %q after a cancel", w.remaining)
+	}
+}
+
+func TestImageErrorsComeAsTheyAre(t *testing.T) {
+	w, err := NewImageGCManager(nodeAt("unix://"+t.TempDir()+"/nobody"), imageDefaults, nil, figures(0), nil)
+	must(t, err)
+	var e *crigc.Error
+	if err := w.GarbageCollect(t.Context(), time.Time{}); !errors.As(err, &e) || e.Status != crigc.ErrUnavailable {
+		t.Errorf("no runtime gives %v", err)
+	}
+	w.Close()
+	if err := w.DeleteUnusedImages(t.Context()); !errors.Is(err, crigc.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
+func TestImagePoliciesThatAreRefused(t *testing.T) {
+	for _, test := range []struct {
+		change func(policy *images.ImageGCPolicy)
+		status error
+		word   string
+	}{
+		{func(p *images.ImageGCPolicy) { p.MaxAge = 24 * time.Hour }, nil, "imageMaximumGCAge is 24h0m0s"},
+		{func(p *images.ImageGCPolicy) { p.LowThresholdPercent = 85 }, crigc.ErrConfig, "image-gc-low-threshold"},
+		{func(p *images.ImageGCPolicy) { p.LowThresholdPercent = 90 }, crigc.ErrConfig, "image-gc-low-threshold"},
+		{func(p *images.ImageGCPolicy) { p.HighThresholdPercent = 101 }, crigc.ErrInvalidArgument, "image-gc-high-threshold"},
+		{func(p *images.ImageGCPolicy) { p.MinAge = -1 }, crigc.ErrInvalidArgument, "minimum-image-ttl-duration"},
+	} {
+		policy := imageDefaults
+		test.change(&policy)
+		_, err := NewImageGCManager(nodeAt("unix:///nobody"), policy, nil, nil, nil)
+		if err == nil || test.status != nil && !errors.Is(err, test.status) || !strings.Contains(err.Error(), test.word) {
+			t.Errorf("%+v gives %v", policy, err)
+		}
+	}
+}
