@@ -197,7 +197,7 @@ func (m *ImageGCManager) approve(*crigc.Entry) bool {
 	if first.IsZero() {
 		first = m.pass.began // this is the first look
 	}
-	return true
+	return m.pass.began.Sub(first) >= m.minAge
 }
 
 // imageFS asks the kubelet's statistics. They tell the filesystems of images and of containers; images are removed for theirs.
