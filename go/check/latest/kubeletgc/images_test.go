@@ -352,7 +352,8 @@ func TestImageContexts(t *testing.T) {
 	cancelled, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
 	for range 20 { // whether it is its turn or not
-		if err := w.GarbageCollect(cancelled, time.Time{}); !errors.Is(err, cause) {
+		if err := w.GarbageCollect(cancelled, time.Time{}); !errors.Is(err, cause) || !errors.Is(err, context.Canceled) ||
+			!errors.Is(err, crigc.ErrCancelled) {
 			t.Errorf("a context that was cancelled gives %v", err)
 		}
 	}
@@ -371,7 +372,7 @@ func TestImageContexts(t *testing.T) {
 	short, cancelShort := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancelShort()
 	began := time.Now()
-	if err := w.GarbageCollect(short, time.Time{}); !errors.Is(err, context.DeadlineExceeded) {
+	if err := w.GarbageCollect(short, time.Time{}); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, crigc.ErrTimeout) {
 		t.Errorf("a deadline that passes while another pass runs gives %v", err)
 	}
 	if took := time.Since(began); took > 5*time.Second {
