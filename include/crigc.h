@@ -129,8 +129,8 @@ typedef uint32_t gc_pod_state;
 
 /**
  * Which pods may lose something. `states[0..count)` come zeroed ("keep"); set those of `uids[0..count)`, which are the
- * runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its pod.
- * 1 = all pod sources have been seen; anything else = not yet, and no pod loses anything. Asked a few times a pass, also about
+ * runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its
+ * pod. 1 = all pod sources have been seen; anything else = not yet, and no pod loses anything. Asked a few times a pass, also about
  * none (both pointers are NULL then).
  */
 typedef int32_t (*gc_pod_states_fn)(void *context, const char *const *uids, gc_pod_state *states, size_t count);
@@ -610,7 +610,8 @@ struct gc_call *gc_call_new(uint64_t timeout_ms);
 
 /**
  * Cancels: the call ends with GC_ERROR_CANCELLED, within a second also where the runtime hangs (requests in flight get 300
- * ms), and its report says how far it came. Sticky: it may come before the call begins. From any thread, signal handlers excepted, and from callbacks; never blocks. NULL does nothing.
+ * ms), and its report says how far it came. Sticky: it may come before the call begins. From any thread, signal handlers
+ * excepted, and from callbacks; never blocks. NULL does nothing.
  */
 void gc_call_cancel(struct gc_call *call);
 

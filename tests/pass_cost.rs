@@ -80,6 +80,32 @@ fn s2_6_the_log_of_a_pod_whose_directory_is_named_by_its_uid_alone_is_found() {
 }
 
 #[test]
+fn s2_4_a_log_that_a_running_container_writes_stays_however_its_path_is_spelt() {
+    let mut rules = Rules::default();
+    rules.case("S2.4");
+    for spelt in [false, true] {
+        let mut maker = Maker::new();
+        maker.container("u1", "app", 0, Word::Exited);
+        let log = maker.log("u1", "app", 0);
+        let top = log.ancestors().nth(3).unwrap().to_owned();
+        let mut running = maker.node.containers[0].clone();
+        running.id = "running".into();
+        running.state = crisim::node::State::Word(Word::Running);
+        maker.node.containers.push(running);
+        if spelt {
+            let other = top.with_file_name("spelt-otherwise");
+            std::os::unix::fs::symlink(&top, &other).unwrap();
+            let told = other.join(log.strip_prefix(&top).unwrap());
+            maker.node.containers[0].log_path = told.display().to_string().into();
+        }
+        let bench = maker.start();
+        bench.collected(&[NONE_KEPT]);
+        assert_eq!(bench.containers(), ["running".to_owned()].into());
+        assert!(there(&log), "spelt otherwise: {spelt}");
+    }
+}
+
+#[test]
 fn s2_6_where_the_log_is_not_known_the_runtime_is_asked() {
     let mut rules = Rules::default();
     type Change = fn(&mut Container, &Path);

@@ -17,7 +17,8 @@ pub extern "C" fn gc_call_new(timeout_ms: u64) -> *mut gc_call {
 }
 
 /// Cancels: the call ends with GC_ERROR_CANCELLED, within a second also where the runtime hangs (requests in flight get 300
-/// ms), and its report says how far it came. Sticky: it may come before the call begins. From any thread, signal handlers excepted, and from callbacks; never blocks. NULL does nothing.
+/// ms), and its report says how far it came. Sticky: it may come before the call begins. From any thread, signal handlers
+/// excepted, and from callbacks; never blocks. NULL does nothing.
 ///
 /// # Safety
 /// `call` is NULL or a live handle.

@@ -148,13 +148,16 @@ impl<'a> ContainerRemover<'a> {
         }
     }
 
-    /// Whether a running container writes there.
+    /// Whether a running container writes there, as far as its labels tell: by the last three names, since a runtime may
+    /// spell the directories before them in another way.
     fn is_live(&self, path: &str) -> bool {
-        let Room::Open(room) = &self.rooms.pod_logs else {
-            return false;
-        };
-        let relative = path.strip_prefix(room.dir());
-        relative.is_some_and(|file| self.live_logs.contains(file.trim_start_matches('/')))
+        let mut names = path.rsplit('/').filter(|name| !name.is_empty());
+        match (names.next(), names.next(), names.next()) {
+            (Some(file), Some(container), Some(pod)) => self
+                .live_logs
+                .contains(&format!("{pod}/{container}/{file}")),
+            _ => false,
+        }
     }
 
     /// S2.4: its log file with rotated siblings, then its link.
