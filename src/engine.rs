@@ -2,6 +2,7 @@
 //! passes of one kind take turns (S6.3).
 
 use crate::config::Config;
+use crate::cri::Learnt;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::pass::cancel::{Cause, Flag, Stop};
@@ -57,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) closed: Flag,
     /// One turn for each kind of pass; fair, so callers wait in turn.
     turns: [Semaphore; 2],
+    /// What container passes have learnt about the runtime.
+    learnt: Mutex<Learnt>,
     memory: Mutex<ImageMemory>,
     /// How many calls of the host are inside, whatever they do.
     calls: Mutex<usize>,
@@ -116,13 +119,20 @@ impl Shared {
         if !limit.is_zero() {
             stop.pass_deadline = Some((crate::host::clock::Boot::now().plus(limit), limit));
         }
-        let mut memory = lock_images(kind, &self.memory);
-        let task = match &mut memory {
-            None => Task::Containers,
-            Some(memory) => Task::Images {
-                only_look: stopped.is_some() && !memory.records.has_looked(),
-                memory,
-            },
+        // Both are only ever used by a pass that has its turn: this does not wait.
+        let (mut memory, learnt);
+        let task = match kind {
+            Pass::Containers => {
+                learnt = lock(&self.learnt);
+                Task::Containers { learnt: &learnt }
+            }
+            Pass::Images => {
+                memory = lock(&self.memory);
+                Task::Images {
+                    only_look: stopped.is_some() && !memory.records.has_looked(),
+                    memory: &mut memory,
+                }
+            }
         };
         let dry_run = flags.dry_run || self.config.dry_run;
         let (report, error) = pass::run(
@@ -164,11 +174,6 @@ impl Shared {
     }
 }
 
-/// Only image passes remember anything; they have their turn, so this does not wait.
-fn lock_images(kind: Pass, memory: &Mutex<ImageMemory>) -> Option<MutexGuard<'_, ImageMemory>> {
-    (kind == Pass::Images).then(|| lock(memory))
-}
-
 /// A configured collector. May be used from any number of threads at once. Dropping it closes it and waits for its passes.
 pub struct Engine(Arc<Shared>);
 
@@ -181,6 +186,7 @@ impl Engine {
             hooks,
             closed: Flag::new(),
             turns: [Semaphore::new(1), Semaphore::new(1)],
+            learnt: Mutex::default(),
             memory: Mutex::default(),
             calls: Mutex::new(0),
             calls_ended: Condvar::new(),

@@ -38,6 +38,15 @@ pub struct LogLink {
     pub target: PathBuf,
 }
 
+/// What a pod's log directory holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodLogs {
+    /// Its name, `<namespace>_<pod>_<uid>`.
+    pub name: String,
+    /// Its directories, one for each container, and how many logs are in each: about as many as it has had attempts.
+    pub containers: Vec<(String, usize)>,
+}
+
 /// A handle on a log directory, through which alone anything in it is deleted.
 #[derive(Debug)]
 pub struct LogRoom {
@@ -243,6 +252,41 @@ impl LogRoom {
     fn is_link(&self, name: &OsStr) -> bool {
         rustix::fs::statat(&self.handle, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    }
+
+    /// Which logs there are, by name. What cannot be read is left out.
+    pub fn pod_logs(&self) -> io::Result<Vec<PodLogs>> {
+        let pods = self.entries()?.into_iter().filter(|entry| !entry.is_link);
+        Ok(pods
+            .filter_map(|pod| {
+                let name = pod.name.into_string().ok()?;
+                let containers = self.names(Path::new(&name), |_| true).ok()?;
+                let containers = containers.into_iter().map(|container| {
+                    let logs = self.names(&Path::new(&name).join(&container), |name| {
+                        name.ends_with(".log")
+                    });
+                    (container, logs.map_or(0, |logs| logs.len()))
+                });
+                Some(PodLogs {
+                    containers: containers.collect(),
+                    name,
+                })
+            })
+            .collect())
+    }
+
+    /// Names in a directory beneath, those that are UTF-8.
+    fn names(&self, below: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
+        let dir = beneath::open_dir(&self.handle, below, self.means)?;
+        let mut names = Vec::new();
+        for entry in Dir::read_from(dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().unwrap_or_default();
+            if !matches!(name, "" | "." | "..") && wanted(name) {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
     }
 
     /// Finds the directory of a log; `None` = there is nothing to delete.

@@ -22,6 +22,7 @@ pub(crate) struct ContainerRemover<'a> {
     live_logs: HashSet<String>,
     /// IDs that the runtime did not know when they were to be stopped: their logs may be another's by now (S2.5).
     gone: RefCell<HashSet<Text>>,
+    last_name: RefCell<Text>,
 }
 
 /// Where the log of a container is.
@@ -51,7 +52,17 @@ impl<'a> ContainerRemover<'a> {
                 .map(|log| format!("{}/{}", log.pod_dir, log.file))
                 .collect(),
             gone: RefCell::default(),
+            last_name: RefCell::default(),
         }
+    }
+
+    /// A name for the report. A plan goes unit by unit: what the last one had is kept once.
+    fn shared(&self, name: String) -> Text {
+        let mut last = self.last_name.borrow_mut();
+        if **last != *name {
+            *last = name.into();
+        }
+        last.clone()
     }
 
     /// Asks about a container; an answer about another one is none.
@@ -236,10 +247,11 @@ impl Remover for ContainerRemover<'_> {
 
     fn entry(&self, c: &Container) -> Entry {
         let name = match (&c.pod_namespace, &c.pod_name) {
-            (Some(namespace), Some(pod)) => format!("{namespace}/{pod}/{}", c.name),
-            _ => c.name.to_string(),
+            (Some(namespace), Some(pod)) => self.shared(format!("{namespace}/{pod}/{}", c.name)),
+            _ => c.name.clone(),
         };
-        blank(Kind::Container, &c.id, &name, c.uid())
+        let uid = c.pod_uid.clone().unwrap_or_default();
+        blank(Kind::Container, c.id.clone(), name, uid)
     }
 
     fn needs_stop(&self, c: &Container) -> bool {
