@@ -1,4 +1,5 @@
-//! Whole passes over lists that do not fit a message (S7), against a runtime in memory whose messages are small.
+//! Whole passes over lists that do not fit a message (S7), against a runtime in memory whose messages are small; and over lists
+//! that it streams.
 
 #[path = "common/bench.rs"]
 mod bench;
@@ -334,4 +335,126 @@ fn s7_3_a_part_that_fails_ends_the_walk_and_loses_nothing() {
         fits.collected(&[]);
         assert_eq!(left(&bench), left(&fits), "{skip}");
     }
+}
+
+/// A node that streams, in messages of a few rows, with lists that do not fit one.
+fn streaming() -> Bench {
+    let mut maker = made(&PODS, &nothing);
+    maker.options.message_limit = 4000;
+    maker.options.streams = true;
+    maker.options.stream_items = 7;
+    let bench = maker.start();
+    bench.host.remove_pod("u3");
+    bench.host.remove_pod("u6");
+    bench
+}
+
+#[test]
+fn s7_1_lists_are_streamed_where_the_runtime_does() {
+    let mut rules = Rules::default();
+    rules.case("S7.1");
+    let fits = node(1000, &PODS, nothing);
+    let expected = fits.collected(&[]);
+    let bench = streaming();
+    let report = bench.collected(&[]);
+    assert_eq!(left(&bench), left(&fits));
+    for outcome in [Outcome::Removed, Outcome::Kept] {
+        assert_eq!(
+            told(&bench, &report, outcome),
+            told(&fits, &expected, outcome)
+        );
+    }
+    let lists = ["ListContainers", "ListPodSandbox", "Version"];
+    assert_eq!(lists.map(|method| calls(&bench, method)), [0, 0, 0]);
+    let streams = ["StreamContainers", "StreamPodSandboxes"];
+    assert_eq!(streams.map(|method| calls(&bench, method)), [2, 2]);
+}
+
+/// S0.6: nothing of a stream that breaks off is used, whatever it breaks off with; and no other way is tried then.
+#[test]
+fn s7_1_a_stream_that_breaks_off_is_a_failed_list() {
+    let mut rules = Rules::default();
+    const UNIMPLEMENTED: i32 = 12;
+    const EXHAUSTED: i32 = 8;
+    for messages in [1, 4, 1000] {
+        for code in [1, 2, bench::NOT_FOUND, EXHAUSTED, 11, UNIMPLEMENTED, 13, 14] {
+            rules.case("S0.6");
+            let bench = streaming();
+            let before = bench.everything();
+            let broken = Action::Break(messages, code, "as the test wants it".to_owned());
+            bench
+                .server
+                .set_faults(vec![Fault::all("StreamContainers", broken)]);
+            let end = bench.collect(&[], Flags::default());
+            let error = end.error.expect("a list failed");
+            assert!(
+                [Status::Runtime, Status::Unavailable].contains(&error.status),
+                "{code}: {error:?}"
+            );
+            assert!(
+                error.message.contains("cannot list containers"),
+                "{error:?}"
+            );
+            assert_eq!(bench.everything(), before, "{code}");
+            assert_eq!(calls(&bench, "ListContainers"), 0, "{code}");
+            // The next pass streams again.
+            bench.server.set_faults(Vec::new());
+            bench.collected(&[]);
+            assert_eq!(calls(&bench, "ListContainers"), 0, "{code}");
+        }
+    }
+    let bench = streaming();
+    let before = bench.everything();
+    bench
+        .server
+        .set_faults(vec![Fault::all("StreamPodSandboxes", Action::Cut(1))]);
+    let end = bench.collect(&[], Flags::default());
+    assert_eq!(end.error.map(|e| e.status), Some(Status::Unavailable));
+    // Without the sandboxes units lose what they lose, and no more.
+    let gone: BTreeSet<&'static str> = with(&end.report.unwrap(), Outcome::Removed)
+        .into_iter()
+        .map(|(_, _, reason)| reason)
+        .collect();
+    assert!(gone.is_subset(&["unit-limit"].into()), "{gone:?}");
+    assert!(bench.everything().is_subset(&before));
+}
+
+/// What was learnt about a runtime holds until its version changes (S0.11).
+#[test]
+fn s7_what_worked_is_remembered_until_the_version_changes() {
+    let mut rules = Rules::default();
+    rules.case("S7.2");
+    let mut maker = made(&PODS, &nothing);
+    let socket = maker.path("runtime.sock");
+    maker.options.socket = Some(socket.clone());
+    let mut bench = maker.start();
+    let engine = bench.engine(&[], bench.hooks());
+    let pass = |bench: &Bench| {
+        bench.server.clear_trace();
+        assert_eq!(engine.containers(DRY_RUN, None).error, None);
+        ["StreamContainers", "ListContainers", "Version"].map(|method| calls(bench, method))
+    };
+    assert_eq!(pass(&bench), [1, 2, 1], "learns that there are none");
+    assert_eq!(pass(&bench), [0, 2, 1], "knows it");
+    let restart = |bench: &mut Bench, streams: bool, version: &str| {
+        let node = bench.server.state();
+        let options = |socket| crisim::Options {
+            socket,
+            streams,
+            version: version.to_owned(),
+            ..crisim::Options::default()
+        };
+        // The old one has to go before the new one can listen.
+        let none = crisim::Server::start(Default::default(), options(None)).unwrap();
+        bench.server = none.into();
+        let new = crisim::Server::start(node, options(Some(socket.clone()))).unwrap();
+        bench.server = new.into();
+    };
+    restart(&mut bench, false, "0.1.0");
+    assert_eq!(pass(&bench)[0], 0, "the same version, restarted");
+    restart(&mut bench, true, "0.2.0");
+    assert_eq!(pass(&bench), [2, 0, 1], "another version is tried anew");
+    assert_eq!(pass(&bench), [2, 0, 0], "and streams");
+    restart(&mut bench, false, "0.1.0");
+    assert_eq!(pass(&bench), [1, 2, 1], "back to one that does not");
 }

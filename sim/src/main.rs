@@ -167,6 +167,7 @@ impl Flags {
             only_v1alpha2: self.only_v1alpha2,
             streams: self.streams,
             stream_items: self.stream_items,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             faults: self.read_faults()?,
         })
     }

@@ -44,6 +44,8 @@ pub struct Options {
     pub streams: bool,
     /// The most rows of a message of a stream.
     pub stream_items: usize,
+    /// The version that it says it has.
+    pub version: String,
     /// What goes wrong.
     pub faults: Vec<Fault>,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             only_v1alpha2: false,
             streams: false,
             stream_items: STREAM_ITEMS,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             faults: Vec::new(),
         }
     }

@@ -168,11 +168,12 @@ impl RuntimeService for Cri {
         &self,
         request: Request<proto::VersionRequest>,
     ) -> Result<Response<proto::VersionResponse>, Status> {
+        let version = self.0.options.version.clone().into_bytes();
         self.call(&request, About::new("Version", b""), |_| {
             Ok(proto::VersionResponse {
                 version: b"0.1.0".to_vec(),
                 runtime_name: b"crisim".to_vec(),
-                runtime_version: env!("CARGO_PKG_VERSION").into(),
+                runtime_version: version,
                 runtime_api_version: b"v1".to_vec(),
             })
         })

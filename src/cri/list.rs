@@ -33,6 +33,8 @@ pub(crate) trait Row: Sized + Send + Sync + 'static {
 
     fn of(message: Self::Message, names: &mut Names) -> Self;
     fn id(&self) -> &Text;
+    /// There is another one with this ID (S0.4).
+    fn doubt(&mut self);
 }
 
 /// A row that can be asked for by labels.
@@ -63,6 +65,10 @@ impl Row for Container {
 
     fn id(&self) -> &Text {
         &self.id
+    }
+
+    fn doubt(&mut self) {
+        self.readable = false;
     }
 }
 
@@ -98,6 +104,10 @@ impl Row for Sandbox {
     fn id(&self) -> &Text {
         &self.id
     }
+
+    fn doubt(&mut self) {
+        self.readable = false;
+    }
 }
 
 impl Labelled for Sandbox {
@@ -132,6 +142,10 @@ impl Row for Image {
 
     fn id(&self) -> &Text {
         &self.id
+    }
+
+    fn doubt(&mut self) {
+        self.readable = false;
     }
 }
 

@@ -12,7 +12,7 @@ use crate::host::logs::PodLogs;
 use crate::node::{Sandbox, Text};
 use crate::plan::logs::entry_pod;
 use crate::plan::parts::{Account, Known, Labels, Part};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
 
 /// Where a part stands in its namespace.
@@ -56,6 +56,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) account: Account,
     /// What was seen: how many bytes each row took, and its hash.
     seen: HashMap<Text, (u32, u64)>,
+    /// Hashes of other rows with an ID that was seen.
+    further: HashSet<u64>,
     /// How often a part was too large and could not be divided.
     stuck: usize,
     parts: usize,
@@ -128,6 +130,7 @@ impl<'a> Walk<'a> {
             lacking: false,
             account,
             seen: HashMap::new(),
+            further: HashSet::new(),
             stuck: 0,
             parts: 0,
             refusal,
@@ -139,11 +142,12 @@ impl<'a> Walk<'a> {
     /// is one more (S0.4).
     pub(crate) fn take<R: Labelled + Hash>(&mut self, answer: Rows<R>) -> Vec<R> {
         let mut new = Vec::with_capacity(answer.rows.len());
-        for (row, size) in answer.rows.into_iter().zip(answer.sizes) {
+        for (mut row, size) in answer.rows.into_iter().zip(answer.sizes) {
             let hash = self.hasher.hash_one(&row);
             match self.seen.get(row.id()) {
                 Some((_, seen)) if *seen == hash => continue,
-                Some(_) => {}
+                Some(_) if !self.further.insert(hash) => continue,
+                Some(_) => row.doubt(),
                 None => {
                     self.seen.insert(row.id().clone(), (size, hash));
                 }
