@@ -60,7 +60,8 @@ pub(crate) struct Shared {
     turns: [Semaphore; 2],
     /// What container passes have learnt about the runtime.
     learnt: Mutex<Learnt>,
-    memory: Mutex<ImageMemory>,
+    /// What image passes remember.
+    images: Mutex<ImageMemory>,
     /// How many calls of the host are inside, whatever they do.
     calls: Mutex<usize>,
     calls_ended: Condvar,
@@ -68,6 +69,12 @@ pub(crate) struct Shared {
     schedule: Mutex<Option<Schedule>>,
     /// What stops them; a lock of its own, held for an instant, because closing never waits.
     stop_periodic: Mutex<Option<Arc<Flag>>>,
+}
+
+/// What passes of one kind remember, while one of them has its turn.
+enum Memory {
+    Containers(Learnt),
+    Images(ImageMemory),
 }
 
 /// A mutex whose data stays usable after a panic: what is behind ours is replaced whole.
@@ -119,20 +126,17 @@ impl Shared {
         if !limit.is_zero() {
             stop.pass_deadline = Some((crate::host::clock::Boot::now().plus(limit), limit));
         }
-        // Both are only ever used by a pass that has its turn: this does not wait.
-        let (mut memory, learnt);
-        let task = match kind {
-            Pass::Containers => {
-                learnt = lock(&self.learnt);
-                Task::Containers { learnt: &learnt }
-            }
-            Pass::Images => {
-                memory = lock(&self.memory);
-                Task::Images {
-                    only_look: stopped.is_some() && !memory.records.has_looked(),
-                    memory: &mut memory,
-                }
-            }
+        // Only ever used by a pass that has its turn: nobody misses it meanwhile.
+        let mut memory = match kind {
+            Pass::Containers => Memory::Containers(std::mem::take(&mut *lock(&self.learnt))),
+            Pass::Images => Memory::Images(std::mem::take(&mut *lock(&self.images))),
+        };
+        let task = match &mut memory {
+            Memory::Containers(learnt) => Task::Containers { learnt },
+            Memory::Images(memory) => Task::Images {
+                only_look: stopped.is_some() && !memory.records.has_looked(),
+                memory,
+            },
         };
         let dry_run = flags.dry_run || self.config.dry_run;
         let (report, error) = pass::run(
@@ -144,6 +148,10 @@ impl Shared {
             flags.all_unused,
         )
         .await;
+        match memory {
+            Memory::Containers(learnt) => *lock(&self.learnt) = learnt,
+            Memory::Images(memory) => *lock(&self.images) = memory,
+        }
         if let Some(ended) = &self.hooks.pass {
             ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
         }
@@ -187,7 +195,7 @@ impl Engine {
             closed: Flag::new(),
             turns: [Semaphore::new(1), Semaphore::new(1)],
             learnt: Mutex::default(),
-            memory: Mutex::default(),
+            images: Mutex::default(),
             calls: Mutex::new(0),
             calls_ended: Condvar::new(),
             schedule: Mutex::new(None),
