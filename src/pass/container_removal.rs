@@ -5,6 +5,7 @@ use super::rooms::{Room, Rooms};
 use super::run::{Done, Run};
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerLook};
+use crate::host::logs::Names;
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan;
 use crate::plan::containers::{grace_period, stop_timeout};
@@ -137,7 +138,7 @@ impl<'a> ContainerRemover<'a> {
             let file = format!("{}/{}", log.pod_dir, log.file);
             let is_there = |relative: &str| room.exists(relative).ok();
             // Where a running container's log should be, the runtime has to tell them apart.
-            if !self.live_logs.contains(&file) && is_there(&file) == Some(true) {
+            if !self.live_logs.contains(&file) && room.has_log(&file).ok() == Some(true) {
                 return Ok(Log::At(format!("{}/{file}", room.dir()).into()));
             }
             if is_there(&log.pod_dir) == Some(false) && is_there(&log.old_pod_dir) == Some(false) {
@@ -180,7 +181,9 @@ impl<'a> ContainerRemover<'a> {
         if let Log::At(path) = log {
             match &self.rooms.pod_logs {
                 Room::Off => {}
-                Room::Open(room) => room.remove_log(path).map_err(|e| e.to_string())?,
+                Room::Open(room) => room
+                    .remove_log(path, names_for(c))
+                    .map_err(|e| e.to_string())?,
                 Room::Missing(dir) => below(path, dir)?,
                 Room::Failed(dir, e) => return Err(unreadable("pod-logs-dir", dir, e)),
             }
@@ -218,6 +221,14 @@ impl<'a> ContainerRemover<'a> {
         }
         self.rooms.containers.borrow_mut().insert(c.id.clone());
         Ok(())
+    }
+}
+
+/// The logs of a container that may have run until now may just have been rotated.
+fn names_for(c: &Container) -> Names {
+    match c.state {
+        ContainerState::Exited => Names::Known,
+        _ => Names::Fresh,
     }
 }
 
