@@ -3,9 +3,9 @@
 use super::convert::{self, ContainerLook};
 use super::error::CallError;
 use super::learnt::{Learnt, Version};
-use super::list::MESSAGE_LIMIT;
 use super::proto::image_service_client::ImageServiceClient;
 use super::proto::runtime_service_client::RuntimeServiceClient;
+use super::rows::MESSAGE_LIMIT;
 use super::{Place, connect, proto};
 use crate::config::Config;
 use crate::error::{Error, Result};

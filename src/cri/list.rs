@@ -1,32 +1,23 @@
-//! Lists of the runtime: streams where it has them, else one message, else parts by label selectors (S7). What comes is turned
-//! into `node` objects row by row, without the labels and annotations that nobody reads. Which parts, others decide.
+//! Lists of the runtime: streams where it has them, else one message, else parts by label selectors (S7). Which parts, others
+//! decide.
 
 use super::client::{Images, Line, Runtime};
 use super::convert::Names;
 use super::error::CallError;
 use super::learnt::{Learnt, List};
+use super::rows::{Rows, call};
 use super::{Place, proto};
 use crate::error::{Error, Result};
 use crate::node::{Container, Image, Sandbox, Text};
 use crate::plan::parts::{Labels, Part};
-use prost::bytes::Buf;
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
-use std::marker::PhantomData;
-use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
-use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Channel;
-use tonic::{Code, Response, Status};
-use tonic_prost::{ProstCodec, ProstEncoder};
-
-/// The largest message that is taken. containerd sends at most 16 MiB, CRI-O 80.
-pub(super) const MESSAGE_LIMIT: usize = 128 << 20;
 
 /// A kind of object that the runtime lists.
 pub(crate) trait Row: Sized + Send + Sync + 'static {
     /// CRI's message of one row.
     type Message: prost::Message + Default;
     /// CRI's request; that of the stream is the same on the wire.
-    type Request: prost::Message + Default + Send + Sync + Clone + 'static;
+    type Request: prost::Message + Default;
     /// The field of the answer that holds the rows.
     const FIELD: u32 = 1;
     const LIST: List;
@@ -149,12 +140,6 @@ impl Row for Image {
     }
 }
 
-/// Rows as they came, with the bytes that each took in its message.
-pub(crate) struct Rows<R> {
-    pub(crate) rows: Vec<R>,
-    pub(crate) sizes: Vec<u32>,
-}
-
 /// A list that does not fit a message.
 #[derive(Clone, Debug)]
 pub(crate) struct TooLarge {
@@ -170,134 +155,6 @@ pub(crate) enum Listed<T> {
     TooLarge(TooLarge),
 }
 
-/// Decodes an answer row by row: no row is held twice, as message and as object.
-struct RowsDecoder<R> {
-    names: Names,
-    rows: PhantomData<R>,
-}
-
-impl<R: Row> RowsDecoder<R> {
-    fn rows(&mut self, source: &mut DecodeBuf<'_>) -> std::result::Result<Rows<R>, String> {
-        let mut out = Rows {
-            rows: Vec::new(),
-            sizes: Vec::new(),
-        };
-        while source.has_remaining() {
-            let before = source.remaining();
-            let (field, wire) = decode_key(source).map_err(|e| e.to_string())?;
-            if (field, wire) != (R::FIELD, WireType::LengthDelimited) {
-                skip_field(wire, field, source, DecodeContext::default())
-                    .map_err(|e| e.to_string())?;
-                continue;
-            }
-            let length = decode_varint(source).map_err(|e| e.to_string())?;
-            let length = usize::try_from(length).unwrap_or(usize::MAX);
-            if length > source.remaining() {
-                return Err("failed to decode Protobuf message: it ends too early".to_owned());
-            }
-            let message = prost::Message::decode(source.take(length)).map_err(|e| e.to_string())?;
-            out.rows.push(R::of(message, &mut self.names));
-            let size = before - source.remaining();
-            out.sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
-        }
-        Ok(out)
-    }
-}
-
-impl<R: Row> Decoder for RowsDecoder<R> {
-    type Item = Rows<R>;
-    type Error = Status;
-
-    fn decode(
-        &mut self,
-        source: &mut DecodeBuf<'_>,
-    ) -> std::result::Result<Option<Rows<R>>, Status> {
-        self.rows(source).map(Some).map_err(Status::internal)
-    }
-
-    fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::default()
-    }
-}
-
-/// Requests of prost, answers in rows.
-struct RowsCodec<R>(PhantomData<R>);
-
-impl<R: Row> Codec for RowsCodec<R> {
-    type Encode = R::Request;
-    type Decode = Rows<R>;
-    type Encoder = ProstEncoder<R::Request>;
-    type Decoder = RowsDecoder<R>;
-
-    fn encoder(&mut self) -> ProstEncoder<R::Request> {
-        ProstCodec::<R::Request, R::Request>::raw_encoder(BufferSettings::default())
-    }
-
-    fn decoder(&mut self) -> RowsDecoder<R> {
-        RowsDecoder {
-            names: Names::default(),
-            rows: PhantomData,
-        }
-    }
-}
-
-type Reply<T> = std::result::Result<Response<T>, Status>;
-
-async fn ready(channel: &Channel) -> std::result::Result<tonic::client::Grpc<Channel>, Status> {
-    let mut client =
-        tonic::client::Grpc::new(channel.clone()).max_decoding_message_size(MESSAGE_LIMIT);
-    client
-        .ready()
-        .await
-        .map_err(|e| Status::unavailable(e.to_string()))?;
-    Ok(client)
-}
-
-/// One message with all rows that a request asks for.
-async fn plain<R: Row>(channel: &Channel, request: R::Request) -> Reply<Rows<R>> {
-    let path = PathAndQuery::from_static(R::LIST.plain());
-    ready(channel)
-        .await?
-        .unary(tonic::Request::new(request), path, RowsCodec(PhantomData))
-        .await
-}
-
-/// A stream of all rows, taken to its end: what breaks off is a failed list, whatever its code (S0.6).
-async fn stream<R: Row>(channel: &Channel) -> Reply<Vec<R>> {
-    let path = PathAndQuery::from_static(R::LIST.stream());
-    let request = tonic::Request::new(R::Request::default());
-    let mut messages = ready(channel)
-        .await?
-        .server_streaming(request, path, RowsCodec::<R>(PhantomData))
-        .await?
-        .into_inner();
-    let mut rows: Vec<R> = Vec::new();
-    let mut begun = false;
-    loop {
-        match messages.message().await {
-            Ok(Some(more)) => rows.extend(more.rows),
-            Ok(None) => return Ok(Response::new(rows)),
-            Err(e) if begun => return Err(broken_off(e, rows.len())),
-            Err(e) => return Err(e),
-        }
-        begun = true;
-    }
-}
-
-/// The status of a stream that broke off: none that means something else for a whole list.
-fn broken_off(e: Status, rows: usize) -> Status {
-    match e.code() {
-        Code::Unimplemented | Code::ResourceExhausted | Code::OutOfRange | Code::NotFound => {
-            Status::aborted(format!(
-                "the stream broke off after {rows} rows: {:?}: {}",
-                e.code(),
-                e.message()
-            ))
-        }
-        _ => e,
-    }
-}
-
 /// Where lists come from.
 struct Source<'a> {
     channel: &'a Channel,
@@ -309,7 +166,8 @@ impl Source<'_> {
     /// What one message holds of what a request asks for.
     async fn ask<R: Row>(&self, request: R::Request) -> Result<Listed<Rows<R>>> {
         let doing = R::LIST.doing();
-        match self.line.ask_all(plain(self.channel, request)).await {
+        let call = call(self.channel, R::LIST.plain(), &request);
+        match self.line.ask_all(call).await {
             Ok(rows) => Ok(Listed::Whole(rows)),
             Err(e) => match e.of_list() {
                 CallError::TooLarge(message) => Ok(Listed::TooLarge(TooLarge {
@@ -324,8 +182,10 @@ impl Source<'_> {
     /// All rows: as a stream, else in one message.
     async fn all<R: Row>(&self, learnt: &Learnt) -> Result<Listed<Vec<R>>> {
         if learnt.may_stream(R::LIST) {
-            match self.line.ask_all(stream::<R>(self.channel)).await {
-                Ok(rows) => return Ok(Listed::Whole(rows)),
+            let everything = R::Request::default();
+            let call = call::<R>(self.channel, R::LIST.stream(), &everything);
+            match self.line.ask_all(call).await {
+                Ok(all) => return Ok(Listed::Whole(all.rows)),
                 Err(CallError::Unimplemented(_)) => learnt.lacks(R::LIST),
                 Err(e) => return Err(e.error(R::LIST.doing(), self.endpoint)),
             }

@@ -6,11 +6,13 @@ mod convert;
 mod error;
 mod learnt;
 pub(crate) mod list;
+mod rows;
 
 pub(crate) use connect::Place;
 pub(crate) use convert::ContainerLook;
 pub(crate) use error::CallError;
 pub(crate) use learnt::{Learnt, List};
+pub(crate) use rows::Rows;
 
 /// Generated from `proto/cri.proto`.
 #[allow(missing_docs, dead_code, clippy::enum_variant_names)] // generated; the tests use the rest of it

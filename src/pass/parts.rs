@@ -3,9 +3,9 @@
 
 use super::rooms::Room;
 use super::run::Run;
-use crate::cri::List;
 use crate::cri::client::Runtime;
-use crate::cri::list::{Labelled, Listed, Rows, TooLarge};
+use crate::cri::list::{Labelled, Listed, TooLarge};
+use crate::cri::{List, Rows};
 use crate::error::{Error, Result};
 use crate::hooks::LogLevel;
 use crate::host::logs::PodLogs;
