@@ -5,6 +5,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(["proto/cri.proto"], ["proto"])?;
     tonic_prost_build::configure()
         .build_server(false)
+        // Connections are made in src/cri/connect.rs.
+        .build_transport(false)
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -409,7 +409,8 @@ fn s7_1_a_stream_that_breaks_off_is_a_failed_list() {
         .server
         .set_faults(vec![Fault::all("StreamPodSandboxes", Action::Cut(1))]);
     let end = bench.collect(&[], Flags::default());
-    assert_eq!(end.error.map(|e| e.status), Some(Status::Unavailable));
+    let error = end.error.expect("a list failed");
+    assert_eq!(error.status, Status::Unavailable, "{error:?}");
     // Without the sandboxes units lose what they lose, and no more.
     let gone: BTreeSet<&'static str> = with(&end.report.unwrap(), Outcome::Removed)
         .into_iter()

@@ -1,5 +1,6 @@
 //! The calls that a pass makes, each under its deadline and ended with its pass (S6.5).
 
+use super::connect::{ORIGIN, Wire};
 use super::convert::{self, ContainerLook};
 use super::error::CallError;
 use super::learnt::{Learnt, Version};
@@ -16,7 +17,7 @@ use futures_util::future::FutureExt;
 use std::cell::Cell;
 use std::pin::pin;
 use std::time::Duration;
-use tonic::transport::Channel;
+use tonic::codegen::http::Uri;
 use tonic::{Response, Status};
 
 /// The key of the runtime's socket.
@@ -91,7 +92,10 @@ impl<'a> Line<'a> {
         }
         let unanswered = matches!(
             answer,
-            Err(CallError::Timeout(_) | CallError::Disconnected(_) | CallError::Interrupted(_))
+            Err(CallError::Timeout(_)
+                | CallError::Disconnected(_)
+                | CallError::Interrupted(_)
+                | CallError::Garbage(_))
         );
         self.doubtful.set(unanswered);
         answer
@@ -122,8 +126,8 @@ impl<'a> Line<'a> {
 
 /// The RuntimeService of one pass.
 pub(crate) struct Runtime<'a> {
-    client: RuntimeServiceClient<Channel>,
-    pub(super) channel: Channel,
+    client: RuntimeServiceClient<Wire>,
+    pub(super) wire: Wire,
     /// For messages.
     pub(crate) endpoint: Place<'a>,
     pub(super) line: Line<'a>,
@@ -132,8 +136,8 @@ pub(crate) struct Runtime<'a> {
 
 /// The ImageService of one pass.
 pub(crate) struct Images<'a> {
-    client: ImageServiceClient<Channel>,
-    pub(super) channel: Channel,
+    client: ImageServiceClient<Wire>,
+    pub(super) wire: Wire,
     /// For messages.
     pub(crate) endpoint: Place<'a>,
     pub(super) line: Line<'a>,
@@ -151,10 +155,11 @@ pub(crate) async fn runtime<'a>(
         key: RUNTIME_KEY,
     };
     let limit = config.runtime_request_timeout;
-    let channel = connect::connect(endpoint, limit, &stop).await?;
+    let wire = connect::connect(endpoint, limit, &stop).await?;
     Ok(Runtime {
-        client: RuntimeServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_LIMIT),
-        channel,
+        client: RuntimeServiceClient::with_origin(wire.clone(), Uri::from_static(ORIGIN))
+            .max_decoding_message_size(MESSAGE_LIMIT),
+        wire,
         endpoint,
         line: Line::new(limit, stop),
         learnt,
@@ -178,10 +183,11 @@ pub(crate) async fn images<'a>(
         },
     };
     let limit = config.runtime_request_timeout;
-    let channel = connect::connect(endpoint, limit, &stop).await?;
+    let wire = connect::connect(endpoint, limit, &stop).await?;
     Ok(Images {
-        client: ImageServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_LIMIT),
-        channel,
+        client: ImageServiceClient::with_origin(wire.clone(), Uri::from_static(ORIGIN))
+            .max_decoding_message_size(MESSAGE_LIMIT),
+        wire,
         endpoint,
         line: Line::new(limit, stop),
         learnt,

@@ -1,25 +1,37 @@
 //! Connections to a unix socket that never raise SIGPIPE in the host, and that wait out a full backlog.
 
-use crate::error::{Error, Status};
+use super::error::root_cause;
+use crate::error::{self, Error};
 use crate::host::clock::Boot;
 use crate::pass::cancel::{Stop, sleep_until};
 use crate::report::visible;
-use hyper_util::rt::TokioIo;
+use h2::Reason;
+use http_body_util::BodyExt;
+use http_body_util::combinators::MapErr;
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustix::net::{SendAncillaryBuffer, SendFlags};
+use std::error::Error as _;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileTypeExt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{Request, Response};
+use tower_service::Service;
 
 /// A stream in flight is given this much before the reader has to ask for more: a list of 16 MiB in few round trips.
 const STREAM_WINDOW: u32 = 4 << 20;
 /// The same for all streams of a connection.
 const CONNECTION_WINDOW: u32 = 16 << 20;
+/// What HTTP/2 wants to know of a host that is a socket.
+pub(super) const ORIGIN: &str = "http://localhost";
 /// How long to wait before a full backlog is tried again.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(20);
 
@@ -118,38 +130,113 @@ impl Place<'_> {
     }
 }
 
-/// A channel to the runtime at an endpoint, whose first connection stands.
+/// The body of an answer.
+pub(super) type Answer = MapErr<Incoming, fn(hyper::Error) -> Status>;
+
+/// Sends on one connection, as soon as it is asked to: no task stands between a call and the socket. Where the connection has
+/// broken, the next call makes another one. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Wire {
+    path: Arc<str>,
+    sender: Arc<Mutex<SendRequest<Body>>>,
+}
+
+/// HTTP/2 on a stream; the task that drives it ends with the last sender.
+async fn handshake(stream: QuietStream) -> Result<SendRequest<Body>, hyper::Error> {
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .handshake(TokioIo::new(stream))
+        .await?;
+    // How it ends is what its calls are told.
+    tokio::spawn(async move { drop(connection.await) });
+    Ok(sender)
+}
+
+impl Wire {
+    async fn sender(&self) -> Result<SendRequest<Body>, Status> {
+        let current = self.lock().clone();
+        if !current.is_closed() {
+            return Ok(current);
+        }
+        let stream = open(&self.path).await;
+        let stream = stream.map_err(|e| Status::unavailable(e.to_string()))?;
+        let sender = handshake(stream).await.map_err(failed)?;
+        *self.lock() = sender.clone();
+        Ok(sender)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, SendRequest<Body>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that failed below gRPC: the connection is gone, or what came is no HTTP/2.
+fn failed(e: hyper::Error) -> Status {
+    let gone = Status::unavailable(root_cause(&e));
+    if e.is_canceled() || e.is_closed() || e.is_incomplete_message() {
+        return gone;
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = e.source();
+    while let Some(e) = cause {
+        let io = e.downcast_ref::<io::Error>();
+        let h2 = e.downcast_ref::<h2::Error>();
+        let io = io.or_else(|| h2?.get_io());
+        // A server that shuts down says so.
+        let bye = |e: &h2::Error| e.is_go_away() && e.reason() == Some(Reason::NO_ERROR);
+        if io.is_some_and(is_broken) || h2.is_some_and(bye) {
+            return gone;
+        }
+        cause = e.source();
+    }
+    Status::internal(format!("h2 protocol error: {}", root_cause(&e)))
+}
+
+/// What h2 itself finds wrong with a stream comes as an error of no kind.
+fn is_broken(e: &io::Error) -> bool {
+    !matches!(e.kind(), io::ErrorKind::Other | io::ErrorKind::InvalidData)
+}
+
+impl Service<Request<Body>> for Wire {
+    type Response = Response<Answer>;
+    type Error = Status;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let wire = self.clone();
+        Box::pin(async move {
+            let mut sender = wire.sender().await?;
+            let answer = sender.send_request(request).await.map_err(failed)?;
+            Ok(answer.map(|body| body.map_err(failed as fn(hyper::Error) -> Status)))
+        })
+    }
+}
+
+/// The way to the runtime at an endpoint; its first connection stands.
 pub(crate) async fn connect(
     place: Place<'_>,
     limit: Duration,
     stop: &Stop<'_>,
-) -> Result<Channel, Error> {
-    let path = place.path().to_owned();
-    let first = tokio::select! {
-        stream = open(&path) => stream.map_err(|e| refused(place, &e))?,
+) -> Result<Wire, Error> {
+    let path = place.path();
+    let stream = tokio::select! {
+        stream = open(path) => stream.map_err(|e| refused(place, &e))?,
         () = sleep_until(Boot::now().plus(limit)) => return Err(Error::new(
-            Status::Timeout,
+            error::Status::Timeout,
             format!("cannot connect to {place}: its backlog stayed full for {limit:?}; see whether the runtime hangs"),
         )),
         cause = stop.wait() => return Err(cause.error()),
     };
-    let first = Arc::new(Mutex::new(Some(first)));
-    let connector = tower::service_fn(move |_: Uri| {
-        let (first, path) = (first.clone(), path.clone());
-        async move {
-            let ready = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-            match ready {
-                Some(stream) => Ok(TokioIo::new(stream)),
-                None => open(&path).await.map(TokioIo::new),
-            }
-        }
-    });
-    Endpoint::from_static("http://localhost")
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .connect_with_connector(connector)
-        .await
-        .map_err(|e| super::error::not_cri(place, &e))
+    let sender = handshake(stream).await;
+    let sender = sender.map_err(|e| super::error::not_cri(place, &e))?;
+    Ok(Wire {
+        path: path.into(),
+        sender: Arc::new(Mutex::new(sender)),
+    })
 }
 
 /// The story of a connection that did not come about.
@@ -176,7 +263,7 @@ fn refused(place: Place<'_>, e: &io::Error) -> Error {
         _ => (e.to_string(), format!("set {key} to the runtime's socket")),
     };
     Error::new(
-        Status::Unavailable,
+        error::Status::Unavailable,
         format!("cannot connect to {place}: {cause}; {way_out}"),
     )
 }

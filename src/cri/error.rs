@@ -4,7 +4,6 @@ use super::Place;
 use crate::error::{Error, Status};
 use crate::pass::cancel::Cause;
 use crate::report::visible;
-use std::io;
 use std::time::Duration;
 use tonic::Code;
 
@@ -44,7 +43,7 @@ impl From<tonic::Status> for CallError {
             Code::OutOfRange if message.contains("message length") => CallError::Exhausted(message),
             Code::Unimplemented => CallError::Unimplemented(message),
             Code::Unavailable => CallError::Disconnected(message),
-            code => transport_failure(&status).unwrap_or_else(|| {
+            code => garbage(&status).unwrap_or_else(|| {
                 CallError::Runtime(match message.is_empty() {
                     true => format!("{code:?}"),
                     false => format!("{code:?}: {message}"),
@@ -54,30 +53,16 @@ impl From<tonic::Status> for CallError {
     }
 }
 
-/// What happened below the call, if that is where it failed: a connection that broke, or bytes that are no HTTP/2.
-fn transport_failure(status: &tonic::Status) -> Option<CallError> {
+/// Bytes that are no HTTP/2, or no message, if that is how the call failed.
+fn garbage(status: &tonic::Status) -> Option<CallError> {
     let message = status.message();
-    if message.contains("h2 protocol error") || message.starts_with("failed to decode") {
-        return Some(CallError::Garbage(visible(message)));
-    }
-    let mut next = std::error::Error::source(status);
-    while let Some(e) = next {
-        if let Some(e) = e.downcast_ref::<io::Error>() {
-            // What h2 itself finds wrong with a stream comes as an error of no kind.
-            return Some(match e.kind() {
-                io::ErrorKind::Other | io::ErrorKind::InvalidData => {
-                    CallError::Garbage(visible(&e.to_string()))
-                }
-                _ => CallError::Disconnected(e.to_string()),
-            });
-        }
-        next = e.source();
-    }
-    None
+    let is_garbage =
+        message.contains("h2 protocol error") || message.starts_with("failed to decode");
+    is_garbage.then(|| CallError::Garbage(visible(message)))
 }
 
 /// The innermost cause of a failure, in words.
-fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(e) = last.source() {
         last = e;
@@ -86,7 +71,7 @@ fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// What connects and speaks no HTTP/2.
-pub(crate) fn not_cri(place: Place<'_>, e: &tonic::transport::Error) -> Error {
+pub(crate) fn not_cri(place: Place<'_>, e: &hyper::Error) -> Error {
     Error::new(
         Status::Runtime,
         format!(

@@ -2,6 +2,7 @@
 //! decide.
 
 use super::client::{Images, Line, Runtime};
+use super::connect::Wire;
 use super::convert::Names;
 use super::error::CallError;
 use super::learnt::{Learnt, List};
@@ -10,7 +11,6 @@ use super::{Place, proto};
 use crate::error::{Error, Result};
 use crate::node::{Container, Image, Sandbox, Text};
 use crate::plan::parts::{Labels, Part};
-use tonic::transport::Channel;
 
 /// A kind of object that the runtime lists.
 pub(crate) trait Row: Sized + Send + Sync + 'static {
@@ -157,7 +157,7 @@ pub(crate) enum Listed<T> {
 
 /// Where lists come from.
 struct Source<'a> {
-    channel: &'a Channel,
+    wire: &'a Wire,
     line: &'a Line<'a>,
     endpoint: Place<'a>,
 }
@@ -166,7 +166,7 @@ impl Source<'_> {
     /// What one message holds of what a request asks for.
     async fn ask<R: Row>(&self, request: R::Request) -> Result<Listed<Rows<R>>> {
         let doing = R::LIST.doing();
-        let call = call(self.channel, R::LIST.plain(), &request);
+        let call = call(self.wire, R::LIST.plain(), &request);
         match self.line.ask_all(call).await {
             Ok(rows) => Ok(Listed::Whole(rows)),
             Err(e) => match e.of_list() {
@@ -183,7 +183,7 @@ impl Source<'_> {
     async fn all<R: Row>(&self, learnt: &Learnt) -> Result<Listed<Vec<R>>> {
         if learnt.may_stream(R::LIST) {
             let everything = R::Request::default();
-            let call = call::<R>(self.channel, R::LIST.stream(), &everything);
+            let call = call::<R>(self.wire, R::LIST.stream(), &everything);
             match self.line.ask_all(call).await {
                 Ok(all) => return Ok(Listed::Whole(all.rows)),
                 Err(CallError::Unimplemented(_)) => learnt.lacks(R::LIST),
@@ -213,7 +213,7 @@ fn told_sizes(message: &str) -> Option<(u64, u64)> {
 impl Runtime<'_> {
     fn source(&self) -> Source<'_> {
         Source {
-            channel: &self.channel,
+            wire: &self.wire,
             line: &self.line,
             endpoint: self.endpoint,
         }
@@ -256,7 +256,7 @@ impl Images<'_> {
     /// All images. CRI has no selector for them, and so no parts.
     pub(crate) async fn list_images(&self) -> Result<Vec<Image>> {
         let source = Source {
-            channel: &self.channel,
+            wire: &self.wire,
             line: &self.line,
             endpoint: self.endpoint,
         };

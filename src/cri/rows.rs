@@ -1,6 +1,7 @@
 //! The answers of list calls, row by row as the bytes come (S7): a list of many megabytes is never held as a message. What gRPC
 //! asks of an answer (frames, trailers, codes) is looked after here, for tonic hands out whole messages only.
 
+use super::connect::{Answer, ORIGIN, Wire};
 use super::convert::Names;
 use super::list::Row;
 use http_body_util::{BodyExt, Full};
@@ -9,9 +10,8 @@ use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::encoding::{WireType, decode_key, decode_varint};
 use tonic::body::Body;
 use tonic::codegen::http::{Request, StatusCode};
-use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
-use tower::{Service, ServiceExt};
+use tower_service::Service;
 
 /// The largest message that is taken. containerd sends at most 16 MiB, CRI-O 80.
 pub(super) const MESSAGE_LIMIT: usize = 128 << 20;
@@ -187,20 +187,16 @@ fn framed(request: &impl Message) -> Bytes {
 /// Makes a call and takes its answer to the end, one message or many. A call that fails after its first message broke off: the
 /// code is then none that means something else for a list as a whole.
 pub(super) async fn call<R: Row>(
-    channel: &Channel,
+    wire: &Wire,
     path: &'static str,
     request: &R::Request,
 ) -> Result<Response<Rows<R>>, Status> {
-    let request = Request::post(path)
+    let request = Request::post(format!("{ORIGIN}{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(Body::new(Full::new(framed(request))))
         .map_err(|e| Status::internal(e.to_string()))?;
-    let mut channel = channel.clone();
-    let ready = channel.ready().await;
-    let ready = ready.map_err(|e| Status::unavailable(e.to_string()))?;
-    let answer = ready.call(request).await;
-    let answer = answer.map_err(|e| Status::from_error(Box::new(e)))?;
+    let answer = wire.clone().call(request).await?;
     let mut decoder = Decoder::<R>::new();
     match receive(answer, &mut decoder).await {
         Ok(()) => decoder.end().map(Response::new),
@@ -210,7 +206,7 @@ pub(super) async fn call<R: Row>(
 }
 
 async fn receive<R: Row>(
-    answer: tonic::codegen::http::Response<Body>,
+    answer: tonic::codegen::http::Response<Answer>,
     decoder: &mut Decoder<R>,
 ) -> Result<(), Status> {
     let (head, mut body) = answer.into_parts();
