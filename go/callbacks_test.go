@@ -226,18 +226,18 @@ func TestEndedHearsWhatTheCallerGets(t *testing.T) {
 
 func TestClock(t *testing.T) {
 	s := startSim(t, "--pods", "5", "--dead-containers", "10")
-	now := time.Date(2100, 1, 2, 3, 4, 5, 6_000_000, time.UTC)
+	now := time.Date(2100, 1, 2, 3, 4, 5, 6_000_007, time.UTC)
 	config := s.config()
 	config.Clock = func() time.Time { return now }
 	engine := open(t, config)
 	report, err := engine.CollectContainers(background, crigc.DryRun)
-	if err != nil || !report.Started.Equal(now) || report.Took < 0 {
-		t.Errorf("started %v, %v", report.Started, err)
+	if err != nil || !report.Started.Equal(now) || report.Took <= 0 {
+		t.Errorf("started %v, took %v, %v", report.Started, report.Took, err)
 	}
 	now = time.Time{}
 	report, err = engine.CollectContainers(background, 0)
-	if err == nil || report.Count(crigc.AnyKind, crigc.Removed) > 0 {
-		t.Errorf("a clock that tells nothing: %v", err)
+	if err == nil || report.Count(crigc.AnyKind, crigc.Removed) > 0 || !report.Started.IsZero() {
+		t.Errorf("a clock that tells nothing: %v, started %v", err, report.Started)
 	}
 }
 

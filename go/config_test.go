@@ -2,7 +2,9 @@ package crigc_test
 
 import (
 	"bytes"
+	"context"
 	"flag"
+	"math"
 	"os"
 	"regexp"
 	"strings"
@@ -156,12 +158,31 @@ func TestClocksThatDoNotFit(t *testing.T) {
 }
 
 func TestDeadlinesInMilliseconds(t *testing.T) {
-	for _, left := range []time.Duration{-time.Hour, 0, 1} {
-		if ms := crigc.Timeout(time.Now().Add(left)); ms != 1 {
-			t.Errorf("%v gives %d ms", left, ms)
+	const (
+		hour    = uint64(time.Hour / time.Millisecond)
+		longest = uint64(math.MaxInt64 / time.Millisecond) // some 292 years
+	)
+	for name, row := range map[string]struct {
+		deadline time.Time
+		ms       uint64
+	}{
+		"passed":         {time.Now().Add(-time.Hour), 1},
+		"long passed":    {time.Time{}, 1},
+		"now":            {time.Now(), 1},
+		"a moment":       {time.Now().Add(1), 1},
+		"an hour":        {time.Now().Add(time.Hour), hour},
+		"the longest":    {time.Now().Add(math.MaxInt64), longest},
+		"in a year 9999": {time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), longest},
+	} {
+		// A minute, because time goes on.
+		if ms := crigc.Timeout(row.deadline); ms > row.ms+1 || ms+60_000 < row.ms || ms == 0 {
+			t.Errorf("%s: %d ms instead of %d", name, ms, row.ms)
 		}
 	}
-	if ms := crigc.Timeout(time.Now().Add(time.Hour)); ms > 3_600_000 || ms < 3_600_000-60_000 {
-		t.Errorf("an hour gives %d ms", ms)
+	ctx, cancel := context.WithTimeout(background, math.MaxInt64)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	if ms := crigc.Timeout(deadline); ms < longest-60_000 {
+		t.Errorf("the longest timeout gives %d ms", ms)
 	}
 }

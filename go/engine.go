@@ -214,8 +214,12 @@ func timeout(deadline time.Time, limited bool) C.uint64_t {
 	if !limited {
 		return 0
 	}
-	left := time.Until(deadline)
-	return C.uint64_t(max(1, (left+time.Millisecond-1)/time.Millisecond))
+	left := time.Until(deadline) // the longest there is, where it is longer
+	ms := left / time.Millisecond
+	if left%time.Millisecond > 0 {
+		ms++
+	}
+	return C.uint64_t(max(1, ms))
 }
 
 // free waits for a cancel that has begun.

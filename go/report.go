@@ -4,8 +4,8 @@ package crigc
 import "C"
 
 import (
-	"encoding/json"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -106,7 +106,7 @@ type Report struct {
 	Pass Pass
 	// DryRun says that Removed means "would be".
 	DryRun bool
-	// Started is when the pass began, by the engine's clock, to the millisecond.
+	// Started is when the pass began, by the engine's clock; the zero time if that told none.
 	Started time.Time
 	// Took is how long the pass took.
 	Took time.Duration
@@ -114,8 +114,6 @@ type Report struct {
 	BytesFreed uint64
 	// Entries has one for each object, in the order of the decisions.
 	Entries []Entry
-
-	head string // the beginning of the JSON form
 }
 
 // Count says how many objects have this kind (or AnyKind) and this outcome (or AnyOutcome).
@@ -135,9 +133,12 @@ func newReport(pass Pass, report *C.gc_report) *Report {
 	r := &Report{
 		Pass:       pass,
 		DryRun:     C.gc_report_dry_run(report) == 1,
+		Took:       time.Duration(math.Round(float64(C.gc_report_seconds(report)) * float64(time.Second))),
 		BytesFreed: uint64(C.gc_report_bytes_freed(report)),
 	}
-	r.readHead(report)
+	if ns := C.gc_report_started(report); ns != 0 {
+		r.Started = time.Unix(0, int64(ns))
+	}
 	sizes := C.crigc_go_report_sizes(report)
 	rows := make([]C.struct_crigc_go_row, sizes.entries)
 	text, words := make([]byte, sizes.text), make([]byte, sizes.words)
@@ -203,22 +204,6 @@ func intern(word string, unknown map[string]Reason) Reason {
 	return reason
 }
 
-// readHead takes what no reader in C tells from the beginning of the JSON form.
-func (r *Report) readHead(report *C.gc_report) {
-	var buffer [256]byte
-	length := C.crigc_go_report_head(report, bytesOf(buffer[:]), C.size_t(len(buffer)))
-	r.head = string(buffer[:length])
-	var head struct {
-		Started time.Time
-		Seconds float64
-	}
-	// The library writes what it promises; should it not, the two fields stay zero.
-	if json.Unmarshal([]byte(r.head+"}"), &head) == nil {
-		r.Started = head.Started
-		r.Took = time.Duration(head.Seconds * float64(time.Second))
-	}
-}
-
 // JSON is the report in the library's JSON form (see gc_report_json in crigc.h). It is made anew by each call, from the
 // entries: holding on to the library's own report for it would keep memory that Go's collector does not see.
 func (r *Report) JSON() string {
@@ -243,11 +228,9 @@ func (r *Report) JSON() string {
 	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody writes to it any more
 }
 
-// appendHead appends the beginning; that of the library as it is, because numbers can be written in several ways.
+// appendHead appends what stands before the counts. The seconds are the library's number, though not always its way to write
+// one (1e-05 for 1e-5).
 func (r *Report) appendHead(b []byte) []byte {
-	if r.head != "" {
-		return append(b, r.head...)
-	}
 	return fmt.Appendf(b, `{"pass":%q,"dry_run":%v,"started":%q,"seconds":%v`,
 		r.Pass, r.DryRun, r.Started.UTC().Format("2006-01-02T15:04:05.000Z"), r.Took.Seconds())
 }

@@ -77,6 +77,9 @@ func TestJSONIsComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if head := fmt.Sprintf(`"started":"%s","seconds":%v,`, report.Started.UTC().Format("2006-01-02T15:04:05.000Z"), report.Took.Seconds()); !strings.Contains(report.JSON(), head) {
+		t.Errorf("%s is not in %.200s", head, report.JSON())
+	}
 	own := &crigc.Report{Pass: report.Pass, DryRun: true, Started: report.Started, Took: report.Took, Entries: report.Entries}
 	unknown := &crigc.Report{Pass: 7, Entries: []crigc.Entry{{Kind: 8, Outcome: -9, Reason: "new", Error: `e"`}}}
 	for _, report := range []*crigc.Report{report, own, unknown, {}} {

@@ -192,19 +192,6 @@ void crigc_go_entry_fill(const gc_entry *entry, struct crigc_go_row *row, char *
     fill(entry, row, &text, &words);
 }
 
-size_t crigc_go_report_head(const gc_report *report, char *head, size_t size)
-{
-    char *json = gc_report_json(report);
-    char *end = json ? strstr(json, ",\"removed\":") : NULL;
-    size_t length = end ? (size_t)(end - json) : 0;
-    if (length > size)
-        length = 0;
-    if (length)
-        memcpy(head, json, length);
-    gc_string_free(json);
-    return length;
-}
-
 void crigc_go_copy_uids(char **uids, size_t count, char *text, uint32_t *lengths)
 {
     for (size_t i = 0; i < count; i++)

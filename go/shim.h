@@ -51,9 +51,6 @@ void crigc_go_report_fill(const gc_report *report, struct crigc_go_row *rows, si
 struct crigc_go_sizes crigc_go_entry_sizes(const gc_entry *entry);
 void crigc_go_entry_fill(const gc_entry *entry, struct crigc_go_row *row, char *text, char *words);
 
-/* The beginning of the report's JSON up to its counts, which tells what no reader does; its length, 0 if it does not fit. */
-size_t crigc_go_report_head(const gc_report *report, char *head, size_t size);
-
 /* Copies the UIDs one behind the other, and how long each is. */
 void crigc_go_copy_uids(char **uids, size_t count, char *text, uint32_t *lengths);
 

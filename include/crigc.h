@@ -626,6 +626,17 @@ void gc_call_free(struct gc_call *call);
 int32_t gc_report_dry_run(const struct gc_report *report);
 
 /**
+ * When the pass began: nanoseconds since the epoch, by gc_clock_fn if there is one. 0 for NULL, and for a pass that failed for
+ * want of a clock. May be called from callbacks.
+ */
+int64_t gc_report_started(const struct gc_report *report);
+
+/**
+ * How long the pass took, in seconds. 0 for NULL. May be called from callbacks.
+ */
+double gc_report_seconds(const struct gc_report *report);
+
+/**
  * How many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL and for numbers that
  * this version does not know. May be called from callbacks.
  */

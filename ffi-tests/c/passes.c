@@ -16,6 +16,7 @@ typedef struct host {
     gc_config *config; /* a live one, which callbacks must not be able to change */
     int states, approvals, usages, logs, progresses, passes, clocks, events, elsewhere;
     int refuse, cancel, close, free, no_figures;
+    int64_t told; /* what the clock told last */
     gc_status last;
 } host;
 
@@ -135,6 +136,7 @@ static void on_pass(void *context, gc_pass pass, gc_status status, const gc_repo
     h->last = status;
     CHECK(pass == GC_PASS_CONTAINERS || pass == GC_PASS_IMAGES);
     CHECK(report != NULL && (error != NULL) == (status != GC_OK) && gc_error_status(error) == status);
+    CHECK(gc_report_started(report) > 0 && gc_report_seconds(report) > 0);
     gc_report_free((gc_report *)report); /* does nothing in a callback: it is only lent */
 }
 
@@ -144,7 +146,11 @@ static int64_t on_clock(void *context)
     seen(h, &h->clocks);
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    int64_t ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    pthread_mutex_lock(&counting);
+    h->told = ns;
+    pthread_mutex_unlock(&counting);
+    return ns;
 }
 
 static gc_config *config_for(const char *endpoint, host *h)
@@ -237,6 +243,8 @@ static void ordinary_passes(const char *endpoint)
     CHECK(gc_report_dry_run(dry) == 1 && gc_report_dry_run(done) == 0);
     CHECK(gc_images(engine, 0, NULL, &images, &error) == GC_OK && error == NULL);
     CHECK(gc_report_bytes_freed(images) > 0);
+    CHECK(gc_report_started(images) == h.told && gc_report_started(images) > gc_report_started(again));
+    CHECK(gc_report_seconds(images) > 0);
     char *json = gc_report_json(images);
     CHECK(json != NULL);
     puts(json);

@@ -51,10 +51,13 @@ func (m *maker) end(p *pod, c *Changes) {
 	m.logsMayStay(p)
 }
 
-// restart lets the containers of a pod exit, and new ones run.
+// restart lets the containers of a pod exit, and new ones run, often in a new sandbox.
 func (m *maker) restart(p *pod, c *Changes) {
 	ended := p.running
 	p.running = nil
+	if m.percent(50) {
+		m.renew(p, c)
+	}
 	for i, id := range ended {
 		c.States[id] = Exited
 		fresh := Container{ID: m.id(), SandboxID: p.ready[len(p.ready)-1], Name: fmt.Sprintf("new-%d", i), State: Running,
@@ -69,6 +72,19 @@ func (m *maker) restart(p *pod, c *Changes) {
 	}
 }
 
+// renew gives a pod another sandbox, as a kubelet does when the one that it has does not run any more.
+func (m *maker) renew(p *pod, c *Changes) {
+	for _, id := range p.ready {
+		c.States[id] = NotReady
+	}
+	p.ready = nil
+	attempt := uint32(len(p.sandboxes))
+	s := Sandbox{ID: m.id(), UID: p.uid, Name: p.name, Namespace: p.namespace, Attempt: attempt, State: Ready, CreatedAt: m.time(),
+		LogDirectory: "@/pods/" + p.folder, Labels: labels(p, "")}
+	c.Sandboxes = append(c.Sandboxes, s)
+	p.sandboxes, p.ready = append(p.sandboxes, s.ID), append(p.ready, s.ID)
+}
+
 // plantSomething makes one thing on which crigc and the kubelet differ on purpose. They take turns, so that a few dozen seeds
 // hold each.
 func (m *maker) plantSomething() {
@@ -76,6 +92,9 @@ func (m *maker) plantSomething() {
 		m.plantFileBeside, m.plantBrokenStatus}
 	plants[m.Seed/3%uint64(len(plants))]()
 }
+
+// turn counts how often something was planted before in its turn of seven.
+func (m *maker) turn() uint64 { return m.Seed / 21 }
 
 // plantStrangeUID makes a deleted pod whose UID is none to ask about.
 func (m *maker) plantStrangeUID() {
@@ -93,7 +112,11 @@ func (m *maker) plantStrangeUID() {
 // plantRunning makes pods of which the host says that they are gone while they run: one among others, or most.
 func (m *maker) plantRunning() {
 	m.plant("S0.4")
-	for range pick(m, 1, 1, 3) {
+	gone, known := 1, pick(m, 0, 3)
+	if m.turn()%2 == 0 {
+		gone, known = 4, 0
+	}
+	for range gone {
 		p := pod{uid: m.uid(), namespace: "default", name: "runs", word: Known, alive: true}
 		p.folder = "default_runs_" + p.uid
 		m.sandboxesOf(&p)
@@ -102,7 +125,7 @@ func (m *maker) plantRunning() {
 		m.Pods[p.uid] = p.word
 		m.logsMayStay(&p)
 	}
-	for range pick(m, 0, 3) {
+	for range known {
 		p := pod{uid: m.uid(), namespace: "default", name: "known", word: Known, alive: true}
 		p.folder = "default_known_" + p.uid
 		m.sandboxesOf(&p)
@@ -128,6 +151,10 @@ func (m *maker) plantUndefinedContainer() {
 	m.plant("S4.1")
 	c := m.container(&p, "app", 50, Exited, m.time())
 	c.Labels, c.State = labels(&p, "app"), 7
+	if p.word == Known {
+		// The kubelet keeps the newest, and that is it.
+		c.CreatedAt = -(200 + m.Int64N(60)) * second
+	}
 	m.Node.Containers = append(m.Node.Containers, c)
 	m.containersOf(&p, "app")
 }
@@ -149,7 +176,14 @@ func (m *maker) plantPathOutside() {
 	c.LogPath = "@/outside/" + c.ID[:8] + ".log"
 	m.file(c.LogPath[2:])
 	m.Node.Containers = append(m.Node.Containers, c)
-	m.containersOf(&p, "app")
+	if m.turn()%2 == 0 {
+		m.containersOf(&p, "app")
+		return
+	}
+	// With no log in the pod's own directory, crigc does not ask where this one is (S2.6).
+	newer := m.container(&p, "app", 31, Created, m.time())
+	newer.Labels = labels(&p, "app")
+	m.Node.Containers = append(m.Node.Containers, newer)
 }
 
 // plantFileBeside makes a file that begins like a log: the kubelet's pattern takes it for a rotated one.
@@ -161,11 +195,11 @@ func (m *maker) plantFileBeside() {
 	m.containersOf(&p, "app")
 }
 
-// logged is a pod with a dead container that will go, if another of its unit is newer.
+// logged is a pod with a dead container that is older than any other, so that it will go if its unit has another.
 func (m *maker) logged() (pod, Container) {
 	m.plant("S2.4")
 	p := m.planted("logs", pick(m, Known, Terminated))
-	c := m.container(&p, "app", 30, Exited, m.time())
+	c := m.container(&p, "app", 30, Exited, -(3*86_400+m.Int64N(3600))*second)
 	c.Labels = labels(&p, "app")
 	return p, c
 }
@@ -196,11 +230,11 @@ func (m *maker) plantImages() {
 
 // protect makes a sandbox image of it, by its name or by what the runtime tells, or pins it.
 func (m *maker) protect(image *Image) {
-	ways := 2
+	ways := uint64(2)
 	if !m.knows.Pinned {
 		ways = 3
 	}
-	switch m.IntN(ways) {
+	switch m.Seed / 6 % ways {
 	case 0:
 		image.Tags = []string{pick(m, "registry.example/pause:3.9", "registry.example/team/my-pause:1", "registry.example:5000/pause")}
 	case 1:
@@ -218,7 +252,7 @@ func (m *maker) useByName(image *Image) {
 	p := &pod{uid: m.uid(), name: "by-name", namespace: "default"}
 	c := Container{ID: m.id(), Name: "user", State: Exited, CreatedAt: m.time(), Image: "registry.example/app:v1",
 		ImageRef: "sha256:" + m.id(), Labels: labels(p, "user")}
-	switch m.IntN(5) {
+	switch m.Seed / 6 % 5 {
 	case 0:
 		c.ImageRef = image.Tags[0]
 	case 1:

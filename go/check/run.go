@@ -14,18 +14,30 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// Left is a node after a pass.
-type Left struct {
+// Seen is a node as it is at a time.
+type Seen struct {
 	// Objects are all that is there: containers, sandboxes and images by their IDs, files by their paths.
 	Objects []string
+	there   map[string]bool
+	// reported finds an object by the ID with which a report tells it.
+	reported map[string]string
+	node     Node
+	links    map[string]string // targets of symlinks
+}
+
+// Left is a node after a pass.
+type Left struct {
+	Seen
+	// Before is the node before the pass.
+	Before Seen
 	// Stops are the containers that were stopped, with their grace periods.
 	Stops []string
+	// Asked are the containers about which the runtime was asked one by one.
+	Asked []string
 	// Err is how the pass ended.
 	Err error
 	// Report is crigc's; nil for the kubelet.
 	Report *crigc.Report
-	node   Node
-	links  map[string]string // targets of symlinks
 }
 
 // New makes a collector for a setting.
@@ -76,7 +88,12 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 		if err := lay(s.Folder, step.Before.Files); err != nil {
 			return nil, err
 		}
-		if err := s.Load(step.Before.applied(node, s.Folder, now), c.Faults); err != nil {
+		node = step.Before.applied(node, s.Folder, now)
+		if err := s.Load(node, c.Faults); err != nil {
+			return nil, err
+		}
+		before, err := s.see(node)
+		if err != nil {
 			return nil, err
 		}
 		collector.Age(step.Age)
@@ -84,6 +101,7 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 		if err != nil {
 			return nil, err
 		}
+		left.Before = before
 		if step.Pass == Look && !looked {
 			// S5.1: what the first look finds was there long before.
 			looked = true
@@ -123,30 +141,58 @@ func (s *Sim) pass(collector Collector, pass Pass) (left Left, err error) {
 	if ours, is := collector.(*Ours); is {
 		left.Report = ours.Report
 	}
-	var trace []Call
-	if left.node, trace, err = s.State(); err != nil {
+	node, trace, err := s.State()
+	if err != nil {
 		return left, err
 	}
 	for _, call := range trace {
-		if call.Method == "StopContainer" {
+		switch call.Method {
+		case "StopContainer":
 			left.Stops = append(left.Stops, fmt.Sprintf("%s %ds", call.ID, call.Argument))
+		case "ContainerStatus":
+			left.Asked = append(left.Asked, call.ID)
 		}
 	}
 	sort.Strings(left.Stops)
-	left.Objects, left.links, err = listing(s.Folder)
-	for i, name := range left.Objects {
-		left.Objects[i] = "file " + name
-	}
-	for _, c := range left.node.Containers {
-		left.Objects = append(left.Objects, "container "+c.ID)
-	}
-	for _, sandbox := range left.node.Sandboxes {
-		left.Objects = append(left.Objects, "sandbox "+sandbox.ID)
-	}
-	for _, image := range left.node.Images {
-		left.Objects = append(left.Objects, "image "+image.ID)
-	}
+	left.Seen, err = s.see(node)
 	return left, err
+}
+
+// see looks at the files beside a node.
+func (s *Sim) see(node Node) (Seen, error) {
+	files, links, err := listing(s.Folder)
+	return seen(s.Folder, node, files, links), err
+}
+
+func seen(folder string, node Node, files []string, links map[string]string) Seen {
+	s := Seen{there: map[string]bool{}, reported: map[string]string{}, node: node, links: links}
+	add := func(kind, name, id string) {
+		object := kind + " " + name
+		s.Objects = append(s.Objects, object)
+		s.there[object], s.reported[id] = true, object
+	}
+	for _, name := range files {
+		add("file", name, visible(filepath.Join(folder, name)))
+	}
+	for _, c := range node.Containers {
+		add("container", c.ID, c.ID)
+	}
+	for _, sandbox := range node.Sandboxes {
+		add("sandbox", sandbox.ID, sandbox.ID)
+	}
+	for _, image := range node.Images {
+		add("image", image.ID, image.ID)
+	}
+	return s
+}
+
+// has says whether an object is there.
+func (s Seen) has(object string) bool { return s.there[object] }
+
+// object is the one that an entry of a report is about, if it is there.
+func (s Seen) object(entry crigc.Entry) (string, bool) {
+	object, found := s.reported[entry.ID]
+	return object, found
 }
 
 // classed puts the class of equally old objects in place of each, and sorts.

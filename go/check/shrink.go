@@ -5,8 +5,20 @@ import (
 	"slices"
 )
 
-// shrink takes parts of a failing case away as long as it goes on failing.
-func (h Harness) shrink(sim *Sim, failure *Failure) *Failure {
+// again leads both over a case once more; nil where it does not fail, or cannot even be run.
+func (h Harness) again(sim *Sim) func(Case) *Failure {
+	return func(c Case) *Failure {
+		_, failure, err := h.check(sim, c)
+		if err != nil {
+			return nil
+		}
+		return failure
+	}
+}
+
+// shrink takes parts of a failing case away as long as what is left fails in the same way.
+func shrink(failure *Failure, again func(Case) *Failure) *Failure {
+	way := failure.Problems[0].Sort
 	for smaller := true; smaller; {
 		smaller = false
 		for _, part := range parts(len(failure.Case.Steps)) {
@@ -14,13 +26,20 @@ func (h Harness) shrink(sim *Sim, failure *Failure) *Failure {
 				if i >= part.len(failure.Case) {
 					continue
 				}
-				if next := h.without(sim, failure.Case, part, i); next != nil {
+				c := failure.Case
+				part.drop(&c, i)
+				if next := again(c); next != nil && next.fails(way) {
 					failure, smaller = next, true
 				}
 			}
 		}
 	}
 	return failure
+}
+
+// fails says whether a failure is one of a sort.
+func (f *Failure) fails(way string) bool {
+	return slices.ContainsFunc(f.Problems, func(problem Problem) bool { return problem.Sort == way })
 }
 
 // part is a list of a case from which something can be taken.
@@ -81,15 +100,4 @@ func merged[V any](first, second map[string]V) map[string]V {
 
 func without[T any](list []T, i int) []T {
 	return slices.Delete(slices.Clone(list), i, i+1)
-}
-
-// without tries a case without the i-th of a part; nil where it does not fail any more.
-func (h Harness) without(sim *Sim, c Case, from part, i int) *Failure {
-	from.drop(&c, i)
-	// One that cannot even be run says nothing.
-	_, _, failure, err := h.check(sim, c)
-	if err != nil {
-		return nil
-	}
-	return failure
 }

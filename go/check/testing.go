@@ -27,9 +27,9 @@ func Test(t *testing.T, h Harness) {
 	if failure != nil {
 		t.Fatalf("crigc and the kubelet %s leave different nodes behind (%d went well before)\n%v", h.Version, tally.Nodes, failure)
 	}
-	tally.Print(os.Stdout, h.Version)
+	tally.Print(os.Stdout)
 	if missing := tally.Missing(); len(missing) > 0 {
-		t.Errorf("no node exercised %q", missing)
+		t.Errorf("no node showed enough of %q", missing)
 	}
 }
 

@@ -152,6 +152,31 @@ pub unsafe extern "C" fn gc_report_dry_run(report: *const gc_report) -> i32 {
     })
 }
 
+/// When the pass began: nanoseconds since the epoch, by gc_clock_fn if there is one. 0 for NULL, and for a pass that failed for
+/// want of a clock. May be called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_started(report: *const gc_report) -> i64 {
+    // SAFETY: the host's promise.
+    guarded(0, || {
+        unsafe { report.as_ref() }.map_or(0, |r| r.report.started)
+    })
+}
+
+/// How long the pass took, in seconds. 0 for NULL. May be called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_seconds(report: *const gc_report) -> f64 {
+    // SAFETY: the host's promise.
+    guarded(0.0, || {
+        unsafe { report.as_ref() }.map_or(0.0, |r| r.report.seconds)
+    })
+}
+
 /// How many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL and for numbers that
 /// this version does not know. May be called from callbacks.
 ///

@@ -41,11 +41,15 @@ func NewContainerGC(node Node, policy container.GCPolicy, pods PodStateProvider,
 		"maximum-dead-containers":               strconv.Itoa(policy.MaxContainers),
 	})
 	config.PodStates = func(uids []string) ([]crigc.PodState, bool) {
+		// Asked first: sources that become ready later have brought pods which the workers did not know before.
+		if !sources.AllReady() {
+			return nil, false
+		}
 		states := make([]crigc.PodState, len(uids))
 		for i, uid := range uids {
 			states[i] = podState(pods, types.UID(uid))
 		}
-		return states, sources.AllReady()
+		return states, true
 	}
 	engine, err := crigc.New(config)
 	if err != nil {

@@ -58,7 +58,11 @@ func TestContainers(t *testing.T) {
 func TestSourcesNotReady(t *testing.T) {
 	s := numbered(t, 1)
 	policy := container.GCPolicy{MaxPerPodContainer: -1, MaxContainers: -1}
-	gc, err := NewContainerGC(s.node(), policy, pods(s.known), ready(false), nil)
+	asked := func(types.UID) (content, runtime bool) {
+		t.Error("the workers were asked before all sources were ready")
+		return true, true
+	}
+	gc, err := NewContainerGC(s.node(), policy, pods(asked), ready(false), nil)
 	must(t, err)
 	defer gc.Close()
 	must(t, gc.DeleteAllUnusedContainers(t.Context()))

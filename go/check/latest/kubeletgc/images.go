@@ -163,7 +163,8 @@ func (m *ImageGCManager) refresh(ctx context.Context) error {
 // free collects, and does what follows a collection.
 func (m *ImageGCManager) free(ctx context.Context, flags crigc.Flags) error {
 	report, err := m.collect(ctx, flags)
-	if report == nil {
+	if report == nil || report.DryRun {
+		// With dry-run among Node.Settings nothing has gone, and nobody may act as if it had.
 		return err
 	}
 	count(report)

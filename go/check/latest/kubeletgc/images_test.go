@@ -290,6 +290,29 @@ func TestRemovalsThatFail(t *testing.T) {
 	}
 }
 
+// With dry-run among the settings nothing goes, and neither metric nor hooks are told that something did.
+func TestImagesOfADryRun(t *testing.T) {
+	sim := started(t)
+	used, old := image("used", 1), image("old", 100)
+	must(t, sim.Load(byHand(used, old), nil))
+	host := nodeAt(sim.Endpoint())
+	host.Settings = map[string]string{"dry-run": "true"}
+	w := imageGC(t, host, imageDefaults, figures(0))
+	must(t, w.DeleteUnusedImages(t.Context()))
+	w.clock.add(time.Hour)
+	counter := counted(t)
+	must(t, w.DeleteUnusedImages(t.Context()))
+	if err := w.GarbageCollect(t.Context(), time.Time{}); err != nil && !errors.Is(err, crigc.ErrNotEnoughFreed) {
+		t.Error(err)
+	}
+	if left := imagesLeft(t, sim); !slices.Equal(left, ids(used, old)) {
+		t.Errorf("%q are left", left)
+	}
+	if got := counted(t) - counter; got != 0 || len(w.remaining) > 0 {
+		t.Errorf("the metric counts %v, and the hooks were told %q", got, w.remaining)
+	}
+}
+
 // until waits for something that a goroutine does.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
