@@ -87,7 +87,7 @@ pub static KEYS: &[Key] = &[
         default: "2m0s",
         shape: Shape::Duration { zero: false },
         rule: "S6.5",
-        doc: "How long each call of the runtime may take. StopContainer gets the grace period on top.",
+        doc: "How long each call of the runtime may take, a stream to its end. StopContainer gets the grace period on top.",
         set: |c, v| c.runtime_request_timeout = v.duration(),
     },
     Key {
