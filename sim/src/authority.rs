@@ -74,12 +74,12 @@ impl Rewriter {
         cx: &mut Context<'_>,
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut chunk = [0; FRAME];
         while self.ready.1 == self.ready.0.len() {
             self.ready = (Vec::new(), 0);
             if self.way == Way::AsTheyCome {
                 return Pin::new(stream).poll_read(cx, into);
             }
+            let mut chunk = [0; FRAME];
             let mut buffer = ReadBuf::new(&mut chunk);
             ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
             if buffer.filled().is_empty() {

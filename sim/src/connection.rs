@@ -1,6 +1,7 @@
 //! A client's connection, which a fault can cut.
 
 use crate::authority::Rewriter;
+use rustix::net::Shutdown;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
@@ -74,10 +75,22 @@ impl AsyncWrite for Connection {
 
 /// Sends last bytes and ends the connection, and the call with it.
 pub(crate) async fn cut<A>(socket: Option<Socket>, last: &[u8]) -> A {
-    if let Some(Socket(socket)) = socket {
+    if let Some(Socket(socket)) = &socket {
         // The other end may have gone already; then there is nothing to cut.
-        let _ = rustix::net::send(&*socket, last, rustix::net::SendFlags::NOSIGNAL);
-        let _ = rustix::net::shutdown(&*socket, rustix::net::Shutdown::Both);
+        let _ = rustix::net::send(&**socket, last, rustix::net::SendFlags::NOSIGNAL);
+    }
+    shut(socket, Shutdown::Both).await
+}
+
+/// Ends the connection, but so that the client has what was sent before: one that cannot write any more does not read either.
+pub(crate) async fn cut_behind<A>(socket: Option<Socket>) -> A {
+    shut(socket, Shutdown::Write).await
+}
+
+async fn shut<A>(socket: Option<Socket>, how: Shutdown) -> A {
+    if let Some(Socket(socket)) = socket {
+        // As above.
+        let _ = rustix::net::shutdown(&*socket, how);
     }
     std::future::pending().await
 }

@@ -50,17 +50,18 @@ struct Held<T> {
 }
 
 impl<T> Held<T> {
-    fn new(row: T) -> Held<T> {
-        Held {
+    fn new(row: T) -> Box<Held<T>> {
+        Box::new(Held {
             row,
             encoded: OnceCell::new(),
-        }
+        })
     }
 }
 
 /// The rows of a list; an ID may stand twice. A row keeps its place as long as it is there.
 pub(crate) struct Rows<T> {
-    held: BTreeMap<usize, Held<T>>,
+    // Boxed: a removal moves its neighbours.
+    held: BTreeMap<usize, Box<Held<T>>>,
     ids: Names,
     next: usize,
 }
@@ -134,11 +135,8 @@ impl<T: Row> Rows<T> {
     /// What a list of the wanted rows consists of.
     pub(crate) fn encoded(&self, wanted: impl Fn(&T) -> bool) -> Vec<Bytes> {
         let wanted = self.held.values().filter(|held| wanted(&held.row));
-        let encode = |held: &Held<T>| {
-            let encoded = held.encoded.get_or_init(|| held.row.encode().into());
-            encoded.clone()
-        };
-        wanted.map(encode).collect()
+        let encoded = wanted.map(|held| held.encoded.get_or_init(|| held.row.encode().into()));
+        encoded.cloned().collect()
     }
 }
 

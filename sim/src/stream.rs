@@ -1,6 +1,6 @@
 //! The streaming lists: rows of one moment, in messages below the limit, with an end as ordered.
 
-use crate::connection::{Socket, cut};
+use crate::connection::{Socket, cut_behind};
 use crate::server::{Ending, too_large};
 use crate::trace::Traced;
 use prost::bytes::Bytes;
@@ -102,7 +102,11 @@ impl<A> Stream for Sent<A> {
                 let (alarm, socket) = (shared.alarm.clone(), sent.socket.take());
                 sent.end = Some(Box::pin(async move {
                     alarm.sleep(LEAVE).await;
-                    cut(socket, b"").await
+                    // The task of the connection stands in the queue, if it has not sent everything yet.
+                    for _ in 0..3 {
+                        tokio::task::yield_now().await;
+                    }
+                    cut_behind(socket).await
                 }));
                 return self.poll_next(cx);
             }
