@@ -129,6 +129,8 @@ struct Parts<'a> {
     sandboxes: Option<Vec<Sandbox>>,
     /// What runs, of all parts: which pods are active has to be known before anything goes for a pod's sake (S0.4).
     running: Vec<Container>,
+    /// What came of the namespace at hand and was not looked at yet.
+    small: Vec<Container>,
     /// What was seen of the namespace at hand, did not run and is still there.
     namespace: Vec<Container>,
     /// The same of those before.
@@ -151,6 +153,7 @@ impl<'a> Parts<'a> {
             stage,
             sandboxes,
             running: Vec::new(),
+            small: Vec::new(),
             namespace: Vec::new(),
             rest: Vec::new(),
             done: HashSet::new(),
@@ -188,7 +191,9 @@ impl<'a> Parts<'a> {
             Listed::TooLarge(refusal) => return Err(refusal.error),
         }
         while let Some(arrived) = self.walk.next::<Container>().await? {
-            self.part(arrived).await;
+            if !self.part(arrived).await {
+                continue;
+            }
             if let Some(cause) = run.stop.cause() {
                 return Err(cause.error());
             }
@@ -202,14 +207,20 @@ impl<'a> Parts<'a> {
         Ok(None)
     }
 
-    /// One part. Units are whole in it, pods only once all parts of their namespace are there.
-    async fn part(&mut self, arrived: Arrived<Container>) {
-        let Arrived { rows, place } = arrived;
+    /// One part. Units are whole in it, pods only once all parts of their namespace are there. Small parts are looked at
+    /// together, a quarter of a message at once; false = more of them are awaited.
+    async fn part(&mut self, arrived: Arrived<Container>) -> bool {
+        let Arrived { mut rows, place } = arrived;
         if place == Place::Alone {
             let left = self.look(rows, false).await;
             self.rest.extend(left);
-            return;
+            return true;
         }
+        self.small.append(&mut rows);
+        if place == Place::Among && self.small.len() < self.walk.account.fits() / 4 {
+            return false;
+        }
+        let rows = std::mem::take(&mut self.small);
         let left = self.look(rows, true).await;
         self.namespace.extend(left);
         if let Place::Last(whole) = place {
@@ -217,6 +228,7 @@ impl<'a> Parts<'a> {
             let left = self.look(rows, !whole).await;
             self.rest.extend(left);
         }
+        true
     }
 
     /// Decides over some containers and carries out; what is left of them.
@@ -254,6 +266,7 @@ impl<'a> Parts<'a> {
     /// All that was seen and is still there.
     fn seen(&mut self) -> Vec<Container> {
         let mut rows = std::mem::take(&mut self.running);
+        rows.append(&mut self.small);
         rows.append(&mut self.namespace);
         rows.append(&mut self.rest);
         rows

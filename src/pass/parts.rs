@@ -49,8 +49,12 @@ pub(crate) struct Walk<'a> {
     known: Known,
     namespaces: VecDeque<Vec<Part>>,
     ahead: VecDeque<Part>,
-    /// The namespace at hand is in several parts.
+    /// The namespace at hand, how many objects to expect in it, and how many of them have gone.
+    namespace: Option<(Text, usize, usize)>,
+    /// It is in several parts.
     divided: bool,
+    /// Its smaller parts, while it is tried whole once more; `None` = it was not tried yet.
+    instead: Option<VecDeque<Part>>,
     /// Some part of it was too large, and could not be divided.
     lacking: bool,
     pub(crate) account: Account,
@@ -126,7 +130,9 @@ impl<'a> Walk<'a> {
             known,
             namespaces: namespaces.into(),
             ahead: VecDeque::new(),
+            namespace: None,
             divided: false,
+            instead: None,
             lacking: false,
             account,
             seen: HashMap::new(),
@@ -165,19 +171,19 @@ impl<'a> Walk<'a> {
     pub(crate) fn removed(&mut self, id: &Text) {
         if let Some((size, _)) = self.seen.get(id) {
             self.account.removed(*size);
+            if let Some((_, _, gone)) = &mut self.namespace {
+                *gone += 1;
+            }
         }
     }
 
     /// The next part; `None` = that was all.
     pub(crate) async fn next<R: Labelled + Hash>(&mut self) -> Result<Option<Arrived<R>>> {
         loop {
-            if self.ahead.is_empty() {
-                let Some(parts) = self.namespaces.pop_front() else {
-                    return Ok(None);
-                };
-                (self.divided, self.lacking) = (parts.len() > 1, false);
-                self.ahead = parts.into();
+            if self.ahead.is_empty() && !self.next_namespace() {
+                return Ok(None);
             }
+            self.try_rest_at_once();
             let Some(part) = self.ahead.pop_front() else {
                 continue;
             };
@@ -197,8 +203,42 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn next_namespace(&mut self) -> bool {
+        let Some(parts) = self.namespaces.pop_front() else {
+            return false;
+        };
+        self.namespace = parts.first().map(|part| {
+            let whole = Part::of_namespace(part.namespace.clone());
+            (part.namespace.clone(), self.known.expected(&whole), 0)
+        });
+        (self.divided, self.lacking, self.instead) = (parts.len() > 1, false, None);
+        self.ahead = parts.into();
+        true
+    }
+
+    /// Where so much of a divided namespace has gone that the rest should fit a message, it is asked for in one part instead of
+    /// many; once.
+    fn try_rest_at_once(&mut self) {
+        let Some((namespace, expected, gone)) = &self.namespace else {
+            return;
+        };
+        let rest = expected.saturating_sub(*gone);
+        if self.divided
+            && self.instead.is_none()
+            && self.ahead.len() > 1
+            && rest <= self.account.fits()
+        {
+            let whole = Part::of_namespace(namespace.clone());
+            self.instead = Some(std::mem::replace(&mut self.ahead, [whole].into()));
+        }
+    }
+
     /// A part is too large; whether it is now ahead in smaller ones.
     fn divide(&mut self, part: &Part) -> bool {
+        if let Some(smaller) = self.instead.as_mut().filter(|smaller| !smaller.is_empty()) {
+            self.ahead = std::mem::take(smaller);
+            return true;
+        }
         let smaller = self.known.divide(part);
         if smaller.is_empty() {
             self.stuck += 1;

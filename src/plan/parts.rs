@@ -36,7 +36,8 @@ pub struct Part {
 }
 
 impl Part {
-    fn of_namespace(namespace: Text) -> Part {
+    /// All of a namespace.
+    pub fn of_namespace(namespace: Text) -> Part {
         Part {
             namespace,
             container: None,
@@ -86,7 +87,8 @@ impl Known {
             .filter(|(labels, _)| part.covers(labels))
     }
 
-    fn expected(&self, part: &Part) -> usize {
+    /// How many objects to expect in a part.
+    pub fn expected(&self, part: &Part) -> usize {
         self.of(part).map(|(_, expected)| expected).sum()
     }
 
@@ -146,7 +148,10 @@ impl Known {
                 })
                 .collect(),
         };
-        smaller.into_iter().collect()
+        let mut smaller: Vec<Part> = smaller.into_iter().collect();
+        // The largest first: what is left may soon fit.
+        smaller.sort_by_cached_key(|part| std::cmp::Reverse(self.expected(part)));
+        smaller
     }
 }
 
