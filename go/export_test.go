@@ -4,8 +4,9 @@ import "time"
 
 // What tests look at from outside.
 var (
-	CheckABI    = checkABI
-	Nanoseconds = nanoseconds
+	CheckABI      = checkABI
+	Nanoseconds   = nanoseconds
+	ContextCauses = contextCauses
 )
 
 // Timeout is what gc_call_new is told for a deadline.
