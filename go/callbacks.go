@@ -22,6 +22,7 @@ type host struct {
 	mu     sync.Mutex
 	last   uintptr
 	passes map[uintptr]*running
+	panics limiter
 }
 
 // running is a pass under way, by its token: a small number for one that Go called, an address for a periodic one.
@@ -75,6 +76,15 @@ func (h *host) note(token uintptr, err error) bool {
 	return true
 }
 
+// noteCalled is note for a pass that Go called, and nothing for a periodic one.
+func (h *host) noteCalled(token uintptr, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if pass := h.passes[token]; pass != nil && !h.periodic(token) {
+		pass.notes.add(err)
+	}
+}
+
 // ended gives the context of a pass that ends, and what was noted so far. A periodic pass is forgotten.
 func (h *host) ended(token uintptr) (context.Context, error) {
 	h.mu.Lock()
@@ -113,13 +123,52 @@ func (n *notes) err() error {
 
 // guard recovers a panic of a callback; to be deferred. The callback's answer is then the zero value, which removes nothing.
 func (h *host) guard(token C.uintptr_t, callback string) {
-	value := recover()
-	if value == nil {
-		return
+	if value := recover(); value != nil {
+		h.panicked(callback, value, func(err error) { h.note(uintptr(token), err) })
 	}
+}
+
+// guardAfter is guard for what a periodic pass calls after it has told its end: nobody hears of its errors any more, and they
+// are not the next pass's.
+func (h *host) guardAfter(token C.uintptr_t, callback string) {
+	if value := recover(); value != nil {
+		h.panicked(callback, value, func(err error) { h.noteCalled(uintptr(token), err) })
+	}
+}
+
+// panicked notes a panic, and logs it with its stack unless many were logged of late: a callback may panic for each object.
+func (h *host) panicked(callback string, value any, note func(error)) {
 	err := &PanicError{Callback: callback, Value: value, Stack: debug.Stack()}
-	h.note(uintptr(token), err)
-	h.tell(err.Error(), slog.String("stack", string(err.Stack)))
+	note(err)
+	h.mu.Lock()
+	allowed, missed := h.panics.allow(time.Now())
+	h.mu.Unlock()
+	if missed > 0 {
+		h.tell(fmt.Sprintf("crigc: callbacks panicked %d times more, which was not logged", missed))
+	}
+	if allowed {
+		h.tell(err.Error(), slog.String("stack", string(err.Stack)))
+	}
+}
+
+// limiter allows a few things a minute.
+type limiter struct {
+	since         time.Time
+	passed, stood int
+}
+
+// allow says whether one more may pass, and how many were stopped in a minute that is over.
+func (l *limiter) allow(now time.Time) (allowed bool, stopped int) {
+	if now.Sub(l.since) >= time.Minute {
+		stopped = l.stood
+		*l = limiter{since: now}
+	}
+	if l.passed == 8 {
+		l.stood++
+		return false, 0
+	}
+	l.passed++
+	return true, stopped
 }
 
 // tell logs at error level. The logger may be what panicked.
@@ -200,14 +249,19 @@ func crigcGoLog(handle, token C.uintptr_t, level C.gc_log_level, message *C.char
 	if !known {
 		mapped = slog.LevelDebug
 	}
-	h.config.Logger.Log(context.Background(), mapped, C.GoString(message))
+	h.config.Logger.Log(context.Background(), mapped, inGo.Replace(C.GoString(message)))
 }
 
 //export crigcGoEvent
 func crigcGoEvent(handle, token C.uintptr_t, reason, message *C.char) {
 	h := hostOf(handle)
-	defer h.guard(token, "Event")
-	h.config.Event(C.GoString(reason), C.GoString(message))
+	event := C.GoString(reason)
+	if event == "ContainerGCFailed" || event == "ImageGCFailed" {
+		defer h.guardAfter(token, "Event")
+	} else {
+		defer h.guard(token, "Event")
+	}
+	h.config.Event(event, inGo.Replace(C.GoString(message)))
 }
 
 //export crigcGoProgress
@@ -220,7 +274,7 @@ func crigcGoProgress(handle, token C.uintptr_t, kind C.gc_kind, done, total C.si
 //export crigcGoEnded
 func crigcGoEnded(handle, token C.uintptr_t, pass C.gc_pass, status C.gc_status, report *C.gc_report, failed *C.gc_error) {
 	h := hostOf(handle)
-	defer h.guard(token, "Ended")
+	defer h.guardAfter(token, "Ended")
 	ctx, noted := h.ended(uintptr(token))
 	err := errors.Join(lentFailure(ctx, status, failed), noted)
 	h.config.Ended(Pass(pass), newReport(Pass(pass), report), err)

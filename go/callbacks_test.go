@@ -381,12 +381,74 @@ func checkPanicLog(t *testing.T, log *lines, callback string) {
 func TestManyPanicsAreToldInAFewErrors(t *testing.T) {
 	s := startSim(t, "--pods", "10", "--dead-containers", "400")
 	config := s.config()
-	config.Logger = slog.New(slog.DiscardHandler)
+	log := &lines{level: slog.LevelError}
+	config.Logger = slog.New(log)
 	config.Approve = func(*crigc.Entry) bool { panic("again") }
 	report, err := open(t, config).CollectContainers(background, 0)
 	refused := report.Count(crigc.AnyKind, crigc.Refused)
 	if said := fmt.Sprintf("%d times more", refused-8); refused < 300 || !strings.Contains(err.Error(), said) {
 		t.Errorf("%d refused, and: %v", refused, err)
+	}
+	// A few a minute; how many minutes the pass takes is the machine's business.
+	logged := 0
+	for _, line := range log.heard[slog.LevelError] {
+		logged += strings.Count(line, "again")
+	}
+	if logged < 8 || logged > refused/2 {
+		t.Errorf("%d panics were logged of %d", logged, refused)
+	}
+}
+
+func TestLoggedPanicsAreLimited(t *testing.T) {
+	now := time.Now()
+	allow := crigc.Limiter()
+	for i := range 20 {
+		if allowed, stopped := allow(now.Add(time.Duration(i) * time.Second)); allowed != (i < 8) || stopped > 0 {
+			t.Errorf("the %d-th: %v, %d", i, allowed, stopped)
+		}
+	}
+	for i := range 2 {
+		if allowed, stopped := allow(now.Add(time.Hour)); !allowed || stopped != 12*(1-i) {
+			t.Errorf("an hour later: %v, %d", allowed, stopped)
+		}
+	}
+}
+
+// What panics when a periodic pass has told its end is logged, and is not the next pass's error.
+func TestPanicsAfterTheEndAreNotTheNextPasss(t *testing.T) {
+	config := crigc.Config{Settings: map[string]string{
+		"container-runtime-endpoint": "unix://" + t.TempDir() + "/nobody",
+		"container-gc-period":        "1ms",
+		"image-gc-high-threshold":    "100",
+	}}
+	log := &lines{level: slog.LevelError}
+	config.Logger = slog.New(log)
+	config.Event = func(string, string) { panic("an event") }
+	heard := make(chan error)
+	config.Ended = func(_ crigc.Pass, _ *crigc.Report, err error) {
+		heard <- err
+		panic("an end")
+	}
+	engine := open(t, config)
+	if err := engine.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		err := within(t, "a pass", heard)
+		wantIs(t, err, crigc.ErrUnavailable)
+		if strings.Contains(err.Error(), "panicked") {
+			t.Error(err)
+		}
+	}
+	go func() {
+		for range heard { // until the engine is closed
+		}
+	}()
+	engine.Close()
+	close(heard)
+	logged := strings.Join(log.heard[slog.LevelError], "\n")
+	if !strings.Contains(logged, "Ended panicked: an end") || !strings.Contains(logged, "Event panicked: an event") {
+		t.Errorf("the log has %q", logged)
 	}
 }
 

@@ -25,12 +25,13 @@ type Config struct {
 	Settings map[string]string
 
 	// PodStates says what may go of the pods with these UIDs: states[i] belongs to uids[i], and pods behind the end of a
-	// shorter slice keep everything; a longer slice counts as not ready. ready says that all sources of pods have been
-	// seen; while it is false, no pod loses anything. The UIDs are byte by byte what the runtime gave; one that has control
-	// characters or is no UTF-8 is not asked about, and keeps everything. They share memory, so keep a strings.Clone of one
-	// rather than the one. Asked a few times a pass.
+	// shorter slice lose nothing for their own sake; a longer slice counts as not ready. ready says that all sources of pods
+	// have been seen; while it is false, nothing goes for a pod's sake. Limits and thresholds apply to all pods all the same.
+	// The UIDs are byte by byte what the runtime gave; one that has control characters or is no UTF-8 is not asked about, and
+	// limits alone apply to its pod. They share memory, so keep a strings.Clone of one rather than the one. Asked a few times
+	// a pass, also about none: uids may be empty.
 	//
-	// nil: no pod loses anything for its own sake, only limits and thresholds apply.
+	// nil: nothing goes for a pod's sake, only limits and thresholds apply.
 	PodStates func(uids []string) (states []PodState, ready bool)
 
 	// Approve has the last word on each removal: only true removes. Its Entry tells in Reason why the object is to go; the

@@ -27,8 +27,8 @@
 //
 // An [Engine] may be used from any number of goroutines at once. Two passes of one kind never overlap; further callers wait
 // their turn, each of them on an operating system's thread, as Go does with calls of C. The library starts threads only in
-// [Engine.Start], one for each kind. Between passes an engine has neither threads nor descriptors, and after [Engine.Close]
-// nothing is left.
+// [Engine.Start], one for each kind, which [Engine.Stop] ends. Between passes an engine has no descriptor, and unless it is
+// started no thread; after [Engine.Close] nothing is left.
 //
 // A context's deadline and cancel end a pass soon; what cannot be ended is a system call on a hung mount. The report then
 // says how far the pass came.
@@ -41,7 +41,8 @@
 // for the engine: a pass waits for them, and Close waits for the pass.
 //
 //   - A panic is recovered. The library gets the answer that removes nothing (not ready, no, no figures), the panic is logged
-//     with its stack, and the pass's error has a [PanicError].
+//     with its stack (no more than eight a minute), and the pass's error has a [PanicError]. Where a periodic pass has told its
+//     end already, as in Ended itself, the log alone tells.
 //   - runtime.Goexit must not happen in a callback, nor what calls it, such as testing.T.FailNow: the thread's stack has
 //     frames of C and cannot be left that way.
 //   - Calling an engine from a callback, this one or another, gives [ErrBusy], and so does New; Stop does nothing there.

@@ -26,7 +26,7 @@ const (
 )
 
 // Engine is a configured collector. Its methods may be called from any number of goroutines at once; two passes of one kind
-// never overlap. Between passes it has no descriptor and no thread. It has to be closed.
+// never overlap. Between passes it has no descriptor and, unless started, no thread. It has to be closed.
 type Engine struct {
 	engine *C.gc_engine
 	host   *host

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -190,11 +191,30 @@ func TestDeadlineEndsAPassOfAHangingRuntime(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(background, 300*time.Millisecond, mine)
 	defer cancel()
 	report, err := engine.CollectContainers(ctx, 0)
-	wantIs(t, err, crigc.ErrTimeout, context.DeadlineExceeded)
+	wantIs(t, err, crigc.ErrTimeout, context.DeadlineExceeded, mine)
 	if report == nil {
 		t.Error("no report, though the pass began")
 	}
-	<-ctx.Done()
+}
+
+// belated is a context whose deadline has passed and whose timer is late.
+type belated struct{ context.Context }
+
+func (belated) Deadline() (time.Time, bool) { return time.Now().Add(-time.Hour), true }
+
+func TestCausesOfDeadlinesWhoseTimerIsLate(t *testing.T) {
+	mine := errors.New("mine")
+	ctx, cancel := context.WithTimeoutCause(background, 20*time.Millisecond, mine)
+	defer cancel()
+	if causes := crigc.ContextCauses(belated{ctx}); len(causes) != 2 {
+		t.Errorf("causes %q", causes)
+	}
+	_, err := open(t, crigc.Config{}).CollectContainers(belated{ctx}, 0)
+	wantIs(t, err, crigc.ErrTimeout, context.DeadlineExceeded, mine)
+	// One that never ends by itself.
+	if causes := crigc.ContextCauses(belated{background}); len(causes) != 1 || causes[0] != context.DeadlineExceeded {
+		t.Errorf("causes %q", causes)
+	}
 }
 
 func TestDeadlineOfARequestIsNotTheContexts(t *testing.T) {
@@ -213,23 +233,89 @@ func TestDeadlineOfARequestIsNotTheContexts(t *testing.T) {
 func TestCancelMayComeAtAnyTime(t *testing.T) {
 	s := startSim(t, "--pods", "5", "--dead-containers", "20")
 	engine := open(t, s.config())
+	const before, during, after = "before the pass", "during the pass", "after the pass"
 	counts := map[string]int{}
-	for i := range 400 {
+	// As long as it takes to hit each: how long a pass takes is the machine's business.
+	end := time.Now().Add(watchdog)
+	for i := 0; i < 400 || (counts[during] == 0 || counts[after] == 0) && time.Now().Before(end); i++ {
 		ctx, cancel := context.WithCancel(background)
 		timer := time.AfterFunc(time.Duration(i)*10*time.Microsecond, cancel)
-		_, err := engine.CollectContainers(ctx, crigc.DryRun)
+		report, err := engine.CollectContainers(ctx, crigc.DryRun)
 		timer.Stop()
 		cancel() // after the end
-		switch {
+		switch cancelled := errors.Is(err, crigc.ErrCancelled) && errors.Is(err, context.Canceled); {
 		case err == nil:
-			counts["none"]++
-		case errors.Is(err, crigc.ErrCancelled) && errors.Is(err, context.Canceled):
-			counts["cancelled"]++
+			counts[after]++
+		case cancelled && report == nil:
+			counts[before]++
+		case cancelled:
+			counts[during]++
 		default:
 			t.Fatal(err)
 		}
 	}
 	t.Log(counts)
+	if counts[during] == 0 || counts[after] == 0 {
+		t.Error("no cancel came during a pass, or all did")
+	}
+}
+
+// What the library advises in C is told in Go.
+func TestErrorsAdviseInGo(t *testing.T) {
+	s := startSim(t, "--faults", hang(t, "RemoveContainer"))
+	config := s.config()
+	config.ImageFS = func() (crigc.FSUsage, error) { return crigc.FSUsage{}, errors.New("none") }
+	inside := make(chan struct{}, 1)
+	config.Approve = func(*crigc.Entry) bool {
+		select {
+		case inside <- struct{}{}:
+		default:
+		}
+		return true
+	}
+	stopped := make(chan error, 1)
+	config.Ended = func(pass crigc.Pass, _ *crigc.Report, err error) {
+		if errors.Is(err, crigc.ErrCancelled) && pass == crigc.PassContainers {
+			stopped <- err
+		}
+	}
+	errs := map[string]error{}
+	_, errs["key"] = crigc.New(crigc.Config{Settings: map[string]string{"no such key": ""}})
+	engine := open(t, config)
+	_, errs["figures"] = engine.CollectImages(background, 0)
+	_, errs["flags"] = engine.CollectImages(background, 1<<20)
+	short, cancelShort := context.WithTimeout(background, 300*time.Millisecond)
+	defer cancelShort()
+	_, errs["deadline"] = engine.CollectContainers(short, 0)
+	<-inside
+	ctx, cancel := context.WithCancel(background)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := engine.CollectContainers(ctx, 0)
+		ended <- err
+	}()
+	within(t, "an approval", inside)
+	_, errs["no wait"] = engine.CollectContainers(background, crigc.NoWait)
+	cancel()
+	errs["cancel"] = within(t, "the end", ended)
+	<-stopped // that was the cancelled call
+	select {
+	case <-inside: // another approval of that call
+	default:
+	}
+	if err := engine.Start(); err != nil {
+		t.Fatal(err)
+	}
+	within(t, "an approval", inside)
+	engine.Stop()
+	errs["stop"] = within(t, "the end", stopped)
+	for name, says := range map[string]string{"key": "Keys lists", "figures": "leave it nil", "flags": "DryRun", "deadline": "a later one",
+		"no wait": "without NoWait", "cancel": "the context was cancelled", "stop": "ended by Stop"} {
+		err := errs[name]
+		if err == nil || !strings.Contains(err.Error(), says) || strings.Contains(strings.ToLower(err.Error()), "gc_") || strings.Contains(err.Error(), "image_fs") {
+			t.Errorf("%s: %v does not say %q, or says more", name, err, says)
+		}
+	}
 }
 
 func TestManyGoroutines(t *testing.T) {

@@ -4,9 +4,13 @@ import "time"
 
 // What tests look at from outside.
 var (
-	CheckABI    = checkABI
-	Nanoseconds = nanoseconds
+	CheckABI      = checkABI
+	Nanoseconds   = nanoseconds
+	ContextCauses = contextCauses
 )
+
+// Limiter is that of logged panics.
+func Limiter() func(now time.Time) (allowed bool, stopped int) { return new(limiter).allow }
 
 // Timeout is what gc_call_new is told for a deadline.
 func Timeout(deadline time.Time) uint64 { return uint64(timeout(deadline, true)) }

@@ -240,6 +240,11 @@ func (r *Report) MarshalJSON() ([]byte, error) {
 	return []byte(r.JSON()), nil
 }
 
+// MarshalJSON gives the form that an entry has in a report's JSON.
+func (e Entry) MarshalJSON() ([]byte, error) {
+	return e.appendJSON(nil), nil
+}
+
 func (e *Entry) appendJSON(b []byte) []byte {
 	b = appendText(append(b, `{"kind":`...), e.Kind.String())
 	b = appendText(append(b, `,"outcome":`...), e.Outcome.String())
@@ -265,14 +270,18 @@ func comma(b []byte, i int) []byte {
 	return b
 }
 
-// appendText appends a JSON string. The library's strings are UTF-8 without control characters.
+// appendText appends a JSON string. The library's strings are UTF-8 without control characters; those of others may hold some.
 func appendText(b []byte, text string) []byte {
 	b = append(b, '"')
 	for i := range len(text) {
-		if text[i] == '"' || text[i] == '\\' {
-			b = append(b, '\\')
+		switch c := text[i]; {
+		case c < ' ':
+			b = fmt.Appendf(b, `\u%04x`, c)
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		default:
+			b = append(b, c)
 		}
-		b = append(b, text[i])
 	}
 	return append(b, '"')
 }

@@ -108,6 +108,22 @@ func TestJSONIsComplete(t *testing.T) {
 	}
 }
 
+// An entry alone has the form that it has in its report.
+func TestJSONOfAnEntry(t *testing.T) {
+	entries := []crigc.Entry{{Kind: crigc.Image, Outcome: crigc.Failed, ID: `a"b\`, Reason: crigc.ReasonSpace, Error: "no", Bytes: 7}, {ID: "line\nend"}}
+	report := &crigc.Report{Entries: entries}
+	for name, value := range map[string]any{"values": entries, "pointers": []*crigc.Entry{&entries[0], &entries[1]}} {
+		text, err := json.Marshal(value)
+		if err != nil || !strings.HasSuffix(report.JSON(), `"entries":`+string(text)+"}") {
+			t.Errorf("%s: %v, %s is not in %s", name, err, text, report.JSON())
+		}
+		var read []struct{ Kind, Outcome, ID, Reason string }
+		if err := json.Unmarshal(text, &read); err != nil || read[0].Kind != "image" || read[0].Outcome != "failed" || read[0].ID != `a"b\` || read[1].ID != "line\nend" {
+			t.Errorf("%s: %v, %+v", name, err, read)
+		}
+	}
+}
+
 func TestReasonsAreThoseOfTheHeader(t *testing.T) {
 	header, err := os.ReadFile("../include/crigc.h")
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -15,7 +16,7 @@ import (
 type Status int32
 
 const (
-	// ErrInvalidArgument: an unknown flag, an unknown key, or a value that is wrong by itself.
+	// ErrInvalidArgument: an unknown flag, an unknown key, a value that is wrong by itself, or a Clock that tells no time.
 	ErrInvalidArgument Status = 1
 	// ErrConfig: values that are wrong only together, such as a low threshold above the high one; or a library of another
 	// version than the package.
@@ -26,7 +27,7 @@ const (
 	ErrRuntime Status = 4
 	// ErrTimeout: a deadline passed: of the context, of the pass, or of one request.
 	ErrTimeout Status = 5
-	// ErrCancelled: the context was cancelled.
+	// ErrCancelled: the context was cancelled. Ended also hears it of a periodic pass that Stop ended.
 	ErrCancelled Status = 6
 	// ErrIO: files or filesystems of the host cannot be read.
 	ErrIO Status = 7
@@ -59,11 +60,13 @@ var statusTexts = map[Status]string{
 }
 
 // Error says in a few words what the status means.
-func (s Status) Error() string {
+func (s Status) Error() string { return "crigc: " + s.text() }
+
+func (s Status) text() string {
 	if text, known := statusTexts[s]; known {
-		return "crigc: " + text
+		return text
 	}
-	return fmt.Sprintf("crigc: status %d", int32(s))
+	return fmt.Sprintf("status %d", int32(s))
 }
 
 // String is the status's name in C, such as "GC_ERROR_TIMEOUT"; "GC_ERROR_UNKNOWN" for a number that the library does not
@@ -124,9 +127,9 @@ func lentFailure(ctx context.Context, status C.gc_status, err *C.gc_error) error
 	if status == C.GC_OK {
 		return nil
 	}
-	e := &Error{Status: Status(status), Message: Status(status).String()}
+	e := &Error{Status: Status(status), Message: Status(status).text()}
 	if message := C.gc_error_message(err); message != nil {
-		e.Message = C.GoString(message)
+		e.Message = inGo.Replace(C.GoString(message))
 	}
 	if e.Status == ErrTimeout || e.Status == ErrCancelled {
 		e.causes = contextCauses(ctx)
@@ -134,20 +137,43 @@ func lentFailure(ctx context.Context, status C.gc_status, err *C.gc_error) error
 	return e
 }
 
+// inGo tells what the library's messages advise in C in the words of this package.
+var inGo = strings.NewReplacer(
+	"call without GC_NO_WAIT", "call without NoWait",
+	"GC_DRY_RUN, GC_ALL_UNUSED and GC_NO_WAIT", "DryRun, AllUnused and NoWait",
+	"stopped by gc_stop", "ended by Stop",
+	"the call was cancelled by gc_call_cancel", "the context was cancelled",
+	"the deadline of the call passed; give gc_call_new a longer one", "the deadline of the context passed; give it a later one",
+	"gc_config_key lists", "Keys lists",
+	"the host's image_fs callback gave no figures of the image filesystem; see the host, or clear the callback so that the runtime is asked",
+	"Config.ImageFS gave no figures of the image filesystem; see its error, or leave it nil so that the runtime is asked",
+	"by the image_fs callback", "by Config.ImageFS",
+)
+
+// timerDelay is far more than a context's timer takes to go off once its time is there.
+const timerDelay = time.Second
+
 // contextCauses says why a context has ended; nothing if it has not.
 func contextCauses(ctx context.Context) []error {
-	if err := ctx.Err(); err != nil {
-		cause := context.Cause(ctx)
-		if errors.Is(err, cause) {
-			return []error{err}
+	deadline, limited := ctx.Deadline()
+	late := limited && !time.Now().Before(deadline)
+	if late && ctx.Err() == nil {
+		// Its timer is about to go off, and then it has a cause.
+		select {
+		case <-ctx.Done():
+		case <-time.After(timerDelay):
 		}
-		return []error{err, cause}
 	}
-	// The library's clock may be a little ahead of the context's timer.
-	if deadline, set := ctx.Deadline(); set && !time.Now().Before(deadline) {
+	switch err := ctx.Err(); {
+	case err == nil && late:
 		return []error{context.DeadlineExceeded}
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Cause(ctx)):
+		return []error{err}
+	default:
+		return []error{err, context.Cause(ctx)}
 	}
-	return nil
 }
 
 // endedBefore is the error of a call whose context ended before it began; nil if it did not.

@@ -14,10 +14,27 @@ run() {
     echo "--- $*"
     "$@" || failed=1
 }
+# What `make install` leaves, in a place of its own, is what the tag crigc_pkgconfig links.
+installed() {
+    local prefix status
+    prefix=$(mktemp -d)
+    make --no-print-directory -C .. install PREFIX="$prefix" >/dev/null &&
+        PKG_CONFIG_PATH="$prefix/lib/pkgconfig" go test -count=1 -v -tags crigc_pkgconfig -run '^TestVersions' . |
+        tee "$prefix/out" && grep -q '^--- PASS: TestVersions' "$prefix/out"
+    status=$?
+    rm -rf "$prefix"
+    return $status
+}
 MODULES='. check' run ./lint.sh
 run go test -count=1 -race -v ./...
 GODEBUG=cgocheck=1 run go test -count=1 ./...
 GOEXPERIMENT=cgocheck2 run go test -count=1 ./...
+if command -v pkg-config >/dev/null 2>&1; then
+    run installed
+else
+    echo "skipped: the installed library, for there is no pkg-config"
+    [ "${CI:-}" != true ] || failed=1
+fi
 for module in check check/latest check/oldest; do
     run go test -C $module -count=1 -timeout 30m -v ./...
 done

@@ -32,6 +32,7 @@ need containerd containerd
 need runc runc
 need setpriv util-linux
 need mount mount
+need pkg-config pkg-config
 : >"$log"
 
 step "format" cargo fmt --all --check

@@ -1,0 +1,5 @@
+//go:build !race
+
+package crigc_test
+
+const underRace = false
