@@ -43,6 +43,10 @@ struct Flags {
     /// Name the rows, and do nothing else.
     #[arg(long)]
     list: bool,
+    /// Where nodes have their files: a folder that is made and removed, by default in memory, so that no figure waits for a disk.
+    /// (Rows with `-disk` have them in the build tree.)
+    #[arg(long, default_value = "/dev/shm/crigc-bench")]
+    node_dir: PathBuf,
     /// The build tree.
     #[arg(long, default_value = "target")]
     target: PathBuf,
@@ -72,10 +76,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             crisim: target.join("release/crisim"),
             drivers: target.join("bench"),
         };
-        let place = Place {
-            top: target.join("bench/node"),
-        };
-        measure(&flags, &programs, &records, &place, &scenarios)?;
+        measure(&flags, &programs, &records, &scenarios)?;
     }
     let table = results::Table::new(records.read()?);
     println!("\n{}", table.markdown());
@@ -90,10 +91,13 @@ fn measure(
     flags: &Flags,
     programs: &Programs,
     records: &Records,
-    place: &Place,
     scenarios: &[Scenario],
 ) -> Result<(), Box<dyn Error>> {
     for scenario in scenarios {
+        let place = match scenario.disk {
+            true => Place::new(programs.drivers.join("node"))?,
+            false => Place::new(flags.node_dir.clone())?,
+        };
         for round in 0..flags.rounds.unwrap_or(scenario.rounds) {
             let mut collectors = scenario.collectors.clone();
             // The kubelet is the first of all: it says what is to be left.
@@ -105,13 +109,13 @@ fn measure(
                     .as_ref()
                     .is_none_or(|only| *only == collector.to_string())
                 {
-                    let record = once(programs, records, place, scenario, collector, round)?;
+                    let record = once(programs, records, &place, scenario, collector, round)?;
                     println!("{}", told(&record));
                 }
             }
         }
     }
-    Ok(std::fs::remove_dir_all(&place.top)?)
+    Ok(())
 }
 
 fn once(

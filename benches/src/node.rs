@@ -28,12 +28,34 @@ pub enum Kind {
     Settled(usize),
 }
 
-/// Where a node has its files.
+/// Where a node has its files; they go with it.
 pub struct Place {
-    pub top: PathBuf,
+    top: PathBuf,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // What cannot be removed lies there for a person to see.
+        let _ = fs::remove_dir_all(&self.top);
+    }
 }
 
 impl Place {
+    /// A new and empty one.
+    pub fn new(top: PathBuf) -> io::Result<Place> {
+        let place = Place { top };
+        place.clear()?;
+        Ok(place)
+    }
+
+    /// Removes everything in it.
+    pub fn clear(&self) -> io::Result<()> {
+        match fs::remove_dir_all(&self.top) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => fs::create_dir_all(&self.top),
+        }
+    }
+
     pub fn at(&self, name: &str) -> PathBuf {
         self.top.join(name)
     }

@@ -75,7 +75,9 @@ struct Sim(Child);
 
 impl Sim {
     fn start(programs: &Programs, scenario: &Scenario, place: &Place) -> Result<Sim> {
-        let mut command = Command::new(&programs.crisim);
+        // It ends with this program, whatever ends that.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(&programs.crisim);
         let delay = scenario.delay.to_string();
         command.args(["--remove-delay-ms", &delay]);
         for (flag, file) in [
@@ -158,14 +160,14 @@ fn driver(
 }
 
 fn made(scenario: &Scenario, place: &Place) -> Result<()> {
-    if place.top.exists() {
-        fs::remove_dir_all(&place.top)?;
-    }
-    fs::create_dir_all(&place.top)?;
+    place.clear()?;
     let node = node::make(scenario.kind, place)?;
     fs::write(place.at("node.json"), serde_json::to_vec(&node)?)?;
-    // On disk, as logs are: files that were never written out are deleted faster.
-    let synced = Command::new("sync").arg("-f").arg(&place.top).status()?;
+    // Files that were never written out are deleted faster.
+    let synced = Command::new("sync")
+        .arg("-f")
+        .arg(place.at("pods"))
+        .status()?;
     match synced.success() {
         true => Ok(()),
         false => Err("sync failed".into()),

@@ -32,6 +32,8 @@ pub struct Scenario {
     pub delay: u64,
     /// The runtime has the streaming lists of CRI.
     pub streams: bool,
+    /// Its files are on a disk and not in memory.
+    pub disk: bool,
     /// How often everything is run.
     pub rounds: usize,
     pub collectors: Vec<Collector>,
@@ -47,7 +49,8 @@ impl Scenario {
             Kind::Settled(containers) => format!("settled-{containers}"),
         };
         let streams = if self.streams { "-streams" } else { "" };
-        format!("{kind}-{}ms{streams}", self.delay)
+        let disk = if self.disk { "-disk" } else { "" };
+        format!("{kind}-{}ms{streams}{disk}", self.delay)
     }
 
     /// Which pass its collectors make.
@@ -77,6 +80,7 @@ fn row(kind: Kind, delay: u64, rounds: usize, collectors: Vec<Collector>) -> Sce
         kind,
         delay,
         streams: false,
+        disk: false,
         rounds,
         collectors,
     }
@@ -116,6 +120,10 @@ fn full() -> Vec<Scenario> {
         row(Kind::Trees(100_000), 0, 3, beside(&[4], &[])),
         row(Kind::Settled(10_000), 0, 5, beside(&[4], &[])),
     ];
+    rows.push(Scenario {
+        disk: true,
+        ..row(Kind::Dead(10_000), 0, 3, beside(&[4], &[]))
+    });
     let large = [
         (0, 3, beside(&PARALLEL, crictl)),
         (1, 1, beside(&[4, 8, 16], &[])),
