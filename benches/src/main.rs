@@ -34,6 +34,9 @@ struct Flags {
     /// How often, in place of each row's own number.
     #[arg(long)]
     rounds: Option<usize>,
+    /// Number the rounds from here, where one is measured at a time.
+    #[arg(long, default_value_t = 0)]
+    first_round: usize,
     /// Keep what was measured before, and add to it.
     #[arg(long)]
     append: bool,
@@ -98,7 +101,8 @@ fn measure(
             true => Place::new(programs.drivers.join("node"))?,
             false => Place::new(flags.node_dir.clone())?,
         };
-        for round in 0..flags.rounds.unwrap_or(scenario.rounds) {
+        let rounds = flags.rounds.unwrap_or(scenario.rounds);
+        for round in flags.first_round..flags.first_round + rounds {
             let mut collectors = scenario.collectors.clone();
             // The kubelet is the first of all: it says what is to be left.
             let turn = round % collectors.len();

@@ -148,15 +148,16 @@ impl Table {
                 "kubelet" => String::new(),
                 _ => ratio(self.against_kubelet(scenario, collector, figure)),
             };
-            let delayed = !scenario.contains("-0ms");
+            let to_limit = match scenario.contains("-0ms") {
+                true => String::new(),
+                false => ratio(self.against_limit(scenario, collector)),
+            };
             let columns = [
                 scenario.to_owned(),
                 collector.to_owned(),
                 cell(of(wall)),
                 beside(wall),
-                delayed
-                    .then(|| ratio(self.against_limit(scenario, collector)))
-                    .unwrap_or_default(),
+                to_limit,
                 cell(of(cpu)),
                 cell(of(|r| cpu(r) * 1e6 / r.seen.removed as f64)),
                 beside(cpu),
