@@ -2,6 +2,7 @@
 //! passes of one kind take turns (S6.3).
 
 use crate::config::Config;
+use crate::cri::Learnt;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::pass::cancel::{Cause, Flag, Stop};
@@ -57,7 +58,10 @@ pub(crate) struct Shared {
     pub(crate) closed: Flag,
     /// One turn for each kind of pass; fair, so callers wait in turn.
     turns: [Semaphore; 2],
-    memory: Mutex<ImageMemory>,
+    /// What container passes have learnt about the runtime.
+    learnt: Mutex<Learnt>,
+    /// What image passes remember.
+    images: Mutex<ImageMemory>,
     /// How many calls of the host are inside, whatever they do.
     calls: Mutex<usize>,
     calls_ended: Condvar,
@@ -65,6 +69,12 @@ pub(crate) struct Shared {
     schedule: Mutex<Option<Schedule>>,
     /// What stops them; a lock of its own, held for an instant, because closing never waits.
     stop_periodic: Mutex<Option<Arc<Flag>>>,
+}
+
+/// What passes of one kind remember, while one of them has its turn.
+enum Memory {
+    Containers(Learnt),
+    Images(ImageMemory),
 }
 
 /// A mutex whose data stays usable after a panic: what is behind ours is replaced whole.
@@ -116,10 +126,14 @@ impl Shared {
         if !limit.is_zero() {
             stop.pass_deadline = Some((crate::host::clock::Boot::now().plus(limit), limit));
         }
-        let mut memory = lock_images(kind, &self.memory);
+        // Only ever used by a pass that has its turn: nobody misses it meanwhile.
+        let mut memory = match kind {
+            Pass::Containers => Memory::Containers(std::mem::take(&mut *lock(&self.learnt))),
+            Pass::Images => Memory::Images(std::mem::take(&mut *lock(&self.images))),
+        };
         let task = match &mut memory {
-            None => Task::Containers,
-            Some(memory) => Task::Images {
+            Memory::Containers(learnt) => Task::Containers { learnt },
+            Memory::Images(memory) => Task::Images {
                 only_look: stopped.is_some() && !memory.records.has_looked(),
                 memory,
             },
@@ -134,6 +148,10 @@ impl Shared {
             flags.all_unused,
         )
         .await;
+        match memory {
+            Memory::Containers(learnt) => *lock(&self.learnt) = learnt,
+            Memory::Images(memory) => *lock(&self.images) = memory,
+        }
         if let Some(ended) = &self.hooks.pass {
             ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
         }
@@ -164,11 +182,6 @@ impl Shared {
     }
 }
 
-/// Only image passes remember anything; they have their turn, so this does not wait.
-fn lock_images(kind: Pass, memory: &Mutex<ImageMemory>) -> Option<MutexGuard<'_, ImageMemory>> {
-    (kind == Pass::Images).then(|| lock(memory))
-}
-
 /// A configured collector. May be used from any number of threads at once. Dropping it closes it and waits for its passes.
 pub struct Engine(Arc<Shared>);
 
@@ -181,7 +194,8 @@ impl Engine {
             hooks,
             closed: Flag::new(),
             turns: [Semaphore::new(1), Semaphore::new(1)],
-            memory: Mutex::default(),
+            learnt: Mutex::default(),
+            images: Mutex::default(),
             calls: Mutex::new(0),
             calls_ended: Condvar::new(),
             schedule: Mutex::new(None),

@@ -127,6 +127,8 @@ pub struct Snapshot {
     pub containers: Vec<Container>,
     /// All sandboxes; `None` where that list failed.
     pub sandboxes: Option<Vec<Sandbox>>,
+    /// There may be containers of these pods beyond those above (S7.3): nothing goes for a pod's sake, or for the number of all.
+    pub partial: bool,
 }
 
 impl Snapshot {
@@ -136,6 +138,7 @@ impl Snapshot {
         Snapshot {
             containers: settle_doubles(containers, |c| &c.id, |c| c.readable = false),
             sandboxes: sandboxes.map(|s| settle_doubles(s, |s| &s.id, |s| s.readable = false)),
+            partial: false,
         }
     }
 }

@@ -4,7 +4,7 @@
 mod rules;
 
 use crigc::host::beneath::Means;
-use crigc::host::logs::LogRoom;
+use crigc::host::logs::{LogRoom, Names};
 use rules::Rules;
 use std::ffi::OsStr;
 use std::fs;
@@ -85,7 +85,7 @@ fn s2_4_a_log_goes_with_its_rotated_siblings_and_nothing_else() {
         }
         let room = place.open(means);
         let log = format!("{}/ns_pod_uid/c/0.log", room.dir());
-        room.remove_log(&log).unwrap();
+        room.remove_log(&log, Names::Fresh).unwrap();
         for name in gone {
             assert!(
                 !there(&place.room.join("ns_pod_uid/c").join(name)),
@@ -98,7 +98,8 @@ fn s2_4_a_log_goes_with_its_rotated_siblings_and_nothing_else() {
                 "{name} {means:?}"
             );
         }
-        room.remove_log(&log).expect("missing files are fine");
+        room.remove_log(&log, Names::Fresh)
+            .expect("missing files are fine");
     }
 }
 
@@ -118,7 +119,10 @@ fn s2_4_names_of_logs_are_names_and_no_patterns() {
             for other in ["a", "a.1", "b", "ab.log", "other.log.1"] {
                 place.file(other);
             }
-            place.open(means).remove_log(text(&log)).unwrap();
+            place
+                .open(means)
+                .remove_log(text(&log), Names::Fresh)
+                .unwrap();
             assert!(!there(&log), "{name:?}");
             assert!(rotated.is_none_or(|r| !there(&r)), "{name:?}");
             for other in ["a", "a.1", "b", "ab.log", "other.log.1"] {
@@ -136,7 +140,10 @@ fn s2_4_a_rotated_log_whose_name_is_no_utf8_goes() {
     let log = place.file("p/0.log");
     let rotated = place.room.join("p").join(OsStr::from_bytes(b"0.log.\xff"));
     fs::write(&rotated, "x").unwrap();
-    place.open(Means::Openat2).remove_log(text(&log)).unwrap();
+    place
+        .open(Means::Openat2)
+        .remove_log(text(&log), Names::Fresh)
+        .unwrap();
     assert!(!there(&log) && !there(&rotated));
 }
 
@@ -151,7 +158,10 @@ fn s2_4_the_last_component_is_unlinked_and_never_followed() {
         symlink(place.outside.join("0.log"), &log).unwrap();
         symlink(place.outside.join("0.log.1"), place.room.join("p/0.log.1")).unwrap();
         symlink(place.outside.join("c"), place.room.join("p/0.log.dir")).unwrap();
-        place.open(means).remove_log(text(&log)).unwrap();
+        place
+            .open(means)
+            .remove_log(text(&log), Names::Fresh)
+            .unwrap();
         assert_eq!(fs::read_dir(place.room.join("p")).unwrap().count(), 0);
         place.all_outside_is_there();
     }
@@ -189,7 +199,10 @@ fn s2_4_a_path_that_leads_elsewhere_is_an_error_and_deletes_nothing() {
         ];
         let room = place.open(means);
         for path in &paths {
-            let error = room.remove_log(path).expect_err(path).to_string();
+            let error = room
+                .remove_log(path, Names::Fresh)
+                .expect_err(path)
+                .to_string();
             assert!(error.starts_with("cannot delete"), "{error}");
             assert!(error.contains("; "), "no way out in: {error}");
             assert!(
@@ -216,7 +229,7 @@ fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
         &format!("{}/", room.dir()),
         &format!("{}/p/", room.dir()),
     ] {
-        room.remove_log(path).unwrap();
+        room.remove_log(path, Names::Fresh).unwrap();
         room.check_log(path).unwrap();
     }
     assert!(there(&kept));
@@ -231,7 +244,7 @@ fn s2_4_a_directory_in_the_place_of_a_log_stays() {
         let inside = place.file("p/0.log/precious");
         let room = place.open(means);
         let log = format!("{}/p/0.log", room.dir());
-        let error = room.remove_log(&log).unwrap_err().to_string();
+        let error = room.remove_log(&log, Names::Fresh).unwrap_err().to_string();
         assert!(error.contains("/p/0.log"), "{error}");
         assert!(room.check_log(&log).is_err());
         assert!(there(&inside));
@@ -247,7 +260,7 @@ fn s2_4_the_log_itself_stays_while_a_rotated_one_cannot_go() {
     place.file("p/0.log.1/precious");
     let room = place.open(Means::Openat2);
     assert!(room.check_log(text(&log)).is_err(), "a dry run sees it");
-    assert!(room.remove_log(text(&log)).is_err());
+    assert!(room.remove_log(text(&log), Names::Fresh).is_err());
     assert!(
         there(&log),
         "the next pass would not find the rotated one any more"
@@ -262,13 +275,16 @@ fn s2_4_a_link_inside_the_room_may_lead_around_in_it() {
     let log = place.file("real/c/0.log");
     symlink("real", place.room.join("alias")).unwrap();
     let path = format!("{}/alias/c/0.log", text(&place.room));
-    let walked = place.open(Means::Walk).remove_log(&path);
+    let walked = place.open(Means::Walk).remove_log(&path, Names::Fresh);
     assert!(
         walked.is_err(),
         "the walk goes through no link at all (safer)"
     );
     assert!(there(&log));
-    place.open(Means::Openat2).remove_log(&path).unwrap();
+    place
+        .open(Means::Openat2)
+        .remove_log(&path, Names::Fresh)
+        .unwrap();
     assert!(!there(&log));
 }
 
@@ -287,12 +303,14 @@ fn s2_4_the_directory_itself_may_be_a_link_and_be_named_by_any_of_its_names() {
             for by in told {
                 let log = place.file("p/c/0.log");
                 let room = LogRoom::open(dir).unwrap().by(means);
-                room.remove_log(&format!("{by}/p/c/0.log")).unwrap();
+                room.remove_log(&format!("{by}/p/c/0.log"), Names::Fresh)
+                    .unwrap();
                 assert!(!there(&log), "opened as {dir}, told as {by}");
             }
             let room = LogRoom::open(&format!("{dir}//")).unwrap().by(means);
             let log = place.file("p/c/0.log");
-            room.remove_log(&format!("{dir}///p//c/0.log")).unwrap();
+            room.remove_log(&format!("{dir}///p//c/0.log"), Names::Fresh)
+                .unwrap();
             assert!(!there(&log));
         }
     }

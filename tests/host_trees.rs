@@ -4,7 +4,7 @@
 mod rules;
 
 use crigc::host::beneath::Means;
-use crigc::host::logs::{LogRoom, mounts};
+use crigc::host::logs::{LogRoom, Names, mounts};
 use rules::Rules;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::cell::Cell;
@@ -274,7 +274,7 @@ fn s2_4_a_log_behind_a_mount_stays() {
             .unwrap()
             .by(means);
         let log = format!("{}/c/canary", text(&place.tree));
-        let error = room.remove_log(&log).unwrap_err().to_string();
+        let error = room.remove_log(&log, Names::Fresh).unwrap_err().to_string();
         assert!(error.contains("mount"), "{error}");
         assert!(place.canary());
     }

@@ -59,7 +59,13 @@ fn s2_6_a_removal_costs_one_call_where_the_log_is_known() {
     let methods: Vec<&str> = bench.server.trace().iter().map(|c| c.method).collect();
     let count = |method: &str| methods.iter().filter(|m| **m == method).count();
     assert_eq!((count("ListContainers"), count("ListPodSandbox")), (2, 2));
-    assert_eq!(methods.len(), 21 + 4, "{methods:?}");
+    // Whether it streams is learnt once, about this version (S7).
+    assert_eq!(
+        (count("StreamContainers"), count("StreamPodSandboxes")),
+        (1, 1)
+    );
+    assert_eq!(count("Version"), 1);
+    assert_eq!(methods.len(), 21 + 4 + 3, "{methods:?}");
 }
 
 #[test]

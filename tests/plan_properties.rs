@@ -283,7 +283,7 @@ fn a_host_that_answers_nonsense_costs_no_living_pod_anything() {
         }
         let names: Vec<Text> = (0..8).map(|n| format!("ns_pod_{n}").into()).collect();
         let view = view(&after, &lying.host, lying.all_unused);
-        let plan = logs::trees(&names, &after, true, &view);
+        let plan = logs::trees(&names, &after, &view);
         for step in &plan.remove {
             prop_assert!(!living.contains(logs::entry_uid(&names[step.index])), "S4.1: {}", names[step.index]);
             with_rules(|rules| rules.node("S4.1"));

@@ -296,9 +296,10 @@ fn log_trees_go_by_the_rules() {
         ),
     ];
     for (name, what, containers, host, arrived, reason) in cases {
-        let snapshot = look(containers, vec![]);
+        let mut snapshot = look(containers, vec![]);
+        snapshot.partial = !arrived;
         let pods = PodView::new(&snapshot, &host, true, false);
-        let plan = logs::trees(&[name.into()], &snapshot, arrived, &pods);
+        let plan = logs::trees(&[name.into()], &snapshot, &pods);
         let steps = plan.remove.iter().chain(&plan.keep);
         let told: Vec<&str> = steps.map(|step| step.reason.word()).collect();
         assert_eq!(told, [reason], "S4.1: {what}");

@@ -1,11 +1,13 @@
 //! Takes any `:authority` for localhost. Clients of gRPC for C, Java and Go (crictl, kubelets before 1.26) name the path of the
-//! unix socket there; that is no authority of HTTP, and the HTTP/2 of this server refuses such a stream.
+//! unix socket there; that is no authority of HTTP, and the HTTP/2 of this server refuses such a stream. A client names the same
+//! authority in all its calls: when its first one is good, the connection is left alone.
 
 use loona_hpack::{Decoder, Encoder};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
+use tonic::codegen::http::uri::Authority;
 
 /// What a client of HTTP/2 sends first, before its frames.
 const PREFACE: usize = 24;
@@ -25,6 +27,17 @@ struct Block {
     stream: [u8; 4],
     end_stream: u8,
     data: Vec<u8>,
+    /// Its frames as they came.
+    frames: Vec<u8>,
+}
+
+/// What is to be done with the calls of a connection.
+#[derive(PartialEq)]
+enum Way {
+    /// Its first call says it.
+    Open,
+    Rewritten,
+    AsTheyCome,
 }
 
 /// Rewrites what a client sends.
@@ -36,6 +49,7 @@ pub(crate) struct Rewriter {
     /// What can be handed on, from this place.
     ready: (Vec<u8>, usize),
     block: Option<Block>,
+    way: Way,
     decoder: Decoder<'static>,
     encoder: Encoder<'static>,
 }
@@ -47,6 +61,7 @@ impl Rewriter {
             raw: Vec::new(),
             ready: (Vec::new(), 0),
             block: None,
+            way: Way::Open,
             decoder: Decoder::new(),
             encoder: Encoder::new(),
         }
@@ -62,6 +77,9 @@ impl Rewriter {
         let mut chunk = [0; FRAME];
         while self.ready.1 == self.ready.0.len() {
             self.ready = (Vec::new(), 0);
+            if self.way == Way::AsTheyCome {
+                return Pin::new(stream).poll_read(cx, into);
+            }
             let mut buffer = ReadBuf::new(&mut chunk);
             ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
             if buffer.filled().is_empty() {
@@ -81,15 +99,19 @@ impl Rewriter {
         self.preface -= first;
         self.ready.0.extend(&bytes[..first]);
         self.raw.extend(&bytes[first..]);
-        while let Some(length) = self.raw.first_chunk::<3>() {
+        let raw = std::mem::take(&mut self.raw);
+        let mut rest = raw.as_slice();
+        while let (Some(length), false) = (rest.first_chunk::<3>(), self.way == Way::AsTheyCome) {
             let [a, b, c] = length.map(usize::from);
-            let end = HEAD + (a << 16 | b << 8 | c);
-            if self.raw.len() < end {
+            let Some((frame, more)) = rest.split_at_checked(HEAD + (a << 16 | b << 8 | c)) else {
                 break;
-            }
-            let rest = self.raw.split_off(end);
-            let frame = std::mem::replace(&mut self.raw, rest);
-            self.frame(&frame)?;
+            };
+            self.frame(frame)?;
+            rest = more;
+        }
+        match self.way {
+            Way::AsTheyCome => self.ready.0.extend(rest),
+            _ => self.raw = rest.to_vec(),
         }
         Ok(())
     }
@@ -102,9 +124,13 @@ impl Rewriter {
                     stream: [frame[5], frame[6], frame[7], frame[8]],
                     end_stream: flags & END_STREAM,
                     data: fragment(&frame[HEAD..], flags)?.to_vec(),
+                    frames: frame.to_vec(),
                 });
             }
-            (CONTINUATION, Some(block)) => block.data.extend(&frame[HEAD..]),
+            (CONTINUATION, Some(block)) => {
+                block.data.extend(&frame[HEAD..]);
+                block.frames.extend(frame);
+            }
             _ => {
                 self.ready.0.extend(frame);
                 return Ok(());
@@ -125,6 +151,13 @@ impl Rewriter {
             .decoder
             .decode(&block.data)
             .map_err(|e| bad(&format!("headers that cannot be read: {e:?}")))?;
+        let mut named = headers.iter().filter(|(name, _)| name == b":authority");
+        if self.way == Way::Open && named.all(|(_, name)| Authority::try_from(&**name).is_ok()) {
+            self.way = Way::AsTheyCome;
+            self.ready.0.extend(block.frames);
+            return Ok(());
+        }
+        self.way = Way::Rewritten;
         for (_, value) in headers.iter_mut().filter(|(name, _)| name == b":authority") {
             *value = b"localhost".to_vec();
         }
@@ -242,6 +275,30 @@ mod tests {
                 });
                 assert_eq!(got, want);
             }
+        }
+    }
+
+    #[test]
+    fn a_client_with_a_good_authority_is_left_alone() {
+        let mut encoder = Encoder::new();
+        let headers: [(&[u8], &[u8]); 2] = [(b":method", b"POST"), (b":authority", b"localhost")];
+        let block = encoder.encode(headers);
+        let mut sent = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        sent.extend(frame(4, 0, 0, b""));
+        sent.extend(frame(HEADERS, 0, 1, &block[..3]));
+        sent.extend(frame(CONTINUATION, END_HEADERS, 1, &block[3..]));
+        sent.extend(frame(0, END_STREAM, 1, b"data"));
+        for size in [1, 5, 1000] {
+            let mut rewriter = Rewriter::new();
+            let mut out = Vec::new();
+            for piece in sent.chunks(size) {
+                match rewriter.way {
+                    Way::AsTheyCome => out.extend(piece),
+                    _ => rewriter.take(piece).expect("good frames"),
+                }
+            }
+            assert!(rewriter.way == Way::AsTheyCome);
+            assert_eq!([rewriter.ready.0, out].concat(), sent);
         }
     }
 

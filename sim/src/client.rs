@@ -24,7 +24,7 @@ macro_rules! calls {
             $(
                 /// The call of that name.
                 pub fn $call(&self, request: proto::$request) -> Answer<proto::$answer> {
-                    let mut client = $client::new(self.channel.clone());
+                    let mut client = $client::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
                     self.tokio.block_on(async move { client.$call(request).await.map(|a| a.into_inner()) })
                 }
             )*
@@ -46,6 +46,43 @@ calls! { RuntimeServiceClient:
     container_status(ContainerStatusRequest) -> ContainerStatusResponse,
     status(StatusRequest) -> StatusResponse,
     version(VersionRequest) -> VersionResponse,
+}
+
+/// Streams of one service, by name.
+macro_rules! streams {
+    ($client:ident: $($call:ident($request:ident) -> $message:ident),* $(,)?) => {
+        impl Cri {
+            $(
+                /// The messages of the stream of that name, and what ended it early.
+                pub fn $call(&self, request: proto::$request) -> (Vec<proto::$message>, Option<Status>) {
+                    let mut client = $client::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
+                    self.tokio.block_on(async move {
+                        let mut messages = Vec::new();
+                        let mut stream = match client.$call(request).await {
+                            Ok(answer) => answer.into_inner(),
+                            Err(status) => return (messages, Some(status)),
+                        };
+                        loop {
+                            match stream.message().await {
+                                Ok(Some(message)) => messages.push(message),
+                                Ok(None) => return (messages, None),
+                                Err(status) => return (messages, Some(status)),
+                            }
+                        }
+                    })
+                }
+            )*
+        }
+    };
+}
+
+streams! { RuntimeServiceClient:
+    stream_pod_sandboxes(StreamPodSandboxesRequest) -> StreamPodSandboxesResponse,
+    stream_containers(StreamContainersRequest) -> StreamContainersResponse,
+}
+
+streams! { ImageServiceClient:
+    stream_images(StreamImagesRequest) -> StreamImagesResponse,
 }
 
 calls! { ImageServiceClient:

@@ -82,14 +82,19 @@ impl Alarm {
             return;
         }
         let (wake, woken) = oneshot::channel();
-        {
+        let first = {
             let mut queue = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
             queue.next += 1;
             let number = queue.next;
             let at = Instant::now() + time;
+            let first = queue.sleepers.peek().is_none_or(|Reverse(s)| at < s.at);
             queue.sleepers.push(Reverse(Sleeper { at, number, wake }));
+            first
+        };
+        // The thread sleeps until the first one has to be woken.
+        if first {
+            self.0.1.notify_one();
         }
-        self.0.1.notify_one();
         // An error says that the thread has ended, and the server with it.
         let _ = woken.await;
     }

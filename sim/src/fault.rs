@@ -9,12 +9,17 @@ use tonic::{Code, Status};
 pub enum Action {
     /// The call answers with this status code (a number of gRPC) and message, and does nothing.
     Code(i32, String),
-    /// The call does its work and then answers with this.
+    /// The call does its work and then answers with this; a stream after its last message.
     Late(i32, String),
     /// The call never answers.
     Hang,
     /// The connection is cut.
     Disconnect,
+    /// A stream ends with this status code and message after so many of its messages, or after its last; another call as by
+    /// `Late`.
+    Break(usize, i32, String),
+    /// The connection is cut after so many messages of a stream, or after its last; that of another call after its work.
+    Cut(usize),
     /// Bytes that are no HTTP/2 come, then the connection is cut.
     Garbage,
 }

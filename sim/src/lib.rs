@@ -3,20 +3,30 @@
 
 mod authority;
 pub mod client;
+mod connection;
 pub mod delay;
 pub mod fault;
+mod lists;
 pub mod made;
 mod messages;
 pub mod node;
 pub mod server;
 mod service_images;
 mod service_runtime;
+mod store;
+mod stream;
 pub mod trace;
 
 pub use server::{Options, Server};
 
-/// The CRI v1 messages and services of `proto/cri.proto`, client and server.
+/// The CRI v1 messages and clients of `proto/cri.proto`.
 #[allow(missing_docs, clippy::enum_variant_names)] // generated
 pub mod proto {
     tonic::include_proto!("runtime.v1");
+}
+
+/// Its servers, whose lists take rows that are encoded already.
+#[allow(missing_docs, unreachable_pub)] // generated
+pub(crate) mod served {
+    include!(concat!(env!("OUT_DIR"), "/served/runtime.v1.rs"));
 }

@@ -1,6 +1,7 @@
 //! A plausible node by numbers: live pods, crash loops, deleted pods with their leftovers, images, and their files on disk.
 
 use crate::node::{Container, Filesystem, Image, Map, Node, Sandbox, State, Text, Word};
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -94,6 +95,7 @@ impl Order {
             order: self,
             dice: Dice(self.seed),
             node: Node::default(),
+            folders: HashSet::new(),
         };
         maker.images();
         let mut live = Vec::new();
@@ -116,6 +118,8 @@ struct Maker<'a> {
     order: &'a Order,
     dice: Dice,
     node: Node,
+    /// Folders that are there already.
+    folders: HashSet<PathBuf>,
 }
 
 impl Maker<'_> {
@@ -162,9 +166,15 @@ impl Maker<'_> {
     }
 
     fn pod(&mut self, number: usize) -> Pod {
+        let uid = self.dice.uid();
         Pod {
-            uid: self.dice.uid(),
-            name: format!("app-{number}-{:05x}", self.dice.below(1 << 20)),
+            // As of a deployment: its own name, that of its replica set, and five letters.
+            name: format!(
+                "app-{number}-{}-{:05x}",
+                &uid[26..],
+                self.dice.below(1 << 20)
+            ),
+            uid,
             namespace: ["default", "kube-system", "shop", "batch"][number % 4].to_owned(),
             live: number * self.order.deleted_percent / 100
                 == (number + 1) * self.order.deleted_percent / 100,
@@ -250,14 +260,11 @@ impl Maker<'_> {
     ) -> io::Result<()> {
         let id = self.dice.id();
         let half = (self.node.images.len() / 2).max(1) as u64;
-        let image = self
-            .node
-            .images
-            .get(1 + usize::try_from(self.dice.below(half)).unwrap_or(0))
-            .cloned();
-        let image = image
-            .or_else(|| self.node.images.first().cloned())
-            .unwrap_or_default();
+        let chosen = 1 + usize::try_from(self.dice.below(half)).unwrap_or(0);
+        let images = &self.node.images;
+        let image = images.get(chosen).or_else(|| images.first());
+        let image_id = image.map(|image| image.id.clone()).unwrap_or_default();
+        let tag = image.and_then(|image| image.tags.first().cloned());
         let started = born + i64::try_from(attempt).unwrap_or(0) * 20 * SECOND;
         // One that was never started has not written anything.
         let ran = state != Word::Created;
@@ -277,23 +284,29 @@ impl Maker<'_> {
                 Word::Exited => started + 10 * SECOND,
                 _ => 0,
             },
-            image: image
-                .tags
-                .first()
-                .cloned()
-                .unwrap_or_else(|| image.id.clone()),
-            image_ref: image.id.clone(),
+            image: tag.unwrap_or_else(|| image_id.clone()),
+            image_ref: image_id.clone(),
+            image_id,
             labels: labels(pod, Some("app")),
+            annotations: annotations(pod, attempt),
             log_path: log.unwrap_or_default(),
             ..Container::default()
         });
         Ok(())
     }
 
+    fn folder(&mut self, path: &Path) -> io::Result<()> {
+        if !self.folders.contains(path) {
+            std::fs::create_dir_all(path)?;
+            self.folders.insert(path.to_owned());
+        }
+        Ok(())
+    }
+
     /// The log of a container, for some with a rotated sibling, and its link.
-    fn log(&self, dir: &Path, pod: &Pod, id: &str, attempt: usize) -> io::Result<Text> {
+    fn log(&mut self, dir: &Path, pod: &Pod, id: &str, attempt: usize) -> io::Result<Text> {
         let dir = dir.join("app");
-        std::fs::create_dir_all(&dir)?;
+        self.folder(&dir)?;
         let log = dir.join(format!("{attempt}.log"));
         std::fs::write(
             &log,
@@ -306,12 +319,29 @@ impl Maker<'_> {
             )?;
         }
         if let Some(links) = &self.order.container_logs_dir {
-            std::fs::create_dir_all(links)?;
+            self.folder(links)?;
             let name = format!("{}_{}_app-{id}.log", pod.name, pod.namespace);
             std::os::unix::fs::symlink(&log, links.join(name))?;
         }
         Ok(log.display().to_string().into())
     }
+}
+
+/// What the kubelet notes at a container with a port.
+fn annotations(pod: &Pod, attempt: usize) -> Map {
+    let notes = [
+        ("container.hash", &pod.uid[..8]),
+        (
+            "container.ports",
+            r#"[{"name":"http","containerPort":8080,"protocol":"TCP"}]"#,
+        ),
+        ("container.restartCount", &attempt.to_string()),
+        ("container.terminationMessagePath", "/dev/termination-log"),
+        ("container.terminationMessagePolicy", "File"),
+        ("pod.terminationGracePeriod", "30"),
+    ];
+    let note = |(key, value): (&str, &str)| (format!("io.kubernetes.{key}"), value.into());
+    notes.map(note).into()
 }
 
 fn labels(pod: &Pod, container: Option<&str>) -> Map {

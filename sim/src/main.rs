@@ -71,8 +71,16 @@ struct Flags {
     /// Speak v1alpha2 only.
     #[arg(long)]
     only_v1alpha2: bool,
+    /// Serve StreamContainers, StreamPodSandboxes and StreamImages, which the kubelet has since 1.36; else they are
+    /// Unimplemented.
+    #[arg(long)]
+    streams: bool,
+    /// The most rows of a message of a stream.
+    #[arg(long, default_value_t = crisim::server::STREAM_ITEMS)]
+    stream_items: usize,
     /// What goes wrong: a JSON file with a list of {"method", "id", "skip", "count", "action"}; actions are {"code": [5,
-    /// "text"]}, {"late": [13, "text"]}, "hang", "disconnect" and "garbage".
+    /// "text"]}, {"late": [13, "text"]}, {"break": [2, 13, "text"]} and {"cut": 2} (a stream, or its connection, after two
+    /// messages), "hang", "disconnect" and "garbage".
     #[arg(long)]
     faults: Option<PathBuf>,
     /// Write the node as it is left here at the end, as JSON.
@@ -157,6 +165,9 @@ impl Flags {
             delays,
             message_limit: self.message_limit,
             only_v1alpha2: self.only_v1alpha2,
+            streams: self.streams,
+            stream_items: self.stream_items,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             faults: self.read_faults()?,
         })
     }

@@ -1,6 +1,6 @@
 //! Objects of the node as messages of CRI.
 
-use crate::node::{Container, Map, Sandbox, Text};
+use crate::node::{Container, Image, Map, Sandbox, Text};
 use crate::proto::{self, Pair};
 
 pub(crate) fn pairs(map: &Map) -> Vec<Pair> {
@@ -82,5 +82,24 @@ pub(crate) fn metadata(s: &Sandbox) -> proto::PodSandboxMetadata {
         uid: s.uid.0.clone(),
         namespace: s.namespace.0.clone(),
         attempt: s.attempt,
+    }
+}
+
+pub(crate) fn image(image: &Image) -> proto::Image {
+    proto::Image {
+        id: image.id.0.clone(),
+        repo_tags: image.tags.iter().map(|tag| tag.0.clone()).collect(),
+        repo_digests: image
+            .digests
+            .iter()
+            .map(|digest| digest.0.clone())
+            .collect(),
+        size: image.size,
+        pinned: image.pinned,
+        spec: (!image.runtime_handler.0.is_empty()).then(|| proto::ImageSpec {
+            runtime_handler: image.runtime_handler.0.clone(),
+            ..Default::default()
+        }),
+        ..Default::default()
     }
 }

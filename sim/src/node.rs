@@ -203,52 +203,19 @@ pub struct Node {
     pub stops_of_nothing_succeed: bool,
 }
 
-/// Finds one by its ID, or by a prefix that only one has.
-pub(crate) fn resolve<'a, T>(rows: &'a [T], id: &[u8], of: impl Fn(&T) -> &Text) -> Option<&'a T> {
-    if id.is_empty() {
-        return None;
-    }
-    if let Some(exact) = rows.iter().find(|row| of(row).0 == id) {
-        return Some(exact);
-    }
-    let mut matching = rows.iter().filter(|row| of(row).0.starts_with(id));
-    match (matching.next(), matching.next()) {
-        (Some(one), None) => Some(one),
-        _ => None,
-    }
-}
-
-impl Node {
-    /// The image that an ID, a digest or a tag stands for.
-    pub(crate) fn find_image(&self, name: &[u8]) -> Option<usize> {
-        let bare = |text: &[u8]| text.strip_prefix(b"sha256:").unwrap_or(text).to_vec();
-        let long_enough = name.len() >= 12;
-        self.images.iter().position(|image| {
-            let named = image.tags.iter().chain(&image.digests).any(|t| t.0 == name);
-            let id = bare(&image.id.0);
-            named || id == bare(name) || (long_enough && id.starts_with(&bare(name)))
-        })
-    }
-
-    /// Takes an image away, and tells the filesystem.
-    pub(crate) fn drop_image(&mut self, at: usize) {
-        let image = self.images.remove(at);
-        let percent = match self.filesystem.freed_percent {
+impl Filesystem {
+    /// An image of this size has gone.
+    pub(crate) fn free(&mut self, size: u64) {
+        let percent = match self.freed_percent {
             0 => 100,
             percent => percent,
         };
-        let freed = u128::from(image.size) * u128::from(percent) / 100;
+        let freed = u128::from(size) * u128::from(percent) / 100;
         let freed = u64::try_from(freed).unwrap_or(u64::MAX);
-        let filesystem = &mut self.filesystem;
-        filesystem.available = filesystem
-            .available
-            .saturating_add(freed)
-            .min(filesystem.capacity);
-        filesystem.tell();
+        self.available = self.available.saturating_add(freed).min(self.capacity);
+        self.tell();
     }
-}
 
-impl Filesystem {
     /// Writes the usage file, whole or not at all.
     pub(crate) fn tell(&self) {
         let Some(path) = &self.usage_file else {

@@ -1,33 +1,33 @@
 //! The server: a unix socket, the node behind it, and what every call passes through.
 
-use crate::authority::Rewriter;
+use crate::connection::{Connection, Socket, cut};
 use crate::delay::Alarm;
 use crate::fault::{Action, Fault, status};
 use crate::node::Node;
-use crate::proto::image_service_server::ImageServiceServer;
-use crate::proto::runtime_service_server::RuntimeServiceServer;
-use crate::trace::Call;
+use crate::served::image_service_server::ImageServiceServer;
+use crate::served::runtime_service_server::RuntimeServiceServer;
+use crate::store::Store;
+use crate::stream::Sent;
+use crate::trace::{Call, Trace, Traced};
+use prost::bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
-use tonic::transport::server::Connected;
 use tonic::{Request, Response, Status};
 
 /// containerd's limit for a message.
 pub const MESSAGE_LIMIT: usize = 16 << 20;
+
+/// The most rows of a message of a stream.
+pub const STREAM_ITEMS: usize = 500;
 
 /// How the runtime behaves.
 #[derive(Clone, Debug)]
@@ -40,6 +40,12 @@ pub struct Options {
     pub message_limit: usize,
     /// Speak v1alpha2 only, as old runtimes do: every call of v1 is Unimplemented.
     pub only_v1alpha2: bool,
+    /// Serve the streaming lists, which runtimes have for Kubernetes 1.36 and later; else they are Unimplemented.
+    pub streams: bool,
+    /// The most rows of a message of a stream.
+    pub stream_items: usize,
+    /// The version that it says it has.
+    pub version: String,
     /// What goes wrong.
     pub faults: Vec<Fault>,
 }
@@ -51,6 +57,9 @@ impl Default for Options {
             delays: BTreeMap::new(),
             message_limit: MESSAGE_LIMIT,
             only_v1alpha2: false,
+            streams: false,
+            stream_items: STREAM_ITEMS,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             faults: Vec::new(),
         }
     }
@@ -62,11 +71,11 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// What the calls share.
 pub(crate) struct Shared {
-    pub(crate) node: Mutex<Node>,
+    store: Mutex<Store>,
     faults: Mutex<Vec<Fault>>,
-    trace: Mutex<Vec<Call>>,
-    options: Options,
-    alarm: Alarm,
+    pub(crate) trace: Mutex<Trace>,
+    pub(crate) options: Options,
+    pub(crate) alarm: Alarm,
     began: Instant,
     ids: AtomicU64,
 }
@@ -75,78 +84,12 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub(crate) struct Cri(pub(crate) Arc<Shared>);
 
-/// A connection, and a second handle on its socket, so that a fault can cut it.
-struct Connection {
-    stream: UnixStream,
-    rewriter: Rewriter,
-    socket: Arc<OwnedFd>,
-}
-
-/// The handle that calls see.
-#[derive(Clone)]
-pub(crate) struct Socket(Arc<OwnedFd>);
-
-impl Connected for Connection {
-    type ConnectInfo = Socket;
-
-    fn connect_info(&self) -> Socket {
-        Socket(self.socket.clone())
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let Connection {
-            stream, rewriter, ..
-        } = &mut *self;
-        rewriter.poll_read(stream, cx, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
-/// Notes the end of a call, also of one that is cut off.
-struct Traced<'a> {
-    shared: &'a Shared,
-    seq: usize,
-    code: i32,
-}
-
-impl Drop for Traced<'_> {
-    fn drop(&mut self) {
-        let now = self.shared.now();
-        if let Some(call) = lock(&self.shared.trace).get_mut(self.seq) {
-            call.end = now;
-            call.code = self.code;
-        }
-    }
-}
-
 /// What a call is about.
 pub(crate) struct About<'a> {
     pub(crate) method: &'static str,
     pub(crate) id: &'a [u8],
     pub(crate) argument: i64,
+    pub(crate) selector: String,
 }
 
 impl<'a> About<'a> {
@@ -155,12 +98,30 @@ impl<'a> About<'a> {
             method,
             id,
             argument: 0,
+            selector: String::new(),
+        }
+    }
+
+    /// A list of what a filter selects.
+    pub(crate) fn list(method: &'static str, selector: String) -> About<'a> {
+        About {
+            selector,
+            ..About::new(method, b"")
         }
     }
 }
 
+/// How a call ends that has done its work.
+pub(crate) enum Ending {
+    Well,
+    /// With this status; a stream after so many messages.
+    Status(usize, Status),
+    /// With its connection; a stream after so many messages.
+    Cut(usize),
+}
+
 impl Shared {
-    fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
@@ -174,28 +135,6 @@ impl Shared {
         )
     }
 
-    fn begin(&self, about: &About<'_>) -> Traced<'_> {
-        let mut trace = lock(&self.trace);
-        let running = |call: &&Call| call.method == about.method && call.end == 0;
-        let in_flight = trace.iter().rev().take(1000).filter(running).count() + 1;
-        let seq = trace.len();
-        trace.push(Call {
-            seq,
-            method: about.method,
-            id: String::from_utf8_lossy(about.id).into_owned(),
-            start: self.now(),
-            end: 0,
-            in_flight,
-            code: -1,
-            argument: about.argument,
-        });
-        Traced {
-            shared: self,
-            seq,
-            code: -1,
-        }
-    }
-
     fn fault(&self, about: &About<'_>) -> Option<Action> {
         let mut faults = lock(&self.faults);
         faults
@@ -204,15 +143,34 @@ impl Shared {
     }
 }
 
+/// What a message above the limit is answered with.
+pub(crate) fn too_large(size: usize, limit: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "grpc: trying to send message larger than max ({size} vs. {limit})"
+    ))
+}
+
+/// What a runtime that does not have a call answers.
+fn unknown(about: &About<'_>) -> Status {
+    let service = match about.method {
+        "StreamImages" => "ImageService",
+        _ => "RuntimeService",
+    };
+    Status::unimplemented(format!(
+        "unknown method {} for service runtime.v1.{service}",
+        about.method
+    ))
+}
+
 impl Cri {
     /// Runs a call: trace, faults, delay, work.
     pub(crate) async fn call<Q, A: prost::Message>(
         &self,
         request: &Request<Q>,
         about: About<'_>,
-        work: impl FnOnce(&mut Node) -> Result<A, Status>,
+        work: impl FnOnce(&mut Store) -> Result<A, Status>,
     ) -> Result<Response<A>, Status> {
-        let mut traced = self.0.begin(&about);
+        let mut traced = Traced::begin(&self.0, &about);
         let socket = request.extensions().get::<Socket>().cloned();
         let result = self.answer(socket, &about, work).await;
         traced.code = result.as_ref().map_or_else(|e| e.code() as i32, |_| 0);
@@ -223,55 +181,71 @@ impl Cri {
         &self,
         socket: Option<Socket>,
         about: &About<'_>,
-        work: impl FnOnce(&mut Node) -> Result<A, Status>,
+        work: impl FnOnce(&mut Store) -> Result<A, Status>,
     ) -> Result<A, Status> {
+        let ending = self.prepare(&socket, about).await?;
+        let answer = work(&mut lock(&self.0.store))?;
+        match ending {
+            Ending::Well => {}
+            Ending::Status(_, status) => return Err(status),
+            Ending::Cut(_) => cut(socket, b"").await,
+        }
+        let (size, limit) = (answer.encoded_len(), self.0.options.message_limit);
+        match size > limit {
+            true => Err(too_large(size, limit)),
+            false => Ok(answer),
+        }
+    }
+
+    /// Runs a call that streams rows: the same, and its end is that of the stream.
+    pub(crate) async fn stream<Q, A>(
+        &self,
+        request: &Request<Q>,
+        about: About<'_>,
+        rows: impl FnOnce(&Store) -> Vec<Bytes>,
+        message: fn(Vec<Bytes>) -> A,
+    ) -> Result<Response<Sent<A>>, Status> {
+        let mut traced = Traced::begin(&self.0, &about);
+        let socket = request.extensions().get::<Socket>().cloned();
+        let ready = match self.0.options.streams {
+            true => self.prepare(&socket, &about).await,
+            false => Err(unknown(&about)),
+        };
+        let ending = ready.inspect_err(|e| traced.code = e.code() as i32)?;
+        let rows = rows(&lock(&self.0.store));
+        Ok(Response::new(Sent::new(
+            rows, message, ending, socket, traced,
+        )))
+    }
+
+    /// What comes before a call's work, and how it will end.
+    async fn prepare(&self, socket: &Option<Socket>, about: &About<'_>) -> Result<Ending, Status> {
         let options = &self.0.options;
         if options.only_v1alpha2 {
             return Err(Status::unimplemented(
                 "unknown service runtime.v1.RuntimeService",
             ));
         }
-        let mut late = None;
-        match self.0.fault(about) {
-            None => {}
+        let ending = match self.0.fault(about) {
+            None => Ending::Well,
             Some(Action::Code(code, message)) => return Err(status(code, &message)),
-            Some(Action::Late(code, message)) => late = Some(status(code, &message)),
-            Some(Action::Hang) => std::future::pending().await,
-            Some(Action::Disconnect) => cut(socket, b"").await,
-            Some(Action::Garbage) => {
-                cut(
-                    socket,
-                    b"\x00\x00\x2a\xff\x7f no HTTP/2 frame at all\r\n\r\n",
-                )
-                .await
+            Some(Action::Late(code, message)) => Ending::Status(usize::MAX, status(code, &message)),
+            Some(Action::Break(after, code, message)) => {
+                Ending::Status(after, status(code, &message))
             }
-        }
+            Some(Action::Cut(after)) => Ending::Cut(after),
+            Some(Action::Hang) => std::future::pending().await,
+            Some(Action::Disconnect) => cut(socket.clone(), b"").await,
+            Some(Action::Garbage) => {
+                let nonsense = b"\x00\x00\x2a\xff\x7f no HTTP/2 frame at all\r\n\r\n";
+                cut(socket.clone(), nonsense).await
+            }
+        };
         if let Some(delay) = options.delays.get(about.method) {
             self.0.alarm.sleep(*delay).await;
         }
-        let answer = work(&mut lock(&self.0.node))?;
-        if let Some(late) = late {
-            return Err(late);
-        }
-        let size = answer.encoded_len();
-        if size > options.message_limit {
-            return Err(Status::resource_exhausted(format!(
-                "grpc: trying to send message larger than max ({size} vs. {})",
-                options.message_limit
-            )));
-        }
-        Ok(answer)
+        Ok(ending)
     }
-}
-
-/// Sends last bytes and ends the connection, and the call with it.
-async fn cut(socket: Option<Socket>, last: &[u8]) {
-    if let Some(Socket(socket)) = socket {
-        // The other end may have gone already; then there is nothing to cut.
-        let _ = rustix::net::send(&*socket, last, rustix::net::SendFlags::NOSIGNAL);
-        let _ = rustix::net::shutdown(&*socket, rustix::net::Shutdown::Both);
-    }
-    std::future::pending().await
 }
 
 /// A running server; it ends when it is dropped.
@@ -324,8 +298,10 @@ impl Server {
         let listener = UnixListener::bind(&socket)?;
         listener.set_nonblocking(true)?;
         node.filesystem.tell();
+        let store = Store::new(node);
+        store.encode();
         let shared = Arc::new(Shared {
-            node: Mutex::new(node),
+            store: Mutex::new(store),
             faults: Mutex::new(options.faults.clone()),
             trace: Mutex::default(),
             options,
@@ -364,24 +340,26 @@ impl Server {
     /// call is under way.
     pub fn renew(&self, node: Node, faults: Vec<Fault>) {
         node.filesystem.tell();
-        *lock(&self.shared.node) = node;
+        let store = Store::new(node);
+        store.encode();
+        *lock(&self.shared.store) = store;
         *lock(&self.shared.faults) = faults;
-        lock(&self.shared.trace).clear();
+        lock(&self.shared.trace).calls.clear();
     }
 
     /// What is left of the node.
     pub fn state(&self) -> Node {
-        lock(&self.shared.node).clone()
+        lock(&self.shared.store).state()
     }
 
     /// All calls so far.
     pub fn trace(&self) -> Vec<Call> {
-        lock(&self.shared.trace).clone()
+        lock(&self.shared.trace).calls.clone()
     }
 
     /// Forgets the calls that have ended.
     pub fn clear_trace(&self) {
-        let mut trace = lock(&self.shared.trace);
+        let trace = &mut lock(&self.shared.trace).calls;
         if trace.iter().all(|call| call.end > 0) {
             trace.clear();
         }
@@ -394,7 +372,7 @@ impl Server {
 
     /// Changes the node under way.
     pub fn edit(&self, change: impl FnOnce(&mut Node)) {
-        change(&mut lock(&self.shared.node));
+        lock(&self.shared.store).edit(change);
     }
 }
 
@@ -403,16 +381,7 @@ async fn serve(shared: Arc<Shared>, listener: UnixListener, ended: oneshot::Rece
         Ok(listener) => listener,
         Err(e) => return eprintln!("crisim: cannot listen: {e}"),
     };
-    let incoming = UnixListenerStream::new(listener).map(|stream| {
-        let stream = stream?.into_std()?;
-        let socket = Arc::new(OwnedFd::from(stream.try_clone()?));
-        let stream = UnixStream::from_std(stream)?;
-        io::Result::Ok(Connection {
-            stream,
-            rewriter: Rewriter::new(),
-            socket,
-        })
-    });
+    let incoming = UnixListenerStream::new(listener).map(|stream| Connection::new(stream?));
     let cri = Cri(shared);
     let served = tonic::transport::Server::builder()
         .add_service(RuntimeServiceServer::new(cri.clone()))

@@ -1,34 +1,19 @@
 //! ImageService.
 
-use crate::node::{Image, Node};
-use crate::proto::image_service_server::ImageService;
+use crate::lists;
+use crate::messages::image;
 use crate::proto::{self, FilesystemUsage};
+use crate::served::image_service_server::ImageService;
+use crate::served::{ListImagesResponse, StreamImagesResponse};
 use crate::server::{About, Cri};
+use crate::store::Store;
+use crate::stream::Sent;
 use tonic::{Request, Response, Status};
 
-fn message(image: &Image) -> proto::Image {
-    proto::Image {
-        id: image.id.0.clone(),
-        repo_tags: image.tags.iter().map(|tag| tag.0.clone()).collect(),
-        repo_digests: image
-            .digests
-            .iter()
-            .map(|digest| digest.0.clone())
-            .collect(),
-        size: image.size,
-        pinned: image.pinned,
-        spec: (!image.runtime_handler.0.is_empty()).then(|| proto::ImageSpec {
-            runtime_handler: image.runtime_handler.0.clone(),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
-}
-
 /// By whatever name: the image goes with all its tags, as in containerd.
-fn remove(node: &mut Node, name: &[u8]) -> Result<(), Status> {
-    let Some(at) = node.find_image(name) else {
-        return match node.not_found_errors {
+fn remove(store: &mut Store, name: &[u8]) -> Result<(), Status> {
+    let Some(at) = store.find_image(name) else {
+        return match store.node.not_found_errors {
             true => Err(Status::not_found(format!(
                 "image {:?}: not found",
                 String::from_utf8_lossy(name)
@@ -36,7 +21,7 @@ fn remove(node: &mut Node, name: &[u8]) -> Result<(), Status> {
             false => Ok(()),
         };
     };
-    node.drop_image(at);
+    store.drop_image(at);
     Ok(())
 }
 
@@ -45,22 +30,27 @@ impl ImageService for Cri {
     async fn list_images(
         &self,
         request: Request<proto::ListImagesRequest>,
-    ) -> Result<Response<proto::ListImagesResponse>, Status> {
-        let filter = request
-            .get_ref()
-            .filter
-            .clone()
-            .and_then(|filter| filter.image);
-        self.call(&request, About::new("ListImages", b""), |node| {
-            let images = match filter.filter(|spec| !spec.image.is_empty()) {
-                Some(spec) => node
-                    .find_image(&spec.image)
-                    .map(|at| message(&node.images[at]))
-                    .into_iter()
-                    .collect(),
-                None => node.images.iter().map(message).collect(),
-            };
-            Ok(proto::ListImagesResponse { images })
+    ) -> Result<Response<ListImagesResponse>, Status> {
+        let filter = request.get_ref().filter.clone().unwrap_or_default();
+        let about = About::list("ListImages", lists::told_of_images(&filter));
+        self.call(&request, about, |store| {
+            let images = lists::images(store, &filter);
+            Ok(ListImagesResponse { images })
+        })
+        .await
+    }
+
+    type StreamImagesStream = Sent<StreamImagesResponse>;
+
+    async fn stream_images(
+        &self,
+        request: Request<proto::StreamImagesRequest>,
+    ) -> Result<Response<Self::StreamImagesStream>, Status> {
+        let filter = request.get_ref().filter.clone().unwrap_or_default();
+        let about = About::list("StreamImages", lists::told_of_images(&filter));
+        let rows = |store: &Store| lists::images(store, &filter);
+        self.stream(&request, about, rows, |images| StreamImagesResponse {
+            images,
         })
         .await
     }
@@ -70,11 +60,12 @@ impl ImageService for Cri {
         request: Request<proto::ImageStatusRequest>,
     ) -> Result<Response<proto::ImageStatusResponse>, Status> {
         let name = request.get_ref().image.clone().unwrap_or_default().image;
-        self.call(&request, About::new("ImageStatus", &name), |node| {
+        self.call(&request, About::new("ImageStatus", &name), |store| {
             if name.is_empty() {
                 return Err(Status::unknown("invalid reference format: empty name"));
             }
-            let image = node.find_image(&name).map(|at| message(&node.images[at]));
+            let found = store.find_image(&name);
+            let image = found.and_then(|at| store.images.row(at)).map(image);
             Ok(proto::ImageStatusResponse {
                 image,
                 info: Vec::new(),
@@ -88,8 +79,8 @@ impl ImageService for Cri {
         request: Request<proto::RemoveImageRequest>,
     ) -> Result<Response<proto::RemoveImageResponse>, Status> {
         let name = request.get_ref().image.clone().unwrap_or_default().image;
-        self.call(&request, About::new("RemoveImage", &name), |node| {
-            remove(node, &name)?;
+        self.call(&request, About::new("RemoveImage", &name), |store| {
+            remove(store, &name)?;
             Ok(proto::RemoveImageResponse {})
         })
         .await
@@ -99,12 +90,12 @@ impl ImageService for Cri {
         &self,
         request: Request<proto::ImageFsInfoRequest>,
     ) -> Result<Response<proto::ImageFsInfoResponse>, Status> {
-        self.call(&request, About::new("ImageFsInfo", b""), |node| {
-            let filesystem = &node.filesystem;
+        self.call(&request, About::new("ImageFsInfo", b""), |store| {
+            let filesystem = &store.node.filesystem;
             if filesystem.mountpoint.0.is_empty() {
                 return Ok(proto::ImageFsInfoResponse::default());
             }
-            let used = node
+            let used = store
                 .images
                 .iter()
                 .fold(0u64, |sum, image| sum.saturating_add(image.size));

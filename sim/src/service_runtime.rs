@@ -1,10 +1,17 @@
 //! RuntimeService.
 
-use crate::messages::{info, listed, map, metadata, pairs, status};
-use crate::node::{self, Container, Map, Node, Sandbox, State, Text, Word, resolve};
-use crate::proto::runtime_service_server::RuntimeService;
-use crate::proto::{self, Pair};
+use crate::lists;
+use crate::messages::{info, map, metadata, pairs, status};
+use crate::node::{Container, Node, Sandbox, State, Text, Word};
+use crate::proto;
+use crate::served::runtime_service_server::RuntimeService;
+use crate::served::{
+    ListContainersResponse, ListPodSandboxResponse, StreamContainersResponse,
+    StreamPodSandboxesResponse,
+};
 use crate::server::{About, Cri};
+use crate::store::Store;
+use crate::stream::Sent;
 use std::time::{SystemTime, UNIX_EPOCH};
 use tonic::{Request, Response, Status};
 
@@ -13,14 +20,6 @@ fn now() -> i64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-}
-
-/// Whether all pairs of a selector are among the labels.
-fn selected(labels: &Map, selector: &[Pair]) -> bool {
-    selector.iter().all(|pair| {
-        let key = String::from_utf8_lossy(&pair.key);
-        labels.get(&*key).is_some_and(|value| value.0 == pair.value)
-    })
 }
 
 fn not_found(what: &str, id: &[u8]) -> Status {
@@ -59,15 +58,7 @@ fn stopped<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> 
     }
 }
 
-fn find<'a>(node: &'a Node, id: &[u8]) -> Option<&'a Container> {
-    resolve(&node.containers, id, |c| &c.id)
-}
-
-fn find_sandbox<'a>(node: &'a Node, id: &[u8]) -> Option<&'a Sandbox> {
-    resolve(&node.sandboxes, id, |s| &s.id)
-}
-
-/// Ends all rows of a container that runs.
+/// Ends a container that runs.
 fn end(c: &mut Container) {
     if let State::Word(Word::Running | Word::Unknown) = c.state {
         c.state = State::Word(Word::Exited);
@@ -75,52 +66,13 @@ fn end(c: &mut Container) {
     }
 }
 
-fn list_containers(node: &Node, filter: proto::ContainerFilter) -> Vec<proto::Container> {
-    let id = (!filter.id.is_empty())
-        .then(|| find(node, &filter.id).map_or(filter.id.clone(), |c| c.id.0.clone()));
-    let sandbox = (!filter.pod_sandbox_id.is_empty()).then(|| {
-        let found = find_sandbox(node, &filter.pod_sandbox_id);
-        found.map_or(filter.pod_sandbox_id.clone(), |s| s.id.0.clone())
-    });
-    let wanted = |c: &&Container| {
-        id.as_ref().is_none_or(|id| c.id.0 == *id)
-            && sandbox.as_ref().is_none_or(|id| c.sandbox_id.0 == *id)
-            && filter
-                .state
-                .is_none_or(|state| c.state.number() == state.state)
-            && selected(&c.labels, &filter.label_selector)
-    };
-    node.containers.iter().filter(wanted).map(listed).collect()
-}
-
-fn list_sandboxes(node: &Node, filter: proto::PodSandboxFilter) -> Vec<proto::PodSandbox> {
-    let id = (!filter.id.is_empty())
-        .then(|| find_sandbox(node, &filter.id).map_or(filter.id.clone(), |s| s.id.0.clone()));
-    let wanted = |s: &&Sandbox| {
-        id.as_ref().is_none_or(|id| s.id.0 == *id)
-            && filter
-                .state
-                .is_none_or(|state| s.state.number() == state.state)
-            && selected(&s.labels, &filter.label_selector)
-    };
-    let row = |s: &Sandbox| proto::PodSandbox {
-        id: s.id.0.clone(),
-        metadata: Some(metadata(s)),
-        state: s.state.number(),
-        created_at: s.created_at,
-        labels: pairs(&s.labels),
-        annotations: pairs(&s.annotations),
-        runtime_handler: s.runtime_handler.0.clone(),
-    };
-    node.sandboxes.iter().filter(wanted).map(row).collect()
-}
-
 fn sandbox_status(
-    node: &Node,
+    store: &Store,
     id: &[u8],
     verbose: bool,
 ) -> Result<proto::PodSandboxStatusResponse, Status> {
-    let s = find_sandbox(node, id).ok_or_else(|| nothing("sandbox", id))?;
+    let found = store.sandboxes.find(id);
+    let s = found.ok_or_else(|| nothing("sandbox", id))?;
     let told = serde_json::json!({ "image": s.image.to_string() });
     Ok(proto::PodSandboxStatusResponse {
         status: Some(proto::PodSandboxStatus {
@@ -141,17 +93,20 @@ fn sandbox_status(
 }
 
 fn create(
-    node: &mut Node,
+    store: &mut Store,
     id: String,
     request: &proto::CreateContainerRequest,
 ) -> Result<Text, Status> {
-    let sandbox = find_sandbox(node, &request.pod_sandbox_id)
+    let sandbox = store
+        .sandboxes
+        .find(&request.pod_sandbox_id)
         .ok_or_else(|| not_found("sandbox", &request.pod_sandbox_id))?;
     let config = request.config.clone().unwrap_or_default();
     let metadata = config.metadata.unwrap_or_default();
     let image = Text(config.image.unwrap_or_default().image);
-    let at = node
+    let found = store
         .find_image(&image.0)
+        .and_then(|at| store.images.row(at))
         .ok_or_else(|| not_found("image", &image.0))?;
     let log_path = match (
         sandbox.log_directory.0.is_empty(),
@@ -173,7 +128,7 @@ fn create(
         state: State::Word(Word::Created),
         created_at: now(),
         image,
-        image_ref: node.images[at].id.clone(),
+        image_ref: found.id.clone(),
         labels: map(&config.labels),
         annotations: map(&config.annotations),
         log_path,
@@ -181,11 +136,11 @@ fn create(
         ..Container::default()
     };
     let id = container.id.clone();
-    node.containers.push(container);
+    store.add_container(container);
     Ok(id)
 }
 
-fn run(node: &mut Node, id: String, request: &proto::RunPodSandboxRequest) -> Text {
+fn run(store: &mut Store, id: String, request: &proto::RunPodSandboxRequest) -> Text {
     let config = request.config.clone().unwrap_or_default();
     let metadata = config.metadata.unwrap_or_default();
     let sandbox = Sandbox {
@@ -200,17 +155,11 @@ fn run(node: &mut Node, id: String, request: &proto::RunPodSandboxRequest) -> Te
         annotations: map(&config.annotations),
         log_directory: Text(config.log_directory),
         runtime_handler: Text(request.runtime_handler.clone()),
-        image: node.sandbox_image.clone(),
+        image: store.node.sandbox_image.clone(),
     };
     let id = sandbox.id.clone();
-    node.sandboxes.push(sandbox);
+    store.add_sandbox(sandbox);
     id
-}
-
-/// The rows of a container, by its ID or a prefix.
-fn rows<'a>(node: &'a mut Node, id: &[u8]) -> Option<impl Iterator<Item = &'a mut Container>> {
-    let full = find(node, id)?.id.clone();
-    Some(node.containers.iter_mut().filter(move |c| c.id == full))
 }
 
 #[tonic::async_trait]
@@ -219,11 +168,12 @@ impl RuntimeService for Cri {
         &self,
         request: Request<proto::VersionRequest>,
     ) -> Result<Response<proto::VersionResponse>, Status> {
+        let version = self.0.options.version.clone().into_bytes();
         self.call(&request, About::new("Version", b""), |_| {
             Ok(proto::VersionResponse {
                 version: b"0.1.0".to_vec(),
                 runtime_name: b"crisim".to_vec(),
-                runtime_version: env!("CARGO_PKG_VERSION").into(),
+                runtime_version: version,
                 runtime_api_version: b"v1".to_vec(),
             })
         })
@@ -235,8 +185,8 @@ impl RuntimeService for Cri {
         request: Request<proto::RunPodSandboxRequest>,
     ) -> Result<Response<proto::RunPodSandboxResponse>, Status> {
         let id = self.0.new_id();
-        self.call(&request, About::new("RunPodSandbox", b""), |node| {
-            let id = run(node, id, request.get_ref());
+        self.call(&request, About::new("RunPodSandbox", b""), |store| {
+            let id = run(store, id, request.get_ref());
             Ok(proto::RunPodSandboxResponse {
                 pod_sandbox_id: id.0,
             })
@@ -249,16 +199,17 @@ impl RuntimeService for Cri {
         request: Request<proto::StopPodSandboxRequest>,
     ) -> Result<Response<proto::StopPodSandboxResponse>, Status> {
         let id = &request.get_ref().pod_sandbox_id;
-        self.call(&request, About::new("StopPodSandbox", id), |node| {
-            let Some(full) = find_sandbox(node, id).map(|s| s.id.clone()) else {
-                return stopped(node, "sandbox", id);
+        self.call(&request, About::new("StopPodSandbox", id), |store| {
+            let Some(full) = store.sandboxes.find(id).map(|s| s.id.clone()) else {
+                return stopped(&store.node, "sandbox", id);
             };
-            let sandboxes = node.sandboxes.iter_mut().filter(|s| s.id == full);
-            sandboxes.for_each(|s| s.state = State::Word(Word::NotReady));
-            node.containers
-                .iter_mut()
-                .filter(|c| c.sandbox_id == full)
-                .for_each(end);
+            for place in store.sandboxes.places(&full.0) {
+                let state = State::Word(Word::NotReady);
+                store.sandboxes.change(place, |s| s.state = state);
+            }
+            for place in store.containers_of(&full.0) {
+                store.containers.change(place, end);
+            }
             Ok(proto::StopPodSandboxResponse {})
         })
         .await
@@ -269,14 +220,14 @@ impl RuntimeService for Cri {
         request: Request<proto::RemovePodSandboxRequest>,
     ) -> Result<Response<proto::RemovePodSandboxResponse>, Status> {
         let id = &request.get_ref().pod_sandbox_id;
-        self.call(&request, About::new("RemovePodSandbox", id), |node| {
-            let Some(full) = find_sandbox(node, id).map(|s| s.id.clone()) else {
-                return gone(node, "sandbox", id);
-            };
-            node.containers.retain(|c| c.sandbox_id != full);
-            node.sandboxes.retain(|s| s.id != full);
-            Ok(proto::RemovePodSandboxResponse {})
-        })
+        self.call(
+            &request,
+            About::new("RemovePodSandbox", id),
+            |store| match store.remove_sandbox(id) {
+                true => Ok(proto::RemovePodSandboxResponse {}),
+                false => gone(&store.node, "sandbox", id),
+            },
+        )
         .await
     }
 
@@ -288,8 +239,8 @@ impl RuntimeService for Cri {
             pod_sandbox_id: id,
             verbose,
         } = request.get_ref();
-        self.call(&request, About::new("PodSandboxStatus", id), |node| {
-            sandbox_status(node, id, *verbose)
+        self.call(&request, About::new("PodSandboxStatus", id), |store| {
+            sandbox_status(store, id, *verbose)
         })
         .await
     }
@@ -297,13 +248,27 @@ impl RuntimeService for Cri {
     async fn list_pod_sandbox(
         &self,
         request: Request<proto::ListPodSandboxRequest>,
-    ) -> Result<Response<proto::ListPodSandboxResponse>, Status> {
+    ) -> Result<Response<ListPodSandboxResponse>, Status> {
         let filter = request.get_ref().filter.clone().unwrap_or_default();
-        self.call(&request, About::new("ListPodSandbox", b""), |node| {
-            let items = list_sandboxes(node, filter);
-            Ok(proto::ListPodSandboxResponse { items })
+        let about = About::list("ListPodSandbox", lists::told_of_sandboxes(&filter));
+        self.call(&request, about, |store| {
+            let items = lists::sandboxes(store, &filter);
+            Ok(ListPodSandboxResponse { items })
         })
         .await
+    }
+
+    type StreamPodSandboxesStream = Sent<StreamPodSandboxesResponse>;
+
+    async fn stream_pod_sandboxes(
+        &self,
+        request: Request<proto::StreamPodSandboxesRequest>,
+    ) -> Result<Response<Self::StreamPodSandboxesStream>, Status> {
+        let filter = request.get_ref().filter.clone().unwrap_or_default();
+        let about = About::list("StreamPodSandboxes", lists::told_of_sandboxes(&filter));
+        let rows = |store: &Store| lists::sandboxes(store, &filter);
+        let message = |pod_sandboxes| StreamPodSandboxesResponse { pod_sandboxes };
+        self.stream(&request, about, rows, message).await
     }
 
     async fn create_container(
@@ -311,8 +276,8 @@ impl RuntimeService for Cri {
         request: Request<proto::CreateContainerRequest>,
     ) -> Result<Response<proto::CreateContainerResponse>, Status> {
         let id = self.0.new_id();
-        self.call(&request, About::new("CreateContainer", b""), |node| {
-            let id = create(node, id, request.get_ref())?;
+        self.call(&request, About::new("CreateContainer", b""), |store| {
+            let id = create(store, id, request.get_ref())?;
             Ok(proto::CreateContainerResponse { container_id: id.0 })
         })
         .await
@@ -323,17 +288,20 @@ impl RuntimeService for Cri {
         request: Request<proto::StartContainerRequest>,
     ) -> Result<Response<proto::StartContainerResponse>, Status> {
         let id = &request.get_ref().container_id;
-        self.call(&request, About::new("StartContainer", id), |node| {
-            let found = find(node, id).ok_or_else(|| not_found("container", id))?;
+        self.call(&request, About::new("StartContainer", id), |store| {
+            let found = store.containers.find(id);
+            let found = found.ok_or_else(|| not_found("container", id))?;
             if found.state.number() != 0 {
                 return Err(Status::unknown(
                     "failed to start container: it is not in created state",
                 ));
             }
-            rows(node, id).into_iter().flatten().for_each(|c| {
-                c.state = State::Word(Word::Running);
-                c.started_at = now();
-            });
+            for place in store.containers.places(id) {
+                store.containers.change(place, |c| {
+                    c.state = State::Word(Word::Running);
+                    c.started_at = now();
+                });
+            }
             Ok(proto::StartContainerResponse {})
         })
         .await
@@ -351,11 +319,14 @@ impl RuntimeService for Cri {
             argument: *timeout,
             ..About::new("StopContainer", id)
         };
-        self.call(&request, about, |node| {
-            if find(node, id).is_none() {
-                return stopped(node, "container", id);
+        self.call(&request, about, |store| {
+            let places = store.containers.places(id);
+            if places.is_empty() {
+                return stopped(&store.node, "container", id);
             }
-            rows(node, id).into_iter().flatten().for_each(end);
+            for place in places {
+                store.containers.change(place, end);
+            }
             Ok(proto::StopContainerResponse {})
         })
         .await
@@ -366,26 +337,41 @@ impl RuntimeService for Cri {
         request: Request<proto::RemoveContainerRequest>,
     ) -> Result<Response<proto::RemoveContainerResponse>, Status> {
         let id = &request.get_ref().container_id;
-        self.call(&request, About::new("RemoveContainer", id), |node| {
-            let Some(full) = find(node, id).map(|c| c.id.clone()) else {
-                return gone(node, "container", id);
-            };
-            node.containers.retain(|c| c.id != full);
-            Ok(proto::RemoveContainerResponse {})
-        })
+        self.call(
+            &request,
+            About::new("RemoveContainer", id),
+            |store| match store.remove_container(id) {
+                true => Ok(proto::RemoveContainerResponse {}),
+                false => gone(&store.node, "container", id),
+            },
+        )
         .await
     }
 
     async fn list_containers(
         &self,
         request: Request<proto::ListContainersRequest>,
-    ) -> Result<Response<proto::ListContainersResponse>, Status> {
+    ) -> Result<Response<ListContainersResponse>, Status> {
         let filter = request.get_ref().filter.clone().unwrap_or_default();
-        self.call(&request, About::new("ListContainers", b""), |node| {
-            let containers = list_containers(node, filter);
-            Ok(proto::ListContainersResponse { containers })
+        let about = About::list("ListContainers", lists::told_of_containers(&filter));
+        self.call(&request, about, |store| {
+            let containers = lists::containers(store, &filter);
+            Ok(ListContainersResponse { containers })
         })
         .await
+    }
+
+    type StreamContainersStream = Sent<StreamContainersResponse>;
+
+    async fn stream_containers(
+        &self,
+        request: Request<proto::StreamContainersRequest>,
+    ) -> Result<Response<Self::StreamContainersStream>, Status> {
+        let filter = request.get_ref().filter.clone().unwrap_or_default();
+        let about = About::list("StreamContainers", lists::told_of_containers(&filter));
+        let rows = |store: &Store| lists::containers(store, &filter);
+        let message = |containers| StreamContainersResponse { containers };
+        self.stream(&request, about, rows, message).await
     }
 
     async fn container_status(
@@ -393,8 +379,9 @@ impl RuntimeService for Cri {
         request: Request<proto::ContainerStatusRequest>,
     ) -> Result<Response<proto::ContainerStatusResponse>, Status> {
         let id = &request.get_ref().container_id;
-        self.call(&request, About::new("ContainerStatus", id), |node| {
-            let container = find(node, id).ok_or_else(|| nothing("container", id))?;
+        self.call(&request, About::new("ContainerStatus", id), |store| {
+            let found = store.containers.find(id);
+            let container = found.ok_or_else(|| nothing("container", id))?;
             Ok(proto::ContainerStatusResponse {
                 status: Some(status(container)),
                 info: Vec::new(),
@@ -408,31 +395,28 @@ impl RuntimeService for Cri {
         request: Request<proto::StatusRequest>,
     ) -> Result<Response<proto::StatusResponse>, Status> {
         let verbose = request.get_ref().verbose;
-        self.call(
-            &request,
-            About::new("Status", b""),
-            |node: &mut node::Node| {
-                let condition = |name: &str| proto::RuntimeCondition {
-                    r#type: name.as_bytes().to_vec(),
-                    status: true,
-                    ..Default::default()
-                };
-                let told = match node.sandbox_image.0.is_empty() || node.hides_sandbox_image {
-                    true => serde_json::json!({}),
-                    false => serde_json::json!({ "sandboxImage": node.sandbox_image.to_string() }),
-                };
-                Ok(proto::StatusResponse {
-                    status: Some(proto::RuntimeStatus {
-                        conditions: vec![condition("RuntimeReady"), condition("NetworkReady")],
-                    }),
-                    info: if verbose {
-                        info("config", &told)
-                    } else {
-                        Vec::new()
-                    },
-                })
-            },
-        )
+        self.call(&request, About::new("Status", b""), |store| {
+            let node = &store.node;
+            let condition = |name: &str| proto::RuntimeCondition {
+                r#type: name.as_bytes().to_vec(),
+                status: true,
+                ..Default::default()
+            };
+            let told = match node.sandbox_image.0.is_empty() || node.hides_sandbox_image {
+                true => serde_json::json!({}),
+                false => serde_json::json!({ "sandboxImage": node.sandbox_image.to_string() }),
+            };
+            Ok(proto::StatusResponse {
+                status: Some(proto::RuntimeStatus {
+                    conditions: vec![condition("RuntimeReady"), condition("NetworkReady")],
+                }),
+                info: if verbose {
+                    info("config", &told)
+                } else {
+                    Vec::new()
+                },
+            })
+        })
         .await
     }
 }

@@ -2,13 +2,15 @@
 
 use super::convert::{self, ContainerLook};
 use super::error::CallError;
+use super::learnt::{Learnt, Version};
+use super::list::MESSAGE_LIMIT;
 use super::proto::image_service_client::ImageServiceClient;
 use super::proto::runtime_service_client::RuntimeServiceClient;
 use super::{Place, connect, proto};
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::host::clock::Boot;
-use crate::node::{Container, Image, Sandbox, Text};
+use crate::node::{Image, Text};
 use crate::pass::cancel::{GRACE, Stop, sleep_until};
 use futures_util::future::FutureExt;
 use std::cell::Cell;
@@ -16,9 +18,6 @@ use std::pin::pin;
 use std::time::Duration;
 use tonic::transport::Channel;
 use tonic::{Response, Status};
-
-/// The largest message that is taken. containerd sends at most 16 MiB, CRI-O 80.
-const MESSAGE_LIMIT: usize = 128 << 20;
 
 /// The key of the runtime's socket.
 const RUNTIME_KEY: &str = "container-runtime-endpoint";
@@ -34,7 +33,7 @@ type Reply<T> = std::result::Result<Response<T>, Status>;
 type Answer<T> = std::result::Result<T, CallError>;
 
 /// What the calls of one service in one pass share.
-struct Line<'a> {
+pub(super) struct Line<'a> {
     limit: Duration,
     stop: Stop<'a>,
     /// Calls in a row that timed out.
@@ -61,7 +60,7 @@ impl<'a> Line<'a> {
     }
 
     /// A call about the whole: it is made even where single ones were given up.
-    async fn ask_all<T>(&self, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+    pub(super) async fn ask_all<T>(&self, call: impl Future<Output = Reply<T>>) -> Answer<T> {
         self.begin(self.limit, call).await
     }
 
@@ -124,21 +123,29 @@ impl<'a> Line<'a> {
 /// The RuntimeService of one pass.
 pub(crate) struct Runtime<'a> {
     client: RuntimeServiceClient<Channel>,
+    pub(super) channel: Channel,
     /// For messages.
     pub(crate) endpoint: Place<'a>,
-    line: Line<'a>,
+    pub(super) line: Line<'a>,
+    pub(super) learnt: &'a Learnt,
 }
 
 /// The ImageService of one pass.
 pub(crate) struct Images<'a> {
     client: ImageServiceClient<Channel>,
+    pub(super) channel: Channel,
     /// For messages.
     pub(crate) endpoint: Place<'a>,
-    line: Line<'a>,
+    pub(super) line: Line<'a>,
+    pub(super) learnt: &'a Learnt,
 }
 
 /// Connects to the runtime for a pass.
-pub(crate) async fn runtime<'a>(config: &'a Config, stop: Stop<'a>) -> Result<Runtime<'a>> {
+pub(crate) async fn runtime<'a>(
+    config: &'a Config,
+    stop: Stop<'a>,
+    learnt: &'a Learnt,
+) -> Result<Runtime<'a>> {
     let endpoint = Place {
         endpoint: &config.container_runtime_endpoint,
         key: RUNTIME_KEY,
@@ -146,14 +153,20 @@ pub(crate) async fn runtime<'a>(config: &'a Config, stop: Stop<'a>) -> Result<Ru
     let limit = config.runtime_request_timeout;
     let channel = connect::connect(endpoint, limit, &stop).await?;
     Ok(Runtime {
-        client: RuntimeServiceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT),
+        client: RuntimeServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_LIMIT),
+        channel,
         endpoint,
         line: Line::new(limit, stop),
+        learnt,
     })
 }
 
 /// Connects to the image service for a pass.
-pub(crate) async fn images<'a>(config: &'a Config, stop: Stop<'a>) -> Result<Images<'a>> {
+pub(crate) async fn images<'a>(
+    config: &'a Config,
+    stop: Stop<'a>,
+    learnt: &'a Learnt,
+) -> Result<Images<'a>> {
     let endpoint = match config.image_service_endpoint.as_str() {
         "" => Place {
             endpoint: &config.container_runtime_endpoint,
@@ -167,9 +180,11 @@ pub(crate) async fn images<'a>(config: &'a Config, stop: Stop<'a>) -> Result<Ima
     let limit = config.runtime_request_timeout;
     let channel = connect::connect(endpoint, limit, &stop).await?;
     Ok(Images {
-        client: ImageServiceClient::new(channel).max_decoding_message_size(MESSAGE_LIMIT),
+        client: ImageServiceClient::new(channel.clone()).max_decoding_message_size(MESSAGE_LIMIT),
+        channel,
         endpoint,
         line: Line::new(limit, stop),
+        learnt,
     })
 }
 
@@ -182,31 +197,13 @@ fn gone_is_done<T>(answer: Answer<T>) -> Answer<()> {
 }
 
 impl Runtime<'_> {
-    /// All containers, in all states.
-    pub(crate) async fn list_containers(&self) -> Result<Vec<Container>> {
+    /// Which runtime it is.
+    pub(super) async fn version(&self) -> Answer<Version> {
         let mut client = self.client.clone();
-        let call = client.list_containers(proto::ListContainersRequest::default());
-        let list = self
-            .line
-            .ask_all(call)
-            .await
-            .map_err(|e| e.of_list().error("cannot list containers", self.endpoint))?;
-        Ok(list
-            .containers
-            .into_iter()
-            .map(convert::container)
-            .collect())
-    }
-
-    /// All sandboxes, in all states.
-    pub(crate) async fn list_sandboxes(&self) -> Result<Vec<Sandbox>> {
-        let mut client = self.client.clone();
-        let call = client.list_pod_sandbox(proto::ListPodSandboxRequest::default());
-        let list = self.line.ask_all(call).await.map_err(|e| {
-            e.of_list()
-                .error("cannot list pod sandboxes", self.endpoint)
-        })?;
-        Ok(list.items.into_iter().map(convert::sandbox).collect())
+        let call = client.version(proto::VersionRequest::default());
+        let answer = self.line.ask_all(call).await?;
+        let text = |bytes: &[u8]| Text::from(String::from_utf8_lossy(bytes));
+        Ok((text(&answer.runtime_name), text(&answer.runtime_version)))
     }
 
     /// Whether the runtime answers at all, and what it knows of a container. Its answer says nothing of calls that do more, so
@@ -323,17 +320,6 @@ impl Images<'_> {
         e.error(doing, self.endpoint)
     }
 
-    pub(crate) async fn list_images(&self) -> Result<Vec<Image>> {
-        let mut client = self.client.clone();
-        let call = client.list_images(proto::ListImagesRequest::default());
-        let list = self
-            .line
-            .ask_all(call)
-            .await
-            .map_err(|e| self.failed(&e.of_list(), "cannot list images"))?;
-        Ok(list.images.into_iter().map(convert::image).collect())
-    }
-
     /// The image that a name stands for; `None` = the runtime has no such image.
     pub(crate) async fn image_status(&self, name: &str) -> Result<Option<Image>> {
         let mut client = self.client.clone();
@@ -345,7 +331,7 @@ impl Images<'_> {
             verbose: false,
         });
         match self.line.ask(self.line.limit, call).await {
-            Ok(answer) => Ok(answer.image.map(convert::image)),
+            Ok(answer) => Ok(answer.image.map(convert::one_image)),
             Err(CallError::NotFound(_)) => Ok(None),
             Err(e) => Err(self.failed(&e, &format!("cannot ask for image {name}"))),
         }

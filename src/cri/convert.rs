@@ -2,44 +2,72 @@
 
 use super::proto;
 use crate::node::{Container, ContainerState, Image, Sandbox, SandboxState, Text};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
-/// Takes texts, and remembers whether all could be read.
-struct Reader {
-    readable: bool,
-}
+/// Texts that many rows of a list share (pod names, namespaces, images), each kept once.
+#[derive(Default)]
+pub(crate) struct Names(HashSet<Text>);
 
-impl Reader {
-    fn text(&mut self, bytes: Vec<u8>) -> Text {
-        match String::from_utf8(bytes) {
-            Ok(text) => text.into(),
-            Err(e) => {
-                self.readable = false;
-                String::from_utf8_lossy(e.as_bytes()).into_owned().into()
+impl Names {
+    fn shared(&mut self, text: &str) -> Text {
+        match self.0.get(text) {
+            Some(known) => known.clone(),
+            None => {
+                let new = Text::from(text);
+                self.0.insert(new.clone());
+                new
             }
         }
     }
+}
 
-    fn texts(&mut self, list: Vec<Vec<u8>>) -> Vec<Text> {
-        list.into_iter().map(|bytes| self.text(bytes)).collect()
+/// Takes texts, and remembers whether all could be read.
+struct Reader<'a> {
+    readable: bool,
+    names: &'a mut Names,
+}
+
+impl Reader<'_> {
+    fn read<T>(&mut self, bytes: &[u8], keep: impl FnOnce(&mut Names, &str) -> T) -> T {
+        let text = String::from_utf8_lossy(bytes);
+        // Only bytes that are no UTF-8 have to be written anew.
+        self.readable &= matches!(text, Cow::Borrowed(_));
+        keep(self.names, &text)
+    }
+
+    /// A text that no other row has.
+    fn text(&mut self, bytes: &[u8]) -> Text {
+        self.read(bytes, |_, text| text.into())
+    }
+
+    /// A text that repeats.
+    fn name(&mut self, bytes: &[u8]) -> Text {
+        self.read(bytes, Names::shared)
+    }
+
+    fn texts(&mut self, list: &[Vec<u8>]) -> Vec<Text> {
+        list.iter().map(|bytes| self.text(bytes)).collect()
     }
 }
 
-pub(super) fn container(c: proto::Container) -> Container {
+pub(super) fn container(c: proto::Container, names: &mut Names) -> Container {
     let mut reader = Reader {
         readable: !c.id.is_empty() && c.metadata.is_some(),
+        names,
     };
     let metadata = c.metadata.unwrap_or_default();
     let mut out = Container {
-        id: reader.text(c.id),
-        sandbox_id: reader.text(c.pod_sandbox_id),
-        name: reader.text(metadata.name),
+        id: reader.text(&c.id),
+        sandbox_id: reader.name(&c.pod_sandbox_id),
+        name: reader.name(&metadata.name),
         attempt: metadata.attempt,
         state: container_state(c.state),
         created_at: c.created_at,
         finished_at: None,
-        image_id: reader.text(c.image_id),
-        image_ref: reader.text(c.image_ref),
-        image: reader.text(c.image.unwrap_or_default().image),
+        image_id: reader.name(&c.image_id),
+        image_ref: reader.name(&c.image_ref),
+        image: reader.name(&c.image.unwrap_or_default().image),
         pod_name: None,
         pod_namespace: None,
         pod_uid: None,
@@ -56,7 +84,7 @@ pub(super) fn container(c: proto::Container) -> Container {
             b"io.kubernetes.container.name" => &mut out.container_name,
             _ => continue,
         };
-        *field = Some(reader.text(label.value));
+        *field = Some(reader.name(&label.value));
     }
     for annotation in c.annotations {
         let field = match annotation.key.as_slice() {
@@ -65,7 +93,9 @@ pub(super) fn container(c: proto::Container) -> Container {
             _ => continue,
         };
         // One that is no text does not parse, and so counts as absent (S2.3).
-        *field = String::from_utf8(annotation.value).ok().map(Text::from);
+        *field = std::str::from_utf8(&annotation.value)
+            .ok()
+            .map(|text| reader.names.shared(text));
     }
     out.readable = reader.readable;
     out
@@ -81,16 +111,17 @@ pub(super) fn container_state(state: i32) -> ContainerState {
     }
 }
 
-pub(super) fn sandbox(s: proto::PodSandbox) -> Sandbox {
+pub(super) fn sandbox(s: proto::PodSandbox, names: &mut Names) -> Sandbox {
     let mut reader = Reader {
         readable: !s.id.is_empty() && s.metadata.is_some(),
+        names,
     };
     let metadata = s.metadata.unwrap_or_default();
     let mut out = Sandbox {
-        id: reader.text(s.id),
-        pod_uid: reader.text(metadata.uid),
-        pod_name: reader.text(metadata.name),
-        pod_namespace: reader.text(metadata.namespace),
+        id: reader.text(&s.id),
+        pod_uid: reader.name(&metadata.uid),
+        pod_name: reader.name(&metadata.name),
+        pod_namespace: reader.name(&metadata.namespace),
         attempt: metadata.attempt,
         state: match proto::PodSandboxState::try_from(s.state) {
             Ok(proto::PodSandboxState::SandboxReady) => SandboxState::Ready,
@@ -104,15 +135,21 @@ pub(super) fn sandbox(s: proto::PodSandbox) -> Sandbox {
     out
 }
 
-pub(super) fn image(i: proto::Image) -> Image {
+/// An image that stands for itself.
+pub(super) fn one_image(i: proto::Image) -> Image {
+    image(i, &mut Names::default())
+}
+
+pub(super) fn image(i: proto::Image, names: &mut Names) -> Image {
     let mut reader = Reader {
         readable: !i.id.is_empty(),
+        names,
     };
     let mut out = Image {
-        id: reader.text(i.id),
-        handler: reader.text(i.spec.unwrap_or_default().runtime_handler),
-        tags: reader.texts(i.repo_tags),
-        digests: reader.texts(i.repo_digests),
+        id: reader.text(&i.id),
+        handler: reader.name(&i.spec.unwrap_or_default().runtime_handler),
+        tags: reader.texts(&i.repo_tags),
+        digests: reader.texts(&i.repo_digests),
         size: i.size,
         pinned: i.pinned,
         readable: true,
@@ -135,15 +172,20 @@ pub(crate) struct ContainerLook {
 }
 
 pub(super) fn container_look(status: proto::ContainerStatus) -> ContainerLook {
-    let mut path = Reader { readable: true };
-    let log_path = path.text(status.log_path);
-    let mut other = Reader { readable: true };
+    let mut names = Names::default();
+    let mut path = Reader {
+        readable: true,
+        names: &mut names,
+    };
+    let log_path = path.text(&status.log_path);
+    let path_is_readable = path.readable;
+    let mut other = path;
     ContainerLook {
-        id: other.text(status.id),
+        id: other.text(&status.id),
         state: container_state(status.state),
         created_at: status.created_at,
         finished_at: status.finished_at,
-        log_path: if path.readable {
+        log_path: if path_is_readable {
             Ok(log_path)
         } else {
             Err(log_path)
@@ -152,7 +194,7 @@ pub(super) fn container_look(status: proto::ContainerStatus) -> ContainerLook {
             .mounts
             .into_iter()
             .filter_map(|mount| mount.image)
-            .map(|image| other.text(image.image))
+            .map(|image| other.text(&image.image))
             .filter(|image| !image.is_empty())
             .collect(),
     }

@@ -1,13 +1,16 @@
-//! Speaks CRI with a runtime: connection, deadlines, lists turned into `node` objects. Decides nothing.
+//! Speaks CRI with a runtime: connection, deadlines, lists (S7) turned into `node` objects. Decides nothing.
 
 pub(crate) mod client;
 mod connect;
 mod convert;
 mod error;
+mod learnt;
+pub(crate) mod list;
 
 pub(crate) use connect::Place;
 pub(crate) use convert::ContainerLook;
 pub(crate) use error::CallError;
+pub(crate) use learnt::{Learnt, List};
 
 /// Generated from `proto/cri.proto`.
 #[allow(missing_docs, dead_code, clippy::enum_variant_names)] // generated; the tests use the rest of it

@@ -6,6 +6,8 @@ use crate::report::visible;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -38,6 +40,49 @@ pub struct LogLink {
     pub target: PathBuf,
 }
 
+/// What a pod's log directory holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodLogs {
+    /// Its name, `<namespace>_<pod>_<uid>`.
+    pub name: String,
+    /// Its directories, one for each container, and how many logs are in each: about as many as it has had attempts.
+    pub containers: Vec<(String, usize)>,
+}
+
+/// Whether the names in a directory may be those of the last look at it: for a container that has ended nobody writes logs any
+/// more, or renames them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// Read the directory.
+    Fresh,
+    /// What was read for another container in the same directory will do.
+    Known,
+}
+
+/// One directory below the room, as it was last read.
+#[derive(Debug)]
+struct Known {
+    parent: PathBuf,
+    handle: OwnedFd,
+    names: BTreeSet<OsString>,
+}
+
+impl Known {
+    fn holds(&self, name: &OsStr) -> bool {
+        self.names.contains(name)
+    }
+
+    /// The names of a log's rotated siblings.
+    fn rotated(&self, log: &str) -> Vec<OsString> {
+        let prefix = OsString::from(format!("{log}."));
+        self.names
+            .range(prefix.clone()..)
+            .take_while(|name| name.as_bytes().starts_with(prefix.as_bytes()))
+            .cloned()
+            .collect()
+    }
+}
+
 /// A handle on a log directory, through which alone anything in it is deleted.
 #[derive(Debug)]
 pub struct LogRoom {
@@ -45,6 +90,8 @@ pub struct LogRoom {
     resolved: PathBuf,
     handle: OwnedFd,
     means: Means,
+    /// Removals go container by container: the last directory is mostly the next one.
+    known: RefCell<Option<Known>>,
 }
 
 /// A path told by the runtime, as seen from the room.
@@ -75,25 +122,6 @@ fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogError {
     };
     let shown = visible(&path.as_ref().to_string_lossy());
     LogError(format!("cannot {verb} {shown}: {cause}; {way_out}"))
-}
-
-/// The names of a log's rotated siblings.
-fn rotated(
-    parent: &OwnedFd,
-    inside: &Inside<'_>,
-    log_path: &str,
-) -> Result<Vec<OsString>, LogError> {
-    let prefix = format!("{}.", inside.name);
-    let unreadable = |e: Errno| failed("look for rotated logs of", log_path, &e.into());
-    let mut names = Vec::new();
-    for entry in Dir::read_from(parent).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        let name = entry.file_name().to_bytes();
-        if name.starts_with(prefix.as_bytes()) {
-            names.push(OsStr::from_bytes(name).to_owned());
-        }
-    }
-    Ok(names)
 }
 
 /// Unlinking takes everything but directories.
@@ -154,6 +182,7 @@ impl LogRoom {
             resolved: std::fs::canonicalize(dir)?,
             handle,
             means,
+            known: RefCell::default(),
         })
     }
 
@@ -203,6 +232,48 @@ impl LogRoom {
         beneath::open_dir(&self.handle, parent, self.means)
     }
 
+    /// Does something in the directory of a log; nothing where there is none.
+    fn within<T>(
+        &self,
+        inside: &Inside<'_>,
+        names: Names,
+        work: impl FnOnce(&mut Known) -> T,
+    ) -> io::Result<Option<T>> {
+        let mut known = self.known.borrow_mut();
+        let usable = |k: &Known| names == Names::Known && k.parent == inside.parent;
+        if !known.as_ref().is_some_and(usable) {
+            *known = match self.read(inside) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+                read => Some(read?),
+            };
+        }
+        Ok(known.as_mut().map(work))
+    }
+
+    fn read(&self, inside: &Inside<'_>) -> io::Result<Known> {
+        let handle = self.parent(inside)?;
+        let mut names = BTreeSet::new();
+        for entry in Dir::read_from(&handle)? {
+            names.insert(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned());
+        }
+        Ok(Known {
+            parent: inside.parent.clone(),
+            handle,
+            names,
+        })
+    }
+
+    /// Whether a log is there, by the names in its directory.
+    pub fn has_log(&self, relative: &str) -> io::Result<bool> {
+        let path = format!("{}/{relative}", self.dir);
+        let Some(inside) = self.inside(&path) else {
+            return Err(Errno::XDEV.into());
+        };
+        let name = OsStr::new(inside.name);
+        let found = self.within(&inside, Names::Known, |known| known.holds(name));
+        Ok(found?.unwrap_or(false))
+    }
+
     /// Whether there is such an entry below the room.
     pub fn exists(&self, relative: &str) -> io::Result<bool> {
         let path = format!("{}/{relative}", self.dir);
@@ -245,46 +316,88 @@ impl LogRoom {
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
     }
 
-    /// Finds the directory of a log; `None` = there is nothing to delete.
-    fn find<'a>(&self, log_path: &'a str) -> Result<Option<(OwnedFd, Inside<'a>)>, LogError> {
+    /// Which logs there are, by name. What cannot be read is left out.
+    pub fn pod_logs(&self) -> io::Result<Vec<PodLogs>> {
+        let pods = self.entries()?.into_iter().filter(|entry| !entry.is_link);
+        Ok(pods
+            .filter_map(|pod| {
+                let name = pod.name.into_string().ok()?;
+                let containers = self.names(Path::new(&name), |_| true).ok()?;
+                let containers = containers.into_iter().map(|container| {
+                    let logs = self.names(&Path::new(&name).join(&container), |name| {
+                        name.ends_with(".log")
+                    });
+                    (container, logs.map_or(0, |logs| logs.len()))
+                });
+                Some(PodLogs {
+                    containers: containers.collect(),
+                    name,
+                })
+            })
+            .collect())
+    }
+
+    /// Names in a directory beneath, those that are UTF-8.
+    fn names(&self, below: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
+        let dir = beneath::open_dir(&self.handle, below, self.means)?;
+        let mut names = Vec::new();
+        for entry in Dir::read_from(dir)? {
+            let entry = entry?;
+            let name = entry.file_name().to_str().unwrap_or_default();
+            if !matches!(name, "" | "." | "..") && wanted(name) {
+                names.push(name.to_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    /// A log path that the runtime told, as seen from the room; `None` = there is nothing to delete.
+    fn log<'a>(&self, log_path: &'a str) -> Result<Option<Inside<'a>>, LogError> {
         if log_path.is_empty() || log_path.ends_with('/') {
             return Ok(None);
         }
-        let Some(inside) = self.inside(log_path) else {
-            return Err(LogError(format!(
+        let outside = || {
+            LogError(format!(
                 "cannot delete the log {}: it is not below pod-logs-dir ({}); set pod-logs-dir to where the runtime keeps logs, or delete it by hand",
                 visible(log_path),
                 self.dir
-            )));
+            ))
         };
-        match self.parent(&inside) {
-            Ok(parent) => Ok(Some((parent, inside))),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(failed("delete the log", log_path, &e)),
-        }
+        self.inside(log_path).ok_or_else(outside).map(Some)
     }
 
     /// Whether a log path that the runtime told may be deleted at all; what a dry run asks.
     pub fn check_log(&self, log_path: &str) -> Result<(), LogError> {
-        let Some((parent, inside)) = self.find(log_path)? else {
+        let Some(inside) = self.log(log_path)? else {
             return Ok(());
         };
-        for name in rotated(&parent, &inside, log_path)? {
-            is_no_directory(&parent, &name, log_path)?;
-        }
-        is_no_directory(&parent, OsStr::new(inside.name), log_path)
+        self.within(&inside, Names::Fresh, |known| {
+            for name in known.rotated(inside.name) {
+                is_no_directory(&known.handle, &name, log_path)?;
+            }
+            is_no_directory(&known.handle, OsStr::new(inside.name), log_path)
+        })
+        .map_err(|e| failed("delete the log", log_path, &e))?
+        .unwrap_or(Ok(()))
     }
 
     /// S2.4: deletes the log that the runtime told, and its rotated siblings (`<log_path>.*`). Those go first: as long as
     /// the log itself is there, the next pass finds them.
-    pub fn remove_log(&self, log_path: &str) -> Result<(), LogError> {
-        let Some((parent, inside)) = self.find(log_path)? else {
+    pub fn remove_log(&self, log_path: &str, names: Names) -> Result<(), LogError> {
+        let Some(inside) = self.log(log_path)? else {
             return Ok(());
         };
-        for name in rotated(&parent, &inside, log_path)? {
-            self.unlink(&parent, &name, &inside.parent)?;
-        }
-        self.unlink(&parent, OsStr::new(inside.name), &inside.parent)
+        self.within(&inside, names, |known| {
+            let mut all = known.rotated(inside.name);
+            all.push(OsString::from(inside.name));
+            for name in all {
+                self.unlink(&known.handle, &name, &inside.parent)?;
+                known.names.remove(&name);
+            }
+            Ok(())
+        })
+        .map_err(|e| failed("delete the log", log_path, &e))?
+        .unwrap_or(Ok(()))
     }
 
     fn unlink(&self, parent: &OwnedFd, name: &OsStr, below: &Path) -> Result<(), LogError> {

@@ -5,6 +5,7 @@ use super::rooms::{Room, Rooms};
 use super::run::{Done, Run};
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerLook};
+use crate::host::logs::Names;
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan;
 use crate::plan::containers::{grace_period, stop_timeout};
@@ -22,6 +23,7 @@ pub(crate) struct ContainerRemover<'a> {
     live_logs: HashSet<String>,
     /// IDs that the runtime did not know when they were to be stopped: their logs may be another's by now (S2.5).
     gone: RefCell<HashSet<Text>>,
+    last_name: RefCell<Text>,
 }
 
 /// Where the log of a container is.
@@ -51,7 +53,17 @@ impl<'a> ContainerRemover<'a> {
                 .map(|log| format!("{}/{}", log.pod_dir, log.file))
                 .collect(),
             gone: RefCell::default(),
+            last_name: RefCell::default(),
         }
+    }
+
+    /// A name for the report. A plan goes unit by unit: what the last one had is kept once.
+    fn shared(&self, name: String) -> Text {
+        let mut last = self.last_name.borrow_mut();
+        if **last != *name {
+            *last = name.into();
+        }
+        last.clone()
     }
 
     /// Asks about a container; an answer about another one is none.
@@ -126,7 +138,7 @@ impl<'a> ContainerRemover<'a> {
             let file = format!("{}/{}", log.pod_dir, log.file);
             let is_there = |relative: &str| room.exists(relative).ok();
             // Where a running container's log should be, the runtime has to tell them apart.
-            if !self.live_logs.contains(&file) && is_there(&file) == Some(true) {
+            if !self.live_logs.contains(&file) && room.has_log(&file).ok() == Some(true) {
                 return Ok(Log::At(format!("{}/{file}", room.dir()).into()));
             }
             if is_there(&log.pod_dir) == Some(false) && is_there(&log.old_pod_dir) == Some(false) {
@@ -169,7 +181,9 @@ impl<'a> ContainerRemover<'a> {
         if let Log::At(path) = log {
             match &self.rooms.pod_logs {
                 Room::Off => {}
-                Room::Open(room) => room.remove_log(path).map_err(|e| e.to_string())?,
+                Room::Open(room) => room
+                    .remove_log(path, names_for(c))
+                    .map_err(|e| e.to_string())?,
                 Room::Missing(dir) => below(path, dir)?,
                 Room::Failed(dir, e) => return Err(unreadable("pod-logs-dir", dir, e)),
             }
@@ -210,6 +224,14 @@ impl<'a> ContainerRemover<'a> {
     }
 }
 
+/// The logs of a container that may have run until now may just have been rotated.
+fn names_for(c: &Container) -> Names {
+    match c.state {
+        ContainerState::Exited => Names::Known,
+        _ => Names::Fresh,
+    }
+}
+
 /// A path in a log directory that does not exist names nothing; any other path is not crigc's to delete.
 fn below(path: &str, dir: &str) -> Result<(), String> {
     let inside = path
@@ -236,10 +258,11 @@ impl Remover for ContainerRemover<'_> {
 
     fn entry(&self, c: &Container) -> Entry {
         let name = match (&c.pod_namespace, &c.pod_name) {
-            (Some(namespace), Some(pod)) => format!("{namespace}/{pod}/{}", c.name),
-            _ => c.name.to_string(),
+            (Some(namespace), Some(pod)) => self.shared(format!("{namespace}/{pod}/{}", c.name)),
+            _ => c.name.clone(),
         };
-        blank(Kind::Container, &c.id, &name, c.uid())
+        let uid = c.pod_uid.clone().unwrap_or_default();
+        blank(Kind::Container, c.id.clone(), name, uid)
     }
 
     fn needs_stop(&self, c: &Container) -> bool {

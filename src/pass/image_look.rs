@@ -1,16 +1,18 @@
 //! What an image pass has to know before it may remove anything: images, who uses them, which ones sandboxes need (S5.2,
 //! S5.3).
 
-use super::run::Run;
-use crate::cri::CallError;
+use super::parts::list_all;
+use super::removals::blank;
+use super::run::{Done, Run};
 use crate::cri::client::{Images, Runtime};
+use crate::cri::{CallError, Learnt};
 use crate::error::Result;
 use crate::host::clock::Boot;
-use crate::node::{Container, Image, SandboxState, Text, settle_doubles};
+use crate::node::{Container, Image, Sandbox, SandboxState, Text, settle_doubles};
 use crate::plan::images::SandboxImages;
 use crate::plan::in_use::InUse;
 use crate::plan::records::Records;
-use crate::report::visible;
+use crate::report::{Entry, Kind, Reason, visible};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashMap;
 
@@ -22,6 +24,8 @@ const QUESTIONS: usize = 4;
 pub(crate) struct ImageMemory {
     /// S5.1.
     pub(crate) records: Records,
+    /// About the runtime.
+    pub(crate) learnt: Learnt,
     /// Images of the image volumes of each container that was asked; mounts never change.
     mounts: HashMap<Text, Vec<Text>>,
 }
@@ -55,9 +59,19 @@ pub(crate) async fn look(
 ) -> Result<ImageLook> {
     let (images, containers) = tokio::join!(
         services.images.list_images(),
-        services.runtime.list_containers()
+        list_all::<Container>(run, &services.runtime, &[])
     );
-    let (images, containers) = (settle_images(images?), containers?);
+    let images = settle_images(images?);
+    let containers = match containers {
+        Ok(containers) => containers,
+        Err(e) => {
+            // Nobody knows who uses what (S5.2, S7.3).
+            for image in &images {
+                run.record(entry(image), Done::Kept(Reason::ListIncomplete));
+            }
+            return Err(e);
+        }
+    };
     forget_gone(memory, &containers);
     let in_use = memory.in_use(&containers);
     memory.records.look(&images, &in_use, run.now);
@@ -66,6 +80,15 @@ pub(crate) async fn look(
         in_use,
         containers,
     })
+}
+
+/// An entry about an image, before anything became of it.
+pub(super) fn entry(image: &Image) -> Entry {
+    let name = image.tags.first().cloned().unwrap_or_default();
+    Entry {
+        bytes: image.size,
+        ..blank(Kind::Image, image.id.clone(), name, "")
+    }
 }
 
 /// An image stands in a list once for each runtime handler; more rows than that are doubles (S0.4).
@@ -134,7 +157,7 @@ pub(crate) async fn look_again(
     look: &mut ImageLook,
 ) -> Result<Boot> {
     let asked = Boot::now();
-    look.containers = services.runtime.list_containers().await?;
+    look.containers = list_all(run, &services.runtime, &[]).await?;
     learn_mounts(run, services, memory, look).await?;
     Ok(asked)
 }
@@ -152,7 +175,7 @@ pub(crate) async fn sandbox_images(
             known.push(image.id);
         }
     }
-    if let Some(own) = sandbox_image_of_runtime(&services.runtime).await? {
+    if let Some(own) = sandbox_image_of_runtime(run, &services.runtime).await? {
         if let Some(image) = services.images.image_status(&own).await? {
             known.push(image.id);
         }
@@ -162,11 +185,11 @@ pub(crate) async fn sandbox_images(
 }
 
 /// The image that the runtime itself makes sandboxes from: from its status, else from the first READY sandbox that tells.
-async fn sandbox_image_of_runtime(runtime: &Runtime<'_>) -> Result<Option<Text>> {
+async fn sandbox_image_of_runtime(run: &Run<'_>, runtime: &Runtime<'_>) -> Result<Option<Text>> {
     if let Some(image) = runtime.configured_sandbox_image().await? {
         return Ok(Some(image));
     }
-    let sandboxes = runtime.list_sandboxes().await?;
+    let sandboxes = list_all::<Sandbox>(run, runtime, &[]).await?;
     for sandbox in sandboxes.iter().filter(|s| s.state == SandboxState::Ready) {
         match runtime.image_of_sandbox(&sandbox.id).await {
             Ok(None) | Err(CallError::NotFound(_)) => {}

@@ -2,11 +2,12 @@
 
 use super::containers::ended;
 use super::image_look::{self, ImageLook, ImageMemory, Services};
-use super::removals::{begin, blank};
+use super::removals::begin;
 use super::run::{Done, Run, event};
-use crate::cri::CallError;
 use crate::cri::client;
+use crate::cri::{CallError, Learnt};
 use crate::error::{Error, Result, Status};
+use crate::hooks::LogLevel;
 use crate::host::clock::Boot;
 use crate::host::filesystem;
 use crate::node::{FsUsage, Image};
@@ -35,39 +36,66 @@ pub(crate) async fn pass(run: &Run<'_>, memory: &mut ImageMemory, only_look: boo
 }
 
 async fn collect(run: &Run<'_>, memory: &mut ImageMemory, only_look: bool) -> Result<u64> {
-    let services = Services {
-        images: client::images(run.config, run.stop).await?,
-        runtime: client::runtime(run.config, run.stop).await?,
+    let learnt = std::mem::take(&mut memory.learnt);
+    let freed = match services(run, &learnt).await {
+        Ok(services) => {
+            learnt.renew(&services.runtime).await;
+            let freed = stages(run, &services, memory, only_look).await;
+            learnt.sign(&services.runtime).await;
+            freed
+        }
+        Err(e) => Err(e),
     };
+    memory.learnt = learnt;
+    freed
+}
+
+async fn services<'a>(run: &Run<'a>, learnt: &'a Learnt) -> Result<Services<'a>> {
+    Ok(Services {
+        images: client::images(run.config, run.stop, learnt).await?,
+        runtime: client::runtime(run.config, run.stop, learnt).await?,
+    })
+}
+
+async fn stages(
+    run: &Run<'_>,
+    services: &Services<'_>,
+    memory: &mut ImageMemory,
+    only_look: bool,
+) -> Result<u64> {
     let looked = Boot::now();
-    let mut look = image_look::look(run, &services, memory).await?;
-    let goal = goal(run, &services, only_look).await.unwrap_or_else(|e| {
+    let mut look = image_look::look(run, services, memory).await?;
+    let goal = goal(run, services, only_look).await.unwrap_or_else(|e| {
         run.fail(e);
         Goal::Unknown
     });
+    let removing = matches!(goal, Goal::Free(_) | Goal::AllUnused);
     let mut sandbox = SandboxImages::NotAsked;
-    let mut unasked = None;
-    if matches!(goal, Goal::Free(_) | Goal::AllUnused) {
-        match image_look::sandbox_images(run, &services).await {
+    if removing {
+        match image_look::sandbox_images(run, services).await {
             Ok(known) => sandbox = known,
             Err(e) => {
                 run.fail(e);
                 sandbox = SandboxImages::Failed;
             }
         }
-        if let Err(e) = image_look::learn_mounts(run, &services, memory, &mut look).await {
-            unasked = Some(e);
-        }
     }
+    // Who uses an image by mounting it is asked at every look: when it was last used is part of the order (S5.4).
+    let unasked = image_look::learn_mounts(run, services, memory, &mut look).await;
     let mut plan = plan(run, memory, &look, &sandbox, &goal);
-    if let Some(e) = unasked {
-        // Nobody knows who uses what: all stays.
-        let reason = Reason::ListIncomplete;
-        plan.keep
-            .extend(plan.remove.drain(..).map(|step| Step { reason, ..step }));
-        run.fail(e);
+    match unasked {
+        Ok(()) => {}
+        Err(e) if removing => {
+            // Nobody knows who uses what: all stays.
+            let reason = Reason::ListIncomplete;
+            plan.keep
+                .extend(plan.remove.drain(..).map(|step| Step { reason, ..step }));
+            run.fail(e);
+        }
+        // The next look asks again.
+        Err(e) => run.log(LogLevel::Warn, &e.message),
     }
-    Ok(carry_out(run, &services, memory, look, looked, &plan, &goal).await)
+    Ok(carry_out(run, services, memory, look, looked, &plan, &goal).await)
 }
 
 fn plan(
@@ -304,11 +332,8 @@ fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String]) {
 }
 
 fn entry(images: &[Image], step: Step) -> Entry {
-    let image = &images[step.index];
-    let name = image.tags.first().map_or("", |tag| tag);
     Entry {
         reason: step.reason,
-        bytes: image.size,
-        ..blank(Kind::Image, &image.id, name, "")
+        ..image_look::entry(&images[step.index])
     }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Status};
 use crate::host::logs::{Entry as DirEntry, LogLink, LogRoom, mounts};
 use crate::node::{ContainerState, Snapshot, Text};
 use crate::plan;
-use crate::plan::logs::{LinkEvidence, entry_uid, link_container_id};
+use crate::plan::logs::{LinkEvidence, entry_pod, entry_uid, link_container_id};
 use crate::report::{Entry, Kind, Reason};
 use futures_util::stream::{self, StreamExt};
 use std::ffi::OsStr;
@@ -32,11 +32,9 @@ impl Remover for TreeRemover<'_> {
 
     fn entry(&self, name: &Text) -> Entry {
         let path = format!("{}/{name}", self.room.dir());
-        let pod = match name.splitn(3, '_').collect::<Vec<_>>().as_slice() {
-            [namespace, pod, _] => format!("{namespace}/{pod}"),
-            _ => String::new(),
-        };
-        blank(Kind::PodLogs, &path, &pod, entry_uid(name))
+        let pod = entry_pod(name).map(|(namespace, pod, _)| format!("{namespace}/{pod}"));
+        let pod = pod.unwrap_or_default();
+        blank(Kind::PodLogs, path, pod, entry_uid(name))
     }
 
     async fn remove(&self, name: &Text, stands: &dyn Fn() -> bool) -> Done {
@@ -85,7 +83,7 @@ fn entries(room: &Room) -> Result<Option<(&LogRoom, Vec<DirEntry>)>, Error> {
 }
 
 /// S4.1; false = the directory cannot be read, and the links are not to be looked at.
-pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Snapshot, whole: bool) -> bool {
+pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Snapshot) -> bool {
     let (room, entries) = match entries(&rooms.pod_logs) {
         Ok(Some(found)) => found,
         Ok(None) => return true,
@@ -104,7 +102,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Snapshot, whole: 
             Some(name) => names.push(name.into()),
             None => {
                 let shown = format!("{}/{}", room.dir(), entry.name.to_string_lossy());
-                let entry = blank(Kind::PodLogs, &shown, "", "");
+                let entry = blank(Kind::PodLogs, shown, "", "");
                 run.record(entry, Done::Kept(Reason::UnknownState));
             }
         }
@@ -112,7 +110,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Snapshot, whole: 
     names.sort();
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
     let evidence = Evidence::ask(run, look, uids);
-    let plan = evidence.with(|pods| plan::logs::trees(&names, look, whole, pods));
+    let plan = evidence.with(|pods| plan::logs::trees(&names, look, pods));
     let mounts = match run.dry_run {
         true => mounts(),
         false => Vec::new(),
@@ -147,7 +145,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
     let mut done = 0;
     while let Some((link, answer)) = answers.next().await {
         let path = format!("{}/{}", room.dir(), link.name);
-        let mut entry = blank(Kind::LogLink, &path, "", "");
+        let mut entry = blank(Kind::LogLink, path, "", "");
         let result = match answer {
             Err(done) => done,
             Ok(answer) => {

@@ -3,10 +3,12 @@
 pub(crate) mod cancel;
 mod container_removal;
 mod containers;
+mod dead_containers;
 mod evidence;
 mod image_look;
 mod images;
 mod logs;
+mod parts;
 mod removals;
 mod rooms;
 mod run;
@@ -16,6 +18,7 @@ pub(crate) use image_look::ImageMemory;
 pub(crate) use run::{event, log};
 
 use crate::config::Config;
+use crate::cri::Learnt;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::host::clock::Boot;
@@ -42,7 +45,10 @@ async fn caught(work: impl Future<Output = ()>) -> Result<()> {
 
 /// What a pass is asked to do.
 pub(crate) enum Task<'a> {
-    Containers,
+    Containers {
+        /// About the runtime.
+        learnt: &'a Learnt,
+    },
     Images {
         memory: &'a mut ImageMemory,
         /// A periodic pass without records: look, and remove nothing (S5.1).
@@ -63,7 +69,7 @@ pub(crate) async fn run(
     let now = wall_time(hooks);
     let run = Run::new(config, hooks, stop, dry_run, all_unused, now);
     let pass = match task {
-        Task::Containers => Pass::Containers,
+        Task::Containers { .. } => Pass::Containers,
         Task::Images { .. } => Pass::Images,
     };
     if now <= 0 {
@@ -75,7 +81,7 @@ pub(crate) async fn run(
     } else {
         let work = async {
             match task {
-                Task::Containers => containers::pass(&run).await,
+                Task::Containers { learnt } => containers::pass(&run, learnt).await,
                 Task::Images { memory, only_look } => {
                     images::pass(&run, memory, only_look).await;
                 }

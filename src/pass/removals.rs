@@ -2,6 +2,7 @@
 
 use super::evidence::Evidence;
 use super::run::{Done, Run};
+use crate::node::Text;
 use crate::plan::{Plan, Step};
 use crate::report::{Entry, Kind, Outcome, Reason};
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -34,7 +35,12 @@ pub(crate) trait Remover {
 }
 
 /// An entry before anything became of it.
-pub(crate) fn blank(kind: Kind, id: &str, name: &str, pod_uid: &str) -> Entry {
+pub(crate) fn blank(
+    kind: Kind,
+    id: impl Into<Text>,
+    name: impl Into<Text>,
+    pod_uid: impl Into<Text>,
+) -> Entry {
     Entry {
         kind,
         outcome: Outcome::Kept,
@@ -74,7 +80,8 @@ pub(crate) fn begin(
     }
 }
 
-/// Carries out a plan over `objects`, at most `limit` at once, and writes the report.
+/// Carries out a plan over `objects`, at most `limit` at once, and writes the report. Returns the places in the plan of what is
+/// gone.
 pub(crate) async fn carry_out<R: Remover>(
     run: &Run<'_>,
     evidence: &Evidence<'_>,
@@ -82,7 +89,7 @@ pub(crate) async fn carry_out<R: Remover>(
     plan: &Plan,
     limit: usize,
     remover: &R,
-) {
+) -> Vec<usize> {
     let total = plan.remove.len();
     let planned: Vec<Entry> = plan
         .remove
@@ -92,7 +99,11 @@ pub(crate) async fn carry_out<R: Remover>(
     let planned = &planned;
     let stage = run.stage();
     let mut done = 0;
+    let mut gone = Vec::new();
     let mut finish = |at: usize, result: Done| {
+        if result == Done::Removed {
+            gone.push(at);
+        }
         stage.ended(at, planned[at].clone(), result);
         done += 1;
         run.progress(R::KIND, done, total);
@@ -152,6 +163,7 @@ pub(crate) async fn carry_out<R: Remover>(
     for step in &plan.keep {
         run.record(entry_of(remover, objects, *step), Done::Kept(step.reason));
     }
+    gone
 }
 
 fn entry_of<R: Remover>(remover: &R, objects: &[R::Object], step: Step) -> Entry {

@@ -20,7 +20,7 @@ pub(crate) enum Room {
 }
 
 impl Room {
-    fn open(dir: &str) -> Room {
+    pub(super) fn open(dir: &str) -> Room {
         if dir.is_empty() {
             return Room::Off;
         }

@@ -31,7 +31,7 @@ impl Remover for SandboxRemover<'_> {
 
     fn entry(&self, s: &Sandbox) -> Entry {
         let name = format!("{}/{}", s.pod_namespace, s.pod_name);
-        blank(Kind::Sandbox, &s.id, &name, &s.pod_uid)
+        blank(Kind::Sandbox, s.id.clone(), name, s.pod_uid.clone())
     }
 
     async fn remove(&self, s: &Sandbox, stands: &dyn Fn() -> bool) -> Done {

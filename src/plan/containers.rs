@@ -101,6 +101,9 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: 
     remove_for_pods(&mut units, pods, &mut plan);
     keep_newest(&mut units, policy.per_unit, Reason::UnitLimit, &mut plan);
     keep_total(containers, &mut units, pods, policy.total, &mut plan);
+    if snapshot.partial {
+        spare_total(&mut plan);
+    }
     for (&(uid, _), unit) in &units {
         let reason = match pods.standing(uid) {
             Standing::Held(reason) => reason,
@@ -166,6 +169,18 @@ fn keep_total(
     let room = limit.saturating_sub(count(units));
     keep_shares(containers, &mut giving_way, room, plan);
     units.append(&mut giving_way);
+}
+
+/// S7.3: how many there are in all is not known, so that nothing goes for it.
+fn spare_total(plan: &mut Plan) {
+    let spared = plan
+        .remove
+        .extract_if(.., |step| step.reason == Reason::TotalLimit)
+        .map(|step| Step {
+            reason: Reason::ListIncomplete,
+            ..step
+        });
+    plan.keep.extend(spared);
 }
 
 fn count(units: &Units<'_>) -> usize {

@@ -63,8 +63,16 @@ pub fn entry_uid(name: &str) -> &str {
     name.rsplit_once('_').map_or(name, |(_, uid)| uid)
 }
 
-/// S4.1: which entries of `pod-logs-dir` go. `arrived`: both lists of S3.1 did; `snapshot` holds what stays.
-pub fn trees(names: &[Text], snapshot: &Snapshot, arrived: bool, pods: &PodView) -> Plan {
+/// Namespace, name and UID of the pod that an entry of `pod-logs-dir` belongs to, if a kubelet named it.
+pub fn entry_pod(name: &str) -> Option<(&str, &str, &str)> {
+    let (namespace, rest) = name.split_once('_')?;
+    let (pod, uid) = rest.split_once('_')?;
+    Some((namespace, pod, uid))
+}
+
+/// S4.1: which entries of `pod-logs-dir` go; none where the lists of S3.1 did not arrive whole. `snapshot` holds what stays.
+pub fn trees(names: &[Text], snapshot: &Snapshot, pods: &PodView) -> Plan {
+    let arrived = snapshot.sandboxes.is_some() && !snapshot.partial;
     let held: HashSet<&str> = snapshot.containers.iter().map(Container::uid).collect();
     let mut plan = Plan::default();
     for (index, name) in names.iter().enumerate() {

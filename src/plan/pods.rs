@@ -36,7 +36,7 @@ pub struct PodView {
     ready: bool,
     all_unused: bool,
     broken: bool,
-    /// Without the list of sandboxes nobody knows what runs (S1.1).
+    /// Without the list of sandboxes nobody knows what runs (S1.1), nor without all containers of a pod (S7.3).
     blind: bool,
     active: HashSet<Text>,
 }
@@ -88,7 +88,7 @@ impl PodView {
             ready: answer.ready,
             all_unused,
             broken,
-            blind: snapshot.sandboxes.is_none(),
+            blind: snapshot.sandboxes.is_none() || snapshot.partial,
             active: active_pods(snapshot),
         }
     }

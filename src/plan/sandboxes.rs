@@ -12,7 +12,8 @@ fn by_age(a: &Sandbox, b: &Sandbox) -> Ordering {
     (a.created_at, a.attempt, &a.id).cmp(&(b.created_at, b.attempt, &b.id))
 }
 
-/// The plan over the sandboxes of a look; empty where they could not be listed.
+/// The plan over the sandboxes of a look; empty where they could not be listed. Without all containers nobody knows which
+/// sandboxes are empty (S7.3): none goes.
 pub fn plan(snapshot: &Snapshot, pods: &PodView) -> Plan {
     let sandboxes = snapshot.sandboxes.as_deref().unwrap_or_default();
     let named: HashSet<&str> = snapshot.containers.iter().map(|c| &*c.sandbox_id).collect();
@@ -39,6 +40,10 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView) -> Plan {
                 pods.standing(uid),
                 newest == Some(index),
             ) {
+                (true, _) if snapshot.partial => plan.keep.push(Step {
+                    index,
+                    reason: Reason::ListIncomplete,
+                }),
                 (true, reason) => plan.remove.push(Step { index, reason }),
                 (false, reason) => plan.keep.push(Step { index, reason }),
             }

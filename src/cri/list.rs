@@ -1,0 +1,433 @@
+//! Lists of the runtime: streams where it has them, else one message, else parts by label selectors (S7). What comes is turned
+//! into `node` objects row by row, without the labels and annotations that nobody reads. Which parts, others decide.
+
+use super::client::{Images, Line, Runtime};
+use super::convert::Names;
+use super::error::CallError;
+use super::learnt::{Learnt, List};
+use super::{Place, proto};
+use crate::error::{Error, Result};
+use crate::node::{Container, Image, Sandbox, Text};
+use crate::plan::parts::{Labels, Part};
+use prost::bytes::Buf;
+use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
+use std::marker::PhantomData;
+use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
+use tonic_prost::{ProstCodec, ProstEncoder};
+
+/// The largest message that is taken. containerd sends at most 16 MiB, CRI-O 80.
+pub(super) const MESSAGE_LIMIT: usize = 128 << 20;
+
+/// A kind of object that the runtime lists.
+pub(crate) trait Row: Sized + Send + Sync + 'static {
+    /// CRI's message of one row.
+    type Message: prost::Message + Default;
+    /// CRI's request; that of the stream is the same on the wire.
+    type Request: prost::Message + Default + Send + Sync + Clone + 'static;
+    /// The field of the answer that holds the rows.
+    const FIELD: u32 = 1;
+    const LIST: List;
+
+    fn of(message: Self::Message, names: &mut Names) -> Self;
+    fn id(&self) -> &Text;
+    /// There is another one with this ID (S0.4).
+    fn doubt(&mut self);
+}
+
+/// A row that can be asked for by labels.
+pub(crate) trait Labelled: Row {
+    fn request(part: &Part) -> Self::Request;
+    /// Its labels as far as they can be asked by.
+    fn labels(&self) -> Option<Labels>;
+}
+
+fn selector(part: &Part) -> Vec<proto::Pair> {
+    part.selector()
+        .into_iter()
+        .map(|(key, value)| proto::Pair {
+            key: key.into(),
+            value: value.as_bytes().into(),
+        })
+        .collect()
+}
+
+impl Row for Container {
+    type Message = proto::Container;
+    type Request = proto::ListContainersRequest;
+    const LIST: List = List::Containers;
+
+    fn of(message: proto::Container, names: &mut Names) -> Container {
+        super::convert::container(message, names)
+    }
+
+    fn id(&self) -> &Text {
+        &self.id
+    }
+
+    fn doubt(&mut self) {
+        self.readable = false;
+    }
+}
+
+impl Labelled for Container {
+    fn request(part: &Part) -> proto::ListContainersRequest {
+        proto::ListContainersRequest {
+            filter: Some(proto::ContainerFilter {
+                label_selector: selector(part),
+                ..Default::default()
+            }),
+        }
+    }
+
+    fn labels(&self) -> Option<Labels> {
+        Some(Labels {
+            namespace: self.pod_namespace.clone()?,
+            pod: self.pod_name.clone()?,
+            uid: self.pod_uid.clone()?,
+            container: Some(self.container_name.clone()?),
+        })
+    }
+}
+
+impl Row for Sandbox {
+    type Message = proto::PodSandbox;
+    type Request = proto::ListPodSandboxRequest;
+    const LIST: List = List::Sandboxes;
+
+    fn of(message: proto::PodSandbox, names: &mut Names) -> Sandbox {
+        super::convert::sandbox(message, names)
+    }
+
+    fn id(&self) -> &Text {
+        &self.id
+    }
+
+    fn doubt(&mut self) {
+        self.readable = false;
+    }
+}
+
+impl Labelled for Sandbox {
+    fn request(part: &Part) -> proto::ListPodSandboxRequest {
+        proto::ListPodSandboxRequest {
+            filter: Some(proto::PodSandboxFilter {
+                label_selector: selector(part),
+                ..Default::default()
+            }),
+        }
+    }
+
+    /// A kubelet gives a sandbox the labels that its metadata names.
+    fn labels(&self) -> Option<Labels> {
+        Some(Labels {
+            namespace: self.pod_namespace.clone(),
+            pod: self.pod_name.clone(),
+            uid: self.pod_uid.clone(),
+            container: None,
+        })
+    }
+}
+
+impl Row for Image {
+    type Message = proto::Image;
+    type Request = proto::ListImagesRequest;
+    const LIST: List = List::Images;
+
+    fn of(message: proto::Image, names: &mut Names) -> Image {
+        super::convert::image(message, names)
+    }
+
+    fn id(&self) -> &Text {
+        &self.id
+    }
+
+    fn doubt(&mut self) {
+        self.readable = false;
+    }
+}
+
+/// Rows as they came, with the bytes that each took in its message.
+pub(crate) struct Rows<R> {
+    pub(crate) rows: Vec<R>,
+    pub(crate) sizes: Vec<u32>,
+}
+
+/// A list that does not fit a message.
+#[derive(Clone, Debug)]
+pub(crate) struct TooLarge {
+    /// The story for the host.
+    pub(crate) error: Error,
+    /// How large the answer would be and how large it may be, in bytes, where whoever refused it says so.
+    pub(crate) size: Option<(u64, u64)>,
+}
+
+/// A list, if it fits.
+pub(crate) enum Listed<T> {
+    Whole(T),
+    TooLarge(TooLarge),
+}
+
+/// Decodes an answer row by row: no row is held twice, as message and as object.
+struct RowsDecoder<R> {
+    names: Names,
+    rows: PhantomData<R>,
+}
+
+impl<R: Row> RowsDecoder<R> {
+    fn rows(&mut self, source: &mut DecodeBuf<'_>) -> std::result::Result<Rows<R>, String> {
+        let mut out = Rows {
+            rows: Vec::new(),
+            sizes: Vec::new(),
+        };
+        while source.has_remaining() {
+            let before = source.remaining();
+            let (field, wire) = decode_key(source).map_err(|e| e.to_string())?;
+            if (field, wire) != (R::FIELD, WireType::LengthDelimited) {
+                skip_field(wire, field, source, DecodeContext::default())
+                    .map_err(|e| e.to_string())?;
+                continue;
+            }
+            let length = decode_varint(source).map_err(|e| e.to_string())?;
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            if length > source.remaining() {
+                return Err("failed to decode Protobuf message: it ends too early".to_owned());
+            }
+            let message = prost::Message::decode(source.take(length)).map_err(|e| e.to_string())?;
+            out.rows.push(R::of(message, &mut self.names));
+            let size = before - source.remaining();
+            out.sizes.push(u32::try_from(size).unwrap_or(u32::MAX));
+        }
+        Ok(out)
+    }
+}
+
+impl<R: Row> Decoder for RowsDecoder<R> {
+    type Item = Rows<R>;
+    type Error = Status;
+
+    fn decode(
+        &mut self,
+        source: &mut DecodeBuf<'_>,
+    ) -> std::result::Result<Option<Rows<R>>, Status> {
+        self.rows(source).map(Some).map_err(Status::internal)
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::default()
+    }
+}
+
+/// Requests of prost, answers in rows.
+struct RowsCodec<R>(PhantomData<R>);
+
+impl<R: Row> Codec for RowsCodec<R> {
+    type Encode = R::Request;
+    type Decode = Rows<R>;
+    type Encoder = ProstEncoder<R::Request>;
+    type Decoder = RowsDecoder<R>;
+
+    fn encoder(&mut self) -> ProstEncoder<R::Request> {
+        ProstCodec::<R::Request, R::Request>::raw_encoder(BufferSettings::default())
+    }
+
+    fn decoder(&mut self) -> RowsDecoder<R> {
+        RowsDecoder {
+            names: Names::default(),
+            rows: PhantomData,
+        }
+    }
+}
+
+type Reply<T> = std::result::Result<Response<T>, Status>;
+
+async fn ready(channel: &Channel) -> std::result::Result<tonic::client::Grpc<Channel>, Status> {
+    let mut client =
+        tonic::client::Grpc::new(channel.clone()).max_decoding_message_size(MESSAGE_LIMIT);
+    client
+        .ready()
+        .await
+        .map_err(|e| Status::unavailable(e.to_string()))?;
+    Ok(client)
+}
+
+/// One message with all rows that a request asks for.
+async fn plain<R: Row>(channel: &Channel, request: R::Request) -> Reply<Rows<R>> {
+    let path = PathAndQuery::from_static(R::LIST.plain());
+    ready(channel)
+        .await?
+        .unary(tonic::Request::new(request), path, RowsCodec(PhantomData))
+        .await
+}
+
+/// A stream of all rows, taken to its end: what breaks off is a failed list, whatever its code (S0.6).
+async fn stream<R: Row>(channel: &Channel) -> Reply<Vec<R>> {
+    let path = PathAndQuery::from_static(R::LIST.stream());
+    let request = tonic::Request::new(R::Request::default());
+    let mut messages = ready(channel)
+        .await?
+        .server_streaming(request, path, RowsCodec::<R>(PhantomData))
+        .await?
+        .into_inner();
+    let mut rows: Vec<R> = Vec::new();
+    let mut begun = false;
+    loop {
+        match messages.message().await {
+            Ok(Some(more)) => rows.extend(more.rows),
+            Ok(None) => return Ok(Response::new(rows)),
+            Err(e) if begun => return Err(broken_off(e, rows.len())),
+            Err(e) => return Err(e),
+        }
+        begun = true;
+    }
+}
+
+/// The status of a stream that broke off: none that means something else for a whole list.
+fn broken_off(e: Status, rows: usize) -> Status {
+    match e.code() {
+        Code::Unimplemented | Code::ResourceExhausted | Code::OutOfRange | Code::NotFound => {
+            Status::aborted(format!(
+                "the stream broke off after {rows} rows: {:?}: {}",
+                e.code(),
+                e.message()
+            ))
+        }
+        _ => e,
+    }
+}
+
+/// Where lists come from.
+struct Source<'a> {
+    channel: &'a Channel,
+    line: &'a Line<'a>,
+    endpoint: Place<'a>,
+}
+
+impl Source<'_> {
+    /// What one message holds of what a request asks for.
+    async fn ask<R: Row>(&self, request: R::Request) -> Result<Listed<Rows<R>>> {
+        let doing = R::LIST.doing();
+        match self.line.ask_all(plain(self.channel, request)).await {
+            Ok(rows) => Ok(Listed::Whole(rows)),
+            Err(e) => match e.of_list() {
+                CallError::TooLarge(message) => Ok(Listed::TooLarge(TooLarge {
+                    size: told_sizes(&message),
+                    error: CallError::TooLarge(message).error(doing, self.endpoint),
+                })),
+                e => Err(e.error(doing, self.endpoint)),
+            },
+        }
+    }
+
+    /// All rows: as a stream, else in one message.
+    async fn all<R: Row>(&self, learnt: &Learnt) -> Result<Listed<Vec<R>>> {
+        if learnt.may_stream(R::LIST) {
+            match self.line.ask_all(stream::<R>(self.channel)).await {
+                Ok(rows) => return Ok(Listed::Whole(rows)),
+                Err(CallError::Unimplemented(_)) => learnt.lacks(R::LIST),
+                Err(e) => return Err(e.error(R::LIST.doing(), self.endpoint)),
+            }
+        }
+        Ok(match self.ask::<R>(R::Request::default()).await? {
+            Listed::Whole(all) => Listed::Whole(all.rows),
+            Listed::TooLarge(e) => Listed::TooLarge(e),
+        })
+    }
+}
+
+/// The two sizes in the refusal of a message, as gRPC's libraries write them: `(18400000 vs. 16777216)`, `found N bytes, the
+/// limit is: M bytes`.
+fn told_sizes(message: &str) -> Option<(u64, u64)> {
+    let numbers: Vec<u64> = message
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|digits| digits.parse().ok())
+        .collect();
+    match numbers.as_slice() {
+        [size, limit] if size > limit => Some((*size, *limit)),
+        _ => None,
+    }
+}
+
+impl Runtime<'_> {
+    fn source(&self) -> Source<'_> {
+        Source {
+            channel: &self.channel,
+            line: &self.line,
+            endpoint: self.endpoint,
+        }
+    }
+
+    /// All containers or sandboxes, in all states.
+    pub(crate) async fn list<R: Labelled>(&self) -> Result<Listed<Vec<R>>> {
+        self.source().all(self.learnt).await
+    }
+
+    /// All of them in one message, where streams are none.
+    pub(crate) async fn list_plain<R: Labelled>(&self) -> Result<Listed<Vec<R>>> {
+        Ok(match self.source().ask::<R>(R::Request::default()).await? {
+            Listed::Whole(all) => Listed::Whole(all.rows),
+            Listed::TooLarge(e) => Listed::TooLarge(e),
+        })
+    }
+
+    /// Those that carry the labels of a part.
+    pub(crate) async fn list_part<R: Labelled>(&self, part: &Part) -> Result<Listed<Rows<R>>> {
+        self.source().ask(R::request(part)).await
+    }
+
+    /// The containers that run: few, however many have ended.
+    pub(crate) async fn list_running(&self) -> Result<Listed<Rows<Container>>> {
+        let running = proto::ContainerStateValue {
+            state: proto::ContainerState::ContainerRunning as i32,
+        };
+        let request = proto::ListContainersRequest {
+            filter: Some(proto::ContainerFilter {
+                state: Some(running),
+                ..Default::default()
+            }),
+        };
+        self.source().ask(request).await
+    }
+}
+
+impl Images<'_> {
+    /// All images. CRI has no selector for them, and so no parts.
+    pub(crate) async fn list_images(&self) -> Result<Vec<Image>> {
+        let source = Source {
+            channel: &self.channel,
+            line: &self.line,
+            endpoint: self.endpoint,
+        };
+        match source.all(self.learnt).await? {
+            Listed::Whole(images) => Ok(images),
+            Listed::TooLarge(e) => Err(e.error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_where_a_refusal_tells_them() {
+        let cases = [
+            (
+                "grpc: trying to send message larger than max (18400000 vs. 16777216)",
+                Some((18_400_000, 16_777_216)),
+            ),
+            (
+                "Error, decoded message length too large: found 200 bytes, the limit is: 100 bytes",
+                Some((200, 100)),
+            ),
+            ("grpc: received message larger than max (7 vs. 9)", None),
+            ("too large by 99999999999999999999999 bytes, 3, 4", None),
+            ("too large", None),
+        ];
+        for (message, sizes) in cases {
+            assert_eq!(told_sizes(message), sizes, "{message}");
+        }
+    }
+}

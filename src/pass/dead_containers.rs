@@ -1,0 +1,268 @@
+//! S1: look, ask, decide, carry out; part by part where the list does not fit a message (S7.3).
+
+use super::container_removal::ContainerRemover;
+use super::evidence::Evidence;
+use super::parts::{Arrived, End, Place, Walk, list_all};
+use super::removals::carry_out;
+use super::rooms::Rooms;
+use super::run::Run;
+use crate::config::AgeFrom;
+use crate::cri::client::Runtime;
+use crate::cri::list::{Listed, TooLarge};
+use crate::cri::{CallError, List};
+use crate::error::Result;
+use crate::node::{Container, Sandbox, Snapshot, Text};
+use crate::plan;
+use crate::plan::containers::ContainerPolicy;
+use futures_util::stream::{self, StreamExt};
+use std::collections::HashSet;
+
+/// S1 of a pass. False = the list does not fit a message, and not all that is in it was reached.
+pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) -> bool {
+    let (containers, sandboxes) = tokio::join!(
+        runtime.list::<Container>(),
+        list_all::<Sandbox>(run, runtime, &[])
+    );
+    let stage = Stage {
+        run,
+        runtime,
+        rooms,
+        policy: ContainerPolicy::from(run.config),
+    };
+    let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
+    match containers {
+        Err(e) => run.fail(e),
+        Ok(Listed::Whole(containers)) => {
+            let look = Snapshot::new(containers, sandboxes);
+            stage.all(look, &HashSet::new()).await;
+        }
+        Ok(Listed::TooLarge(refusal)) => {
+            return Parts::new(stage, refusal, sandboxes).collect().await;
+        }
+    }
+    true
+}
+
+/// What the looks of S1 share.
+struct Stage<'a> {
+    run: &'a Run<'a>,
+    runtime: &'a Runtime<'a>,
+    rooms: &'a Rooms,
+    policy: ContainerPolicy,
+}
+
+/// What a look led to.
+struct Outcome {
+    /// IDs that were to go.
+    tried: HashSet<Text>,
+    /// Those that went.
+    gone: HashSet<Text>,
+}
+
+impl Stage<'_> {
+    /// Decides over a look and carries out; IDs in `done` have had their turn. What stays is written down if `report_kept`.
+    async fn collect(
+        &self,
+        look: &mut Snapshot,
+        policy: &ContainerPolicy,
+        done: &HashSet<Text>,
+        report_kept: bool,
+    ) -> Outcome {
+        let run = self.run;
+        if policy.age_from == AgeFrom::Finished && policy.min_age > 0 {
+            self.ask_for_ends(&mut look.containers).await;
+        }
+        let look = &*look;
+        let evidence = Evidence::ask(run, look, []);
+        let mut plan = evidence.with(|pods| plan::containers::plan(look, pods, policy, run.now));
+        let id = |index: usize| &look.containers[index].id;
+        plan.remove.retain(|step| !done.contains(id(step.index)));
+        plan.keep
+            .retain(|step| report_kept && !done.contains(id(step.index)));
+        let remover = ContainerRemover::new(run, self.runtime, self.rooms, look);
+        let limit = run.config.max_parallel_removals;
+        let gone = carry_out(run, &evidence, &look.containers, &plan, limit, &remover).await;
+        let of_plan = |at: usize| id(plan.remove[at].index).clone();
+        Outcome {
+            tried: (0..plan.remove.len()).map(of_plan).collect(),
+            gone: gone.into_iter().map(of_plan).collect(),
+        }
+    }
+
+    /// The whole list at once. What has had its turn counts as done for the limits (S1.8).
+    async fn all(&self, mut look: Snapshot, done: &HashSet<Text>) {
+        look.containers
+            .retain(|c| !done.contains(&c.id) || !plan::containers::is_candidate_state(c));
+        self.collect(&mut look, &self.policy, done, true).await;
+    }
+
+    /// S1.2 with `container-age-from` = `finished`: when each candidate ended. One that cannot be asked about is kept.
+    async fn ask_for_ends(&self, containers: &mut [Container]) {
+        let looks: Vec<_> = stream::iter(containers.iter_mut())
+            .filter(|c| std::future::ready(plan::containers::is_candidate_state(c)))
+            .map(|c| async move {
+                let look = self.runtime.container_status(&c.id).await;
+                (c, look)
+            })
+            .buffer_unordered(self.run.config.max_parallel_removals)
+            .collect()
+            .await;
+        for (container, look) in looks {
+            match look {
+                Ok(look) if look.finished_at > 0 => container.finished_at = Some(look.finished_at),
+                Ok(look) => container.finished_at = Some(look.created_at),
+                // Gone already; removing it is a success (S2.5).
+                Err(CallError::NotFound(_)) => {}
+                // The pass is told to end: nothing goes any more.
+                Err(CallError::NotBegun(_)) => {}
+                Err(_) => container.readable = false,
+            }
+        }
+    }
+}
+
+/// S7.3: the list in parts. Each part's removals are carried out before the next is asked for; once the rest fits a message, or
+/// all parts together are the whole list, S1 goes on as over any list.
+struct Parts<'a> {
+    stage: Stage<'a>,
+    walk: Walk<'a>,
+    sandboxes: Option<Vec<Sandbox>>,
+    /// What runs, of all parts: which pods are active has to be known before anything goes for a pod's sake (S0.4).
+    running: Vec<Container>,
+    /// What was seen of the namespace at hand, did not run and is still there.
+    namespace: Vec<Container>,
+    /// The same of those before.
+    rest: Vec<Container>,
+    /// What has had its turn.
+    done: HashSet<Text>,
+}
+
+impl<'a> Parts<'a> {
+    fn new(stage: Stage<'a>, refusal: TooLarge, sandboxes: Option<Vec<Sandbox>>) -> Parts<'a> {
+        let of_sandboxes = sandboxes.as_deref().unwrap_or_default();
+        Parts {
+            walk: Walk::new(
+                stage.run,
+                stage.runtime,
+                refusal,
+                of_sandboxes,
+                List::Containers,
+            ),
+            stage,
+            sandboxes,
+            running: Vec::new(),
+            namespace: Vec::new(),
+            rest: Vec::new(),
+            done: HashSet::new(),
+        }
+    }
+
+    /// True = in the end the whole list was seen.
+    async fn collect(mut self) -> bool {
+        let run = self.stage.run;
+        let end = match self.walk().await {
+            Ok(Some(rows)) => Ok(End::Fits(rows)),
+            Ok(None) => self.walk.end().await,
+            Err(e) => Err(e),
+        };
+        match end {
+            Ok(End::Fits(rows)) => self.all(rows).await,
+            Ok(End::AllSeen) => {
+                let rows = self.seen();
+                self.all(rows).await;
+            }
+            Ok(End::Short(e)) | Err(e) => {
+                run.fail_once(e);
+                self.incomplete().await;
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Part after part; the whole list, if it came to fit a message on the way.
+    async fn walk(&mut self) -> Result<Option<Vec<Container>>> {
+        let run = self.stage.run;
+        match self.stage.runtime.list_running().await? {
+            Listed::Whole(answer) => self.running = self.walk.take(answer),
+            Listed::TooLarge(refusal) => return Err(refusal.error),
+        }
+        while let Some(arrived) = self.walk.next::<Container>().await? {
+            self.part(arrived).await;
+            if let Some(cause) = run.stop.cause() {
+                return Err(cause.error());
+            }
+            if !run.dry_run
+                && self.walk.account.whole_may_fit()
+                && let Some(rows) = self.walk.whole().await?
+            {
+                return Ok(Some(rows));
+            }
+        }
+        Ok(None)
+    }
+
+    /// One part. Units are whole in it, pods only once all parts of their namespace are there.
+    async fn part(&mut self, arrived: Arrived<Container>) {
+        let Arrived { rows, place } = arrived;
+        if place == Place::Alone {
+            let left = self.look(rows, false).await;
+            self.rest.extend(left);
+            return;
+        }
+        let left = self.look(rows, true).await;
+        self.namespace.extend(left);
+        if let Place::Last(whole) = place {
+            let rows = std::mem::take(&mut self.namespace);
+            let left = self.look(rows, !whole).await;
+            self.rest.extend(left);
+        }
+    }
+
+    /// Decides over some containers and carries out; what is left of them.
+    async fn look(&mut self, rows: Vec<Container>, partial: bool) -> Vec<Container> {
+        let mut containers = rows;
+        containers.extend(self.running.iter().cloned());
+        let mut look = Snapshot::new(containers, self.sandboxes.take());
+        look.partial = partial;
+        // S1.6 counts all that there are.
+        let policy = ContainerPolicy {
+            total: -1,
+            ..self.stage.policy
+        };
+        let outcome = self
+            .stage
+            .collect(&mut look, &policy, &self.done, false)
+            .await;
+        self.sandboxes = look.sandboxes;
+        if !self.stage.run.dry_run {
+            outcome.gone.iter().for_each(|id| self.walk.removed(id));
+        }
+        self.done.extend(outcome.tried);
+        let running: HashSet<&Text> = self.running.iter().map(|c| &c.id).collect();
+        look.containers
+            .retain(|c| !outcome.gone.contains(&c.id) && !running.contains(&c.id));
+        look.containers
+    }
+
+    /// The whole list is there.
+    async fn all(&mut self, rows: Vec<Container>) {
+        let look = Snapshot::new(rows, self.sandboxes.take());
+        self.stage.all(look, &self.done).await;
+    }
+
+    /// All that was seen and is still there.
+    fn seen(&mut self) -> Vec<Container> {
+        let mut rows = std::mem::take(&mut self.running);
+        rows.append(&mut self.namespace);
+        rows.append(&mut self.rest);
+        rows
+    }
+
+    /// Nobody knows what else there is: what was seen is reported, and nothing goes for the number of all.
+    async fn incomplete(&mut self) {
+        let mut look = Snapshot::new(self.seen(), self.sandboxes.take());
+        look.partial = true;
+        self.stage.all(look, &self.done).await;
+    }
+}

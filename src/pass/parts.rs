@@ -1,0 +1,280 @@
+//! Lists that do not fit a message, read in parts (S7.3): what is known beforehand, the walk over the parts, and whole lists put
+//! together from them where the bytes say that nothing is missing.
+
+use super::rooms::Room;
+use super::run::Run;
+use crate::cri::List;
+use crate::cri::client::Runtime;
+use crate::cri::list::{Labelled, Listed, Rows, TooLarge};
+use crate::error::{Error, Result};
+use crate::hooks::LogLevel;
+use crate::host::logs::PodLogs;
+use crate::node::{Sandbox, Text};
+use crate::plan::logs::entry_pod;
+use crate::plan::parts::{Account, Known, Labels, Part};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasher, Hash, RandomState};
+
+/// Where a part stands in its namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// It is all that the namespace has.
+    Alone,
+    /// More parts of the namespace follow.
+    Among,
+    /// It is the last one; whether all others arrived.
+    Last(bool),
+}
+
+/// Part of a list as it arrived.
+pub(crate) struct Arrived<R> {
+    /// Rows that were not seen before.
+    pub(crate) rows: Vec<R>,
+    pub(crate) place: Place,
+}
+
+/// How a walk ended.
+pub(crate) enum End<R> {
+    /// The parts come to the whole list.
+    AllSeen,
+    /// The whole list fits a message by now.
+    Fits(Vec<R>),
+    /// Something was not reached.
+    Short(Error),
+}
+
+/// The walk over the parts of one list.
+pub(crate) struct Walk<'a> {
+    runtime: &'a Runtime<'a>,
+    known: Known,
+    namespaces: VecDeque<Vec<Part>>,
+    ahead: VecDeque<Part>,
+    /// The namespace at hand is in several parts.
+    divided: bool,
+    /// Some part of it was too large, and could not be divided.
+    lacking: bool,
+    pub(crate) account: Account,
+    /// What was seen: how many bytes each row took, and its hash.
+    seen: HashMap<Text, (u32, u64)>,
+    /// Hashes of other rows with an ID that was seen.
+    further: HashSet<u64>,
+    /// How often a part was too large and could not be divided.
+    stuck: usize,
+    parts: usize,
+    refusal: TooLarge,
+    hasher: RandomState,
+}
+
+/// Which pods and containers the log directories and the sandboxes tell of.
+fn known(run: &Run<'_>, sandboxes: &[Sandbox], list: List) -> Known {
+    let mut known = Known::default();
+    if let Room::Open(room) = Room::open(&run.config.pod_logs_dir) {
+        for logs in room.pod_logs().unwrap_or_default() {
+            add_logs(&mut known, logs, list);
+        }
+    }
+    for labels in sandboxes.iter().filter_map(Labelled::labels) {
+        known.add(labels, 0);
+    }
+    known
+}
+
+fn add_logs(known: &mut Known, logs: PodLogs, list: List) {
+    let Some((namespace, pod, uid)) = entry_pod(&logs.name) else {
+        return;
+    };
+    let labels = Labels {
+        namespace: namespace.into(),
+        pod: pod.into(),
+        uid: uid.into(),
+        container: None,
+    };
+    if list == List::Sandboxes {
+        return known.add(labels, 1);
+    }
+    for (container, expected) in logs.containers {
+        let container = Some(container.into());
+        let labels = Labels {
+            container,
+            ..labels.clone()
+        };
+        known.add(labels, expected);
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// Over what the log directories and `sandboxes` tell of.
+    pub(crate) fn new(
+        run: &Run<'_>,
+        runtime: &'a Runtime<'a>,
+        refusal: TooLarge,
+        sandboxes: &[Sandbox],
+        list: List,
+    ) -> Walk<'a> {
+        let known = known(run, sandboxes, list);
+        let account = Account::new(refusal.size);
+        let namespaces = known.namespaces(account.fits());
+        run.log(
+            LogLevel::Info,
+            &format!(
+                "a list does not fit a message and is read in parts, of {} namespaces",
+                namespaces.len()
+            ),
+        );
+        Walk {
+            runtime,
+            known,
+            namespaces: namespaces.into(),
+            ahead: VecDeque::new(),
+            divided: false,
+            lacking: false,
+            account,
+            seen: HashMap::new(),
+            further: HashSet::new(),
+            stuck: 0,
+            parts: 0,
+            refusal,
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Takes in rows; those that were not seen before. Parts may overlap: the same row twice is one. Another row with the same ID
+    /// is one more (S0.4).
+    pub(crate) fn take<R: Labelled + Hash>(&mut self, answer: Rows<R>) -> Vec<R> {
+        let mut new = Vec::with_capacity(answer.rows.len());
+        for (mut row, size) in answer.rows.into_iter().zip(answer.sizes) {
+            let hash = self.hasher.hash_one(&row);
+            match self.seen.get(row.id()) {
+                Some((_, seen)) if *seen == hash => continue,
+                Some(_) if !self.further.insert(hash) => continue,
+                Some(_) => row.doubt(),
+                None => {
+                    self.seen.insert(row.id().clone(), (size, hash));
+                }
+            }
+            self.account.saw(size);
+            if let Some(labels) = row.labels() {
+                self.known.add(labels, 1);
+            }
+            new.push(row);
+        }
+        new
+    }
+
+    /// What has been seen is gone.
+    pub(crate) fn removed(&mut self, id: &Text) {
+        if let Some((size, _)) = self.seen.get(id) {
+            self.account.removed(*size);
+        }
+    }
+
+    /// The next part; `None` = that was all.
+    pub(crate) async fn next<R: Labelled + Hash>(&mut self) -> Result<Option<Arrived<R>>> {
+        loop {
+            if self.ahead.is_empty() {
+                let Some(parts) = self.namespaces.pop_front() else {
+                    return Ok(None);
+                };
+                (self.divided, self.lacking) = (parts.len() > 1, false);
+                self.ahead = parts.into();
+            }
+            let Some(part) = self.ahead.pop_front() else {
+                continue;
+            };
+            let rows = match self.runtime.list_part::<R>(&part).await? {
+                Listed::Whole(answer) => self.take(answer),
+                Listed::TooLarge(_) if self.divide(&part) => continue,
+                // Nothing of it; but the namespace may end here.
+                Listed::TooLarge(_) => Vec::new(),
+            };
+            self.parts += 1;
+            let place = match (self.divided, self.ahead.is_empty()) {
+                (false, _) if !self.lacking => Place::Alone,
+                (_, true) => Place::Last(!self.lacking),
+                (_, false) => Place::Among,
+            };
+            return Ok(Some(Arrived { rows, place }));
+        }
+    }
+
+    /// A part is too large; whether it is now ahead in smaller ones.
+    fn divide(&mut self, part: &Part) -> bool {
+        let smaller = self.known.divide(part);
+        if smaller.is_empty() {
+            self.stuck += 1;
+            self.lacking = true;
+            return false;
+        }
+        self.divided = true;
+        for part in smaller.into_iter().rev() {
+            self.ahead.push_front(part);
+        }
+        true
+    }
+
+    /// The list is asked for whole once more: it may fit by now, and if not, its size is told anew.
+    pub(crate) async fn whole<R: Labelled>(&mut self) -> Result<Option<Vec<R>>> {
+        match self.runtime.list_plain().await? {
+            Listed::Whole(rows) => Ok(Some(rows)),
+            Listed::TooLarge(refusal) => {
+                self.account.told_again(refusal.size);
+                self.refusal = refusal;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether what was seen is all, after the last part.
+    pub(crate) async fn end<R: Labelled>(&mut self) -> Result<End<R>> {
+        if self.account.is_closed() {
+            return Ok(End::AllSeen);
+        }
+        Ok(match self.whole().await? {
+            Some(rows) => End::Fits(rows),
+            None if self.account.is_closed() => End::AllSeen,
+            None => End::Short(self.shortfall()),
+        })
+    }
+
+    /// Why the list is not whole, with what was seen of it.
+    fn shortfall(&self) -> Error {
+        let (seen, all) = self.account.seen_of();
+        let all = all.map_or_else(String::new, |all| format!(" of about {all}"));
+        let stuck = match self.stuck {
+            0 => String::new(),
+            stuck => format!(", {stuck} more parts are themselves too large"),
+        };
+        let message = format!(
+            "{}; {seen}{all} were seen in {} parts by the labels that pods in pod-logs-dir and sandboxes have{stuck}; what has neither is not reached",
+            self.refusal.error.message, self.parts
+        );
+        Error::new(self.refusal.error.status, message)
+    }
+}
+
+/// A whole list in parts: the sum of its bytes has to be what the runtime said of the whole.
+async fn gather<R: Labelled + Hash>(mut walk: Walk<'_>) -> Result<Vec<R>> {
+    let mut all = Vec::new();
+    while let Some(arrived) = walk.next::<R>().await? {
+        all.extend(arrived.rows);
+    }
+    match walk.end::<R>().await? {
+        End::AllSeen => Ok(all),
+        End::Fits(rows) => Ok(rows),
+        End::Short(e) => Err(e),
+    }
+}
+
+/// All of a kind, however many messages that takes; an error where they did not arrive whole. `sandboxes`: what is known.
+pub(crate) async fn list_all<R: Labelled + Hash>(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    sandboxes: &[Sandbox],
+) -> Result<Vec<R>> {
+    match runtime.list::<R>().await? {
+        Listed::Whole(rows) => Ok(rows),
+        Listed::TooLarge(refusal) => {
+            gather(Walk::new(run, runtime, refusal, sandboxes, R::LIST)).await
+        }
+    }
+}

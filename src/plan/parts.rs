@@ -1,0 +1,397 @@
+//! Which parts of a list to ask for where the whole does not fit a message (S7.3), and what is known of the whole by its bytes.
+//!
+//! A runtime that is asked by labels walks over all it has each time, so that few large parts beat many small ones: a namespace,
+//! where that is too large by container name, then by pod name, then by UID.
+
+use crate::node::Text;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a container takes in a list until some were seen: containerd's limit of 16 MiB holds about 18,000.
+const USUAL_SIZE: u64 = 900;
+
+/// containerd's limit of a message; for runtimes whose refusal names none.
+const USUAL_LIMIT: u64 = 16 << 20;
+
+/// The labels of an object by which it can be asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Labels {
+    /// `io.kubernetes.pod.namespace`
+    pub namespace: Text,
+    /// `io.kubernetes.pod.name`
+    pub pod: Text,
+    /// `io.kubernetes.pod.uid`
+    pub uid: Text,
+    /// `io.kubernetes.container.name`; `None` = a sandbox, or a pod whose containers are not known.
+    pub container: Option<Text>,
+}
+
+/// Part of a list: what carries all these labels.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Part {
+    /// All parts of one namespace together hold its pods whole.
+    pub namespace: Text,
+    container: Option<Text>,
+    pod: Option<Text>,
+    uid: Option<Text>,
+}
+
+impl Part {
+    fn of_namespace(namespace: Text) -> Part {
+        Part {
+            namespace,
+            container: None,
+            pod: None,
+            uid: None,
+        }
+    }
+
+    /// Labels and values, as the runtime is asked.
+    pub fn selector(&self) -> Vec<(&'static str, &str)> {
+        [
+            ("io.kubernetes.pod.namespace", Some(&self.namespace)),
+            ("io.kubernetes.container.name", self.container.as_ref()),
+            ("io.kubernetes.pod.name", self.pod.as_ref()),
+            ("io.kubernetes.pod.uid", self.uid.as_ref()),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, &**value?)))
+        .collect()
+    }
+
+    fn covers(&self, labels: &Labels) -> bool {
+        let matches =
+            |own: &Option<Text>, value: &Text| own.as_ref().is_none_or(|own| own == value);
+        self.namespace == labels.namespace
+            && matches(&self.pod, &labels.pod)
+            && matches(&self.uid, &labels.uid)
+            && (self.container.is_none() || self.container == labels.container)
+    }
+}
+
+/// What is known to be on the node, and how many to expect behind it.
+#[derive(Clone, Debug, Default)]
+pub struct Known(BTreeMap<Labels, usize>);
+
+impl Known {
+    /// `expected` or more objects with these labels.
+    pub fn add(&mut self, labels: Labels, expected: usize) {
+        let known = self.0.entry(labels).or_default();
+        *known = expected.max(*known);
+    }
+
+    fn of<'a>(&'a self, part: &'a Part) -> impl Iterator<Item = (&'a Labels, usize)> {
+        self.0
+            .iter()
+            .map(|(labels, &expected)| (labels, expected))
+            .filter(|(labels, _)| part.covers(labels))
+    }
+
+    fn expected(&self, part: &Part) -> usize {
+        self.of(part).map(|(_, expected)| expected).sum()
+    }
+
+    /// The parts of each namespace, such that each holds about `fits` objects at most; namespaces with most objects first.
+    pub fn namespaces(&self, fits: usize) -> Vec<Vec<Part>> {
+        let namespaces: BTreeSet<&Text> = self.0.keys().map(|labels| &labels.namespace).collect();
+        let mut all: Vec<(usize, Vec<Part>)> = namespaces
+            .into_iter()
+            .map(|namespace| {
+                let part = Part::of_namespace(namespace.clone());
+                (self.expected(&part), self.split(part, fits))
+            })
+            .collect();
+        all.sort_by_key(|(expected, _)| std::cmp::Reverse(*expected));
+        all.into_iter().map(|(_, parts)| parts).collect()
+    }
+
+    fn split(&self, part: Part, fits: usize) -> Vec<Part> {
+        if self.expected(&part) <= fits {
+            return vec![part];
+        }
+        match self.divide(&part) {
+            parts if parts.is_empty() => vec![part],
+            parts => parts
+                .into_iter()
+                .flat_map(|part| self.split(part, fits))
+                .collect(),
+        }
+    }
+
+    /// The same part in smaller ones, one label more for each; empty = it cannot be divided.
+    pub fn divide(&self, part: &Part) -> Vec<Part> {
+        let with_pod = |labels: &Labels| Part {
+            pod: Some(labels.pod.clone()),
+            ..part.clone()
+        };
+        let smaller: BTreeSet<Part> = match part {
+            Part { uid: Some(_), .. } => BTreeSet::new(),
+            Part { pod: Some(_), .. } => self
+                .of(part)
+                .map(|(labels, _)| Part {
+                    uid: Some(labels.uid.clone()),
+                    ..part.clone()
+                })
+                .collect(),
+            Part {
+                container: Some(_), ..
+            } => self.of(part).map(|(labels, _)| with_pod(labels)).collect(),
+            _ => self
+                .of(part)
+                .map(|(labels, _)| match &labels.container {
+                    Some(container) => Part {
+                        container: Some(container.clone()),
+                        ..part.clone()
+                    },
+                    None => with_pod(labels),
+                })
+                .collect(),
+        };
+        smaller.into_iter().collect()
+    }
+}
+
+/// What is known of a list that did not fit, in bytes of its message. A message is the sum of its rows, so that parts which
+/// come to what the runtime said of the whole are the whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Account {
+    /// What the runtime last said of the whole, less what has gone since; `None` = it did not say.
+    whole: Option<u64>,
+    limit: u64,
+    /// Rows seen and still there.
+    held: u64,
+    rows: u64,
+    /// Rows ever seen.
+    seen: u64,
+    /// Something has gone since the list was refused last.
+    gone_since: bool,
+}
+
+impl Account {
+    /// `size`: of the whole list, and of the largest message, as the refusal names them.
+    pub fn new(size: Option<(u64, u64)>) -> Account {
+        Account {
+            whole: size.map(|(whole, _)| whole),
+            limit: size.map_or(USUAL_LIMIT, |(_, limit)| limit),
+            held: 0,
+            rows: 0,
+            seen: 0,
+            gone_since: false,
+        }
+    }
+
+    /// The list was refused once more.
+    pub fn told_again(&mut self, size: Option<(u64, u64)>) {
+        self.gone_since = false;
+        if let Some((whole, limit)) = size {
+            self.whole = Some(whole);
+            self.limit = limit;
+        }
+    }
+
+    /// A row that was not seen before.
+    pub fn saw(&mut self, size: u32) {
+        self.held += u64::from(size);
+        self.rows += 1;
+        self.seen += 1;
+    }
+
+    /// A row that was seen has gone.
+    pub fn removed(&mut self, size: u32) {
+        let size = u64::from(size);
+        self.gone_since = true;
+        self.held = self.held.saturating_sub(size);
+        self.rows = self.rows.saturating_sub(1);
+        self.whole = self.whole.map(|whole| whole.saturating_sub(size));
+    }
+
+    fn usual_size(&self) -> u64 {
+        self.held
+            .checked_div(self.rows)
+            .unwrap_or(USUAL_SIZE)
+            .max(1)
+    }
+
+    /// How many objects one message holds, as far as was seen.
+    pub fn fits(&self) -> usize {
+        usize::try_from(self.limit / self.usual_size()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether the whole list should fit a message by now; where nobody said how large it is, whether it is worth a try.
+    pub fn whole_may_fit(&self) -> bool {
+        match self.whole {
+            Some(whole) => whole <= self.limit,
+            None => self.gone_since,
+        }
+    }
+
+    /// Whether what was seen is all there is.
+    pub fn is_closed(&self) -> bool {
+        self.whole == Some(self.held)
+    }
+
+    /// How many objects were seen, and how many there are by estimate.
+    pub fn seen_of(&self) -> (u64, Option<u64>) {
+        let gone = self.seen - self.rows;
+        let all = self.whole.map(|whole| gone + whole / self.usual_size());
+        (self.seen, all.map(|all| all.max(self.seen)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(namespace: &str, container: &str, pod: &str, uid: &str) -> Labels {
+        Labels {
+            namespace: namespace.into(),
+            pod: pod.into(),
+            uid: uid.into(),
+            container: (!container.is_empty()).then(|| container.into()),
+        }
+    }
+
+    fn known(rows: &[(&str, &str, &str, &str, usize)]) -> Known {
+        let mut known = Known::default();
+        for &(namespace, container, pod, uid, expected) in rows {
+            known.add(labels(namespace, container, pod, uid), expected);
+        }
+        known
+    }
+
+    fn shown(part: &Part) -> String {
+        let values: Vec<&str> = part
+            .selector()
+            .into_iter()
+            .map(|(_, value)| value)
+            .collect();
+        values.join(" ")
+    }
+
+    #[test]
+    fn parts_are_as_large_as_they_may_be() {
+        let known = known(&[
+            ("shop", "web", "cart", "1", 60),
+            ("shop", "web", "cart", "2", 30),
+            ("shop", "web", "till", "3", 50),
+            ("shop", "side", "cart", "1", 20),
+            ("shop", "", "bare", "4", 0),
+            ("batch", "job", "once", "5", 170),
+        ]);
+        let cases: [(usize, &[&[&str]]); 5] = [
+            (1000, &[&["batch"], &["shop"]]),
+            (170, &[&["batch"], &["shop"]]),
+            (
+                150,
+                &[
+                    &["batch job once 5"],
+                    &["shop side", "shop web", "shop bare"],
+                ],
+            ),
+            (
+                90,
+                &[
+                    &["batch job once 5"],
+                    &["shop side", "shop web cart", "shop web till", "shop bare"],
+                ],
+            ),
+            (
+                60,
+                &[
+                    &["batch job once 5"],
+                    &[
+                        "shop side",
+                        "shop web cart 1",
+                        "shop web cart 2",
+                        "shop web till",
+                        "shop bare",
+                    ],
+                ],
+            ),
+        ];
+        for (fits, expected) in cases {
+            let mut got: Vec<Vec<String>> = known
+                .namespaces(fits)
+                .iter()
+                .map(|parts| parts.iter().map(shown).collect())
+                .collect();
+            let mut expected: Vec<Vec<String>> = expected
+                .iter()
+                .map(|parts| parts.iter().map(|part| (*part).to_owned()).collect())
+                .collect();
+            assert_eq!(got.len(), expected.len());
+            for parts in got.iter_mut().chain(&mut expected) {
+                parts.sort();
+            }
+            assert_eq!(got, expected, "{fits}");
+        }
+    }
+
+    /// Whatever is known is in one part of any division, and nothing else is asked for.
+    #[test]
+    fn parts_cover_all_that_is_known_once() {
+        let names = ["a", "b", "c"];
+        let mut known = Known::default();
+        for (n, namespace) in names.iter().enumerate() {
+            for (p, pod) in names.iter().enumerate() {
+                for (c, container) in ["", "x", "y"].iter().enumerate() {
+                    let uid = format!("{n}{p}");
+                    known.add(labels(namespace, container, pod, &uid), n + 3 * p + 5 * c);
+                }
+            }
+        }
+        for fits in 0..100 {
+            let parts: Vec<Part> = known.namespaces(fits).into_iter().flatten().collect();
+            for labels in known.0.keys() {
+                let covering = parts.iter().filter(|part| part.covers(labels)).count();
+                // A pod whose containers are not known has a part of its own, which others may share.
+                assert!(covering >= 1, "{labels:?} with {fits}");
+                if labels.container.is_some() {
+                    let by_container = |part: &&Part| part.container.is_some();
+                    let own = parts.iter().filter(|part| part.covers(labels));
+                    let own: Vec<&Part> = own.collect();
+                    let named = own
+                        .iter()
+                        .copied()
+                        .filter(|part| by_container(part))
+                        .count();
+                    assert!(
+                        named <= 1 && own.len() - named <= 1,
+                        "{labels:?} with {fits}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_account_knows_when_all_is_seen_and_when_the_rest_fits() {
+        let mut account = Account::new(Some((1000, 600)));
+        assert!(!account.is_closed() && !account.whole_may_fit());
+        (0..10).for_each(|_| account.saw(90));
+        assert_eq!(account.fits(), 6);
+        assert_eq!(account.seen_of(), (10, Some(11)));
+        assert!(!account.is_closed());
+        account.saw(100);
+        assert!(account.is_closed() && !account.whole_may_fit());
+        (0..4).for_each(|_| account.removed(90));
+        assert!(account.is_closed() && !account.whole_may_fit());
+        account.removed(90);
+        assert!(account.is_closed() && account.whole_may_fit());
+        assert_eq!(account.seen_of(), (11, Some(11)));
+        // Something came meanwhile.
+        account.told_again(Some((700, 600)));
+        assert!(!account.is_closed() && !account.whole_may_fit());
+        account.told_again(None);
+        assert!(!account.is_closed());
+        // A refusal that names no sizes.
+        let mut blind = Account::new(None);
+        blind.saw(900);
+        assert!(!blind.is_closed() && !blind.whole_may_fit());
+        assert_eq!(blind.seen_of(), (1, None));
+        assert_eq!(blind.fits(), 18_641);
+        blind.removed(900);
+        assert!(blind.whole_may_fit());
+        blind.told_again(None);
+        assert!(!blind.whole_may_fit());
+    }
+}
