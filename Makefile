@@ -23,6 +23,14 @@ test-kubelet: library crisim
 test-mutations: crisim
 	go/check/mutations.sh
 
+# crigc beside the kubelet's own code and crictl: ratios, benches/RESULTS.md, the picture and the README's table. About 40 minutes;
+# QUICK=1 prints a few rows in a few minutes. BENCH has more of the program's flags, such as --only images.
+QUICK ?=
+BENCH ?=
+.PHONY: bench
+bench:
+	benches/run.sh $(if $(QUICK),--quick) $(BENCH)
+
 lint-go: library
 	go/lint.sh
 

@@ -31,6 +31,9 @@ type Setting struct {
 	PodLogsDir, ContainerLogsDir string
 	// RootDir is an empty directory that the collector may use for state of its own.
 	RootDir string
+	// PlainPaths says that no directory of the node is a link, so that a path can be judged by its text: a measurement must not pay
+	// for looking at every part of it.
+	PlainPaths bool
 	// Policy of this node.
 	Policy Policy
 	// Pod says what may go of a pod: S0.2's content removable and runtime removable.

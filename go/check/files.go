@@ -21,6 +21,8 @@ type Files struct {
 	moved []move
 	// own are the directories in which things may be deleted, without links in their paths.
 	own []string
+	// plain says that no path of the node has a link in it.
+	plain bool
 }
 
 // move is a directory that lies elsewhere than the kubelet thinks.
@@ -34,7 +36,7 @@ func NewFiles(setting Setting) (*Files, error) {
 	if err := os.MkdirAll(workingDir, 0o700); err != nil {
 		return nil, err
 	}
-	f := &Files{moved: []move{
+	f := &Files{plain: setting.PlainPaths, moved: []move{
 		{kubeletPodLogs, setting.PodLogsDir},
 		{kubeletContainerLogs, setting.ContainerLogsDir},
 		{"", workingDir},
@@ -75,12 +77,16 @@ func (f *Files) Real(path string) string {
 // deletable is where a path of the kubelet's leads, if something may be deleted there.
 func (f *Files) deletable(path string) (string, error) {
 	path = f.Real(path)
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-	if os.IsNotExist(err) {
-		return path, nil
-	}
-	if err != nil {
-		return "", err
+	dir := filepath.Dir(path)
+	if !f.plain {
+		real, err := filepath.EvalSymlinks(dir)
+		if os.IsNotExist(err) {
+			return path, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		dir = real
 	}
 	for _, own := range f.own {
 		if dir == own || strings.HasPrefix(dir, own+"/") {

@@ -1,0 +1,149 @@
+//! The figures that crigc is to reach, and whether it does.
+
+use crate::results::{Figure, Table, cpu, growth, rpcs_each, wall};
+use crate::statistics::{Ratio, short};
+use std::fmt::Write;
+
+const KUBELET: &str = "kubelet";
+const DEFAULT: &str = "crigc-4";
+
+/// A line of the table.
+struct Line {
+    what: String,
+    want: String,
+    /// `None`: it was not measured.
+    got: Option<(String, bool)>,
+}
+
+/// All of them, as Markdown.
+pub fn table(table: &Table) -> String {
+    let mut text = String::from("| figure | to reach | measured | reached |\n|---|---|---|---|\n");
+    for line in lines(table) {
+        let (got, reached) = match line.got {
+            Some((got, true)) => (got, "yes"),
+            Some((got, false)) => (got, "**no**"),
+            None => ("not measured".to_owned(), ""),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {got} | {reached} |",
+            line.what, line.want
+        );
+    }
+    text
+}
+
+fn lines(table: &Table) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (parallel, want) in [(4, 3.8), (8, 7.5), (16, 15.0)] {
+        let collector = format!("crigc-{parallel}");
+        let ratio = table.against_kubelet("dead-10000-5ms", &collector, wall);
+        lines.push(at_least(
+            format!(
+                "10,000 dead containers at 5 ms, {parallel} at once: times faster than the kubelet"
+            ),
+            want,
+            ratio,
+        ));
+    }
+    for parallel in [4, 8, 16] {
+        let ratio = table.against_limit("dead-10000-5ms", &format!("crigc-{parallel}"));
+        lines.push(at_most(
+            format!("the same, {parallel} at once, against the limit"),
+            1.15,
+            ratio,
+        ));
+    }
+    lines.push(at_least(
+        "CPU for a removed container at 0 ms: times less than the kubelet's".into(),
+        10.0,
+        table.against_kubelet("dead-10000-0ms", DEFAULT, cpu),
+    ));
+    lines.push(rpcs(table));
+    lines.extend(large(table));
+    lines.push(at_least(
+        "growth of peak memory for 10,000 containers: times less than the kubelet's".into(),
+        4.0,
+        table.against_kubelet("dead-10000-0ms", DEFAULT, growth),
+    ));
+    lines.push(at_least(
+        "a pass with nothing to do on 10,000 containers: times faster than the kubelet's".into(),
+        2.0,
+        table.against_kubelet("settled-10000-0ms", DEFAULT, wall),
+    ));
+    lines
+}
+
+fn at_least(what: String, want: f64, ratio: Option<Ratio>) -> Line {
+    Line {
+        what,
+        want: format!("at least {want}"),
+        got: ratio.map(|ratio| (ratio.to_string(), ratio.value >= want)),
+    }
+}
+
+fn at_most(what: String, want: f64, ratio: Option<Ratio>) -> Line {
+    Line {
+        what,
+        want: format!("at most {want}"),
+        got: ratio.map(|ratio| (ratio.to_string(), ratio.value <= want)),
+    }
+}
+
+/// All calls of a pass over the containers that it removed, lists and sandboxes included.
+fn rpcs(table: &Table) -> Line {
+    let each = |collector| table.median("dead-10000-0ms", collector, rpcs_each);
+    let kubelet = each(KUBELET).map_or(String::new(), |rpcs| format!(" (the kubelet: {rpcs:.3})"));
+    Line {
+        what: "RPCs for a removed container".into(),
+        want: "at most 1.02".into(),
+        got: each(DEFAULT).map(|rpcs| (format!("{rpcs:.3}{kubelet}"), rpcs <= 1.02)),
+    }
+}
+
+/// 100,000 dead containers, which no message holds.
+fn large(table: &Table) -> Vec<Line> {
+    let (streams, parts) = ("dead-100000-0ms-streams", "dead-100000-0ms");
+    let collected = |scenario: &str, what: &str| {
+        let runs = table.runs(scenario, DEFAULT);
+        let failure = runs.iter().find(|record| !record.is_sound());
+        let seen = runs.iter().map(|record| record.seen.removed).min();
+        Line {
+            what: format!("100,000 dead containers, 16 MiB limit, {what}"),
+            want: "collected".into(),
+            got: seen.map(|removed| match failure {
+                None => (format!("collected: {removed} removed"), true),
+                Some(_) => (format!("not collected: {removed} removed"), false),
+            }),
+        }
+    };
+    let median = |scenario: &str, figure: Figure| table.median(scenario, DEFAULT, figure);
+    let twelve = median(streams, cpu)
+        .zip(median("dead-10000-0ms-streams", cpu))
+        .map(|(large, small)| large / small);
+    let cost = |what: &'static str, figure: Figure| {
+        let times = median(parts, figure)? / median(streams, figure)?;
+        Some(format!("{} times the {what}", short(times)))
+    };
+    let costs = [
+        cost("CPU", cpu),
+        cost("time", wall),
+        cost("RPCs", |r| r.seen.rpcs as f64),
+        cost("memory", growth),
+    ];
+    let costs: Option<Vec<String>> = costs.into_iter().collect();
+    vec![
+        collected(streams, "with streams"),
+        collected(parts, "without streams"),
+        Line {
+            what: "CPU for 100,000 with streams, times that for 10,000".into(),
+            want: "at most 12".into(),
+            got: twelve.map(|times| (short(times), times <= 12.0)),
+        },
+        Line {
+            what: "what lists in parts cost, beside streams".into(),
+            want: "told".into(),
+            got: costs.map(|costs| (costs.join(", "), true)),
+        },
+    ]
+}

@@ -1,0 +1,122 @@
+//! What was measured, a line of JSON for each run, so that a long measurement can be made in parts and told at the end.
+
+use crate::left::{Differences, Left};
+use crate::run::{Outcome, Seen, Told};
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// One run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    pub scenario: String,
+    pub collector: String,
+    pub round: usize,
+    /// `None`: it did not come to a pass.
+    pub told: Option<Told>,
+    pub seen: Seen,
+    /// From what the reference left; `None` where there is nothing to compare with.
+    pub differs: Option<Differences>,
+    /// What went wrong with the run or with the pass; empty if nothing did.
+    pub error: String,
+}
+
+impl Record {
+    /// Whether the pass did what it was to do, so that its figures may be compared.
+    pub fn is_sound(&self) -> bool {
+        let same = self.differs.as_ref().is_some_and(Differences::is_none);
+        let clean = self
+            .told
+            .as_ref()
+            .is_some_and(|told| told.failed_removals == 0);
+        self.error.is_empty() && same && clean
+    }
+}
+
+/// The folder of records.
+pub struct Records {
+    pub dir: PathBuf,
+}
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+impl Records {
+    fn file(&self) -> PathBuf {
+        self.dir.join("runs.jsonl")
+    }
+
+    /// Forgets all.
+    pub fn clear(&self) -> Result<()> {
+        if self.dir.exists() {
+            fs::remove_dir_all(&self.dir)?;
+        }
+        Ok(fs::create_dir_all(&self.dir)?)
+    }
+
+    pub fn read(&self) -> Result<Vec<Record>> {
+        let text = match fs::read_to_string(self.file()) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => return Err(e.into()),
+        };
+        let lines = text.lines().map(serde_json::from_str);
+        Ok(lines.collect::<std::result::Result<_, _>>()?)
+    }
+
+    /// Takes a run down.
+    pub fn add(
+        &self,
+        scenario: &str,
+        collector: &str,
+        round: usize,
+        outcome: Result<Outcome>,
+    ) -> Result<Record> {
+        let mut record = Record {
+            scenario: scenario.to_owned(),
+            collector: collector.to_owned(),
+            round,
+            told: None,
+            seen: Seen::default(),
+            differs: None,
+            error: String::new(),
+        };
+        match outcome {
+            Err(e) => record.error = e.to_string(),
+            Ok(outcome) => {
+                record.error = outcome.told.error.clone();
+                record.differs =
+                    self.differences(scenario, &outcome.left, record.error.is_empty())?;
+                (record.told, record.seen) = (Some(outcome.told), outcome.seen);
+            }
+        }
+        let mut file = fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.file())?;
+        writeln!(file, "{}", serde_json::to_string(&record)?)?;
+        Ok(record)
+    }
+
+    /// The first that collects a node without an error leaves what all others have to leave.
+    fn differences(
+        &self,
+        scenario: &str,
+        left: &Left,
+        may_be_first: bool,
+    ) -> Result<Option<Differences>> {
+        let path = self.dir.join(format!("{scenario}.left"));
+        if path.exists() {
+            let text = fs::read_to_string(path)?;
+            let reference: Left = text.lines().map(ToOwned::to_owned).collect();
+            return Ok(Some(Differences::between(left, &reference)));
+        }
+        if !may_be_first {
+            return Ok(None);
+        }
+        let lines: Vec<&str> = left.iter().map(String::as_str).collect();
+        fs::write(path, lines.join("\n"))?;
+        Ok(Some(Differences::default()))
+    }
+}

@@ -1,0 +1,231 @@
+//! One run: a node is made, crisim started with it, one collector makes its pass in a process of its own, and what it cost and left
+//! is told.
+
+use crate::left::{self, Left};
+use crate::node::{self, Place};
+use crate::scenario::{Collector, Scenario};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Far above what any pass takes.
+const LONGEST_PASS: &str = "1200";
+
+/// What a driver tells of its pass.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Told {
+    /// Seconds.
+    pub wall: f64,
+    /// Seconds, of user and system together.
+    pub cpu: f64,
+    /// What the process had in memory before the pass.
+    pub resident_kib: u64,
+    /// The most it had during the pass.
+    pub peak_kib: u64,
+    pub failed_removals: u64,
+    /// Empty: the pass did not fail.
+    pub error: String,
+}
+
+/// What crisim saw.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Seen {
+    pub rpcs: usize,
+    pub calls: BTreeMap<String, usize>,
+    /// Containers (or images) that were removed.
+    pub removed: usize,
+    /// The most removals of them at once.
+    pub in_flight: usize,
+    /// How long such a removal took in the mean; seconds.
+    pub delay: f64,
+}
+
+/// All of one run.
+pub struct Outcome {
+    pub told: Told,
+    pub seen: Seen,
+    pub left: Left,
+}
+
+/// A line of crisim's trace.
+#[derive(Deserialize)]
+struct Call {
+    method: String,
+    start: u64,
+    end: u64,
+    in_flight: usize,
+}
+
+/// Where the programs are.
+pub struct Programs {
+    /// crisim.
+    pub crisim: PathBuf,
+    /// The drivers, and crictl.
+    pub drivers: PathBuf,
+}
+
+/// crisim at work; it ends with this.
+struct Sim(Child);
+
+impl Sim {
+    fn start(programs: &Programs, scenario: &Scenario, place: &Place) -> Result<Sim> {
+        // It ends with this program, whatever ends that.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(&programs.crisim);
+        let delay = scenario.delay.to_string();
+        command.args(["--remove-delay-ms", &delay]);
+        for (flag, file) in [
+            ("--socket", "cri.sock"),
+            ("--node", "node.json"),
+            ("--live-pods-out", "live"),
+            ("--usage-file", "usage"),
+            ("--state-out", "state.json"),
+            ("--trace-out", "trace.json"),
+        ] {
+            command.arg(flag).arg(place.at(file));
+        }
+        if scenario.streams {
+            command.arg("--streams");
+        }
+        let mut sim = Sim(command.stdout(Stdio::piped()).spawn()?);
+        let out = sim.0.stdout.take().ok_or("crisim has no output")?;
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        match line.starts_with("listening") {
+            true => Ok(sim),
+            false => Err("crisim did not start".into()),
+        }
+    }
+
+    /// Tells it to end, and waits until it has written what it knows.
+    fn end(mut self) -> Result<()> {
+        let id = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
+        match self.0.wait()?.success() {
+            true => Ok(()),
+            false => Err("crisim failed".into()),
+        }
+    }
+}
+
+impl Drop for Sim {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to do.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The command that makes the pass.
+fn driver(
+    programs: &Programs,
+    scenario: &Scenario,
+    collector: Collector,
+    place: &Place,
+) -> Command {
+    let mut command = Command::new("timeout");
+    command.args(["--kill-after=10", LONGEST_PASS]);
+    let endpoint = format!("unix://{}", place.at("cri.sock").display());
+    let own = |name: &str| programs.drivers.join(name);
+    if collector == Collector::Crictl {
+        let crictl = own("crictl").display().to_string();
+        let line = format!("{crictl} ps -a --state exited -q | xargs -r {crictl} rm");
+        command.arg(own("bench-command"));
+        command.args(["bash", "-o", "pipefail", "-c", &line]);
+        command.env("CONTAINER_RUNTIME_ENDPOINT", &endpoint);
+        return command;
+    }
+    command.arg(own(match collector {
+        Collector::Kubelet => "bench-kubelet",
+        _ => "bench-crigc",
+    }));
+    command.arg(scenario.pass());
+    command.args([place.at("live"), place.at("usage")]);
+    command.arg(endpoint);
+    command.args([place.at("pods"), place.at("links")]);
+    if let Collector::Crigc(parallel) = collector {
+        let key = match scenario.pass() {
+            "images" => "max-parallel-image-removals",
+            _ => "max-parallel-removals",
+        };
+        command.args([key, &parallel.to_string()]);
+    }
+    command
+}
+
+fn made(scenario: &Scenario, place: &Place) -> Result<()> {
+    place.clear()?;
+    let node = node::make(scenario.kind, place)?;
+    fs::write(place.at("node.json"), serde_json::to_vec(&node)?)?;
+    // Files that were never written out are deleted faster.
+    let synced = Command::new("sync")
+        .arg("-f")
+        .arg(place.at("pods"))
+        .status()?;
+    match synced.success() {
+        true => Ok(()),
+        false => Err("sync failed".into()),
+    }
+}
+
+fn seen(path: &Path, pass: &str) -> Result<Seen> {
+    let removal = match pass {
+        "images" => "RemoveImage",
+        _ => "RemoveContainer",
+    };
+    let mut seen = Seen::default();
+    let mut took = 0;
+    for line in BufReader::new(fs::File::open(path)?).lines() {
+        let call: Call = serde_json::from_str(&line?)?;
+        seen.rpcs += 1;
+        if call.method == removal {
+            took += call.end.saturating_sub(call.start);
+            seen.in_flight = seen.in_flight.max(call.in_flight);
+        }
+        *seen.calls.entry(call.method).or_default() += 1;
+    }
+    let removals = seen.calls.get(removal).copied().unwrap_or(0);
+    seen.delay = took as f64 / 1e6 / removals.max(1) as f64;
+    Ok(seen)
+}
+
+/// Makes the run.
+pub fn run(
+    programs: &Programs,
+    scenario: &Scenario,
+    collector: Collector,
+    place: &Place,
+) -> Result<Outcome> {
+    made(scenario, place)?;
+    let sim = Sim::start(programs, scenario, place)?;
+    let output = driver(programs, scenario, collector, place)
+        .stderr(Stdio::piped())
+        .output()?;
+    let told = serde_json::from_slice(&output.stdout).map_err(|_| {
+        format!(
+            "the driver: {}: {}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })?;
+    sim.end()?;
+    let before: crisim::node::Node = read(&place.at("node.json"))?;
+    let after: crisim::node::Node = read(&place.at("state.json"))?;
+    let mut seen = seen(&place.at("trace.json"), scenario.pass())?;
+    seen.removed = match scenario.pass() {
+        "images" => before.images.len() - after.images.len(),
+        _ => before.containers.len() - after.containers.len(),
+    };
+    let left = left::look(&after, place)?;
+    Ok(Outcome { told, seen, left })
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    Ok(serde_json::from_slice(&fs::read(path)?)?)
+}

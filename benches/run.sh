@@ -1,0 +1,17 @@
+#!/bin/bash
+# `make bench`: builds all that is measured, and measures it. Arguments go to the program (`benches/run.sh --help` lists them).
+# Needs Go 1.26 for the kubelet's own code and for crictl.
+set -eu
+cd "$(dirname "$0")/.."
+bin=$PWD/target/bench
+flags=(-O2 -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Werror)
+mkdir -p "$bin"
+make -s --no-print-directory library crisim
+cargo build -q --release -p beside
+cc "${flags[@]}" benches/beside/drivers/command.c -o "$bin/bench-command"
+# shellcheck disable=SC2046 # a list of flags
+cc "${flags[@]}" -Iinclude benches/beside/drivers/crigc.c target/release/libcrigc.a -Wl,--gc-sections \
+    $(sed -n 's/^NATIVE_LIBS := //p' examples-c/run.mk) -o "$bin/bench-crigc"
+go build -C go/check/latest -o "$bin/" ./cmd/bench-kubelet
+go build -C ffi-tests/crictl -o "$bin/" github.com/kubernetes-sigs/cri-tools/cmd/crictl
+exec target/release/beside "$@"
