@@ -1,5 +1,6 @@
-//! An experiment: removals whose concurrency gives way when they get slower (one more after each window of removals that were fast
-//! enough, half as many after one that was not). It removes dead containers only, and knows no rule but the limit of each name.
+//! Two experiments: removals whose concurrency gives way when they get slower (one more after each window of removals that were fast
+//! enough, half as many after one that was not), and removals one after another with a rest after each. They remove dead containers
+//! only, and know no rule but the limit of each name.
 
 use crate::Failure;
 use crate::node::Node;
@@ -45,6 +46,19 @@ impl Window {
             self.since_halved = 0;
         }
     }
+}
+
+/// Removes the same one after another, and rests after each for so many times as long as it took.
+pub fn collect_paced(node: &Node, keep: usize, rest: f64) -> Result<(), Failure> {
+    let cri = node.connect()?;
+    println!("begin");
+    for container_id in removable(&cri, keep)?.into_iter().rev() {
+        let began = Instant::now();
+        cri.remove_container(proto::RemoveContainerRequest { container_id })?;
+        std::thread::sleep(began.elapsed().mul_f64(rest));
+    }
+    println!("end");
+    Ok(())
 }
 
 /// Removes all but the newest `keep` dead containers of each name in each pod, with at most `most` removals at once.

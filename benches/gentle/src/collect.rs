@@ -1,6 +1,7 @@
 //! A pass of a collector while pods start, and what became of the node.
 
 use crate::Failure;
+use crate::cpu::Used;
 use crate::node::Node;
 use crate::starts::{Counter, Start, start_pods};
 use serde::{Deserialize, Serialize};
@@ -58,9 +59,29 @@ pub struct Measured {
     pub busy: f64,
     /// The same that processors waited for the disk.
     pub disk_wait: f64,
+    /// CPU time in between of processes that have nothing to do with it.
+    pub others: f64,
 }
 
-/// The command of a collector: `nothing`, `kubelet`, `crigc-N` for N removals at once, or the experiment `adaptive-N`.
+impl Measured {
+    /// Seconds from the begin of the pass until the runtime was done.
+    pub fn lasted(&self) -> f64 {
+        self.cleaned.max(self.ended) - self.began
+    }
+
+    /// Seconds of all processors in that time.
+    pub fn processors(&self) -> f64 {
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.lasted() * processors as f64
+    }
+
+    /// Whether nobody else used the machine much.
+    pub fn is_undisturbed(&self) -> bool {
+        self.others < 0.1 * self.processors()
+    }
+}
+
+/// The command of a collector: `nothing`, `kubelet`, `crigc-N` for N removals at once, or an experiment, `adaptive-N` or `paced-N`.
 fn command(
     name: &str,
     objects: Objects,
@@ -87,14 +108,10 @@ fn command(
             .args([&pods, &links, &root]);
         return Ok(command);
     }
-    if let Some(most) = name.strip_prefix("adaptive-") {
+    if let Some((experiment @ ("adaptive" | "paced"), number)) = name.split_once('-') {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args([
-            "adaptive",
-            &serde_json::to_string(node)?,
-            &keep.to_string(),
-            most,
-        ]);
+        command.args(["experiment", experiment, &serde_json::to_string(node)?]);
+        command.args([&keep.to_string(), number]);
         return Ok(command);
     }
     let parallel = name
@@ -177,9 +194,9 @@ fn follow(
         }
     };
     let began = wait_for("begin")?;
-    let cpu = [cpu_of(node.containerd)?, machine()?.0, machine()?.1];
+    let before = Used::now(node.containerd)?;
     let ended = wait_for("end")?;
-    let (mut cleaned, mut gone, mut cpu_then) = (ended, usize::MAX, cpu);
+    let (mut cleaned, mut gone, mut used) = (ended, usize::MAX, before);
     let mut last = Instant::now();
     while last.elapsed() < QUIET && since.elapsed() < LONGEST {
         let now = node.snapshots()?;
@@ -187,7 +204,7 @@ fn follow(
         if gone != gone_now {
             last = Instant::now();
             (cleaned, gone) = (since.elapsed().as_secs_f64(), gone_now);
-            cpu_then = [cpu_of(node.containerd)?, machine()?.0, machine()?.1];
+            used = Used::now(node.containerd)?.since(&before);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
@@ -204,43 +221,9 @@ fn follow(
         cleaned,
         snapshots: gone,
         removed: 0,
-        containerd_cpu: cpu_then[0] - cpu[0],
-        busy: cpu_then[1] - cpu[1],
-        disk_wait: cpu_then[2] - cpu[2],
+        containerd_cpu: used.containerd,
+        busy: used.busy,
+        disk_wait: used.disk_wait,
+        others: used.others,
     })
-}
-
-/// Seconds in the ticks of /proc.
-fn seconds(ticks: &str) -> Result<f64, Failure> {
-    let ticks: f64 = ticks.parse().map_err(|_| format!("{ticks} ticks"))?;
-    Ok(ticks / rustix::param::clock_ticks_per_second() as f64)
-}
-
-/// CPU time of a process.
-fn cpu_of(process: u32) -> Result<f64, Failure> {
-    let line = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // Behind the name, which may hold anything: the state is field 3, user and system time are 14 and 15.
-    let fields: Vec<&str> = line
-        .rsplit(") ")
-        .next()
-        .unwrap_or_default()
-        .split(' ')
-        .collect();
-    let field = |number: usize| seconds(fields.get(number - 3).unwrap_or(&""));
-    Ok(field(14)? + field(15)?)
-}
-
-/// CPU time of the machine, and how long processors waited for the disk.
-fn machine() -> Result<(f64, f64), Failure> {
-    let stat = std::fs::read_to_string("/proc/stat")?;
-    let fields: Vec<&str> = stat
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let field = |number: usize| seconds(fields.get(number).unwrap_or(&""));
-    // cpu user nice system idle iowait irq softirq
-    let busy = field(1)? + field(2)? + field(3)? + field(6)? + field(7)?;
-    Ok((busy, field(5)?))
 }

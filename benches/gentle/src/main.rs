@@ -3,6 +3,7 @@
 
 mod adaptive;
 mod collect;
+mod cpu;
 mod node;
 mod starts;
 mod table;
@@ -36,12 +37,13 @@ enum What {
         /// Files of results.
         results: Vec<PathBuf>,
     },
-    /// The experiment that is called adaptive-N among the collectors.
+    /// The experiments that are called adaptive-N and paced-N among the collectors.
     #[command(hide = true)]
-    Adaptive {
+    Experiment {
+        name: String,
         node: String,
         keep: usize,
-        most: usize,
+        number: usize,
     },
     /// One step of a run, on its containerd.
     #[command(hide = true)]
@@ -103,8 +105,17 @@ fn main() -> Result<(), Failure> {
     match Arguments::parse().what {
         What::Run(run) => run_all(&run),
         What::Table { results } => print_tables(&results),
-        What::Adaptive { node, keep, most } => {
-            adaptive::collect(&serde_json::from_str(&node)?, keep, most)
+        What::Experiment {
+            name,
+            node,
+            keep,
+            number,
+        } => {
+            let node = serde_json::from_str(&node)?;
+            match name.as_str() {
+                "paced" => adaptive::collect_paced(&node, keep, number as f64),
+                _ => adaptive::collect(&node, keep, number),
+            }
         }
         What::Step { step } => {
             let (node, step) = serde_json::from_str(&step)?;
@@ -119,7 +130,7 @@ fn take_step(node: &Node, step: Step) -> Result<(), Failure> {
         Step::Dead(load, passes) => node.make_dead(load, passes),
         Step::Measure(collectors, load, objects, programs) => {
             for (done, collector) in collectors.iter().enumerate() {
-                settle();
+                settle()?;
                 // What is for the passes behind it stays.
                 let left = collectors[done + 1..]
                     .iter()
@@ -178,8 +189,13 @@ fn run_all(run: &Run) -> Result<(), Failure> {
         .open(programs.join(&run.results))?;
     let mut all = Vec::new();
     let turns = turns(run);
-    for (number, together) in turns.chunks(run.together).enumerate() {
-        prepare(run, &containerd, &node, number, together.len())?;
+    let together = match run.objects {
+        Objects::Containers => run.together,
+        Objects::Images => 1, // a pass leaves none to the next
+    };
+    for (number, together) in turns.chunks(together).enumerate() {
+        let removing = together.iter().filter(|c| *c != NOTHING).count();
+        prepare(run, &containerd, &node, number, removing)?;
         let measuring = Step::Measure(together.to_vec(), run.load, run.objects, programs.clone());
         let lines = step(&run.measure_with, &node, &measuring)?;
         results.write_all(lines.as_bytes())?;
@@ -213,6 +229,7 @@ fn prepare(
     passes: usize,
 ) -> Result<(), Failure> {
     match run.objects {
+        _ if passes == 0 => Ok(()),
         Objects::Images => make_images(containerd, run.load, number),
         Objects::Containers => {
             step(&run.prepare_with, node, &Step::Dead(run.load, passes)).map(|_| ())

@@ -1,9 +1,10 @@
 //! The node that is collected: pods that live, with dead containers that own files, and images that nobody uses.
 
 use crate::Failure;
+use crate::cpu::machine;
 use crisim::client::{Cri, log_directory, pod};
 use crisim::proto;
-use ffi_tests::containerd::{Containerd, wait_for};
+use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::fs;
@@ -11,8 +12,15 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The image of everything that runs: as long as something does, no collector takes it.
+/// The image of almost everything that runs.
 pub const APP: &str = "crigc.test/app:1";
+
+/// CPU seconds in a second from which on the machine is not quiet, and for how many seconds to wait for quiet.
+const NOISE: f64 = 0.2;
+const LONGEST_NOISE: usize = 15;
+
+/// The name of the containers that die.
+const DEAD: &str = "dead";
 
 /// How many of those that prepare work at once.
 const HANDS: usize = 4;
@@ -73,51 +81,79 @@ impl Node {
 
     /// Names of all snapshots' folders.
     pub fn snapshots(&self) -> Result<HashSet<String>, Failure> {
-        let folder = format!(
-            "root/io.containerd.snapshotter.v1.{}/snapshots",
-            self.snapshotter
-        );
-        let names = fs::read_dir(self.path(&folder))?.map(|entry| {
+        let names = fs::read_dir(self.snapshot_folder())?.map(|entry| {
             let entry = entry?;
             Ok(entry.file_name().to_string_lossy().into_owned())
         });
         names.collect()
     }
 
-    /// The pods that live, each with one container that runs.
+    fn snapshot_folder(&self) -> PathBuf {
+        let plugin = format!("io.containerd.snapshotter.v1.{}", self.snapshotter);
+        self.path("root").join(plugin).join("snapshots")
+    }
+
+    /// The pods that live, each with two containers that run.
     pub fn make_pods(&self, load: Load) -> Result<(), Failure> {
         let cri = self.connect()?;
         for number in 0..load.pods {
             let pod = self.start_pod(&cri, &format!("lives-{number}"))?;
-            self.container(&cri, &pod, "runs", 0, &[])?;
+            let logs = log_directory(&pod.uid, &self.path("pods"));
+            // Both images are in use: no collector takes them.
+            for (name, image) in [("runs", APP), ("infra", SANDBOX_IMAGE)] {
+                fs::create_dir_all(logs.join(name))?;
+                let id = cri.create(&pod.sandbox, &pod.config, name, 0, image, &[])?;
+                cri.start(&id)?;
+            }
         }
         Ok(())
     }
 
-    /// Dead containers for so many passes, and one more in each pod, which stays.
+    /// Dead containers for so many passes, and one more in each pod, which stays. They die because their log cannot be opened, and
+    /// their files are put into their snapshots: running a program for that would take ten times as long, and leave the same.
     pub fn make_dead(&self, load: Load, passes: usize) -> Result<(), Failure> {
         let cri = self.connect()?;
-        let there = cri.containers()?.len() - load.pods;
+        let there = cri.containers()?.len() - 2 * load.pods;
         let lives = |pod: &Pod| pod.uid.starts_with("lives-");
         let pods: Vec<Pod> = self.pods(&cri)?.into_iter().filter(lives).collect();
         let (have, want) = (there / load.pods, passes * load.dead / load.pods + 1);
-        let files = load.files.to_string();
+        let before = self.snapshots()?;
         at_once(&pods, |pod| {
             let cri = self.connect()?;
             let next = self.next_attempt(pod)?;
             for attempt in next..next + want.saturating_sub(have) as u32 {
-                let id = self.container(&cri, pod, "dead", attempt, &["fill", &files])?;
-                wait_for(|| cri.state(&id).ok().filter(|(state, _)| *state == EXITED))
-                    .ok_or("a container does not end")?;
+                self.dead(&cri, pod, attempt)?;
             }
             Ok(())
-        })
+        })?;
+        let made: Vec<PathBuf> = self
+            .snapshots()?
+            .difference(&before)
+            .map(|name| self.snapshot_folder().join(name))
+            .collect();
+        at_once(&made, |snapshot| fill(snapshot, load.files))
     }
 
-    /// The number after the newest dead container's of a pod; its log is there as long as it is.
+    fn dead(&self, cri: &Cri, of: &Pod, attempt: u32) -> Result<(), Failure> {
+        let log = log_directory(&of.uid, &self.path("pods")).join(format!("{DEAD}/{attempt}.log"));
+        let id = cri.create(&of.sandbox, &of.config, DEAD, attempt, APP, &[])?;
+        fs::create_dir_all(&log)?;
+        let started = cri.start(&id);
+        fs::remove_dir(&log)?;
+        if started.is_ok() || cri.state(&id)?.0 != EXITED {
+            return Err(format!("container {id} is not dead: {started:?}").into());
+        }
+        fs::write(&log, "2026-01-01T00:00:00Z stdout F a line of log\n")?;
+        let link = format!("links/pod-{}_ns_{DEAD}-{id}.log", of.uid);
+        Ok(symlink(&log, self.path(&link))?)
+    }
+
+    /// The number after the newest dead container's of a pod, whose log is there as long as it is.
     fn next_attempt(&self, pod: &Pod) -> Result<u32, Failure> {
-        let logs = log_directory(&pod.uid, &self.path("pods")).join("dead");
-        fs::create_dir_all(&logs)?;
+        let logs = log_directory(&pod.uid, &self.path("pods")).join(DEAD);
+        if !logs.exists() {
+            return Ok(0);
+        }
         let mut next = 0;
         for entry in fs::read_dir(logs)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
@@ -156,24 +192,6 @@ impl Node {
         })
     }
 
-    /// A started container, with its log and the link to it.
-    fn container(
-        &self,
-        cri: &Cri,
-        of: &Pod,
-        name: &str,
-        attempt: u32,
-        args: &[&str],
-    ) -> Result<String, Failure> {
-        let log = log_directory(&of.uid, &self.path("pods")).join(format!("{name}/{attempt}.log"));
-        fs::create_dir_all(log.parent().unwrap_or(Path::new("/")))?;
-        let id = cri.create(&of.sandbox, &of.config, name, attempt, APP, args)?;
-        cri.start(&id)?;
-        let link = format!("links/pod-{}_ns_{name}-{id}.log", of.uid);
-        symlink(&log, self.path(&link))?;
-        Ok(id)
-    }
-
     fn pods(&self, cri: &Cri) -> Result<Vec<Pod>, Failure> {
         let list = cri.list_pod_sandbox(Default::default())?.items;
         let pods = list.into_iter().map(|sandbox| {
@@ -187,6 +205,22 @@ impl Node {
         });
         Ok(pods.collect())
     }
+}
+
+/// Files in the snapshot of a container, in folders of 100; one in ten has content.
+fn fill(snapshot: &Path, files: usize) -> Result<(), Failure> {
+    // The snapshotter that copies has them in the folder itself.
+    let (above, content) = (snapshot.join("fs"), [b'.'; 100]);
+    let top = if above.is_dir() { &above } else { snapshot };
+    for number in 0..files {
+        let folder = top.join((number / 100).to_string());
+        if number % 100 == 0 {
+            fs::create_dir(&folder)?;
+        }
+        let few = if number % 10 == 0 { &content[..] } else { &[] };
+        fs::write(folder.join(number.to_string()), few)?;
+    }
+    Ok(())
 }
 
 /// Images that nobody uses, each with files of its own.
@@ -217,8 +251,21 @@ fn at_once<T: Sync>(
     })
 }
 
-/// Until what was written is on the disk: it would go on beside the measurement.
-pub fn settle() {
+/// Waits until what was written is on the disk, and for a while until nothing else runs on the machine.
+pub fn settle() -> Result<(), Failure> {
     rustix::fs::sync();
-    std::thread::sleep(Duration::from_secs(2));
+    let mut quiet = 0;
+    for _ in 0..LONGEST_NOISE {
+        let before = machine()?.0;
+        std::thread::sleep(Duration::from_secs(1));
+        quiet = if machine()?.0 - before < NOISE {
+            quiet + 1
+        } else {
+            0
+        };
+        if quiet == 2 {
+            break;
+        }
+    }
+    Ok(())
 }

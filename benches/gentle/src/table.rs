@@ -23,19 +23,23 @@ impl Sample {
     }
 }
 
+type Starts<'a> = Box<dyn Iterator<Item = &'a Start> + 'a>;
+
 /// The starts before the pass, during it, and from its begin until the runtime was done.
-fn idle(of: &Measured) -> impl Iterator<Item = &Start> {
-    of.starts.iter().filter(|s| s.at + s.took() < of.began)
+fn idle(of: &Measured) -> Starts<'_> {
+    Box::new(of.starts.iter().filter(|s| s.at + s.took() < of.began))
 }
 
-fn during(of: &Measured) -> impl Iterator<Item = &Start> {
-    of.starts.iter().filter(|s| s.overlaps(of.began, of.ended))
+fn during(of: &Measured) -> Starts<'_> {
+    Box::new(of.starts.iter().filter(|s| s.overlaps(of.began, of.ended)))
 }
 
-fn until_cleaned(of: &Measured) -> impl Iterator<Item = &Start> {
-    of.starts
-        .iter()
-        .filter(|s| s.overlaps(of.began, of.cleaned.max(of.ended)))
+fn until_cleaned(of: &Measured) -> Starts<'_> {
+    Box::new(
+        of.starts
+            .iter()
+            .filter(|s| s.overlaps(of.began, of.began + of.lasted())),
+    )
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -43,52 +47,71 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// A table of the measurements of one kind; empty where there are none.
+/// A table of the measurements of one kind; empty where there are none. What others disturbed is left out.
 pub fn table(objects: Objects, all: &[Measured]) -> String {
     let mut by_collector: BTreeMap<&str, Vec<&Measured>> = BTreeMap::new();
-    for one in all.iter().filter(|one| one.objects == objects) {
+    let of_kind = || all.iter().filter(|one| one.objects == objects);
+    for one in of_kind().filter(|one| one.is_undisturbed()) {
         by_collector.entry(&one.collector).or_default().push(one);
     }
-    if by_collector.is_empty() {
+    let disturbed = of_kind().filter(|one| !one.is_undisturbed()).count();
+    let mut text = format!("{disturbed} measurements were disturbed and do not count.\n\n");
+    if of_kind().count() == 0 {
         return String::new();
     }
-    let every = || by_collector.values().flatten().copied();
-    let quiet = Sample::of(every().flat_map(idle));
-    let kubelet = by_collector
-        .get("kubelet")
-        .map(|passes| Sample::of(passes.iter().copied().flat_map(until_cleaned)).part(0.99));
-    let mut text = String::from(
-        "| collector | passes | removed | pass s | until the files are gone s | containerd CPU s | busy | disk wait | starts in the pass | median ms | p99 ms | max ms | starts until the files are gone | median ms | p99 ms | max ms | p99 / idle | p99 / kubelet |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
-    );
-    let ms = |sample: &Sample| {
-        let [median, high, most] = [0.5, 0.99, 1.0].map(|part| sample.part(part) * 1000.0);
-        format!("{} | {median:.0} | {high:.0} | {most:.0}", sample.0.len())
-    };
-    let _ = writeln!(
-        text,
-        "| idle | | | | | | | | | | | | {} | 1 | |",
-        ms(&quiet)
-    );
+    let quiet = Sample::of(by_collector.values().flatten().copied().flat_map(idle));
+    text += "| collector | passes | removed | pass, s | until the files are gone, s | CPU of containerd, s | busy | waiting for the disk |\n|---|---|---|---|---|---|---|---|\n";
     for (name, passes) in &by_collector {
-        let of = |value: fn(&Measured) -> f64| mean(passes.iter().map(|one| value(one)));
-        let all_of_it = Sample::of(passes.iter().copied().flat_map(until_cleaned));
-        let high = all_of_it.part(0.99);
-        let ratio = kubelet.map_or(String::new(), |kubelet| format!("{:.2}", high / kubelet));
-        // Writing to a string does not fail.
-        let _ = writeln!(
+        passes_line(&mut text, name, passes);
+    }
+    for (title, which) in [
+        ("pass", during as for<'a> fn(&'a Measured) -> Starts<'a>),
+        ("pass until the files are gone", until_cleaned),
+    ] {
+        let sample = |passes: &[&Measured]| Sample::of(passes.iter().copied().flat_map(which));
+        let kubelet = by_collector
+            .get("kubelet")
+            .map(|passes| sample(passes).part(0.99));
+        let _ = write!(
             text,
-            "| {name} | {} | {:.0} | {:.1} | {:.1} | {:.1} | {:.0} % | {:.0} % | {} | {} | {:.2} | {ratio} |",
-            passes.len(),
-            of(|one| one.removed as f64),
-            of(|one| one.ended - one.began),
-            of(|one| one.cleaned - one.began),
-            of(|one| one.containerd_cpu),
-            of(|one| 50.0 * one.busy / (one.cleaned - one.began)),
-            of(|one| 50.0 * one.disk_wait / (one.cleaned - one.began)),
-            ms(&Sample::of(passes.iter().copied().flat_map(during))),
-            ms(&all_of_it),
-            high / quiet.part(0.99),
+            "\n| starts in the {title} | number | median, ms | p99, ms | longest, ms | median / idle | p99 / idle | p99 / kubelet |\n|---|---|---|---|---|---|---|---|\n"
         );
+        starts_line(&mut text, "idle", &quiet, &quiet, kubelet);
+        for (name, passes) in &by_collector {
+            starts_line(&mut text, name, &sample(passes), &quiet, kubelet);
+        }
     }
     text
+}
+
+/// How long the passes took, on average.
+fn passes_line(text: &mut String, name: &str, passes: &[&Measured]) {
+    let of = |value: fn(&Measured) -> f64| mean(passes.iter().map(|one| value(one)));
+    // Writing to a string does not fail, here and below.
+    let _ = writeln!(
+        text,
+        "| {name} | {} | {:.0} | {:.1} | {:.1} | {:.1} | {:.0} % | {:.0} % |",
+        passes.len(),
+        of(|one| one.removed as f64),
+        of(|one| one.ended - one.began),
+        of(Measured::lasted),
+        of(|one| one.containerd_cpu),
+        of(|one| 100.0 * one.busy / one.processors()),
+        of(|one| 100.0 * one.disk_wait / one.processors()),
+    );
+}
+
+fn starts_line(text: &mut String, name: &str, of: &Sample, quiet: &Sample, kubelet: Option<f64>) {
+    let [median, high, most] = [0.5, 0.99, 1.0].map(|part| of.part(part));
+    let _ = writeln!(
+        text,
+        "| {name} | {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {} |",
+        of.0.len(),
+        median * 1000.0,
+        high * 1000.0,
+        most * 1000.0,
+        median / quiet.part(0.5),
+        high / quiet.part(0.99),
+        kubelet.map_or(String::new(), |kubelet| format!("{:.2}", high / kubelet)),
+    );
 }
