@@ -20,6 +20,17 @@ test-kubelet: library crisim
 	CRIGC_SEEDS=$(SEEDS) go test -C go/check/latest -count=1 -timeout 2h -v -run TestSameDecisions .
 	CRIGC_SEEDS=$(SEEDS) go test -C go/check/oldest -count=1 -timeout 2h -v -run TestSameDecisions .
 
+# How long pods take to start on a real containerd while it is collected: benches/GENTLE.md. Needs root, containerd, runc and Go.
+# GENTLE="--objects images" and the like; `target/release/gentle run --help` names all options.
+GENTLE ?=
+.PHONY: gentle
+gentle: library
+	mkdir -p target/gentle
+	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude benches/gentle/collect.c $(LIBRARY) -Wl,--gc-sections $(NATIVE_LIBS) -o target/gentle/collect
+	go build -C go/check/latest -o $(CURDIR)/target/gentle/kubelet ./cmd/gentle-kubelet
+	cargo build -q --release -p gentle
+	target/release/gentle run $(GENTLE)
+
 test-mutations: crisim
 	go/check/mutations.sh
 

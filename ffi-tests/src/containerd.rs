@@ -14,6 +14,7 @@ pub const SANDBOX_IMAGE: &str = "crigc.test/infra:1";
 pub struct Containerd {
     child: Child,
     folder: tempfile::TempDir,
+    snapshotter: String,
     /// A client of it.
     pub cri: Cri,
 }
@@ -38,7 +39,7 @@ pub fn is_second() -> Made<bool> {
     Ok(line.contains("/containerd/v2 "))
 }
 
-fn config_of_second(folder: &Path) -> String {
+fn config_of_second(folder: &Path, snapshotter: &str) -> String {
     let at = folder.display();
     format!(
         r#"version = 3
@@ -50,7 +51,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
 [plugins."io.containerd.grpc.v1.cri"]
   stream_server_address = "127.0.0.1"
 [plugins."io.containerd.cri.v1.images"]
-  snapshotter = "native"
+  snapshotter = "{snapshotter}"
   [plugins."io.containerd.cri.v1.images".pinned_images]
     sandbox = "{SANDBOX_IMAGE}"
 [plugins."io.containerd.cri.v1.runtime"]
@@ -65,7 +66,7 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt",
     )
 }
 
-fn config(folder: &Path) -> String {
+fn config(folder: &Path, snapshotter: &str) -> String {
     let at = folder.display();
     format!(
         r#"version = 2
@@ -80,7 +81,7 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
   disable_apparmor = true
   stream_server_address = "127.0.0.1"
   [plugins."io.containerd.grpc.v1.cri".containerd]
-    snapshotter = "native"
+    snapshotter = "{snapshotter}"
   [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
     runtime_type = "io.containerd.runc.v2"
   [plugins."io.containerd.grpc.v1.cri".cni]
@@ -99,17 +100,22 @@ fn output(command: &mut Command) -> Made<String> {
 }
 
 impl Containerd {
-    /// Starts it, with the sandbox image imported.
+    /// Starts it below /tmp, with the sandbox image imported. Its snapshotter copies: that works on every filesystem.
     pub fn start() -> Made<Containerd> {
+        Containerd::start_with(Path::new("/tmp"), "native", "")
+    }
+
+    /// Starts it below a folder, with a snapshotter and more tables of configuration, and the sandbox image imported.
+    pub fn start_with(below: &Path, snapshotter: &str, tables: &str) -> Made<Containerd> {
         let folder = tempfile::Builder::new()
             .prefix("crigc-ctr")
-            .tempdir_in("/tmp")?;
+            .tempdir_in(below)?;
         let file = folder.path().join("config.toml");
         let text = match is_second()? {
-            true => config_of_second(folder.path()),
-            false => config(folder.path()),
+            true => config_of_second(folder.path(), snapshotter),
+            false => config(folder.path(), snapshotter),
         };
-        std::fs::write(&file, text)?;
+        std::fs::write(&file, text + tables)?;
         let log = std::fs::File::create(folder.path().join("log"))?;
         let mut child = Command::new("containerd")
             .arg("-c")
@@ -134,7 +140,12 @@ impl Containerd {
         };
         std::fs::create_dir(folder.path().join("pods"))?;
         std::fs::create_dir(folder.path().join("links"))?;
-        let containerd = Containerd { child, folder, cri };
+        let containerd = Containerd {
+            child,
+            folder,
+            snapshotter: snapshotter.to_owned(),
+            cri,
+        };
         containerd.import(SANDBOX_IMAGE, "infra")?;
         Ok(containerd)
     }
@@ -142,6 +153,11 @@ impl Containerd {
     /// A path in its folder.
     pub fn path(&self, relative: &str) -> PathBuf {
         self.folder.path().join(relative)
+    }
+
+    /// The ID of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Its socket as an endpoint.
@@ -162,6 +178,11 @@ impl Containerd {
 
     /// Makes an image whose content depends on `salt`, and imports it under a name.
     pub fn import(&self, name: &str, salt: &str) -> Made<()> {
+        self.import_with(name, salt, 0)
+    }
+
+    /// The same with so many empty files more in the image.
+    pub fn import_with(&self, name: &str, salt: &str, more: usize) -> Made<()> {
         let layout = tempfile::tempdir_in(self.folder.path())?;
         let blobs = layout.path().join("blobs/sha256");
         std::fs::create_dir_all(&blobs)?;
@@ -175,6 +196,10 @@ impl Containerd {
                 .arg(source),
         )?;
         std::fs::write(files.join("salt"), salt)?;
+        std::fs::create_dir(files.join("more"))?;
+        for number in 0..more {
+            std::fs::write(files.join(format!("more/{number}")), b"")?;
+        }
         let layer = layout.path().join("layer.tar");
         output(
             Command::new("tar")
@@ -182,7 +207,7 @@ impl Containerd {
                 .arg(&files)
                 .args(["--mtime=@0", "--owner=0", "--group=0", "-cf"])
                 .arg(&layer)
-                .args(["program", "salt"]),
+                .args(["program", "salt", "more"]),
         )?;
         let (layer_digest, layer_size) = blob(&blobs, &std::fs::read(&layer)?)?;
         let config = format!(
@@ -211,7 +236,7 @@ impl Containerd {
                 .args(["blobs", "index.json", "oci-layout"]),
         )?;
         let tar = tar.to_string_lossy();
-        let mut import = vec!["images", "import", "--snapshotter", "native", &tar];
+        let mut import = vec!["images", "import", "--snapshotter", &self.snapshotter, &tar];
         if is_second()? {
             import.insert(2, "--local"); // the transfer service unpacks with another snapshotter
         }

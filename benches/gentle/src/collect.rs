@@ -1,0 +1,229 @@
+//! A pass of a collector while pods start, and what became of the node.
+
+use crate::Failure;
+use crate::cpu::Used;
+use crate::node::Node;
+use crate::starts::{Counter, Start, start_pods};
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+/// Starts before the pass: what an idle runtime does.
+const IDLE_STARTS: usize = 20;
+
+/// The runtime is done when it has removed nothing for so long: it collects its own garbage at times of its own.
+const QUIET: Duration = Duration::from_secs(4);
+
+/// A measurement ends after this, whatever the runtime does.
+const LONGEST: Duration = Duration::from_secs(150);
+
+/// The collector that removes nothing: what it measures should be what is measured before each pass.
+pub const NOTHING: &str = "nothing";
+
+/// What a pass collects.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Objects {
+    /// Dead containers.
+    Containers,
+    /// Unused images.
+    Images,
+}
+
+/// One measurement.
+#[derive(Serialize, Deserialize)]
+pub struct Measured {
+    /// Who collected.
+    pub collector: String,
+    /// What.
+    pub objects: Objects,
+    /// Pods that were started, before, during and after the pass.
+    pub starts: Vec<Start>,
+    /// When the pass began, in seconds since the measurement began, as all times here.
+    pub began: f64,
+    /// When it ended.
+    pub ended: f64,
+    /// When the last snapshot went.
+    pub cleaned: f64,
+    /// Snapshots that went.
+    pub snapshots: usize,
+    /// Containers or images that went.
+    pub removed: usize,
+    /// CPU time of containerd from `began` to `cleaned`.
+    pub containerd_cpu: f64,
+    /// CPU time of the machine from `began` to `cleaned`, in its seconds times processors.
+    pub busy: f64,
+    /// The same that processors waited for the disk.
+    pub disk_wait: f64,
+    /// CPU time in between of processes that have nothing to do with it.
+    pub others: f64,
+}
+
+impl Measured {
+    /// Seconds from the begin of the pass until the runtime was done.
+    pub fn lasted(&self) -> f64 {
+        self.cleaned.max(self.ended) - self.began
+    }
+
+    /// Seconds of all processors in that time.
+    pub fn processors(&self) -> f64 {
+        let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+        self.lasted() * processors as f64
+    }
+
+    /// Whether nobody else used the machine much.
+    pub fn is_undisturbed(&self) -> bool {
+        self.others < 0.1 * self.processors()
+    }
+}
+
+/// The command of a collector: `nothing`, `kubelet`, `crigc-N` for N removals at once, or an experiment, `adaptive-N` or `paced-N`.
+fn command(
+    name: &str,
+    objects: Objects,
+    keep: usize,
+    node: &Node,
+    programs: &Path,
+) -> Result<Command, Failure> {
+    let kind = match objects {
+        Objects::Containers => "containers",
+        Objects::Images => "images",
+    };
+    let (pods, links) = (node.path("pods"), node.path("links"));
+    if name == NOTHING {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo begin; sleep 12; echo end"]);
+        return Ok(command);
+    }
+    if name == "kubelet" {
+        let mut command = Command::new(programs.join("kubelet"));
+        let root = node.path("kubelet-root");
+        std::fs::create_dir_all(&root)?;
+        command
+            .args([kind, &keep.to_string(), &node.endpoint()])
+            .args([&pods, &links, &root]);
+        return Ok(command);
+    }
+    if let Some((experiment @ ("adaptive" | "paced"), number)) = name.split_once('-') {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["experiment", experiment, &serde_json::to_string(node)?]);
+        command.args([&keep.to_string(), number]);
+        return Ok(command);
+    }
+    let parallel = name
+        .strip_prefix("crigc-")
+        .ok_or_else(|| format!("{name} is no collector"))?;
+    let mut command = Command::new(programs.join("collect"));
+    command.arg(kind).args([
+        format!("container-runtime-endpoint={}", node.endpoint()),
+        format!("pod-logs-dir={}", pods.display()),
+        format!("container-logs-dir={}", links.display()),
+        format!("maximum-dead-containers-per-container={keep}"),
+        format!("max-parallel-removals={parallel}"),
+        format!("max-parallel-image-removals={parallel}"),
+    ]);
+    Ok(command)
+}
+
+/// Runs a collector while pods start, until the runtime has cleaned up.
+pub fn measure(
+    name: &str,
+    objects: Objects,
+    keep: usize,
+    node: &Node,
+    programs: &Path,
+) -> Result<Measured, Failure> {
+    let mut command = command(name, objects, keep, node, programs)?;
+    let there = node.snapshots()?;
+    let count = |of: &Node| -> Result<usize, Failure> {
+        let cri = of.connect()?;
+        Ok(match objects {
+            Objects::Containers => cri.containers()?.len(),
+            Objects::Images => cri.tags()?.len(),
+        })
+    };
+    let before = count(node)?;
+    let began = Instant::now();
+    let counter = Counter::default();
+    counter.enough.store(usize::MAX, Ordering::SeqCst);
+    let (starts, pass) = std::thread::scope(|scope| {
+        let starter = scope.spawn(|| start_pods(node, began, &counter));
+        while counter.done.load(Ordering::SeqCst) < IDLE_STARTS && !starter.is_finished() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let pass = follow(&mut command, node, &there, began);
+        counter.enough.store(0, Ordering::SeqCst);
+        let starts = starter
+            .join()
+            .map_err(|_| "the thread that starts pods panicked")?;
+        Ok::<_, Failure>((starts?, pass?))
+    })?;
+    let mut after = count(node)?;
+    if objects == Objects::Containers {
+        after -= starts.len();
+    }
+    Ok(Measured {
+        collector: name.to_owned(),
+        objects,
+        starts,
+        removed: before.saturating_sub(after),
+        ..pass
+    })
+}
+
+/// Starts the collector, sees it through, and waits for the snapshots to go.
+fn follow(
+    command: &mut Command,
+    node: &Node,
+    there: &HashSet<String>,
+    since: Instant,
+) -> Result<Measured, Failure> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
+    let mut wait_for = |word: &str| -> Result<f64, Failure> {
+        match lines.next() {
+            Some(Ok(line)) if line == word => Ok(since.elapsed().as_secs_f64()),
+            other => Err(format!("{command:?}: {other:?} instead of {word}").into()),
+        }
+    };
+    let began = wait_for("begin")?;
+    let before = Used::now(node.containerd)?;
+    let ended = wait_for("end")?;
+    let (mut cleaned, mut gone, mut used) = (ended, usize::MAX, before);
+    let mut last = Instant::now();
+    while last.elapsed() < QUIET && since.elapsed() < LONGEST {
+        let now = node.snapshots()?;
+        let gone_now = there.difference(&now).count();
+        if gone != gone_now {
+            last = Instant::now();
+            (cleaned, gone) = (since.elapsed().as_secs_f64(), gone_now);
+            used = Used::now(node.containerd)?.since(&before);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        return Err(format!("{command:?}: {status}").into());
+    }
+    Ok(Measured {
+        collector: String::new(),
+        objects: Objects::Containers,
+        starts: Vec::new(),
+        began,
+        ended,
+        cleaned,
+        snapshots: gone,
+        removed: 0,
+        containerd_cpu: used.containerd,
+        busy: used.busy,
+        disk_wait: used.disk_wait,
+        others: used.others,
+    })
+}
