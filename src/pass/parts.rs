@@ -144,8 +144,8 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes in rows; those that were not seen before. Parts may overlap: the same row twice is one. Another row with the same ID
-    /// is one more (S0.4).
+    /// Takes in rows; those that were not seen before. Parts may overlap: the same row twice is one. Another row with the same ID is
+    /// one more to keep (S0.4), which does not count: it may be the first one, changed.
     pub(crate) fn take<R: Labelled + Hash>(&mut self, answer: Rows<R>) -> Vec<R> {
         let mut new = Vec::with_capacity(answer.rows.len());
         for (mut row, size) in answer.rows.into_iter().zip(answer.sizes) {
@@ -156,9 +156,9 @@ impl<'a> Walk<'a> {
                 Some(_) => row.doubt(),
                 None => {
                     self.seen.insert(row.id().clone(), (size, hash));
+                    self.account.saw(size);
                 }
             }
-            self.account.saw(size);
             if let Some(labels) = row.labels() {
                 self.known.add(labels, 1);
             }
