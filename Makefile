@@ -20,7 +20,7 @@ test-kubelet: library crisim
 	CRIGC_SEEDS=$(SEEDS) go test -C go/check/latest -count=1 -timeout 2h -v -run TestSameDecisions .
 	CRIGC_SEEDS=$(SEEDS) go test -C go/check/oldest -count=1 -timeout 2h -v -run TestSameDecisions .
 
-# How long pods take to start on a real containerd while it is collected: benches/GENTLE.md. Needs root, containerd, runc and Go.
+# How long pods take to start on a real containerd while it is collected. Needs root, containerd, runc, Go and a quiet machine.
 # GENTLE="--objects images" and the like; `target/release/gentle run --help` names all options.
 GENTLE ?=
 .PHONY: gentle

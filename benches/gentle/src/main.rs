@@ -1,5 +1,5 @@
 //! How long a pod takes to start on a real containerd while dead containers or images are collected: by crigc with some removals
-//! at once, by the kubelet's own code, and by nobody. `make gentle` builds what it needs and runs it; GENTLE.md says what came out.
+//! at once, by the kubelet's own code, and by nobody. `make gentle` builds what it needs, runs it and prints tables.
 
 mod adaptive;
 mod collect;
