@@ -1,5 +1,6 @@
 //! The figures that crigc is to reach, and whether it does.
 
+use crate::node::Kind;
 use crate::results::{Figure, Table, cpu, growth, rpcs_each, wall};
 use crate::statistics::{Ratio, short};
 use std::fmt::Write;
@@ -8,11 +9,13 @@ const KUBELET: &str = "kubelet";
 const DEFAULT: &str = "crigc-4";
 
 /// A line of the table.
+#[derive(Default)]
 struct Line {
     what: String,
     want: String,
-    /// `None`: it was not measured.
     got: Option<(String, bool)>,
+    /// Where it is measured, if not here.
+    elsewhere: Option<&'static str>,
 }
 
 /// All of them, as Markdown.
@@ -22,7 +25,7 @@ pub fn table(table: &Table) -> String {
         let (got, reached) = match line.got {
             Some((got, true)) => (got, "yes"),
             Some((got, false)) => (got, "**no**"),
-            None => ("not measured".to_owned(), ""),
+            None => (line.elsewhere.unwrap_or("not measured").to_owned(), ""),
         };
         let _ = writeln!(
             text,
@@ -71,6 +74,13 @@ fn lines(table: &Table) -> Vec<Line> {
         2.0,
         table.against_kubelet("settled-10000-0ms", DEFAULT, wall),
     ));
+    lines.push(Line {
+        what: "99th percentile of a pod's start during a pass with the defaults, against idle"
+            .into(),
+        want: "at most 1.25, and not worse than during the kubelet's".into(),
+        got: None,
+        elsewhere: Some("on a real containerd: `make gentle`"),
+    });
     lines
 }
 
@@ -79,6 +89,7 @@ fn at_least(what: String, want: f64, ratio: Option<Ratio>) -> Line {
         what,
         want: format!("at least {want}"),
         got: ratio.map(|ratio| (ratio.to_string(), ratio.value >= want)),
+        ..Line::default()
     }
 }
 
@@ -87,6 +98,7 @@ fn at_most(what: String, want: f64, ratio: Option<Ratio>) -> Line {
         what,
         want: format!("at most {want}"),
         got: ratio.map(|ratio| (ratio.to_string(), ratio.value <= want)),
+        ..Line::default()
     }
 }
 
@@ -98,6 +110,7 @@ fn rpcs(table: &Table) -> Line {
         what: "RPCs for a removed container".into(),
         want: "at most 1.02".into(),
         got: each(DEFAULT).map(|rpcs| (format!("{rpcs:.3}{kubelet}"), rpcs <= 1.02)),
+        ..Line::default()
     }
 }
 
@@ -106,15 +119,17 @@ fn large(table: &Table) -> Vec<Line> {
     let (streams, parts) = ("dead-100000-0ms-streams", "dead-100000-0ms");
     let collected = |scenario: &str, what: &str| {
         let runs = table.runs(scenario, DEFAULT);
-        let failure = runs.iter().find(|record| !record.is_sound());
-        let seen = runs.iter().map(|record| record.seen.removed).min();
+        let least = runs.iter().map(|record| record.seen.removed).min();
+        let sound = runs.iter().all(|record| record.is_sound());
+        let all = Kind::Dead(100_000).to_remove();
         Line {
             what: format!("100,000 dead containers, 16 MiB limit, {what}"),
             want: "collected".into(),
-            got: seen.map(|removed| match failure {
-                None => (format!("collected: {removed} removed"), true),
-                Some(_) => (format!("not collected: {removed} removed"), false),
+            got: least.map(|removed| {
+                let of = format!("{removed} of {all} removed");
+                (of, sound && removed == all)
             }),
+            ..Line::default()
         }
     };
     let median = |scenario: &str, figure: Figure| table.median(scenario, DEFAULT, figure);
@@ -139,11 +154,13 @@ fn large(table: &Table) -> Vec<Line> {
             what: "CPU for 100,000 with streams, times that for 10,000".into(),
             want: "at most 12".into(),
             got: twelve.map(|times| (short(times), times <= 12.0)),
+            ..Line::default()
         },
         Line {
             what: "what lists in parts cost, beside streams".into(),
             want: "told".into(),
             got: costs.map(|costs| (costs.join(", "), true)),
+            ..Line::default()
         },
     ]
 }

@@ -13,6 +13,8 @@ pub type Left = BTreeSet<String>;
 /// How many of each kind one left that the reference did not, and the other way round.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Differences {
+    /// Whose node it is compared with.
+    pub reference: String,
     pub more: BTreeMap<String, usize>,
     pub fewer: BTreeMap<String, usize>,
 }
@@ -27,12 +29,12 @@ pub fn look(node: &Node, place: &Place) -> io::Result<Left> {
     left.extend(node.sandboxes.iter().map(|s| format!("sandbox {}", s.id)));
     left.extend(node.images.iter().map(|i| format!("image {}", i.id)));
     for top in ["pods", "links"] {
-        walk(&place.at(top), &mut left)?;
+        walk(place, &place.at(top), &mut left)?;
     }
     Ok(left)
 }
 
-fn walk(dir: &Path, left: &mut Left) -> io::Result<()> {
+fn walk(place: &Place, dir: &Path, left: &mut Left) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
         let (path, kind) = (entry.path(), entry.file_type()?);
@@ -41,16 +43,17 @@ fn walk(dir: &Path, left: &mut Left) -> io::Result<()> {
             (_, true) => "link",
             _ => "file",
         };
-        left.insert(format!("{word} {}", path.display()));
+        left.insert(format!("{word} {}", place.below(&path).display()));
         if kind.is_dir() {
-            walk(&path, left)?;
+            walk(place, &path, left)?;
         }
     }
     Ok(())
 }
 
 impl Differences {
-    pub fn between(left: &Left, reference: &Left) -> Differences {
+    /// From what `whose` left.
+    pub fn between(left: &Left, reference: &Left, whose: &str) -> Differences {
         let count = |one: &Left, other: &Left| {
             let mut kinds = BTreeMap::new();
             for object in one.difference(other) {
@@ -60,6 +63,7 @@ impl Differences {
             kinds
         };
         Differences {
+            reference: whose.to_owned(),
             more: count(left, reference),
             fewer: count(reference, left),
         }
@@ -70,7 +74,11 @@ impl Differences {
     }
 
     /// In words, such as "leaves 12 files that the kubelet removes".
-    pub fn told(&self, reference: &str) -> String {
+    pub fn told(&self) -> String {
+        let reference = match self.reference.as_str() {
+            "kubelet" => "the kubelet",
+            other => other,
+        };
         let list = |kinds: &BTreeMap<String, usize>| {
             let one = |(kind, count): (&String, &usize)| match (*count, kind.as_str()) {
                 (1, kind) => format!("1 {kind}"),

@@ -25,7 +25,7 @@ struct Flags {
     /// A few rows, a few minutes; nothing is written but what is printed.
     #[arg(long)]
     quick: bool,
-    /// Only rows whose name contains this; see --list.
+    /// Only the row of this name, or those whose names contain it; see --list.
     #[arg(long, default_value = "")]
     only: String,
     /// Only this collector, such as kubelet, crigc-4 or crictl.
@@ -57,10 +57,7 @@ struct Flags {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let flags = Flags::parse();
-    let scenarios: Vec<Scenario> = scenario::all(flags.quick)
-        .into_iter()
-        .filter(|scenario| scenario.name().contains(&flags.only))
-        .collect();
+    let scenarios = chosen(&flags);
     if flags.list {
         scenarios
             .iter()
@@ -87,6 +84,18 @@ fn main() -> Result<(), Box<dyn Error>> {
         results::write(&table)?;
     }
     Ok(())
+}
+
+fn chosen(flags: &Flags) -> Vec<Scenario> {
+    let all = scenario::all(flags.quick).into_iter();
+    let (named, others): (Vec<_>, Vec<_>) = all.partition(|scenario| scenario.name() == flags.only);
+    let alike = others
+        .into_iter()
+        .filter(|scenario| scenario.name().contains(&flags.only));
+    match named.is_empty() {
+        true => alike.collect(),
+        false => named,
+    }
 }
 
 /// Round after round, all collectors in turn; each round begins with another one.
@@ -131,7 +140,7 @@ fn once(
     round: usize,
 ) -> Result<Record, Box<dyn Error>> {
     let outcome = run::run(programs, scenario, collector, place);
-    records.add(&scenario.name(), &collector.to_string(), round, outcome)
+    records.add(scenario, collector, round, outcome)
 }
 
 /// A run in a line.
@@ -156,7 +165,7 @@ fn told(record: &Record) -> String {
         )
     });
     let differs = record.differs.as_ref().filter(|d| !d.is_none());
-    let differs = differs.map_or(String::new(), |d| format!("; {}", d.told("the first")));
+    let differs = differs.map_or(String::new(), |d| format!("; {}", d.told()));
     let error = match record.error.as_str() {
         "" => String::new(),
         error => format!("; FAILED: {error}"),

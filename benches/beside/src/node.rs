@@ -28,6 +28,27 @@ pub enum Kind {
     Settled(usize),
 }
 
+impl Kind {
+    /// One word, which tells it from all others.
+    pub fn name(self) -> String {
+        match self {
+            Kind::Dead(dead) => format!("dead-{dead}"),
+            Kind::Images(images, _) => format!("images-{images}"),
+            Kind::Trees(files) => format!("trees-{files}"),
+            Kind::Settled(containers) => format!("settled-{containers}"),
+        }
+    }
+
+    /// How many containers a pass has to remove: all that are dead but the newest of each pod that lives.
+    pub fn to_remove(self) -> usize {
+        let Kind::Dead(dead) = self else {
+            return 0;
+        };
+        let pods = dead.div_ceil(ATTEMPTS);
+        dead - (pods - pods.div_ceil(GONE))
+    }
+}
+
 /// Where a node has its files; they go with it.
 pub struct Place {
     top: PathBuf,
@@ -54,6 +75,11 @@ impl Place {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => fs::create_dir_all(&self.top),
         }
+    }
+
+    /// A path without what leads here.
+    pub fn below<'a>(&self, path: &'a Path) -> &'a Path {
+        path.strip_prefix(&self.top).unwrap_or(path)
     }
 
     pub fn at(&self, name: &str) -> PathBuf {

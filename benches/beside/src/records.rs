@@ -2,6 +2,7 @@
 
 use crate::left::{Differences, Left};
 use crate::run::{Outcome, Seen, Told};
+use crate::scenario::{Collector, Scenario};
 use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fs;
@@ -68,14 +69,14 @@ impl Records {
     /// Takes a run down.
     pub fn add(
         &self,
-        scenario: &str,
-        collector: &str,
+        scenario: &Scenario,
+        collector: Collector,
         round: usize,
         outcome: Result<Outcome>,
     ) -> Result<Record> {
         let mut record = Record {
-            scenario: scenario.to_owned(),
-            collector: collector.to_owned(),
+            scenario: scenario.name(),
+            collector: collector.to_string(),
             round,
             told: None,
             seen: Seen::default(),
@@ -86,8 +87,10 @@ impl Records {
             Err(e) => record.error = e.to_string(),
             Ok(outcome) => {
                 record.error = outcome.told.error.clone();
-                record.differs =
-                    self.differences(scenario, &outcome.left, record.error.is_empty())?;
+                if record.error.is_empty() {
+                    self.be_reference(scenario, collector, &outcome.left)?;
+                }
+                record.differs = self.differences(scenario, &outcome.left)?;
                 (record.told, record.seen) = (Some(outcome.told), outcome.seen);
             }
         }
@@ -99,24 +102,34 @@ impl Records {
         Ok(record)
     }
 
+    /// Equal nodes have one reference, whatever the delays.
+    fn reference(&self, scenario: &Scenario) -> PathBuf {
+        self.dir.join(format!("{}.left", scenario.kind.name()))
+    }
+
     /// The first that collects a node without an error leaves what all others have to leave.
-    fn differences(
-        &self,
-        scenario: &str,
-        left: &Left,
-        may_be_first: bool,
-    ) -> Result<Option<Differences>> {
-        let path = self.dir.join(format!("{scenario}.left"));
+    fn be_reference(&self, scenario: &Scenario, collector: Collector, left: &Left) -> Result<()> {
+        let path = self.reference(scenario);
         if path.exists() {
-            let text = fs::read_to_string(path)?;
-            let reference: Left = text.lines().map(ToOwned::to_owned).collect();
-            return Ok(Some(Differences::between(left, &reference)));
+            return Ok(());
         }
-        if !may_be_first {
+        let whose = collector.to_string();
+        let lines: Vec<&str> = [whose.as_str()]
+            .into_iter()
+            .chain(left.iter().map(String::as_str))
+            .collect();
+        Ok(fs::write(path, lines.join("\n"))?)
+    }
+
+    fn differences(&self, scenario: &Scenario, left: &Left) -> Result<Option<Differences>> {
+        let path = self.reference(scenario);
+        if !path.exists() {
             return Ok(None);
         }
-        let lines: Vec<&str> = left.iter().map(String::as_str).collect();
-        fs::write(path, lines.join("\n"))?;
-        Ok(Some(Differences::default()))
+        let text = fs::read_to_string(path)?;
+        let mut lines = text.lines();
+        let whose = lines.next().unwrap_or_default();
+        let reference: Left = lines.map(ToOwned::to_owned).collect();
+        Ok(Some(Differences::between(left, &reference, whose)))
     }
 }

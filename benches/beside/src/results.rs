@@ -183,42 +183,30 @@ impl Table {
                 let _ = writeln!(
                     text,
                     "\n{scenario}, {collector}: no ratios, for it {}.",
-                    self.reason(first)
+                    reason(first)
                 );
             }
         }
     }
+}
 
-    fn reason(&self, record: &Record) -> String {
-        let mut reasons = Vec::new();
-        if !record.error.is_empty() {
-            reasons.push(format!("fails: `{}`", record.error.trim()));
-        }
-        let failed = record.told.as_ref().map_or(0, |told| told.failed_removals);
-        if failed > 0 {
-            reasons.push(format!("could not remove {failed} objects"));
-        }
-        match &record.differs {
-            Some(differs) if !differs.is_none() => {
-                let reference = match record.collector.as_str() {
-                    "kubelet" => "another",
-                    _ if self
-                        .runs(&record.scenario, "kubelet")
-                        .iter()
-                        .any(|r| r.error.is_empty()) =>
-                    {
-                        "the kubelet"
-                    }
-                    _ => "another",
-                };
-                reasons.push(differs.told(reference));
-            }
-            _ => {}
-        }
-        match reasons.is_empty() {
-            true => "left nothing to compare with".to_owned(),
-            false => reasons.join("; "),
-        }
+/// Why a run counts for nothing.
+fn reason(record: &Record) -> String {
+    let mut reasons = Vec::new();
+    if !record.error.is_empty() {
+        reasons.push(format!("fails: `{}`", record.error.trim()));
+    }
+    let failed = record.told.as_ref().map_or(0, |told| told.failed_removals);
+    if failed > 0 {
+        reasons.push(format!("could not remove {failed} objects"));
+    }
+    match &record.differs {
+        Some(differs) if !differs.is_none() => reasons.push(differs.told()),
+        _ => {}
+    }
+    match reasons.is_empty() {
+        true => "left nothing to compare with".to_owned(),
+        false => reasons.join("; "),
     }
 }
 

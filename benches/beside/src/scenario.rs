@@ -42,12 +42,7 @@ pub struct Scenario {
 impl Scenario {
     /// One word, which tells it from all others.
     pub fn name(&self) -> String {
-        let kind = match self.kind {
-            Kind::Dead(dead) => format!("dead-{dead}"),
-            Kind::Images(images, _) => format!("images-{images}"),
-            Kind::Trees(files) => format!("trees-{files}"),
-            Kind::Settled(containers) => format!("settled-{containers}"),
-        };
+        let kind = self.kind.name();
         let streams = if self.streams { "-streams" } else { "" };
         let disk = if self.disk { "-disk" } else { "" };
         format!("{kind}-{}ms{streams}{disk}", self.delay)
