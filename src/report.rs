@@ -247,25 +247,35 @@ fn rfc3339(ns: i64) -> String {
 /// Text that may end in root's log or terminal: control characters as `\n` or `\u{7f}`, a backslash doubled.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    push_visible(&mut out, text);
+    out
+}
+
+/// The same, behind what `out` holds.
+pub fn push_visible(out: &mut String, text: &str) {
+    // As nearly all names are.
+    if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'\\') {
+        return out.push_str(text);
+    }
     for c in text.chars() {
         match c {
             '\\' => out.push_str("\\\\"),
-            c if c.is_control() => out.extend(c.escape_default()),
-            c => out.push(c),
+            c => push_printable(out, c),
         }
     }
-    out
 }
 
 /// A message of ours, in which names were made visible where they were put in: only what could break a line of a log is left
 /// to escape.
 pub fn printable(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
-    for c in message.chars() {
-        match c.is_control() {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
-        }
-    }
+    message.chars().for_each(|c| push_printable(&mut out, c));
     out
+}
+
+fn push_printable(out: &mut String, c: char) {
+    match c.is_control() {
+        true => out.extend(c.escape_default()),
+        false => out.push(c),
+    }
 }

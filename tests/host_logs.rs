@@ -450,9 +450,20 @@ fn s4_2_a_link_is_dead_only_when_its_target_is_known_to_be_gone() {
     }
     fs::write(links.join("file.log"), "no link").unwrap();
     let room = LogRoom::open(text(&links)).unwrap();
-    let mut found = room.log_links().unwrap();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    let shown: Vec<(&str, bool)> = found.iter().map(|l| (&*l.name, l.alive)).collect();
+    let found = |alive_too: bool| {
+        let mut found: Vec<(String, bool)> = room
+            .log_links(alive_too)
+            .unwrap()
+            .into_iter()
+            .map(|link| (link.name, link.alive))
+            .collect();
+        found.sort();
+        found
+    };
+    let all = found(true);
+    let dead: Vec<_> = all.iter().filter(|(_, alive)| !alive).cloned().collect();
+    assert_eq!(found(false), dead);
+    let shown: Vec<(&str, bool)> = all.iter().map(|(name, alive)| (&**name, *alive)).collect();
     assert_eq!(
         shown,
         [

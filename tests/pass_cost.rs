@@ -5,14 +5,17 @@ mod bench;
 #[path = "common/rules.rs"]
 mod rules;
 
-use bench::{INTERNAL, Maker, code, fate, id, there};
+use bench::{DRY_RUN, INTERNAL, Maker, code, fate, id, sandbox_id, there, write};
 use crigc::engine::Flags;
+use crigc::hooks::Hook;
+use crigc::node::Text;
 use crigc::report::{Kind, Outcome};
 use crisim::fault::Action;
 use crisim::node::{Container, Word};
 use crisim::{Options, Server};
 use rules::Rules;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +69,134 @@ fn s2_6_a_removal_costs_one_call_where_the_log_is_known() {
     );
     assert_eq!(count("Version"), 1);
     assert_eq!(methods.len(), 21 + 4 + 3, "{methods:?}");
+}
+
+/// The bench of CI: `make bench` measures the same on large nodes, beside the kubelet.
+#[test]
+fn s2_6_s2_7_calls_stay_one_for_each_container_and_no_more_are_in_flight_than_allowed() {
+    let mut rules = Rules::default();
+    for streams in [false, true] {
+        for parallel in [1, 4, 16] {
+            rules.case("S2.6");
+            let mut maker = Maker::new();
+            for pod in 0..10 {
+                maker.restarted(&format!("u{pod}"), 50);
+            }
+            maker.options.streams = streams;
+            let delay = Duration::from_millis(1);
+            maker.options.delays.insert("RemoveContainer".into(), delay);
+            let bench = maker.start();
+            let report = bench.collected(&[("max-parallel-removals", &parallel.to_string())]);
+            let removed = report.count(Some(Kind::Container), Some(Outcome::Removed));
+            assert_eq!(removed, 490);
+            let trace = bench.server.trace();
+            let each = trace.len() as f64 / removed as f64;
+            let in_flight = trace.iter().map(|call| call.in_flight).max().unwrap_or(0);
+            println!(
+                "streams {streams}, {parallel} at once: {each:.3} RPCs for a container, {in_flight} in flight"
+            );
+            assert!(each <= 1.02, "{each} RPCs for a container");
+            assert!(in_flight <= parallel, "{in_flight} at once");
+        }
+    }
+}
+
+#[test]
+fn s3_1_a_pass_that_finds_nothing_to_do_looks_once() {
+    let mut rules = Rules::default();
+    type Make = fn(&mut Maker);
+    let table: [(&str, Make, usize); 6] = [
+        ("nothing is to go", |_| {}, 1),
+        ("a container", |m| m.restarted("u2", 2), 2),
+        (
+            "a container that cannot be removed",
+            |m| {
+                m.restarted("u2", 2);
+                m.fault("RemoveContainer", &id("u2", "app", 0), code(INTERNAL));
+            },
+            2,
+        ),
+        (
+            "a sandbox",
+            |m| {
+                for attempt in 0..2 {
+                    m.sandbox("u2", attempt, Word::NotReady);
+                }
+            },
+            2,
+        ),
+        (
+            "logs of a pod that is gone",
+            |m| write(&m.path("pods/ns_pod-gone_gone/app/0.log")),
+            2,
+        ),
+        (
+            "a link",
+            |m| symlink("/nowhere", m.path("links/a_b_c-0123456789.log")).unwrap(),
+            1,
+        ),
+    ];
+    for (what, make, looks) in table {
+        for dry_run in [false, true] {
+            rules.case("S3.1");
+            let mut maker = Maker::new();
+            maker.sandbox("u1", 0, Word::Ready);
+            maker.container("u1", "app", 0, Word::Exited);
+            maker.container("u1", "app", 1, Word::Running);
+            make(&mut maker);
+            let bench = maker.start();
+            bench.host.remove_pod("gone");
+            let flags = if dry_run { DRY_RUN } else { Flags::default() };
+            let report = bench.collect(&[], flags).report.unwrap();
+            let lists = ["ListContainers", "ListPodSandbox"].map(|list| bench.calls(list).len());
+            assert_eq!(lists, [looks; 2], "{what}, dry run: {dry_run}");
+            // Each object has its entry once, by whichever look it was decided.
+            let mut ids: Vec<&str> = report.entries.iter().map(|e| &*e.id).collect();
+            ids.sort_unstable();
+            ids.dedup();
+            assert_eq!(ids.len(), report.entries.len(), "{what}");
+            let going = report.entries.iter().filter(|e| e.outcome != Outcome::Kept);
+            assert_eq!(
+                going.count(),
+                usize::from(what != "nothing is to go"),
+                "{what}"
+            );
+        }
+    }
+}
+
+/// What a first look shows may be over before it is acted upon.
+#[test]
+fn s3_1_what_a_first_look_would_remove_is_looked_at_again() {
+    let mut rules = Rules::default();
+    rules.case("S3.1");
+    let mut maker = Maker::new();
+    for attempt in 0..2 {
+        maker.sandbox("u1", attempt, Word::NotReady);
+    }
+    let bench = maker.start();
+    let server = bench.server.clone();
+    let mut hooks = bench.hooks();
+    // The host is asked between the looks; by then the sandbox has a container.
+    let host = bench.host.clone();
+    hooks.pod_states = Some(Hook::new(Box::new(move |uids: &[Text]| {
+        let sandbox = sandbox_id("u1", 0);
+        server.edit(|node| {
+            if node.containers.is_empty() {
+                node.containers.push(Container {
+                    id: "late".into(),
+                    sandbox_id: sandbox.into(),
+                    ..Container::default()
+                });
+            }
+        });
+        host.answer(uids)
+    })));
+    let end = bench.engine(&[], hooks).containers(Flags::default(), None);
+    assert_eq!(end.error, None);
+    let (outcome, reason, _) = fate(&end.report.unwrap(), &sandbox_id("u1", 0));
+    assert_eq!((outcome, reason), (Outcome::Kept, "active"));
+    assert_eq!(bench.sandboxes().len(), 2);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::node::{Image, Text};
 use crate::pass::cancel::{GRACE, Stop, sleep_until};
 use futures_util::future::FutureExt;
 use std::cell::Cell;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 use tonic::codegen::http::Uri;
 use tonic::{Response, Status};
@@ -31,6 +31,8 @@ const PATIENCE: u32 = 10;
 const LAST_LOOKS: usize = 8;
 
 type Reply<T> = std::result::Result<Response<T>, Status>;
+/// A call to be made. It stays where it is: calls are large, and would else be copied from hand to hand.
+type Call<'a, T> = Pin<&'a mut dyn Future<Output = Reply<T>>>;
 type Answer<T> = std::result::Result<T, CallError>;
 
 /// What the calls of one service in one pass share.
@@ -61,19 +63,19 @@ impl<'a> Line<'a> {
     }
 
     /// A call about the whole: it is made even where single ones were given up.
-    pub(super) async fn ask_all<T>(&self, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+    pub(super) async fn ask_all<T>(&self, call: Call<'_, T>) -> Answer<T> {
         self.begin(self.limit, call).await
     }
 
     /// A call about one object.
-    async fn ask<T>(&self, limit: Duration, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+    async fn ask<T>(&self, limit: Duration, call: Call<'_, T>) -> Answer<T> {
         if self.has_given_up() {
             return Err(CallError::GivenUp(PATIENCE));
         }
         self.begin(limit, call).await
     }
 
-    async fn begin<T>(&self, limit: Duration, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+    async fn begin<T>(&self, limit: Duration, call: Call<'_, T>) -> Answer<T> {
         match self.stop.cause() {
             Some(cause) => Err(CallError::NotBegun(cause)),
             None => self.finish(limit, call).await,
@@ -81,7 +83,7 @@ impl<'a> Line<'a> {
     }
 
     /// Runs a call under its deadline and its pass, also when that has been told to end.
-    async fn finish<T>(&self, limit: Duration, call: impl Future<Output = Reply<T>>) -> Answer<T> {
+    async fn finish<T>(&self, limit: Duration, call: Call<'_, T>) -> Answer<T> {
         let answer = self.bounded(limit, call).await;
         match &answer {
             Err(CallError::Timeout(_)) => self.silent.set(self.silent.get() + 1),
@@ -101,8 +103,7 @@ impl<'a> Line<'a> {
         answer
     }
 
-    async fn bounded<T>(&self, limit: Duration, call: impl Future<Output = Reply<T>>) -> Answer<T> {
-        let mut call = pin!(call);
+    async fn bounded<T>(&self, limit: Duration, mut call: Call<'_, T>) -> Answer<T> {
         let ending = async {
             let cause = self.stop.wait().await;
             tokio::time::sleep(GRACE).await;
@@ -207,7 +208,7 @@ impl Runtime<'_> {
     pub(super) async fn version(&self) -> Answer<Version> {
         let mut client = self.client.clone();
         let call = client.version(proto::VersionRequest::default());
-        let answer = self.line.ask_all(call).await?;
+        let answer = self.line.ask_all(pin!(call)).await?;
         let text = |bytes: &[u8]| Text::from(String::from_utf8_lossy(bytes));
         Ok((text(&answer.runtime_name), text(&answer.runtime_version)))
     }
@@ -227,7 +228,7 @@ impl Runtime<'_> {
             container_id: id.into(),
             verbose: false,
         });
-        let answer = self.line.ask(self.line.limit, call).await?;
+        let answer = self.line.ask(self.line.limit, pin!(call)).await?;
         match answer.status {
             Some(status) => Ok(convert::container_look(status)),
             None => Err(CallError::Runtime("the answer holds no status".to_owned())),
@@ -259,7 +260,7 @@ impl Runtime<'_> {
         });
         let grace = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
         let limit = self.line.limit.saturating_add(grace);
-        self.line.ask(limit, call).await.map(|_| ())
+        self.line.ask(limit, pin!(call)).await.map(|_| ())
     }
 
     /// Removes a container whose logs are gone already: also when the pass was told to end in between.
@@ -268,7 +269,7 @@ impl Runtime<'_> {
         let call = client.remove_container(proto::RemoveContainerRequest {
             container_id: id.into(),
         });
-        gone_is_done(self.line.finish(self.line.limit, call).await)
+        gone_is_done(self.line.finish(self.line.limit, pin!(call)).await)
     }
 
     pub(crate) async fn stop_sandbox(&self, id: &str) -> Answer<()> {
@@ -276,7 +277,7 @@ impl Runtime<'_> {
         let call = client.stop_pod_sandbox(proto::StopPodSandboxRequest {
             pod_sandbox_id: id.into(),
         });
-        gone_is_done(self.line.ask(self.line.limit, call).await)
+        gone_is_done(self.line.ask(self.line.limit, pin!(call)).await)
     }
 
     /// Removes a sandbox that has been stopped.
@@ -285,7 +286,7 @@ impl Runtime<'_> {
         let call = client.remove_pod_sandbox(proto::RemovePodSandboxRequest {
             pod_sandbox_id: id.into(),
         });
-        gone_is_done(self.line.ask(self.line.limit, call).await)
+        gone_is_done(self.line.ask(self.line.limit, pin!(call)).await)
     }
 
     /// The sandbox image that the runtime itself is configured with, if it tells (S5.3).
@@ -294,7 +295,7 @@ impl Runtime<'_> {
         let call = client.status(proto::StatusRequest { verbose: true });
         let answer = self
             .line
-            .ask_all(call)
+            .ask_all(pin!(call))
             .await
             .map_err(|e| e.error("cannot ask for the runtime's status", self.endpoint))?;
         convert::info_field(&answer.info, "config", "sandboxImage").map_err(|e| {
@@ -309,7 +310,7 @@ impl Runtime<'_> {
             pod_sandbox_id: id.into(),
             verbose: true,
         });
-        let answer = self.line.ask(self.line.limit, call).await?;
+        let answer = self.line.ask(self.line.limit, pin!(call)).await?;
         convert::info_field(&answer.info, "info", "image").map_err(CallError::Runtime)
     }
 }
@@ -336,7 +337,7 @@ impl Images<'_> {
             }),
             verbose: false,
         });
-        match self.line.ask(self.line.limit, call).await {
+        match self.line.ask(self.line.limit, pin!(call)).await {
             Ok(answer) => Ok(answer.image.map(convert::one_image)),
             Err(CallError::NotFound(_)) => Ok(None),
             Err(e) => Err(self.failed(&e, &format!("cannot ask for image {name}"))),
@@ -353,7 +354,7 @@ impl Images<'_> {
                 ..Default::default()
             }),
         });
-        gone_is_done(self.line.ask(self.line.limit, call).await)
+        gone_is_done(self.line.ask(self.line.limit, pin!(call)).await)
     }
 
     /// The first image filesystem; `None` = the runtime names none.
@@ -362,7 +363,7 @@ impl Images<'_> {
         let call = client.image_fs_info(proto::ImageFsInfoRequest {});
         let info = self
             .line
-            .ask_all(call)
+            .ask_all(pin!(call))
             .await
             .map_err(|e| self.failed(&e, "cannot ask for the image filesystem"))?;
         let first = info.image_filesystems.into_iter().next();

@@ -2,7 +2,6 @@
 
 use super::proto;
 use crate::node::{Container, ContainerState, Image, Sandbox, SandboxState, Text};
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// Texts that many rows of a list share (pod names, namespaces, images), each kept once.
@@ -30,10 +29,11 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn read<T>(&mut self, bytes: &[u8], keep: impl FnOnce(&mut Names, &str) -> T) -> T {
-        let text = String::from_utf8_lossy(bytes);
-        // Only bytes that are no UTF-8 have to be written anew.
-        self.readable &= matches!(text, Cow::Borrowed(_));
-        keep(self.names, &text)
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return keep(self.names, text);
+        }
+        self.readable = false;
+        keep(self.names, &String::from_utf8_lossy(bytes))
     }
 
     /// A text that no other row has.
@@ -77,7 +77,7 @@ pub(super) fn container(c: proto::Container, names: &mut Names) -> Container {
         readable: true,
     };
     for label in c.labels {
-        let field = match label.key.as_slice() {
+        let field = match &*label.key {
             b"io.kubernetes.pod.name" => &mut out.pod_name,
             b"io.kubernetes.pod.namespace" => &mut out.pod_namespace,
             b"io.kubernetes.pod.uid" => &mut out.pod_uid,
@@ -87,7 +87,7 @@ pub(super) fn container(c: proto::Container, names: &mut Names) -> Container {
         *field = Some(reader.name(&label.value));
     }
     for annotation in c.annotations {
-        let field = match annotation.key.as_slice() {
+        let field = match &*annotation.key {
             b"io.kubernetes.pod.deletionGracePeriod" => &mut out.deletion_grace,
             b"io.kubernetes.pod.terminationGracePeriod" => &mut out.termination_grace,
             _ => continue,

@@ -11,6 +11,8 @@ use super::{Place, proto};
 use crate::error::{Error, Result};
 use crate::node::{Container, Image, Sandbox, Text};
 use crate::plan::parts::{Labels, Part};
+use prost::bytes::Bytes;
+use std::pin::pin;
 
 /// A kind of object that the runtime lists.
 pub(crate) trait Row: Sized + Send + Sync + 'static {
@@ -40,7 +42,7 @@ fn selector(part: &Part) -> Vec<proto::Pair> {
         .into_iter()
         .map(|(key, value)| proto::Pair {
             key: key.into(),
-            value: value.as_bytes().into(),
+            value: Bytes::copy_from_slice(value.as_bytes()),
         })
         .collect()
 }
@@ -167,7 +169,7 @@ impl Source<'_> {
     async fn ask<R: Row>(&self, request: R::Request) -> Result<Listed<Rows<R>>> {
         let doing = R::LIST.doing();
         let call = call(self.wire, R::LIST.plain(), &request);
-        match self.line.ask_all(call).await {
+        match self.line.ask_all(pin!(call)).await {
             Ok(rows) => Ok(Listed::Whole(rows)),
             Err(e) => match e.of_list() {
                 CallError::TooLarge(message) => Ok(Listed::TooLarge(TooLarge {
@@ -184,7 +186,7 @@ impl Source<'_> {
         if learnt.may_stream(R::LIST) {
             let everything = R::Request::default();
             let call = call::<R>(self.wire, R::LIST.stream(), &everything);
-            match self.line.ask_all(call).await {
+            match self.line.ask_all(pin!(call)).await {
                 Ok(all) => return Ok(Listed::Whole(all.rows)),
                 Err(CallError::Unimplemented(_)) => learnt.lacks(R::LIST),
                 Err(e) => return Err(e.error(R::LIST.doing(), self.endpoint)),

@@ -132,9 +132,14 @@ impl<R: Row> Decoder<R> {
             let used = match front(&self.pending[..here], R::FIELD)? {
                 Front::Part if here == left => return Err(garbage("it ends too early")),
                 Front::Part => return Ok(()),
-                Front::Other(used) => used,
+                Front::Other(used) => {
+                    self.pending.advance(used);
+                    used
+                }
                 Front::Row(begin, end) => {
-                    let message = R::Message::decode(&self.pending[begin..end])
+                    let mut row = self.pending.split_to(end);
+                    row.advance(begin);
+                    let message = R::Message::decode(row.freeze())
                         .map_err(|e| Status::internal(e.to_string()))?;
                     self.rows.rows.push(R::of(message, &mut self.names));
                     let size = u32::try_from(end).unwrap_or(u32::MAX);
@@ -142,7 +147,6 @@ impl<R: Row> Decoder<R> {
                     end
                 }
             };
-            self.pending.advance(used);
             self.left = Some(left - used);
         }
     }
@@ -268,9 +272,9 @@ mod tests {
 
     fn container(n: usize, text: usize) -> proto::Container {
         proto::Container {
-            id: format!("{n}{}", "x".repeat(text)).into_bytes(),
+            id: format!("{n}{}", "x".repeat(text)).into(),
             metadata: Some(proto::ContainerMetadata {
-                name: b"app".to_vec(),
+                name: "app".into(),
                 attempt: 3,
             }),
             ..Default::default()

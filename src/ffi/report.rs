@@ -1,8 +1,9 @@
 //! `gc_report` and `gc_entry`.
 
-use super::boundary::{c_message, c_string, free, guarded, outside, owned};
-use crate::report::{Entry, Kind, Outcome, Report};
-use std::ffi::{CString, c_char};
+use super::boundary::{free, guarded, outside, owned};
+use crate::node::Text;
+use crate::report::{Entry, Kind, Outcome, Reason, Report, printable, push_visible};
+use std::ffi::c_char;
 
 /// Which pass.
 pub type gc_pass = i32;
@@ -62,62 +63,117 @@ pub struct gc_entry {
     pub bytes: u64,
 }
 
-/// The strings that an entry borrows.
-struct Texts {
-    _id: CString,
-    _name: CString,
-    _pod_uid: CString,
-    _reason: CString,
-    _error: Option<CString>,
-}
-
 /// What a pass decided and did: one entry for each object. Whoever received it frees it with gc_report_free. It outlives the
 /// engine, and may be read from several threads at once.
 pub struct gc_report {
     report: Report,
     entries: Vec<gc_entry>,
-    /// Their buffers do not move when this vector is moved.
-    _texts: Vec<Texts>,
+    /// What the entries borrow; the buffer does not move with the report.
+    _texts: String,
 }
 
-// SAFETY: the pointers in `entries` lead to the buffers in `_texts`, which nobody changes after `new`.
+// SAFETY: the pointers in `entries` lead into `_texts`, which nobody changes after `new`.
 unsafe impl Send for gc_report {}
 // SAFETY: as above.
 unsafe impl Sync for gc_report {}
 
-fn pair(entry: &Entry) -> (gc_entry, Texts) {
-    let texts = Texts {
-        _id: c_string(&entry.id),
-        _name: c_string(&entry.name),
-        _pod_uid: c_string(&entry.pod_uid),
-        _reason: c_string(entry.reason.word()),
-        _error: entry.error.as_deref().map(c_message),
-    };
-    let c = gc_entry {
-        kind: entry.kind as gc_kind,
-        outcome: entry.outcome as gc_outcome,
-        id: texts._id.as_ptr(),
-        name: texts._name.as_ptr(),
-        pod_uid: texts._pod_uid.as_ptr(),
-        reason: texts._reason.as_ptr(),
-        error: texts
-            ._error
-            .as_ref()
-            .map_or(std::ptr::null(), |e| e.as_ptr()),
-        bytes: entry.bytes,
-    };
-    (c, texts)
+/// The strings of entries for C, one behind the other, each with a NUL at its end: one allocation for a whole report.
+#[derive(Default)]
+struct Texts {
+    all: String,
+    /// The UID that was written last, and where: objects of a pod follow each other.
+    uid: Option<(Text, usize)>,
+    /// Where the words are.
+    reasons: Vec<(Reason, usize)>,
+}
+
+/// Where the strings of an entry begin.
+struct Places {
+    id: usize,
+    name: usize,
+    pod_uid: usize,
+    reason: usize,
+    error: Option<usize>,
+}
+
+impl Texts {
+    /// Writes what `write` does, which is no NUL, and says where it begins.
+    fn put(&mut self, write: impl FnOnce(&mut String)) -> usize {
+        let begin = self.all.len();
+        write(&mut self.all);
+        self.all.push('\0');
+        begin
+    }
+
+    fn uid(&mut self, uid: &Text) -> usize {
+        match &self.uid {
+            Some((last, begin)) if last == uid => *begin,
+            _ => {
+                let begin = self.put(|out| push_visible(out, uid));
+                self.uid = Some((uid.clone(), begin));
+                begin
+            }
+        }
+    }
+
+    fn reason(&mut self, reason: Reason) -> usize {
+        match self.reasons.iter().find(|(known, _)| *known == reason) {
+            Some((_, begin)) => *begin,
+            None => {
+                let begin = self.put(|out| out.push_str(reason.word()));
+                self.reasons.push((reason, begin));
+                begin
+            }
+        }
+    }
+
+    fn places(&mut self, entry: &Entry) -> Places {
+        Places {
+            id: self.put(|out| push_visible(out, &entry.id)),
+            name: self.put(|out| push_visible(out, &entry.name)),
+            pod_uid: self.uid(&entry.pod_uid),
+            reason: self.reason(entry.reason),
+            error: entry
+                .error
+                .as_deref()
+                .map(|e| self.put(|out| out.push_str(&printable(e)))),
+        }
+    }
+}
+
+/// Entries as C sees them, and the strings that they lead to.
+fn entries_of(report: &[Entry]) -> (Vec<gc_entry>, String) {
+    let mut texts = Texts::default();
+    let places: Vec<Places> = report.iter().map(|entry| texts.places(entry)).collect();
+    // From here on nothing is written, and so nothing moves.
+    let texts = texts.all;
+    let at = |begin: usize| texts[begin..].as_ptr().cast::<c_char>();
+    let entries = report
+        .iter()
+        .zip(places)
+        .map(|(entry, places)| gc_entry {
+            kind: entry.kind as gc_kind,
+            outcome: entry.outcome as gc_outcome,
+            id: at(places.id),
+            name: at(places.name),
+            pod_uid: at(places.pod_uid),
+            reason: at(places.reason),
+            error: places.error.map_or(std::ptr::null(), at),
+            bytes: entry.bytes,
+        })
+        .collect();
+    (entries, texts)
 }
 
 /// Runs `call` with an entry as C sees it.
 pub(super) fn with_entry<R>(entry: &Entry, call: impl FnOnce(*const gc_entry) -> R) -> R {
-    let (c, _texts) = pair(entry);
-    call(&raw const c)
+    let (entries, _texts) = entries_of(std::slice::from_ref(entry));
+    call(entries.as_ptr())
 }
 
 impl gc_report {
     pub(super) fn new(report: Report) -> gc_report {
-        let (entries, texts) = report.entries.iter().map(pair).unzip();
+        let (entries, texts) = entries_of(&report.entries);
         gc_report {
             report,
             entries,

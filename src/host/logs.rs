@@ -461,24 +461,29 @@ impl LogRoom {
         }
     }
 
-    /// The `*.log` symlinks directly in the directory (S4.2).
-    pub fn log_links(&self) -> io::Result<Vec<LogLink>> {
+    /// The `*.log` symlinks directly in the directory (S4.2): those whose target is gone, or all of them.
+    pub fn log_links(&self, alive_too: bool) -> io::Result<Vec<LogLink>> {
         let links = self.entries()?.into_iter().filter(|entry| entry.is_link);
         Ok(links
             .filter(|link| link.name.as_bytes().ends_with(b".log"))
+            .filter(|link| alive_too || !self.leads_somewhere(&link.name))
             .filter_map(|link| self.log_link(&link.name))
             .collect())
+    }
+
+    fn leads_somewhere(&self, name: &OsStr) -> bool {
+        let target = rustix::fs::statat(&self.handle, name.as_bytes(), AtFlags::empty());
+        !matches!(target, Err(Errno::NOENT))
     }
 
     /// One of them as it is now; `None` = it has gone.
     pub fn log_link(&self, name: &OsStr) -> Option<LogLink> {
         let target = rustix::fs::readlinkat(&self.handle, name.as_bytes(), Vec::new()).ok()?;
         let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
-        let alive = rustix::fs::statat(&self.handle, name.as_bytes(), AtFlags::empty());
         Some(LogLink {
             name: name.to_string_lossy().into_owned(),
             readable: name.to_str().is_some(),
-            alive: !matches!(alive, Err(Errno::NOENT)),
+            alive: self.leads_somewhere(name),
             target: self.resolved.join(target),
         })
     }

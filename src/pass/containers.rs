@@ -1,6 +1,6 @@
 //! A pass over dead containers, sandboxes and logs, from look to report: S1 to S4, stage by stage.
 
-use super::dead_containers::dead_containers;
+use super::dead_containers::{Left, dead_containers};
 use super::evidence::Evidence;
 use super::logs;
 use super::parts::list_all;
@@ -11,7 +11,7 @@ use super::sandboxes::SandboxRemover;
 use crate::cri::Learnt;
 use crate::cri::client::{self, Runtime};
 use crate::node::{Container, Sandbox, Snapshot};
-use crate::plan;
+use crate::plan::{self, Plan};
 
 /// Runs the pass; what fails is in the run.
 pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
@@ -27,16 +27,39 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
 
 async fn stages(run: &Run<'_>, runtime: &Runtime<'_>) {
     let rooms = Rooms::open(run.config);
-    let all_seen = dead_containers(run, runtime, &rooms).await;
+    let left = dead_containers(run, runtime, &rooms).await;
     if ended(run) {
         return;
     }
-    let look = second_look(run, runtime, &rooms, all_seen).await;
+    let again = Again {
+        run,
+        runtime,
+        rooms: &rooms,
+        containers: !matches!(left, Left::Short),
+    };
+    let mut look = match left {
+        Left::Untouched(look) => Look::first(look),
+        Left::Changed | Left::Short => again.look().await,
+    };
     if ended(run) {
         return;
     }
-    sandboxes(run, runtime, &look).await;
-    if logs::trees(run, &rooms, &look).await {
+    if let Err(Stale) = sandboxes(run, runtime, &look).await {
+        look = again.look().await;
+        if ended(run) {
+            return;
+        }
+        let _ = sandboxes(run, runtime, &look).await;
+    }
+    let mut trees = logs::trees(run, &rooms, &look).await;
+    if let Err(Stale) = trees {
+        look = again.look().await;
+        if ended(run) {
+            return;
+        }
+        trees = logs::trees(run, &rooms, &look).await;
+    }
+    if trees == Ok(true) {
         logs::links(run, runtime, &rooms).await;
     }
     if let Some(e) = runtime.giving_up() {
@@ -53,42 +76,79 @@ pub(super) fn ended(run: &Run<'_>) -> bool {
     true
 }
 
-/// S3.1: both lists again, less what a dry run would have removed. The sandboxes come first: one that is not READY then gets no
-/// containers any more, so that the containers after it name all that are in use. Containers that were just seen not to be
-/// reached in whole are not asked for again.
-async fn second_look(
-    run: &Run<'_>,
-    runtime: &Runtime<'_>,
-    rooms: &Rooms,
-    all_seen: bool,
-) -> Snapshot {
-    let sandboxes = list_all::<Sandbox>(run, runtime, &[]).await;
-    let sandboxes = sandboxes.map_err(|e| run.fail_once(e)).ok();
-    let containers = match all_seen {
-        true => list_all::<Container>(run, runtime, sandboxes.as_deref().unwrap_or_default())
-            .await
-            .map_err(|e| run.fail_once(e))
-            .ok(),
-        false => None,
-    };
-    let partial = containers.is_none();
-    let mut look = Snapshot::new(containers.unwrap_or_default(), sandboxes);
-    look.partial = partial;
-    if run.dry_run {
-        let gone = rooms.containers.borrow();
-        look.containers.retain(|c| !gone.contains(&c.id));
+/// What S3 and S4.1 decide over.
+pub(super) struct Look {
+    pub(super) snapshot: Snapshot,
+    /// It was taken before S1, which had nothing to do: good enough to see that S3 and S4.1 have nothing to do either, so that such
+    /// a pass lists once. Before anything goes there has to be another look (S3.1).
+    first: bool,
+}
+
+/// Something would go, and the look is that of S1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stale;
+
+impl Look {
+    fn first(snapshot: Snapshot) -> Look {
+        let first = true;
+        Look { snapshot, first }
     }
-    look
+
+    /// Whether a plan that was made over it may be carried out.
+    pub(super) fn carries(&self, plan: &Plan) -> Result<(), Stale> {
+        match self.first && !plan.remove.is_empty() {
+            true => Err(Stale),
+            false => Ok(()),
+        }
+    }
+}
+
+/// S3.1: the look after S1.
+struct Again<'a> {
+    run: &'a Run<'a>,
+    runtime: &'a Runtime<'a>,
+    rooms: &'a Rooms,
+    /// False = the containers were just seen not to be reached in whole, and are not asked for again.
+    containers: bool,
+}
+
+impl Again<'_> {
+    /// Both lists again, less what a dry run would have removed. The sandboxes come first: one that is not READY then gets no
+    /// containers any more, so that the containers after it name all that are in use.
+    async fn look(&self) -> Look {
+        let (run, runtime) = (self.run, self.runtime);
+        let sandboxes = list_all::<Sandbox>(run, runtime, &[]).await;
+        let sandboxes = sandboxes.map_err(|e| run.fail_once(e)).ok();
+        let containers = match self.containers {
+            true => list_all::<Container>(run, runtime, sandboxes.as_deref().unwrap_or_default())
+                .await
+                .map_err(|e| run.fail_once(e))
+                .ok(),
+            false => None,
+        };
+        let partial = containers.is_none();
+        let mut snapshot = Snapshot::new(containers.unwrap_or_default(), sandboxes);
+        snapshot.partial = partial;
+        if run.dry_run {
+            let gone = self.rooms.containers.borrow();
+            snapshot.containers.retain(|c| !gone.contains(&c.id));
+        }
+        let first = false;
+        Look { snapshot, first }
+    }
 }
 
 /// S3: ask again, decide, carry out.
-async fn sandboxes(run: &Run<'_>, runtime: &Runtime<'_>, look: &Snapshot) {
-    let Some(sandboxes) = &look.sandboxes else {
-        return;
+async fn sandboxes(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look) -> Result<(), Stale> {
+    let snapshot = &look.snapshot;
+    let Some(sandboxes) = &snapshot.sandboxes else {
+        return Ok(());
     };
-    let evidence = Evidence::ask(run, look, []);
-    let plan = evidence.with(|pods| plan::sandboxes::plan(look, pods));
+    let evidence = Evidence::ask(run, snapshot, []);
+    let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
+    look.carries(&plan)?;
     let remover = SandboxRemover { run, runtime };
     let limit = (run.config.max_parallel_removals / 2).max(1);
     carry_out(run, &evidence, sandboxes, &plan, limit, &remover).await;
+    Ok(())
 }

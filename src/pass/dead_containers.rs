@@ -6,7 +6,6 @@ use super::parts::{Arrived, End, Place, Walk, list_all};
 use super::removals::carry_out;
 use super::rooms::Rooms;
 use super::run::Run;
-use crate::config::AgeFrom;
 use crate::cri::client::Runtime;
 use crate::cri::list::{Listed, TooLarge};
 use crate::cri::{CallError, List};
@@ -17,8 +16,18 @@ use crate::plan::containers::ContainerPolicy;
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 
-/// S1 of a pass. False = the list does not fit a message, and not all that is in it was reached.
-pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) -> bool {
+/// What S1 leaves to the stages behind it.
+pub(super) enum Left {
+    /// Nothing was to go: the node is as this look shows it.
+    Untouched(Snapshot),
+    /// Something went, or should have gone, or the look did not show all.
+    Changed,
+    /// The list does not fit a message, and not all that is in it was reached.
+    Short,
+}
+
+/// S1 of a pass.
+pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) -> Left {
     let (containers, sandboxes) = tokio::join!(
         runtime.list::<Container>(),
         list_all::<Sandbox>(run, runtime, &[])
@@ -33,14 +42,17 @@ pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms:
     match containers {
         Err(e) => run.fail(e),
         Ok(Listed::Whole(containers)) => {
-            let look = Snapshot::new(containers, sandboxes);
-            stage.all(look, &HashSet::new()).await;
+            let mut look = Snapshot::new(containers, sandboxes);
+            if stage.all(&mut look, &HashSet::new()).await && look.sandboxes.is_some() {
+                return Left::Untouched(look);
+            }
         }
         Ok(Listed::TooLarge(refusal)) => {
-            return Parts::new(stage, refusal, sandboxes).collect().await;
+            let whole = Parts::new(stage, refusal, sandboxes).collect().await;
+            return if whole { Left::Changed } else { Left::Short };
         }
     }
-    true
+    Left::Changed
 }
 
 /// What the looks of S1 share.
@@ -69,7 +81,7 @@ impl Stage<'_> {
         report_kept: bool,
     ) -> Outcome {
         let run = self.run;
-        if policy.age_from == AgeFrom::Finished && policy.min_age > 0 {
+        if policy.asks_for_ends() {
             self.ask_for_ends(&mut look.containers).await;
         }
         let look = &*look;
@@ -89,11 +101,13 @@ impl Stage<'_> {
         }
     }
 
-    /// The whole list at once. What has had its turn counts as done for the limits (S1.8).
-    async fn all(&self, mut look: Snapshot, done: &HashSet<Text>) {
+    /// The whole list at once. What has had its turn counts as done for the limits (S1.8). True = nothing was to go, and the look
+    /// is as it was.
+    async fn all(&self, look: &mut Snapshot, done: &HashSet<Text>) -> bool {
         look.containers
             .retain(|c| !done.contains(&c.id) || !plan::containers::is_candidate_state(c));
-        self.collect(&mut look, &self.policy, done, true).await;
+        let outcome = self.collect(look, &self.policy, done, true).await;
+        outcome.tried.is_empty() && done.is_empty() && !self.policy.asks_for_ends()
     }
 
     /// S1.2 with `container-age-from` = `finished`: when each candidate ended. One that cannot be asked about is kept.
@@ -259,8 +273,8 @@ impl<'a> Parts<'a> {
 
     /// The whole list is there.
     async fn all(&mut self, rows: Vec<Container>) {
-        let look = Snapshot::new(rows, self.sandboxes.take());
-        self.stage.all(look, &self.done).await;
+        let mut look = Snapshot::new(rows, self.sandboxes.take());
+        self.stage.all(&mut look, &self.done).await;
     }
 
     /// All that was seen and is still there.
@@ -276,6 +290,6 @@ impl<'a> Parts<'a> {
     async fn incomplete(&mut self) {
         let mut look = Snapshot::new(self.seen(), self.sandboxes.take());
         look.partial = true;
-        self.stage.all(look, &self.done).await;
+        self.stage.all(&mut look, &self.done).await;
     }
 }

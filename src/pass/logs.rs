@@ -1,5 +1,6 @@
 //! Logs that pods left behind, and links whose target is gone (S4).
 
+use super::containers::{Look, Stale};
 use super::evidence::Evidence;
 use super::removals::{Remover, begin, blank, carry_out};
 use super::rooms::{Room, Rooms};
@@ -8,7 +9,7 @@ use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
 use crate::host::logs::{Entry as DirEntry, LogLink, LogRoom, mounts};
-use crate::node::{ContainerState, Snapshot, Text};
+use crate::node::{ContainerState, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, entry_pod, entry_uid, link_container_id};
 use crate::report::{Entry, Kind, Reason};
@@ -83,34 +84,39 @@ fn entries(room: &Room) -> Result<Option<(&LogRoom, Vec<DirEntry>)>, Error> {
 }
 
 /// S4.1; false = the directory cannot be read, and the links are not to be looked at.
-pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Snapshot) -> bool {
+pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<bool, Stale> {
+    let snapshot = &look.snapshot;
     let (room, entries) = match entries(&rooms.pod_logs) {
         Ok(Some(found)) => found,
-        Ok(None) => return true,
+        Ok(None) => return Ok(true),
         Err(e) => {
             // Before sources are ready the directory does not matter.
-            let ready = Evidence::ask(run, look, []).with(|pods| pods.ready());
+            let ready = Evidence::ask(run, snapshot, []).with(|pods| pods.ready());
             if ready {
                 run.fail(e);
             }
-            return !ready;
+            return Ok(!ready);
         }
     };
     let mut names: Vec<Text> = Vec::new();
+    let mut unreadable = Vec::new();
     for entry in entries {
         match entry.name.to_str() {
             Some(name) => names.push(name.into()),
             None => {
                 let shown = format!("{}/{}", room.dir(), entry.name.to_string_lossy());
-                let entry = blank(Kind::PodLogs, shown, "", "");
-                run.record(entry, Done::Kept(Reason::UnknownState));
+                unreadable.push(blank(Kind::PodLogs, shown, "", ""));
             }
         }
     }
     names.sort();
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
-    let evidence = Evidence::ask(run, look, uids);
-    let plan = evidence.with(|pods| plan::logs::trees(&names, look, pods));
+    let evidence = Evidence::ask(run, snapshot, uids);
+    let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
+    look.carries(&plan)?;
+    for entry in unreadable {
+        run.record(entry, Done::Kept(Reason::UnknownState));
+    }
     let mounts = match run.dry_run {
         true => mounts(),
         false => Vec::new(),
@@ -122,7 +128,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Snapshot) -> bool
         mounts,
     };
     carry_out(run, &evidence, &names, &plan, 1, &remover).await;
-    true
+    Ok(true)
 }
 
 /// S4.2: links whose target is gone, or would be after a dry run's removals.
@@ -132,7 +138,8 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
         Room::Open(room) => room,
         Room::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
     };
-    let mut links = match room.log_links() {
+    // What a dry run would have removed is still there, and so are links to it.
+    let mut links = match room.log_links(run.dry_run) {
         Ok(links) => links,
         Err(e) => return run.fail(unreadable("container-logs-dir", room.dir(), &e)),
     };

@@ -39,6 +39,13 @@ impl From<&Config> for ContainerPolicy {
     }
 }
 
+impl ContainerPolicy {
+    /// Whether the plan has to know when candidates ended, which no list tells (S1.2).
+    pub fn asks_for_ends(&self) -> bool {
+        self.age_from == AgeFrom::Finished && self.min_age > 0
+    }
+}
+
 /// S1.1: whether a container in this state can go at all.
 pub fn is_candidate_state(c: &Container) -> bool {
     matches!(

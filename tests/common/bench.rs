@@ -41,7 +41,7 @@ impl Host {
         self.0.lock().unwrap().1.clear();
     }
 
-    fn answer(&self, uids: &[Text]) -> PodStates {
+    pub fn answer(&self, uids: &[Text]) -> PodStates {
         let (ready, removable) = &*self.0.lock().unwrap();
         let state = |uid: &Text| removable.get(&**uid).copied().unwrap_or_default();
         PodStates {

@@ -46,9 +46,9 @@ struct Flags {
     /// Name the rows, and do nothing else.
     #[arg(long)]
     list: bool,
-    /// Where nodes have their files: a folder that is made and removed, by default in memory, so that no figure waits for a disk.
-    /// (Rows with `-disk` have them in the build tree.)
-    #[arg(long, default_value = "/dev/shm/crigc-bench")]
+    /// Where a folder for nodes and their files is made: by default in memory, so that no figure waits for a disk. (Rows with
+    /// `-disk` have it in the build tree.)
+    #[arg(long, default_value = "/dev/shm")]
     node_dir: PathBuf,
     /// The build tree.
     #[arg(long, default_value = "target")]
@@ -107,8 +107,8 @@ fn measure(
 ) -> Result<(), Box<dyn Error>> {
     for scenario in scenarios {
         let place = match scenario.disk {
-            true => Place::new(programs.drivers.join("node"))?,
-            false => Place::new(flags.node_dir.clone())?,
+            true => Place::new(&programs.drivers)?,
+            false => Place::new(&flags.node_dir)?,
         };
         let rounds = flags.rounds.unwrap_or(scenario.rounds);
         for round in flags.first_round..flags.first_round + rounds {

@@ -62,9 +62,11 @@ impl Drop for Place {
 }
 
 impl Place {
-    /// A new and empty one.
-    pub fn new(top: PathBuf) -> io::Result<Place> {
-        let place = Place { top };
+    /// A new and empty one in a folder, named so that no other run has it.
+    pub fn new(folder: &Path) -> io::Result<Place> {
+        let place = Place {
+            top: folder.join(format!("crigc-bench-{}", std::process::id())),
+        };
         place.clear()?;
         Ok(place)
     }

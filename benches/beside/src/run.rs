@@ -129,8 +129,10 @@ fn driver(
     collector: Collector,
     place: &Place,
 ) -> Command {
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after=10", LONGEST_PASS]);
+    // It ends with this program, too.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "timeout", "--kill-after=10"]);
+    command.arg(LONGEST_PASS);
     let endpoint = format!("unix://{}", place.at("cri.sock").display());
     let own = |name: &str| programs.drivers.join(name);
     if collector == Collector::Crictl {
