@@ -5,173 +5,24 @@
 mod bench;
 #[path = "common/dice.rs"]
 mod dice;
-#[path = "common/large.rs"]
-mod large;
+#[path = "common/random_node.rs"]
+mod random_node;
 #[path = "common/rules.rs"]
 mod rules;
 
-use bench::{Bench, Maker, id, sandbox_id, there, with, write};
+use bench::{Bench, there, with};
 use crigc::engine::Flags;
 use crigc::error::Status;
 use crigc::hooks::Hook;
 use crigc::node::{PodState, PodStates, Text};
 use crigc::report::{Kind, Outcome, Report};
-use crisim::node::{Container, Node, State, Word};
+use crisim::node::Container;
 use dice::{Dice, nodes};
+use random_node::{can_be_placed, living, node, spared};
 use rules::Rules;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::PathBuf;
-
-const PODS: u64 = 7;
-
-const CONTAINER_STATES: [Word; 6] = [
-    Word::Exited,
-    Word::Exited,
-    Word::Exited,
-    Word::Created,
-    Word::Running,
-    Word::Unknown,
-];
-
-/// Something odd about a container or its files.
-fn disturb(dice: &mut Dice, maker: &mut Maker, uid: &str, name: &str, attempt: u32) {
-    let log = maker.log(uid, name, attempt);
-    let link = maker.link(uid, name, attempt);
-    let own = id(uid, name, attempt);
-    let outside = maker.path("outside/canary");
-    let container = maker.node.containers.last_mut().unwrap();
-    match dice.roll(14) {
-        0 => fs::remove_file(&log).unwrap(),
-        1 => fs::remove_file(&link).unwrap(),
-        2 => drop(container.labels.remove("io.kubernetes.pod.namespace")),
-        3 => container.log_path = "".into(),
-        4 => {
-            fs::remove_file(&log).unwrap();
-            container.log_path = outside.to_str().unwrap().into();
-        }
-        5 => {
-            fs::remove_file(&log).unwrap();
-            write(&log.join("precious"));
-        }
-        6 => {
-            fs::remove_file(&log).unwrap();
-            symlink(&outside, &log).unwrap();
-        }
-        7 => symlink(&log, maker.path(&format!("links/extra-{own}.log"))).unwrap(),
-        8 => symlink(&link, maker.path(&format!("links/chain-{own}.log"))).unwrap(),
-        9 => container.state = State::Number(77),
-        10 => {
-            let again = container.clone();
-            maker.node.containers.push(again);
-        }
-        11 => {
-            let mut other = container.clone();
-            other.attempt += 1;
-            maker.node.containers.push(other);
-        }
-        12 => container.labels.clear(),
-        _ => {}
-    }
-}
-
-fn pod(dice: &mut Dice, maker: &mut Maker, uid: &str) {
-    let sandboxes = u32::try_from(dice.roll(4)).unwrap();
-    for attempt in 0..sandboxes {
-        let state = dice.of(&[Word::NotReady, Word::NotReady, Word::Ready]);
-        maker.sandbox(uid, attempt, state);
-    }
-    for name in ["a", "b"] {
-        for attempt in 0..u32::try_from(dice.roll(5)).unwrap() {
-            let state = dice.of(&CONTAINER_STATES);
-            maker.container(uid, name, attempt, state);
-            let sandbox = u32::try_from(dice.roll(4)).unwrap();
-            maker.node.containers.last_mut().unwrap().sandbox_id = sandbox_id(uid, sandbox).into();
-            if dice.one_in(3) {
-                disturb(dice, maker, uid, name, attempt);
-            }
-        }
-    }
-}
-
-/// Entries and links that belong to nothing in the lists, or to something else.
-fn leftovers(dice: &mut Dice, maker: &Maker) {
-    for n in 0..dice.roll(6) {
-        let uid = format!("u{}", dice.roll(PODS + 2));
-        let path = maker.path(&format!("pods/left{n}_{uid}"));
-        let link = maker.path(&format!("links/left{n}_b_c-{n}123456789.log"));
-        match dice.roll(4) {
-            0 => write(&path),
-            1 => symlink(maker.path("outside"), &path).unwrap(),
-            2 => {
-                symlink(maker.path("outside"), &path).unwrap();
-                symlink(path.join("canary"), link).unwrap();
-            }
-            _ => {
-                write(&path.join("app/0.log"));
-                symlink(path.join("app/0.log"), link).unwrap();
-            }
-        }
-    }
-    for n in 0..dice.roll(3) {
-        symlink("/nowhere", maker.path(&format!("links/dead{n}.log"))).unwrap();
-    }
-}
-
-fn made(dice: &mut Dice) -> Maker {
-    let mut maker = Maker::new();
-    for n in 0..PODS {
-        pod(dice, &mut maker, &format!("u{n}"));
-    }
-    leftovers(dice, &maker);
-    maker
-}
-
-fn node(dice: &mut Dice) -> Bench {
-    let maker = made(dice);
-    start(dice, maker)
-}
-
-fn start(dice: &mut Dice, maker: Maker) -> Bench {
-    let bench = maker.start();
-    {
-        let mut host = bench.host.0.lock().unwrap();
-        host.0 = !dice.one_in(6);
-        let everything = dice.one_in(8);
-        for n in 0..PODS + 2 {
-            let state = PodState {
-                content_removable: everything || dice.one_in(3),
-                runtime_removable: dice.one_in(3),
-            };
-            host.1.insert(format!("u{n}"), state);
-        }
-    }
-    bench
-}
-
-/// Pods that run in whatever sense, by UID.
-fn living(node: &Node) -> BTreeSet<String> {
-    let uid = |c: &Container| {
-        let label = c.labels.get("io.kubernetes.pod.uid");
-        label.map_or(String::new(), ToString::to_string)
-    };
-    let runs = |c: &&Container| c.state == State::Word(Word::Running);
-    let mut living: BTreeSet<String> = node.containers.iter().filter(runs).map(uid).collect();
-    let ready = node
-        .sandboxes
-        .iter()
-        .filter(|s| s.state == State::Word(Word::Ready));
-    living.extend(ready.map(|s| s.uid.to_string()));
-    living
-}
-
-/// Whether the lists tell whose container it is: by its label, or by its sandbox. Of one without either nobody knows which logs
-/// are its own, the kubelet as little as crigc.
-fn can_be_placed(c: &Container, node: &Node) -> bool {
-    c.labels.contains_key("io.kubernetes.pod.uid")
-        || node.sandboxes.iter().any(|s| s.id == c.sandbox_id)
-}
 
 /// The rules that did something on a node.
 fn exercised(report: &Report) -> BTreeSet<&'static str> {
@@ -191,34 +42,6 @@ fn exercised(report: &Report) -> BTreeSet<&'static str> {
     entries
         .filter_map(|e| rule(e.kind, e.reason.word()))
         .collect()
-}
-
-/// What lives is all there, and nothing of it went for its pod's sake.
-fn spared(seed: u64, before: &Node, bench: &Bench, report: &Report) {
-    let after = bench.server.state();
-    for container in before.containers.iter().filter(|c| c.state.number() == 1) {
-        assert!(
-            after.containers.contains(container),
-            "node {seed}: {}",
-            container.id
-        );
-    }
-    for sandbox in before.sandboxes.iter().filter(|s| s.state.number() == 0) {
-        assert!(
-            after.sandboxes.contains(sandbox),
-            "node {seed}: {}",
-            sandbox.id
-        );
-    }
-    let living = living(before);
-    let removed = report
-        .entries
-        .iter()
-        .filter(|e| e.outcome == Outcome::Removed);
-    for entry in removed.filter(|e| e.reason.word().starts_with("pod-")) {
-        assert!(!living.contains(&*entry.pod_uid), "node {seed}: {entry:?}");
-    }
-    assert!(there(&bench.path("outside/canary")), "node {seed}");
 }
 
 #[test]
@@ -498,64 +321,4 @@ fn a_pass_does_not_depend_on_the_order_of_the_lists() {
         });
         assert_eq!(straight, turned, "node {seed}");
     }
-}
-
-/// All that is left, without the path of this run.
-fn left(bench: &Bench) -> BTreeSet<String> {
-    let top = bench.top.path().to_str().unwrap().to_owned();
-    let all = bench.everything().into_iter();
-    all.map(|name| name.replace(&top, "")).collect()
-}
-
-/// Where the lists do not fit a message, nothing goes that would stay if they did; and where the parts come to the whole, all goes
-/// that would.
-#[test]
-fn s7_3_random_nodes_in_parts_lose_no_more_than_in_one_message() {
-    let mut rules = Rules::default();
-    let (mut whole, mut short) = (0, 0);
-    for seed in nodes(50) {
-        let dice = || Dice(seed + 3000);
-        let mut own = Dice(seed);
-        let percent = 15 + usize::try_from(own.roll(80)).unwrap();
-        let keys = [
-            ("maximum-dead-containers", own.of(&["-1", "3", "8"])),
-            (
-                "maximum-dead-containers-per-container",
-                own.of(&["-1", "0", "1", "2"]),
-            ),
-        ];
-        let flags = Flags {
-            all_unused: own.one_in(3),
-            ..Flags::default()
-        };
-        let size = large::size(made(&mut dice()));
-        let fits = node(&mut dice());
-        let expected = fits.collect(&keys, flags);
-        let bench = {
-            let mut dice = dice();
-            let mut maker = made(&mut dice);
-            maker.options.message_limit = size * percent / 100;
-            start(&mut dice, maker)
-        };
-        let before = bench.server.state();
-        let end = bench.collect(&keys, flags);
-        let report = end.report.unwrap();
-        spared(seed, &before, &bench, &report);
-        let (there, fitting) = (left(&bench), left(&fits));
-        let more: Vec<_> = fitting.difference(&there).collect();
-        assert!(
-            more.is_empty(),
-            "node {seed} at {percent}% {keys:?} {flags:?} loses more: {more:#?}\n{:?}",
-            end.error
-        );
-        if end.error == expected.error {
-            assert_eq!(there, fitting, "node {seed} at {percent}%");
-            whole += 1;
-        } else {
-            short += 1;
-        }
-        rules.node("S7.3");
-    }
-    println!("S7.3: {whole} random nodes came whole in parts, {short} did not");
-    assert!(whole > 5 && short > 5, "{whole} {short}");
 }
