@@ -80,10 +80,22 @@ impl Known {
         *known = expected.max(*known);
     }
 
+    /// They are in the order of namespaces and pods: of thousands of pods, what belongs to one is found at once.
     fn of<'a>(&'a self, part: &'a Part) -> impl Iterator<Item = (&'a Labels, usize)> {
+        let first = Labels {
+            namespace: part.namespace.clone(),
+            pod: part.pod.clone().unwrap_or_default(),
+            uid: Text::default(),
+            container: None,
+        };
+        let is_near = |labels: &Labels| {
+            labels.namespace == part.namespace
+                && part.pod.as_ref().is_none_or(|pod| *pod == labels.pod)
+        };
         self.0
-            .iter()
+            .range(first..)
             .map(|(labels, &expected)| (labels, expected))
+            .take_while(move |(labels, _)| is_near(labels))
             .filter(|(labels, _)| part.covers(labels))
     }
 

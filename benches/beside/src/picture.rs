@@ -16,8 +16,10 @@ const LEFT: f64 = 74.0;
 const RIGHT: f64 = 640.0;
 const TOP: f64 = 84.0;
 const BOTTOM: f64 = 456.0;
-/// Two labels at the right do not stand closer.
+/// Two labels at one place do not stand closer.
 const LINE_HEIGHT: f64 = 17.0;
+/// The longest label needs so much.
+const LABEL: f64 = 190.0;
 const GREY: &str = "#5b6470";
 const KUBELET: &str = "#b3261e";
 /// From light to dark: more at once.
@@ -246,10 +248,8 @@ fn names(axes: &Axes, lines: &[Line]) -> Vec<End> {
 /// A cross where the kubelet's time would stand if it had not failed.
 fn failure(svg: &mut String, table: &Table) -> Option<End> {
     let failed = |row: &str| {
-        table
-            .runs(row, "kubelet")
-            .iter()
-            .any(|record| !record.error.is_empty())
+        let runs = table.runs(row, "kubelet");
+        !runs.is_empty() && runs.iter().all(|record| !record.error.is_empty())
     };
     let axes = Axes {
         seconds: (1.0, 10.0),
@@ -278,7 +278,7 @@ fn labels(svg: &mut String, mut ends: Vec<End>) {
             _ => wanted,
         };
         last = Some((x, y));
-        let (x, anchor) = if inside {
+        let (x, anchor) = if inside && x > LEFT + LABEL {
             (x - 10.0, "end")
         } else {
             (x + 12.0, "start")
