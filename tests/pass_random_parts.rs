@@ -1,4 +1,4 @@
-//! Random nodes whose lists do not fit a message, against the same nodes where they do (S7.3).
+//! Nodes whose lists do not fit a message, random ones and some that change meanwhile, against the same nodes where they do (S7.3).
 
 #[path = "common/bench.rs"]
 mod bench;
@@ -13,24 +13,24 @@ mod rules;
 
 use bench::Bench;
 use crigc::engine::Flags;
+use crigc::error::{Error, Status};
+use crigc::hooks::Hook;
+use crigc::node::Text;
+use crigc::report::{Kind, Outcome};
+use crisim::node::{Node, State, Word};
 use dice::{Dice, nodes};
+use large::{PODS, left, nothing};
 use random_node::{made, node, spared, start};
 use rules::Rules;
 use std::collections::BTreeSet;
-
-/// All that is left, without the path of this run.
-fn left(bench: &Bench) -> BTreeSet<String> {
-    let top = bench.top.path().to_str().unwrap().to_owned();
-    let all = bench.everything().into_iter();
-    all.map(|name| name.replace(&top, "")).collect()
-}
+use std::sync::{Arc, Mutex};
 
 /// Where the lists do not fit a message, nothing goes that would stay if they did; and where the parts come to the whole, all goes
 /// that would.
 #[test]
 fn s7_3_random_nodes_in_parts_lose_no_more_than_in_one_message() {
     let mut rules = Rules::default();
-    let (mut whole, mut short) = (0, 0);
+    let (mut whole, mut short, mut went) = (0, 0, 0);
     for seed in nodes(50) {
         let dice = || Dice(seed + 3000);
         let mut own = Dice(seed);
@@ -71,9 +71,136 @@ fn s7_3_random_nodes_in_parts_lose_no_more_than_in_one_message() {
             whole += 1;
         } else {
             short += 1;
+            went += report.count(Some(Kind::Container), Some(Outcome::Removed));
         }
         rules.node("S7.3");
     }
-    println!("S7.3: {whole} random nodes came whole in parts, {short} did not");
+    println!(
+        "S7.3: {whole} random nodes came whole in parts, {short} did not and lost {went} containers"
+    );
     assert!(whole > 5 && short > 5, "{whole} {short}");
+    assert!(went > short, "{went} containers of {short} nodes");
+}
+
+/// Another container of a pod of `PODS`, younger than all others.
+fn comes(node: &mut Node, uid: &str, state: Word) {
+    let of_pod = node.containers.iter().find(|c| {
+        let label = c.labels.get("io.kubernetes.pod.uid");
+        label.is_some_and(|label| *label == uid.into())
+    });
+    let mut new = of_pod.unwrap().clone();
+    new.id = format!("{uid}xlatex00000000").into();
+    new.attempt = 99;
+    new.state = State::Word(state);
+    new.created_at += 1_000_000_000_000;
+    new.log_path = "".into();
+    node.containers.push(new);
+}
+
+fn all_of_u6_go(node: &mut Node) {
+    node.containers
+        .retain(|c| !c.id.to_string().starts_with("u6x"));
+}
+
+/// A pass over a node that is changed while the host is asked for the `question`th time; how it ended, and which parts were asked
+/// for before and after.
+fn changed(
+    limit: usize,
+    keys: &[(&str, &str)],
+    question: usize,
+    change: fn(&mut Node),
+) -> (Bench, Option<Error>, [Vec<String>; 2]) {
+    let bench = large::limited(limit, &PODS, nothing);
+    let (server, host) = (bench.server.clone(), bench.host.clone());
+    let changed_at = Arc::new(Mutex::new(usize::MAX));
+    let (mut questions, at) = (0, changed_at.clone());
+    let mut hooks = bench.hooks();
+    hooks.pod_states = Some(Hook::new(Box::new(move |uids: &[Text]| {
+        if questions == question {
+            server.edit(change);
+            *at.lock().unwrap() = server.trace().len();
+        }
+        questions += 1;
+        host.answer(uids)
+    })));
+    let end = bench.engine(keys, hooks).containers(Flags::default(), None);
+    let at = *changed_at.lock().unwrap();
+    let trace = bench.server.trace();
+    let (before, after) = trace.split_at(at.min(trace.len()));
+    let parts = [before, after].map(|calls| {
+        let parts = calls.iter().map(|c| &c.selector);
+        let parts = parts.filter(|selector| selector.contains("namespace="));
+        parts.cloned().collect()
+    });
+    (bench, end.error, parts)
+}
+
+/// Others start and remove containers while the parts are asked for, one after the other: nothing goes that would stay if they had
+/// done so before, and where the pass does not fail, all goes that would, before or after.
+#[test]
+fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_stay() {
+    let mut rules = Rules::default();
+    // What happens, and which namespace must not have been asked for yet.
+    type Case = (&'static str, fn(&mut Node), Option<&'static str>);
+    let table: [Case; 5] = [
+        ("a container ended", |n| comes(n, "u4", Word::Exited), None),
+        (
+            "a container started",
+            |n| comes(n, "u1", Word::Running),
+            None,
+        ),
+        ("a pod is gone", all_of_u6_go, None),
+        (
+            "one comes, others go",
+            |n| {
+                comes(n, "u1", Word::Exited);
+                all_of_u6_go(n);
+            },
+            None,
+        ),
+        (
+            "a pod runs that the host says is gone",
+            |n| comes(n, "u3", Word::Running),
+            Some("namespace=batch"),
+        ),
+    ];
+    let no_limit = [("maximum-dead-containers-per-container", "-1")];
+    let limit = large::size(large::made(&PODS, &nothing)) * 2 / 5;
+    for keys in [&[][..], &no_limit] {
+        let fitting = |change: fn(&mut Node)| {
+            let bench = large::node(1000, &PODS, nothing);
+            bench.server.edit(change);
+            bench.collected(keys);
+            left(&bench)
+        };
+        let unchanged = fitting(|_| {});
+        for (what, change, unasked) in table {
+            rules.case("S7.3");
+            let expected = fitting(change);
+            let either: BTreeSet<_> = expected.union(&unchanged).cloned().collect();
+            let mut tried = 0;
+            for question in (0..).step_by(2) {
+                let (bench, error, [earlier, later]) = changed(limit, keys, question, change);
+                let is_asked = |part: &String| unasked.is_some_and(|own| part.contains(own));
+                if later.is_empty() || earlier.iter().any(is_asked) {
+                    break;
+                }
+                tried += 1;
+                let at = format!("{what}, question {question}, {keys:?}: {error:?}");
+                let there = left(&bench);
+                let more: Vec<_> = expected.difference(&there).collect();
+                assert!(more.is_empty(), "{at}: {more:#?}");
+                let Some(Error { status, message }) = error else {
+                    let less: Vec<_> = there.difference(&either).collect();
+                    assert!(less.is_empty(), "{at}: {less:#?}");
+                    continue;
+                };
+                // Where units lose so much that the rest fits, the list is whole in the end.
+                assert!(!keys.is_empty(), "{at}");
+                assert_eq!(status, Status::Runtime, "{at}");
+                assert!(message.contains("too large for one message"), "{at}");
+            }
+            assert!(tried > 0, "{what}, {keys:?}: the parts were over");
+        }
+    }
 }

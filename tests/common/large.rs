@@ -1,18 +1,106 @@
 //! Nodes for tests of lists that do not fit a message: containers of several namespaces with their logs.
 #![allow(dead_code)] // each test binary uses its own part
 
-use super::bench::{Maker, sandbox_id, write};
+use super::bench::{Bench, Maker, sandbox_id, with, write};
+use crigc::report::{Kind, Outcome, Report};
 use crisim::client::Cri;
 use crisim::node::{Container, State, Word};
+use crisim::server::MESSAGE_LIMIT;
+use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 
 /// A pod of a namespace: its UID is `uid`, its sandbox 0 in `state`, and it has `dead` ended attempts of each of `names`.
+#[derive(Clone, Copy)]
 pub struct Pod<'a> {
     pub namespace: &'a str,
     pub uid: &'a str,
     pub state: Word,
     pub names: &'a [&'a str],
     pub dead: u32,
+}
+
+pub const fn pod(
+    namespace: &'static str,
+    uid: &'static str,
+    state: Word,
+    names: &'static [&'static str],
+    dead: u32,
+) -> Pod<'static> {
+    Pod {
+        namespace,
+        uid,
+        state,
+        names,
+        dead,
+    }
+}
+
+/// Three namespaces: what runs and restarts, what has ended, what was deleted.
+pub const PODS: [Pod<'static>; 6] = [
+    pod("shop", "u1", Word::Ready, &["web", "side"], 20),
+    pod("shop", "u2", Word::Ready, &["web"], 10),
+    pod("batch", "u3", Word::NotReady, &["job"], 30),
+    pod("batch", "u4", Word::NotReady, &["job", "side"], 8),
+    pod("infra", "u5", Word::Ready, &["agent"], 12),
+    pod("infra", "u6", Word::NotReady, &["agent"], 12),
+];
+
+pub fn made(pods: &[Pod<'_>], more: &impl Fn(&mut Maker)) -> Maker {
+    let mut maker = Maker::new();
+    pods.iter().for_each(|pod| pod.make(&mut maker));
+    more(&mut maker);
+    maker
+}
+
+/// A node whose lists may take a share of what they take, in percent; from 100 on they fit.
+pub fn node(percent: usize, pods: &[Pod<'_>], more: impl Fn(&mut Maker)) -> Bench {
+    let limit = match percent {
+        0..100 => size(made(pods, &more)) * percent / 100,
+        _ => MESSAGE_LIMIT,
+    };
+    limited(limit, pods, more)
+}
+
+/// A node whose lists may take so many bytes; u3 and u6 were deleted.
+pub fn limited(limit: usize, pods: &[Pod<'_>], more: impl Fn(&mut Maker)) -> Bench {
+    let mut maker = made(pods, &more);
+    maker.options.message_limit = limit;
+    let bench = maker.start();
+    bench.host.remove_pod("u3");
+    bench.host.remove_pod("u6");
+    bench
+}
+
+pub fn nothing(_: &mut Maker) {}
+
+/// Containers that carry no labels and have no logs; their IDs begin with `czz`.
+pub fn strays(maker: &mut Maker) {
+    for attempt in 0..120 {
+        let container = maker.bare("zz", "stray", attempt, Word::Exited);
+        // As large as the others, so that the limit holds for them as well.
+        container.labels = [("x".to_owned(), "y".repeat(170).into())].into();
+        container.log_path = "".into();
+    }
+}
+
+/// What a report says of each object, without the paths of this run.
+pub fn told(
+    bench: &Bench,
+    report: &Report,
+    outcome: Outcome,
+) -> BTreeSet<(Kind, String, &'static str)> {
+    let top = bench.top.path().to_str().unwrap().to_owned();
+    with(report, outcome)
+        .into_iter()
+        .map(|(kind, id, reason)| (kind, id.replace(&top, ""), reason))
+        .collect()
+}
+
+/// All that is left, without the path of this run.
+pub fn left(bench: &Bench) -> BTreeSet<String> {
+    let top = bench.top.path().to_str().unwrap().to_owned();
+    let all = bench.everything().into_iter();
+    all.map(|name| name.replace(&top, "")).collect()
 }
 
 /// The ID of a container of these pods.

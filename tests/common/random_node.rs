@@ -1,4 +1,4 @@
-//! Random nodes for whole passes: pods in every state, with everything that may be odd about them.
+//! Random nodes for whole passes: pods of several namespaces in every state, with everything that may be odd about them.
 #![allow(dead_code)] // each test binary uses its own part
 
 use super::bench::{Bench, Maker, id, sandbox_id, there, write};
@@ -9,6 +9,7 @@ use crisim::node::{Container, Node, State, Word};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 
 pub const PODS: u64 = 7;
 
@@ -21,10 +22,50 @@ const CONTAINER_STATES: [Word; 6] = [
     Word::Unknown,
 ];
 
+const NAMESPACES: [&str; 3] = ["ns", "shop", "batch"];
+
+/// The namespace of a pod `u0`, `u1` and so on.
+fn namespace(uid: &str) -> &'static str {
+    let number: usize = uid[1..].parse().unwrap();
+    NAMESPACES[number % NAMESPACES.len()]
+}
+
+/// Where the log and the link of a container are.
+fn log_and_link(maker: &Maker, uid: &str, name: &str, attempt: u32) -> (PathBuf, PathBuf) {
+    let namespace = namespace(uid);
+    let log = format!("pods/{namespace}_pod-{uid}_{uid}/{name}/{attempt}.log");
+    let id = id(uid, name, attempt);
+    let link = format!("links/pod-{uid}_{namespace}_{name}-{id}.log");
+    (maker.path(&log), maker.path(&link))
+}
+
+fn sandbox(maker: &mut Maker, uid: &str, attempt: u32, state: Word) {
+    let sandbox = maker.sandbox(uid, attempt, state);
+    sandbox.namespace = namespace(uid).into();
+    sandbox.labels = [
+        ("io.kubernetes.pod.namespace", namespace(uid).to_owned()),
+        ("io.kubernetes.pod.name", format!("pod-{uid}")),
+        ("io.kubernetes.pod.uid", uid.to_owned()),
+    ]
+    .map(|(key, value)| (key.to_owned(), value.into()))
+    .into();
+}
+
+/// A container with its log, a rotated one, and its link.
+fn container(maker: &mut Maker, uid: &str, name: &str, attempt: u32, state: Word) {
+    let (log, link) = log_and_link(maker, uid, name, attempt);
+    write(&log);
+    write(&log.with_extension("log.20261123-000000"));
+    symlink(&log, link).unwrap();
+    let container = maker.bare(uid, name, attempt, state);
+    container.log_path = log.to_str().unwrap().into();
+    let label = "io.kubernetes.pod.namespace".to_owned();
+    container.labels.insert(label, namespace(uid).into());
+}
+
 /// Something odd about a container or its files.
 fn disturb(dice: &mut Dice, maker: &mut Maker, uid: &str, name: &str, attempt: u32) {
-    let log = maker.log(uid, name, attempt);
-    let link = maker.link(uid, name, attempt);
+    let (log, link) = log_and_link(maker, uid, name, attempt);
     let own = id(uid, name, attempt);
     let outside = maker.path("outside/canary");
     let container = maker.node.containers.last_mut().unwrap();
@@ -66,12 +107,12 @@ fn pod(dice: &mut Dice, maker: &mut Maker, uid: &str) {
     let sandboxes = u32::try_from(dice.roll(4)).unwrap();
     for attempt in 0..sandboxes {
         let state = dice.of(&[Word::NotReady, Word::NotReady, Word::Ready]);
-        maker.sandbox(uid, attempt, state);
+        sandbox(maker, uid, attempt, state);
     }
     for name in ["a", "b"] {
         for attempt in 0..u32::try_from(dice.roll(5)).unwrap() {
             let state = dice.of(&CONTAINER_STATES);
-            maker.container(uid, name, attempt, state);
+            container(maker, uid, name, attempt, state);
             let sandbox = u32::try_from(dice.roll(4)).unwrap();
             maker.node.containers.last_mut().unwrap().sandbox_id = sandbox_id(uid, sandbox).into();
             if dice.one_in(3) {
