@@ -206,7 +206,7 @@ fn s2_4_a_path_that_leads_elsewhere_is_an_error_and_deletes_nothing() {
             assert!(error.starts_with("cannot delete"), "{error}");
             assert!(error.contains("; "), "no way out in: {error}");
             assert!(
-                room.check_log(path).is_err(),
+                room.check_log(path, Names::Fresh).is_err(),
                 "a dry run has to see it, too: {path}"
             );
         }
@@ -230,7 +230,7 @@ fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
         &format!("{}/p/", room.dir()),
     ] {
         room.remove_log(path, Names::Fresh).unwrap();
-        room.check_log(path).unwrap();
+        room.check_log(path, Names::Fresh).unwrap();
     }
     assert!(there(&kept));
 }
@@ -246,7 +246,7 @@ fn s2_4_a_directory_in_the_place_of_a_log_stays() {
         let log = format!("{}/p/0.log", room.dir());
         let error = room.remove_log(&log, Names::Fresh).unwrap_err().to_string();
         assert!(error.contains("/p/0.log"), "{error}");
-        assert!(room.check_log(&log).is_err());
+        assert!(room.check_log(&log, Names::Fresh).is_err());
         assert!(there(&inside));
     }
 }
@@ -259,7 +259,10 @@ fn s2_4_the_log_itself_stays_while_a_rotated_one_cannot_go() {
     let log = place.file("p/0.log");
     place.file("p/0.log.1/precious");
     let room = place.open(Means::Openat2);
-    assert!(room.check_log(text(&log)).is_err(), "a dry run sees it");
+    assert!(
+        room.check_log(text(&log), Names::Fresh).is_err(),
+        "a dry run sees it"
+    );
     assert!(room.remove_log(text(&log), Names::Fresh).is_err());
     assert!(
         there(&log),

@@ -158,6 +158,9 @@ fn s0_6_s6_4_a_list_that_fails_fails_the_pass_and_nothing_of_it_is_used() {
         ("ListContainers", code(INTERNAL), Status::Runtime),
         ("ListContainers", code(8), Status::Runtime),
         ("ListContainers", code(12), Status::Runtime),
+        // OK, and no message: that is no empty list.
+        ("ListContainers", code(0), Status::Runtime),
+        ("ListPodSandbox", code(0), Status::Runtime),
         ("ListContainers", Action::Hang, Status::Timeout),
         ("ListContainers", Action::Garbage, Status::Unavailable),
         ("ListContainers", Action::Disconnect, Status::Unavailable),

@@ -21,7 +21,7 @@ use tonic::codegen::http::Uri;
 use tonic::{Response, Status};
 
 /// The key of the runtime's socket.
-const RUNTIME_KEY: &str = "container-runtime-endpoint";
+pub(super) const RUNTIME_KEY: &str = "container-runtime-endpoint";
 
 /// With so many calls in a row left without an answer, a pass asks about single objects no more: it would take the request
 /// timeout for each of thousands.

@@ -148,8 +148,8 @@ async fn handshake(stream: QuietStream) -> Result<SendRequest<Body>, hyper::Erro
         .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake(TokioIo::new(stream))
         .await?;
-    // How it ends is what its calls are told.
-    tokio::spawn(async move { drop(connection.await) });
+    // How it ends is what its calls are told; so it needs nobody who waits for it, also if it panics.
+    drop(tokio::spawn(async move { drop(connection.await) }));
     Ok(sender)
 }
 
@@ -186,6 +186,17 @@ fn failed(e: hyper::Error) -> Status {
         let bye = |e: &h2::Error| e.is_go_away() && e.reason() == Some(Reason::NO_ERROR);
         if io.is_some_and(is_broken) || h2.is_some_and(bye) {
             return gone;
+        }
+        // So does one that has too much to do.
+        if let Some(reason) = h2.and_then(h2::Error::reason)
+            && [
+                Reason::REFUSED_STREAM,
+                Reason::CANCEL,
+                Reason::ENHANCE_YOUR_CALM,
+            ]
+            .contains(&reason)
+        {
+            return Status::unavailable(format!("the runtime refused the call: {reason}"));
         }
         cause = e.source();
     }

@@ -1,12 +1,12 @@
 //! Lists of the runtime: streams where it has them, else one message, else parts by label selectors (S7). Which parts, others
 //! decide.
 
-use super::client::{Images, Line, Runtime};
+use super::client::{Images, Line, RUNTIME_KEY, Runtime};
 use super::connect::Wire;
 use super::convert::Names;
 use super::error::CallError;
 use super::learnt::{Learnt, List};
-use super::rows::{Rows, call};
+use super::rows::{Messages, Rows, call};
 use super::{Place, proto};
 use crate::error::{Error, Result};
 use crate::node::{Container, Image, Sandbox, Text};
@@ -168,7 +168,7 @@ impl Source<'_> {
     /// What one message holds of what a request asks for.
     async fn ask<R: Row>(&self, request: R::Request) -> Result<Listed<Rows<R>>> {
         let doing = R::LIST.doing();
-        let call = call(self.wire, R::LIST.plain(), &request);
+        let call = call(self.wire, R::LIST.plain(), &request, Messages::One);
         match self.line.ask_all(pin!(call)).await {
             Ok(rows) => Ok(Listed::Whole(rows)),
             Err(e) => match e.of_list() {
@@ -185,10 +185,12 @@ impl Source<'_> {
     async fn all<R: Row>(&self, learnt: &Learnt) -> Result<Listed<Vec<R>>> {
         if learnt.may_stream(R::LIST) {
             let everything = R::Request::default();
-            let call = call::<R>(self.wire, R::LIST.stream(), &everything);
+            let call = call::<R>(self.wire, R::LIST.stream(), &everything, Messages::Many);
             match self.line.ask_all(pin!(call)).await {
                 Ok(all) => return Ok(Listed::Whole(all.rows)),
                 Err(CallError::Unimplemented(_)) => learnt.lacks(R::LIST),
+                // Before its first message: the runtime puts all into one.
+                Err(CallError::Exhausted(_)) => {}
                 Err(e) => return Err(e.error(R::LIST.doing(), self.endpoint)),
             }
         }
@@ -262,7 +264,13 @@ impl Images<'_> {
             line: &self.line,
             endpoint: self.endpoint,
         };
-        match source.all(self.learnt).await? {
+        // The version that is asked for is the runtime's: of another program behind the image service nothing is remembered.
+        let nothing = Learnt::default();
+        let learnt = match self.endpoint.key {
+            RUNTIME_KEY => self.learnt,
+            _ => &nothing,
+        };
+        match source.all(learnt).await? {
             Listed::Whole(images) => Ok(images),
             Listed::TooLarge(e) => Err(e.error),
         }

@@ -16,6 +16,10 @@ use tower_service::Service;
 /// The largest message that is taken. containerd sends at most 16 MiB, CRI-O 80.
 pub(super) const MESSAGE_LIMIT: usize = 128 << 20;
 
+/// The most rows of an answer, thirty times what the fullest nodes hold that were heard of: a runtime that goes on and on does not
+/// fill the memory of its host.
+const MOST_ROWS: usize = 1_000_000;
+
 /// A message's frame: one byte that says whether it is compressed, four for its length.
 const FRAME_HEAD: usize = 5;
 
@@ -67,6 +71,9 @@ fn front(bytes: &[u8], row_field: u32) -> Result<Front, Status> {
         Err(e) => return short(bytes, e),
     };
     let head = bytes.len() - rest.len();
+    if field == row_field && wire != WireType::LengthDelimited {
+        return Err(garbage("a row is a number"));
+    }
     let length = match wire {
         WireType::LengthDelimited => {
             let before = rest;
@@ -137,6 +144,9 @@ impl<R: Row> Decoder<R> {
                     used
                 }
                 Front::Row(begin, end) => {
+                    if self.rows.rows.len() == MOST_ROWS {
+                        return Err(Status::aborted(format!("more than {MOST_ROWS} rows came")));
+                    }
                     let mut row = self.pending.split_to(end);
                     row.advance(begin);
                     let message = R::Message::decode(row.freeze())
@@ -188,12 +198,22 @@ fn framed(request: &impl Message) -> Bytes {
     frame.freeze()
 }
 
-/// Makes a call and takes its answer to the end, one message or many. A call that fails after its first message broke off: the
-/// code is then none that means something else for a list as a whole.
+/// How many messages answer a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Messages {
+    /// Just one; an answer without any is not an empty list.
+    One,
+    /// A stream.
+    Many,
+}
+
+/// Makes a call and takes its answer to the end. A call that fails after its first message broke off: the code is then none that
+/// means something else for a list as a whole.
 pub(super) async fn call<R: Row>(
     wire: &Wire,
     path: &'static str,
     request: &R::Request,
+    messages: Messages,
 ) -> Result<Response<Rows<R>>, Status> {
     let request = Request::post(format!("{ORIGIN}{path}"))
         .header("content-type", "application/grpc")
@@ -203,6 +223,10 @@ pub(super) async fn call<R: Row>(
     let answer = wire.clone().call(request).await?;
     let mut decoder = Decoder::<R>::new();
     match receive(answer, &mut decoder).await {
+        Ok(()) if messages == Messages::One && decoder.messages != 1 => {
+            let came = decoder.messages;
+            Err(garbage(&format!("{came} messages came in place of one")))
+        }
         Ok(()) => decoder.end().map(Response::new),
         Err(e) if decoder.messages > 0 => Err(broken_off(e, decoder.rows.rows.len())),
         Err(e) => Err(e),

@@ -367,11 +367,11 @@ impl LogRoom {
     }
 
     /// Whether a log path that the runtime told may be deleted at all; what a dry run asks.
-    pub fn check_log(&self, log_path: &str) -> Result<(), LogError> {
+    pub fn check_log(&self, log_path: &str, names: Names) -> Result<(), LogError> {
         let Some(inside) = self.log(log_path)? else {
             return Ok(());
         };
-        self.within(&inside, Names::Fresh, |known| {
+        self.within(&inside, names, |known| {
             for name in known.rotated(inside.name) {
                 is_no_directory(&known.handle, &name, log_path)?;
             }

@@ -200,7 +200,8 @@ impl<'a> ContainerRemover<'a> {
             match &self.rooms.pod_logs {
                 Room::Off => {}
                 Room::Open(room) => {
-                    room.check_log(path).map_err(|e| e.to_string())?;
+                    room.check_log(path, names_for(c))
+                        .map_err(|e| e.to_string())?;
                     self.rooms.paths.borrow_mut().add_log(path);
                 }
                 Room::Missing(dir) => below(path, dir)?,

@@ -3,14 +3,14 @@
 use super::dead_containers::{Left, dead_containers};
 use super::evidence::Evidence;
 use super::logs;
-use super::parts::list_all;
+use super::parts::{all_containers, all_sandboxes};
 use super::removals::carry_out;
 use super::rooms::Rooms;
 use super::run::Run;
 use super::sandboxes::SandboxRemover;
 use crate::cri::Learnt;
 use crate::cri::client::{self, Runtime};
-use crate::node::{Container, Sandbox, Snapshot};
+use crate::node::Snapshot;
 use crate::plan::{self, Plan};
 
 /// Runs the pass; what fails is in the run.
@@ -117,10 +117,10 @@ impl Again<'_> {
     /// containers any more, so that the containers after it name all that are in use.
     async fn look(&self) -> Look {
         let (run, runtime) = (self.run, self.runtime);
-        let sandboxes = list_all::<Sandbox>(run, runtime, &[]).await;
+        let sandboxes = all_sandboxes(run, runtime).await;
         let sandboxes = sandboxes.map_err(|e| run.fail_once(e)).ok();
         let containers = match self.containers {
-            true => list_all::<Container>(run, runtime, sandboxes.as_deref().unwrap_or_default())
+            true => all_containers(run, runtime, sandboxes.as_deref())
                 .await
                 .map_err(|e| run.fail_once(e))
                 .ok(),

@@ -2,7 +2,7 @@
 
 use super::container_removal::ContainerRemover;
 use super::evidence::Evidence;
-use super::parts::{Arrived, End, Place, Walk, list_all};
+use super::parts::{Arrived, End, Place, Walk, all_sandboxes, pods_of};
 use super::removals::carry_out;
 use super::rooms::Rooms;
 use super::run::Run;
@@ -28,10 +28,8 @@ pub(super) enum Left {
 
 /// S1 of a pass.
 pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) -> Left {
-    let (containers, sandboxes) = tokio::join!(
-        runtime.list::<Container>(),
-        list_all::<Sandbox>(run, runtime, &[])
-    );
+    let (containers, sandboxes) =
+        tokio::join!(runtime.list::<Container>(), all_sandboxes(run, runtime));
     let stage = Stage {
         run,
         runtime,
@@ -113,7 +111,11 @@ impl Stage<'_> {
     /// S1.2 with `container-age-from` = `finished`: when each candidate ended. One that cannot be asked about is kept.
     async fn ask_for_ends(&self, containers: &mut [Container]) {
         let looks: Vec<_> = stream::iter(containers.iter_mut())
-            .filter(|c| std::future::ready(plan::containers::is_candidate_state(c)))
+            .filter(|c| {
+                // In parts a container may be looked at more than once.
+                let asked = c.finished_at.is_some() || !c.readable;
+                std::future::ready(!asked && plan::containers::is_candidate_state(c))
+            })
             .map(|c| async move {
                 let look = self.runtime.container_status(&c.id).await;
                 (c, look)
@@ -145,6 +147,8 @@ struct Parts<'a> {
     running: Vec<Container>,
     /// What came of the namespace at hand and was not looked at yet.
     small: Vec<Container>,
+    /// The same of namespaces that are whole in one part.
+    alone: Vec<Container>,
     /// What was seen of the namespace at hand, did not run and is still there.
     namespace: Vec<Container>,
     /// The same of those before.
@@ -155,19 +159,14 @@ struct Parts<'a> {
 
 impl<'a> Parts<'a> {
     fn new(stage: Stage<'a>, refusal: TooLarge, sandboxes: Option<Vec<Sandbox>>) -> Parts<'a> {
-        let of_sandboxes = sandboxes.as_deref().unwrap_or_default();
+        let pods = pods_of(sandboxes.as_deref().unwrap_or_default());
         Parts {
-            walk: Walk::new(
-                stage.run,
-                stage.runtime,
-                refusal,
-                of_sandboxes,
-                List::Containers,
-            ),
+            walk: Walk::new(stage.run, stage.runtime, refusal, pods, List::Containers),
             stage,
             sandboxes,
             running: Vec::new(),
             small: Vec::new(),
+            alone: Vec::new(),
             namespace: Vec::new(),
             rest: Vec::new(),
             done: HashSet::new(),
@@ -218,6 +217,10 @@ impl<'a> Parts<'a> {
                 return Ok(Some(rows));
             }
         }
+        // Where all is seen, they are looked at with everything else.
+        if !self.walk.account.is_closed() {
+            self.namespaces_alone().await;
+        }
         Ok(None)
     }
 
@@ -225,13 +228,17 @@ impl<'a> Parts<'a> {
     /// together, a quarter of a message at once; false = more of them are awaited.
     async fn part(&mut self, arrived: Arrived<Container>) -> bool {
         let Arrived { mut rows, place } = arrived;
+        let enough = self.walk.account.fits() / 4;
         if place == Place::Alone {
-            let left = self.look(rows, false).await;
-            self.rest.extend(left);
+            self.alone.append(&mut rows);
+            if self.alone.len() < enough {
+                return false;
+            }
+            self.namespaces_alone().await;
             return true;
         }
         self.small.append(&mut rows);
-        if place == Place::Among && self.small.len() < self.walk.account.fits() / 4 {
+        if place == Place::Among && self.small.len() < enough {
             return false;
         }
         let rows = std::mem::take(&mut self.small);
@@ -243,6 +250,15 @@ impl<'a> Parts<'a> {
             self.rest.extend(left);
         }
         true
+    }
+
+    /// Whole namespaces together.
+    async fn namespaces_alone(&mut self) {
+        let rows = std::mem::take(&mut self.alone);
+        if !rows.is_empty() {
+            let left = self.look(rows, false).await;
+            self.rest.extend(left);
+        }
     }
 
     /// Decides over some containers and carries out; what is left of them.
@@ -281,6 +297,7 @@ impl<'a> Parts<'a> {
     fn seen(&mut self) -> Vec<Container> {
         let mut rows = std::mem::take(&mut self.running);
         rows.append(&mut self.small);
+        rows.append(&mut self.alone);
         rows.append(&mut self.namespace);
         rows.append(&mut self.rest);
         rows

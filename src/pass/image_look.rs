@@ -1,14 +1,14 @@
 //! What an image pass has to know before it may remove anything: images, who uses them, which ones sandboxes need (S5.2,
 //! S5.3).
 
-use super::parts::list_all;
+use super::parts::{all_containers, all_sandboxes};
 use super::removals::blank;
 use super::run::{Done, Run};
 use crate::cri::client::{Images, Runtime};
 use crate::cri::{CallError, Learnt};
 use crate::error::Result;
 use crate::host::clock::Boot;
-use crate::node::{Container, Image, Sandbox, SandboxState, Text, settle_doubles};
+use crate::node::{Container, Image, SandboxState, Text, settle_doubles};
 use crate::plan::images::SandboxImages;
 use crate::plan::in_use::InUse;
 use crate::plan::records::Records;
@@ -59,7 +59,7 @@ pub(crate) async fn look(
 ) -> Result<ImageLook> {
     let (images, containers) = tokio::join!(
         services.images.list_images(),
-        list_all::<Container>(run, &services.runtime, &[])
+        all_containers(run, &services.runtime, None)
     );
     let images = settle_images(images?);
     let containers = match containers {
@@ -157,7 +157,7 @@ pub(crate) async fn look_again(
     look: &mut ImageLook,
 ) -> Result<Boot> {
     let asked = Boot::now();
-    look.containers = list_all(run, &services.runtime, &[]).await?;
+    look.containers = all_containers(run, &services.runtime, None).await?;
     learn_mounts(run, services, memory, look).await?;
     Ok(asked)
 }
@@ -189,7 +189,7 @@ async fn sandbox_image_of_runtime(run: &Run<'_>, runtime: &Runtime<'_>) -> Resul
     if let Some(image) = runtime.configured_sandbox_image().await? {
         return Ok(Some(image));
     }
-    let sandboxes = list_all::<Sandbox>(run, runtime, &[]).await?;
+    let sandboxes = all_sandboxes(run, runtime).await?;
     for sandbox in sandboxes.iter().filter(|s| s.state == SandboxState::Ready) {
         match runtime.image_of_sandbox(&sandbox.id).await {
             Ok(None) | Err(CallError::NotFound(_)) => {}

@@ -9,7 +9,7 @@ use crate::cri::{List, Rows};
 use crate::error::{Error, Result};
 use crate::hooks::LogLevel;
 use crate::host::logs::PodLogs;
-use crate::node::{Sandbox, Text};
+use crate::node::{Container, Sandbox, Text};
 use crate::plan::logs::entry_pod;
 use crate::plan::parts::{Account, Known, Labels, Part};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -47,7 +47,8 @@ pub(crate) enum End<R> {
 pub(crate) struct Walk<'a> {
     runtime: &'a Runtime<'a>,
     known: Known,
-    namespaces: VecDeque<Vec<Part>>,
+    /// Those ahead; `None` = it has not begun.
+    namespaces: Option<VecDeque<Vec<Part>>>,
     ahead: VecDeque<Part>,
     /// The namespace at hand, how many objects to expect in it, and how many of them have gone.
     namespace: Option<(Text, usize, usize)>,
@@ -64,23 +65,37 @@ pub(crate) struct Walk<'a> {
     further: HashSet<u64>,
     /// How often a part was too large and could not be divided.
     stuck: usize,
+    /// The runtime told another size of the whole than was to be expected: others change it meanwhile.
+    disturbed: bool,
     parts: usize,
     refusal: TooLarge,
     hasher: RandomState,
 }
 
-/// Which pods and containers the log directories and the sandboxes tell of.
-fn known(run: &Run<'_>, sandboxes: &[Sandbox], list: List) -> Known {
+/// Which pods and containers the log directories and the other list tell of.
+fn known(run: &Run<'_>, others: Vec<Labels>, list: List) -> Known {
     let mut known = Known::default();
     if let Room::Open(room) = Room::open(&run.config.pod_logs_dir) {
         for logs in room.pod_logs().unwrap_or_default() {
             add_logs(&mut known, logs, list);
         }
     }
-    for labels in sandboxes.iter().filter_map(Labelled::labels) {
-        known.add(labels, 0);
-    }
+    // A kubelet makes a directory before it makes a container: where a pod has some, they tell of all its containers.
+    others.into_iter().for_each(|labels| known.add_pod(labels));
     known
+}
+
+/// The labels of pods that rows tell of, each once.
+pub(crate) fn pods_of<R: Labelled>(rows: &[R]) -> Vec<Labels> {
+    let pods: HashSet<Labels> = rows
+        .iter()
+        .filter_map(Labelled::labels)
+        .map(|labels| Labels {
+            container: None,
+            ..labels
+        })
+        .collect();
+    pods.into_iter().collect()
 }
 
 fn add_logs(known: &mut Known, logs: PodLogs, list: List) {
@@ -96,6 +111,10 @@ fn add_logs(known: &mut Known, logs: PodLogs, list: List) {
     if list == List::Sandboxes {
         return known.add(labels, 1);
     }
+    if logs.containers.is_empty() {
+        // Hardly anything is there any more; thousands of such directories are not to become parts.
+        return known.add_namespace(labels.namespace);
+    }
     for (container, expected) in logs.containers {
         let container = Some(container.into());
         let labels = Labels {
@@ -107,37 +126,32 @@ fn add_logs(known: &mut Known, logs: PodLogs, list: List) {
 }
 
 impl<'a> Walk<'a> {
-    /// Over what the log directories and `sandboxes` tell of.
+    /// Over what the log directories and `others`, rows of the other list, tell of.
     pub(crate) fn new(
         run: &Run<'_>,
         runtime: &'a Runtime<'a>,
         refusal: TooLarge,
-        sandboxes: &[Sandbox],
+        others: Vec<Labels>,
         list: List,
     ) -> Walk<'a> {
-        let known = known(run, sandboxes, list);
-        let account = Account::new(refusal.size);
-        let namespaces = known.namespaces(account.fits());
         run.log(
             LogLevel::Info,
-            &format!(
-                "a list does not fit a message and is read in parts, of {} namespaces",
-                namespaces.len()
-            ),
+            &format!("{}; it is read in parts", refusal.error.message),
         );
         Walk {
             runtime,
-            known,
-            namespaces: namespaces.into(),
+            known: known(run, others, list),
+            namespaces: None,
             ahead: VecDeque::new(),
             namespace: None,
             divided: false,
             instead: None,
             lacking: false,
-            account,
+            account: Account::new(refusal.size),
             seen: HashMap::new(),
             further: HashSet::new(),
             stuck: 0,
+            disturbed: false,
             parts: 0,
             refusal,
             hasher: RandomState::new(),
@@ -177,17 +191,18 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The next part; `None` = that was all.
+    /// The next part; `None` = that was all, as far as is known.
     pub(crate) async fn next<R: Labelled + Hash>(&mut self) -> Result<Option<Arrived<R>>> {
         loop {
-            if self.ahead.is_empty() && !self.next_namespace() {
+            if self.account.is_closed() || (self.ahead.is_empty() && !self.next_namespace()) {
                 return Ok(None);
             }
             self.try_rest_at_once();
             let Some(part) = self.ahead.pop_front() else {
                 continue;
             };
-            let rows = match self.runtime.list_part::<R>(&part).await? {
+            let answer = self.runtime.list_part::<R>(&part).await;
+            let rows = match answer.map_err(|e| self.with_seen(e))? {
                 Listed::Whole(answer) => self.take(answer),
                 Listed::TooLarge(_) if self.divide(&part) => continue,
                 // Nothing of it; but the namespace may end here.
@@ -204,7 +219,10 @@ impl<'a> Walk<'a> {
     }
 
     fn next_namespace(&mut self) -> bool {
-        let Some(parts) = self.namespaces.pop_front() else {
+        let namespaces = self
+            .namespaces
+            .get_or_insert_with(|| self.known.namespaces(self.account.fits()).into());
+        let Some(parts) = namespaces.pop_front() else {
             return false;
         };
         self.namespace = parts.first().map(|part| {
@@ -254,9 +272,11 @@ impl<'a> Walk<'a> {
 
     /// The list is asked for whole once more: it may fit by now, and if not, its size is told anew.
     pub(crate) async fn whole<R: Labelled>(&mut self) -> Result<Option<Vec<R>>> {
-        match self.runtime.list_plain().await? {
+        let answer = self.runtime.list_plain().await;
+        match answer.map_err(|e| self.with_seen(e))? {
             Listed::Whole(rows) => Ok(Some(rows)),
             Listed::TooLarge(refusal) => {
+                self.disturbed |= !self.account.stands(refusal.size);
                 self.account.told_again(refusal.size);
                 self.refusal = refusal;
                 Ok(None)
@@ -276,45 +296,90 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Why the list is not whole, with what was seen of it.
-    fn shortfall(&self) -> Error {
+    fn told_seen(&self) -> String {
         let (seen, all) = self.account.seen_of();
         let all = all.map_or_else(String::new, |all| format!(" of about {all}"));
+        format!("{seen}{all} were seen in {} parts", self.parts)
+    }
+
+    /// An error on the way, with what was seen until then.
+    fn with_seen(&self, e: Error) -> Error {
+        let message = format!("{}; {} before", e.message, self.told_seen());
+        Error::new(e.status, message)
+    }
+
+    /// Why the list is not whole, with what was seen of it.
+    fn shortfall(&self) -> Error {
         let stuck = match self.stuck {
             0 => String::new(),
             stuck => format!(", {stuck} more parts are themselves too large"),
         };
         let message = format!(
-            "{}; {seen}{all} were seen in {} parts by the labels that pods in pod-logs-dir and sandboxes have{stuck}; what has neither is not reached",
-            self.refusal.error.message, self.parts
+            "{}; {} by the labels that pods in pod-logs-dir and sandboxes have{stuck}; what has neither is not reached",
+            self.refusal.error.message,
+            self.told_seen()
         );
         Error::new(self.refusal.error.status, message)
     }
 }
 
+/// How often a whole list is read in parts where others change it meanwhile.
+const TRIES: usize = 3;
+
 /// A whole list in parts: the sum of its bytes has to be what the runtime said of the whole.
-async fn gather<R: Labelled + Hash>(mut walk: Walk<'_>) -> Result<Vec<R>> {
-    let mut all = Vec::new();
-    while let Some(arrived) = walk.next::<R>().await? {
-        all.extend(arrived.rows);
-    }
-    match walk.end::<R>().await? {
-        End::AllSeen => Ok(all),
-        End::Fits(rows) => Ok(rows),
-        End::Short(e) => Err(e),
+async fn gather<R: Labelled + Hash>(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    mut refusal: TooLarge,
+    others: &[Labels],
+) -> Result<Vec<R>> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut walk = Walk::new(run, runtime, refusal, others.to_vec(), R::LIST);
+        let mut all = Vec::new();
+        while let Some(arrived) = walk.next::<R>().await? {
+            all.extend(arrived.rows);
+        }
+        match walk.end::<R>().await? {
+            End::AllSeen => return Ok(all),
+            End::Fits(rows) => return Ok(rows),
+            End::Short(e) if !walk.disturbed || tries == TRIES => return Err(e),
+            End::Short(_) => refusal = walk.refusal,
+        }
     }
 }
 
-/// All of a kind, however many messages that takes; an error where they did not arrive whole. `sandboxes`: what is known.
-pub(crate) async fn list_all<R: Labelled + Hash>(
+/// All sandboxes, however many messages that takes; an error where they did not arrive whole.
+pub(crate) async fn all_sandboxes(run: &Run<'_>, runtime: &Runtime<'_>) -> Result<Vec<Sandbox>> {
+    let refusal = match runtime.list::<Sandbox>().await? {
+        Listed::Whole(rows) => return Ok(rows),
+        Listed::TooLarge(refusal) => refusal,
+    };
+    // Where the containers fit, they tell of pods that have no logs.
+    let pods = match runtime.list::<Container>().await {
+        Ok(Listed::Whole(rows)) => pods_of(&rows),
+        _ => Vec::new(),
+    };
+    gather(run, runtime, refusal, &pods).await
+}
+
+/// The same of containers. `sandboxes`: where they were listed just now.
+pub(crate) async fn all_containers(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    sandboxes: &[Sandbox],
-) -> Result<Vec<R>> {
-    match runtime.list::<R>().await? {
-        Listed::Whole(rows) => Ok(rows),
-        Listed::TooLarge(refusal) => {
-            gather(Walk::new(run, runtime, refusal, sandboxes, R::LIST)).await
-        }
-    }
+    sandboxes: Option<&[Sandbox]>,
+) -> Result<Vec<Container>> {
+    let refusal = match runtime.list::<Container>().await? {
+        Listed::Whole(rows) => return Ok(rows),
+        Listed::TooLarge(refusal) => refusal,
+    };
+    let pods = match sandboxes {
+        Some(rows) => pods_of(rows),
+        None => match runtime.list::<Sandbox>().await {
+            Ok(Listed::Whole(rows)) => pods_of(&rows),
+            _ => Vec::new(),
+        },
+    };
+    gather(run, runtime, refusal, &pods).await
 }

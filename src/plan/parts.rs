@@ -69,15 +69,37 @@ impl Part {
     }
 }
 
-/// What is known to be on the node, and how many to expect behind it.
+/// What is known to be on the node.
 #[derive(Clone, Debug, Default)]
-pub struct Known(BTreeMap<Labels, usize>);
+pub struct Known {
+    /// With how many to expect behind them.
+    labels: BTreeMap<Labels, usize>,
+    /// Namespaces of which nothing more is known.
+    bare: BTreeSet<Text>,
+}
 
 impl Known {
     /// `expected` or more objects with these labels.
     pub fn add(&mut self, labels: Labels, expected: usize) {
-        let known = self.0.entry(labels).or_default();
+        let known = self.labels.entry(labels).or_default();
         *known = expected.max(*known);
+    }
+
+    /// A pod of which nothing but its labels is known. Where containers of it are, they lead to it.
+    pub fn add_pod(&mut self, labels: Labels) {
+        let of_pod = |known: &Labels| {
+            (&known.namespace, &known.pod, &known.uid)
+                == (&labels.namespace, &labels.pod, &labels.uid)
+        };
+        let mut from_here = self.labels.range(labels.clone()..);
+        if !from_here.next().is_some_and(|(known, _)| of_pod(known)) {
+            self.add(labels, 0);
+        }
+    }
+
+    /// A namespace in which there may be something.
+    pub fn add_namespace(&mut self, namespace: Text) {
+        self.bare.insert(namespace);
     }
 
     /// They are in the order of namespaces and pods: of thousands of pods, what belongs to one is found at once.
@@ -92,7 +114,7 @@ impl Known {
             labels.namespace == part.namespace
                 && part.pod.as_ref().is_none_or(|pod| *pod == labels.pod)
         };
-        self.0
+        self.labels
             .range(first..)
             .map(|(labels, &expected)| (labels, expected))
             .take_while(move |(labels, _)| is_near(labels))
@@ -106,7 +128,8 @@ impl Known {
 
     /// The parts of each namespace, such that each holds about `fits` objects at most; namespaces with most objects first.
     pub fn namespaces(&self, fits: usize) -> Vec<Vec<Part>> {
-        let namespaces: BTreeSet<&Text> = self.0.keys().map(|labels| &labels.namespace).collect();
+        let of_labels = self.labels.keys().map(|labels| &labels.namespace);
+        let namespaces: BTreeSet<&Text> = of_labels.chain(&self.bare).collect();
         let mut all: Vec<(usize, Vec<Part>)> = namespaces
             .into_iter()
             .map(|namespace| {
@@ -161,8 +184,11 @@ impl Known {
                 .collect(),
         };
         let mut smaller: Vec<Part> = smaller.into_iter().collect();
-        // The largest first: what is left may soon fit.
-        smaller.sort_by_cached_key(|part| std::cmp::Reverse(self.expected(part)));
+        // The largest first: what is left may soon fit. Pods without known containers last: there may be nothing behind them.
+        smaller.sort_by_cached_key(|part| {
+            let without = part.container.is_none() && part.pod.is_some();
+            (without, std::cmp::Reverse(self.expected(part)))
+        });
         smaller
     }
 }
@@ -244,6 +270,11 @@ impl Account {
     /// Whether what was seen is all there is.
     pub fn is_closed(&self) -> bool {
         self.whole == Some(self.held)
+    }
+
+    /// Whether what the runtime now says of the whole is what was to be expected by what has gone.
+    pub fn stands(&self, size: Option<(u64, u64)>) -> bool {
+        size.map(|(whole, _)| whole) == self.whole
     }
 
     /// How many objects were seen, and how many there are by estimate.
@@ -358,7 +389,7 @@ mod tests {
         }
         for fits in 0..100 {
             let parts: Vec<Part> = known.namespaces(fits).into_iter().flatten().collect();
-            for labels in known.0.keys() {
+            for labels in known.labels.keys() {
                 let covering = parts.iter().filter(|part| part.covers(labels)).count();
                 // A pod whose containers are not known has a part of its own, which others may share.
                 assert!(covering >= 1, "{labels:?} with {fits}");
@@ -378,6 +409,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn pods_whose_containers_are_known_and_bare_namespaces_have_no_parts_of_their_own() {
+        let mut known = known(&[
+            ("shop", "web", "cart", "1", 60),
+            ("shop", "job", "cart", "1", 60),
+        ]);
+        known.add_pod(labels("shop", "", "cart", "1"));
+        known.add_pod(labels("shop", "", "till", "2"));
+        known.add_pod(labels("shop", "", "bare", "3"));
+        known.add_namespace("empty".into());
+        known.add_namespace("shop".into());
+        let parts = known.namespaces(60);
+        let shown: Vec<Vec<String>> = parts
+            .iter()
+            .map(|parts| parts.iter().map(shown).collect())
+            .collect();
+        let of_shop = ["shop job", "shop web", "shop bare", "shop till"];
+        assert_eq!(shown, [of_shop.to_vec(), vec!["empty"]]);
     }
 
     #[test]

@@ -21,15 +21,24 @@ fn line(path: impl AsRef<Path>, name: &str) -> String {
     value.to_owned()
 }
 
-/// The description, as rows of a table.
-pub fn described() -> Vec<(&'static str, String)> {
+/// Processors and system, in a line.
+pub fn in_short() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let (processor, kernel) = (line("/proc/cpuinfo", "model name"), said("uname", &["-r"]));
+    format!("{cores} cores of {processor}, Linux {kernel}")
+}
+
+/// The kind of filesystem that a path is on.
+fn filesystem(path: &Path) -> String {
+    said("stat", &["-f", "-c", "%T", &path.display().to_string()])
+}
+
+/// The description, as rows of a table. `nodes`: where nodes have their files.
+pub fn described(nodes: &Path) -> Vec<(&'static str, String)> {
     let memory: u64 = line("/proc/meminfo", "MemTotal")
         .trim_end_matches(" kB")
         .parse()
         .unwrap_or(0);
-    let kernel = said("uname", &["-r"]);
-    let system = line("/etc/os-release", "PRETTY_NAME");
     vec![
         ("date", said("date", &["-u", "+%F"])),
         (
@@ -40,19 +49,18 @@ pub fn described() -> Vec<(&'static str, String)> {
                 said("git", &["describe", "--always", "--dirty"])
             ),
         ),
-        (
-            "CPU",
-            format!("{}, {cores} cores", line("/proc/cpuinfo", "model name")),
-        ),
+        ("machine", in_short()),
         (
             "memory",
             format!("{:.1} GiB", memory as f64 / f64::from(1 << 20)),
         ),
+        ("system", line("/etc/os-release", "PRETTY_NAME")),
         (
-            "system",
+            "files of nodes",
             format!(
-                "{system}, Linux {kernel}, logs on {}",
-                said("stat", &["-f", "-c", "%T", "target"])
+                "on {}; of rows that end in `-disk` on {}",
+                filesystem(nodes),
+                filesystem(Path::new("target"))
             ),
         ),
         (

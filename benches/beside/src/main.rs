@@ -65,8 +65,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     let target = std::path::absolute(&flags.target)?;
+    // A part of it does not lose what a whole measurement took, unless it is to be added to that.
+    let part = flags.quick || !flags.only.is_empty() || flags.collector.is_some();
+    let records = match part && !flags.append && !flags.write {
+        true => "bench/part",
+        false => "bench/records",
+    };
     let records = Records {
-        dir: target.join("bench/records"),
+        dir: target.join(records),
     };
     if !flags.write {
         if !flags.append {
@@ -80,8 +86,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let table = results::Table::new(records.read()?);
     println!("\n{}", table.markdown());
-    if !flags.quick && flags.only.is_empty() {
-        results::write(&table)?;
+    if flags.write || !part {
+        results::write(&table, &flags.node_dir)?;
     }
     Ok(())
 }

@@ -49,6 +49,9 @@ impl Kind {
     }
 }
 
+/// What names of places begin with; the ID of the process that they belong to follows.
+const PREFIX: &str = "crigc-bench-";
+
 /// Where a node has its files; they go with it.
 pub struct Place {
     top: PathBuf,
@@ -64,8 +67,19 @@ impl Drop for Place {
 impl Place {
     /// A new and empty one in a folder, named so that no other run has it.
     pub fn new(folder: &Path) -> io::Result<Place> {
+        // What interrupted runs left goes.
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let of = name.strip_prefix(PREFIX);
+            if let Some(id) = of.and_then(|id| id.parse::<u32>().ok())
+                && !Path::new(&format!("/proc/{id}")).exists()
+            {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
         let place = Place {
-            top: folder.join(format!("crigc-bench-{}", std::process::id())),
+            top: folder.join(format!("{PREFIX}{}", std::process::id())),
         };
         place.clear()?;
         Ok(place)

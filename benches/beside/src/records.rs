@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One run.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -107,10 +107,10 @@ impl Records {
         self.dir.join(format!("{}.left", scenario.kind.name()))
     }
 
-    /// The first that collects a node without an error leaves what all others have to leave.
+    /// What the kubelet leaves of a node all others have to leave; where it fails, what the first without an error left.
     fn be_reference(&self, scenario: &Scenario, collector: Collector, left: &Left) -> Result<()> {
         let path = self.reference(scenario);
-        if path.exists() {
+        if path.exists() && (collector != Collector::Kubelet || self.is_of_kubelet(&path)?) {
             return Ok(());
         }
         let whose = collector.to_string();
@@ -119,6 +119,11 @@ impl Records {
             .chain(left.iter().map(String::as_str))
             .collect();
         Ok(fs::write(path, lines.join("\n"))?)
+    }
+
+    fn is_of_kubelet(&self, reference: &Path) -> Result<bool> {
+        let text = fs::read_to_string(reference)?;
+        Ok(text.lines().next() == Some(&Collector::Kubelet.to_string()))
     }
 
     fn differences(&self, scenario: &Scenario, left: &Left) -> Result<Option<Differences>> {

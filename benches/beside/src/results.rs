@@ -5,8 +5,10 @@ use crate::machine;
 use crate::picture;
 use crate::records::Record;
 use crate::statistics::{Ratio, median, short};
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write;
+use std::path::Path;
 
 /// A figure of one run.
 pub type Figure = fn(&Record) -> f64;
@@ -29,8 +31,12 @@ pub fn growth(record: &Record) -> f64 {
         .map_or(f64::NAN, |told| grown(told) as f64)
 }
 
+pub fn rpcs(record: &Record) -> f64 {
+    record.seen.rpcs as f64
+}
+
 pub fn rpcs_each(record: &Record) -> f64 {
-    record.seen.rpcs as f64 / record.seen.removed as f64
+    rpcs(record) / record.seen.removed as f64
 }
 
 /// The least that the removals can take: their number over how many are at once, times what one takes in the mean.
@@ -72,15 +78,25 @@ impl Table {
         median(&self.values(scenario, collector, figure)?)
     }
 
-    /// How many times the kubelet's figure is a collector's; `None` where one of them left another node or failed.
+    /// How many times the kubelet's figure is a collector's, over the rounds that both have; `None` where one of them left another
+    /// node or failed.
     pub fn against_kubelet(
         &self,
         scenario: &str,
         collector: &str,
         figure: Figure,
     ) -> Option<Ratio> {
-        let kubelet = self.values(scenario, "kubelet", figure)?;
-        Ratio::of(&kubelet, &self.values(scenario, collector, figure)?)
+        let rounds = |of: &str| -> Option<BTreeMap<usize, f64>> {
+            let runs = self.runs(scenario, of).into_iter();
+            let rounds = runs.map(|record| record.round);
+            Some(rounds.zip(self.values(scenario, of, figure)?).collect())
+        };
+        let (kubelet, own) = (rounds("kubelet")?, rounds(collector)?);
+        let both = own
+            .iter()
+            .filter_map(|(round, own)| Some((*kubelet.get(round)?, *own)));
+        let (kubelet, own): (Vec<f64>, Vec<f64>) = both.unzip();
+        Ratio::of(&kubelet, &own)
     }
 
     pub fn against_limit(&self, scenario: &str, collector: &str) -> Option<Ratio> {
@@ -161,7 +177,9 @@ impl Table {
                 cell(of(cpu)),
                 cell(of(|r| cpu(r) * 1e6 / r.seen.removed as f64)),
                 beside(cpu),
+                cell(of(rpcs)),
                 cell(of(rpcs_each)),
+                beside(rpcs),
                 cell(of(|r| r.seen.in_flight as f64)),
                 cell(of(|r| growth(r) / 1024.0)),
                 beside(growth),
@@ -246,9 +264,9 @@ const SECTIONS: [(&str, &str, &str); 4] = [
 ];
 
 const HEAD: &str = "\
-| row | collector | wall, s | times faster | against the limit | CPU, s | CPU each, µs | times less CPU | RPCs each | in flight | \
-memory, MiB | times less memory | runs |
-|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
+| row | collector | wall, s | times faster | against the limit | CPU, s | CPU each, µs | times less CPU | RPCs | RPCs each | \
+times fewer RPCs | in flight | memory, MiB | times less memory | runs |
+|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 ";
 
 /// How to read it, above the tables.
@@ -261,10 +279,10 @@ crictl, CPU is that of all processes from their start on, and memory the peak of
 than the others, or fails, there are no ratios, but what differs. How it is measured: [README.md](README.md).
 ";
 
-/// Writes RESULTS.md, the picture and the README's table.
-pub fn write(table: &Table) -> Result<(), Box<dyn Error>> {
+/// Writes RESULTS.md, the picture and the README's table. `nodes`: where nodes had their files.
+pub fn write(table: &Table, nodes: &Path) -> Result<(), Box<dyn Error>> {
     let mut text = String::from("# Measured\n\nWritten by `make bench`.\n\n| | |\n|---|---|\n");
-    for (name, value) in machine::described() {
+    for (name, value) in machine::described(nodes) {
         let _ = writeln!(text, "| {name} | {value} |");
     }
     let _ = write!(
@@ -277,7 +295,8 @@ pub fn write(table: &Table) -> Result<(), Box<dyn Error>> {
     if let Some(picture) = picture::draw(table) {
         std::fs::write("benches/time-over-size.svg", picture)?;
     }
-    readme(&figures::table(table))
+    let figures = figures::table(table);
+    readme(&format!("On {}:\n\n{figures}", machine::in_short()))
 }
 
 /// Puts the figures between the README's two marks.

@@ -18,7 +18,7 @@ const IDLE_STARTS: usize = 20;
 /// The runtime is done when it has removed nothing for so long: it collects its own garbage at times of its own.
 const QUIET: Duration = Duration::from_secs(4);
 
-/// A measurement ends after this, whatever the runtime does.
+/// Far above what the runtime takes to remove the files after a pass.
 const LONGEST: Duration = Duration::from_secs(150);
 
 /// The collector that removes nothing: what it measures should be what is measured before each pass.
@@ -39,8 +39,8 @@ pub enum Objects {
 pub struct Measured {
     /// Who collected.
     pub collector: String,
-    /// What.
-    pub objects: Objects,
+    /// Of what kind of node, in words: only what has the same is compared.
+    pub setting: String,
     /// Pods that were started, before, during and after the pass.
     pub starts: Vec<Start>,
     /// When the pass began, in seconds since the measurement began, as all times here.
@@ -73,6 +73,23 @@ impl Measured {
     pub fn processors(&self) -> f64 {
         let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
         self.lasted() * processors as f64
+    }
+
+    /// The pass in a line.
+    pub fn in_short(&self) -> String {
+        let during = self
+            .starts
+            .iter()
+            .filter(|s| s.began_in(self.began, self.ended));
+        format!(
+            "{:8} pass {:6.2} s, until the files are gone {:6.2} s, {} starts in the pass, {} in all, others {:.0} % of the machine",
+            self.collector,
+            self.ended - self.began,
+            self.lasted(),
+            during.count(),
+            self.starts.len(),
+            100.0 * self.others / self.processors()
+        )
     }
 
     /// Whether nobody else used the machine much.
@@ -168,7 +185,6 @@ pub fn measure(
     }
     Ok(Measured {
         collector: name.to_owned(),
-        objects,
         starts,
         removed: before.saturating_sub(after),
         ..pass
@@ -196,9 +212,13 @@ fn follow(
     let began = wait_for("begin")?;
     let before = Used::now(node.containerd)?;
     let ended = wait_for("end")?;
-    let (mut cleaned, mut gone, mut used) = (ended, usize::MAX, before);
-    let mut last = Instant::now();
-    while last.elapsed() < QUIET && since.elapsed() < LONGEST {
+    let (mut cleaned, mut gone) = (ended, 0);
+    let mut used = Used::now(node.containerd)?.since(&before);
+    let (mut last, end) = (Instant::now(), Instant::now());
+    while last.elapsed() < QUIET {
+        if end.elapsed() > LONGEST {
+            return Err(format!("{gone} snapshots are gone, and the runtime goes on").into());
+        }
         let now = node.snapshots()?;
         let gone_now = there.difference(&now).count();
         if gone != gone_now {
@@ -214,7 +234,7 @@ fn follow(
     }
     Ok(Measured {
         collector: String::new(),
-        objects: Objects::Containers,
+        setting: String::new(),
         starts: Vec::new(),
         began,
         ended,

@@ -12,12 +12,12 @@ use clap::{Parser, Subcommand};
 use collect::{Measured, NOTHING, Objects, measure};
 use ffi_tests::containerd::{Containerd, missing};
 use node::{APP, Load, Node, make_images, settle};
-use serde::{Deserialize, Serialize};
 use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::signal::unix::{SignalKind, signal};
 
 type Failure = Box<dyn Error + Send + Sync>;
 
@@ -45,9 +45,6 @@ enum What {
         keep: usize,
         number: usize,
     },
-    /// One step of a run, on its containerd.
-    #[command(hide = true)]
-    Step { step: String },
 }
 
 #[derive(clap::Args)]
@@ -85,20 +82,6 @@ struct Run {
     /// A file to which the measurements are appended, below `programs`.
     #[arg(long, default_value = "results.jsonl")]
     results: String,
-    /// A command put before each preparation, for a machine with several users.
-    #[arg(long, env = "GENTLE_PREPARE", default_value = "")]
-    prepare_with: String,
-    /// A command put before each measurement, such as one that waits until the machine is free.
-    #[arg(long, env = "GENTLE_MEASURE", default_value = "")]
-    measure_with: String,
-}
-
-/// What a process of its own does: so that measurements can be put under a command that keeps the machine free.
-#[derive(Serialize, Deserialize)]
-enum Step {
-    Pods(Load),
-    Dead(Load, usize),
-    Measure(Vec<String>, Load, Objects, PathBuf),
 }
 
 fn main() -> Result<(), Failure> {
@@ -117,60 +100,92 @@ fn main() -> Result<(), Failure> {
                 _ => adaptive::collect(&node, keep, number),
             }
         }
-        What::Step { step } => {
-            let (node, step) = serde_json::from_str(&step)?;
-            take_step(&node, step)
-        }
     }
 }
 
-fn take_step(node: &Node, step: Step) -> Result<(), Failure> {
-    match step {
-        Step::Pods(load) => node.make_pods(load),
-        Step::Dead(load, passes) => node.make_dead(load, passes),
-        Step::Measure(collectors, load, objects, programs) => {
-            for (done, collector) in collectors.iter().enumerate() {
-                settle()?;
-                // What is for the passes behind it stays.
-                let left = collectors[done + 1..]
-                    .iter()
-                    .filter(|c| *c != NOTHING)
-                    .count();
-                let keep = 1 + left * load.dead / load.pods;
-                let measured = measure(collector, objects, keep, node, &programs)?;
-                println!("{}", serde_json::to_string(&measured)?);
-                node.remove_started()?;
+/// Measures collectors one after the other; what is for those behind it each leaves.
+fn measure_together(
+    collectors: &[String],
+    run: &Run,
+    node: &Node,
+    programs: &Path,
+) -> Result<Vec<Measured>, Failure> {
+    let mut all = Vec::new();
+    let load = run.load;
+    for (done, collector) in collectors.iter().enumerate() {
+        settle()?;
+        let behind = collectors[done + 1..].iter().filter(|c| *c != NOTHING);
+        let keep = 1 + behind.count() * load.dead / load.pods;
+        let mut measured = measure(collector, run.objects, keep, node, programs)?;
+        let wanted = match run.objects {
+            _ if collector == NOTHING => 0,
+            Objects::Containers => load.dead / load.pods * load.pods,
+            Objects::Images => load.images,
+        };
+        if measured.removed != wanted {
+            let removed = measured.removed;
+            return Err(format!("{collector} removed {removed} in place of {wanted}").into());
+        }
+        measured.setting = run.setting();
+        all.push(measured);
+        node.remove_started()?;
+    }
+    Ok(all)
+}
+
+impl Run {
+    /// What has to be equal for measurements to be compared.
+    fn setting(&self) -> String {
+        let Load {
+            pods,
+            dead,
+            images,
+            files,
+        } = self.load;
+        let what = match self.objects {
+            Objects::Containers => format!("{dead} dead containers in {pods} pods"),
+            Objects::Images => format!("{images} images"),
+        };
+        let more = match self.containerd_config.as_str() {
+            "" => String::new(),
+            more => format!(", configured with {more}"),
+        };
+        format!("{what} of {files} files, {}{more}", self.snapshotter)
+    }
+}
+
+/// Somebody wants it to end.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// From here on SIGINT and SIGTERM do not end this program but are heard: its containerd and pods are not to outlive it.
+fn hear_of_signals() -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut interrupt, mut terminate) = {
+        let _guard = runtime.enter();
+        (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        )
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => (),
+                _ = terminate.recv() => (),
             }
-            Ok(())
-        }
-    }
-}
-
-/// Runs a step as a process of its own; what it prints.
-fn step(with: &str, node: &Node, step: &Step) -> Result<String, Failure> {
-    let step = serde_json::to_string(&(node, step))?;
-    let own = std::env::current_exe()?;
-    let mut words = with.split_whitespace();
-    let mut command = Command::new(words.next().map_or(own.as_path(), Path::new));
-    command.args(words);
-    if !with.is_empty() {
-        command.arg(&own);
-    }
-    let output = command
-        .args(["step", &step])
-        .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        return Err(format!("{step}: {}", output.status).into());
-    }
-    Ok(String::from_utf8(output.stdout)?)
+        });
+        INTERRUPTED.store(true, Ordering::SeqCst);
+    });
+    Ok(())
 }
 
 fn run_all(run: &Run) -> Result<(), Failure> {
     if let Some(why) = missing() {
         return Err(why.into());
     }
+    hear_of_signals()?;
     let programs = run.programs.canonicalize()?;
     let containerd = Containerd::start_with(&run.below, &run.snapshotter, &run.containerd_config)
         .map_err(|error| error.to_string())?;
@@ -182,7 +197,7 @@ fn run_all(run: &Run) -> Result<(), Failure> {
         snapshotter: run.snapshotter.clone(),
         containerd: containerd.id(),
     };
-    step("", &node, &Step::Pods(run.load))?;
+    node.make_pods(run.load)?;
     let mut results = fs::File::options()
         .create(true)
         .append(true)
@@ -194,18 +209,18 @@ fn run_all(run: &Run) -> Result<(), Failure> {
         Objects::Images => 1, // a pass leaves none to the next
     };
     for (number, together) in turns.chunks(together).enumerate() {
+        if INTERRUPTED.load(Ordering::SeqCst) {
+            return Err("interrupted".into());
+        }
         let removing = together.iter().filter(|c| *c != NOTHING).count();
         prepare(run, &containerd, &node, number, removing)?;
-        let measuring = Step::Measure(together.to_vec(), run.load, run.objects, programs.clone());
-        let lines = step(&run.measure_with, &node, &measuring)?;
-        results.write_all(lines.as_bytes())?;
-        let begin = all.len();
-        for line in lines.lines() {
-            all.push(serde_json::from_str(line)?);
+        for measured in measure_together(together, run, &node, &programs)? {
+            writeln!(results, "{}", serde_json::to_string(&measured)?)?;
+            eprintln!("{}", measured.in_short());
+            all.push(measured);
         }
-        eprintln!("{}", table::table(run.objects, &all[begin..]));
     }
-    println!("{}", table::table(run.objects, &all));
+    print(&all);
     Ok(())
 }
 
@@ -231,9 +246,7 @@ fn prepare(
     match run.objects {
         _ if passes == 0 => Ok(()),
         Objects::Images => make_images(containerd, run.load, number),
-        Objects::Containers => {
-            step(&run.prepare_with, node, &Step::Dead(run.load, passes)).map(|_| ())
-        }
+        Objects::Containers => node.make_dead(run.load, passes),
     }
 }
 
@@ -244,8 +257,17 @@ fn print_tables(results: &[PathBuf]) -> Result<(), Failure> {
             all.push(serde_json::from_str(line)?);
         }
     }
-    for objects in [Objects::Containers, Objects::Images] {
-        println!("{}", table::table(objects, &all));
-    }
+    print(&all);
     Ok(())
+}
+
+/// A table for each setting.
+fn print(all: &[Measured]) {
+    let mut settings: Vec<&str> = all.iter().map(|one| one.setting.as_str()).collect();
+    settings.sort_unstable();
+    settings.dedup();
+    for setting in settings {
+        let of: Vec<&Measured> = all.iter().filter(|one| one.setting == setting).collect();
+        println!("{setting}\n\n{}", table::table(&of));
+    }
 }

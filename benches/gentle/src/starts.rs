@@ -1,4 +1,4 @@
-//! Starts pods one after another, a tenth of a second after the one before, until told to stop.
+//! Starts pods one after another, with a short pause between them, until told to stop.
 
 use crate::Failure;
 use crate::node::{APP, Node};
@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// Between the end of one start and the next.
-const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A start of a pod: when, in seconds since the measurement began, and how long each of its calls took.
 #[derive(Clone, Serialize, Deserialize)]
@@ -29,9 +29,9 @@ impl Start {
         self.sandbox + self.create + self.start
     }
 
-    /// Whether any of it lay between the two.
-    pub fn overlaps(&self, from: f64, to: f64) -> bool {
-        self.at < to && self.at + self.took() > from
+    /// Whether it began between the two.
+    pub fn began_in(&self, from: f64, to: f64) -> bool {
+        from <= self.at && self.at < to
     }
 }
 

@@ -1,9 +1,13 @@
 //! What the measurements say, as tables.
 
-use crate::collect::{Measured, Objects};
+use crate::collect::Measured;
 use crate::starts::Start;
 use std::collections::BTreeMap;
 use std::fmt::Write;
+
+/// The percentile that is asked for, and how many starts have one.
+const HIGH: f64 = 0.99;
+const FEWEST: usize = 100;
 
 /// Some starts, sorted by how long they took.
 struct Sample(Vec<f64>);
@@ -17,6 +21,10 @@ impl Sample {
 
     /// The smallest value that so great a part does not exceed.
     fn part(&self, part: f64) -> f64 {
+        // Of fewer, what is above the 99th percentile is less than one.
+        if part == HIGH && self.0.len() < FEWEST {
+            return f64::NAN;
+        }
         let rank = (part * self.0.len() as f64).ceil() as usize;
         let at = rank.clamp(1, self.0.len().max(1)) - 1;
         self.0.get(at).copied().unwrap_or(f64::NAN)
@@ -31,15 +39,12 @@ fn idle(of: &Measured) -> Starts<'_> {
 }
 
 fn during(of: &Measured) -> Starts<'_> {
-    Box::new(of.starts.iter().filter(|s| s.overlaps(of.began, of.ended)))
+    Box::new(of.starts.iter().filter(|s| s.began_in(of.began, of.ended)))
 }
 
 fn until_cleaned(of: &Measured) -> Starts<'_> {
-    Box::new(
-        of.starts
-            .iter()
-            .filter(|s| s.overlaps(of.began, of.began + of.lasted())),
-    )
+    let end = of.began + of.lasted();
+    Box::new(of.starts.iter().filter(move |s| s.began_in(of.began, end)))
 }
 
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
@@ -47,18 +52,14 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
-/// A table of the measurements of one kind; empty where there are none. What others disturbed is left out.
-pub fn table(objects: Objects, all: &[Measured]) -> String {
+/// The tables of measurements of one setting. What others disturbed is left out.
+pub fn table(all: &[&Measured]) -> String {
     let mut by_collector: BTreeMap<&str, Vec<&Measured>> = BTreeMap::new();
-    let of_kind = || all.iter().filter(|one| one.objects == objects);
-    for one in of_kind().filter(|one| one.is_undisturbed()) {
+    for one in all.iter().filter(|one| one.is_undisturbed()) {
         by_collector.entry(&one.collector).or_default().push(one);
     }
-    let disturbed = of_kind().filter(|one| !one.is_undisturbed()).count();
+    let disturbed = all.iter().filter(|one| !one.is_undisturbed()).count();
     let mut text = format!("{disturbed} measurements were disturbed and do not count.\n\n");
-    if of_kind().count() == 0 {
-        return String::new();
-    }
     let quiet = Sample::of(by_collector.values().flatten().copied().flat_map(idle));
     text += "| collector | passes | removed | pass, s | until the files are gone, s | CPU of containerd, s | busy | waiting for the disk |\n|---|---|---|---|---|---|---|---|\n";
     for (name, passes) in &by_collector {
@@ -71,7 +72,7 @@ pub fn table(objects: Objects, all: &[Measured]) -> String {
         let sample = |passes: &[&Measured]| Sample::of(passes.iter().copied().flat_map(which));
         let kubelet = by_collector
             .get("kubelet")
-            .map(|passes| sample(passes).part(0.99));
+            .map(|passes| sample(passes).part(HIGH));
         let _ = write!(
             text,
             "\n| starts in the {title} | number | median, ms | p99, ms | longest, ms | median / idle | p99 / idle | p99 / kubelet |\n|---|---|---|---|---|---|---|---|\n"
@@ -102,16 +103,25 @@ fn passes_line(text: &mut String, name: &str, passes: &[&Measured]) {
 }
 
 fn starts_line(text: &mut String, name: &str, of: &Sample, quiet: &Sample, kubelet: Option<f64>) {
-    let [median, high, most] = [0.5, 0.99, 1.0].map(|part| of.part(part));
+    let [median, high, most] = [0.5, HIGH, 1.0].map(|part| of.part(part));
+    let ms = |value: f64| cell(value * 1000.0, 0);
     let _ = writeln!(
         text,
-        "| {name} | {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.2} | {} |",
+        "| {name} | {} | {} | {} | {} | {} | {} | {} |",
         of.0.len(),
-        median * 1000.0,
-        high * 1000.0,
-        most * 1000.0,
-        median / quiet.part(0.5),
-        high / quiet.part(0.99),
-        kubelet.map_or(String::new(), |kubelet| format!("{:.2}", high / kubelet)),
+        ms(median),
+        ms(high),
+        ms(most),
+        cell(median / quiet.part(0.5), 2),
+        cell(high / quiet.part(HIGH), 2),
+        cell(high / kubelet.unwrap_or(f64::NAN), 2),
     );
+}
+
+/// A number, if it is one.
+fn cell(value: f64, digits: usize) -> String {
+    match value.is_finite() {
+        true => format!("{value:.digits$}"),
+        false => String::new(),
+    }
 }

@@ -1,5 +1,5 @@
 // Command bench-kubelet makes one pass of the kubelet's own collectors in a fresh process, and tells what the pass cost this
-// process, as a line of JSON. The same arguments as the driver of crigc (benches/drivers/crigc.c):
+// process, as a line of JSON. The same arguments as the driver of crigc (benches/beside/drivers/crigc.c):
 //
 //	bench-kubelet containers|images LIVE USAGE ENDPOINT PODS LINKS
 package main
