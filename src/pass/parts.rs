@@ -219,9 +219,10 @@ impl<'a> Walk<'a> {
     }
 
     fn next_namespace(&mut self) -> bool {
-        let namespaces = self
-            .namespaces
-            .get_or_insert_with(|| self.known.namespaces(self.account.fits()).into());
+        let namespaces = self.namespaces.get_or_insert_with(|| {
+            self.account.expect(self.known.total());
+            self.known.namespaces(self.account.fits()).into()
+        });
         let Some(parts) = namespaces.pop_front() else {
             return false;
         };

@@ -97,6 +97,11 @@ impl Known {
         }
     }
 
+    /// How many objects to expect in all.
+    pub fn total(&self) -> usize {
+        self.labels.values().sum()
+    }
+
     /// A namespace in which there may be something.
     pub fn add_namespace(&mut self, namespace: Text) {
         self.bare.insert(namespace);
@@ -200,6 +205,8 @@ pub struct Account {
     /// What the runtime last said of the whole, less what has gone since; `None` = it did not say.
     whole: Option<u64>,
     limit: u64,
+    /// What a row takes, until some were seen.
+    guess: u64,
     /// Rows seen and still there.
     held: u64,
     rows: u64,
@@ -215,11 +222,20 @@ impl Account {
         Account {
             whole: size.map(|(whole, _)| whole),
             limit: size.map_or(USUAL_LIMIT, |(_, limit)| limit),
+            guess: USUAL_SIZE,
             held: 0,
             rows: 0,
             seen: 0,
             gone_since: false,
         }
+    }
+
+    /// There should be so many objects: what the runtime said of the whole is theirs.
+    pub fn expect(&mut self, objects: usize) {
+        let each = self
+            .whole
+            .and_then(|whole| whole.checked_div(objects as u64));
+        self.guess = each.unwrap_or(USUAL_SIZE);
     }
 
     /// The list was refused once more.
@@ -250,7 +266,7 @@ impl Account {
     fn usual_size(&self) -> u64 {
         self.held
             .checked_div(self.rows)
-            .unwrap_or(USUAL_SIZE)
+            .unwrap_or(self.guess)
             .max(1)
     }
 
@@ -451,6 +467,13 @@ mod tests {
         assert!(!account.is_closed() && !account.whole_may_fit());
         account.told_again(None);
         assert!(!account.is_closed());
+        // What is known beforehand.
+        let mut fresh = Account::new(Some((90_000, 9_000)));
+        assert_eq!(fresh.fits(), 10);
+        fresh.expect(300);
+        assert_eq!(fresh.fits(), 30);
+        fresh.expect(0);
+        assert_eq!(fresh.fits(), 10);
         // A refusal that names no sizes.
         let mut blind = Account::new(None);
         blind.saw(900);
