@@ -46,7 +46,7 @@ pub struct gc_fs_usage {
 /// Which pods may lose something. `states[0..count)` come zeroed ("keep"); set those of `uids[0..count)`, which are the
 /// runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its
 /// pod. 1 = all pod sources have been seen; anything else = not yet: nothing goes for a pod's sake, and limits hold all the same.
-/// Asked a few times a pass, also about none (both pointers are NULL then).
+/// Asked a few times a pass, more often where a list comes in parts (S7), also about none (both pointers are NULL then).
 pub type gc_pod_states_fn = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
