@@ -120,7 +120,7 @@ fn full() -> Vec<Scenario> {
         ..row(Kind::Dead(10_000), 0, 3, beside(&[4], &[]))
     });
     let large = [
-        (0, 3, beside(&PARALLEL, crictl)),
+        (0, 3, beside(&[4], crictl)),
         (1, 1, beside(&[4, 8, 16], &[])),
         // One after the other they would take nine minutes.
         (5, 1, beside(&[4, 8, 16], &[])),
