@@ -265,16 +265,16 @@ fn failure(svg: &mut String, table: &Table) -> Option<End> {
     Some(((x, y), KUBELET, "the kubelet fails".into()))
 }
 
-/// Writes the labels beside the ends of lines, those at one place below each other.
+/// Writes the labels beside the ends of lines, those at one place above each other.
 fn labels(svg: &mut String, mut ends: Vec<End>) {
-    ends.sort_by(|a, b| a.0.0.total_cmp(&b.0.0).then(a.0.1.total_cmp(&b.0.1)));
+    ends.sort_by(|a, b| a.0.0.total_cmp(&b.0.0).then(b.0.1.total_cmp(&a.0.1)));
     let mut last: Option<(f64, f64)> = None;
     for ((x, y), colour, words) in ends {
         // In the field a line may go on to the right of its label's place: a little above it there is room.
         let inside = x < RIGHT - 60.0;
         let wanted = if inside { y - 10.0 } else { y + 4.5 };
         let y = match last {
-            Some((there, above)) if there == x => wanted.max(above + LINE_HEIGHT),
+            Some((there, below)) if there == x => wanted.min(below - LINE_HEIGHT),
             _ => wanted,
         };
         last = Some((x, y));
