@@ -20,8 +20,20 @@ const MORE: f64 = 1.05;
 /// Far above what any run takes.
 const WATCHDOG: Duration = Duration::from_secs(300);
 
+/// How a list comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Message,
+    Stream,
+    /// By namespaces: the whole does not fit, each of them does.
+    Parts,
+}
+
+/// About what a container takes in a list of crisim, in bytes.
+const ROW: usize = 900;
+
 /// Instructions of a process that collects a node of so many dead containers, 50 in a pod.
-fn instructions(driver: &Path, dead: usize, logs: bool, streams: bool) -> f64 {
+fn instructions(driver: &Path, dead: usize, logs: bool, way: Way) -> f64 {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     for name in ["pods", "links"] {
@@ -42,10 +54,13 @@ fn instructions(driver: &Path, dead: usize, logs: bool, streams: bool) -> f64 {
     };
     let Made { node, live } = order.make().expect("a node with files");
     fs::write(at("live"), live.join("\n") + "\n").expect("a file");
-    let options = Options {
-        streams,
+    let mut options = Options {
+        streams: way == Way::Stream,
         ..Options::default()
     };
+    if way == Way::Parts {
+        options.message_limit = dead * ROW * 2 / 5;
+    }
     let server = Server::start(node, options).expect("a socket");
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]);
@@ -67,6 +82,9 @@ fn instructions(driver: &Path, dead: usize, logs: bool, streams: bool) -> f64 {
     let ended = |c: &&Container| c.state == State::Word(Word::Exited);
     let left = state.containers.iter().filter(ended).count();
     assert!(left <= live.len(), "{left} of {dead} are left");
+    let lists = server.trace().into_iter();
+    let lists = lists.filter(|call| call.method == "ListContainers").count();
+    assert_eq!(lists > 4, way == Way::Parts, "{lists} lists");
     let error = String::from_utf8_lossy(&output.stderr);
     let line = error.lines().find(|line| line.contains("Collected : "));
     line.and_then(|line| line.rsplit(' ').next())
@@ -85,12 +103,17 @@ fn instructions_grow_as_the_node_does() {
         &["benches/beside/drivers/crigc.c"],
         &["-std=c99", "-O2"],
     );
-    for (logs, streams) in [(false, false), (false, true), (true, false)] {
-        let small = instructions(&driver, SMALL, logs, streams);
-        let large = instructions(&driver, SMALL * LARGER, logs, streams);
+    for (logs, way) in [
+        (false, Way::Message),
+        (false, Way::Stream),
+        (true, Way::Message),
+        (true, Way::Parts),
+    ] {
+        let small = instructions(&driver, SMALL, logs, way);
+        let large = instructions(&driver, SMALL * LARGER, logs, way);
         let more = large / small / LARGER as f64;
         println!(
-            "{SMALL} containers, logs {logs}, streams {streams}: {:.0} instructions each, {more:.3} times that for {LARGER} times as many",
+            "{SMALL} containers, logs {logs}, {way:?}: {:.0} instructions each, {more:.3} times that for {LARGER} times as many",
             small / SMALL as f64
         );
         assert!(more <= MORE, "{more}");
