@@ -18,8 +18,9 @@ run() {
 installed() {
     local prefix status
     prefix=$(mktemp -d)
+    # Go asks pkg-config only where it builds, and takes what it built for an earlier place; a definition nobody reads names this one.
     make --no-print-directory -C .. install PREFIX="$prefix" >/dev/null &&
-        PKG_CONFIG_PATH="$prefix/lib/pkgconfig" go test -count=1 -v -tags crigc_pkgconfig -run '^TestVersions' . |
+        CGO_CPPFLAGS="-DCRIGC_IN_$(basename "$prefix" | tr . _)" PKG_CONFIG_PATH="$prefix/lib/pkgconfig" go test -count=1 -v -tags crigc_pkgconfig -run '^TestVersions' . |
         tee "$prefix/out" && grep -q '^--- PASS: TestVersions' "$prefix/out"
     status=$?
     rm -rf "$prefix"
