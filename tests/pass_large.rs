@@ -390,7 +390,7 @@ fn s7_1_lists_are_streamed_where_the_runtime_does() {
     }
 }
 
-/// Sandboxes whose containers are known lead to no parts of their own, and nothing is asked for once all is seen.
+/// Sandboxes whose containers are known lead to no parts of their own.
 #[test]
 fn s7_3_sandboxes_by_the_hundred_do_not_make_parts_by_the_hundred() {
     let mut rules = Rules::default();

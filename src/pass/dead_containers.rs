@@ -217,10 +217,7 @@ impl<'a> Parts<'a> {
                 return Ok(Some(rows));
             }
         }
-        // Where all is seen, they are looked at with everything else.
-        if !self.walk.account.is_closed() {
-            self.namespaces_alone().await;
-        }
+        self.namespaces_alone().await;
         Ok(None)
     }
 

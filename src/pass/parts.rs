@@ -194,7 +194,8 @@ impl<'a> Walk<'a> {
     /// The next part; `None` = that was all, as far as is known.
     pub(crate) async fn next<R: Labelled + Hash>(&mut self) -> Result<Option<Arrived<R>>> {
         loop {
-            if self.account.is_closed() || (self.ahead.is_empty() && !self.next_namespace()) {
+            // To the last part, also where the bytes are all there: a row that came meanwhile may stand for one not seen yet.
+            if self.ahead.is_empty() && !self.next_namespace() {
                 return Ok(None);
             }
             self.try_rest_at_once();
