@@ -2,6 +2,8 @@
 
 #[path = "common/bench.rs"]
 mod bench;
+#[path = "common/large.rs"]
+mod large;
 #[path = "common/rules.rs"]
 mod rules;
 
@@ -368,4 +370,35 @@ fn s2_7_a_slow_one_holds_no_other_up() {
         .iter()
         .filter(|c| c.method == "RemoveContainer" && c.id != hung.id);
     assert_eq!(others.clone().filter(|c| c.start < hung.end).count(), 28);
+}
+
+/// Sandboxes whose containers are known lead to no parts of their own.
+#[test]
+fn s7_3_sandboxes_by_the_hundred_do_not_make_parts_by_the_hundred() {
+    let mut rules = Rules::default();
+    // UIDs, and whether the host calls them gone.
+    for (deleted, most) in [(false, 8), (true, 8)] {
+        rules.case("S7.3");
+        let uids: Vec<String> = (0..150).map(|n| format!("p{n}")).collect();
+        let pods: Vec<large::Pod<'_>> = uids
+            .iter()
+            .map(|uid| large::Pod {
+                namespace: "shop",
+                uid,
+                state: Word::NotReady,
+                names: &["web", "side", "log"],
+                dead: 1,
+            })
+            .collect();
+        let bench = large::node(60, &pods, large::nothing);
+        if deleted {
+            uids.iter().for_each(|uid| bench.host.remove_pod(uid));
+        }
+        let end = bench.collect(&[], Flags::default());
+        assert_eq!(end.error, None);
+        let left = if deleted { 0 } else { 450 };
+        assert_eq!(bench.containers().len(), left);
+        // Whole, what runs, whole with the three names, and the same for the second look.
+        assert!(bench.calls("ListContainers").len() <= 2 * most, "{deleted}");
+    }
 }

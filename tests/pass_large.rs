@@ -390,37 +390,6 @@ fn s7_1_lists_are_streamed_where_the_runtime_does() {
     }
 }
 
-/// Sandboxes whose containers are known lead to no parts of their own.
-#[test]
-fn s7_3_sandboxes_by_the_hundred_do_not_make_parts_by_the_hundred() {
-    let mut rules = Rules::default();
-    // UIDs, and whether the host calls them gone.
-    for (deleted, most) in [(false, 8), (true, 8)] {
-        rules.case("S7.3");
-        let uids: Vec<String> = (0..150).map(|n| format!("p{n}")).collect();
-        let pods: Vec<Pod<'_>> = uids
-            .iter()
-            .map(|uid| Pod {
-                namespace: "shop",
-                uid,
-                state: Word::NotReady,
-                names: &["web", "side", "log"],
-                dead: 1,
-            })
-            .collect();
-        let bench = node(60, &pods, nothing);
-        if deleted {
-            uids.iter().for_each(|uid| bench.host.remove_pod(uid));
-        }
-        let end = bench.collect(&[], Flags::default());
-        assert_eq!(end.error, None);
-        let left = if deleted { 0 } else { 450 };
-        assert_eq!(bench.containers().len(), left);
-        // Whole, what runs, whole with the three names, and the same for the second look.
-        assert!(calls(&bench, "ListContainers") <= 2 * most, "{deleted}");
-    }
-}
-
 /// S0.6: nothing of a stream that breaks off is used, whatever it breaks off with; and no other way is tried then.
 #[test]
 fn s7_1_a_stream_that_breaks_off_is_a_failed_list() {
