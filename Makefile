@@ -42,6 +42,17 @@ BENCH ?=
 bench:
 	benches/run.sh $(if $(QUICK),--quick) $(BENCH)
 
+# Periodic passes for ten minutes against a node that keeps changing and failing.
+.PHONY: soak
+soak: library
+	CRIGC_STATIC_LIBRARY=$(CURDIR)/$(LIBRARY) CRIGC_SOAK_SECONDS=600 cargo test -q -p ffi-tests --test soak -- --nocapture
+
+# Everything that parses, a million executions each; CI runs 20,000. KEEP=1 merges what is found into the corpora.
+RUNS ?= 1000000
+.PHONY: fuzz
+fuzz:
+	fuzz/run.sh $(RUNS)
+
 lint-go: library
 	go/lint.sh
 

@@ -11,6 +11,7 @@ const (
 	ReasonTotalLimit    Reason = "total-limit"    // beyond maximum-dead-containers
 	ReasonOlderSandbox  Reason = "older-sandbox"  // its pod has a newer sandbox
 	ReasonDeadLink      Reason = "dead-link"      // what the link leads to is gone
+	ReasonAge           Reason = "age"            // unused for longer than image-maximum-gc-age
 	ReasonSpace         Reason = "space"          // the disk is too full
 	ReasonUnused        Reason = "unused"         // nobody uses it, and the pass has AllUnused
 )
@@ -36,6 +37,8 @@ const (
 	ReasonUnknownState        Reason = "unknown-state"         // its state, or its name, cannot be read
 	ReasonChanged             Reason = "changed"               // asked again, the answer was another
 	ReasonListIncomplete      Reason = "list-incomplete"       // a list of the runtime failed
+	ReasonHeld                Reason = "held"                  // hold-file exists
+	ReasonBackoff             Reason = "backoff"               // its last removal failed; periodic passes leave it alone for a while
 	ReasonNotReached          Reason = "not-reached"           // the pass ended before
 	ReasonSandboxImageUnknown Reason = "sandbox-image-unknown" // the image of sandboxes is unknown
 	ReasonLinkUnknown         Reason = "link-unknown"          // where the link leads cannot be found out
@@ -51,6 +54,7 @@ var reasons = func() map[string]Reason {
 		ReasonTotalLimit,
 		ReasonOlderSandbox,
 		ReasonDeadLink,
+		ReasonAge,
 		ReasonSpace,
 		ReasonUnused,
 		ReasonRunning,
@@ -72,6 +76,8 @@ var reasons = func() map[string]Reason {
 		ReasonUnknownState,
 		ReasonChanged,
 		ReasonListIncomplete,
+		ReasonHeld,
+		ReasonBackoff,
 		ReasonNotReached,
 		ReasonSandboxImageUnknown,
 		ReasonLinkUnknown,

@@ -41,11 +41,12 @@
  * GC_ERROR_BUSY there (NULL, or nothing, where there is no status). Where a callback answers yes or no, 1 is yes and
  * everything else is no, and "no" removes nothing.
  *
- * Reasons in gc_entry. Removed: pod-removed, pod-terminated, unit-limit, total-limit, older-sandbox, dead-link, space, unused.
+ * Reasons in gc_entry. Removed: pod-removed, pod-terminated, unit-limit, total-limit, older-sandbox, dead-link, age, space,
+ * unused.
  * Kept: running, too-young, within-limit, active, newest-sandbox, pod-exists, pod-active (the host says that it is gone, but it
  * runs), link-alive, in-use, pinned, sandbox-image, exempt, enough-freed, below-threshold, first-look, sources-not-ready,
- * unknown-state, changed (asked again, the answer was another), list-incomplete, not-reached, sandbox-image-unknown,
- * link-unknown.
+ * unknown-state, changed (asked again, the answer was another), list-incomplete, held (hold-file exists), backoff (its last
+ * removal failed; periodic passes leave it alone for a while), not-reached, sandbox-image-unknown, link-unknown.
  *
  * The keys with their defaults and ranges are in CONFIGURATION.md, the rules that passes follow in ARCHITECTURE.md; both name
  * a rule by its number, such as S1.6.

@@ -2,11 +2,10 @@
 //! passes of one kind take turns (S6.3).
 
 use crate::config::Config;
-use crate::cri::Learnt;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::pass::cancel::{Cause, Flag, Stop};
-use crate::pass::{self, ImageMemory, Task};
+use crate::pass::{self, ContainerMemory, How, ImageMemory, Task};
 use crate::report::{Pass, Report};
 use crate::schedule::Schedule;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -58,8 +57,8 @@ pub(crate) struct Shared {
     pub(crate) closed: Flag,
     /// One turn for each kind of pass; fair, so callers wait in turn.
     turns: [Semaphore; 2],
-    /// What container passes have learnt about the runtime.
-    learnt: Mutex<Learnt>,
+    /// What container passes remember.
+    containers: Mutex<ContainerMemory>,
     /// What image passes remember.
     images: Mutex<ImageMemory>,
     /// How many calls of the host are inside, whatever they do.
@@ -73,7 +72,7 @@ pub(crate) struct Shared {
 
 /// What passes of one kind remember, while one of them has its turn.
 enum Memory {
-    Containers(Learnt),
+    Containers(ContainerMemory),
     Images(ImageMemory),
 }
 
@@ -128,28 +127,21 @@ impl Shared {
         }
         // Only ever used by a pass that has its turn: nobody misses it meanwhile.
         let mut memory = match kind {
-            Pass::Containers => Memory::Containers(std::mem::take(&mut *lock(&self.learnt))),
+            Pass::Containers => Memory::Containers(std::mem::take(&mut *lock(&self.containers))),
             Pass::Images => Memory::Images(std::mem::take(&mut *lock(&self.images))),
         };
-        let task = match &mut memory {
-            Memory::Containers(learnt) => Task::Containers { learnt },
-            Memory::Images(memory) => Task::Images {
-                only_look: stopped.is_some() && !memory.records.has_looked(),
-                memory,
-            },
+        let how = How {
+            dry_run: flags.dry_run || self.config.dry_run,
+            all_unused: flags.all_unused,
+            periodic: stopped.is_some(),
         };
-        let dry_run = flags.dry_run || self.config.dry_run;
-        let (report, error) = pass::run(
-            task,
-            &self.config,
-            &self.hooks,
-            stop,
-            dry_run,
-            flags.all_unused,
-        )
-        .await;
+        let task = match &mut memory {
+            Memory::Containers(memory) => Task::Containers { memory },
+            Memory::Images(memory) => Task::Images { memory },
+        };
+        let (report, error) = pass::run(task, &self.config, &self.hooks, stop, how).await;
         match memory {
-            Memory::Containers(learnt) => *lock(&self.learnt) = learnt,
+            Memory::Containers(memory) => *lock(&self.containers) = memory,
             Memory::Images(memory) => *lock(&self.images) = memory,
         }
         if let Some(ended) = &self.hooks.pass {
@@ -186,16 +178,17 @@ impl Shared {
 pub struct Engine(Arc<Shared>);
 
 impl Engine {
-    /// Needs no running runtime yet. What is wrong only together is refused here.
+    /// Needs no running runtime yet. What is wrong only together is refused here, and a records file that another engine holds.
     pub fn new(config: Config, hooks: Hooks) -> Result<Engine> {
         config.check()?;
+        let images = ImageMemory::of(&config)?;
         Ok(Engine(Arc::new(Shared {
             config,
             hooks,
             closed: Flag::new(),
             turns: [Semaphore::new(1), Semaphore::new(1)],
-            learnt: Mutex::default(),
-            images: Mutex::default(),
+            containers: Mutex::default(),
+            images: Mutex::new(images),
             calls: Mutex::new(0),
             calls_ended: Condvar::new(),
             schedule: Mutex::new(None),

@@ -7,6 +7,8 @@ pub(crate) mod cri;
 pub mod engine;
 pub mod error;
 pub mod ffi;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod hooks;
 pub mod host;
 pub mod node;

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Stack of a thread; the largest pass of the tests takes a fraction of it.
 const STACK: usize = 1 << 20;
-/// With this high threshold the periodic image collection is off (S5.6).
+/// With this high threshold, and no age, the periodic image collection is off (S5.6).
 const OFF: u8 = 100;
 
 /// The running threads.
@@ -30,7 +30,7 @@ impl Schedule {
     pub(crate) fn start(shared: &Arc<Shared>, stopped: Arc<Flag>) -> Result<Schedule> {
         let config = &shared.config;
         let mut kinds = vec![(Pass::Containers, config.container_gc_period)];
-        if config.image_gc_high_threshold < OFF {
+        if config.image_gc_high_threshold < OFF || !config.image_maximum_gc_age.is_zero() {
             kinds.push((Pass::Images, config.image_gc_period));
         }
         let mut schedule = Schedule {

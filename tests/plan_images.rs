@@ -13,6 +13,7 @@ use crigc::plan::in_use::InUse;
 use crigc::plan::records::Records;
 use node::{S, exited, image};
 use rules::Rules;
+use std::time::Duration;
 
 /// `id reason` of the steps.
 fn lines<'a>(steps: &[crigc::plan::Step], id: impl Fn(usize) -> &'a Text) -> Vec<String> {
@@ -139,7 +140,9 @@ fn plan_images(list: &[Image], sandbox: &SandboxImages, goal: &Goal) -> Plan {
     let mut records = Records::default();
     let in_use = InUse::new([], ["used"]);
     let old: Vec<Image> = list.iter().filter(|i| &*i.id != "young").cloned().collect();
+    records.watch(S, Duration::ZERO);
     records.look(&old, &in_use, S);
+    records.watch(1000 * S, Duration::from_secs(999));
     records.look(list, &in_use, 1000 * S);
     let exempt = Exempt::parse("keep/*, other/?");
     let look = ImageLook {
@@ -156,14 +159,15 @@ fn plan_images(list: &[Image], sandbox: &SandboxImages, goal: &Goal) -> Plan {
 fn protected_images_stay() {
     let mut rules = Rules::default();
     let known = SandboxImages::Known(vec!["reg/infra:1".into()]);
-    for goal in [Goal::Free(u64::MAX), Goal::AllUnused] {
+    let aged = Goal::Aged(Duration::from_secs(998));
+    for goal in [Goal::Free(u64::MAX), Goal::AllUnused, aged] {
         for (subject, reason, rule) in protected_images() {
             let list = [subject, image("free", "reg/pausexyz:1", 1)];
             let plan = plan_images(&list, &known, &goal);
-            let word = if goal == Goal::AllUnused {
-                "unused"
-            } else {
-                "space"
+            let word = match goal {
+                Goal::AllUnused => "unused",
+                Goal::Aged(_) => "age",
+                _ => "space",
             };
             assert_eq!(
                 lines(&plan.remove, |i| &list[i].id),
@@ -176,8 +180,10 @@ fn protected_images_stay() {
                 "{rule}"
             );
             rules.case(rule);
-            if goal == Goal::AllUnused {
-                rules.case("S5.10");
+            match goal {
+                Goal::AllUnused => rules.case("S5.10"),
+                Goal::Aged(_) => rules.case("S5.5"),
+                _ => {}
             }
         }
     }
@@ -355,4 +361,127 @@ fn times_of_a_clock_that_was_ahead_are_taken_for_now() {
     let detected = records.get(&list[0]).and_then(|r| r.first_detected);
     assert_eq!(detected, Some(10 * S));
     rules.case("S5.7");
+}
+
+/// What happens to the one image of a look at the ages, with the time of both clocks in hours since the last event.
+#[derive(Clone, Copy)]
+enum Event {
+    /// A look with the image in use; wall, awake.
+    Used(i64, u64),
+    /// A look with the image unused; wall, awake.
+    Unused(i64, u64),
+    /// A look without it; wall, awake.
+    Gone(i64, u64),
+    /// The engine ends, and the next one has its records; so long nobody looks.
+    Restart(i64, u64),
+}
+
+/// S5.5: only time in which somebody looked counts, by the clock that went less far.
+#[test]
+fn images_grow_old_only_while_somebody_looks() {
+    use Event::{Gone, Restart, Unused, Used};
+    let mut rules = Rules::default();
+    const YEAR: i64 = 365 * 24;
+    // What happens, and for how many hours the image has been unused then; the last event is a look.
+    let cases: &[(&[Event], u64)] = &[
+        (&[Unused(0, 0)], 0),
+        (&[Unused(0, 0), Unused(3, 3)], 3),
+        (&[Unused(0, 0), Unused(3, 3), Unused(4, 4)], 7),
+        // In use at a look: unused since then.
+        (&[Used(0, 0), Unused(3, 3), Unused(1, 1)], 4),
+        (&[Unused(0, 0), Used(3, 3), Unused(2, 2)], 2),
+        // Found later: unused since it was found.
+        (&[Gone(0, 0), Gone(5, 5), Unused(5, 5), Unused(2, 2)], 2),
+        // Gone and back: a new one.
+        (&[Unused(0, 0), Gone(5, 5), Unused(5, 5)], 0),
+        // A clock that leaps ahead, one that is set back, and one that does both.
+        (&[Unused(0, 0), Unused(YEAR, 1), Unused(1, 1)], 2),
+        (&[Unused(0, 0), Unused(-YEAR, 1), Unused(1, 1)], 1),
+        (
+            &[
+                Unused(0, 0),
+                Unused(YEAR, 1),
+                Unused(-YEAR, 1),
+                Unused(1, 1),
+            ],
+            2,
+        ),
+        // The machine slept for a fortnight.
+        (&[Unused(0, 0), Unused(14 * 24, 1)], 1),
+        // A fortnight without an engine; and one that was used before it.
+        (
+            &[
+                Unused(0, 0),
+                Unused(3, 3),
+                Restart(14 * 24, 14 * 24),
+                Unused(0, 0),
+                Unused(1, 1),
+            ],
+            4,
+        ),
+        (
+            &[
+                Used(0, 0),
+                Restart(14 * 24, 14 * 24),
+                Unused(0, 0),
+                Unused(1, 1),
+            ],
+            1,
+        ),
+        // The machine was restarted in between: its clock begins anew.
+        (
+            &[
+                Unused(0, 0),
+                Unused(3, 3),
+                Restart(1, 0),
+                Unused(0, 0),
+                Unused(1, 1),
+            ],
+            4,
+        ),
+    ];
+    let list = [image("a", "r/a:1", 1)];
+    for (number, (events, hours)) in cases.iter().enumerate() {
+        rules.case("S5.5");
+        let mut records = Records::default();
+        let hour = |n: u64| Duration::from_secs(3600 * n);
+        let (mut wall, mut awake) = (YEAR * 3600 * S, hour(7));
+        for event in *events {
+            let (Used(by_wall, by_awake)
+            | Unused(by_wall, by_awake)
+            | Gone(by_wall, by_awake)
+            | Restart(by_wall, by_awake)) = *event;
+            wall = wall.saturating_add(by_wall * 3600 * S);
+            awake += hour(by_awake);
+            if let Restart(..) = event {
+                let images = records.iter().map(|(key, r)| (key.clone(), *r));
+                records = Records::restored(images.collect(), records.watched());
+                continue;
+            }
+            records.watch(wall, awake);
+            let in_use = match event {
+                Used(..) => InUse::new([], ["a"]),
+                _ => InUse::default(),
+            };
+            let there: &[Image] = if let Gone(..) = event { &[] } else { &list };
+            records.look(there, &in_use, wall);
+        }
+        assert_eq!(records.unused_for(&list[0]), hour(*hours), "case {number}");
+        // Exactly so long is not longer.
+        for (limit, goes) in [
+            (*hours, false),
+            (hours.wrapping_sub(1).min(*hours), *hours > 0),
+        ] {
+            let look = ImageLook {
+                images: &list,
+                in_use: &InUse::default(),
+                records: &records,
+                sandbox: &SandboxImages::Known(vec![]),
+                exempt: &Exempt::default(),
+            };
+            let plan = images::plan(&look, &Goal::Aged(hour(limit)), 120 * S, wall);
+            let want: &[&str] = if goes { &["a age"] } else { &[] };
+            assert_eq!(lines(&plan.remove, |i| &list[i].id), want, "case {number}");
+        }
+    }
 }

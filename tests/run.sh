@@ -31,6 +31,7 @@ need clang clang
 need containerd containerd
 need runc runc
 need setpriv util-linux
+need strace strace
 need mount mount
 need pkg-config pkg-config
 : >"$log"
@@ -44,6 +45,7 @@ step "agent" make --no-print-directory agent
 step "tests of the library" cargo test -q -p crigc --no-fail-fast -- --nocapture
 step "tests of crisim" cargo test -q -p crisim --no-fail-fast -- --nocapture
 step "tests of the C interface" cargo test -q -p ffi-tests --no-fail-fast -- --nocapture
+step "fuzz" fuzz/run.sh 20000
 step "make run" make --no-print-directory run
 step "the Go package, and the kubelet's own code" go/test.sh
 step "rules" tests/rules.sh "$CRIGC_RULES"

@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tonic::transport::server::Connected;
@@ -15,17 +16,31 @@ use tonic::transport::server::Connected;
 pub(crate) struct Connection {
     stream: UnixStream,
     rewriter: Rewriter,
-    socket: Arc<OwnedFd>,
+    socket: Socket,
 }
 
 /// The handle that calls see.
 #[derive(Clone)]
-pub(crate) struct Socket(Arc<OwnedFd>);
+pub(crate) struct Socket {
+    descriptor: Arc<OwnedFd>,
+    /// How many bytes are still sent before the connection is cut.
+    left: Arc<AtomicUsize>,
+}
+
+impl Socket {
+    /// Only so many bytes more are sent.
+    pub(crate) fn send_only(&self, bytes: usize) {
+        self.left.store(bytes, Ordering::SeqCst);
+    }
+}
 
 impl Connection {
     pub(crate) fn new(stream: UnixStream) -> io::Result<Connection> {
         let stream = stream.into_std()?;
-        let socket = Arc::new(OwnedFd::from(stream.try_clone()?));
+        let socket = Socket {
+            descriptor: Arc::new(OwnedFd::from(stream.try_clone()?)),
+            left: Arc::new(AtomicUsize::new(usize::MAX)),
+        };
         Ok(Connection {
             stream: UnixStream::from_std(stream)?,
             rewriter: Rewriter::new(),
@@ -38,7 +53,7 @@ impl Connected for Connection {
     type ConnectInfo = Socket;
 
     fn connect_info(&self) -> Socket {
-        Socket(self.socket.clone())
+        self.socket.clone()
     }
 }
 
@@ -61,7 +76,21 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         data: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, data)
+        let left = self.socket.left.load(Ordering::SeqCst);
+        if left == usize::MAX {
+            return Pin::new(&mut self.stream).poll_write(cx, data);
+        }
+        if left == 0 {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let some = &data[..data.len().min(left)];
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, some))?;
+        self.socket.send_only(left - written);
+        if left == written {
+            // As below.
+            let _ = rustix::net::shutdown(&*self.socket.descriptor, Shutdown::Write);
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -75,7 +104,10 @@ impl AsyncWrite for Connection {
 
 /// Sends last bytes and ends the connection, and the call with it.
 pub(crate) async fn cut<A>(socket: Option<Socket>, last: &[u8]) -> A {
-    if let Some(Socket(socket)) = &socket {
+    if let Some(Socket {
+        descriptor: socket, ..
+    }) = &socket
+    {
         // The other end may have gone already; then there is nothing to cut.
         let _ = rustix::net::send(&**socket, last, rustix::net::SendFlags::NOSIGNAL);
     }
@@ -88,9 +120,9 @@ pub(crate) async fn cut_behind<A>(socket: Option<Socket>) -> A {
 }
 
 async fn shut<A>(socket: Option<Socket>, how: Shutdown) -> A {
-    if let Some(Socket(socket)) = socket {
+    if let Some(socket) = socket {
         // As above.
-        let _ = rustix::net::shutdown(&*socket, how);
+        let _ = rustix::net::shutdown(&*socket.descriptor, how);
     }
     std::future::pending().await
 }

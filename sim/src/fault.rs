@@ -20,6 +20,8 @@ pub enum Action {
     Break(usize, i32, String),
     /// The connection is cut after so many messages of a stream, or after its last; that of another call after its work.
     Cut(usize),
+    /// The call does its work, and the connection is cut after so many bytes of its answer.
+    Half(usize),
     /// Bytes that are no HTTP/2 come, then the connection is cut.
     Garbage,
 }

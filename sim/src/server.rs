@@ -234,6 +234,12 @@ impl Cri {
                 Ending::Status(after, status(code, &message))
             }
             Some(Action::Cut(after)) => Ending::Cut(after),
+            Some(Action::Half(bytes)) => {
+                if let Some(socket) = socket {
+                    socket.send_only(bytes);
+                }
+                Ending::Well
+            }
             Some(Action::Hang) => std::future::pending().await,
             Some(Action::Disconnect) => cut(socket.clone(), b"").await,
             Some(Action::Garbage) => {

@@ -29,6 +29,8 @@ pub enum Shape {
     Word(&'static [&'static str]),
     /// An absolute path, or empty.
     Directory,
+    /// The same of a file.
+    File,
     /// Patterns, comma-separated.
     Patterns,
     /// The name of an image, or empty.
@@ -115,6 +117,14 @@ pub static KEYS: &[Key] = &[
         set: |c, v| c.max_parallel_image_removals = v.count(),
     },
     Key {
+        name: "hold-file",
+        default: "",
+        shape: Shape::File,
+        rule: "S0.7",
+        doc: "While this file exists, passes look, decide and report, and remove nothing; they look for it before each removal. Where nobody can tell whether it exists, nothing is removed either.",
+        set: |c, v| c.hold_file = v.text(),
+    },
+    Key {
         name: "evidence-max-age",
         default: "10s",
         shape: Shape::Duration { zero: false },
@@ -172,7 +182,7 @@ pub static KEYS: &[Key] = &[
         default: "85",
         shape: PERCENT,
         rule: "S5.6",
-        doc: "From how full an image filesystem on, in percent, images are removed. 100 switches the periodic image collection off.",
+        doc: "From how full an image filesystem on, in percent, images are removed. 100 switches the periodic image collection off, unless image-maximum-gc-age is set.",
         set: |c, v| c.image_gc_high_threshold = v.percent(),
     },
     Key {
@@ -192,6 +202,14 @@ pub static KEYS: &[Key] = &[
         set: |c, v| c.minimum_image_ttl_duration = v.duration(),
     },
     Key {
+        name: "image-maximum-gc-age",
+        default: "0s",
+        shape: Shape::Duration { zero: true },
+        rule: "S5.5",
+        doc: "For how long an image may be unused before it goes, however empty the disk is; time in which no pass looked does not count. 0s: for ever. When set, above minimum-image-ttl-duration.",
+        set: |c, v| c.image_maximum_gc_age = v.duration(),
+    },
+    Key {
         name: "image-gc-exempt",
         default: "",
         shape: Shape::Patterns,
@@ -206,6 +224,14 @@ pub static KEYS: &[Key] = &[
         rule: "S5.3",
         doc: "The image that sandboxes are made from; never removed. What the runtime itself uses is protected as well.",
         set: |c, v| c.pod_infra_container_image = v.text(),
+    },
+    Key {
+        name: "image-records-file",
+        default: "",
+        shape: Shape::File,
+        rule: "S5.1",
+        doc: "Where it is kept when each image was first seen and last used, so that a restart of the host does not forget it; one engine at a time holds it, by a lock on the file of that name with `.lock` at its end. Empty: nowhere.",
+        set: |c, v| c.image_records_file = v.text(),
     },
     Key {
         name: "pod-logs-dir",
@@ -274,6 +300,7 @@ impl Key {
                 words.join(" or ")
             }
             Shape::Directory => "an absolute path that is not the root, or empty".to_owned(),
+            Shape::File => "the absolute path of a file, or empty".to_owned(),
             Shape::Patterns => "patterns separated by commas, or empty".to_owned(),
             Shape::Image => "the name of an image, or empty".to_owned(),
         }

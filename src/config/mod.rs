@@ -32,6 +32,8 @@ pub struct Config {
     pub pass_timeout: Duration,
     pub max_parallel_removals: usize,
     pub max_parallel_image_removals: usize,
+    /// "" = none.
+    pub hold_file: String,
     pub evidence_max_age: Duration,
     pub dry_run: bool,
     /// Negative = no limit.
@@ -43,9 +45,13 @@ pub struct Config {
     pub image_gc_high_threshold: u8,
     pub image_gc_low_threshold: u8,
     pub minimum_image_ttl_duration: Duration,
+    /// Zero = off.
+    pub image_maximum_gc_age: Duration,
     /// Patterns, comma-separated (S5.3).
     pub image_gc_exempt: String,
     pub pod_infra_container_image: String,
+    /// "" = none.
+    pub image_records_file: String,
     /// "" = leave those logs alone.
     pub pod_logs_dir: String,
     /// "" = leave those links alone.
@@ -129,6 +135,7 @@ impl Config {
             pass_timeout: Duration::ZERO,
             max_parallel_removals: 1,
             max_parallel_image_removals: 1,
+            hold_file: String::new(),
             evidence_max_age: Duration::ZERO,
             dry_run: true,
             maximum_dead_containers_per_container: -1,
@@ -138,8 +145,10 @@ impl Config {
             image_gc_high_threshold: 100,
             image_gc_low_threshold: 0,
             minimum_image_ttl_duration: Duration::ZERO,
+            image_maximum_gc_age: Duration::ZERO,
             image_gc_exempt: String::new(),
             pod_infra_container_image: String::new(),
+            image_records_file: String::new(),
             pod_logs_dir: String::new(),
             container_logs_dir: String::new(),
             container_gc_period: Duration::ZERO,
@@ -155,6 +164,15 @@ impl Config {
                 Status::Config,
                 format!(
                     "image-gc-low-threshold ({low}) is not below image-gc-high-threshold ({high}); lower the one or raise the other"
+                ),
+            ));
+        }
+        let (age, least) = (self.image_maximum_gc_age, self.minimum_image_ttl_duration);
+        if !age.is_zero() && age <= least {
+            return Err(Error::new(
+                Status::Config,
+                format!(
+                    "image-maximum-gc-age ({age:?}) is not above minimum-image-ttl-duration ({least:?}); raise the one or lower the other"
                 ),
             ));
         }

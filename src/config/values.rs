@@ -66,6 +66,8 @@ pub fn check(shape: Shape, text: &str) -> Result<Value, String> {
         Shape::OptionalEndpoint if text.is_empty() => Ok(()),
         Shape::Endpoint | Shape::OptionalEndpoint => endpoint(text),
         Shape::Directory => directory(text),
+        Shape::File if text.ends_with('/') => Err("it ends in `/`".to_owned()),
+        Shape::File => directory(text),
         Shape::Patterns if !text.is_empty() && text.split(',').any(|p| p.trim().is_empty()) => {
             Err("it holds an empty pattern between commas".to_owned())
         }
@@ -97,7 +99,7 @@ fn endpoint(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// A directory whose entries crigc deletes: never the root, in whatever spelling.
+/// A path that is not the root, in whatever spelling: crigc deletes what is in directories.
 fn directory(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Ok(());

@@ -13,6 +13,8 @@ pub(crate) use convert::ContainerLook;
 pub(crate) use error::CallError;
 pub(crate) use learnt::{Learnt, List};
 pub(crate) use rows::Rows;
+#[cfg(fuzzing)]
+pub(crate) use rows::rows_of;
 
 /// Generated from `proto/cri.proto`.
 #[allow(missing_docs, dead_code, clippy::enum_variant_names)] // generated; the tests use the rest of it

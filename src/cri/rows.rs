@@ -198,6 +198,19 @@ fn framed(request: &impl Message) -> Bytes {
     frame.freeze()
 }
 
+/// The rows of one message that comes in pieces, if it is one.
+#[cfg(fuzzing)]
+pub(crate) fn rows_of<R: Row>(message: &[u8], cut: usize) -> Option<Vec<R>> {
+    let mut frame = vec![0];
+    frame.extend_from_slice(&u32::try_from(message.len()).ok()?.to_be_bytes());
+    frame.extend_from_slice(message);
+    let mut decoder = Decoder::<R>::new();
+    for piece in frame.chunks(cut) {
+        decoder.take(piece).ok()?;
+    }
+    decoder.end().ok().map(|rows| rows.rows)
+}
+
 /// How many messages answer a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Messages {

@@ -1,4 +1,5 @@
-//! The clocks: CLOCK_BOOTTIME for periods, deadlines and the age of evidence, wall time for stamps (S0.10).
+//! The clocks: CLOCK_BOOTTIME for periods, deadlines and the age of evidence, wall time for stamps (S0.10), CLOCK_MONOTONIC for
+//! how long an image has been unused (S5.5).
 
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
@@ -11,6 +12,11 @@ impl Boot {
     /// Now.
     pub fn now() -> Boot {
         Boot(u64::try_from(nanoseconds(ClockId::Boottime)).unwrap_or(0))
+    }
+
+    /// How long the machine has been up.
+    pub fn since_boot(self) -> Duration {
+        Duration::from_nanos(self.0)
     }
 
     /// That much later.
@@ -28,6 +34,11 @@ impl Boot {
 /// The system's wall time; ns since the epoch.
 pub fn wall_now() -> i64 {
     nanoseconds(ClockId::Realtime)
+}
+
+/// How long the machine has been awake since it booted.
+pub fn awake_for() -> Duration {
+    Duration::from_nanos(u64::try_from(nanoseconds(ClockId::Monotonic)).unwrap_or(0))
 }
 
 fn nanoseconds(clock: ClockId) -> i64 {

@@ -4,6 +4,8 @@ pub mod beneath;
 pub mod clock;
 pub mod filesystem;
 pub mod gone;
+pub mod hold;
 pub mod logs;
+pub mod records;
 pub(crate) mod signals;
 mod tree;

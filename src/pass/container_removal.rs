@@ -286,7 +286,7 @@ impl Remover for ContainerRemover<'_> {
         }
     }
 
-    async fn remove(&self, c: &Container, stands: &dyn Fn() -> bool) -> Done {
+    async fn remove(&self, c: &Container, objection: &dyn Fn() -> Option<Reason>) -> Done {
         if self.run.dry_run && self.needs_stop(c) {
             self.rooms.stopped.borrow_mut().insert(c.id.clone());
         }
@@ -306,8 +306,8 @@ impl Remover for ContainerRemover<'_> {
                 Err(error) => Done::Failed(error),
             };
         }
-        if !stands() {
-            return Done::Kept(Reason::Changed);
+        if let Some(reason) = objection() {
+            return Done::Kept(reason);
         }
         if !self.gone.borrow().contains(&c.id)
             && let Err(error) = self.delete_logs(c, &log)

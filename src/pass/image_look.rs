@@ -4,17 +4,21 @@
 use super::parts::{all_containers, all_sandboxes};
 use super::removals::blank;
 use super::run::{Done, Run};
+use crate::config::Config;
 use crate::cri::client::{Images, Runtime};
 use crate::cri::{CallError, Learnt};
 use crate::error::Result;
-use crate::host::clock::Boot;
+use crate::host::clock::{Boot, awake_for};
+use crate::host::records::RecordsFile;
 use crate::node::{Container, Image, SandboxState, Text, settle_doubles};
+use crate::plan::backoff::Backoff;
 use crate::plan::images::SandboxImages;
 use crate::plan::in_use::InUse;
 use crate::plan::records::Records;
 use crate::report::{Entry, Kind, Reason, visible};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// How many ContainerStatus are asked at once for image volumes.
 const QUESTIONS: usize = 4;
@@ -26,11 +30,32 @@ pub(crate) struct ImageMemory {
     pub(crate) records: Records,
     /// About the runtime.
     pub(crate) learnt: Learnt,
+    /// S0.8.
+    pub(crate) backoff: Backoff,
+    /// Where the records survive a restart (S5.1).
+    pub(crate) file: Option<RecordsFile>,
     /// Images of the image volumes of each container that was asked; mounts never change.
     mounts: HashMap<Text, Vec<Text>>,
 }
 
 impl ImageMemory {
+    /// Of a new engine. It takes hold of the file of records, where there is to be one (S5.1); a dry-run engine only reads it.
+    pub(crate) fn of(config: &Config) -> Result<ImageMemory> {
+        let path = config.image_records_file.as_str();
+        let endpoint = match config.image_service_endpoint.as_str() {
+            "" => &config.container_runtime_endpoint,
+            own => own,
+        };
+        let file = match path {
+            "" => None,
+            path => Some(RecordsFile::hold(path, endpoint, config.dry_run)?),
+        };
+        Ok(ImageMemory {
+            file,
+            ..ImageMemory::default()
+        })
+    }
+
     /// The users of images, with what is known of image volumes.
     fn in_use(&self, containers: &[Container]) -> InUse {
         let mounted = self.mounts.values().flatten().map(|image| &**image);
@@ -46,7 +71,7 @@ pub(crate) struct Services<'a> {
 
 /// One look at images and their users.
 pub(crate) struct ImageLook {
-    pub(crate) images: Vec<Image>,
+    pub(crate) images: Rc<[Image]>,
     pub(crate) in_use: InUse,
     containers: Vec<Container>,
 }
@@ -74,9 +99,10 @@ pub(crate) async fn look(
     };
     forget_gone(memory, &containers);
     let in_use = memory.in_use(&containers);
+    memory.records.watch(run.now, awake_for());
     memory.records.look(&images, &in_use, run.now);
     Ok(ImageLook {
-        images,
+        images: images.into(),
         in_use,
         containers,
     })

@@ -1,53 +1,48 @@
 //! A pass over images, from look to report (S5).
 
 use super::containers::ended;
-use super::image_look::{self, ImageLook, ImageMemory, Services};
-use super::removals::begin;
-use super::run::{Done, Run, event};
+use super::image_look::{self, ImageMemory, Services};
+use super::image_removals::{Removals, entry};
+use super::run::{Done, Run, event, wall_time};
+use crate::cri::Learnt;
 use crate::cri::client;
-use crate::cri::{CallError, Learnt};
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
 use crate::host::clock::Boot;
 use crate::host::filesystem;
-use crate::node::{FsUsage, Image};
+use crate::node::FsUsage;
 use crate::plan::exempt::Exempt;
 use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
 use crate::plan::{Plan, Step};
-use crate::report::{Entry, Kind, Reason, visible};
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::VecDeque;
+use crate::report::{Reason, visible};
 
 /// How many failed removals the error of a pass names.
 const SHOWN: usize = 10;
 
 /// Runs the pass; what fails is in the run.
-pub(crate) async fn pass(run: &Run<'_>, memory: &mut ImageMemory, only_look: bool) -> u64 {
-    match collect(run, memory, only_look).await {
-        Ok(freed) => {
+pub(crate) async fn pass(run: &Run<'_>, memory: &mut ImageMemory) {
+    load(run, memory);
+    match collect(run, memory).await {
+        Ok(()) => {
             ended(run);
-            freed
         }
-        Err(e) => {
-            run.fail(e);
-            0
-        }
+        Err(e) => run.fail(e),
     }
 }
 
-async fn collect(run: &Run<'_>, memory: &mut ImageMemory, only_look: bool) -> Result<u64> {
+async fn collect(run: &Run<'_>, memory: &mut ImageMemory) -> Result<()> {
     let learnt = std::mem::take(&mut memory.learnt);
-    let freed = match services(run, &learnt).await {
+    let done = match services(run, &learnt).await {
         Ok(services) => {
             learnt.renew(&services.runtime).await;
-            let freed = stages(run, &services, memory, only_look).await;
+            let done = stages(run, &services, memory).await;
             learnt.sign(&services.runtime).await;
-            freed
+            done
         }
         Err(e) => Err(e),
     };
     memory.learnt = learnt;
-    freed
+    done
 }
 
 async fn services<'a>(run: &Run<'a>, learnt: &'a Learnt) -> Result<Services<'a>> {
@@ -57,76 +52,177 @@ async fn services<'a>(run: &Run<'a>, learnt: &'a Learnt) -> Result<Services<'a>>
     })
 }
 
-async fn stages(
-    run: &Run<'_>,
-    services: &Services<'_>,
-    memory: &mut ImageMemory,
-    only_look: bool,
-) -> Result<u64> {
-    let looked = Boot::now();
-    let mut look = image_look::look(run, services, memory).await?;
-    let goal = goal(run, services, only_look).await.unwrap_or_else(|e| {
-        run.fail(e);
-        Goal::Unknown
-    });
-    let removing = matches!(goal, Goal::Free(_) | Goal::AllUnused);
-    let mut sandbox = SandboxImages::NotAsked;
-    if removing {
-        match image_look::sandbox_images(run, services).await {
-            Ok(known) => sandbox = known,
-            Err(e) => {
-                run.fail(e);
-                sandbox = SandboxImages::Failed;
-            }
-        }
+/// S5.1: what an earlier engine has left. What cannot be used is none, and the images of this pass's look are in the past.
+fn load(run: &Run<'_>, memory: &mut ImageMemory) {
+    let Some(file) = &mut memory.file else {
+        return;
+    };
+    match file.load(run.now) {
+        Ok(Some(records)) => memory.records = records,
+        Ok(None) => {}
+        Err(story) => run.log(LogLevel::Warn, &story),
     }
-    // Who uses an image by mounting it is asked at every look: when it was last used is part of the order (S5.4).
-    let unasked = image_look::learn_mounts(run, services, memory, &mut look).await;
-    let mut plan = plan(run, memory, &look, &sandbox, &goal);
-    match unasked {
-        Ok(()) => {}
-        Err(e) if removing => {
-            // Nobody knows who uses what: all stays.
-            let reason = Reason::ListIncomplete;
-            plan.keep
-                .extend(plan.remove.drain(..).map(|step| Step { reason, ..step }));
-            run.fail(e);
-        }
-        // The next look asks again.
-        Err(e) => run.log(LogLevel::Warn, &e.message),
-    }
-    Ok(carry_out(run, services, memory, look, looked, &plan, &goal).await)
 }
 
-fn plan(
-    run: &Run<'_>,
-    memory: &ImageMemory,
-    look: &ImageLook,
-    sandbox: &SandboxImages,
-    goal: &Goal,
-) -> Plan {
-    let exempt = Exempt::parse(&run.config.image_gc_exempt);
-    let seen = plans::ImageLook {
-        images: &look.images,
-        in_use: &look.in_use,
-        records: &memory.records,
-        sandbox,
-        exempt: &exempt,
+/// S5.1: leaves the records for the next engine. Without them its ages begin anew, which removes nothing: no failure of a pass,
+/// and least of all on a full disk.
+fn save(run: &Run<'_>, memory: &mut ImageMemory) {
+    let Some(file) = memory.file.as_mut().filter(|_| !run.dry_run) else {
+        return;
     };
-    let min_age =
-        i64::try_from(run.config.minimum_image_ttl_duration.as_nanos()).unwrap_or(i64::MAX);
-    plans::plan(&seen, goal, min_age, run.now)
+    if let Err(e) = file.write(&memory.records, wall_time(run.hooks)) {
+        let path = visible(&run.config.image_records_file);
+        run.log(
+            LogLevel::Warn,
+            &format!("cannot write image-records-file ({path}): {e}; the next pass tries again"),
+        );
+    }
+}
+
+async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory) -> Result<()> {
+    // A periodic pass without records only looks.
+    let only_look = run.periodic && !memory.records.has_looked();
+    let looked = Boot::now();
+    let look = image_look::look(run, services, memory).await?;
+    let mut removals = Removals::over(look, looked, run, services);
+    let mut stages = Stages {
+        run,
+        services,
+        sandbox: SandboxImages::NotAsked,
+        unasked: None,
+    };
+    // Who uses an image by mounting it is asked at every look: when it was last used is part of the order (S5.4).
+    let asked = image_look::learn_mounts(run, services, memory, &mut removals.look).await;
+    stages.unasked = asked.err();
+    let freed = match only_look {
+        true => 0,
+        false => stages.by_age(memory, &mut removals).await,
+    };
+    let goal = match only_look {
+        true => Goal::FirstLook,
+        // What a dry run would have freed is still there when the disk is looked at.
+        false => goal(run, services, if run.dry_run { freed } else { 0 })
+            .await
+            .unwrap_or_else(|e| {
+                run.fail(e);
+                Goal::Unknown
+            }),
+    };
+    stages.by_goal(memory, &mut removals, &goal).await;
+    save(run, memory);
+    Ok(())
+}
+
+/// What the stages of one pass know besides their look.
+struct Stages<'r, 'a> {
+    run: &'r Run<'a>,
+    services: &'r Services<'a>,
+    sandbox: SandboxImages,
+    /// Why nobody knows who mounts what.
+    unasked: Option<Error>,
+}
+
+impl Stages<'_, '_> {
+    /// S5.5: what has been unused for too long goes, whatever the disk. The bytes that it freed.
+    async fn by_age(&mut self, memory: &mut ImageMemory, removals: &mut Removals<'_, '_>) -> u64 {
+        let longest = self.run.config.image_maximum_gc_age;
+        let goal = Goal::Aged(longest);
+        if longest.is_zero() || self.plan(memory, removals, &goal).remove.is_empty() {
+            return 0;
+        }
+        let plan = self.decide(memory, removals, &goal).await;
+        let unknown = |step: &&Step| step.reason == Reason::ListIncomplete;
+        for step in plan.keep.iter().filter(unknown) {
+            removals.tried.insert(step.index);
+            self.keep(removals, *step);
+        }
+        let tally = removals.carry_out(memory, &plan.remove, &goal).await;
+        tally.freed()
+    }
+
+    /// S5.6 to S5.10: what the disk, or the host, asks for; and the report about all that stays.
+    async fn by_goal(
+        &mut self,
+        memory: &mut ImageMemory,
+        removals: &mut Removals<'_, '_>,
+        goal: &Goal,
+    ) {
+        let run = self.run;
+        let plan = match goal {
+            Goal::Free(_) | Goal::AllUnused => self.decide(memory, removals, goal).await,
+            _ => {
+                // The next look asks again.
+                if let Some(e) = &self.unasked {
+                    run.log(LogLevel::Warn, &e.message);
+                }
+                self.plan(memory, removals, goal)
+            }
+        };
+        let tally = removals.carry_out(memory, &plan.remove, goal).await;
+        for step in &plan.keep {
+            self.keep(removals, *step);
+        }
+        conclude(run, &tally, &removals.failures, removals.held);
+    }
+
+    fn keep(&self, removals: &Removals<'_, '_>, step: Step) {
+        let entry = entry(&removals.look.images, step);
+        self.run.record(entry, Done::Kept(step.reason));
+    }
+
+    /// What a goal comes to, after all has been asked that has to be known before anything goes.
+    async fn decide(
+        &mut self,
+        memory: &ImageMemory,
+        removals: &Removals<'_, '_>,
+        goal: &Goal,
+    ) -> Plan {
+        if self.sandbox == SandboxImages::NotAsked {
+            let known = image_look::sandbox_images(self.run, self.services).await;
+            self.sandbox = known.unwrap_or_else(|e| {
+                self.run.fail(e);
+                SandboxImages::Failed
+            });
+        }
+        let mut plan = self.plan(memory, removals, goal);
+        if let Some(e) = &self.unasked {
+            // Nobody knows who uses what: all stays.
+            let reason = Reason::ListIncomplete;
+            let stay = plan.remove.drain(..).map(|step| Step { reason, ..step });
+            plan.keep.extend(stay);
+            self.run.fail_once(e.clone());
+        }
+        plan
+    }
+
+    /// What a goal comes to over the images that have not had their turn yet.
+    fn plan(&self, memory: &ImageMemory, removals: &Removals<'_, '_>, goal: &Goal) -> Plan {
+        let run = self.run;
+        let exempt = Exempt::parse(&run.config.image_gc_exempt);
+        let seen = plans::ImageLook {
+            images: &removals.look.images,
+            in_use: &removals.look.in_use,
+            records: &memory.records,
+            sandbox: &self.sandbox,
+            exempt: &exempt,
+        };
+        let min_age =
+            i64::try_from(run.config.minimum_image_ttl_duration.as_nanos()).unwrap_or(i64::MAX);
+        let mut plan = plans::plan(&seen, goal, min_age, run.now);
+        let is_new = |step: &Step| !removals.tried.contains(&step.index);
+        plan.remove.retain(is_new);
+        plan.keep.retain(is_new);
+        plan
+    }
 }
 
 /// S5.6, S5.10: what is to be reached.
-async fn goal(run: &Run<'_>, services: &Services<'_>, only_look: bool) -> Result<Goal> {
-    if only_look {
-        return Ok(Goal::FirstLook);
-    }
+async fn goal(run: &Run<'_>, services: &Services<'_>, freed: u64) -> Result<Goal> {
     if run.all_unused {
         return Ok(Goal::AllUnused);
     }
-    let (usage, status, source) = usage(run, services).await?;
+    let (mut usage, status, source) = usage(run, services).await?;
+    usage.available = usage.available.saturating_add(freed);
     let (high, low) = (
         run.config.image_gc_high_threshold,
         run.config.image_gc_low_threshold,
@@ -175,141 +271,8 @@ fn no_figures(run: &Run<'_>, error: Error) -> Error {
     error
 }
 
-/// Removes images in their order until the goal is reached (S5.8), and writes the report.
-async fn carry_out(
-    run: &Run<'_>,
-    services: &Services<'_>,
-    memory: &mut ImageMemory,
-    mut look: ImageLook,
-    mut looked: Boot,
-    plan: &Plan,
-    goal: &Goal,
-) -> u64 {
-    let images = look.images.clone();
-    let planned: Vec<Entry> = plan
-        .remove
-        .iter()
-        .map(|step| entry(&images, *step))
-        .collect();
-    let stage = run.stage();
-    let mut waiting: VecDeque<usize> = (0..planned.len()).collect();
-    let mut removing = FuturesUnordered::new();
-    let mut tally = Tally::new(goal);
-    let (mut failures, mut done) = (Vec::new(), 0);
-    let mut blind = false;
-    loop {
-        while removing.len() < run.config.max_parallel_image_removals
-            && tally.may_start()
-            && let Some(at) = waiting.pop_front()
-        {
-            let image = &images[plan.remove[at].index];
-            // The host's approval may take its time: after it comes the last look.
-            let mut verdict = match blind {
-                true => Err(Done::Kept(Reason::ListIncomplete)),
-                false => begin(run, None, &planned[at], false),
-            };
-            if verdict.is_ok() && looked_too_long_ago(run, looked) {
-                match look_in_time(run, services, memory, &mut look).await {
-                    Ok(time) => looked = time,
-                    Err(e) => {
-                        run.fail(e);
-                        blind = true;
-                        verdict = Err(Done::Kept(Reason::ListIncomplete));
-                    }
-                }
-            }
-            if verdict.is_ok() && look.in_use.uses(image) {
-                verdict = Err(Done::Kept(Reason::Changed));
-            }
-            if run.stop.cause().is_some() {
-                verdict = Err(Done::Kept(Reason::NotReached));
-            }
-            match verdict {
-                Err(result) => {
-                    stage.ended(at, planned[at].clone(), result);
-                    done += 1;
-                }
-                Ok(()) => {
-                    tally.started(image.size);
-                    removing.push(async move { (at, remove(run, services, image).await) });
-                }
-            }
-        }
-        let Some((at, result)) = removing.next().await else {
-            break;
-        };
-        let image = &images[plan.remove[at].index];
-        tally.ended(image.size, result == Done::Removed);
-        if result == Done::Removed && !run.dry_run {
-            memory.records.forget(image);
-        }
-        // What was in flight when the pass was told to end is no failing removal (S6.5).
-        if let Done::Failed(error) = &result
-            && run.stop.cause().is_none()
-        {
-            failures.push(error.clone());
-        }
-        stage.ended(at, planned[at].clone(), result);
-        done += 1;
-        let sizes = waiting.iter().map(|at| images[plan.remove[*at].index].size);
-        let to_go = removing.len() + tally.still_needed(sizes);
-        run.progress(Kind::Image, done, done + to_go);
-    }
-    let rest = match run.stop.cause() {
-        Some(_) if !tally.satisfied() => Reason::NotReached,
-        _ => Reason::EnoughFreed,
-    };
-    for at in waiting {
-        stage.ended(at, planned[at].clone(), Done::Kept(rest));
-    }
-    stage.arrange();
-    for step in &plan.keep {
-        run.record(entry(&images, *step), Done::Kept(step.reason));
-    }
-    conclude(run, &tally, &failures);
-    tally.freed()
-}
-
-/// Looks again who uses images; a look that is too old when it arrives is none (S5.2).
-async fn look_in_time(
-    run: &Run<'_>,
-    services: &Services<'_>,
-    memory: &mut ImageMemory,
-    look: &mut ImageLook,
-) -> Result<Boot> {
-    let time = image_look::look_again(run, services, memory, look).await?;
-    match looked_too_long_ago(run, time) {
-        false => Ok(time),
-        true => Err(Error::new(
-            Status::Timeout,
-            format!(
-                "asking the runtime who uses images takes longer than evidence-max-age ({:?}), so no answer is fresh enough to remove by; set a longer one, or see why the runtime is slow",
-                run.config.evidence_max_age
-            ),
-        )),
-    }
-}
-
-fn looked_too_long_ago(run: &Run<'_>, looked: Boot) -> bool {
-    Boot::now().since(looked) > run.config.evidence_max_age
-}
-
-async fn remove(run: &Run<'_>, services: &Services<'_>, image: &Image) -> Done {
-    if run.dry_run {
-        return Done::Removed;
-    }
-    match services.images.remove_image(image).await {
-        Ok(()) => Done::Removed,
-        Err(CallError::NotBegun(_) | CallError::GivenUp(_)) => Done::Kept(Reason::NotReached),
-        Err(e) => {
-            let doing = format!("cannot remove image {}", visible(&image.id));
-            Done::Failed(e.story(&doing, services.images.endpoint))
-        }
-    }
-}
-
-/// S5.9: errors of removals fail the pass; without any, freeing less than wanted does.
-fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String]) {
+/// S5.9: errors of removals fail the pass; without any, and where nothing was held, freeing less than wanted does.
+fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String], held: bool) {
     ended(run);
     if !failures.is_empty() {
         let shown: Vec<&str> = failures.iter().take(SHOWN).map(String::as_str).collect();
@@ -319,7 +282,7 @@ fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String]) {
         }
         return run.fail(Error::new(Status::Runtime, message));
     }
-    if run.has_failed() {
+    if held || run.has_failed() {
         return;
     }
     if let Some((wanted, freed)) = tally.shortfall() {
@@ -328,12 +291,5 @@ fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String]) {
         );
         event(run.hooks, "FreeDiskSpaceFailed", &message);
         run.fail(Error::new(Status::NotEnoughFreed, message));
-    }
-}
-
-fn entry(images: &[Image], step: Step) -> Entry {
-    Entry {
-        reason: step.reason,
-        ..image_look::entry(&images[step.index])
     }
 }

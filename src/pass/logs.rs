@@ -38,7 +38,7 @@ impl Remover for TreeRemover<'_> {
         blank(Kind::PodLogs, path, pod, entry_uid(name))
     }
 
-    async fn remove(&self, name: &Text, stands: &dyn Fn() -> bool) -> Done {
+    async fn remove(&self, name: &Text, objection: &dyn Fn() -> Option<Reason>) -> Done {
         if self.run.dry_run {
             if let Err(e) = self.room.check_tree(name, &self.mounts) {
                 return Done::Failed(e.to_string());
@@ -46,12 +46,14 @@ impl Remover for TreeRemover<'_> {
             self.rooms.paths.borrow_mut().add_tree(self.room, name);
             return Done::Removed;
         }
-        let go_on = || self.run.stop.cause().is_none() && stands();
+        let go_on = || objection().is_none();
         match self.room.remove_tree(OsStr::new(&**name), &go_on) {
             Ok(()) => Done::Removed,
-            // The pod came back under way (S0.3); what is left is its own.
-            Err(_) if self.run.stop.cause().is_none() && !stands() => Done::Kept(Reason::Changed),
-            Err(e) => Done::Failed(e.to_string()),
+            Err(e) => match objection() {
+                // The pod came back under way (S0.3), what is left is its own; or all is held (S0.7).
+                Some(reason @ (Reason::Changed | Reason::Held)) => Done::Kept(reason),
+                _ => Done::Failed(e.to_string()),
+            },
         }
     }
 }

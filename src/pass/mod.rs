@@ -6,6 +6,7 @@ mod containers;
 mod dead_containers;
 mod evidence;
 mod image_look;
+mod image_removals;
 mod images;
 mod logs;
 mod parts;
@@ -22,6 +23,7 @@ use crate::cri::Learnt;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::host::clock::Boot;
+use crate::plan::backoff::Backoff;
 use crate::quiet;
 use crate::report::{Kind, Outcome, Pass, Report};
 use cancel::Stop;
@@ -43,31 +45,54 @@ async fn caught(work: impl Future<Output = ()>) -> Result<()> {
     std::future::poll_fn(poll).await
 }
 
+/// What the engine remembers between container passes.
+#[derive(Default)]
+pub(crate) struct ContainerMemory {
+    /// About the runtime.
+    learnt: Learnt,
+    /// S0.8.
+    backoff: Backoff,
+}
+
+/// How a pass is to be run.
+#[derive(Clone, Copy)]
+pub(crate) struct How {
+    /// Decide and report, remove nothing (S0.5).
+    pub(crate) dry_run: bool,
+    /// The kubelet under disk pressure (S1.4, S3.3, S5.10).
+    pub(crate) all_unused: bool,
+    /// It is one of the schedule's.
+    pub(crate) periodic: bool,
+}
+
 /// What a pass is asked to do.
 pub(crate) enum Task<'a> {
-    Containers {
-        /// About the runtime.
-        learnt: &'a Learnt,
-    },
-    Images {
-        memory: &'a mut ImageMemory,
-        /// A periodic pass without records: look, and remove nothing (S5.1).
-        only_look: bool,
-    },
+    Containers { memory: &'a mut ContainerMemory },
+    Images { memory: &'a mut ImageMemory },
+}
+
+impl Task<'_> {
+    fn backoff(&mut self) -> &mut Backoff {
+        match self {
+            Task::Containers { memory } => &mut memory.backoff,
+            Task::Images { memory } => &mut memory.backoff,
+        }
+    }
 }
 
 /// Runs one pass, which has its turn.
 pub(crate) async fn run(
-    task: Task<'_>,
+    mut task: Task<'_>,
     config: &Config,
     hooks: &Hooks,
     stop: Stop<'_>,
-    dry_run: bool,
-    all_unused: bool,
+    how: How,
 ) -> (Report, Option<Error>) {
     let began = Boot::now();
     let now = wall_time(hooks);
-    let run = Run::new(config, hooks, stop, dry_run, all_unused, now);
+    let mut backoff = std::mem::take(task.backoff());
+    backoff.forget_old(began.since_boot());
+    let run = Run::new(config, hooks, stop, how, now, backoff);
     let pass = match task {
         Task::Containers { .. } => Pass::Containers,
         Task::Images { .. } => Pass::Images,
@@ -80,25 +105,24 @@ pub(crate) async fn run(
         ));
     } else {
         let work = async {
-            match task {
-                Task::Containers { learnt } => containers::pass(&run, learnt).await,
-                Task::Images { memory, only_look } => {
-                    images::pass(&run, memory, only_look).await;
-                }
+            match &mut task {
+                Task::Containers { memory } => containers::pass(&run, &memory.learnt).await,
+                Task::Images { memory } => images::pass(&run, memory).await,
             }
         };
         if let Err(defect) = caught(work).await {
             run.fail(defect);
         }
     }
-    let (entries, error) = run.into_parts();
+    let (entries, error, backoff) = run.into_parts();
+    *task.backoff() = backoff;
     let bytes_freed = entries
         .iter()
         .filter(|e| e.kind == Kind::Image && e.outcome == Outcome::Removed)
         .fold(0, |sum: u64, e| sum.saturating_add(e.bytes));
     let report = Report {
         pass,
-        dry_run,
+        dry_run: how.dry_run,
         started: now.max(0),
         seconds: Boot::now().since(began).as_secs_f64(),
         bytes_freed,

@@ -29,9 +29,9 @@ pub(crate) trait Remover {
         Ok(())
     }
 
-    /// Removes it; in a dry run, finds out whether it would go. `stands`: whether the host's answer still lets it go, to be asked
-    /// after everything that takes long.
-    async fn remove(&self, object: &Self::Object, stands: &dyn Fn() -> bool) -> Done;
+    /// Removes it; in a dry run, finds out whether it would go. `objection`: why it stays after all, to be asked after everything
+    /// that takes long.
+    async fn remove(&self, object: &Self::Object, objection: &dyn Fn() -> Option<Reason>) -> Done;
 }
 
 /// An entry before anything became of it.
@@ -53,6 +53,22 @@ pub(crate) fn blank(
     }
 }
 
+/// Why an object that was to go stays after all, if it does.
+pub(crate) fn objection(
+    run: &Run<'_>,
+    evidence: Option<&Evidence<'_>>,
+    planned: &Entry,
+) -> Option<Reason> {
+    if run.stop.cause().is_some() {
+        return Some(Reason::NotReached);
+    }
+    if let Some(reason) = run.holds_back(planned) {
+        return Some(reason);
+    }
+    let stands = evidence.is_none_or(|e| e.stands(&planned.pod_uid, planned.reason));
+    (!stands).then_some(Reason::Changed)
+}
+
 /// Asks all that is to be asked at the last moment; `Err` = the object stays.
 pub(crate) fn begin(
     run: &Run<'_>,
@@ -60,24 +76,19 @@ pub(crate) fn begin(
     planned: &Entry,
     asked: bool,
 ) -> Result<(), Done> {
-    let stands = || evidence.is_none_or(|e| e.stands(&planned.pod_uid, planned.reason));
-    if run.stop.cause().is_some() {
-        return Err(Done::Kept(Reason::NotReached));
+    let may_go = || match objection(run, evidence, planned) {
+        Some(reason) => Err(Done::Kept(reason)),
+        None => Ok(()),
+    };
+    may_go()?;
+    if asked {
+        return Ok(());
     }
-    if !stands() {
-        return Err(Done::Kept(Reason::Changed));
-    }
-    if !asked && !run.approved(planned) {
+    if !run.approved(planned) {
         return Err(Done::Refused);
     }
     // The host may have taken its time, or told the pass to end.
-    if run.stop.cause().is_some() {
-        return Err(Done::Kept(Reason::NotReached));
-    }
-    match stands() {
-        true => Ok(()),
-        false => Err(Done::Kept(Reason::Changed)),
-    }
+    may_go()
 }
 
 /// Carries out a plan over `objects`, at most `limit` at once, and writes the report. Returns the places in the plan of what is
@@ -130,9 +141,8 @@ pub(crate) async fn carry_out<R: Remover>(
             match begin(run, Some(evidence), &planned[at], asked) {
                 Err(result) => finish(at, result),
                 Ok(()) => removing.push(async move {
-                    let entry = &planned[at];
-                    let stands = || evidence.stands(&entry.pod_uid, entry.reason);
-                    (at, remover.remove(object(at), &stands).await)
+                    let objection = || objection(run, Some(evidence), &planned[at]);
+                    (at, remover.remove(object(at), &objection).await)
                 }),
             }
         }

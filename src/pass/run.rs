@@ -1,11 +1,14 @@
 //! What all stages of one pass share: configuration, hooks, the way to end it, and its growing report.
 
-use super::cancel::Stop;
+use super::How;
+use super::cancel::{Cause, Stop};
 use crate::config::Config;
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
-use crate::host::clock::wall_now;
+use crate::host::clock::{Boot, wall_now};
+use crate::host::hold;
 use crate::node::{PodStates, Text};
+use crate::plan::backoff::Backoff;
 use crate::plan::pods::Contradiction;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
 use std::cell::{Cell, RefCell};
@@ -27,12 +30,17 @@ pub(crate) struct Run<'a> {
     pub(crate) stop: Stop<'a>,
     pub(crate) dry_run: bool,
     pub(crate) all_unused: bool,
+    /// It leaves alone what could not be removed lately (S0.8), and without records it only looks at images (S5.1).
+    pub(crate) periodic: bool,
     /// Wall time at its beginning; ns since the epoch.
     pub(crate) now: i64,
     /// The host's picture of its pods contradicted what runs (S0.4): no pod is removable any more in this pass.
     pub(crate) broken: Cell<bool>,
     entries: RefCell<Vec<Entry>>,
     errors: RefCell<Vec<Error>>,
+    backoff: RefCell<Backoff>,
+    /// The host was told that nobody can look for the hold file.
+    told_of_hold: Cell<bool>,
 }
 
 /// Wall time by the host's clock, or the system's (S0.10).
@@ -65,20 +73,23 @@ impl<'a> Run<'a> {
         config: &'a Config,
         hooks: &'a Hooks,
         stop: Stop<'a>,
-        dry_run: bool,
-        all_unused: bool,
+        how: How,
         now: i64,
+        backoff: Backoff,
     ) -> Run<'a> {
         Run {
             config,
             hooks,
             stop,
-            dry_run,
-            all_unused,
+            dry_run: how.dry_run,
+            all_unused: how.all_unused,
+            periodic: how.periodic,
             now,
             broken: Cell::new(false),
             entries: RefCell::default(),
             errors: RefCell::default(),
+            backoff: RefCell::new(backoff),
+            told_of_hold: Cell::new(false),
         }
     }
 
@@ -131,6 +142,55 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// S0.7, S0.8: why an object that is to go stays for now, if it does.
+    pub(crate) fn holds_back(&self, planned: &Entry) -> Option<Reason> {
+        if self.is_held() {
+            return Some(Reason::Held);
+        }
+        let waits = || {
+            let now = Boot::now().since_boot();
+            let backoff = self.backoff.borrow();
+            backoff.waits(planned.kind, &planned.id, now)
+        };
+        (self.periodic && waits()).then_some(Reason::Backoff)
+    }
+
+    /// S0.7; in doubt all is held.
+    fn is_held(&self) -> bool {
+        let path = self.config.hold_file.as_str();
+        if path.is_empty() {
+            return false;
+        }
+        hold::is_there(path).unwrap_or_else(|e| {
+            if !self.told_of_hold.replace(true) {
+                self.log(
+                    LogLevel::Warn,
+                    &format!(
+                        "cannot tell whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
+                    ),
+                );
+            }
+            true
+        })
+    }
+
+    /// S0.8: remembers what could not be removed. That the host ended the pass is not the object's fault.
+    fn note(&self, entry: &Entry, done: &Done) {
+        let ended = self.stop.cause();
+        let by_host = matches!(
+            ended,
+            Some(Cause::Closed | Cause::Stopped | Cause::Cancelled)
+        );
+        let mut backoff = self.backoff.borrow_mut();
+        match done {
+            Done::Removed => backoff.removed(entry.kind, &entry.id),
+            Done::Failed(_) if !by_host => {
+                backoff.failed(entry.kind, &entry.id, Boot::now().since_boot());
+            }
+            Done::Failed(_) | Done::Kept(_) | Done::Refused => {}
+        }
+    }
+
     /// S2.1; a dry run does not ask.
     pub(crate) fn approved(&self, planned: &Entry) -> bool {
         match &self.hooks.approve {
@@ -159,6 +219,9 @@ impl<'a> Run<'a> {
 
     /// Writes down what became of an object, and tells the log.
     pub(crate) fn record(&self, entry: Entry, done: Done) {
+        if !self.dry_run {
+            self.note(&entry, &done);
+        }
         let entry = self.tell(entry, done);
         self.entries.borrow_mut().push(entry);
     }
@@ -210,10 +273,11 @@ impl<'a> Run<'a> {
         entry
     }
 
-    /// The report's entries, and the failure of the pass.
-    pub(crate) fn into_parts(self) -> (Vec<Entry>, Option<Error>) {
+    /// The report's entries, the failure of the pass, and what could not be removed.
+    pub(crate) fn into_parts(self) -> (Vec<Entry>, Option<Error>, Backoff) {
         let errors = self.errors.into_inner();
-        (self.entries.into_inner(), Error::all(&errors))
+        let entries = self.entries.into_inner();
+        (entries, Error::all(&errors), self.backoff.into_inner())
     }
 }
 

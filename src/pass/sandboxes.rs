@@ -34,15 +34,15 @@ impl Remover for SandboxRemover<'_> {
         blank(Kind::Sandbox, s.id.clone(), name, s.pod_uid.clone())
     }
 
-    async fn remove(&self, s: &Sandbox, stands: &dyn Fn() -> bool) -> Done {
+    async fn remove(&self, s: &Sandbox, objection: &dyn Fn() -> Option<Reason>) -> Done {
         if self.run.dry_run {
             return Done::Removed;
         }
         if let Err(e) = self.runtime.stop_sandbox(&s.id).await {
             return self.failed(&e, "stop", s);
         }
-        if !stands() {
-            return Done::Kept(Reason::Changed);
+        if let Some(reason) = objection() {
+            return Done::Kept(reason);
         }
         match self.runtime.remove_sandbox(&s.id).await {
             Ok(()) => Done::Removed,

@@ -6,6 +6,7 @@ use super::records::Records;
 use super::{Plan, Step};
 use crate::node::{FsUsage, Image, Text};
 use crate::report::Reason;
+use std::time::Duration;
 
 /// The filesystem has no size (S5.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Goal {
     Free(u64),
     /// Remove all that is unused (S5.10).
     AllUnused,
+    /// Remove all that has been unused for longer (S5.5).
+    Aged(Duration),
 }
 
 /// What fills the filesystem, in percent; what is not whole counts up (S5.6).
@@ -112,6 +115,10 @@ impl ImageLook<'_> {
             Some(Reason::NotReached)
         } else if *goal == Goal::BelowThreshold {
             Some(Reason::BelowThreshold)
+        } else if let Goal::Aged(longest) = goal {
+            // Not asked for its first 2 minutes (S5.7): the age is above them.
+            let old = self.records.unused_for(image) > *longest;
+            (!old).then_some(Reason::TooYoung)
         } else if record.is_none() || detected.is_some_and(|at| now.saturating_sub(at) < min_age) {
             Some(Reason::TooYoung)
         } else {
@@ -124,6 +131,7 @@ impl ImageLook<'_> {
 pub fn plan(look: &ImageLook<'_>, goal: &Goal, min_age: i64, now: i64) -> Plan {
     let reason = match goal {
         Goal::AllUnused => Reason::Unused,
+        Goal::Aged(_) => Reason::Age,
         _ => Reason::Space,
     };
     let mut plan = Plan::default();
@@ -173,7 +181,7 @@ impl Tally {
     pub fn new(goal: &Goal) -> Tally {
         Tally {
             wanted: match goal {
-                Goal::AllUnused => None,
+                Goal::AllUnused | Goal::Aged(_) => None,
                 Goal::Free(bytes) => Some(*bytes),
                 Goal::FirstLook | Goal::Unknown | Goal::BelowThreshold => Some(0),
             },

@@ -1,7 +1,8 @@
 //! Decisions: pure functions from a look at the node, policy and time to an ordered plan with a reason for every object.
 //! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6 and S4,
-//! `images` S5, `parts` S7.3.
+//! `images` S5, `parts` S7.3, `backoff` S0.8.
 
+pub mod backoff;
 pub mod containers;
 pub mod exempt;
 pub mod images;

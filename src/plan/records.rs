@@ -1,8 +1,9 @@
-//! When each image was first seen and last used (S5.1).
+//! When each image was first seen and last used, and for how long it has been unused (S5.1, S5.5).
 
 use super::in_use::InUse;
 use crate::node::{Image, Text};
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// What is remembered of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,20 +12,45 @@ pub struct Record {
     pub first_detected: Option<i64>,
     /// ns since the epoch; `None` = never.
     pub last_used: Option<i64>,
+    /// How much of the time that was watched had passed when it was last used, or first detected.
+    pub unused_since: Duration,
     /// Bytes.
     pub size: u64,
     /// The runtime says that it must stay.
     pub pinned: bool,
 }
 
+/// The time of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Moment {
+    /// Wall time; ns since the epoch.
+    wall: i64,
+    /// By a clock that nobody sets and that stands still while the machine sleeps.
+    awake: Duration,
+}
+
 /// The records of all images, by ID and runtime handler.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
     images: HashMap<(Text, Text), Record>,
     looked: bool,
+    /// How long images have been watched in all: time between two looks of one engine. That between an engine and the next is not
+    /// in it, nor is a leap of a clock.
+    watched: Duration,
+    last: Option<Moment>,
 }
 
 impl Records {
+    /// Those of an earlier engine.
+    pub fn restored(images: HashMap<(Text, Text), Record>, watched: Duration) -> Records {
+        Records {
+            images,
+            looked: true,
+            watched,
+            last: None,
+        }
+    }
+
     /// Whether there has been a look.
     pub fn has_looked(&self) -> bool {
         self.looked
@@ -35,6 +61,35 @@ impl Records {
         self.images.get(&(image.id.clone(), image.handler.clone()))
     }
 
+    /// All of them, by ID and handler, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&(Text, Text), &Record)> {
+        self.images.iter()
+    }
+
+    /// How long images have been watched in all.
+    pub fn watched(&self) -> Duration {
+        self.watched
+    }
+
+    /// S5.5: how long it has been unused while somebody looked.
+    pub fn unused_for(&self, image: &Image) -> Duration {
+        self.get(image).map_or(Duration::ZERO, |record| {
+            self.watched.saturating_sub(record.unused_since)
+        })
+    }
+
+    /// A look is taken: the time since the last one was watched, as far as both clocks say so.
+    pub fn watch(&mut self, wall: i64, awake: Duration) {
+        if let Some(last) = self.last {
+            let by_wall = u64::try_from(wall.saturating_sub(last.wall)).unwrap_or(0);
+            let passed = awake.saturating_sub(last.awake);
+            self.watched = self
+                .watched
+                .saturating_add(passed.min(Duration::from_nanos(by_wall)));
+        }
+        self.last = Some(Moment { wall, awake });
+    }
+
     /// Takes in a look: what the first one finds was detected in the past; what is gone is forgotten.
     pub fn look(&mut self, images: &[Image], in_use: &InUse, now: i64) {
         let detected = self.looked.then_some(now);
@@ -42,13 +97,18 @@ impl Records {
         for image in images {
             let key = (image.id.clone(), image.handler.clone());
             let known = self.images.get(&key);
+            let used = in_use.uses(image);
             // A clock that was ahead and came back must not protect an image for the whole leap.
             let past = |time: Option<i64>| time.map(|time| time.min(now));
             let record = Record {
                 first_detected: known.map_or(detected, |known| past(known.first_detected)),
-                last_used: match in_use.uses(image) {
+                last_used: match used {
                     true => Some(now),
                     false => known.and_then(|known| past(known.last_used)),
+                },
+                unused_since: match known {
+                    Some(known) if !used => known.unused_since,
+                    _ => self.watched,
                 },
                 size: image.size,
                 pinned: image.pinned,
@@ -65,6 +125,7 @@ impl Records {
             let key = (image.id.clone(), image.handler.clone());
             if let Some(record) = self.images.get_mut(&key) {
                 record.last_used = Some(now);
+                record.unused_since = self.watched;
             }
         }
     }

@@ -15,11 +15,8 @@ use std::time::{Duration, Instant};
 /// Starts before the pass: what an idle runtime does.
 const IDLE_STARTS: usize = 20;
 
-/// The runtime is done when it has removed nothing for so long: it collects its own garbage at times of its own.
-const QUIET: Duration = Duration::from_secs(4);
-
-/// Far above what the runtime takes to remove the files after a pass.
-const LONGEST: Duration = Duration::from_secs(150);
+/// Far above what the runtime takes to remove the files after a pass. It does so at times of its own.
+const LONGEST: Duration = Duration::from_secs(240);
 
 /// The collector that removes nothing: what it measures should be what is measured before each pass.
 pub const NOTHING: &str = "nothing";
@@ -146,11 +143,11 @@ fn command(
     Ok(command)
 }
 
-/// Runs a collector while pods start, until the runtime has cleaned up.
+/// Runs a collector while pods start, until the runtime has removed the files of the `wanted` containers or images, too.
 pub fn measure(
     name: &str,
     objects: Objects,
-    keep: usize,
+    (wanted, keep): (usize, usize),
     node: &Node,
     programs: &Path,
 ) -> Result<Measured, Failure> {
@@ -172,7 +169,7 @@ pub fn measure(
         while counter.done.load(Ordering::SeqCst) < IDLE_STARTS && !starter.is_finished() {
             std::thread::sleep(Duration::from_millis(5));
         }
-        let pass = follow(&mut command, node, &there, began);
+        let pass = follow(&mut command, node, (&there, wanted), began);
         counter.enough.store(0, Ordering::SeqCst);
         let starts = starter
             .join()
@@ -191,11 +188,11 @@ pub fn measure(
     })
 }
 
-/// Starts the collector, sees it through, and waits for the snapshots to go.
+/// Starts the collector, sees it through, and waits for the `wanted` snapshots to go: each container and each image has one.
 fn follow(
     command: &mut Command,
     node: &Node,
-    there: &HashSet<String>,
+    (there, wanted): (&HashSet<String>, usize),
     since: Instant,
 ) -> Result<Measured, Failure> {
     let mut child = command
@@ -214,19 +211,15 @@ fn follow(
     let ended = wait_for("end")?;
     let (mut cleaned, mut gone) = (ended, 0);
     let mut used = Used::now(node.containerd)?.since(&before);
-    let (mut last, end) = (Instant::now(), Instant::now());
-    while last.elapsed() < QUIET {
+    let end = Instant::now();
+    while gone < wanted {
         if end.elapsed() > LONGEST {
-            return Err(format!("{gone} snapshots are gone, and the runtime goes on").into());
-        }
-        let now = node.snapshots()?;
-        let gone_now = there.difference(&now).count();
-        if gone != gone_now {
-            last = Instant::now();
-            (cleaned, gone) = (since.elapsed().as_secs_f64(), gone_now);
-            used = Used::now(node.containerd)?.since(&before);
+            return Err(format!("{gone} snapshots are gone, and {wanted} should be").into());
         }
         std::thread::sleep(Duration::from_millis(50));
+        gone = there.difference(&node.snapshots()?).count();
+        cleaned = since.elapsed().as_secs_f64();
+        used = Used::now(node.containerd)?.since(&before);
     }
     let status = child.wait()?;
     if !status.success() {

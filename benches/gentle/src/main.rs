@@ -116,12 +116,12 @@ fn measure_together(
         settle()?;
         let behind = collectors[done + 1..].iter().filter(|c| *c != NOTHING);
         let keep = 1 + behind.count() * load.dead / load.pods;
-        let mut measured = measure(collector, run.objects, keep, node, programs)?;
         let wanted = match run.objects {
             _ if collector == NOTHING => 0,
             Objects::Containers => load.dead / load.pods * load.pods,
             Objects::Images => load.images,
         };
+        let mut measured = measure(collector, run.objects, (wanted, keep), node, programs)?;
         if measured.removed != wanted {
             let removed = measured.removed;
             return Err(format!("{collector} removed {removed} in place of {wanted}").into());

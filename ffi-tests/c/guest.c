@@ -1,0 +1,232 @@
+/* A whole pass of each kind as a guest in processes of all sorts: `guest MODE ENDPOINT`. What is checked in all of them: the passes end
+ * as they should, no thread, no descriptor and no signal handler is left, descriptors of a pass are close-on-exec, nothing is
+ * printed. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <locale.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "crigc.h"
+
+static const char *endpoint;
+static int highest_of_host; /* descriptors above it are the library's */
+static int seen_descriptors, threads_seen;
+static int may_fail;
+
+static int entries_of(const char *directory)
+{
+    DIR *open = opendir(directory);
+    int count = 0;
+    CHECK(open != NULL);
+    while (readdir(open))
+        count++;
+    closedir(open);
+    return count - 2;
+}
+
+/* In a pass: on this thread alone, and with descriptors that no child of the host inherits. */
+static int32_t look_around(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+{
+    (void)context, (void)uids, (void)states, (void)count;
+    threads_seen = entries_of("/proc/self/task");
+    for (int fd = highest_of_host + 1; fd < highest_of_host + 200; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags < 0)
+            continue;
+        CHECK(flags & FD_CLOEXEC);
+        seen_descriptors++;
+    }
+    return 1;
+}
+
+static gc_config *config_for(void)
+{
+    gc_config *config = gc_config_new();
+    CHECK(gc_config_set(config, "container-runtime-endpoint", endpoint, NULL) == GC_OK);
+    CHECK(gc_config_set(config, "pod-logs-dir", "", NULL) == GC_OK);
+    CHECK(gc_config_set(config, "container-logs-dir", "", NULL) == GC_OK);
+    CHECK(gc_config_set(config, "runtime-request-timeout", "5s", NULL) == GC_OK);
+    gc_config_set_pod_states(config, look_around, NULL);
+    return config;
+}
+
+static void passes(void)
+{
+    gc_config *config = config_for();
+    gc_error *error = NULL;
+    gc_report *report = NULL;
+    gc_engine *engine = gc_engine_new(config, &error);
+    CHECK(engine != NULL);
+    gc_status containers = gc_containers(engine, 0, NULL, &report, &error);
+    if (containers != GC_OK && !may_fail)
+        fprintf(stderr, "%s\n", gc_error_message(error));
+    CHECK(containers == GC_OK || may_fail);
+    CHECK(may_fail || gc_report_count(report, GC_CONTAINER, GC_REMOVED) > 0);
+    gc_report_free(report);
+    gc_error_free(error);
+    gc_status images = gc_images(engine, GC_ALL_UNUSED, NULL, &report, &error);
+    CHECK(images == GC_OK || may_fail);
+    CHECK(may_fail || gc_report_count(report, GC_IMAGE, GC_REMOVED) > 0);
+    char *json = gc_report_json(report);
+    gc_string_free(json);
+    gc_report_free(report);
+    gc_error_free(error);
+    gc_engine_free(engine);
+    gc_config_free(config);
+}
+
+/* What a guest must not change, in a line. */
+static void state(char *line, size_t size)
+{
+    int handled = 0;
+    for (int signal = 1; signal < NSIG; signal++) {
+        struct sigaction action;
+        if (sigaction(signal, NULL, &action) == 0)
+            handled += action.sa_handler != SIG_DFL;
+    }
+    sigset_t blocked;
+    pthread_sigmask(SIG_SETMASK, NULL, &blocked);
+    int masked = 0;
+    for (int signal = 1; signal < NSIG; signal++)
+        masked += sigismember(&blocked, signal) == 1;
+    char folder[4096] = "";
+    CHECK(getcwd(folder, sizeof folder) != NULL);
+    snprintf(line, size, "threads %d descriptors %d handlers %d masked %d mask %03o locale %s in %.3000s",
+             entries_of("/proc/self/task"), entries_of("/proc/self/fd"), handled, masked, (unsigned)umask(022),
+             setlocale(LC_ALL, NULL), folder);
+    umask(022);
+}
+
+static void guest(void)
+{
+    char before[4096], after[4096];
+    umask(022);
+    state(before, sizeof before);
+    passes();
+    state(after, sizeof after);
+    if (strcmp(before, after) != 0)
+        fprintf(stderr, "before: %s\nafter: %s\n", before, after);
+    CHECK(strcmp(before, after) == 0);
+    CHECK(may_fail || seen_descriptors > 0);
+    CHECK(may_fail || threads_seen == entries_of("/proc/self/task"));
+}
+
+static void *on_a_thread(void *argument)
+{
+    (void)argument;
+    guest();
+    return NULL;
+}
+
+static void on_a_small_stack(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    CHECK(pthread_attr_init(&attributes) == 0);
+    CHECK(pthread_attr_setstacksize(&attributes, 128 * 1024) == 0);
+    CHECK(pthread_create(&thread, &attributes, on_a_thread, NULL) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
+static void after_a_fork(void)
+{
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        guest();
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void with_many_descriptors(void)
+{
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = limit.rlim_max < 4096 ? limit.rlim_max : 4096;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    for (int i = 0; i < 1100; i++) {
+        highest_of_host = open("/dev/null", O_RDONLY);
+        CHECK(highest_of_host > 0);
+    }
+    CHECK(highest_of_host > 1024);
+    guest();
+}
+
+/* Not one descriptor is left: the pass says so, and leaves nothing. */
+static void without_descriptors(void)
+{
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_NOFILE, &limit) == 0);
+    limit.rlim_cur = 20;
+    CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
+    gc_config *config = config_for();
+    gc_engine *engine = gc_engine_new(config, NULL);
+    CHECK(engine != NULL);
+    int last = -1, fd;
+    while ((fd = open("/dev/null", O_RDONLY)) >= 0)
+        last = fd;
+    gc_error *error = NULL;
+    CHECK(gc_containers(engine, 0, NULL, NULL, &error) != GC_OK);
+    CHECK(strstr(gc_error_message(error), "files") != NULL);
+    gc_error_free(error);
+    for (fd = 3; fd <= last; fd++)
+        close(fd);
+    CHECK(gc_containers(engine, 0, NULL, NULL, NULL) == GC_OK);
+    gc_engine_free(engine);
+    gc_config_free(config);
+}
+
+/* Whatever then has the numbers of the standard streams is not written to. */
+static void with_closed_streams(const char *witness)
+{
+    close(0), close(1), close(2);
+    passes();
+    CHECK(open(witness, O_RDONLY) == 0);
+    int one = open(witness, O_RDWR | O_APPEND), two = open(witness, O_RDWR | O_APPEND);
+    if (one != 1 || two != 2)
+        _exit(3);
+    may_fail = 1; /* there is less to remove now */
+    passes();
+    struct stat found;
+    if (fstat(1, &found) != 0 || found.st_size != 0)
+        _exit(4);
+}
+
+int main(int argc, char **argv)
+{
+    CHECK(argc >= 3);
+    const char *mode = argv[1];
+    endpoint = argv[2];
+    highest_of_host = 2;
+    may_fail = argc > 3 && strcmp(argv[3], "may-fail") == 0;
+    if (strcmp(mode, "plain") == 0)
+        guest();
+    else if (strcmp(mode, "stack") == 0)
+        on_a_small_stack();
+    else if (strcmp(mode, "fork") == 0)
+        after_a_fork();
+    else if (strcmp(mode, "descriptors") == 0)
+        with_many_descriptors();
+    else if (strcmp(mode, "no-descriptors") == 0)
+        without_descriptors();
+    else if (strcmp(mode, "closed") == 0)
+        with_closed_streams(argv[3]);
+    else if (strcmp(mode, "locale") == 0) {
+        CHECK(setlocale(LC_ALL, argv[3]) != NULL);
+        guest();
+    } else
+        return 2;
+    return 0;
+}

@@ -1,0 +1,108 @@
+//! crigc as a guest in someone's process: small stacks, forks, many descriptors and none, closed streams, locales, a runtime that
+//! closes its socket at every frame (rules 8 and 12 of the C interface).
+
+use crisim::fault::{Action, Fault};
+use crisim::made::Order;
+use crisim::{Options, Server};
+use ffi_tests::{compile, run};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Far above what a run takes.
+const WATCHDOG: Duration = Duration::from_secs(120);
+
+fn guest() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || compile("guest", "cc", &["ffi-tests/c/guest.c"], &["-std=c99"]);
+    BUILT.get_or_init(build).clone()
+}
+
+fn server(options: Options) -> Server {
+    let order = Order {
+        pods: 12,
+        deleted_percent: 0,
+        dead_containers: 60,
+        images: 12,
+        fill_percent: 95,
+        seed: 7,
+        now: 1_700_000_000_000_000_000,
+        pod_logs_dir: None,
+        container_logs_dir: None,
+        mountpoint: "/".into(),
+        usage_file: None,
+    };
+    let made = order.make().expect("a node without files");
+    Server::start(made.node, options).expect("a socket")
+}
+
+fn run_guest(server: &Server, mode: &str, more: &[&str]) -> Output {
+    let mut command = Command::new(guest());
+    command.arg(mode).arg(server.endpoint()).args(more);
+    run(&mut command, WATCHDOG)
+}
+
+#[test]
+fn a_pass_works_in_processes_of_all_sorts_and_leaves_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let witness = folder.path().join("witness");
+    std::fs::write(&witness, "").expect("a file");
+    let witness = witness.to_str().expect("text");
+    let modes: [(&str, &[&str]); 7] = [
+        ("plain", &[]),
+        ("stack", &[]),
+        ("fork", &[]),
+        ("descriptors", &[]),
+        ("no-descriptors", &[]),
+        ("closed", &[witness]),
+        ("locale", &["C.UTF-8"]),
+    ];
+    for (mode, more) in modes {
+        let server = server(Options::default());
+        let output = run_guest(&server, mode, more);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{mode}: {} {error}", output.status);
+        assert!(
+            output.stdout.is_empty() && error.is_empty(),
+            "{mode}: {error}"
+        );
+    }
+}
+
+/// A host that never heard of SIGPIPE: the runtime closes its socket after so many bytes of an answer, for each of its first
+/// answers.
+#[test]
+fn a_socket_that_closes_is_an_error_and_no_signal() {
+    let mut runs = 0;
+    for call in [0, 1, 2, 3, 10] {
+        for action in [
+            Action::Half(0),
+            Action::Half(1),
+            Action::Half(9),
+            Action::Half(40),
+            Action::Half(400),
+            Action::Disconnect,
+            Action::Garbage,
+        ] {
+            let options = Options {
+                faults: vec![Fault {
+                    skip: call,
+                    ..Fault::all("*", action.clone())
+                }],
+                ..Options::default()
+            };
+            let output = run_guest(&server(options), "plain", &["may-fail"]);
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(
+                output.status.signal(),
+                None,
+                "{action:?} at {call}: {error}"
+            );
+            assert!(output.status.success(), "{action:?} at {call}: {error}");
+            runs += 1;
+        }
+    }
+    println!("{runs} runs against a socket that closes");
+}

@@ -1,0 +1,101 @@
+//! Answers of a runtime, as the bytes come, decoded into a look at the node, and planned over: whatever they say, what runs stays.
+#![no_main]
+
+use crigc::fuzzing;
+use crigc::node::{ContainerState, PodState, PodStates, SandboxState, Snapshot, Text};
+use crigc::plan::containers::ContainerPolicy;
+use crigc::plan::exempt::Exempt;
+use crigc::plan::images::{self, Goal, ImageLook, SandboxImages, Tally};
+use crigc::plan::in_use::InUse;
+use crigc::plan::pods::{PodView, uids_in_question};
+use crigc::plan::records::Records;
+use crigc::plan::{self, Plan};
+use libfuzzer_sys::fuzz_target;
+use std::time::Duration;
+
+/// All pods are said to be gone, or none.
+fn host(snapshot: &Snapshot, gone: bool) -> PodStates {
+    let state = PodState {
+        content_removable: gone,
+        runtime_removable: gone,
+    };
+    PodStates {
+        ready: true,
+        states: uids_in_question(snapshot).into_iter().map(|uid| (uid, state)).collect(),
+    }
+}
+
+/// Each object stands once in a plan.
+fn is_whole(plan: &Plan, objects: usize) {
+    let mut all: Vec<usize> = plan.remove.iter().chain(&plan.keep).map(|s| s.index).collect();
+    all.sort_unstable();
+    assert!(all.into_iter().eq(0..objects));
+}
+
+fuzz_target!(|data: &[u8]| {
+    let [how, limit, total, data @ ..] = data else {
+        return;
+    };
+    let third = data.len() / 3;
+    let (containers, rest) = data.split_at(third);
+    let (sandboxes, list) = rest.split_at(third);
+    // As one message each, cut into pieces as sockets cut them.
+    let cut = usize::from(how >> 2) + 1;
+    let now = 1_700_000_000_000_000_000;
+    let containers = fuzzing::containers(containers, cut).unwrap_or_default();
+    let sandboxes = fuzzing::sandboxes(sandboxes, cut);
+    let snapshot = Snapshot::new(containers, sandboxes);
+    let view = PodView::new(&snapshot, &host(&snapshot, how & 1 == 1), how & 2 == 2, false);
+    let config = crigc::config::Config {
+        maximum_dead_containers_per_container: i64::from(*limit) - 1,
+        maximum_dead_containers: i64::from(*total) - 1,
+        ..Default::default()
+    };
+    let policy = ContainerPolicy::from(&config);
+    let plan = plan::containers::plan(&snapshot, &view, &policy, now);
+    is_whole(&plan, snapshot.containers.len());
+    for step in &plan.remove {
+        let container = &snapshot.containers[step.index];
+        assert!(!matches!(
+            container.state,
+            ContainerState::Running | ContainerState::Undefined(_)
+        ));
+        assert!(container.readable && !container.id.is_empty());
+    }
+    if let Some(sandboxes) = &snapshot.sandboxes {
+        let plan = plan::sandboxes::plan(&snapshot, &view);
+        is_whole(&plan, sandboxes.len());
+        for step in &plan.remove {
+            let sandbox = &sandboxes[step.index];
+            assert!(sandbox.state == SandboxState::NotReady && sandbox.readable);
+            assert!(snapshot.containers.iter().all(|c| c.sandbox_id != sandbox.id));
+        }
+    }
+    let names: Vec<Text> = snapshot.containers.iter().map(|c| c.name.clone()).collect();
+    is_whole(&plan::logs::trees(&names, &snapshot, &view), names.len());
+    let images = fuzzing::images(list, cut).unwrap_or_default();
+    let in_use = InUse::new(&snapshot.containers, []);
+    let mut records = Records::default();
+    for _ in 0..2 {
+        records.watch(now, Duration::from_secs(1));
+        records.look(&images, &in_use, now);
+    }
+    let look = ImageLook {
+        images: &images,
+        in_use: &in_use,
+        records: &records,
+        sandbox: &SandboxImages::Known(names),
+        exempt: &Exempt::default(),
+    };
+    for goal in [Goal::Free(u64::from(*total)), Goal::AllUnused, Goal::Aged(Duration::ZERO)] {
+        let plan = images::plan(&look, &goal, 0, now);
+        is_whole(&plan, images.len());
+        let mut tally = Tally::new(&goal);
+        for step in &plan.remove {
+            let image = &images[step.index];
+            assert!(image.readable && !image.pinned && !in_use.uses(image));
+            tally.started(image.size);
+            tally.ended(image.size, true);
+        }
+    }
+});

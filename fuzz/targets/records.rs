@@ -1,0 +1,20 @@
+//! The file of image records: used as a whole, or not at all.
+#![no_main]
+
+use crigc::host::records::parse;
+use libfuzzer_sys::fuzz_target;
+
+const ENDPOINT: &str = "unix:///run/test.sock";
+const NOW: i64 = 1_700_000_000_000_000_000;
+
+fuzz_target!(|data: &[u8]| {
+    match parse(data, ENDPOINT, NOW) {
+        Ok(records) => {
+            assert!(records.has_looked());
+            for ((id, _), record) in records.iter() {
+                assert!(!id.is_empty() && record.unused_since <= records.watched());
+            }
+        }
+        Err(why) => assert!(!why.is_empty()),
+    }
+});

@@ -1,0 +1,324 @@
+//! The records of images on disk (S5.1): held by one engine at a time, and replaced as a whole, so that whoever reads it after a
+//! kill or a power cut finds the old file or the new one. What cannot be read is put aside, and is never a reason to remove.
+
+use crate::error::{Error, Result, Status};
+use crate::plan::records::{Record, Records};
+use crate::report::visible;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The format of the file. A change of what it holds is a new number.
+const FORMAT: u32 = 1;
+/// The largest file that is read: some 250,000 images.
+const LARGEST: u64 = 64 << 20;
+/// How far the clock may have been set back since the file was written; beyond that it is one from the future. ns.
+const SET_BACK: i64 = 60 * 1_000_000_000;
+
+/// A process that the host forks shares the lock until it executes its program: one that was just freed may still be held.
+const TRIES: u32 = 5;
+const BETWEEN: Duration = Duration::from_millis(20);
+
+/// The first that is read of any file: whether it is one of ours.
+#[derive(Deserialize)]
+struct Head {
+    #[serde(rename = "crigc-image-records")]
+    format: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Content {
+    #[serde(rename = "crigc-image-records")]
+    format: u32,
+    /// Of the image service: records of another one say nothing about its images.
+    endpoint: String,
+    /// ns since the epoch.
+    written: i64,
+    /// ns.
+    watched: u64,
+    images: Vec<Row>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Row {
+    id: String,
+    handler: String,
+    /// ns since the epoch.
+    first_detected: Option<i64>,
+    last_used: Option<i64>,
+    /// Of the time that was watched; ns.
+    unused_since: u64,
+    size: u64,
+    pinned: bool,
+}
+
+/// The file of one engine.
+#[derive(Debug)]
+pub struct RecordsFile {
+    path: PathBuf,
+    endpoint: String,
+    /// `None` = it is only read.
+    lock: Option<OwnedFd>,
+    loaded: bool,
+    /// What is there cannot be used; it is moved away before the next write.
+    put_aside: bool,
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl RecordsFile {
+    /// Takes hold of the file, unless it is only to be read. Fails where another engine holds it, and names that.
+    pub fn hold(path: &str, endpoint: &str, only_read: bool) -> Result<RecordsFile> {
+        let path = PathBuf::from(path);
+        let lock = match only_read {
+            true => None,
+            false => Some(lock(&path)?),
+        };
+        Ok(RecordsFile {
+            path,
+            endpoint: endpoint.to_owned(),
+            lock,
+            loaded: false,
+            put_aside: false,
+        })
+    }
+
+    /// What the file holds, the first time it is asked; `None` = there is no file. `Err` = it cannot be used, with the story.
+    pub fn load(&mut self, now: i64) -> std::result::Result<Option<Records>, String> {
+        if std::mem::replace(&mut self.loaded, true) {
+            return Ok(None);
+        }
+        let bytes = match read(&self.path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(self.unusable(&e.to_string())),
+        };
+        parse(&bytes, &self.endpoint, now)
+            .map(Some)
+            .map_err(|why| self.unusable(&why))
+    }
+
+    fn unusable(&mut self, why: &str) -> String {
+        self.put_aside = true;
+        let path = visible(&self.path.to_string_lossy());
+        format!(
+            "cannot use image-records-file ({path}): {why}; it is put aside as {path}.aside, and ages of images count from now"
+        )
+    }
+
+    /// Replaces the file: all of it is on the disk before it takes the old one's name.
+    pub fn write(&mut self, records: &Records, now: i64) -> io::Result<()> {
+        if self.lock.is_none() {
+            return Ok(());
+        }
+        if self.put_aside {
+            put_aside(&self.path)?;
+            self.put_aside = false;
+        }
+        let new = with_suffix(&self.path, ".new");
+        let written = write_new(&new, &text(records, &self.endpoint, now))
+            .and_then(|()| std::fs::rename(&new, &self.path))
+            .and_then(|()| sync_directory(&self.path));
+        if written.is_err() {
+            // On a full disk what there is of it would stay in the way. The error is the first one's.
+            let _ = std::fs::remove_file(&new);
+        }
+        written
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn refuse(path: &Path, why: &str) -> Error {
+    let path = visible(&path.to_string_lossy());
+    Error::new(
+        Status::Io,
+        format!(
+            "cannot hold image-records-file ({path}): {why}; set it to a file in a directory that is there and can be written to, or to nothing to do without"
+        ),
+    )
+}
+
+/// Locks the file beside it that is there for that: the file itself is replaced at each write.
+fn lock(path: &Path) -> Result<OwnedFd> {
+    if path.is_dir() {
+        return Err(refuse(path, "it is a directory"));
+    }
+    let beside = with_suffix(path, ".lock");
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let fd = rustix::fs::open(&beside, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(|e| refuse(path, &format!("{}: {e}", beside.display())))?;
+    let mut locked = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
+    for _ in 0..TRIES {
+        if locked != Err(Errno::WOULDBLOCK) {
+            break;
+        }
+        std::thread::sleep(BETWEEN);
+        locked = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
+    }
+    match locked {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            let mut holder = String::new();
+            // Only for the message.
+            let _ = File::from(fd).take(200).read_to_string(&mut holder);
+            let path = visible(&path.to_string_lossy());
+            let holder = match holder.trim() {
+                "" => "another engine".to_owned(),
+                named => visible(named),
+            };
+            return Err(Error::new(
+                Status::Busy,
+                format!(
+                    "image-records-file ({path}) is held by {holder}; free that engine first, or give each engine a file of its own"
+                ),
+            ));
+        }
+        Err(e) => return Err(refuse(path, &format!("{}: {e}", beside.display()))),
+    }
+    let named = || -> io::Result<()> {
+        let name = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
+        let line = format!("process {} ({})\n", std::process::id(), name.trim());
+        rustix::fs::ftruncate(&fd, 0)?;
+        rustix::io::pwrite(&fd, line.as_bytes(), 0)?;
+        Ok(())
+    };
+    // The lock holds also where its holder cannot be written down, as on a full disk.
+    let _ = named();
+    Ok(fd)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    // Opening a pipe must not wait for a writer.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    match u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LARGEST {
+        true => Err(io::Error::other(format!(
+            "it is larger than {LARGEST} bytes"
+        ))),
+        false => Ok(bytes),
+    }
+}
+
+/// What a file's bytes say; `Err` = why they cannot be used.
+pub fn parse(bytes: &[u8], endpoint: &str, now: i64) -> std::result::Result<Records, String> {
+    let head: Head = serde_json::from_slice(bytes)
+        .map_err(|e| format!("it holds no records of images ({e})"))?;
+    if head.format != FORMAT {
+        return Err(format!(
+            "its format is {}, this version of crigc reads {FORMAT}",
+            head.format
+        ));
+    }
+    let content: Content =
+        serde_json::from_slice(bytes).map_err(|e| format!("it is broken ({e})"))?;
+    if content.endpoint != endpoint {
+        return Err(format!(
+            "its records are of the images at {}, not at {endpoint}",
+            visible(&content.endpoint)
+        ));
+    }
+    if content.written > now.saturating_add(SET_BACK) {
+        return Err("it was written in the future: the clock was set back".to_owned());
+    }
+    let mut seen = HashSet::new();
+    for row in &content.images {
+        if row.id.is_empty() || !seen.insert((&row.id, &row.handler)) {
+            return Err(format!(
+                "it names image {:?} twice, or none",
+                visible(&row.id)
+            ));
+        }
+        if row.unused_since > content.watched {
+            return Err(format!(
+                "image {} is older than its watch",
+                visible(&row.id)
+            ));
+        }
+    }
+    let images = content.images.into_iter().map(|row| {
+        let record = Record {
+            first_detected: row.first_detected,
+            last_used: row.last_used,
+            unused_since: Duration::from_nanos(row.unused_since),
+            size: row.size,
+            pinned: row.pinned,
+        };
+        ((row.id.into(), row.handler.into()), record)
+    });
+    Ok(Records::restored(
+        images.collect(),
+        Duration::from_nanos(content.watched),
+    ))
+}
+
+fn text(records: &Records, endpoint: &str, now: i64) -> Vec<u8> {
+    let row = |((id, handler), record): (&(_, _), &Record)| {
+        let (id, handler): (&crate::node::Text, &crate::node::Text) = (id, handler);
+        Row {
+            id: id.to_string(),
+            handler: handler.to_string(),
+            first_detected: record.first_detected,
+            last_used: record.last_used,
+            unused_since: nanoseconds(record.unused_since),
+            size: record.size,
+            pinned: record.pinned,
+        }
+    };
+    let mut images: Vec<Row> = records.iter().map(row).collect();
+    images.sort_by(|a, b| (&a.id, &a.handler).cmp(&(&b.id, &b.handler)));
+    let content = Content {
+        format: FORMAT,
+        endpoint: endpoint.to_owned(),
+        written: now,
+        watched: nanoseconds(records.watched()),
+        images,
+    };
+    // Plain strings and numbers into a vector: there is nothing that serde_json could refuse.
+    serde_json::to_vec(&content).expect("records are plain data")
+}
+
+fn write_new(new: &Path, bytes: &[u8]) -> io::Result<()> {
+    // One that a kill has left.
+    match std::fs::remove_file(new) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::open(new, flags, Mode::RUSR | Mode::WUSR)?);
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Makes a new name last.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    File::open(parent)?.sync_all()
+}
+
+fn put_aside(path: &Path) -> io::Result<()> {
+    match std::fs::rename(path, with_suffix(path, ".aside")) {
+        // Somebody was faster.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}

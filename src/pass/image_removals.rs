@@ -1,0 +1,202 @@
+//! Removing images: in the order of a plan, no more than are needed, and only over a look that is fresh enough (S5.2, S5.8).
+
+use super::image_look::{self, ImageLook, ImageMemory, Services};
+use super::removals::{begin, objection};
+use super::run::{Done, Run};
+use crate::cri::CallError;
+use crate::error::{Error, Result, Status};
+use crate::host::clock::Boot;
+use crate::node::Image;
+use crate::plan::Step;
+use crate::plan::images::{Goal, Tally};
+use crate::report::{Entry, Kind, Reason, visible};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::{HashSet, VecDeque};
+
+/// What the removals of one pass share.
+pub(super) struct Removals<'r, 'a> {
+    run: &'r Run<'a>,
+    services: &'r Services<'a>,
+    pub(super) look: ImageLook,
+    looked: Boot,
+    /// Nobody can tell any more who uses what.
+    blind: bool,
+    /// Images that have had their turn, by their place in the look.
+    pub(super) tried: HashSet<usize>,
+    /// Something was not removed because all is held (S0.7).
+    pub(super) held: bool,
+    /// What failed, in words.
+    pub(super) failures: Vec<String>,
+}
+
+impl<'r, 'a> Removals<'r, 'a> {
+    /// Over a look that was begun at that time.
+    pub(super) fn over(
+        look: ImageLook,
+        looked: Boot,
+        run: &'r Run<'a>,
+        services: &'r Services<'a>,
+    ) -> Removals<'r, 'a> {
+        Removals {
+            run,
+            services,
+            look,
+            looked,
+            blind: false,
+            tried: HashSet::new(),
+            held: false,
+            failures: Vec::new(),
+        }
+    }
+
+    /// Removes images in their order until the goal is reached, and writes the report about them.
+    pub(super) async fn carry_out(
+        &mut self,
+        memory: &mut ImageMemory,
+        steps: &[Step],
+        goal: &Goal,
+    ) -> Tally {
+        let (run, services) = (self.run, self.services);
+        let images = self.look.images.clone();
+        let planned: Vec<Entry> = steps.iter().map(|step| entry(&images, *step)).collect();
+        self.tried.extend(steps.iter().map(|step| step.index));
+        let image = |at: usize| &images[steps[at].index];
+        let stage = run.stage();
+        let mut waiting: VecDeque<usize> = (0..planned.len()).collect();
+        let mut removing = FuturesUnordered::new();
+        let mut tally = Tally::new(goal);
+        let mut done = 0;
+        loop {
+            while removing.len() < run.config.max_parallel_image_removals
+                && tally.may_start()
+                && let Some(at) = waiting.pop_front()
+            {
+                match self.last_word(memory, &planned[at], image(at)).await {
+                    Err(result) => {
+                        self.held |= result == Done::Kept(Reason::Held);
+                        stage.ended(at, planned[at].clone(), result);
+                        done += 1;
+                    }
+                    Ok(()) => {
+                        tally.started(image(at).size);
+                        let removal = remove(run, services, image(at));
+                        removing.push(async move { (at, removal.await) });
+                    }
+                }
+            }
+            let Some((at, result)) = removing.next().await else {
+                break;
+            };
+            tally.ended(image(at).size, result == Done::Removed);
+            if result == Done::Removed && !run.dry_run {
+                memory.records.forget(image(at));
+            }
+            // What was in flight when the pass was told to end is no failing removal (S6.5).
+            if let Done::Failed(error) = &result
+                && run.stop.cause().is_none()
+            {
+                self.failures.push(error.clone());
+            }
+            stage.ended(at, planned[at].clone(), result);
+            done += 1;
+            let to_go =
+                removing.len() + tally.still_needed(waiting.iter().map(|at| image(*at).size));
+            run.progress(Kind::Image, done, done + to_go);
+        }
+        let rest = match run.stop.cause() {
+            Some(_) if !tally.satisfied() => Reason::NotReached,
+            _ => Reason::EnoughFreed,
+        };
+        for at in waiting {
+            stage.ended(at, planned[at].clone(), Done::Kept(rest));
+        }
+        stage.arrange();
+        tally
+    }
+
+    /// All that is asked at the last moment; `Err` = the image stays.
+    async fn last_word(
+        &mut self,
+        memory: &mut ImageMemory,
+        planned: &Entry,
+        image: &Image,
+    ) -> std::result::Result<(), Done> {
+        let verdict = self.ask(memory, planned, image).await;
+        match self.run.stop.cause() {
+            Some(_) => Err(Done::Kept(Reason::NotReached)),
+            None => verdict,
+        }
+    }
+
+    async fn ask(
+        &mut self,
+        memory: &mut ImageMemory,
+        planned: &Entry,
+        image: &Image,
+    ) -> std::result::Result<(), Done> {
+        if self.blind {
+            return Err(Done::Kept(Reason::ListIncomplete));
+        }
+        // The host's approval may take its time: after it comes the last look.
+        begin(self.run, None, planned, false)?;
+        if self.looked_too_long_ago(self.looked) {
+            match self.look_in_time(memory).await {
+                Ok(time) => self.looked = time,
+                Err(e) => {
+                    self.run.fail(e);
+                    self.blind = true;
+                    return Err(Done::Kept(Reason::ListIncomplete));
+                }
+            }
+        }
+        if self.look.in_use.uses(image) {
+            return Err(Done::Kept(Reason::Changed));
+        }
+        match objection(self.run, None, planned) {
+            Some(reason) => Err(Done::Kept(reason)),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks again who uses images; a look that is too old when it arrives is none (S5.2).
+    async fn look_in_time(&mut self, memory: &mut ImageMemory) -> Result<Boot> {
+        let run = self.run;
+        let time = image_look::look_again(run, self.services, memory, &mut self.look).await?;
+        match self.looked_too_long_ago(time) {
+            false => Ok(time),
+            true => Err(Error::new(
+                Status::Timeout,
+                format!(
+                    "asking the runtime who uses images takes longer than evidence-max-age ({:?}), so no answer is fresh enough to remove by; set a longer one, or see why the runtime is slow",
+                    run.config.evidence_max_age
+                ),
+            )),
+        }
+    }
+
+    fn looked_too_long_ago(&self, looked: Boot) -> bool {
+        Boot::now().since(looked) > self.run.config.evidence_max_age
+    }
+}
+
+async fn remove(run: &Run<'_>, services: &Services<'_>, image: &Image) -> Done {
+    if run.dry_run {
+        return Done::Removed;
+    }
+    match services.images.remove_image(image).await {
+        Ok(()) => Done::Removed,
+        Err(CallError::NotBegun(_) | CallError::GivenUp(_)) => Done::Kept(Reason::NotReached),
+        Err(e) => {
+            let doing = format!("cannot remove image {}", visible(&image.id));
+            Done::Failed(e.story(&doing, services.images.endpoint))
+        }
+    }
+}
+
+/// The entry of an image that was planned for.
+pub(super) fn entry(images: &[Image], step: Step) -> Entry {
+    Entry {
+        reason: step.reason,
+        ..image_look::entry(&images[step.index])
+    }
+}

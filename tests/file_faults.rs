@@ -1,0 +1,215 @@
+//! Every system call by which a pass reads and deletes files fails once, in every way, one after another until a pass runs through
+//! unharmed: strace makes them fail, in a process of their own. What had to stay is there each time, the report says what became
+//! of everything, and the next pass finishes the job.
+
+#[path = "common/bench.rs"]
+mod bench;
+#[path = "common/fault_node.rs"]
+mod fault_node;
+
+use bench::Bench;
+use crigc::config::Settings;
+use crigc::engine::{Engine, Flags};
+use crigc::hooks::{Hook, Hooks};
+use crigc::node::{PodState, PodStates, Text};
+use crigc::report::{Entry, Kind, Outcome, Reason};
+use fault_node::{everything, is_told, mixed};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+/// The settings of the pass in the other process; its report goes to the file of the second.
+const SETTINGS: &str = "CRIGC_TEST_SETTINGS";
+const REPORT: &str = "CRIGC_TEST_REPORT";
+
+/// System calls, and how each can fail.
+const CALLS: &[(&str, &[&str])] = &[
+    ("openat2", &["EACCES", "EIO", "EMFILE", "ELOOP"]),
+    ("openat", &["EACCES", "EIO", "EMFILE"]),
+    (
+        "unlinkat",
+        &["EACCES", "EIO", "EROFS", "ENOSPC", "ENOTEMPTY", "EBUSY"],
+    ),
+    ("getdents64", &["EIO", "EACCES"]),
+    ("readlinkat", &["EIO", "EACCES"]),
+    ("newfstatat", &["EIO", "EACCES"]),
+];
+
+/// Not a test of its own: the pass in a process of its own.
+#[test]
+fn the_pass_that_is_watched() {
+    let (Some(settings), Some(report)) = (std::env::var_os(SETTINGS), std::env::var_os(REPORT))
+    else {
+        return;
+    };
+    let mut all = Settings::default();
+    for line in fs::read_to_string(settings).unwrap().lines() {
+        let (key, value) = line.split_once('=').unwrap();
+        all.set(key, value).unwrap();
+    }
+    let gone = |uids: &[Text]| PodStates {
+        ready: true,
+        states: uids
+            .iter()
+            .map(|uid| {
+                let state = PodState {
+                    content_removable: ["gone", "left"].contains(&&**uid),
+                    runtime_removable: false,
+                };
+                (uid.clone(), state)
+            })
+            .collect(),
+    };
+    let hooks = Hooks {
+        pod_states: Some(Hook::new(Box::new(gone))),
+        ..Hooks::default()
+    };
+    let engine = Engine::new(all.config(), hooks).unwrap();
+    let report = PathBuf::from(report);
+    fs::create_dir(report.with_extension("begun")).unwrap();
+    let end = engine.containers(Flags::default(), None);
+    let text = lines(&end.report.unwrap().entries);
+    // The fault may hit the report once.
+    let written = fs::write(&report, &text).or_else(|_| fs::write(&report, &text));
+    written.unwrap();
+}
+
+/// The entries, one a line: kind, outcome, ID, error.
+fn lines(entries: &[Entry]) -> String {
+    let line = |e: &Entry| {
+        let error = e.error.as_deref().unwrap_or("");
+        format!(
+            "{}\t{}\t{}\t{error}\n",
+            e.kind as i32, e.outcome as i32, e.id
+        )
+    };
+    entries.iter().map(line).collect()
+}
+
+/// What the other process has written.
+fn entries(text: &str) -> Vec<Entry> {
+    let entry = |line: &str| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [kind, outcome, id, error] = fields[..] else {
+            panic!("{line:?} is no entry");
+        };
+        let outcomes = [
+            Outcome::Kept,
+            Outcome::Removed,
+            Outcome::Failed,
+            Outcome::Refused,
+        ];
+        Entry {
+            kind: Kind::ALL[kind.parse::<usize>().unwrap()],
+            outcome: outcomes[outcome.parse::<usize>().unwrap()],
+            id: id.into(),
+            name: "".into(),
+            pod_uid: "".into(),
+            // Nobody asks for it here.
+            reason: Reason::UnknownState,
+            error: (!error.is_empty()).then(|| error.to_owned()),
+            bytes: 0,
+        }
+    };
+    text.lines().map(entry).collect()
+}
+
+/// What strace saw of a pass, and the report; `None` = the process did not come as far as the pass.
+struct Watched {
+    trace: String,
+    entries: Option<Vec<Entry>>,
+}
+
+/// A pass under strace, with these expressions.
+fn watched(bench: &Bench, expressions: &[&str]) -> Watched {
+    let folder = tempfile::TempDir::new().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let settings = bench.settings(&[]);
+    let keys = [
+        "container-runtime-endpoint",
+        "pod-logs-dir",
+        "container-logs-dir",
+    ];
+    let text = keys.map(|key| format!("{key}={}\n", settings.get(key).unwrap()));
+    fs::write(path("settings"), text.concat()).unwrap();
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-o"]).arg(path("trace"));
+    for expression in expressions {
+        strace.args(["-e", expression]);
+    }
+    let status = strace
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "the_pass_that_is_watched", "--test-threads", "1"])
+        .env(SETTINGS, path("settings"))
+        .env(REPORT, path("report"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    let begun = path("report.begun").exists();
+    assert!(status.success() || !begun, "{expressions:?}: {status}");
+    let report = begun.then(|| fs::read_to_string(path("report")).unwrap());
+    Watched {
+        trace: fs::read_to_string(path("trace")).unwrap(),
+        entries: report.map(|text| entries(&text)),
+    }
+}
+
+/// How often the thread of the pass made a call: before the pass, and in all.
+fn calls(trace: &str, call: &str) -> (usize, usize) {
+    let begun = trace.lines().find(|line| line.contains(".begun")).unwrap();
+    let thread = begun.split(' ').next().unwrap();
+    let own: Vec<&str> = trace
+        .lines()
+        .filter(|line| line.split(' ').next() == Some(thread))
+        .collect();
+    let begun = own.iter().position(|line| line.contains(".begun")).unwrap();
+    let of = |lines: &[&str]| {
+        let named = format!("{call}(");
+        lines.iter().filter(|line| line.contains(&named)).count()
+    };
+    (of(&own[..begun]), of(&own))
+}
+
+#[test]
+fn no_fault_of_a_file_makes_a_pass_lose_anything() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "there is no strace");
+        return println!("skipped: faults of files, there is no strace");
+    }
+    let reference = mixed(false);
+    let names: Vec<&str> = CALLS.iter().map(|(call, _)| *call).collect();
+    let all = format!("trace=mkdir,{}", names.join(","));
+    let clean = watched(&reference, &[&all]);
+    let stays = everything(&reference);
+    for (call, errors) in CALLS {
+        let (before, total) = calls(&clean.trace, call);
+        for error in *errors {
+            let mut hits = 0;
+            for number in before + 1..=total {
+                let what = format!("{call} {number}: {error}");
+                let bench = mixed(false);
+                let all_before = everything(&bench);
+                let inject = format!("inject={call}:error={error}:when={number}");
+                let seen = watched(&bench, &[&format!("trace={call}"), &inject]);
+                if !seen.trace.contains("(INJECTED)") {
+                    continue;
+                }
+                let Some(entries) = seen.entries else {
+                    continue;
+                };
+                hits += 1;
+                let after = everything(&bench);
+                let lost: BTreeSet<&String> = stays.difference(&after).collect();
+                assert!(lost.is_empty(), "{what}: {lost:?} had to stay");
+                is_told(&bench, &all_before, &entries, &what);
+                let next = bench.collect(&[], Flags::default());
+                assert_eq!(next.error, None, "{what}");
+                assert_eq!(everything(&bench), stays, "{what}");
+            }
+            println!("files: {call} {error}: {hits} faults");
+            assert!(hits > 0, "{call} {error}: of {before} to {total}");
+        }
+    }
+}

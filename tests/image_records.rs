@@ -1,0 +1,705 @@
+//! The file of image records, and ages by it: whole passes of one engine after another (S5.1, S5.5).
+
+#[path = "common/images.rs"]
+mod images;
+#[path = "common/rules.rs"]
+mod rules;
+
+use crigc::config::Settings;
+use crigc::engine::{Engine, Flags};
+use crigc::error::Status;
+use crigc::hooks::{Hook, Hooks, LogLevel};
+use crigc::host::records::{RecordsFile, parse};
+use crigc::node::{Image as Known, Text};
+use crigc::plan::in_use::InUse;
+use crigc::plan::records::Records;
+use crisim::Server;
+use images::{Host, S, called, image, node, start, status, told, user};
+use rules::Rules;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const NOW: i64 = 1_700_000_000 * S;
+/// Ages short enough to be waited for.
+const AGES: [(&str, &str); 2] = [
+    ("image-maximum-gc-age", "300ms"),
+    ("minimum-image-ttl-duration", "0"),
+];
+
+/// A folder for the file, and what the host's log was told.
+struct Place {
+    folder: TempDir,
+    told: Arc<Mutex<Vec<String>>>,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place {
+            folder: TempDir::new().unwrap(),
+            told: Arc::default(),
+        }
+    }
+
+    fn path(&self, suffix: &str) -> PathBuf {
+        self.folder.path().join(format!("records{suffix}"))
+    }
+
+    fn text(&self) -> String {
+        self.path("").to_str().unwrap().to_owned()
+    }
+
+    /// An engine with the system's clock, half full.
+    fn engine(&self, server: &Server, settings: &[(&str, &str)]) -> crigc::error::Result<Engine> {
+        let host = Host::new(1000, 500);
+        let mut hooks: Hooks = host.hooks(true);
+        hooks.clock = None;
+        let told = self.told.clone();
+        let log = move |_: LogLevel, line: &str| told.lock().unwrap().push(line.to_owned());
+        hooks.log = Some((LogLevel::Warn, Hook::new(Box::new(log))));
+        let mut all = Settings::default();
+        let (endpoint, file) = (server.endpoint(), self.text());
+        let own = [
+            ("container-runtime-endpoint", endpoint.as_str()),
+            ("image-records-file", file.as_str()),
+        ];
+        for (key, value) in own.iter().chain(settings) {
+            all.set(key, value).unwrap();
+        }
+        Engine::new(all.config(), hooks)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        std::mem::take(&mut *self.told.lock().unwrap())
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+const ALL_UNUSED: Flags = Flags {
+    dry_run: false,
+    all_unused: true,
+    no_wait: false,
+};
+
+#[test]
+fn s5_1_records_survive_a_restart() {
+    let mut rules = Rules::default();
+    rules.case("S5.1");
+    let place = Place::new();
+    let server = start(node(vec![image("old", "r/old:1", 1)]));
+    let first = place.engine(&server, &[]).unwrap();
+    assert_eq!(
+        told(&first.images(Flags::default(), None)),
+        ["old kept below-threshold"]
+    );
+    drop(first);
+    assert_eq!(place.names(), ["records", "records.lock"]);
+    let mode = fs::metadata(place.path("")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // What was pulled in between is new, what was there is not; without the file both would be of the past.
+    server.edit(|node| node.images.push(image("new", "r/new:1", 1)));
+    let second = place.engine(&server, &[]).unwrap();
+    let end = second.images(ALL_UNUSED, None);
+    assert_eq!(told(&end), ["new kept too-young", "old removed unused"]);
+    assert!(place.warnings().is_empty());
+    // What went is not in the file any more.
+    let text = fs::read_to_string(place.path("")).unwrap();
+    assert!(
+        text.contains("\"new\"") && !text.contains("\"old\""),
+        "{text}"
+    );
+}
+
+#[test]
+fn s5_1_periodic_passes_with_records_do_not_only_look() {
+    let mut rules = Rules::default();
+    for with_records in [false, true] {
+        rules.case("S5.1");
+        let place = Place::new();
+        let server = start(node(vec![image("a", "r/a:1", 1)]));
+        if with_records {
+            drop(
+                place
+                    .engine(&server, &[])
+                    .unwrap()
+                    .images(Flags::default(), None),
+            );
+            server.edit(|node| node.images.push(image("b", "r/b:1", 1)));
+        }
+        // Half full is too full.
+        let keys = [
+            ("image-gc-high-threshold", "40"),
+            ("image-gc-low-threshold", "39"),
+        ];
+        let engine = place.engine(&server, &keys).unwrap();
+        engine.start().unwrap();
+        while fs::read_to_string(place.path(""))
+            .map_or(true, |text| text.contains("\"a\"") && with_records)
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        engine.stop();
+        assert_eq!(called(&server).contains(&"RemoveImage"), with_records);
+    }
+}
+
+#[test]
+fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
+    let mut rules = Rules::default();
+    let place = Place::new();
+    let mut made = node(
+        ["a", "b", "used"]
+            .map(|id| image(id, &format!("r/{id}:1"), 1))
+            .to_vec(),
+    );
+    made.images.push(image("infra", "r/pause:1", 1));
+    made.containers.push(user("u", "r/used:1"));
+    let server = start(made);
+    let engine = place.engine(&server, &AGES).unwrap();
+    let pass = |flags| {
+        rules.case("S5.5");
+        told(&engine.images(flags, None))
+    };
+    let mut pass = pass;
+    let stays = [
+        "a kept below-threshold",
+        "b kept below-threshold",
+        "infra kept sandbox-image",
+        "used kept in-use",
+    ];
+    assert_eq!(
+        pass(Flags::default()),
+        stays,
+        "the first look is the beginning"
+    );
+    // For the first ones it is over soon; one that comes now has its time.
+    std::thread::sleep(Duration::from_millis(350));
+    server.edit(|node| node.images.push(image("late", "r/late:1", 1)));
+    let gone = [
+        "a removed age",
+        "b removed age",
+        "infra kept sandbox-image",
+        "late kept below-threshold",
+        "used kept in-use",
+    ];
+    let dry_run = Flags {
+        dry_run: true,
+        ..Flags::default()
+    };
+    assert_eq!(pass(dry_run), gone);
+    assert_eq!(pass(Flags::default()), gone);
+    // The user goes: from the last look that saw it on, its image is unused.
+    server.edit(|node| node.containers.clear());
+    assert!(pass(Flags::default()).contains(&"used kept below-threshold".to_owned()));
+    std::thread::sleep(Duration::from_millis(350));
+    let all = pass(ALL_UNUSED);
+    assert_eq!(
+        all,
+        [
+            "infra kept sandbox-image",
+            "late removed age",
+            "used removed age"
+        ]
+    );
+}
+
+/// S5.5, S5.6: the disk is looked at after what was too old has gone, and a dry run counts it as gone.
+#[test]
+fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
+    let mut rules = Rules::default();
+    for dry_run in [true, false] {
+        rules.case("S5.5");
+        let server = start(node(vec![
+            image("a", "r/a:1", 100),
+            image("b", "r/b:1", 100),
+        ]));
+        let host = Host::new(1000, 200);
+        // 80 percent full: 40 bytes too many, which the old one frees.
+        let mut hooks = host.hooks(true);
+        hooks.clock = None;
+        let usage = host.usage.clone();
+        hooks.progress = Some(Hook::new(Box::new(move |_, _, _| {
+            if !dry_run {
+                *usage.lock().unwrap() = Some((1000, 300));
+            }
+        })));
+        let mut keys = AGES.to_vec();
+        keys.extend([
+            ("image-gc-high-threshold", "78"),
+            ("image-gc-low-threshold", "76"),
+        ]);
+        let engine = images::engine(&server, hooks, &keys);
+        server.edit(|node| node.containers.push(user("u", "r/b:1")));
+        let looks_only = Flags {
+            dry_run: true,
+            ..Flags::default()
+        };
+        engine.images(looks_only, None);
+        std::thread::sleep(Duration::from_millis(350));
+        engine.images(looks_only, None);
+        server.edit(|node| node.containers.clear());
+        let flags = Flags {
+            dry_run,
+            ..Flags::default()
+        };
+        let end = engine.images(flags, None);
+        assert_eq!(
+            told(&end),
+            ["a removed age", "b kept below-threshold"],
+            "dry run: {dry_run}"
+        );
+        assert_eq!(status(&end), None);
+    }
+}
+
+#[test]
+fn s5_5_time_in_which_nobody_looked_makes_nothing_old() {
+    let mut rules = Rules::default();
+    rules.case("S5.5");
+    let place = Place::new();
+    let server = start(node(vec![image("a", "r/a:1", 1)]));
+    drop(
+        place
+            .engine(&server, &AGES)
+            .unwrap()
+            .images(Flags::default(), None),
+    );
+    std::thread::sleep(Duration::from_millis(350));
+    let engine = place.engine(&server, &AGES).unwrap();
+    assert_eq!(
+        told(&engine.images(Flags::default(), None)),
+        ["a kept below-threshold"]
+    );
+    std::thread::sleep(Duration::from_millis(350));
+    assert_eq!(
+        told(&engine.images(Flags::default(), None)),
+        ["a removed age"]
+    );
+}
+
+/// S5.1, S5.5: a clock that leaps by years makes nothing old.
+#[test]
+fn s5_5_a_clock_that_leaps_makes_nothing_old() {
+    let mut rules = Rules::default();
+    let server = start(node(vec![image("a", "r/a:1", 1)]));
+    let host = Host::new(1000, 500);
+    let keys = [("image-maximum-gc-age", "1h")];
+    let engine = images::engine(&server, host.hooks(true), &keys);
+    for year in [0, 10, -5, 30] {
+        rules.case("S5.5");
+        *host.now.lock().unwrap() = NOW + year * 365 * 86_400 * S;
+        let end = engine.images(Flags::default(), None);
+        assert_eq!(told(&end), ["a kept below-threshold"], "{year}");
+    }
+}
+
+/// A file as an engine writes it, of an image that is unused for an hour.
+fn good(endpoint: &str) -> String {
+    format!(
+        r#"{{"crigc-image-records":1,"endpoint":"{endpoint}","written":{NOW},"watched":3600000000000,"images":[{{"id":"a","handler":"","first_detected":null,"last_used":null,"unused_since":0,"size":1,"pinned":false}}]}}"#
+    )
+}
+
+/// S5.1: whatever is in the file's place, nothing goes for it, and the pass writes a good one.
+#[test]
+fn s5_1_a_file_that_cannot_be_used_is_put_aside() {
+    let mut rules = Rules::default();
+    let server = start(node(vec![image("a", "r/a:1", 1)]));
+    let good = good(&server.endpoint());
+    let endpoint = server.endpoint();
+    let year = 365 * 86_400 * S;
+    let future = good.replace(&NOW.to_string(), &(i64::MAX - year).to_string());
+    let row = good
+        .split_once(r#""images":["#)
+        .unwrap()
+        .1
+        .trim_end_matches("]}")
+        .to_owned();
+    let with = |old: &str, new: &str| {
+        let text = good.replace(old, new);
+        assert_ne!(text, good, "{old}");
+        text.into_bytes()
+    };
+    type Case = (&'static str, Vec<u8>, &'static str);
+    let mut cases: Vec<Case> = vec![
+        ("empty", Vec::new(), "no records of images"),
+        ("garbage", vec![0, 159, 146, 150], "no records of images"),
+        (
+            "another program's",
+            b"{\"images\": []}".to_vec(),
+            "no records of images",
+        ),
+        ("a list", b"[1]".to_vec(), "broken"),
+        (
+            "nested",
+            "[".repeat(1 << 20).into_bytes(),
+            "no records of images",
+        ),
+        (
+            "older",
+            with(r#"records":1"#, r#"records":0"#),
+            "its format is 0",
+        ),
+        (
+            "newer",
+            with(r#"records":1"#, r#"records":2"#),
+            "its format is 2",
+        ),
+        (
+            "another runtime's",
+            with(&endpoint, "unix:///run/other.sock"),
+            "unix:///run/other.sock",
+        ),
+        ("future", future.into_bytes(), "in the future"),
+        (
+            "no field",
+            with(r#","watched":3600000000000"#, ""),
+            "broken",
+        ),
+        (
+            "one field more",
+            with(r#""pinned":false"#, r#""pinned":false,"x":1"#),
+            "broken",
+        ),
+        ("negative", with(r#""size":1"#, r#""size":-1"#), "broken"),
+        (
+            "too large a number",
+            with(
+                r#""watched":3600000000000"#,
+                r#""watched":36000000000000000000000"#,
+            ),
+            "broken",
+        ),
+        ("a text", with(r#""size":1"#, r#""size":"1""#), "broken"),
+        ("twice", with(&row, &format!("{row},{row}")), "twice"),
+        ("no ID", with(r#""id":"a""#, r#""id":"""#), "twice, or none"),
+        (
+            "older than its watch",
+            with(r#""unused_since":0"#, r#""unused_since":3600000000001"#),
+            "older than its watch",
+        ),
+    ];
+    // Every way to cut it off.
+    for end in (1..good.len()).step_by(7) {
+        cases.push((
+            "cut off",
+            good.as_bytes()[..end].to_vec(),
+            "image-records-file",
+        ));
+    }
+    for (what, bytes, part) in cases {
+        rules.case("S5.1");
+        let place = Place::new();
+        fs::write(place.path(""), &bytes).unwrap();
+        let keys = [("image-maximum-gc-age", "30m")];
+        let engine = place.engine(&server, &keys).unwrap();
+        // A dry run leaves it where it is.
+        let dry_run = Flags {
+            dry_run: true,
+            ..Flags::default()
+        };
+        assert_eq!(
+            told(&engine.images(dry_run, None)),
+            ["a kept below-threshold"],
+            "{what}"
+        );
+        assert_eq!(fs::read(place.path("")).unwrap(), bytes, "{what}");
+        let warnings = place.warnings();
+        assert!(
+            warnings.len() == 1 && warnings[0].contains(part),
+            "{what}: {warnings:?}"
+        );
+        assert!(warnings[0].contains(&place.text()), "{what}: {warnings:?}");
+        assert_eq!(
+            told(&engine.images(Flags::default(), None)),
+            ["a kept below-threshold"],
+            "{what}"
+        );
+        assert_eq!(fs::read(place.path(".aside")).unwrap(), bytes, "{what}");
+        let written = fs::read(place.path("")).unwrap();
+        assert!(parse(&written, &endpoint, NOW * 2).is_ok(), "{what}");
+        assert!(place.warnings().is_empty(), "{what}");
+    }
+    // The good one is used, so that the table is of what is wrong with the others.
+    rules.case("S5.1");
+    let place = Place::new();
+    fs::write(place.path(""), &good).unwrap();
+    let engine = place
+        .engine(&server, &[("image-maximum-gc-age", "30m")])
+        .unwrap();
+    assert_eq!(
+        told(&engine.images(Flags::default(), None)),
+        ["a removed age"]
+    );
+    assert!(place.warnings().is_empty());
+}
+
+/// S5.1: what is no file is not read, and does not make a pass wait.
+#[test]
+fn s5_1_what_is_no_file_is_put_aside() {
+    let mut rules = Rules::default();
+    let server = start(node(vec![image("a", "r/a:1", 1)]));
+    for what in ["pipe", "link", "large"] {
+        rules.case("S5.1");
+        let place = Place::new();
+        let (path, elsewhere) = (place.path(""), place.path("-elsewhere"));
+        fs::write(&elsewhere, good(&server.endpoint())).unwrap();
+        match what {
+            "pipe" => {
+                let made = Command::new("mkfifo").arg(&path).status().unwrap();
+                assert!(made.success());
+            }
+            "link" => symlink(&elsewhere, &path).unwrap(),
+            _ => fs::File::create(&path).unwrap().set_len(65 << 20).unwrap(),
+        }
+        let engine = place
+            .engine(&server, &[("image-maximum-gc-age", "30m")])
+            .unwrap();
+        assert_eq!(
+            told(&engine.images(Flags::default(), None)),
+            ["a kept below-threshold"],
+            "{what}"
+        );
+        assert_eq!(place.warnings().len(), 1, "{what}");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file(), "{what}");
+        assert_eq!(
+            fs::read_to_string(&elsewhere).unwrap(),
+            good(&server.endpoint()),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn s5_1_one_engine_at_a_time_holds_the_file() {
+    let mut rules = Rules::default();
+    rules.case("S5.1");
+    let place = Place::new();
+    let server = start(node(vec![image("a", "r/a:1", 1)]));
+    let first = place.engine(&server, &[]).unwrap();
+    first.images(Flags::default(), None);
+    let refused = place.engine(&server, &[]).err().unwrap();
+    assert_eq!(refused.status, Status::Busy);
+    let own = format!("process {} (", std::process::id());
+    assert!(
+        refused.message.contains(&own) && refused.message.contains(&place.text()),
+        "{refused}"
+    );
+    // An engine that only dries runs reads it beside the first, and changes nothing.
+    let before = fs::read(place.path("")).unwrap();
+    server.edit(|node| node.images.push(image("b", "r/b:1", 1)));
+    let dry = place.engine(&server, &[("dry-run", "true")]).unwrap();
+    let end = dry.images(ALL_UNUSED, None);
+    assert_eq!(told(&end), ["a removed unused", "b kept too-young"]);
+    assert_eq!(fs::read(place.path("")).unwrap(), before);
+    // Not even when it cannot be used.
+    drop(dry);
+    let dry = place.engine(&server, &[("dry-run", "true")]).unwrap();
+    fs::write(place.path(""), "{").unwrap();
+    dry.images(Flags::default(), None);
+    assert_eq!(place.warnings().len(), 1);
+    assert_eq!(place.names(), ["records", "records.lock"]);
+    // Freed, it is the next one's.
+    drop(first);
+    place.engine(&server, &[]).unwrap();
+}
+
+#[test]
+fn s5_1_a_place_that_cannot_hold_the_file_is_refused_or_told() {
+    let mut rules = Rules::default();
+    let server = start(node(vec![image("a", "r/a:1", 1)]));
+    let place = Place::new();
+    // At gc_engine_new: no folder, a folder in its place, a link in the place of the lock.
+    for what in ["no folder", "folder", "link"] {
+        rules.case("S5.1");
+        let path = place.folder.path().join(what).join("records");
+        match what {
+            "folder" => fs::create_dir_all(&path).unwrap(),
+            "link" => {
+                fs::create_dir(path.parent().unwrap()).unwrap();
+                symlink("/nowhere", path.with_extension("lock")).unwrap();
+            }
+            _ => {}
+        }
+        let refused = place
+            .engine(&server, &[("image-records-file", path.to_str().unwrap())])
+            .err()
+            .unwrap();
+        assert_eq!(refused.status, Status::Io, "{what}");
+        assert!(
+            refused.message.contains(path.to_str().unwrap()),
+            "{refused}"
+        );
+    }
+    // At a write: it is told, the pass does what it has to do, and the next one tries again.
+    rules.case("S5.1");
+    let engine = place.engine(&server, &[]).unwrap();
+    fs::create_dir(place.path(".new")).unwrap();
+    let end = engine.images(ALL_UNUSED, None);
+    assert_eq!(
+        (told(&end), status(&end)),
+        (vec!["a removed unused".to_owned()], None)
+    );
+    let warnings = place.warnings();
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("cannot write"),
+        "{warnings:?}"
+    );
+    fs::remove_dir(place.path(".new")).unwrap();
+    engine.images(Flags::default(), None);
+    assert!(place.warnings().is_empty() && place.path("").exists());
+}
+
+/// Records of so many images.
+fn records_of(number: usize) -> Records {
+    let image = |n: usize| Known {
+        id: Text::from(format!("sha256:{n:064}")),
+        handler: "".into(),
+        tags: vec![],
+        digests: vec![],
+        size: number as u64,
+        pinned: false,
+        readable: true,
+    };
+    let images: Vec<Known> = (0..number).map(image).collect();
+    let mut records = Records::default();
+    records.look(&images, &InUse::default(), NOW);
+    records
+}
+
+const WRITER: &str = "CRIGC_TEST_WRITES_RECORDS";
+const ENDPOINT: &str = "unix:///run/test.sock";
+
+/// Not a test of its own: what the tests below start as a process, to kill it or to watch it.
+#[test]
+fn the_process_that_writes() {
+    let Some(path) = std::env::var_os(WRITER) else {
+        return;
+    };
+    let times: usize = std::env::var("CRIGC_TEST_TIMES").map_or(usize::MAX, |n| n.parse().unwrap());
+    let mut file = RecordsFile::hold(path.to_str().unwrap(), ENDPOINT, false).unwrap();
+    let sets = [records_of(200), records_of(400)];
+    for turn in 0..times {
+        file.write(&sets[turn % 2], NOW).unwrap();
+    }
+}
+
+fn writer(path: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
+        .args(["--exact", "the_process_that_writes", "--test-threads", "1"])
+        .env(WRITER, path)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command
+}
+
+/// S5.1: killed at any moment, the writer leaves the old file or the new one.
+#[test]
+fn s5_1_a_kill_at_any_moment_leaves_a_whole_file() {
+    let mut rules = Rules::default();
+    let place = Place::new();
+    RecordsFile::hold(&place.text(), ENDPOINT, false)
+        .unwrap()
+        .write(&records_of(200), NOW)
+        .unwrap();
+    let (mut hit, kills) = (0, 60);
+    for kill in 0..kills {
+        rules.case("S5.1");
+        let mut child = writer(&place.path("")).spawn().unwrap();
+        // Until it is at work; then some time more, another one each time.
+        while !fs::read_to_string(place.path(".lock"))
+            .is_ok_and(|holder| holder.contains(&format!(" {} ", child.id())))
+        {
+            assert_eq!(child.try_wait().unwrap(), None);
+            std::thread::yield_now();
+        }
+        std::thread::sleep(Duration::from_micros(1500 + 137 * kill));
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+        // What it had not finished is still there under its other name.
+        hit += usize::from(place.path(".new").exists());
+        let bytes = fs::read(place.path("")).unwrap();
+        let records = parse(&bytes, ENDPOINT, NOW).unwrap();
+        assert!(
+            records == restored(200) || records == restored(400),
+            "kill {kill}"
+        );
+        // The lock went with the process.
+        let mut next = RecordsFile::hold(&place.text(), ENDPOINT, false).unwrap();
+        assert!(next.load(NOW).unwrap().is_some());
+    }
+    println!("{hit} of {kills} kills hit a write");
+    assert!(hit > 0);
+}
+
+fn restored(number: usize) -> Records {
+    let records = records_of(number);
+    let images = records.iter().map(|(key, record)| (key.clone(), *record));
+    Records::restored(images.collect(), records.watched())
+}
+
+/// S5.1: the bytes are on the disk before they get the name, and the name is before the write is over.
+#[test]
+fn s5_1_what_is_written_is_synced_before_it_is_renamed() {
+    let mut rules = Rules::default();
+    if Command::new("strace").arg("-V").output().is_err() {
+        assert!(std::env::var_os("CI").is_none(), "there is no strace");
+        return println!("skipped: the order of system calls, there is no strace");
+    }
+    rules.case("S5.1");
+    let place = Place::new();
+    let writer = writer(&place.path(""));
+    let trace = place.path(".trace");
+    let traced = Command::new("strace")
+        .args([
+            "-f",
+            "-y",
+            "-e",
+            "trace=write,fsync,fdatasync,rename,renameat,renameat2",
+            "-o",
+        ])
+        .arg(&trace)
+        .arg(writer.get_program())
+        .args(writer.get_args())
+        .env(WRITER, place.path(""))
+        .env("CRIGC_TEST_TIMES", "2")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(traced.success());
+    let trace = fs::read_to_string(trace).unwrap();
+    let folder = place.folder.path().canonicalize().unwrap();
+    let folder = folder.to_str().unwrap();
+    let mut steps: Vec<&str> = Vec::new();
+    for line in trace.lines().filter(|line| line.contains(folder)) {
+        let step = match line {
+            _ if line.contains("write(") && line.contains("records.new>") => "write",
+            _ if line.contains("sync(") && line.contains("records.new>") => "sync the file",
+            _ if line.contains("rename") => "rename",
+            _ if line.contains("sync(") && line.contains(&format!("<{folder}>")) => {
+                "sync the folder"
+            }
+            _ => continue,
+        };
+        if steps.last() != Some(&step) {
+            steps.push(step);
+        }
+    }
+    let once = ["write", "sync the file", "rename", "sync the folder"];
+    assert_eq!(steps, [once, once].concat(), "{trace}");
+}
