@@ -1,5 +1,6 @@
 /* An engine whose periodic passes follow one another at once, for so many seconds: each second a line tells its passes, those that
  * failed, and what the process holds. `soak SECONDS ENDPOINT FOLDER` */
+#define _GNU_SOURCE
 #include <dirent.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -90,11 +91,13 @@ int main(int argc, char **argv)
     gc_config_set_pod_states(config, pod_states, NULL);
     gc_config_set_image_fs(config, full, NULL);
     gc_config_set_pass(config, ended, NULL);
+    long before = descriptors();
     gc_engine *engine = gc_engine_new(config, &error);
     if (!engine || gc_start(engine, &error) != GC_OK) {
         fprintf(stderr, "%s\n", gc_error_message(error));
         return 1;
     }
+    printf("begin: descriptors %ld\n", before);
     for (long second = strtol(argv[1], NULL, 10); second > 0; second--) {
         struct timespec nap = {1, 0};
         nanosleep(&nap, NULL);

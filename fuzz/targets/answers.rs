@@ -11,6 +11,7 @@ use crigc::plan::pods::{PodView, uids_in_question};
 use crigc::plan::records::Records;
 use crigc::plan::{self, Plan};
 use libfuzzer_sys::fuzz_target;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// All pods are said to be gone, or none.
@@ -25,11 +26,17 @@ fn host(snapshot: &Snapshot, gone: bool) -> PodStates {
     }
 }
 
-/// Each object stands once in a plan.
-fn is_whole(plan: &Plan, objects: usize) {
-    let mut all: Vec<usize> = plan.remove.iter().chain(&plan.keep).map(|s| s.index).collect();
-    all.sort_unstable();
-    assert!(all.into_iter().eq(0..objects));
+/// Each object has its decision, and only one; rows of one ID that say different things have one together, and it is to stay.
+fn is_whole<'a>(plan: &Plan, ids: impl Iterator<Item = &'a Text>) {
+    let ids: Vec<&Text> = ids.collect();
+    let mut decided = HashSet::new();
+    let mut steps: Vec<usize> = plan.remove.iter().chain(&plan.keep).map(|s| s.index).collect();
+    decided.extend(steps.iter().map(|at| ids[*at]));
+    assert!(ids.iter().all(|id| decided.contains(id)));
+    steps.sort_unstable();
+    assert!(steps.windows(2).all(|two| two[0] < two[1]));
+    let goes: HashSet<&Text> = plan.remove.iter().map(|s| ids[s.index]).collect();
+    assert!(plan.keep.iter().all(|step| !goes.contains(ids[step.index])));
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -53,7 +60,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let policy = ContainerPolicy::from(&config);
     let plan = plan::containers::plan(&snapshot, &view, &policy, now);
-    is_whole(&plan, snapshot.containers.len());
+    is_whole(&plan, snapshot.containers.iter().map(|c| &c.id));
     for step in &plan.remove {
         let container = &snapshot.containers[step.index];
         assert!(!matches!(
@@ -64,7 +71,7 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Some(sandboxes) = &snapshot.sandboxes {
         let plan = plan::sandboxes::plan(&snapshot, &view);
-        is_whole(&plan, sandboxes.len());
+        is_whole(&plan, sandboxes.iter().map(|s| &s.id));
         for step in &plan.remove {
             let sandbox = &sandboxes[step.index];
             assert!(sandbox.state == SandboxState::NotReady && sandbox.readable);
@@ -72,7 +79,8 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let names: Vec<Text> = snapshot.containers.iter().map(|c| c.name.clone()).collect();
-    is_whole(&plan::logs::trees(&names, &snapshot, &view), names.len());
+    let trees = plan::logs::trees(&names, &snapshot, &view);
+    assert_eq!(trees.remove.len() + trees.keep.len(), names.len());
     let images = fuzzing::images(list, cut).unwrap_or_default();
     let in_use = InUse::new(&snapshot.containers, []);
     let mut records = Records::default();
@@ -89,7 +97,7 @@ fuzz_target!(|data: &[u8]| {
     };
     for goal in [Goal::Free(u64::from(*total)), Goal::AllUnused, Goal::Aged(Duration::ZERO)] {
         let plan = images::plan(&look, &goal, 0, now);
-        is_whole(&plan, images.len());
+        assert_eq!(plan.remove.len() + plan.keep.len(), images.len());
         let mut tally = Tally::new(&goal);
         for step in &plan.remove {
             let image = &images[step.index];

@@ -102,10 +102,10 @@ pub static KEYS: &[Key] = &[
     },
     Key {
         name: "max-parallel-removals",
-        default: "4",
+        default: "1",
         shape: COUNT,
         rule: "S2.7",
-        doc: "How many containers are removed at once; half as many sandboxes, at least 1. 1: one after another, as the kubelet does.",
+        doc: "How many containers are removed at once; half as many sandboxes, at least 1. 1: one after another, as the kubelet does, and as pods wait least (benches/GENTLE.md); more end a pass earlier on a node that is far behind.",
         set: |c, v| c.max_parallel_removals = v.count(),
     },
     Key {

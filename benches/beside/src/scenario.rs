@@ -60,8 +60,8 @@ impl Scenario {
 /// How many removals crigc is allowed at once.
 pub const PARALLEL: [usize; 4] = [1, 4, 8, 16];
 
-/// crigc's default.
-pub const DEFAULT: Collector = Collector::Crigc(4);
+/// Where rows do not compare numbers at once.
+pub const USUAL: Collector = Collector::Crigc(4);
 
 /// The kubelet first: what it leaves is what the others have to leave.
 fn beside(parallel: &[usize], more: &[Collector]) -> Vec<Collector> {
@@ -130,9 +130,9 @@ fn full() -> Vec<Scenario> {
             .map(|(delay, rounds, collectors)| row(Kind::Dead(100_000), delay, rounds, collectors)),
     );
     let streams = [
-        row(Kind::Dead(10_000), 0, 5, vec![DEFAULT]),
-        row(Kind::Dead(100_000), 0, 3, vec![DEFAULT]),
-        row(Kind::Dead(100_000), 5, 1, vec![DEFAULT]),
+        row(Kind::Dead(10_000), 0, 5, vec![USUAL]),
+        row(Kind::Dead(100_000), 0, 3, vec![USUAL]),
+        row(Kind::Dead(100_000), 5, 1, vec![USUAL]),
     ];
     rows.extend(streams.map(|row| Scenario {
         streams: true,

@@ -95,7 +95,7 @@ impl Measured {
     }
 }
 
-/// The command of a collector: `nothing`, `kubelet`, `crigc-N` for N removals at once, or an experiment, `adaptive-N` or `paced-N`.
+/// The command of a collector: `nothing`, `kubelet`, or `crigc-N` for N removals at once.
 fn command(
     name: &str,
     objects: Objects,
@@ -120,12 +120,6 @@ fn command(
         command
             .args([kind, &keep.to_string(), &node.endpoint()])
             .args([&pods, &links, &root]);
-        return Ok(command);
-    }
-    if let Some((experiment @ ("adaptive" | "paced"), number)) = name.split_once('-') {
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["experiment", experiment, &serde_json::to_string(node)?]);
-        command.args([&keep.to_string(), number]);
         return Ok(command);
     }
     let parallel = name

@@ -1,7 +1,6 @@
 //! How long a pod takes to start on a real containerd while dead containers or images are collected: by crigc with some removals
 //! at once, by the kubelet's own code, and by nobody. `make gentle` builds what it needs, runs it and prints tables.
 
-mod adaptive;
 mod collect;
 mod cpu;
 mod node;
@@ -36,14 +35,6 @@ enum What {
     Table {
         /// Files of results.
         results: Vec<PathBuf>,
-    },
-    /// The experiments that are called adaptive-N and paced-N among the collectors.
-    #[command(hide = true)]
-    Experiment {
-        name: String,
-        node: String,
-        keep: usize,
-        number: usize,
     },
 }
 
@@ -88,18 +79,6 @@ fn main() -> Result<(), Failure> {
     match Arguments::parse().what {
         What::Run(run) => run_all(&run),
         What::Table { results } => print_tables(&results),
-        What::Experiment {
-            name,
-            node,
-            keep,
-            number,
-        } => {
-            let node = serde_json::from_str(&node)?;
-            match name.as_str() {
-                "paced" => adaptive::collect_paced(&node, keep, number as f64),
-                _ => adaptive::collect(&node, keep, number),
-            }
-        }
     }
 }
 
@@ -113,6 +92,9 @@ fn measure_together(
     let mut all = Vec::new();
     let load = run.load;
     for (done, collector) in collectors.iter().enumerate() {
+        if INTERRUPTED.load(Ordering::SeqCst) {
+            return Err("interrupted".into());
+        }
         settle()?;
         let behind = collectors[done + 1..].iter().filter(|c| *c != NOTHING);
         let keep = 1 + behind.count() * load.dead / load.pods;
