@@ -77,7 +77,7 @@ static void keys(void)
     }
     CHECK(count >= 20 && gc_config_key(count + 1) == NULL && gc_config_key_help("nonsense") == NULL);
     expect(gc_config_set(config, "nonsense", "1", &error), &error, GC_ERROR_INVALID_ARGUMENT, "unknown key `nonsense`");
-    expect(gc_config_set(config, "hold-file", "/x", &error), &error, GC_ERROR_INVALID_ARGUMENT, "unknown key `hold-file`");
+    expect(gc_config_set(config, "image-gc-min-available", "1", &error), &error, GC_ERROR_INVALID_ARGUMENT, "unknown key `image-gc-min-available`");
     expect(gc_config_set(config, "image-gc-high-threshold", "85%", &error), &error, GC_ERROR_INVALID_ARGUMENT, "85%");
     expect(gc_config_set(config, "pass-timeout", "90", &error), &error, GC_ERROR_INVALID_ARGUMENT, "no unit");
     expect(gc_config_set(config, "pod-logs-dir", "/a\nb", &error), &error, GC_ERROR_INVALID_ARGUMENT, "pod-logs-dir");
