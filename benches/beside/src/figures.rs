@@ -85,7 +85,7 @@ fn lines(table: &Table) -> Vec<Line> {
             .into(),
         want: "at most 1.25, and not worse than during the kubelet's".into(),
         got: None,
-        elsewhere: Some((STARTS, true)),
+        elsewhere: Some((STARTS, false)),
     });
     lines
 }
