@@ -52,3 +52,54 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
         );
     }
 }
+
+/// S0.7, S5.1: files that would delete or hold one another are refused together.
+#[test]
+fn files_lie_apart_from_each_other_and_from_what_is_deleted() {
+    let cases = [
+        ("/run/hold", "/var/lib/records", None),
+        ("/var/lib/records.log", "/var/lib/records", None),
+        ("/var/lib/records", "/var/lib/records", Some("for ever")),
+        (
+            "/var//lib/./records.lock",
+            "/var/lib/records",
+            Some("for ever"),
+        ),
+        ("/var/lib/records.new", "/var/lib/records", Some("for ever")),
+        (
+            "/var/lib/records.aside",
+            "/var/lib/records",
+            Some("for ever"),
+        ),
+        (
+            "/var/log/pods/hold",
+            "",
+            Some("hold-file (/var/log/pods/hold) lies in pod-logs-dir"),
+        ),
+        (
+            "",
+            "/var/log//containers/r",
+            Some("image-records-file (/var/log//containers/r) lies in container-logs-dir"),
+        ),
+        ("", "/var/log/pods-records", None),
+    ];
+    for (hold, records, refused) in cases {
+        let mut settings = Settings::default();
+        settings.set("hold-file", hold).unwrap();
+        settings.set("image-records-file", records).unwrap();
+        match (settings.config().check(), refused) {
+            (Ok(()), None) => {}
+            (Err(e), Some(part)) => assert!(e.message.contains(part), "{e}"),
+            (got, want) => panic!("{hold} {records}: {got:?} {want:?}"),
+        }
+    }
+    let mut settings = Settings::default();
+    settings.set("image-maximum-gc-age", "2m").unwrap();
+    let refused = settings.config().check().unwrap_err();
+    assert!(
+        refused.message.contains("minimum-image-ttl-duration"),
+        "{refused}"
+    );
+    settings.set("image-maximum-gc-age", "121s").unwrap();
+    assert_eq!(settings.config().check(), Ok(()));
+}

@@ -316,3 +316,97 @@ fn s0_8_what_the_host_broke_off_is_tried_again_at_once() {
     let periodic = reports.recv_timeout(WATCHDOG).unwrap();
     assert_eq!(fate(&periodic, &id("u1", "app", 0)).0, Outcome::Removed);
 }
+
+/// S0.8: a runtime that goes away is no fault of what it was asked to remove.
+#[test]
+fn s0_8_what_a_lost_connection_broke_off_is_tried_again_at_once() {
+    let mut rules = Rules::default();
+    rules.case("S0.8");
+    let mut maker = Maker::new();
+    maker.restarted("u1", 2);
+    let lost = Fault::of("RemoveContainer", &id("u1", "app", 0), Action::Disconnect);
+    maker.options.faults.push(Fault {
+        count: Some(1),
+        ..lost
+    });
+    let bench = maker.start();
+    let (engine, reports) = passes(&bench, &[("container-gc-period", "50ms")], Pass::Containers);
+    engine.start().unwrap();
+    let first = reports.recv_timeout(WATCHDOG).unwrap();
+    assert_eq!(fate(&first, &id("u1", "app", 0)).0, Outcome::Failed);
+    let second = reports.recv_timeout(WATCHDOG).unwrap();
+    assert_eq!(fate(&second, &id("u1", "app", 0)).0, Outcome::Removed);
+}
+
+/// S0.7, S5.2: what may go is on its way before the next one is asked about, however long that takes; and what is not yet on its way
+/// when the hold comes stays.
+#[test]
+fn s0_7_a_removal_leaves_before_the_next_one_is_asked_about() {
+    let mut rules = Rules::default();
+    for images_too in [false, true] {
+        rules.case("S0.7");
+        let folder = tempfile::TempDir::new().unwrap();
+        let hold = folder.path().join("hold");
+        let mut maker = Maker::new();
+        for uid in ["left1", "left2", "left3"] {
+            maker.sandbox(uid, 0, Word::NotReady);
+        }
+        maker.node.images = ["a", "b", "c"]
+            .map(|id| image(id, &format!("r/{id}:1"), 1))
+            .to_vec();
+        let slow = Duration::from_millis(300);
+        for method in ["RemoveImage", "StopPodSandbox"] {
+            maker.options.delays.insert(method.to_owned(), slow);
+        }
+        let bench = maker.start();
+        ["left1", "left2", "left3"]
+            .iter()
+            .for_each(|uid| bench.host.remove_pod(uid));
+        let mut hooks = bench.hooks();
+        let (file, server) = (hold.clone(), bench.server.clone());
+        let mut asked = 0;
+        hooks.approve = Some(Hook::new(Box::new(move |planned: &Entry| {
+            asked += 1;
+            if asked == 2 {
+                let began = std::time::Instant::now();
+                // The first image is on its way: it will not go after the hold has come.
+                while planned.kind == Kind::Image
+                    && !server.trace().iter().any(|c| c.method == "RemoveImage")
+                {
+                    assert!(
+                        began.elapsed() < WATCHDOG / 6,
+                        "the first removal waits for the second approval"
+                    );
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                fs::write(&file, "").unwrap();
+            }
+            true
+        })));
+        let keys = [
+            ("hold-file", hold.to_str().unwrap()),
+            ("max-parallel-removals", "4"),
+            ("max-parallel-image-removals", "2"),
+            ("minimum-image-ttl-duration", "0"),
+        ];
+        let engine = bench.engine(&keys, hooks);
+        if images_too {
+            let flags = Flags {
+                all_unused: true,
+                ..Flags::default()
+            };
+            let end = engine.images(flags, None);
+            assert_eq!(
+                told(&end),
+                ["a removed unused", "b kept held", "c kept held"]
+            );
+            assert_eq!(bench.calls("RemoveImage"), ["a"]);
+        } else {
+            let report = engine.containers(Flags::default(), None).report.unwrap();
+            assert!(bench.calls("StopPodSandbox").is_empty());
+            for uid in ["left1", "left2", "left3"] {
+                assert_eq!(fate(&report, &sandbox_id(uid, 0)).1, "held", "{uid}");
+            }
+        }
+    }
+}

@@ -142,3 +142,22 @@ pub fn told(output: std::process::Output) -> Told {
         error: text(output.stderr),
     }
 }
+
+/// A runtime with 60 dead containers and 12 images, full, and without files.
+pub fn without_files(options: Options) -> Server {
+    let order = Order {
+        pods: 12,
+        deleted_percent: 0,
+        dead_containers: 60,
+        images: 12,
+        fill_percent: 95,
+        seed: 7,
+        now: 1_700_000_000_000_000_000,
+        pod_logs_dir: None,
+        container_logs_dir: None,
+        mountpoint: "/".into(),
+        usage_file: None,
+    };
+    let made = order.make().expect("a node without files");
+    Server::start(made.node, options).expect("a socket")
+}

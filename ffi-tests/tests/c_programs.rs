@@ -1,34 +1,16 @@
 //! C programs against the static library and the real header, under AddressSanitizer and under valgrind.
 
 use crisim::fault::{Action, Fault};
-use crisim::made::Order;
 use crisim::{Options, Server};
+use ffi_tests::simulated::without_files;
 use ffi_tests::{NATIVE_LIBS, check, compile, has, root, skip};
 use std::collections::BTreeSet;
 use std::process::Command;
 
 const ASAN: [&str; 3] = ["-std=c99", "-fsanitize=address", "-fno-omit-frame-pointer"];
 
-fn server(options: Options) -> Server {
-    let order = Order {
-        pods: 12,
-        deleted_percent: 0,
-        dead_containers: 60,
-        images: 12,
-        fill_percent: 95,
-        seed: 7,
-        now: 1_700_000_000_000_000_000,
-        pod_logs_dir: None,
-        container_logs_dir: None,
-        mountpoint: "/".into(),
-        usage_file: None,
-    };
-    let made = order.make().expect("a node without files");
-    Server::start(made.node, options).expect("a socket")
-}
-
 fn hanging() -> Server {
-    server(Options {
+    without_files(Options {
         faults: vec![
             Fault::all("RemoveContainer", Action::Hang),
             Fault::all("StopContainer", Action::Hang),
@@ -52,7 +34,7 @@ fn arguments_are_checked() {
 #[test]
 fn passes_keep_the_rules_of_the_interface() {
     let program = compile("passes-asan", "cc", &["ffi-tests/c/passes.c"], &ASAN);
-    let (good, bad) = (server(Options::default()), hanging());
+    let (good, bad) = (without_files(Options::default()), hanging());
     let out = check(Command::new(program).args([good.endpoint(), bad.endpoint()]));
     let json: serde_json::Value = serde_json::from_str(&out).expect("JSON");
     assert_eq!(json["pass"], "images");
@@ -84,7 +66,7 @@ fn valgrind_finds_nothing() {
     if !has("valgrind") {
         return skip("valgrind is not installed");
     }
-    let (good, bad) = (server(Options::default()), hanging());
+    let (good, bad) = (without_files(Options::default()), hanging());
     let valgrind = || {
         let mut command = Command::new("valgrind");
         command.args([

@@ -2,8 +2,8 @@
 //! closes its socket at every frame (rules 8 and 12 of the C interface).
 
 use crisim::fault::{Action, Fault};
-use crisim::made::Order;
 use crisim::{Options, Server};
+use ffi_tests::simulated::without_files;
 use ffi_tests::{compile, run};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -18,24 +18,6 @@ fn guest() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let build = || compile("guest", "cc", &["ffi-tests/c/guest.c"], &["-std=c99"]);
     BUILT.get_or_init(build).clone()
-}
-
-fn server(options: Options) -> Server {
-    let order = Order {
-        pods: 12,
-        deleted_percent: 0,
-        dead_containers: 60,
-        images: 12,
-        fill_percent: 95,
-        seed: 7,
-        now: 1_700_000_000_000_000_000,
-        pod_logs_dir: None,
-        container_logs_dir: None,
-        mountpoint: "/".into(),
-        usage_file: None,
-    };
-    let made = order.make().expect("a node without files");
-    Server::start(made.node, options).expect("a socket")
 }
 
 fn run_guest(server: &Server, mode: &str, more: &[&str]) -> Output {
@@ -60,7 +42,7 @@ fn a_pass_works_in_processes_of_all_sorts_and_leaves_nothing() {
         ("locale", &["C.UTF-8"]),
     ];
     for (mode, more) in modes {
-        let server = server(Options::default());
+        let server = without_files(Options::default());
         let output = run_guest(&server, mode, more);
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{mode}: {} {error}", output.status);
@@ -93,7 +75,7 @@ fn a_socket_that_closes_is_an_error_and_no_signal() {
                 }],
                 ..Options::default()
             };
-            let output = run_guest(&server(options), "plain", &["may-fail"]);
+            let output = run_guest(&without_files(options), "plain", &["may-fail"]);
             let error = String::from_utf8_lossy(&output.stderr);
             assert_eq!(
                 output.status.signal(),

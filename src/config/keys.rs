@@ -206,7 +206,7 @@ pub static KEYS: &[Key] = &[
         default: "0s",
         shape: Shape::Duration { zero: true },
         rule: "S5.5",
-        doc: "For how long an image may be unused before it goes, however empty the disk is; time in which no pass looked does not count. 0s: for ever. When set, above minimum-image-ttl-duration.",
+        doc: "For how long an image may be unused before it goes, however empty the disk is; time without an engine, and time in which the machine slept, does not count. 0s: for ever. When set, above minimum-image-ttl-duration.",
         set: |c, v| c.image_maximum_gc_age = v.duration(),
     },
     Key {

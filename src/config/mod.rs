@@ -176,6 +176,7 @@ impl Config {
                 ),
             ));
         }
+        self.check_files()?;
         let (pods, links) = (&self.pod_logs_dir, &self.container_logs_dir);
         if !pods.is_empty() && !links.is_empty() && nested(pods, links) {
             return Err(Error::new(
@@ -187,6 +188,49 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// What crigc writes beside its records file (`host::records`).
+const BESIDE_RECORDS: [&str; 4] = ["", ".lock", ".new", ".aside"];
+
+impl Config {
+    /// Whether its files are apart from each other, and from what it deletes.
+    fn check_files(&self) -> Result<()> {
+        let (hold, records) = (self.hold_file.as_str(), self.image_records_file.as_str());
+        let files = [("hold-file", hold), ("image-records-file", records)];
+        let dirs = [
+            ("pod-logs-dir", self.pod_logs_dir.as_str()),
+            ("container-logs-dir", self.container_logs_dir.as_str()),
+        ];
+        let set = |(_, path): &(&str, &str)| !path.is_empty();
+        for (key, file) in files.into_iter().filter(set) {
+            for (dir_key, dir) in dirs.into_iter().filter(set) {
+                let names: Vec<&str> = values::parts(file).collect();
+                if names.starts_with(&values::parts(dir).collect::<Vec<_>>()) {
+                    return Err(Error::new(
+                        Status::Config,
+                        format!(
+                            "{key} ({file}) lies in {dir_key} ({dir}), where crigc deletes; put it elsewhere"
+                        ),
+                    ));
+                }
+            }
+        }
+        let own = BESIDE_RECORDS.map(|suffix| format!("{records}{suffix}"));
+        if !hold.is_empty() && !records.is_empty() && own.iter().any(|path| same(path, hold)) {
+            return Err(Error::new(
+                Status::Config,
+                format!(
+                    "hold-file ({hold}) is one of the files of image-records-file ({records}), so that everything would be held for ever; name another one"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn same(a: &str, b: &str) -> bool {
+    values::parts(a).eq(values::parts(b))
 }
 
 /// Whether one of two directories is, or holds, the other.

@@ -18,6 +18,7 @@ use std::time::Duration;
 const FORMAT: u32 = 1;
 /// The largest file that is read: some 250,000 images.
 const LARGEST: u64 = 64 << 20;
+const NO_FILE: &str = "it is no regular file";
 /// How far the clock may have been set back since the file was written; beyond that it is one from the future. ns.
 const SET_BACK: i64 = 60 * 1_000_000_000;
 
@@ -67,9 +68,18 @@ pub struct RecordsFile {
     endpoint: String,
     /// `None` = it is only read.
     lock: Option<OwnedFd>,
-    loaded: bool,
-    /// What is there cannot be used; it is moved away before the next write.
-    put_aside: bool,
+    found: Found,
+}
+
+/// What is known of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// Nothing: it was not read yet, or could not be. Until then it is not replaced.
+    Unread,
+    /// It was read, or written.
+    Own,
+    /// It cannot be used; it is moved away before the next write.
+    Unusable,
 }
 
 fn nanoseconds(time: Duration) -> u64 {
@@ -88,45 +98,58 @@ impl RecordsFile {
             path,
             endpoint: endpoint.to_owned(),
             lock,
-            loaded: false,
-            put_aside: false,
+            found: Found::Unread,
         })
     }
 
-    /// What the file holds, the first time it is asked; `None` = there is no file. `Err` = it cannot be used, with the story.
+    /// What the file holds, until it has told once; `None` = there is no file. `Err` = it cannot be used, with the story.
     pub fn load(&mut self, now: i64) -> std::result::Result<Option<Records>, String> {
-        if std::mem::replace(&mut self.loaded, true) {
+        if self.found != Found::Unread {
             return Ok(None);
         }
-        let bytes = match read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(self.unusable(&e.to_string())),
-        };
-        parse(&bytes, &self.endpoint, now)
-            .map(Some)
-            .map_err(|why| self.unusable(&why))
-    }
-
-    fn unusable(&mut self, why: &str) -> String {
-        self.put_aside = true;
         let path = visible(&self.path.to_string_lossy());
-        format!(
-            "cannot use image-records-file ({path}): {why}; it is put aside as {path}.aside, and ages of images count from now"
-        )
+        let unusable = match read(&self.path) {
+            Ok(bytes) => match parse(&bytes, &self.endpoint, now) {
+                Ok(records) => {
+                    self.found = Found::Own;
+                    return Ok(Some(records));
+                }
+                Err(why) => why,
+            },
+            Err(Unreadable::Missing) => {
+                self.found = Found::Own;
+                return Ok(None);
+            }
+            Err(Unreadable::Passing(e)) => {
+                return Err(format!(
+                    "cannot read image-records-file ({path}): {e}; it is left as it is, and the next pass tries again"
+                ));
+            }
+            Err(Unreadable::NoFile(why)) => why,
+        };
+        self.found = Found::Unusable;
+        Err(format!(
+            "cannot use image-records-file ({path}): {unusable}; ages of images count from now, and the next write puts it aside as {path}.aside"
+        ))
     }
 
-    /// Replaces the file: all of it is on the disk before it takes the old one's name.
+    /// Replaces the file: all of it is on the disk before it takes the old one's name. Does nothing where the file is only to be read, or
+    /// could not be read yet.
     pub fn write(&mut self, records: &Records, now: i64) -> io::Result<()> {
-        if self.lock.is_none() {
+        if self.lock.is_none() || self.found == Found::Unread {
             return Ok(());
         }
-        if self.put_aside {
+        let bytes = text(records, &self.endpoint, now);
+        if is_too_large(&bytes) {
+            let many = "there are too many images for it";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, many));
+        }
+        if self.found == Found::Unusable {
             put_aside(&self.path)?;
-            self.put_aside = false;
+            self.found = Found::Own;
         }
         let new = with_suffix(&self.path, ".new");
-        let written = write_new(&new, &text(records, &self.endpoint, now))
+        let written = write_new(&new, &bytes)
             .and_then(|()| std::fs::rename(&new, &self.path))
             .and_then(|()| sync_directory(&self.path));
         if written.is_err() {
@@ -135,6 +158,35 @@ impl RecordsFile {
         }
         written
     }
+
+    /// Deletes the file, which is out of date and cannot be replaced.
+    pub fn discard(&mut self) -> io::Result<()> {
+        if self.lock.is_none() || self.found != Found::Own {
+            return Ok(());
+        }
+        missing_is_done(std::fs::remove_file(&self.path))?;
+        sync_directory(&self.path)
+    }
+}
+
+/// Why a file was not read.
+enum Unreadable {
+    Missing,
+    /// It says nothing about the file, such as no descriptor that is free.
+    Passing(io::Error),
+    /// It is no file that crigc could have written.
+    NoFile(String),
+}
+
+fn missing_is_done(done: io::Result<()>) -> io::Result<()> {
+    match done {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+fn is_too_large(bytes: &[u8]) -> bool {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LARGEST
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
@@ -202,17 +254,25 @@ fn lock(path: &Path) -> Result<OwnedFd> {
     Ok(fd)
 }
 
-fn read(path: &Path) -> io::Result<Vec<u8>> {
+fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
     // Opening a pipe must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
+    let file = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(fd) => File::from(fd),
+        Err(Errno::NOENT) => return Err(Unreadable::Missing),
+        Err(Errno::LOOP) => return Err(Unreadable::NoFile("it is a symbolic link".to_owned())),
+        // A socket.
+        Err(Errno::NXIO) => return Err(Unreadable::NoFile(NO_FILE.to_owned())),
+        Err(e) => return Err(Unreadable::Passing(e.into())),
+    };
+    if !file.metadata().map_err(Unreadable::Passing)?.is_file() {
+        return Err(Unreadable::NoFile(NO_FILE.to_owned()));
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    match u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LARGEST {
-        true => Err(io::Error::other(format!(
+    let mut some = file.take(LARGEST + 1);
+    some.read_to_end(&mut bytes).map_err(Unreadable::Passing)?;
+    match is_too_large(&bytes) {
+        true => Err(Unreadable::NoFile(format!(
             "it is larger than {LARGEST} bytes"
         ))),
         false => Ok(bytes),
@@ -299,10 +359,7 @@ fn text(records: &Records, endpoint: &str, now: i64) -> Vec<u8> {
 
 fn write_new(new: &Path, bytes: &[u8]) -> io::Result<()> {
     // One that a kill has left.
-    match std::fs::remove_file(new) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-        _ => {}
-    }
+    missing_is_done(std::fs::remove_file(new))?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(new, flags, Mode::RUSR | Mode::WUSR)?);
     file.write_all(bytes)?;
@@ -316,9 +373,12 @@ fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 fn put_aside(path: &Path) -> io::Result<()> {
-    match std::fs::rename(path, with_suffix(path, ".aside")) {
-        // Somebody was faster.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        done => done,
-    }
+    let aside = with_suffix(path, ".aside");
+    missing_is_done(std::fs::rename(path, &aside)).map_err(|e| {
+        let aside = visible(&aside.to_string_lossy());
+        io::Error::new(
+            e.kind(),
+            format!("what is there cannot be moved to {aside}: {e}"),
+        )
+    })
 }

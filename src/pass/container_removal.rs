@@ -108,11 +108,10 @@ impl<'a> ContainerRemover<'a> {
         match e {
             // Its logs are left to S4: a new container may use the same path (S2.5).
             CallError::NotFound(_) => Done::Removed,
-            CallError::NotBegun(_) | CallError::GivenUp(_) => Done::Kept(Reason::NotReached),
-            e => Done::Failed(e.story(
-                &format!("cannot {doing} container {}", visible(&c.id)),
-                self.runtime.endpoint,
-            )),
+            e => {
+                let doing = format!("cannot {doing} container {}", visible(&c.id));
+                Done::of(e, &doing, self.runtime.endpoint)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use super::evidence::Evidence;
 use super::parts::{Arrived, End, Place, Walk, all_sandboxes, pods_of};
 use super::removals::carry_out;
 use super::rooms::Rooms;
-use super::run::Run;
+use super::run::{QUESTIONS, Run};
 use crate::cri::client::Runtime;
 use crate::cri::list::{Listed, TooLarge};
 use crate::cri::{CallError, List};
@@ -120,7 +120,7 @@ impl Stage<'_> {
                 let look = self.runtime.container_status(&c.id).await;
                 (c, look)
             })
-            .buffer_unordered(self.run.config.max_parallel_removals)
+            .buffer_unordered(QUESTIONS)
             .collect()
             .await;
         for (container, look) in looks {

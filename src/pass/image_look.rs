@@ -3,7 +3,7 @@
 
 use super::parts::{all_containers, all_sandboxes};
 use super::removals::blank;
-use super::run::{Done, Run};
+use super::run::{Done, QUESTIONS, Run};
 use crate::config::Config;
 use crate::cri::client::{Images, Runtime};
 use crate::cri::{CallError, Learnt};
@@ -19,9 +19,6 @@ use crate::report::{Entry, Kind, Reason, visible};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashMap;
 use std::rc::Rc;
-
-/// How many ContainerStatus are asked at once for image volumes.
-const QUESTIONS: usize = 4;
 
 /// What the engine remembers between image passes.
 #[derive(Default)]
@@ -46,6 +43,8 @@ impl ImageMemory {
             "" => &config.container_runtime_endpoint,
             own => own,
         };
+        // However it is spelled.
+        let endpoint = endpoint.strip_prefix("unix://").unwrap_or(endpoint);
         let file = match path {
             "" => None,
             path => Some(RecordsFile::hold(path, endpoint, config.dry_run)?),

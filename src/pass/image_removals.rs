@@ -1,17 +1,21 @@
 //! Removing images: in the order of a plan, no more than are needed, and only over a look that is fresh enough (S5.2, S5.8).
 
 use super::image_look::{self, ImageLook, ImageMemory, Services};
+use super::image_records;
 use super::removals::{begin, objection};
 use super::run::{Done, Run};
-use crate::cri::CallError;
 use crate::error::{Error, Result, Status};
 use crate::host::clock::Boot;
 use crate::node::Image;
 use crate::plan::Step;
 use crate::plan::images::{Goal, Tally};
 use crate::report::{Entry, Kind, Reason, visible};
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{HashSet, VecDeque};
+
+/// How often the connection has its turn until what was begun has left.
+const TURNS: usize = 4;
 
 /// What the removals of one pass share.
 pub(super) struct Removals<'r, 'a> {
@@ -65,26 +69,48 @@ impl<'r, 'a> Removals<'r, 'a> {
         let mut waiting: VecDeque<usize> = (0..planned.len()).collect();
         let mut removing = FuturesUnordered::new();
         let mut tally = Tally::new(goal);
-        let mut done = 0;
+        let (mut done, mut left_out) = (0, 0);
+        self.held = false;
         loop {
-            while removing.len() < run.config.max_parallel_image_removals
-                && tally.may_start()
-                && let Some(at) = waiting.pop_front()
-            {
-                match self.last_word(memory, &planned[at], image(at)).await {
-                    Err(result) => {
-                        self.held |= result == Done::Kept(Reason::Held);
-                        stage.ended(at, planned[at].clone(), result);
-                        done += 1;
+            let may_start =
+                removing.len() < run.config.max_parallel_image_removals && tally.may_start();
+            let next = match may_start {
+                true => waiting.pop_front(),
+                false => None,
+            };
+            let ended = match next {
+                None => removing.next().await,
+                Some(at) => {
+                    if at >= left_out && objection(run, None, &planned[at]).is_none() {
+                        let needed =
+                            tally.still_needed(steps[at..].iter().map(|s| images[s.index].size));
+                        // Twice as many each time: where the host refuses most of them, this is not done for each.
+                        left_out = (at + needed.max(at + 1)).min(steps.len());
+                        let going = steps[..left_out].iter().map(|s| &images[s.index]);
+                        if !image_records::leave_out(run, memory, going) {
+                            left_out = steps.len();
+                        }
                     }
-                    Ok(()) => {
-                        tally.started(image(at).size);
-                        let removal = remove(run, services, image(at));
-                        removing.push(async move { (at, removal.await) });
+                    match self.last_word(memory, &planned[at], image(at)).await {
+                        Err(result) => {
+                            self.held |= result == Done::Kept(Reason::Held);
+                            stage.ended(at, planned[at].clone(), result);
+                            done += 1;
+                            continue;
+                        }
+                        Ok(()) => {
+                            tally.started(image(at).size);
+                            let removal = remove(run, services, image(at));
+                            removing.push(async move { (at, removal.await) });
+                        }
+                    }
+                    match leaves(&mut removing).await {
+                        None => continue,
+                        ended => ended,
                     }
                 }
-            }
-            let Some((at, result)) = removing.next().await else {
+            };
+            let Some((at, result)) = ended else {
                 break;
             };
             tally.ended(image(at).size, result == Done::Removed);
@@ -92,7 +118,7 @@ impl<'r, 'a> Removals<'r, 'a> {
                 memory.records.forget(image(at));
             }
             // What was in flight when the pass was told to end is no failing removal (S6.5).
-            if let Done::Failed(error) = &result
+            if let Done::Failed(error) | Done::BrokenOff(error) = &result
                 && run.stop.cause().is_none()
             {
                 self.failures.push(error.clone());
@@ -185,12 +211,23 @@ async fn remove(run: &Run<'_>, services: &Services<'_>, image: &Image) -> Done {
     }
     match services.images.remove_image(image).await {
         Ok(()) => Done::Removed,
-        Err(CallError::NotBegun(_) | CallError::GivenUp(_)) => Done::Kept(Reason::NotReached),
         Err(e) => {
             let doing = format!("cannot remove image {}", visible(&image.id));
-            Done::Failed(e.story(&doing, services.images.endpoint))
+            Done::of(&e, &doing, services.images.endpoint)
         }
     }
+}
+
+/// Lets a removal leave that was just begun; what has ended meanwhile. It is on its way before the next image is asked about: that may
+/// take long, and the look that it rests on would grow old.
+async fn leaves<F: Future>(removing: &mut FuturesUnordered<F>) -> Option<F::Output> {
+    for _ in 0..TURNS {
+        if let Some(ended) = removing.next().now_or_never() {
+            return ended;
+        }
+        tokio::task::yield_now().await;
+    }
+    None
 }
 
 /// The entry of an image that was planned for.

@@ -2,8 +2,9 @@
 
 use super::containers::ended;
 use super::image_look::{self, ImageMemory, Services};
+use super::image_records;
 use super::image_removals::{Removals, entry};
-use super::run::{Done, Run, event, wall_time};
+use super::run::{Done, Run, event};
 use crate::cri::Learnt;
 use crate::cri::client;
 use crate::error::{Error, Result, Status};
@@ -21,7 +22,7 @@ const SHOWN: usize = 10;
 
 /// Runs the pass; what fails is in the run.
 pub(crate) async fn pass(run: &Run<'_>, memory: &mut ImageMemory) {
-    load(run, memory);
+    image_records::load(run, memory);
     match collect(run, memory).await {
         Ok(()) => {
             ended(run);
@@ -50,33 +51,6 @@ async fn services<'a>(run: &Run<'a>, learnt: &'a Learnt) -> Result<Services<'a>>
         images: client::images(run.config, run.stop, learnt).await?,
         runtime: client::runtime(run.config, run.stop, learnt).await?,
     })
-}
-
-/// S5.1: what an earlier engine has left. What cannot be used is none, and the images of this pass's look are in the past.
-fn load(run: &Run<'_>, memory: &mut ImageMemory) {
-    let Some(file) = &mut memory.file else {
-        return;
-    };
-    match file.load(run.now) {
-        Ok(Some(records)) => memory.records = records,
-        Ok(None) => {}
-        Err(story) => run.log(LogLevel::Warn, &story),
-    }
-}
-
-/// S5.1: leaves the records for the next engine. Without them its ages begin anew, which removes nothing: no failure of a pass,
-/// and least of all on a full disk.
-fn save(run: &Run<'_>, memory: &mut ImageMemory) {
-    let Some(file) = memory.file.as_mut().filter(|_| !run.dry_run) else {
-        return;
-    };
-    if let Err(e) = file.write(&memory.records, wall_time(run.hooks)) {
-        let path = visible(&run.config.image_records_file);
-        run.log(
-            LogLevel::Warn,
-            &format!("cannot write image-records-file ({path}): {e}; the next pass tries again"),
-        );
-    }
 }
 
 async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory) -> Result<()> {
@@ -109,7 +83,7 @@ async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory
             }),
     };
     stages.by_goal(memory, &mut removals, &goal).await;
-    save(run, memory);
+    image_records::save(run, memory);
     Ok(())
 }
 
@@ -152,7 +126,7 @@ impl Stages<'_, '_> {
             Goal::Free(_) | Goal::AllUnused => self.decide(memory, removals, goal).await,
             _ => {
                 // The next look asks again.
-                if let Some(e) = &self.unasked {
+                if let Some(e) = self.unasked.as_ref().filter(|_| !run.has_failed()) {
                     run.log(LogLevel::Warn, &e.message);
                 }
                 self.plan(memory, removals, goal)

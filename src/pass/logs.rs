@@ -4,7 +4,7 @@ use super::containers::{Look, Stale};
 use super::evidence::Evidence;
 use super::removals::{Remover, begin, blank, carry_out};
 use super::rooms::{Room, Rooms};
-use super::run::{Done, Run};
+use super::run::{Done, QUESTIONS, Run};
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
@@ -14,6 +14,7 @@ use crate::plan;
 use crate::plan::logs::{LinkEvidence, entry_pod, entry_uid, link_container_id};
 use crate::report::{Entry, Kind, Reason};
 use futures_util::stream::{self, StreamExt};
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
@@ -46,14 +47,20 @@ impl Remover for TreeRemover<'_> {
             self.rooms.paths.borrow_mut().add_tree(self.room, name);
             return Done::Removed;
         }
-        let go_on = || objection().is_none();
-        match self.room.remove_tree(OsStr::new(&**name), &go_on) {
-            Ok(()) => Done::Removed,
-            Err(e) => match objection() {
-                // The pod came back under way (S0.3), what is left is its own; or all is held (S0.7).
-                Some(reason @ (Reason::Changed | Reason::Held)) => Done::Kept(reason),
-                _ => Done::Failed(e.to_string()),
-            },
+        let seen = Cell::new(None);
+        let go_on = || {
+            seen.set(objection());
+            seen.get().is_none()
+        };
+        match (
+            self.room.remove_tree(OsStr::new(&**name), &go_on),
+            seen.get(),
+        ) {
+            (Ok(()), _) => Done::Removed,
+            (Err(e), None) => Done::Failed(e.to_string()),
+            (Err(e), Some(Reason::NotReached)) => Done::BrokenOff(e.to_string()),
+            // The pod came back under way (S0.3), what is left is its own; or all is held (S0.7).
+            (Err(_), Some(reason)) => Done::Kept(reason),
         }
     }
 }
@@ -150,7 +157,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
     let total = links.len();
     let mut answers = stream::iter(&links)
         .map(|link| async move { (link, evidence_of(run, runtime, rooms, link).await) })
-        .buffered(run.config.max_parallel_removals);
+        .buffered(QUESTIONS);
     let mut done = 0;
     while let Some((link, answer)) = answers.next().await {
         let path = format!("{}/{}", room.dir(), link.name);

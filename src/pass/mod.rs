@@ -6,6 +6,7 @@ mod containers;
 mod dead_containers;
 mod evidence;
 mod image_look;
+mod image_records;
 mod image_removals;
 mod images;
 mod logs;

@@ -3,6 +3,7 @@
 use super::How;
 use super::cancel::{Cause, Stop};
 use crate::config::Config;
+use crate::cri::{CallError, Place};
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
 use crate::host::clock::{Boot, wall_now};
@@ -14,13 +15,32 @@ use crate::report::{Entry, Kind, Outcome, Reason, visible};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 
+/// How many single objects are asked about at once, where nothing is removed: the statuses of containers.
+pub(super) const QUESTIONS: usize = 4;
+
 /// What became of an object that was to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     Removed,
     Kept(Reason),
     Failed(String),
+    /// It failed for no reason of its own: the host ended the pass, or the runtime went away.
+    BrokenOff(String),
     Refused,
+}
+
+impl Done {
+    /// What a failed call about an object comes to; `doing` is such as `cannot remove image ID`.
+    pub(crate) fn of(e: &CallError, doing: &str, place: Place<'_>) -> Done {
+        match e {
+            CallError::NotBegun(_) | CallError::GivenUp(_) => Done::Kept(Reason::NotReached),
+            CallError::Disconnected(_)
+            | CallError::Interrupted(Cause::Closed | Cause::Stopped | Cause::Cancelled) => {
+                Done::BrokenOff(e.story(doing, place))
+            }
+            e => Done::Failed(e.story(doing, place)),
+        }
+    }
 }
 
 /// One pass under way.
@@ -174,20 +194,15 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// S0.8: remembers what could not be removed. That the host ended the pass is not the object's fault.
+    /// S0.8: remembers what could not be removed.
     fn note(&self, entry: &Entry, done: &Done) {
-        let ended = self.stop.cause();
-        let by_host = matches!(
-            ended,
-            Some(Cause::Closed | Cause::Stopped | Cause::Cancelled)
-        );
         let mut backoff = self.backoff.borrow_mut();
         match done {
             Done::Removed => backoff.removed(entry.kind, &entry.id),
-            Done::Failed(_) if !by_host => {
+            Done::Failed(_) => {
                 backoff.failed(entry.kind, &entry.id, Boot::now().since_boot());
             }
-            Done::Failed(_) | Done::Kept(_) | Done::Refused => {}
+            Done::BrokenOff(_) | Done::Kept(_) | Done::Refused => {}
         }
     }
 
@@ -248,7 +263,7 @@ impl<'a> Run<'a> {
                 entry.reason = reason;
                 (Outcome::Kept, LogLevel::Debug, "kept")
             }
-            Done::Failed(error) => {
+            Done::Failed(error) | Done::BrokenOff(error) => {
                 entry.error = Some(error);
                 (Outcome::Failed, LogLevel::Warn, "could not remove")
             }

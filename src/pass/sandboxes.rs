@@ -15,13 +15,8 @@ pub(crate) struct SandboxRemover<'a> {
 
 impl SandboxRemover<'_> {
     fn failed(&self, e: &CallError, doing: &str, s: &Sandbox) -> Done {
-        match e {
-            CallError::NotBegun(_) | CallError::GivenUp(_) => Done::Kept(Reason::NotReached),
-            e => Done::Failed(e.story(
-                &format!("cannot {doing} pod sandbox {}", visible(&s.id)),
-                self.runtime.endpoint,
-            )),
-        }
+        let doing = format!("cannot {doing} pod sandbox {}", visible(&s.id));
+        Done::of(e, &doing, self.runtime.endpoint)
     }
 }
 
@@ -37,6 +32,10 @@ impl Remover for SandboxRemover<'_> {
     async fn remove(&self, s: &Sandbox, objection: &dyn Fn() -> Option<Reason>) -> Done {
         if self.run.dry_run {
             return Done::Removed;
+        }
+        // Others may have been asked about since it was its turn.
+        if let Some(reason) = objection() {
+            return Done::Kept(reason);
         }
         if let Err(e) = self.runtime.stop_sandbox(&s.id).await {
             return self.failed(&e, "stop", s);

@@ -79,8 +79,8 @@ func NewImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageLister, stats images.StatsProvider,
 	hooks []images.PostImageGCHook, now func() time.Time) (*ImageGCManager, error) {
 	if policy.MaxAge != 0 {
-		return nil, fmt.Errorf("imageMaximumGCAge is %v, and crigc %s removes no images for their age; set it to 0s, or keep the "+
-			"kubelet's own image manager", policy.MaxAge, crigc.Version())
+		return nil, fmt.Errorf("imageMaximumGCAge is %v, which this type does not hand to crigc, since it would not count in "+
+			"the kubelet's metrics; set it to 0s, or keep the kubelet's own image manager", policy.MaxAge)
 	}
 	m := &ImageGCManager{
 		runtime: runtime,

@@ -1,0 +1,62 @@
+//! When a pass reads and writes the file of image records (S5.1). What cannot be read or written fails no pass: without its records
+//! an image is a new one, and a full disk is just when images have to go.
+
+use super::image_look::ImageMemory;
+use super::run::{Run, wall_time};
+use crate::hooks::LogLevel;
+use crate::node::Image;
+use crate::report::visible;
+
+/// What an earlier engine has left, at the first look.
+pub(super) fn load(run: &Run<'_>, memory: &mut ImageMemory) {
+    let Some(file) = &mut memory.file else {
+        return;
+    };
+    match file.load(run.now) {
+        Ok(Some(records)) => memory.records = records,
+        Ok(None) => {}
+        Err(story) => run.log(LogLevel::Warn, &story),
+    }
+}
+
+/// Before images go their records leave the file: one that is pulled again is new also to an engine that comes after a kill or a
+/// failed write. False = there is no file that could say anything of them.
+pub(super) fn leave_out<'i>(
+    run: &Run<'_>,
+    memory: &mut ImageMemory,
+    images: impl Iterator<Item = &'i Image>,
+) -> bool {
+    let Some(file) = memory.file.as_mut().filter(|_| !run.dry_run) else {
+        return false;
+    };
+    let mut records = memory.records.clone();
+    images.for_each(|image| records.forget(image));
+    let Err(e) = file.write(&records, wall_time(run.hooks)) else {
+        return true;
+    };
+    let discarded = match file.discard() {
+        Ok(()) => "it is deleted, and ages count anew after a restart".to_owned(),
+        Err(e) => {
+            format!("it cannot be deleted either ({e}), and is out of date: delete it by hand")
+        }
+    };
+    warn(run, &format!("{e}; {discarded}"));
+    false
+}
+
+/// Leaves the records for the next engine; not where somebody waits for the end of the pass.
+pub(super) fn save(run: &Run<'_>, memory: &mut ImageMemory) {
+    let wanted = !run.dry_run && run.stop.cause().is_none();
+    let Some(file) = memory.file.as_mut().filter(|_| wanted) else {
+        return;
+    };
+    if let Err(e) = file.write(&memory.records, wall_time(run.hooks)) {
+        warn(run, &format!("{e}; the next pass tries again"));
+    }
+}
+
+fn warn(run: &Run<'_>, what: &str) {
+    let path = visible(&run.config.image_records_file);
+    let message = format!("cannot write image-records-file ({path}): {what}");
+    run.log(LogLevel::Warn, &message);
+}
