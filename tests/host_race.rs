@@ -18,8 +18,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Deletions during which a swap happened, at least; and the watchdog, far above what they take.
-const ENOUGH: usize = 300;
+/// Deletions during which a swap happened, at least: a deleter that follows links dies in one of a thousand. And the watchdog, far
+/// above what they take.
+const ENOUGH: usize = 6000;
 const WATCHDOG: Duration = Duration::from_secs(120);
 
 /// A log directory, and outside of it a folder with files of the same names as the logs.
