@@ -9,7 +9,8 @@ use crate::pass::{self, ContainerMemory, How, ImageMemory, Task};
 use crate::report::{Pass, Report};
 use crate::schedule::Schedule;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Mutex as Turns;
+use tokio::sync::MutexGuard as Turn;
 
 pub use crate::pass::cancel::Call;
 
@@ -55,12 +56,10 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) hooks: Hooks,
     pub(crate) closed: Flag,
-    /// One turn for each kind of pass; fair, so callers wait in turn.
-    turns: [Semaphore; 2],
-    /// What container passes remember.
-    containers: Mutex<ContainerMemory>,
-    /// What image passes remember.
-    images: Mutex<ImageMemory>,
+    /// What container passes remember: whoever holds it has the turn. Fair, so callers wait in turn.
+    containers: Turns<ContainerMemory>,
+    /// The same of image passes.
+    images: Turns<ImageMemory>,
     /// How many calls of the host are inside, whatever they do.
     calls: Mutex<usize>,
     calls_ended: Condvar,
@@ -70,10 +69,10 @@ pub(crate) struct Shared {
     stop_periodic: Mutex<Option<Arc<Flag>>>,
 }
 
-/// What passes of one kind remember, while one of them has its turn.
-enum Memory {
-    Containers(ContainerMemory),
-    Images(ImageMemory),
+/// The turn of a pass, with what those of its kind remember; however it ends, the next one finds that.
+enum Memory<'a> {
+    Containers(Turn<'a, ContainerMemory>),
+    Images(Turn<'a, ImageMemory>),
 }
 
 /// A mutex whose data stays usable after a panic: what is behind ours is replaced whole.
@@ -117,19 +116,14 @@ impl Shared {
             call,
             pass_deadline: None,
         };
-        let _turn = match self.turn(kind, flags, &stop).await {
-            Ok(turn) => turn,
+        let mut memory = match self.turn(kind, flags, &stop).await {
+            Ok(memory) => memory,
             Err(e) => return PassEnd::from(e),
         };
         let limit = self.config.pass_timeout;
         if !limit.is_zero() {
             stop.pass_deadline = Some((crate::host::clock::Boot::now().plus(limit), limit));
         }
-        // Only ever used by a pass that has its turn: nobody misses it meanwhile.
-        let mut memory = match kind {
-            Pass::Containers => Memory::Containers(std::mem::take(&mut *lock(&self.containers))),
-            Pass::Images => Memory::Images(std::mem::take(&mut *lock(&self.images))),
-        };
         let how = How {
             dry_run: flags.dry_run || self.config.dry_run,
             all_unused: flags.all_unused,
@@ -140,37 +134,45 @@ impl Shared {
             Memory::Images(memory) => Task::Images { memory },
         };
         let (report, error) = pass::run(task, &self.config, &self.hooks, stop, how).await;
-        match memory {
-            Memory::Containers(memory) => *lock(&self.containers) = memory,
-            Memory::Images(memory) => *lock(&self.images) = memory,
-        }
-        if let Some(ended) = &self.hooks.pass {
-            ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
-        }
+        let told = pass::caught(async {
+            if let Some(ended) = &self.hooks.pass {
+                ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
+            }
+        });
+        // The report of what was done is not lost for a defect that comes after it.
+        let error = match told.await {
+            Ok(()) => error,
+            Err(defect) => Some(error.unwrap_or(defect)),
+        };
         PassEnd {
             report: Some(report),
             error,
         }
     }
 
-    async fn turn(&self, kind: Pass, flags: Flags, stop: &Stop<'_>) -> Result<SemaphorePermit<'_>> {
-        if let Some(cause) = stop.cause() {
-            return Err(cause.error());
-        }
-        let turn = &self.turns[kind as usize];
-        let busy = || {
+    async fn turn(&self, kind: Pass, flags: Flags, stop: &Stop<'_>) -> Result<Memory<'_>> {
+        Ok(match kind {
+            Pass::Containers => Memory::Containers(turn(&self.containers, flags, stop).await?),
+            Pass::Images => Memory::Images(turn(&self.images, flags, stop).await?),
+        })
+    }
+}
+
+async fn turn<'a, T>(turns: &'a Turns<T>, flags: Flags, stop: &Stop<'_>) -> Result<Turn<'a, T>> {
+    if let Some(cause) = stop.cause() {
+        return Err(cause.error());
+    }
+    if flags.no_wait {
+        return turns.try_lock().map_err(|_| {
             Error::new(
                 Status::Busy,
                 "a pass of this kind runs already; call without GC_NO_WAIT to wait for its end",
             )
-        };
-        if flags.no_wait {
-            return turn.try_acquire().map_err(|_| busy());
-        }
-        tokio::select! {
-            permit = turn.acquire() => permit.map_err(|_| busy()),
-            cause = stop.wait() => Err(cause.error()),
-        }
+        });
+    }
+    tokio::select! {
+        turn = turns.lock() => Ok(turn),
+        cause = stop.wait() => Err(cause.error()),
     }
 }
 
@@ -186,9 +188,8 @@ impl Engine {
             config,
             hooks,
             closed: Flag::new(),
-            turns: [Semaphore::new(1), Semaphore::new(1)],
-            containers: Mutex::default(),
-            images: Mutex::new(images),
+            containers: Turns::default(),
+            images: Turns::new(images),
             calls: Mutex::new(0),
             calls_ended: Condvar::new(),
             schedule: Mutex::new(None),

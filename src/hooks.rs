@@ -1,6 +1,7 @@
 //! What the host lends a pass: its pod states, its approval, its figures, its clock, and where it wants to hear of things.
 //! Plain closures; `ffi` makes them from C callbacks, tests from Rust. Each is called by one thread at a time.
 
+use crate::effect;
 use crate::error::Error;
 use crate::node::{FsUsage, PodStates, Text};
 use crate::report::{Entry, Kind, Pass, Report};
@@ -31,6 +32,7 @@ impl<F: ?Sized> Hook<F> {
 
     /// Calls it, once no other thread is in it.
     pub fn with<R>(&self, call: impl FnOnce(&mut F) -> R) -> R {
+        effect::point("call back");
         call(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -4,6 +4,10 @@
 
 pub mod config;
 pub(crate) mod cri;
+#[cfg(not(feature = "panic-points"))]
+mod effect;
+#[cfg(feature = "panic-points")]
+pub mod effect;
 pub mod engine;
 pub mod error;
 pub mod ffi;

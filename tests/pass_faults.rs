@@ -10,10 +10,10 @@ mod images;
 
 use bench::{Bench, INTERNAL, NOT_FOUND};
 use crigc::engine::{Engine, Flags};
+use crisim::Server;
 use crisim::fault::{Action, Fault};
-use crisim::{Options, Server};
 use fault_node::{everything, is_told, mixed};
-use images::{Host, image, node, told, user};
+use images::{Host, STAYS, full, there, told};
 use std::collections::BTreeSet;
 
 /// How a call goes wrong, and what it is called in the count.
@@ -31,6 +31,7 @@ fn classes() -> Vec<(String, Action)> {
         ("disconnect after its work".to_owned(), Action::Cut(0)),
         ("garbage".to_owned(), Action::Garbage),
         ("hang".to_owned(), Action::Hang),
+        ("a message too large".to_owned(), Action::Huge),
     ]);
     // In the head of the first frame, in the headers, in the message.
     let halves = [5, 30, 90].map(|n| ("half a message".to_owned(), Action::Half(n)));
@@ -133,38 +134,13 @@ fn no_fault_of_a_stream_makes_a_container_pass_lose_anything() {
     print("streams", &walk(true, classes));
 }
 
-/// Images that go, beside one of each kind that stays.
-fn full() -> Server {
-    let names = ["a", "b", "used", "mounted", "infra", "own"];
-    let mut made = node(
-        names
-            .map(|id| image(id, &format!("r/{id}:1"), 100))
-            .to_vec(),
-    );
-    let mut pinned = image("pinned", "r/pinned:1", 100);
-    pinned.pinned = true;
-    made.images.push(pinned);
-    made.containers.push(user("u1", "r/used:1"));
-    let mut mounts = user("u2", "r/used:1");
-    mounts.mounted_images = vec!["r/mounted:1".into()];
-    made.containers.push(mounts);
-    made.sandbox_image = "r/own:1".into();
-    Server::start(made, Options::default()).unwrap()
-}
-
-fn there(server: &Server) -> BTreeSet<String> {
-    let images = server.state().images.into_iter();
-    images.map(|image| image.id.to_string()).collect()
-}
-
 #[test]
 fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
     let keys = [
         ("pod-infra-container-image", "r/infra:1"),
         ("runtime-request-timeout", "150ms"),
     ];
-    let stays = ["used", "mounted", "infra", "own", "pinned"].map(str::to_owned);
-    let stays = BTreeSet::from(stays);
+    let stays = BTreeSet::from(STAYS.map(str::to_owned));
     let mut counts = Vec::new();
     for (class, action) in classes() {
         let mut hits = 0;

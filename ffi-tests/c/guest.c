@@ -211,6 +211,35 @@ static void with_closed_streams(const char *witness)
         _exit(4);
 }
 
+/* The host's printf writes 1.5 as `host_writes`; the library reads and writes it in one way only. */
+static void numbers_in_a_locale(const char *host_writes)
+{
+    char number[32];
+    snprintf(number, sizeof number, "%.1f", 1.5);
+    CHECK(strcmp(number, host_writes) == 0);
+    gc_config *config = config_for();
+    CHECK(gc_config_set(config, "runtime-request-timeout", "1.5s", NULL) == GC_OK);
+    if (strcmp(host_writes, "1.5") != 0) {
+        snprintf(number, sizeof number, "%ss", host_writes);
+        CHECK(gc_config_set(config, "runtime-request-timeout", number, NULL) == GC_ERROR_INVALID_ARGUMENT);
+    }
+    char *timeout = gc_config_get(config, "runtime-request-timeout", NULL);
+    CHECK(strcmp(timeout, "1.5s") == 0);
+    gc_string_free(timeout);
+    gc_engine *engine = gc_engine_new(config, NULL);
+    gc_report *report = NULL;
+    CHECK(gc_containers(engine, 0, NULL, &report, NULL) == GC_OK);
+    char *json = gc_report_json(report);
+    const char *seconds = strstr(json, "\"seconds\":");
+    CHECK(seconds != NULL);
+    seconds += strlen("\"seconds\":");
+    CHECK(seconds[strspn(seconds, " 0123456789")] == '.');
+    gc_string_free(json);
+    gc_report_free(report);
+    gc_engine_free(engine);
+    gc_config_free(config);
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc >= 3);
@@ -233,6 +262,7 @@ int main(int argc, char **argv)
     else if (strcmp(mode, "locale") == 0) {
         CHECK(setlocale(LC_ALL, argv[3]) != NULL);
         guest();
+        numbers_in_a_locale(argc > 4 ? argv[4] : "1.5");
     } else
         return 2;
     return 0;

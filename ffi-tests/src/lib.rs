@@ -23,27 +23,33 @@ pub fn static_library() -> PathBuf {
     let built = BUILT.get_or_init(|| match std::env::var_os("CRIGC_STATIC_LIBRARY") {
         Some(path) => path.into(),
         None => {
-            let build = [
-                "rustc",
-                "-q",
-                "-p",
-                "crigc",
-                "--release",
-                "--crate-type",
-                "staticlib",
-            ];
-            let status = Command::new(env!("CARGO"))
-                .args(build)
-                .current_dir(root())
-                .status();
-            assert!(
-                status.is_ok_and(|s| s.success()),
-                "the static library does not build"
-            );
+            build_library(&["--release"]);
             root().join("target/release/libcrigc.a")
         }
     });
     built.clone()
+}
+
+/// The same with places that can be told to panic, as quickly built as that goes.
+pub fn panicking_library() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        build_library(&["--features", "panic-points"]);
+        root().join("target/debug/libcrigc.a")
+    });
+    built.clone()
+}
+
+fn build_library(flags: &[&str]) {
+    let status = Command::new(env!("CARGO"))
+        .args(["rustc", "-q", "-p", "crigc", "--crate-type", "staticlib"])
+        .args(flags)
+        .current_dir(root())
+        .status();
+    assert!(
+        status.is_ok_and(|s| s.success()),
+        "the static library does not build"
+    );
 }
 
 /// Whether there is such a command.
@@ -66,6 +72,17 @@ pub fn skip(why: &str) {
 
 /// Builds a program of `sources` (paths from the top of the tree) against header and library.
 pub fn compile(name: &str, compiler: &str, sources: &[&str], flags: &[&str]) -> PathBuf {
+    compile_with(&static_library(), name, compiler, sources, flags)
+}
+
+/// The same with another library.
+pub fn compile_with(
+    library: &Path,
+    name: &str,
+    compiler: &str,
+    sources: &[&str],
+    flags: &[&str],
+) -> PathBuf {
     let folder = root().join("target/ffi-tests");
     std::fs::create_dir_all(&folder).expect("a writable target folder");
     let program = folder.join(name);
@@ -82,7 +99,7 @@ pub fn compile(name: &str, compiler: &str, sources: &[&str], flags: &[&str]) -> 
         ])
         .args(flags)
         .args(sources)
-        .arg(static_library())
+        .arg(library)
         .arg("-Wl,--gc-sections")
         .args(NATIVE_LIBS.split(' '))
         .arg("-o")

@@ -4,9 +4,9 @@
 use crisim::fault::{Action, Fault};
 use crisim::{Options, Server};
 use ffi_tests::simulated::without_files;
-use ffi_tests::{compile, run};
+use ffi_tests::{check, compile, run, skip};
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -87,4 +87,41 @@ fn a_socket_that_closes_is_an_error_and_no_signal() {
         }
     }
     println!("{runs} runs against a socket that closes");
+}
+
+/// Rules 10 and 13, under AddressSanitizer.
+#[test]
+fn callbacks_may_answer_nonsense_and_take_their_time() {
+    let flags = ["-std=c99", "-fsanitize=address", "-fno-omit-frame-pointer"];
+    let program = compile("callbacks", "cc", &["ffi-tests/c/callbacks.c"], &flags);
+    let server = without_files(Options::default());
+    let output = run(Command::new(program).arg(server.endpoint()), WATCHDOG);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} {error}", output.status);
+}
+
+/// Locales that write numbers with a comma, and with other signs altogether.
+#[test]
+fn numbers_are_the_same_in_every_locale() {
+    if !Path::new("/usr/share/i18n/locales/fa_IR").exists() {
+        return skip("the sources of locales are not installed");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    for (locale, number) in [("de_DE", "1,5"), ("fa_IR", "1\u{66b}5")] {
+        let name = format!("{locale}.UTF-8");
+        let mut define = Command::new("localedef");
+        define.args(["-i", locale, "-f", "UTF-8"]);
+        check(define.arg(folder.path().join(&name)));
+        let server = without_files(Options::default());
+        let mut command = Command::new(guest());
+        command
+            .args(["locale", &server.endpoint(), &name, number])
+            .env("LOCPATH", folder.path());
+        let output = run(&mut command, WATCHDOG);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && error.is_empty(),
+            "{name}: {error}"
+        );
+    }
 }

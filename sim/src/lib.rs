@@ -6,6 +6,7 @@ pub mod client;
 mod connection;
 pub mod delay;
 pub mod fault;
+mod frames;
 mod lists;
 pub mod made;
 mod messages;

@@ -240,6 +240,12 @@ impl Cri {
                 }
                 Ending::Well
             }
+            Some(Action::Huge) => {
+                if let Some(socket) = socket {
+                    socket.enlarge();
+                }
+                Ending::Well
+            }
             Some(Action::Hang) => std::future::pending().await,
             Some(Action::Disconnect) => cut(socket.clone(), b"").await,
             Some(Action::Garbage) => {

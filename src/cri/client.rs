@@ -9,6 +9,7 @@ use super::proto::runtime_service_client::RuntimeServiceClient;
 use super::rows::MESSAGE_LIMIT;
 use super::{Place, connect, proto};
 use crate::config::Config;
+use crate::effect;
 use crate::error::{Error, Result};
 use crate::host::clock::Boot;
 use crate::node::{Image, Text};
@@ -84,7 +85,9 @@ impl<'a> Line<'a> {
 
     /// Runs a call under its deadline and its pass, also when that has been told to end.
     async fn finish<T>(&self, limit: Duration, call: Call<'_, T>) -> Answer<T> {
+        effect::point("call the runtime");
         let answer = self.bounded(limit, call).await;
+        effect::point("take the runtime's answer");
         match &answer {
             Err(CallError::Timeout(_)) => self.silent.set(self.silent.get() + 1),
             _ => self.silent.set(0),

@@ -1,6 +1,7 @@
 //! Connections to a unix socket that never raise SIGPIPE in the host, and that wait out a full backlog.
 
 use super::error::root_cause;
+use crate::effect;
 use crate::error::{self, Error};
 use crate::host::clock::Boot;
 use crate::pass::cancel::{Stop, sleep_until};
@@ -98,6 +99,7 @@ impl AsyncWrite for QuietStream {
 
 /// Connects, and tries again while the backlog is full (a unix socket answers EAGAIN at once then).
 async fn open(path: &str) -> io::Result<QuietStream> {
+    effect::point("connect");
     loop {
         match UnixStream::connect(path).await {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -143,6 +145,7 @@ pub(crate) struct Wire {
 
 /// HTTP/2 on a stream; the task that drives it ends with the last sender.
 async fn handshake(stream: QuietStream) -> Result<SendRequest<Body>, hyper::Error> {
+    effect::point("shake hands");
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -9,4 +9,6 @@ pub mod callbacks;
 pub mod config;
 pub mod engine;
 pub mod error;
+#[cfg(feature = "panic-points")]
+pub mod panics;
 pub mod report;

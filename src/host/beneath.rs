@@ -1,5 +1,6 @@
 //! Opening directories that lie below a directory handle and on its mount, whatever their names or links say (S2.4, S4.1).
 
+use crate::effect;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
@@ -23,6 +24,7 @@ fn directory() -> OFlags {
 
 /// Which of the two this system has.
 pub fn means(room: impl AsFd) -> Means {
+    effect::point("try openat2");
     let tried = rustix::fs::openat2(room, ".", directory(), Mode::empty(), ResolveFlags::BENEATH);
     match tried {
         Err(Errno::NOSYS | Errno::PERM) => Means::Walk,
@@ -61,6 +63,7 @@ fn open2(
     stay: ResolveFlags,
 ) -> io::Result<OwnedFd> {
     let mut tries = 0;
+    effect::point("open a directory");
     loop {
         match rustix::fs::openat2(&room, path.as_ref().as_bytes(), flags, Mode::empty(), stay) {
             Err(Errno::AGAIN) if tries < 16 => tries += 1,
@@ -84,6 +87,7 @@ fn walk(room: impl AsFd, relative: &Path) -> io::Result<OwnedFd> {
 
 fn step(parent: impl AsFd, name: &OsStr, mount: u64) -> io::Result<OwnedFd> {
     let flags = directory() | OFlags::NOFOLLOW;
+    effect::point("open a directory");
     let next = rustix::fs::openat(&parent, name.as_bytes(), flags, Mode::empty())?;
     if mount_id(&next)? != mount {
         return Err(Errno::XDEV.into());

@@ -1,5 +1,6 @@
 //! Figures of the image filesystem (S5.11).
 
+use crate::effect;
 use crate::error::{Error, Result, Status};
 use crate::node::FsUsage;
 use crate::report::visible;
@@ -16,6 +17,7 @@ pub fn usage(mount_point: &str, reported_used: Option<u64>) -> Result<FsUsage> {
             ),
         )
     };
+    effect::point("ask for figures of a filesystem");
     let stat = rustix::fs::statvfs(mount_point).map_err(|e| no_figures(e.to_string()))?;
     let usage = FsUsage {
         capacity: stat.f_blocks.saturating_mul(stat.f_frsize),

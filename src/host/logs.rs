@@ -2,9 +2,10 @@
 
 use super::beneath::{self, Means};
 use super::tree;
+use crate::effect;
 use crate::report::visible;
-use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -124,9 +125,23 @@ fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogError {
     LogError(format!("cannot {verb} {shown}: {cause}; {way_out}"))
 }
 
+fn read(dir: impl AsFd) -> rustix::io::Result<Dir> {
+    effect::point("read a directory");
+    Dir::read_from(dir)
+}
+
+fn statat(
+    dir: impl AsFd,
+    name: impl rustix::path::Arg,
+    flags: AtFlags,
+) -> rustix::io::Result<Stat> {
+    effect::point("look at an entry");
+    rustix::fs::statat(dir, name, flags)
+}
+
 /// Unlinking takes everything but directories.
 fn is_no_directory(parent: &OwnedFd, name: &OsStr, log_path: &str) -> Result<(), LogError> {
-    let stat = rustix::fs::statat(parent, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
+    let stat = statat(parent, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
     match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
         Ok(FileType::Directory) => {
             let path = Path::new(log_path).with_file_name(name);
@@ -172,6 +187,7 @@ impl LogRoom {
     pub fn open(dir: &str) -> io::Result<LogRoom> {
         // O_DIRECTORY: a FIFO in its place must not hang the pass.
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        effect::point("open a log directory");
         let handle = rustix::fs::open(dir, flags, Mode::empty())?;
         let means = beneath::means(&handle);
         Ok(LogRoom {
@@ -253,7 +269,7 @@ impl LogRoom {
     fn read(&self, inside: &Inside<'_>) -> io::Result<Known> {
         let handle = self.parent(inside)?;
         let mut names = BTreeSet::new();
-        for entry in Dir::read_from(&handle)? {
+        for entry in read(&handle)? {
             names.insert(OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned());
         }
         Ok(Known {
@@ -280,13 +296,9 @@ impl LogRoom {
         let Some(inside) = self.inside(&path) else {
             return Err(Errno::XDEV.into());
         };
-        let found = self.parent(&inside).and_then(|parent| {
-            Ok(rustix::fs::statat(
-                parent,
-                inside.name,
-                AtFlags::SYMLINK_NOFOLLOW,
-            )?)
-        });
+        let found = self
+            .parent(&inside)
+            .and_then(|parent| Ok(statat(parent, inside.name, AtFlags::SYMLINK_NOFOLLOW)?));
         match found {
             Ok(_) => Ok(true),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
@@ -297,7 +309,7 @@ impl LogRoom {
     /// All entries of the directory.
     pub fn entries(&self) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        for entry in Dir::read_from(&self.handle)? {
+        for entry in read(&self.handle)? {
             let entry = entry?;
             let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
             if name != "." && name != ".." {
@@ -312,7 +324,7 @@ impl LogRoom {
     }
 
     fn is_link(&self, name: &OsStr) -> bool {
-        rustix::fs::statat(&self.handle, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
+        statat(&self.handle, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
             .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
     }
 
@@ -341,7 +353,7 @@ impl LogRoom {
     fn names(&self, below: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<Vec<String>> {
         let dir = beneath::open_dir(&self.handle, below, self.means)?;
         let mut names = Vec::new();
-        for entry in Dir::read_from(dir)? {
+        for entry in read(dir)? {
             let entry = entry?;
             let name = entry.file_name().to_str().unwrap_or_default();
             if !matches!(name, "" | "." | "..") && wanted(name) {
@@ -401,6 +413,7 @@ impl LogRoom {
     }
 
     fn unlink(&self, parent: &OwnedFd, name: &OsStr, below: &Path) -> Result<(), LogError> {
+        effect::point("delete a log or link");
         match rustix::fs::unlinkat(parent, name.as_bytes(), AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(e) => {
@@ -413,7 +426,7 @@ impl LogRoom {
     /// Whether what has this name is a symlink, or nothing: anything else is not crigc's to delete.
     pub fn check_link(&self, name: &str) -> Result<(), LogError> {
         let path = || Path::new(&self.dir).join(name);
-        match rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+        match statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(()),
             Err(e) => Err(failed("look at", path(), &e.into())),
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => Ok(()),
@@ -472,12 +485,13 @@ impl LogRoom {
     }
 
     fn leads_somewhere(&self, name: &OsStr) -> bool {
-        let target = rustix::fs::statat(&self.handle, name.as_bytes(), AtFlags::empty());
+        let target = statat(&self.handle, name.as_bytes(), AtFlags::empty());
         !matches!(target, Err(Errno::NOENT))
     }
 
     /// One of them as it is now; `None` = it has gone.
     pub fn log_link(&self, name: &OsStr) -> Option<LogLink> {
+        effect::point("read a link");
         let target = rustix::fs::readlinkat(&self.handle, name.as_bytes(), Vec::new()).ok()?;
         let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
         Some(LogLink {

@@ -1,6 +1,7 @@
 //! The records of images on disk (S5.1): held by one engine at a time, and replaced as a whole, so that whoever reads it after a
 //! kill or a power cut finds the old file or the new one. What cannot be read is put aside, and is never a reason to remove.
 
+use crate::effect;
 use crate::error::{Error, Result, Status};
 use crate::plan::records::{Record, Records};
 use crate::report::visible;
@@ -150,7 +151,10 @@ impl RecordsFile {
         }
         let new = with_suffix(&self.path, ".new");
         let written = write_new(&new, &bytes)
-            .and_then(|()| std::fs::rename(&new, &self.path))
+            .and_then(|()| {
+                effect::point("rename the records");
+                std::fs::rename(&new, &self.path)
+            })
             .and_then(|()| sync_directory(&self.path));
         if written.is_err() {
             // On a full disk what there is of it would stay in the way. The error is the first one's.
@@ -164,6 +168,7 @@ impl RecordsFile {
         if self.lock.is_none() || self.found != Found::Own {
             return Ok(());
         }
+        effect::point("delete the records");
         missing_is_done(std::fs::remove_file(&self.path))?;
         sync_directory(&self.path)
     }
@@ -212,6 +217,7 @@ fn lock(path: &Path) -> Result<OwnedFd> {
     }
     let beside = with_suffix(path, ".lock");
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    effect::point("open the lock of the records");
     let fd = rustix::fs::open(&beside, flags, Mode::RUSR | Mode::WUSR)
         .map_err(|e| refuse(path, &format!("{}: {e}", beside.display())))?;
     let mut locked = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
@@ -257,6 +263,7 @@ fn lock(path: &Path) -> Result<OwnedFd> {
 fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
     // Opening a pipe must not wait for a writer.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    effect::point("open the records");
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(fd) => File::from(fd),
         Err(Errno::NOENT) => return Err(Unreadable::Missing),
@@ -360,20 +367,25 @@ fn text(records: &Records, endpoint: &str, now: i64) -> Vec<u8> {
 fn write_new(new: &Path, bytes: &[u8]) -> io::Result<()> {
     // One that a kill has left.
     missing_is_done(std::fs::remove_file(new))?;
+    effect::point("make the new records");
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(new, flags, Mode::RUSR | Mode::WUSR)?);
+    effect::point("write the records");
     file.write_all(bytes)?;
+    effect::point("sync the records");
     file.sync_all()
 }
 
 /// Makes a new name last.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("/"));
+    effect::point("sync the directory of the records");
     File::open(parent)?.sync_all()
 }
 
 fn put_aside(path: &Path) -> io::Result<()> {
     let aside = with_suffix(path, ".aside");
+    effect::point("put the records aside");
     missing_is_done(std::fs::rename(path, &aside)).map_err(|e| {
         let aside = visible(&aside.to_string_lossy());
         io::Error::new(

@@ -1,6 +1,7 @@
 //! Removes a tree through directory handles, without recursion and with a bounded number of them (S4.1).
 
 use super::beneath::{self, Means};
+use crate::effect;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -59,6 +60,7 @@ fn not_a_directory(e: &io::Error) -> bool {
 
 /// Unlinks an entry; one that has gone already is fine.
 fn unlink(parent: &OwnedFd, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
+    effect::point("delete in a tree");
     match rustix::fs::unlinkat(parent, name.as_bytes(), flags) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(e) => Err(e),
@@ -151,6 +153,7 @@ impl Walk {
             return Ok(());
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        effect::point("go up in a tree");
         let above = match self.levels.is_empty() {
             true => room.try_clone().map_err(|error| self.lost(error))?,
             false => rustix::fs::openat(&self.here, "..", flags, Mode::empty())
@@ -191,6 +194,7 @@ impl Walk {
     fn clear(&mut self, means: Means, go_on: &dyn Fn() -> bool) -> Result<Next, Errno> {
         let mut tried = 0;
         for entry in Dir::read_from(&self.here)? {
+            effect::point("read a directory of a tree");
             let entry = entry?;
             let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
             if name == "." || name == ".." || self.is_stuck(&name) {

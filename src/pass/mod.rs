@@ -33,7 +33,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 
 /// Carries on `work`; a panic in it becomes an error, so that the report of what was done is not lost.
-async fn caught(work: impl Future<Output = ()>) -> Result<()> {
+pub(crate) async fn caught(work: impl Future<Output = ()>) -> Result<()> {
     let _quiet = quiet::enter();
     let mut work = std::pin::pin!(work);
     let poll = |cx: &mut Context<'_>| {
@@ -98,22 +98,19 @@ pub(crate) async fn run(
         Task::Containers { .. } => Pass::Containers,
         Task::Images { .. } => Pass::Images,
     };
-    if now <= 0 {
-        // S0.10: no age means anything with such a clock.
-        run.fail(Error::new(
-            Status::InvalidArgument,
-            format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
-        ));
-    } else {
-        let work = async {
-            match &mut task {
-                Task::Containers { memory } => containers::pass(&run, &memory.learnt).await,
-                Task::Images { memory } => images::pass(&run, memory).await,
-            }
-        };
-        if let Err(defect) = caught(work).await {
-            run.fail(defect);
+    let work = async {
+        match &mut task {
+            // S0.10: no age means anything with such a clock.
+            _ if now <= 0 => run.fail(Error::new(
+                Status::InvalidArgument,
+                format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
+            )),
+            Task::Containers { memory } => containers::pass(&run, &memory.learnt).await,
+            Task::Images { memory } => images::pass(&run, memory).await,
         }
+    };
+    if let Err(defect) = caught(work).await {
+        run.fail(defect);
     }
     let (entries, error, backoff) = run.into_parts();
     *task.backoff() = backoff;

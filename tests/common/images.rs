@@ -8,6 +8,7 @@ use crigc::hooks::{Hook, Hooks};
 use crigc::node::FsUsage;
 use crisim::node::{Container, Image, Node, State, Word};
 use crisim::{Options, Server};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
 /// What the hooks of an engine saw and say.
@@ -107,14 +108,18 @@ pub fn node(images: Vec<Image>) -> Node {
     }
 }
 
-pub fn engine(server: &Server, hooks: Hooks, settings: &[(&str, &str)]) -> Engine {
+pub fn settings(server: &Server, settings: &[(&str, &str)]) -> Settings {
     let mut all = Settings::default();
     all.set("container-runtime-endpoint", &server.endpoint())
         .unwrap();
     for (key, value) in settings {
         all.set(key, value).unwrap();
     }
-    Engine::new(all.config(), hooks).unwrap()
+    all
+}
+
+pub fn engine(server: &Server, hooks: Hooks, keys: &[(&str, &str)]) -> Engine {
+    Engine::new(settings(server, keys).config(), hooks).unwrap()
 }
 
 pub fn start(node: Node) -> Server {
@@ -135,4 +140,32 @@ pub fn called(server: &Server) -> Vec<&'static str> {
     methods.sort();
     methods.dedup();
     methods
+}
+
+/// What stays on the node of [`full`] whatever happens.
+pub const STAYS: [&str; 5] = ["used", "mounted", "infra", "own", "pinned"];
+
+/// Images that go, beside one of each kind that stays.
+pub fn full() -> Server {
+    let names = ["a", "b", "used", "mounted", "infra", "own"];
+    let mut made = node(
+        names
+            .map(|id| image(id, &format!("r/{id}:1"), 100))
+            .to_vec(),
+    );
+    let mut pinned = image("pinned", "r/pinned:1", 100);
+    pinned.pinned = true;
+    made.images.push(pinned);
+    made.containers.push(user("u1", "r/used:1"));
+    let mut mounts = user("u2", "r/used:1");
+    mounts.mounted_images = vec!["r/mounted:1".into()];
+    made.containers.push(mounts);
+    made.sandbox_image = "r/own:1".into();
+    start(made)
+}
+
+/// The images by ID.
+pub fn there(server: &Server) -> BTreeSet<String> {
+    let images = server.state().images.into_iter();
+    images.map(|image| image.id.to_string()).collect()
 }

@@ -1,0 +1,167 @@
+//! A runtime of which one kind of call hangs, and one that restarts while a pass runs (S6.5, S0.11).
+
+#[path = "common/bench.rs"]
+mod bench;
+#[path = "common/fault_node.rs"]
+mod fault_node;
+#[path = "common/rules.rs"]
+mod rules;
+
+use bench::{Bench, Maker, fate, id, there};
+use crigc::engine::{Engine, Flags};
+use crigc::error::Status;
+use crigc::hooks::Hook;
+use crigc::report::{Entry, Kind, Outcome};
+use crisim::fault::{Action, Fault};
+use crisim::node::Word;
+use crisim::{Options, Server};
+use fault_node::{everything, mixed};
+use rules::Rules;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+/// The job of each kind, on the node with something of all kinds; what stands for it there.
+const JOBS: [(Kind, &str); 5] = [
+    (Kind::Container, "cu1app0x0000"),
+    (Kind::Sandbox, "su1a1x0000"),
+    (Kind::Sandbox, "srunsa1x0000"),
+    (Kind::PodLogs, "/pods/ns_pod-left_left"),
+    (Kind::LogLink, "/links/p_n_c-0123456789.log"),
+];
+
+#[test]
+fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
+    let mut rules = Rules::default();
+    for (method, hangs) in [
+        ("RemoveContainer", &[Kind::Container][..]),
+        ("StopPodSandbox", &[Kind::Sandbox]),
+        ("RemovePodSandbox", &[Kind::Sandbox]),
+        // Before a container's logs go, a runtime that left a call unanswered is asked for its status.
+        ("ContainerStatus", &[Kind::Container, Kind::LogLink]),
+    ] {
+        rules.case("S6.5");
+        let bench = mixed(false);
+        let before = everything(&bench);
+        bench
+            .server
+            .set_faults(vec![Fault::all(method, Action::Hang)]);
+        let engine = bench.engine(&[("runtime-request-timeout", "150ms")], bench.hooks());
+        engine.containers(Flags::default(), None);
+        let after = everything(&bench);
+        for (kind, name) in JOBS {
+            assert!(before.contains(name), "{name}");
+            assert_eq!(
+                after.contains(name),
+                hangs.contains(&kind),
+                "{method} hangs: {name}"
+            );
+        }
+    }
+}
+
+/// A runtime that a hook can take away and bring back, with all that is left in it.
+#[derive(Clone)]
+struct Service {
+    socket: PathBuf,
+    server: Arc<Mutex<Option<Server>>>,
+}
+
+impl Service {
+    fn stop(&self) -> crisim::node::Node {
+        let server = self.server.lock().unwrap().take().unwrap();
+        server.state()
+    }
+
+    fn start(&self, node: crisim::node::Node) {
+        let options = Options {
+            socket: Some(self.socket.clone()),
+            ..Options::default()
+        };
+        *self.server.lock().unwrap() = Some(Server::start(node, options).unwrap());
+    }
+}
+
+/// Twelve dead containers that may all go, of a runtime to which something happens before the fifth removal.
+fn interrupted(happens: impl Fn(&Service) + Send + 'static) -> (Bench, Service, Engine) {
+    let mut maker = Maker::new();
+    for n in 0..12 {
+        maker.container("u1", &format!("c{n:02}"), 0, Word::Exited);
+    }
+    let socket = maker.path("own.sock");
+    let bench = maker.start();
+    let service = Service {
+        socket,
+        server: Arc::default(),
+    };
+    service.start(bench.server.state());
+    let mut hooks = bench.hooks();
+    let (of_hook, mut asked) = (service.clone(), 0);
+    hooks.approve = Some(Hook::new(Box::new(move |_: &Entry| {
+        asked += 1;
+        if asked == 5 {
+            happens(&of_hook);
+        }
+        true
+    }) as _));
+    let keys = [
+        (
+            "container-runtime-endpoint",
+            service.socket.to_str().unwrap(),
+        ),
+        ("max-parallel-removals", "1"),
+        ("maximum-dead-containers-per-container", "0"),
+    ];
+    let engine = bench.engine(&keys, hooks);
+    (bench, service, engine)
+}
+
+#[test]
+fn s0_11_a_runtime_that_restarts_under_way_is_found_again_by_the_same_pass() {
+    let mut rules = Rules::default();
+    rules.case("S0.11");
+    let (bench, service, engine) = interrupted(|service| {
+        let node = service.stop();
+        service.start(node);
+    });
+    let end = engine.containers(Flags::default(), None);
+    let report = end.report.unwrap();
+    let count = |outcome| report.count(Some(Kind::Container), Some(outcome));
+    // The one in flight may have met the old one.
+    assert!(count(Outcome::Removed) >= 11, "{:?}", report.entries);
+    assert_eq!(count(Outcome::Removed) + count(Outcome::Failed), 12);
+    let end = engine.containers(Flags::default(), None);
+    assert_eq!(end.error, None);
+    let left = service.stop().containers;
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!there(&bench.log("u1", "c11", 0)));
+}
+
+#[test]
+fn s6_4_a_runtime_that_goes_under_way_and_comes_back_later_is_the_next_passes() {
+    let mut rules = Rules::default();
+    rules.case("S6.4");
+    let kept = Arc::new(Mutex::new(None));
+    let of_hook = kept.clone();
+    let (bench, service, engine) = interrupted(move |service| {
+        *of_hook.lock().unwrap() = Some(service.stop());
+    });
+    let end = engine.containers(Flags::default(), None);
+    assert_eq!(end.error.map(|e| e.status), Some(Status::Unavailable));
+    let report = end.report.unwrap();
+    let count = |outcome| report.count(Some(Kind::Container), Some(outcome));
+    assert_eq!(count(Outcome::Removed), 4);
+    assert_eq!(
+        fate(&report, &id("u1", "c11", 0)).0,
+        Outcome::Failed,
+        "it says what it could not do"
+    );
+    // One had lost its log before its removal could not be sent; the others have theirs.
+    let logs = (0..12).filter(|n| there(&bench.log("u1", &format!("c{n:02}"), 0)));
+    assert_eq!(logs.count(), 7);
+    let node = kept.lock().unwrap().take().unwrap();
+    assert_eq!(node.containers.len(), 8);
+    service.start(node);
+    let end = engine.containers(Flags::default(), None);
+    assert_eq!(end.error, None);
+    assert!(service.stop().containers.is_empty());
+}
