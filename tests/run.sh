@@ -34,7 +34,7 @@ need setpriv util-linux
 need strace strace
 need mount mount
 need pkg-config pkg-config
-[ -e /usr/share/i18n/locales/fa_IR ] || need sources-of-locales locales
+[ -e /usr/share/i18n/locales/ps_AF ] || need sources-of-locales locales
 : >"$log"
 
 step "format" cargo fmt --all --check

@@ -103,11 +103,11 @@ fn callbacks_may_answer_nonsense_and_take_their_time() {
 /// Locales that write numbers with a comma, and with other signs altogether.
 #[test]
 fn numbers_are_the_same_in_every_locale() {
-    if !Path::new("/usr/share/i18n/locales/fa_IR").exists() {
+    if !Path::new("/usr/share/i18n/locales/ps_AF").exists() {
         return skip("the sources of locales are not installed");
     }
     let folder = tempfile::tempdir().expect("a folder");
-    for (locale, number) in [("de_DE", "1,5"), ("fa_IR", "1\u{66b}5")] {
+    for (locale, number) in [("de_DE", "1,5"), ("ps_AF", "1\u{66b}5")] {
         let name = format!("{locale}.UTF-8");
         let mut define = Command::new("localedef");
         define.args(["-i", locale, "-f", "UTF-8"]);
