@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::pass::cancel::{Cause, Flag, Stop};
-use crate::pass::{self, ContainerMemory, How, ImageMemory, Task};
+use crate::pass::{self, How, Memory};
 use crate::report::{Pass, Report};
 use crate::schedule::Schedule;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -57,9 +57,9 @@ pub(crate) struct Shared {
     pub(crate) hooks: Hooks,
     pub(crate) closed: Flag,
     /// What container passes remember: whoever holds it has the turn. Fair, so callers wait in turn.
-    containers: Turns<ContainerMemory>,
+    containers: Turns<Memory>,
     /// The same of image passes.
-    images: Turns<ImageMemory>,
+    images: Turns<Memory>,
     /// How many calls of the host are inside, whatever they do.
     calls: Mutex<usize>,
     calls_ended: Condvar,
@@ -67,12 +67,6 @@ pub(crate) struct Shared {
     schedule: Mutex<Option<Schedule>>,
     /// What stops them; a lock of its own, held for an instant, because closing never waits.
     stop_periodic: Mutex<Option<Arc<Flag>>>,
-}
-
-/// The turn of a pass, with what those of its kind remember; however it ends, the next one finds that.
-enum Memory<'a> {
-    Containers(Turn<'a, ContainerMemory>),
-    Images(Turn<'a, ImageMemory>),
 }
 
 /// A mutex whose data stays usable after a panic: what is behind ours is replaced whole.
@@ -116,7 +110,11 @@ impl Shared {
             call,
             pass_deadline: None,
         };
-        let mut memory = match self.turn(kind, flags, &stop).await {
+        let turns = match kind {
+            Pass::Containers => &self.containers,
+            Pass::Images => &self.images,
+        };
+        let mut memory = match turn(turns, flags, &stop).await {
             Ok(memory) => memory,
             Err(e) => return PassEnd::from(e),
         };
@@ -129,11 +127,7 @@ impl Shared {
             all_unused: flags.all_unused,
             periodic: stopped.is_some(),
         };
-        let task = match &mut memory {
-            Memory::Containers(memory) => Task::Containers { memory },
-            Memory::Images(memory) => Task::Images { memory },
-        };
-        let (report, error) = pass::run(task, &self.config, &self.hooks, stop, how).await;
+        let (report, error) = pass::run(&mut memory, &self.config, &self.hooks, stop, how).await;
         let told = pass::caught(async {
             if let Some(ended) = &self.hooks.pass {
                 ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
@@ -149,16 +143,14 @@ impl Shared {
             error,
         }
     }
-
-    async fn turn(&self, kind: Pass, flags: Flags, stop: &Stop<'_>) -> Result<Memory<'_>> {
-        Ok(match kind {
-            Pass::Containers => Memory::Containers(turn(&self.containers, flags, stop).await?),
-            Pass::Images => Memory::Images(turn(&self.images, flags, stop).await?),
-        })
-    }
 }
 
-async fn turn<'a, T>(turns: &'a Turns<T>, flags: Flags, stop: &Stop<'_>) -> Result<Turn<'a, T>> {
+/// The turn of a pass, with what those of its kind remember; however it ends, the next one finds that.
+async fn turn<'a>(
+    turns: &'a Turns<Memory>,
+    flags: Flags,
+    stop: &Stop<'_>,
+) -> Result<Turn<'a, Memory>> {
     if let Some(cause) = stop.cause() {
         return Err(cause.error());
     }
@@ -183,7 +175,7 @@ impl Engine {
     /// Needs no running runtime yet. What is wrong only together is refused here, and a records file that another engine holds.
     pub fn new(config: Config, hooks: Hooks) -> Result<Engine> {
         config.check()?;
-        let images = ImageMemory::of(&config)?;
+        let images = Memory::of_images(&config)?;
         Ok(Engine(Arc::new(Shared {
             config,
             hooks,

@@ -8,7 +8,7 @@ mod fault_node;
 #[path = "common/images.rs"]
 mod images;
 
-use bench::Bench;
+use bench::{Bench, Maker};
 use crigc::effect::panics;
 use crigc::engine::{Engine, Flags, PassEnd};
 use crigc::error::{Error, Status};
@@ -20,6 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 type Counts = BTreeMap<&'static str, usize>;
 
@@ -234,4 +237,45 @@ fn no_panic_makes_an_image_pass_lose_anything() {
             "write the records",
         ],
     );
+}
+
+/// Far above what anything here takes.
+const WATCHDOG: Duration = Duration::from_secs(60);
+
+/// S0.8: what could not be removed is left alone also after a pass that ended without any report, because the host's log broke
+/// where its defect was written down.
+#[test]
+fn s0_8_no_panic_makes_an_engine_forget_what_could_not_be_removed() {
+    let mut maker = Maker::new();
+    maker.restarted("u1", 3);
+    let fails = bench::id("u1", "app", 0);
+    maker.fault("RemoveContainer", &fails, bench::code(bench::INTERNAL));
+    let bench = maker.start();
+    let broken = Arc::new(AtomicBool::new(true));
+    let (sender, reports) = mpsc::channel();
+    let mut hooks = bench.hooks();
+    let log = {
+        let broken = broken.clone();
+        move |level: LogLevel, _: &str| {
+            assert!(level > LogLevel::Warn || !broken.load(Relaxed), "the log");
+        }
+    };
+    hooks.log = Some((LogLevel::Warn, Hook::new(Box::new(log) as _)));
+    let ended = move |kind: Pass, report: Option<&Report>, _: Option<&Error>| {
+        if kind == Pass::Containers {
+            // Nobody may listen any more.
+            let _ = sender.send(report.unwrap().clone());
+        }
+    };
+    hooks.pass = Some(Hook::new(Box::new(ended) as _));
+    let engine = bench.engine(&[("container-gc-period", "50ms")], hooks);
+    let pass = AssertUnwindSafe(|| engine.containers(Flags::default(), None));
+    assert!(catch_unwind(pass).is_err(), "the log did not break");
+    assert!(reports.try_recv().is_err());
+    broken.store(false, Relaxed);
+    engine.start().unwrap();
+    let periodic = reports.recv_timeout(WATCHDOG).unwrap();
+    let (outcome, reason, _) = bench::fate(&periodic, &fails);
+    assert_eq!((outcome, reason), (Outcome::Kept, "backoff"));
+    assert_eq!(bench.calls("RemoveContainer").len(), 2);
 }

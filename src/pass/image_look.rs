@@ -5,13 +5,12 @@ use super::parts::{all_containers, all_sandboxes};
 use super::removals::blank;
 use super::run::{Done, QUESTIONS, Run};
 use crate::config::Config;
+use crate::cri::CallError;
 use crate::cri::client::{Images, Runtime};
-use crate::cri::{CallError, Learnt};
 use crate::error::Result;
 use crate::host::clock::{Boot, awake_for};
 use crate::host::records::RecordsFile;
 use crate::node::{Container, Image, SandboxState, Text, settle_doubles};
-use crate::plan::backoff::Backoff;
 use crate::plan::images::SandboxImages;
 use crate::plan::in_use::InUse;
 use crate::plan::records::Records;
@@ -25,10 +24,6 @@ use std::rc::Rc;
 pub(crate) struct ImageMemory {
     /// S5.1.
     pub(crate) records: Records,
-    /// About the runtime.
-    pub(crate) learnt: Learnt,
-    /// S0.8.
-    pub(crate) backoff: Backoff,
     /// Where the records survive a restart (S5.1).
     pub(crate) file: Option<RecordsFile>,
     /// Images of the image volumes of each container that was asked; mounts never change.

@@ -21,9 +21,9 @@ use crate::report::{Reason, visible};
 const SHOWN: usize = 10;
 
 /// Runs the pass; what fails is in the run.
-pub(crate) async fn pass(run: &Run<'_>, memory: &mut ImageMemory) {
+pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) {
     image_records::load(run, memory);
-    match collect(run, memory).await {
+    match collect(run, learnt, memory).await {
         Ok(()) => {
             ended(run);
         }
@@ -31,18 +31,11 @@ pub(crate) async fn pass(run: &Run<'_>, memory: &mut ImageMemory) {
     }
 }
 
-async fn collect(run: &Run<'_>, memory: &mut ImageMemory) -> Result<()> {
-    let learnt = std::mem::take(&mut memory.learnt);
-    let done = match services(run, &learnt).await {
-        Ok(services) => {
-            learnt.renew(&services.runtime).await;
-            let done = stages(run, &services, memory).await;
-            learnt.sign(&services.runtime).await;
-            done
-        }
-        Err(e) => Err(e),
-    };
-    memory.learnt = learnt;
+async fn collect(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) -> Result<()> {
+    let services = services(run, learnt).await?;
+    learnt.renew(&services.runtime).await;
+    let done = stages(run, &services, memory).await;
+    learnt.sign(&services.runtime).await;
     done
 }
 

@@ -16,7 +16,6 @@ mod rooms;
 mod run;
 mod sandboxes;
 
-pub(crate) use image_look::ImageMemory;
 pub(crate) use run::{event, log};
 
 use crate::config::Config;
@@ -28,7 +27,9 @@ use crate::plan::backoff::Backoff;
 use crate::quiet;
 use crate::report::{Kind, Outcome, Pass, Report};
 use cancel::Stop;
+use image_look::ImageMemory;
 use run::{Run, wall_time};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::{Context, Poll};
 
@@ -46,13 +47,25 @@ pub(crate) async fn caught(work: impl Future<Output = ()>) -> Result<()> {
     std::future::poll_fn(poll).await
 }
 
-/// What the engine remembers between container passes.
+/// What the engine remembers between passes of one kind. A pass changes it where it is: what a defect breaks off is not forgotten.
 #[derive(Default)]
-pub(crate) struct ContainerMemory {
+pub(crate) struct Memory {
     /// About the runtime.
     learnt: Learnt,
     /// S0.8.
-    backoff: Backoff,
+    backoff: RefCell<Backoff>,
+    /// What only image passes have.
+    images: Option<ImageMemory>,
+}
+
+impl Memory {
+    /// Of the image passes of a new engine, which takes hold of the file of records.
+    pub(crate) fn of_images(config: &Config) -> Result<Memory> {
+        Ok(Memory {
+            images: Some(ImageMemory::of(config)?),
+            ..Memory::default()
+        })
+    }
 }
 
 /// How a pass is to be run.
@@ -66,24 +79,9 @@ pub(crate) struct How {
     pub(crate) periodic: bool,
 }
 
-/// What a pass is asked to do.
-pub(crate) enum Task<'a> {
-    Containers { memory: &'a mut ContainerMemory },
-    Images { memory: &'a mut ImageMemory },
-}
-
-impl Task<'_> {
-    fn backoff(&mut self) -> &mut Backoff {
-        match self {
-            Task::Containers { memory } => &mut memory.backoff,
-            Task::Images { memory } => &mut memory.backoff,
-        }
-    }
-}
-
-/// Runs one pass, which has its turn.
+/// Runs one pass, which has its turn; of the kind whose memory it is.
 pub(crate) async fn run(
-    mut task: Task<'_>,
+    memory: &mut Memory,
     config: &Config,
     hooks: &Hooks,
     stop: Stop<'_>,
@@ -91,29 +89,32 @@ pub(crate) async fn run(
 ) -> (Report, Option<Error>) {
     let began = Boot::now();
     let now = wall_time(hooks);
-    let mut backoff = std::mem::take(task.backoff());
-    backoff.forget_old(began.since_boot());
+    let Memory {
+        learnt,
+        backoff,
+        images,
+    } = memory;
+    backoff.get_mut().forget_old(began.since_boot());
     let run = Run::new(config, hooks, stop, how, now, backoff);
-    let pass = match task {
-        Task::Containers { .. } => Pass::Containers,
-        Task::Images { .. } => Pass::Images,
+    let pass = match images {
+        None => Pass::Containers,
+        Some(_) => Pass::Images,
     };
     let work = async {
-        match &mut task {
+        match images {
             // S0.10: no age means anything with such a clock.
             _ if now <= 0 => run.fail(Error::new(
                 Status::InvalidArgument,
                 format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
             )),
-            Task::Containers { memory } => containers::pass(&run, &memory.learnt).await,
-            Task::Images { memory } => images::pass(&run, memory).await,
+            None => containers::pass(&run, learnt).await,
+            Some(memory) => images::pass(&run, learnt, memory).await,
         }
     };
     if let Err(defect) = caught(work).await {
         run.fail(defect);
     }
-    let (entries, error, backoff) = run.into_parts();
-    *task.backoff() = backoff;
+    let (entries, error) = run.into_parts();
     let bytes_freed = entries
         .iter()
         .filter(|e| e.kind == Kind::Image && e.outcome == Outcome::Removed)

@@ -58,7 +58,7 @@ pub(crate) struct Run<'a> {
     pub(crate) broken: Cell<bool>,
     entries: RefCell<Vec<Entry>>,
     errors: RefCell<Vec<Error>>,
-    backoff: RefCell<Backoff>,
+    backoff: &'a RefCell<Backoff>,
     /// The host was told that nobody can look for the hold file.
     told_of_hold: Cell<bool>,
 }
@@ -95,7 +95,7 @@ impl<'a> Run<'a> {
         stop: Stop<'a>,
         how: How,
         now: i64,
-        backoff: Backoff,
+        backoff: &'a RefCell<Backoff>,
     ) -> Run<'a> {
         Run {
             config,
@@ -108,7 +108,7 @@ impl<'a> Run<'a> {
             broken: Cell::new(false),
             entries: RefCell::default(),
             errors: RefCell::default(),
-            backoff: RefCell::new(backoff),
+            backoff,
             told_of_hold: Cell::new(false),
         }
     }
@@ -288,11 +288,11 @@ impl<'a> Run<'a> {
         entry
     }
 
-    /// The report's entries, the failure of the pass, and what could not be removed.
-    pub(crate) fn into_parts(self) -> (Vec<Entry>, Option<Error>, Backoff) {
+    /// The report's entries, and the failure of the pass.
+    pub(crate) fn into_parts(self) -> (Vec<Entry>, Option<Error>) {
         let errors = self.errors.into_inner();
         let entries = self.entries.into_inner();
-        (entries, Error::all(&errors), self.backoff.into_inner())
+        (entries, Error::all(&errors))
     }
 }
 
