@@ -6,6 +6,7 @@ use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::pass::cancel::{Cause, Flag, Stop};
 use crate::pass::{self, How, Memory};
+use crate::quiet;
 use crate::report::{Pass, Report};
 use crate::schedule::Schedule;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -128,16 +129,14 @@ impl Shared {
             periodic: stopped.is_some(),
         };
         let (report, error) = pass::run(&mut memory, &self.config, &self.hooks, stop, how).await;
-        let told = pass::caught(async {
+        let told = quiet::caught(|| {
             if let Some(ended) = &self.hooks.pass {
                 ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
             }
         });
         // The report of what was done is not lost for a defect that comes after it.
-        let error = match told.await {
-            Ok(()) => error,
-            Err(defect) => Some(error.unwrap_or(defect)),
-        };
+        let errors: Vec<Error> = error.into_iter().chain(told.err()).collect();
+        let error = Error::all(&errors);
         PassEnd {
             report: Some(report),
             error,

@@ -75,11 +75,13 @@ impl Error {
         }
     }
 
-    /// All of several failures as one: the status of the first (but S0.4's, if that is among them), the messages of all, each
-    /// once.
+    /// All of several failures as one: the status of the first (but S0.4's, or else a defect's, if that is among them), the messages
+    /// of all, each once.
     pub fn all(errors: &[Error]) -> Option<Error> {
-        let contradiction = errors.iter().find(|e| e.status == Status::Contradiction);
-        let first = contradiction.or(errors.first())?;
+        let of = |status: Status| errors.iter().find(|e| e.status == status);
+        let first = of(Status::Contradiction)
+            .or_else(|| of(Status::Internal))
+            .or(errors.first())?;
         let mut messages: Vec<&str> = Vec::new();
         for e in errors {
             if !messages.contains(&e.message.as_str()) {

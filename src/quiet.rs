@@ -1,9 +1,12 @@
-//! Keeps the text of a panic of ours off the host's standard error: whatever has descriptor 2 there is not ours to write to.
+//! A panic of ours, which is a defect, becomes an error. Its text is kept off the host's standard error: whatever has descriptor 2
+//! there is not ours to write to.
 
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use std::cell::{Cell, RefCell};
-use std::panic::PanicHookInfo;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::pin;
 use std::sync::Once;
+use std::task::{Context, Poll};
 
 thread_local! {
     static INSIDE: Cell<u32> = const { Cell::new(0) };
@@ -50,6 +53,24 @@ fn keep(info: &PanicHookInfo<'_>) {
     };
     // While the thread ends there is nobody left to tell.
     let _ = STORY.try_with(|kept| kept.replace(Some(story)));
+}
+
+/// Does something; what it leaves when it panics has to be fit for use.
+pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R> {
+    let _quiet = enter();
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| defect())
+}
+
+/// The same of a future.
+pub(crate) async fn caught_async<R>(work: impl Future<Output = R>) -> Result<R> {
+    let mut work = pin!(work);
+    std::future::poll_fn(
+        |cx: &mut Context<'_>| match caught(|| work.as_mut().poll(cx)) {
+            Ok(poll) => poll.map(Ok),
+            Err(defect) => Poll::Ready(Err(defect)),
+        },
+    )
+    .await
 }
 
 /// A panic of this thread that was caught, as an error for the host.

@@ -493,27 +493,3 @@ fn s6_4_single_objects_that_fail_do_not_fail_the_pass() {
     assert!(report.count(None, Some(Outcome::Failed)) > 3);
     assert!(fs::read_dir(bench.path("links")).unwrap().count() > 1);
 }
-
-/// A defect is an error, and what had been done until then is in the report.
-#[test]
-fn a_defect_in_the_middle_of_a_pass_loses_no_report() {
-    let mut maker = Maker::new();
-    maker.restarted("u1", 4);
-    let bench = maker.start();
-    let mut hooks = bench.hooks();
-    let progress = |_: Kind, done: usize, _: usize| assert!(done < 2, "a defect on purpose");
-    hooks.progress = Some(Hook::new(Box::new(progress)));
-    let engine = bench.engine(&[ONE_BY_ONE], hooks);
-    let end = engine.containers(Flags::default(), None);
-    let error = end.error.unwrap();
-    assert_eq!(error.status, Status::Internal);
-    let place = error.message.contains("pass_ends.rs:");
-    assert!(
-        place && error.message.contains("a defect on purpose"),
-        "{error}"
-    );
-    let report = end.report.unwrap();
-    let removed = report.count(Some(Kind::Container), Some(Outcome::Removed));
-    assert_eq!(removed, 2);
-    assert_eq!(bench.server.state().containers.len(), 2);
-}

@@ -12,6 +12,7 @@ use crate::cri::Learnt;
 use crate::cri::client::{self, Runtime};
 use crate::node::Snapshot;
 use crate::plan::{self, Plan};
+use crate::quiet;
 
 /// Runs the pass; what fails is in the run.
 pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
@@ -27,7 +28,9 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
 
 async fn stages(run: &Run<'_>, runtime: &Runtime<'_>) {
     let rooms = Rooms::open(run.config);
-    let left = dead_containers(run, runtime, &rooms).await;
+    // What is left by a defect is not known.
+    let left = part(run, dead_containers(run, runtime, &rooms)).await;
+    let left = left.unwrap_or(Left::Changed);
     if ended(run) {
         return;
     }
@@ -44,27 +47,33 @@ async fn stages(run: &Run<'_>, runtime: &Runtime<'_>) {
     if ended(run) {
         return;
     }
-    if let Err(Stale) = sandboxes(run, runtime, &look).await {
+    if let Some(Err(Stale)) = part(run, sandboxes(run, runtime, &look)).await {
         look = again.look().await;
         if ended(run) {
             return;
         }
-        let _ = sandboxes(run, runtime, &look).await;
+        let _ = part(run, sandboxes(run, runtime, &look)).await;
     }
-    let mut trees = logs::trees(run, &rooms, &look).await;
-    if let Err(Stale) = trees {
+    let mut trees = part(run, logs::trees(run, &rooms, &look)).await;
+    if let Some(Err(Stale)) = trees {
         look = again.look().await;
         if ended(run) {
             return;
         }
-        trees = logs::trees(run, &rooms, &look).await;
+        trees = part(run, logs::trees(run, &rooms, &look)).await;
     }
-    if trees == Ok(true) {
-        logs::links(run, runtime, &rooms).await;
+    if trees == Some(Ok(true)) {
+        part(run, logs::links(run, runtime, &rooms)).await;
     }
     if let Some(e) = runtime.giving_up() {
         run.fail(e);
     }
+}
+
+/// A part of a pass; a defect in it fails the pass, and the other parts go on.
+async fn part<R>(run: &Run<'_>, work: impl Future<Output = R>) -> Option<R> {
+    let done = quiet::caught_async(work).await;
+    done.map_err(|defect| run.fail(defect)).ok()
 }
 
 /// Whether the pass was told to end; then it fails for that, too.

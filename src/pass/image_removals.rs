@@ -2,13 +2,14 @@
 
 use super::image_look::{self, ImageLook, ImageMemory, Services};
 use super::image_records;
-use super::removals::{begin, objection};
+use super::removals::{begin, may_go, one};
 use super::run::{Done, Run};
 use crate::error::{Error, Result, Status};
 use crate::host::clock::Boot;
 use crate::node::Image;
 use crate::plan::Step;
 use crate::plan::images::{Goal, Tally};
+use crate::quiet;
 use crate::report::{Entry, Kind, Reason, visible};
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
@@ -81,14 +82,16 @@ impl<'r, 'a> Removals<'r, 'a> {
             let ended = match next {
                 None => removing.next().await,
                 Some(at) => {
-                    if at >= left_out && objection(run, None, &planned[at]).is_none() {
+                    if at >= left_out && may_go(run, None, &planned[at]).is_ok() {
                         let needed =
                             tally.still_needed(steps[at..].iter().map(|s| images[s.index].size));
                         // Twice as many each time: where the host refuses most of them, this is not done for each.
                         left_out = (at + needed.max(at + 1)).min(steps.len());
                         let going = steps[..left_out].iter().map(|s| &images[s.index]);
-                        if !image_records::leave_out(run, memory, going) {
-                            left_out = steps.len();
+                        match quiet::caught(|| image_records::leave_out(run, memory, going)) {
+                            Ok(true) => {}
+                            Ok(false) => left_out = steps.len(),
+                            Err(defect) => self.stop_for(defect),
                         }
                     }
                     match self.last_word(memory, &planned[at], image(at)).await {
@@ -101,7 +104,7 @@ impl<'r, 'a> Removals<'r, 'a> {
                         Ok(()) => {
                             tally.started(image(at).size);
                             let removal = remove(run, services, image(at));
-                            removing.push(async move { (at, removal.await) });
+                            removing.push(async move { (at, one(run, removal).await) });
                         }
                     }
                     match leaves(&mut removing).await {
@@ -154,6 +157,12 @@ impl<'r, 'a> Removals<'r, 'a> {
         }
     }
 
+    /// Nothing more goes: what was found out about images is not known to hold.
+    fn stop_for(&mut self, error: Error) {
+        self.run.fail(error);
+        self.blind = true;
+    }
+
     async fn ask(
         &mut self,
         memory: &mut ImageMemory,
@@ -166,11 +175,11 @@ impl<'r, 'a> Removals<'r, 'a> {
         // The host's approval may take its time: after it comes the last look.
         begin(self.run, None, planned, false)?;
         if self.looked_too_long_ago(self.looked) {
-            match self.look_in_time(memory).await {
+            let time = quiet::caught_async(self.look_in_time(memory)).await;
+            match time.and_then(|time| time) {
                 Ok(time) => self.looked = time,
                 Err(e) => {
-                    self.run.fail(e);
-                    self.blind = true;
+                    self.stop_for(e);
                     return Err(Done::Kept(Reason::ListIncomplete));
                 }
             }
@@ -178,10 +187,7 @@ impl<'r, 'a> Removals<'r, 'a> {
         if self.look.in_use.uses(image) {
             return Err(Done::Kept(Reason::Changed));
         }
-        match objection(self.run, None, planned) {
-            Some(reason) => Err(Done::Kept(reason)),
-            None => Ok(()),
-        }
+        may_go(self.run, None, planned)
     }
 
     /// Looks again who uses images; a look that is too old when it arrives is none (S5.2).

@@ -4,7 +4,7 @@ use super::containers::ended;
 use super::image_look::{self, ImageMemory, Services};
 use super::image_records;
 use super::image_removals::{Removals, entry};
-use super::run::{Done, Run, event};
+use super::run::{Done, Run};
 use crate::cri::Learnt;
 use crate::cri::client;
 use crate::error::{Error, Result, Status};
@@ -234,7 +234,7 @@ async fn usage(run: &Run<'_>, services: &Services<'_>) -> Result<(FsUsage, Statu
 }
 
 fn no_figures(run: &Run<'_>, error: Error) -> Error {
-    event(run.hooks, "InvalidDiskCapacity", &error.message);
+    run.event("InvalidDiskCapacity", &error.message);
     error
 }
 
@@ -256,7 +256,7 @@ fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String], held: bool) {
         let message = format!(
             "Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, but only found {freed} bytes eligible to free."
         );
-        event(run.hooks, "FreeDiskSpaceFailed", &message);
+        run.event("FreeDiskSpaceFailed", &message);
         run.fail(Error::new(Status::NotEnoughFreed, message));
     }
 }

@@ -12,6 +12,7 @@ use crate::host::logs::{Entry as DirEntry, LogLink, LogRoom, mounts};
 use crate::node::{ContainerState, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, entry_pod, entry_uid, link_container_id};
+use crate::quiet;
 use crate::report::{Entry, Kind, Reason};
 use futures_util::stream::{self, StreamExt};
 use std::cell::Cell;
@@ -156,7 +157,13 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
     links.sort_by(|a, b| a.name.cmp(&b.name));
     let total = links.len();
     let mut answers = stream::iter(&links)
-        .map(|link| async move { (link, evidence_of(run, runtime, rooms, link).await) })
+        .map(|link| async move {
+            let answer = quiet::caught_async(evidence_of(run, runtime, rooms, link)).await;
+            (
+                link,
+                answer.unwrap_or_else(|defect| Err(run.defect(defect))),
+            )
+        })
         .buffered(QUESTIONS);
     let mut done = 0;
     while let Some((link, answer)) = answers.next().await {
@@ -168,7 +175,8 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
                 let (remove, reason) = plan::logs::link(&answer);
                 entry.reason = reason;
                 match remove {
-                    true => remove_link(run, rooms, room, &entry, link),
+                    true => quiet::caught(|| remove_link(run, rooms, room, &entry, link))
+                        .unwrap_or_else(|defect| run.defect(defect)),
                     false => Done::Kept(reason),
                 }
             }

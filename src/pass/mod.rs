@@ -30,22 +30,6 @@ use cancel::Stop;
 use image_look::ImageMemory;
 use run::{Run, wall_time};
 use std::cell::RefCell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Poll};
-
-/// Carries on `work`; a panic in it becomes an error, so that the report of what was done is not lost.
-pub(crate) async fn caught(work: impl Future<Output = ()>) -> Result<()> {
-    let _quiet = quiet::enter();
-    let mut work = std::pin::pin!(work);
-    let poll = |cx: &mut Context<'_>| {
-        let step = AssertUnwindSafe(|| work.as_mut().poll(cx));
-        match catch_unwind(step) {
-            Ok(poll) => poll.map(Ok),
-            Err(_) => Poll::Ready(Err(quiet::defect())),
-        }
-    };
-    std::future::poll_fn(poll).await
-}
 
 /// What the engine remembers between passes of one kind. A pass changes it where it is: what a defect breaks off is not forgotten.
 #[derive(Default)]
@@ -88,7 +72,9 @@ pub(crate) async fn run(
     how: How,
 ) -> (Report, Option<Error>) {
     let began = Boot::now();
-    let now = wall_time(hooks);
+    let clock = quiet::caught(|| wall_time(hooks));
+    // Without a clock nothing is done.
+    let now = *clock.as_ref().unwrap_or(&0);
     let Memory {
         learnt,
         backoff,
@@ -101,17 +87,19 @@ pub(crate) async fn run(
         Some(_) => Pass::Images,
     };
     let work = async {
-        match images {
+        match (clock, images) {
+            (Err(defect), _) => run.fail(defect),
             // S0.10: no age means anything with such a clock.
-            _ if now <= 0 => run.fail(Error::new(
+            (Ok(..=0), _) => run.fail(Error::new(
                 Status::InvalidArgument,
                 format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
             )),
-            None => containers::pass(&run, learnt).await,
-            Some(memory) => images::pass(&run, learnt, memory).await,
+            (_, None) => containers::pass(&run, learnt).await,
+            (_, Some(memory)) => images::pass(&run, learnt, memory).await,
         }
     };
-    if let Err(defect) = caught(work).await {
+    // So that the report of what was done is not lost.
+    if let Err(defect) = quiet::caught_async(work).await {
         run.fail(defect);
     }
     let (entries, error) = run.into_parts();

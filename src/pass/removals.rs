@@ -4,6 +4,7 @@ use super::evidence::Evidence;
 use super::run::{Done, Run};
 use crate::node::Text;
 use crate::plan::{Plan, Step};
+use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::VecDeque;
@@ -69,6 +70,19 @@ pub(crate) fn objection(
     (!stands).then_some(Reason::Changed)
 }
 
+/// The same as what becomes of it; `Err` = it stays.
+pub(crate) fn may_go(
+    run: &Run<'_>,
+    evidence: Option<&Evidence<'_>>,
+    planned: &Entry,
+) -> Result<(), Done> {
+    match quiet::caught(|| objection(run, evidence, planned)) {
+        Ok(None) => Ok(()),
+        Ok(Some(reason)) => Err(Done::Kept(reason)),
+        Err(defect) => Err(run.defect(defect)),
+    }
+}
+
 /// Asks all that is to be asked at the last moment; `Err` = the object stays.
 pub(crate) fn begin(
     run: &Run<'_>,
@@ -76,19 +90,23 @@ pub(crate) fn begin(
     planned: &Entry,
     asked: bool,
 ) -> Result<(), Done> {
-    let may_go = || match objection(run, evidence, planned) {
-        Some(reason) => Err(Done::Kept(reason)),
-        None => Ok(()),
-    };
-    may_go()?;
+    may_go(run, evidence, planned)?;
     if asked {
         return Ok(());
     }
-    if !run.approved(planned) {
-        return Err(Done::Refused);
+    match quiet::caught(|| run.approved(planned)) {
+        Ok(true) => {}
+        Ok(false) => return Err(Done::Refused),
+        Err(defect) => return Err(run.defect(defect)),
     }
     // The host may have taken its time, or told the pass to end.
-    may_go()
+    may_go(run, evidence, planned)
+}
+
+/// What came of the work for one object; a defect in it is its failure, and stops no other.
+pub(crate) async fn one(run: &Run<'_>, work: impl Future<Output = Done>) -> Done {
+    let done = quiet::caught_async(work).await;
+    done.unwrap_or_else(|defect| run.defect(defect))
 }
 
 /// Carries out a plan over `objects`, at most `limit` at once, and writes the report. Returns the places in the plan of what is
@@ -142,7 +160,7 @@ pub(crate) async fn carry_out<R: Remover>(
                 Err(result) => finish(at, result),
                 Ok(()) => removing.push(async move {
                     let objection = || objection(run, Some(evidence), &planned[at]);
-                    (at, remover.remove(object(at), &objection).await)
+                    (at, one(run, remover.remove(object(at), &objection)).await)
                 }),
             }
         }
@@ -151,7 +169,10 @@ pub(crate) async fn carry_out<R: Remover>(
         {
             match begin(run, Some(evidence), &planned[at], false) {
                 Err(result) => finish(at, result),
-                Ok(()) => stopping.push(async move { (at, remover.stop(object(at)).await) }),
+                Ok(()) => stopping.push(async move {
+                    let result = quiet::caught_async(remover.stop(object(at))).await;
+                    (at, result.unwrap_or_else(|defect| Err(run.defect(defect))))
+                }),
             }
         }
         if removing.is_empty() && stopping.is_empty() {

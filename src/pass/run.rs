@@ -11,6 +11,7 @@ use crate::host::hold;
 use crate::node::{PodStates, Text};
 use crate::plan::backoff::Backoff;
 use crate::plan::pods::Contradiction;
+use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
@@ -80,7 +81,7 @@ pub(crate) fn log(hooks: &Hooks, level: LogLevel, message: &str) {
     }
 }
 
-/// Tells the host's events (S6.2), and its log.
+/// Tells the host's events (S6.2), and its log; a pass does so by `Run::event`.
 pub(crate) fn event(hooks: &Hooks, reason: &str, message: &str) {
     log(hooks, LogLevel::Warn, &format!("{reason}: {message}"));
     if let Some(event) = &hooks.event {
@@ -113,8 +114,24 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Tells the host's log. A defect there breaks nothing off.
     pub(crate) fn log(&self, level: LogLevel, message: &str) {
-        log(self.hooks, level, message);
+        let told = quiet::caught(|| log(self.hooks, level, message));
+        told.unwrap_or_else(|defect| self.keep(defect));
+    }
+
+    /// The same of its events.
+    pub(crate) fn event(&self, reason: &str, message: &str) {
+        let told = quiet::caught(|| event(self.hooks, reason, message));
+        told.unwrap_or_else(|defect| self.keep(defect));
+    }
+
+    /// The pass fails with this, each of them once.
+    fn keep(&self, error: Error) {
+        let mut errors = self.errors.borrow_mut();
+        if !errors.contains(&error) {
+            errors.push(error);
+        }
     }
 
     /// The pass fails with this, after all that can be done has been done (S6.4).
@@ -124,8 +141,9 @@ impl<'a> Run<'a> {
             Status::Closed | Status::Cancelled => LogLevel::Info,
             _ => LogLevel::Error,
         };
-        self.log(level, &error.message);
-        self.errors.borrow_mut().push(error);
+        let message = error.message.clone();
+        self.keep(error);
+        self.log(level, &message);
     }
 
     /// The same, unless it has failed with this already.
@@ -135,13 +153,21 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// A defect was met in the work for one object: the pass fails for it, and goes on with the others.
+    pub(crate) fn defect(&self, defect: Error) -> Done {
+        let story = defect.message.clone();
+        self.fail_once(defect);
+        Done::Failed(story)
+    }
+
     pub(crate) fn has_failed(&self) -> bool {
         !self.errors.borrow().is_empty()
     }
 
     pub(crate) fn progress(&self, kind: Kind, done: usize, total: usize) {
         if let Some(progress) = &self.hooks.progress {
-            progress.with(|progress| progress(kind, done, total));
+            let told = quiet::caught(|| progress.with(|progress| progress(kind, done, total)));
+            told.unwrap_or_else(|defect| self.keep(defect));
         }
     }
 
@@ -226,10 +252,8 @@ impl<'a> Run<'a> {
             c.active,
             examples.join(", ")
         );
-        event(self.hooks, "PodStatesContradicted", &message);
-        self.errors
-            .borrow_mut()
-            .push(Error::new(Status::Contradiction, message));
+        self.event("PodStatesContradicted", &message);
+        self.keep(Error::new(Status::Contradiction, message));
     }
 
     /// Writes down what became of an object, and tells the log.
@@ -237,8 +261,14 @@ impl<'a> Run<'a> {
         if !self.dry_run {
             self.note(&entry, &done);
         }
-        let entry = self.tell(entry, done);
+        let (entry, level, what) = self.outcome(entry, done);
+        let listens = |(up_to, _): &(LogLevel, _)| level <= *up_to;
+        let line = self.hooks.log.as_ref().is_some_and(listens);
+        let line = line.then(|| sentence(what, &entry));
         self.entries.borrow_mut().push(entry);
+        if let Some(line) = line {
+            self.log(level, &line);
+        }
     }
 
     /// Where the entries of a stage begin.
@@ -250,8 +280,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Tells the log what became of an object, when it is known; the entry about it.
-    fn tell(&self, mut entry: Entry, done: Done) -> Entry {
+    /// The entry about what became of an object, and how the log is told of it.
+    fn outcome(&self, mut entry: Entry, done: Done) -> (Entry, LogLevel, &'static str) {
         let verb = if self.dry_run {
             "would remove"
         } else {
@@ -277,15 +307,7 @@ impl<'a> Run<'a> {
             }
         };
         entry.outcome = outcome;
-        if self
-            .hooks
-            .log
-            .as_ref()
-            .is_some_and(|(up_to, _)| level <= *up_to)
-        {
-            self.log(level, &sentence(what, &entry));
-        }
-        entry
+        (entry, level, what)
     }
 
     /// The report's entries, and the failure of the pass.
