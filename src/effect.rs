@@ -1,11 +1,20 @@
-//! Where a pass touches the world: each such place says so here, just before it does. In a build with the feature `panic-points`, which
+//! Where a pass touches the world: the places at which it does say so here, before they do. In a build with the feature `panic-points`, which
 //! only tests have, a place can be told to panic; in any other build nothing is left of it.
 
 /// Something is about to happen outside of crigc: a call of the runtime, of the host, of the file system.
 #[inline]
 pub(crate) fn point(what: &'static str) {
     #[cfg(feature = "panic-points")]
-    panics::reached(what);
+    panics::reached(false, what);
+    #[cfg(not(feature = "panic-points"))]
+    let _ = what;
+}
+
+/// The same in a task that runs beside the pass: how often depends on how the bytes come.
+#[inline]
+pub(crate) fn point_beside(what: &'static str) {
+    #[cfg(feature = "panic-points")]
+    panics::reached(true, what);
     #[cfg(not(feature = "panic-points"))]
     let _ = what;
 }
@@ -16,22 +25,30 @@ pub mod panics {
     use std::cell::{Cell, RefCell};
 
     thread_local! {
-        static LEFT: Cell<u64> = const { Cell::new(0) };
+        /// Whether places beside the pass are counted, or those of the pass; how many are left.
+        static LEFT: Cell<(bool, u64)> = const { Cell::new((false, 0)) };
         static PASSED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
     }
 
-    pub(super) fn reached(what: &'static str) {
-        let left = LEFT.get();
-        if left > 0 {
-            PASSED.with_borrow_mut(|passed| passed.push(what));
+    pub(super) fn reached(is_beside: bool, what: &'static str) {
+        let (beside, left) = LEFT.get();
+        if is_beside != beside || left == 0 {
+            return;
         }
-        LEFT.set(left.saturating_sub(1));
+        PASSED.with_borrow_mut(|passed| passed.push(what));
+        LEFT.set((beside, left - 1));
         assert!(left != 1, "a panic on purpose before: {what}");
     }
 
-    /// The `nth` place that this thread comes to from now on panics, once; 0 = none does.
+    /// The `nth` place of a pass that this thread comes to from now on panics, once; 0 = none does.
     pub fn at(nth: u64) {
-        LEFT.set(nth);
+        LEFT.set((false, nth));
+        PASSED.take();
+    }
+
+    /// The same of the places beside the pass.
+    pub fn at_beside(nth: u64) {
+        LEFT.set((true, nth));
         PASSED.take();
     }
 

@@ -1,12 +1,10 @@
 //! The calls that a pass makes, each under its deadline and ended with its pass (S6.5).
 
-use super::connect::{ORIGIN, Wire};
+use super::call::one;
+use super::connect::Wire;
 use super::convert::{self, ContainerLook};
 use super::error::CallError;
 use super::learnt::{Learnt, Version};
-use super::proto::image_service_client::ImageServiceClient;
-use super::proto::runtime_service_client::RuntimeServiceClient;
-use super::rows::MESSAGE_LIMIT;
 use super::{Place, connect, proto};
 use crate::config::Config;
 use crate::effect;
@@ -18,8 +16,7 @@ use futures_util::future::FutureExt;
 use std::cell::Cell;
 use std::pin::{Pin, pin};
 use std::time::Duration;
-use tonic::codegen::http::Uri;
-use tonic::{Response, Status};
+use tonic::Status;
 
 /// The key of the runtime's socket.
 pub(super) const RUNTIME_KEY: &str = "container-runtime-endpoint";
@@ -31,7 +28,7 @@ const PATIENCE: u32 = 10;
 /// came: then it is there, and was in time.
 const LAST_LOOKS: usize = 8;
 
-type Reply<T> = std::result::Result<Response<T>, Status>;
+type Reply<T> = std::result::Result<T, Status>;
 /// A call to be made. It stays where it is: calls are large, and would else be copied from hand to hand.
 type Call<'a, T> = Pin<&'a mut dyn Future<Output = Reply<T>>>;
 type Answer<T> = std::result::Result<T, CallError>;
@@ -114,14 +111,14 @@ impl<'a> Line<'a> {
         };
         let why = tokio::select! {
             biased;
-            answer = &mut call => return Ok(answer?.into_inner()),
+            answer = &mut call => return Ok(answer?),
             () = sleep_until(Boot::now().plus(limit)) => CallError::Timeout(limit),
             cause = ending => CallError::Interrupted(cause),
         };
         for _ in 0..LAST_LOOKS {
             tokio::task::yield_now().await;
             if let Some(answer) = (&mut call).now_or_never() {
-                return Ok(answer?.into_inner());
+                return Ok(answer?);
             }
         }
         Err(why)
@@ -130,7 +127,6 @@ impl<'a> Line<'a> {
 
 /// The RuntimeService of one pass.
 pub(crate) struct Runtime<'a> {
-    client: RuntimeServiceClient<Wire>,
     pub(super) wire: Wire,
     /// For messages.
     pub(crate) endpoint: Place<'a>,
@@ -140,7 +136,6 @@ pub(crate) struct Runtime<'a> {
 
 /// The ImageService of one pass.
 pub(crate) struct Images<'a> {
-    client: ImageServiceClient<Wire>,
     pub(super) wire: Wire,
     /// For messages.
     pub(crate) endpoint: Place<'a>,
@@ -161,8 +156,6 @@ pub(crate) async fn runtime<'a>(
     let limit = config.runtime_request_timeout;
     let wire = connect::connect(endpoint, limit, &stop).await?;
     Ok(Runtime {
-        client: RuntimeServiceClient::with_origin(wire.clone(), Uri::from_static(ORIGIN))
-            .max_decoding_message_size(MESSAGE_LIMIT),
         wire,
         endpoint,
         line: Line::new(limit, stop),
@@ -189,8 +182,6 @@ pub(crate) async fn images<'a>(
     let limit = config.runtime_request_timeout;
     let wire = connect::connect(endpoint, limit, &stop).await?;
     Ok(Images {
-        client: ImageServiceClient::with_origin(wire.clone(), Uri::from_static(ORIGIN))
-            .max_decoding_message_size(MESSAGE_LIMIT),
         wire,
         endpoint,
         line: Line::new(limit, stop),
@@ -207,10 +198,19 @@ fn gone_is_done<T>(answer: Answer<T>) -> Answer<()> {
 }
 
 impl Runtime<'_> {
+    /// A defect of crigc by which a connection broke.
+    pub(crate) fn defect(&self) -> Option<Error> {
+        self.wire.defect()
+    }
+
     /// Which runtime it is.
     pub(super) async fn version(&self) -> Answer<Version> {
-        let mut client = self.client.clone();
-        let call = client.version(proto::VersionRequest::default());
+        let request = proto::VersionRequest::default();
+        let call = one::<proto::VersionResponse>(
+            &self.wire,
+            "/runtime.v1.RuntimeService/Version",
+            &request,
+        );
         let answer = self.line.ask_all(pin!(call)).await?;
         let text = |bytes: &[u8]| Text::from(String::from_utf8_lossy(bytes));
         Ok((text(&answer.runtime_name), text(&answer.runtime_version)))
@@ -226,11 +226,15 @@ impl Runtime<'_> {
     }
 
     pub(crate) async fn container_status(&self, id: &str) -> Answer<ContainerLook> {
-        let mut client = self.client.clone();
-        let call = client.container_status(proto::ContainerStatusRequest {
+        let request = proto::ContainerStatusRequest {
             container_id: id.into(),
             verbose: false,
-        });
+        };
+        let call = one::<proto::ContainerStatusResponse>(
+            &self.wire,
+            "/runtime.v1.RuntimeService/ContainerStatus",
+            &request,
+        );
         let answer = self.line.ask(self.line.limit, pin!(call)).await?;
         match answer.status {
             Some(status) => Ok(convert::container_look(status)),
@@ -256,11 +260,15 @@ impl Runtime<'_> {
 
     /// Stops a container; NotFound is told, because then its logs are not its own any more. Its deadline is the grace period longer than that of other calls (S2.3).
     pub(crate) async fn stop_container(&self, id: &str, seconds: i64) -> Answer<()> {
-        let mut client = self.client.clone();
-        let call = client.stop_container(proto::StopContainerRequest {
+        let request = proto::StopContainerRequest {
             container_id: id.into(),
             timeout: seconds,
-        });
+        };
+        let call = one::<proto::StopContainerResponse>(
+            &self.wire,
+            "/runtime.v1.RuntimeService/StopContainer",
+            &request,
+        );
         let grace = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
         let limit = self.line.limit.saturating_add(grace);
         self.line.ask(limit, pin!(call)).await.map(|_| ())
@@ -268,34 +276,47 @@ impl Runtime<'_> {
 
     /// Removes a container whose logs are gone already: also when the pass was told to end in between.
     pub(crate) async fn remove_container(&self, id: &str) -> Answer<()> {
-        let mut client = self.client.clone();
-        let call = client.remove_container(proto::RemoveContainerRequest {
+        let request = proto::RemoveContainerRequest {
             container_id: id.into(),
-        });
+        };
+        let call = one::<proto::RemoveContainerResponse>(
+            &self.wire,
+            "/runtime.v1.RuntimeService/RemoveContainer",
+            &request,
+        );
         gone_is_done(self.line.finish(self.line.limit, pin!(call)).await)
     }
 
     pub(crate) async fn stop_sandbox(&self, id: &str) -> Answer<()> {
-        let mut client = self.client.clone();
-        let call = client.stop_pod_sandbox(proto::StopPodSandboxRequest {
+        let request = proto::StopPodSandboxRequest {
             pod_sandbox_id: id.into(),
-        });
+        };
+        let call = one::<proto::StopPodSandboxResponse>(
+            &self.wire,
+            "/runtime.v1.RuntimeService/StopPodSandbox",
+            &request,
+        );
         gone_is_done(self.line.ask(self.line.limit, pin!(call)).await)
     }
 
     /// Removes a sandbox that has been stopped.
     pub(crate) async fn remove_sandbox(&self, id: &str) -> Answer<()> {
-        let mut client = self.client.clone();
-        let call = client.remove_pod_sandbox(proto::RemovePodSandboxRequest {
+        let request = proto::RemovePodSandboxRequest {
             pod_sandbox_id: id.into(),
-        });
+        };
+        let call = one::<proto::RemovePodSandboxResponse>(
+            &self.wire,
+            "/runtime.v1.RuntimeService/RemovePodSandbox",
+            &request,
+        );
         gone_is_done(self.line.ask(self.line.limit, pin!(call)).await)
     }
 
     /// The sandbox image that the runtime itself is configured with, if it tells (S5.3).
     pub(crate) async fn configured_sandbox_image(&self) -> Result<Option<Text>> {
-        let mut client = self.client.clone();
-        let call = client.status(proto::StatusRequest { verbose: true });
+        let request = proto::StatusRequest { verbose: true };
+        let call =
+            one::<proto::StatusResponse>(&self.wire, "/runtime.v1.RuntimeService/Status", &request);
         let answer = self
             .line
             .ask_all(pin!(call))
@@ -308,11 +329,15 @@ impl Runtime<'_> {
 
     /// The image of a sandbox, if the runtime tells (S5.3); NotFound where it has gone.
     pub(crate) async fn image_of_sandbox(&self, id: &str) -> Answer<Option<Text>> {
-        let mut client = self.client.clone();
-        let call = client.pod_sandbox_status(proto::PodSandboxStatusRequest {
+        let request = proto::PodSandboxStatusRequest {
             pod_sandbox_id: id.into(),
             verbose: true,
-        });
+        };
+        let call = one::<proto::PodSandboxStatusResponse>(
+            &self.wire,
+            "/runtime.v1.RuntimeService/PodSandboxStatus",
+            &request,
+        );
         let answer = self.line.ask(self.line.limit, pin!(call)).await?;
         convert::info_field(&answer.info, "info", "image").map_err(CallError::Runtime)
     }
@@ -326,20 +351,29 @@ pub(crate) struct ImageFilesystem {
 }
 
 impl Images<'_> {
+    /// A defect of crigc by which a connection broke.
+    pub(crate) fn defect(&self) -> Option<Error> {
+        self.wire.defect()
+    }
+
     fn failed(&self, e: &CallError, doing: &str) -> Error {
         e.error(doing, self.endpoint)
     }
 
     /// The image that a name stands for; `None` = the runtime has no such image.
     pub(crate) async fn image_status(&self, name: &str) -> Result<Option<Image>> {
-        let mut client = self.client.clone();
-        let call = client.image_status(proto::ImageStatusRequest {
+        let request = proto::ImageStatusRequest {
             image: Some(proto::ImageSpec {
                 image: name.into(),
                 ..Default::default()
             }),
             verbose: false,
-        });
+        };
+        let call = one::<proto::ImageStatusResponse>(
+            &self.wire,
+            "/runtime.v1.ImageService/ImageStatus",
+            &request,
+        );
         match self.line.ask(self.line.limit, pin!(call)).await {
             Ok(answer) => Ok(answer.image.map(convert::one_image)),
             Err(CallError::NotFound(_)) => Ok(None),
@@ -349,21 +383,29 @@ impl Images<'_> {
 
     /// Removes an image by its ID (S5.4).
     pub(crate) async fn remove_image(&self, image: &Image) -> Answer<()> {
-        let mut client = self.client.clone();
-        let call = client.remove_image(proto::RemoveImageRequest {
+        let request = proto::RemoveImageRequest {
             image: Some(proto::ImageSpec {
                 image: image.id.as_bytes().into(),
                 runtime_handler: image.handler.as_bytes().into(),
                 ..Default::default()
             }),
-        });
+        };
+        let call = one::<proto::RemoveImageResponse>(
+            &self.wire,
+            "/runtime.v1.ImageService/RemoveImage",
+            &request,
+        );
         gone_is_done(self.line.ask(self.line.limit, pin!(call)).await)
     }
 
     /// The first image filesystem; `None` = the runtime names none.
     pub(crate) async fn filesystem(&self) -> Result<Option<ImageFilesystem>> {
-        let mut client = self.client.clone();
-        let call = client.image_fs_info(proto::ImageFsInfoRequest {});
+        let request = proto::ImageFsInfoRequest {};
+        let call = one::<proto::ImageFsInfoResponse>(
+            &self.wire,
+            "/runtime.v1.ImageService/ImageFsInfo",
+            &request,
+        );
         let info = self
             .line
             .ask_all(pin!(call))

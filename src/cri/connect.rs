@@ -5,27 +5,27 @@ use crate::effect;
 use crate::error::{self, Error};
 use crate::host::clock::Boot;
 use crate::pass::cancel::{Stop, sleep_until};
+use crate::quiet;
 use crate::report::visible;
 use h2::Reason;
-use http_body_util::BodyExt;
-use http_body_util::combinators::MapErr;
+use http::{Request, Response};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper::rt::Executor;
+use hyper_util::rt::TokioIo;
+use prost::bytes::Bytes;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
 use std::error::Error as _;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileTypeExt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 use tonic::Status;
-use tonic::body::Body;
-use tonic::codegen::http::{Request, Response};
-use tower_service::Service;
 
 /// A stream in flight is given this much before the reader has to ask for more: a list of 16 MiB in few round trips.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -41,6 +41,7 @@ struct QuietStream(UnixStream);
 
 impl QuietStream {
     fn send(&self, cx: &mut Context<'_>, data: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        effect::point_beside("write to the socket");
         loop {
             ready!(self.0.poll_write_ready(cx))?;
             let sent = self.0.try_io(Interest::WRITABLE, || {
@@ -63,6 +64,7 @@ impl AsyncRead for QuietStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        effect::point_beside("read from the socket");
         Pin::new(&mut self.0).poll_read(cx, buffer)
     }
 }
@@ -132,50 +134,85 @@ impl Place<'_> {
     }
 }
 
-/// The body of an answer.
-pub(super) type Answer = MapErr<Incoming, fn(hyper::Error) -> Status>;
-
 /// Sends on one connection, as soon as it is asked to: no task stands between a call and the socket. Where the connection has
 /// broken, the next call makes another one. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Wire {
     path: Arc<str>,
-    sender: Arc<Mutex<SendRequest<Body>>>,
+    sender: Arc<Mutex<SendRequest<Full<Bytes>>>>,
+    defect: Defect,
+}
+
+/// What broke a connection, if that was a defect of crigc.
+type Defect = Arc<OnceLock<Error>>;
+
+/// Runs the tasks of a connection beside its calls.
+#[derive(Clone)]
+struct Tasks(Defect);
+
+impl<F: Future + Send + 'static> Executor<F> for Tasks {
+    fn execute(&self, task: F) {
+        let defect = self.0.clone();
+        drop(tokio::spawn(async move {
+            if let Err(e) = quiet::caught_async(task).await {
+                // The first one is enough.
+                let _ = defect.set(e);
+            }
+        }));
+    }
 }
 
 /// HTTP/2 on a stream; the task that drives it ends with the last sender.
-async fn handshake(stream: QuietStream) -> Result<SendRequest<Body>, hyper::Error> {
+async fn handshake(
+    stream: QuietStream,
+    defect: &Defect,
+) -> Result<SendRequest<Full<Bytes>>, hyper::Error> {
     effect::point("shake hands");
-    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+    let tasks = Tasks(defect.clone());
+    let (sender, connection) = http2::Builder::new(tasks.clone())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake(TokioIo::new(stream))
         .await?;
-    // How it ends is what its calls are told; so it needs nobody who waits for it, also if it panics.
-    drop(tokio::spawn(async move { drop(connection.await) }));
+    // How it ends is what its calls are told; so it needs nobody who waits for it.
+    tasks.execute(connection);
     Ok(sender)
 }
 
 impl Wire {
-    async fn sender(&self) -> Result<SendRequest<Body>, Status> {
+    /// A defect by which a connection broke: its calls were told no more than that.
+    pub(super) fn defect(&self) -> Option<Error> {
+        self.defect.get().cloned()
+    }
+
+    /// Sends a request; the head of its answer, and the body to come.
+    pub(super) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Status> {
+        let mut sender = self.sender().await?;
+        sender.send_request(request).await.map_err(failed)
+    }
+
+    async fn sender(&self) -> Result<SendRequest<Full<Bytes>>, Status> {
         let current = self.lock().clone();
         if !current.is_closed() {
             return Ok(current);
         }
         let stream = open(&self.path).await;
         let stream = stream.map_err(|e| Status::unavailable(e.to_string()))?;
-        let sender = handshake(stream).await.map_err(failed)?;
+        let sender = handshake(stream, &self.defect).await.map_err(failed)?;
         *self.lock() = sender.clone();
         Ok(sender)
     }
 
-    fn lock(&self) -> MutexGuard<'_, SendRequest<Body>> {
+    fn lock(&self) -> MutexGuard<'_, SendRequest<Full<Bytes>>> {
         self.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// A call that failed below gRPC: the connection is gone, or what came is no HTTP/2.
-fn failed(e: hyper::Error) -> Status {
+pub(super) fn failed(e: hyper::Error) -> Status {
     let gone = Status::unavailable(root_cause(&e));
     if e.is_canceled() || e.is_closed() || e.is_incomplete_message() {
         return gone;
@@ -211,25 +248,6 @@ fn is_broken(e: &io::Error) -> bool {
     !matches!(e.kind(), io::ErrorKind::Other | io::ErrorKind::InvalidData)
 }
 
-impl Service<Request<Body>> for Wire {
-    type Response = Response<Answer>;
-    type Error = Status;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let wire = self.clone();
-        Box::pin(async move {
-            let mut sender = wire.sender().await?;
-            let answer = sender.send_request(request).await.map_err(failed)?;
-            Ok(answer.map(|body| body.map_err(failed as fn(hyper::Error) -> Status)))
-        })
-    }
-}
-
 /// The way to the runtime at an endpoint; its first connection stands.
 pub(crate) async fn connect(
     place: Place<'_>,
@@ -245,11 +263,13 @@ pub(crate) async fn connect(
         )),
         cause = stop.wait() => return Err(cause.error()),
     };
-    let sender = handshake(stream).await;
+    let defect = Defect::default();
+    let sender = handshake(stream, &defect).await;
     let sender = sender.map_err(|e| super::error::not_cri(place, &e))?;
     Ok(Wire {
         path: path.into(),
         sender: Arc::new(Mutex::new(sender)),
+        defect,
     })
 }
 

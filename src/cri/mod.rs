@@ -1,5 +1,6 @@
 //! Speaks CRI with a runtime: connection, deadlines, lists (S7) turned into `node` objects. Decides nothing.
 
+mod call;
 pub(crate) mod client;
 mod connect;
 mod convert;
@@ -19,5 +20,5 @@ pub(crate) use rows::rows_of;
 /// Generated from `proto/cri.proto`.
 #[allow(missing_docs, dead_code, clippy::enum_variant_names)] // generated; the tests use the rest of it
 pub(crate) mod proto {
-    tonic::include_proto!("runtime.v1");
+    include!(concat!(env!("OUT_DIR"), "/runtime.v1.rs"));
 }

@@ -1,27 +1,20 @@
-//! The answers of list calls, row by row as the bytes come (S7): a list of many megabytes is never held as a message. What gRPC
-//! asks of an answer (frames, trailers, codes) is looked after here, for tonic hands out whole messages only.
+//! The answers of list calls, row by row as the bytes come (S7): a list of many megabytes is never held as a message.
 
-use super::connect::{Answer, ORIGIN, Wire};
+use super::call::{self, Sink, frame, garbage, not_one};
+use super::connect::Wire;
 use super::convert::Names;
 use super::list::Row;
-use http_body_util::{BodyExt, Full};
 use prost::Message;
-use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
+use prost::bytes::{Buf, BytesMut};
 use prost::encoding::{WireType, decode_key, decode_varint};
-use tonic::body::Body;
-use tonic::codegen::http::{Request, StatusCode};
-use tonic::{Code, Response, Status};
-use tower_service::Service;
+use tonic::{Code, Status};
 
 /// The largest message that is taken. containerd sends at most 16 MiB, CRI-O 80.
-pub(super) const MESSAGE_LIMIT: usize = 128 << 20;
+const MESSAGE_LIMIT: usize = 128 << 20;
 
 /// The most rows of an answer, thirty times what the fullest nodes hold that were heard of: a runtime that goes on and on does not
 /// fill the memory of its host.
 const MOST_ROWS: usize = 1_000_000;
-
-/// A message's frame: one byte that says whether it is compressed, four for its length.
-const FRAME_HEAD: usize = 5;
 
 /// The longest that the number of a field or a length is, in bytes.
 const LONGEST_VARINT: usize = 10;
@@ -42,11 +35,6 @@ struct Decoder<R> {
     names: Names,
     rows: Rows<R>,
     messages: usize,
-}
-
-fn garbage(what: &str) -> Status {
-    // The words of prost for what it cannot decode.
-    Status::internal(format!("failed to decode Protobuf message: {what}"))
 }
 
 /// What stands at the front of a message.
@@ -120,12 +108,23 @@ impl<R: Row> Decoder<R> {
         }
     }
 
+    /// After the last byte.
+    fn end(self) -> Result<Rows<R>, Status> {
+        match self.left.is_none() && self.pending.is_empty() {
+            true => Ok(self.rows),
+            false => Err(garbage("it ends too early")),
+        }
+    }
+}
+
+impl<R: Row> Sink for Decoder<R> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Status> {
         self.pending.extend_from_slice(bytes);
         loop {
-            let Some(left) = self
-                .left
-                .map_or_else(|| self.frame(), |left| Ok(Some(left)))?
+            let Some(left) = self.left.map_or_else(
+                || frame(&mut self.pending, MESSAGE_LIMIT),
+                |left| Ok(Some(left)),
+            )?
             else {
                 return Ok(());
             };
@@ -160,42 +159,6 @@ impl<R: Row> Decoder<R> {
             self.left = Some(left - used);
         }
     }
-
-    /// The length of the next message; `None` = its frame is not there yet.
-    fn frame(&mut self) -> Result<Option<usize>, Status> {
-        if self.pending.len() < FRAME_HEAD {
-            return Ok(None);
-        }
-        if self.pending.get_u8() != 0 {
-            return Err(garbage("it is compressed, and nobody asked for that"));
-        }
-        let length = usize::try_from(self.pending.get_u32()).unwrap_or(usize::MAX);
-        if length > MESSAGE_LIMIT {
-            return Err(Status::out_of_range(format!(
-                "the message length is too large: {length} bytes, where {MESSAGE_LIMIT} are taken"
-            )));
-        }
-        Ok(Some(length))
-    }
-
-    /// After the last byte.
-    fn end(self) -> Result<Rows<R>, Status> {
-        match self.left.is_none() && self.pending.is_empty() {
-            true => Ok(self.rows),
-            false => Err(garbage("it ends too early")),
-        }
-    }
-}
-
-/// A request in its frame.
-fn framed(request: &impl Message) -> Bytes {
-    let length = request.encoded_len();
-    let mut frame = BytesMut::with_capacity(FRAME_HEAD + length);
-    frame.put_u8(0);
-    // A request holds a handful of labels.
-    frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    frame.extend_from_slice(&request.encode_to_vec());
-    frame.freeze()
 }
 
 /// The rows of one message that comes in pieces, if it is one.
@@ -224,66 +187,19 @@ pub(super) enum Messages {
 /// means something else for a list as a whole.
 pub(super) async fn call<R: Row>(
     wire: &Wire,
-    path: &'static str,
+    path: &str,
     request: &R::Request,
     messages: Messages,
-) -> Result<Response<Rows<R>>, Status> {
-    let request = Request::post(format!("{ORIGIN}{path}"))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(Body::new(Full::new(framed(request))))
-        .map_err(|e| Status::internal(e.to_string()))?;
-    let answer = wire.clone().call(request).await?;
+) -> Result<Rows<R>, Status> {
     let mut decoder = Decoder::<R>::new();
-    match receive(answer, &mut decoder).await {
+    match call::call(wire, path, request, &mut decoder).await {
         Ok(()) if messages == Messages::One && decoder.messages != 1 => {
-            let came = decoder.messages;
-            Err(garbage(&format!("{came} messages came in place of one")))
+            Err(not_one(decoder.messages))
         }
-        Ok(()) => decoder.end().map(Response::new),
+        Ok(()) => decoder.end(),
         Err(e) if decoder.messages > 0 => Err(broken_off(e, decoder.rows.rows.len())),
         Err(e) => Err(e),
     }
-}
-
-async fn receive<R: Row>(
-    answer: tonic::codegen::http::Response<Answer>,
-    decoder: &mut Decoder<R>,
-) -> Result<(), Status> {
-    let (head, mut body) = answer.into_parts();
-    // An answer without a message has its status at once.
-    if let Some(status) = Status::from_header_map(&head.headers) {
-        return ended(status);
-    }
-    if head.status != StatusCode::OK {
-        let text = format!("the answer has the HTTP status {}", head.status);
-        return Err(match head.status {
-            StatusCode::NOT_FOUND => Status::unimplemented(text),
-            _ => Status::unknown(text),
-        });
-    }
-    while let Some(frame) = body.frame().await {
-        let frame = frame?;
-        if let Some(trailers) = frame.trailers_ref() {
-            let status = Status::from_header_map(trailers);
-            return ended(status.unwrap_or_else(without_status));
-        }
-        if let Some(data) = frame.data_ref() {
-            decoder.take(data)?;
-        }
-    }
-    Err(without_status())
-}
-
-fn ended(status: Status) -> Result<(), Status> {
-    match status.code() {
-        Code::Ok => Ok(()),
-        _ => Err(status),
-    }
-}
-
-fn without_status() -> Status {
-    Status::unknown("the answer ended without a status")
 }
 
 /// The status of an answer that broke off (S0.6).
@@ -303,6 +219,7 @@ fn broken_off(e: Status, rows: usize) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cri::call::FRAME_HEAD;
     use crate::cri::proto;
     use crate::node::Container;
     use proptest::prelude::*;

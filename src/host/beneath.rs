@@ -97,6 +97,7 @@ fn step(parent: impl AsFd, name: &OsStr, mount: u64) -> io::Result<OwnedFd> {
 
 /// The mount that a handle is on; st_dev does not tell bind mounts apart.
 fn mount_id(fd: impl AsFd) -> io::Result<u64> {
+    effect::point("see which mount it is on");
     let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
     match stat.stx_mask & StatxFlags::MNT_ID.bits() {
         0 => Err(io::Error::other(

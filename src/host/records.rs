@@ -158,6 +158,7 @@ impl RecordsFile {
             .and_then(|()| sync_directory(&self.path));
         if written.is_err() {
             // On a full disk what there is of it would stay in the way. The error is the first one's.
+            effect::point("delete the new records");
             let _ = std::fs::remove_file(&new);
         }
         written
@@ -220,6 +221,7 @@ fn lock(path: &Path) -> Result<OwnedFd> {
     effect::point("open the lock of the records");
     let fd = rustix::fs::open(&beside, flags, Mode::RUSR | Mode::WUSR)
         .map_err(|e| refuse(path, &format!("{}: {e}", beside.display())))?;
+    effect::point("lock the records");
     let mut locked = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
     for _ in 0..TRIES {
         if locked != Err(Errno::WOULDBLOCK) {
@@ -249,6 +251,7 @@ fn lock(path: &Path) -> Result<OwnedFd> {
         Err(e) => return Err(refuse(path, &format!("{}: {e}", beside.display()))),
     }
     let named = || -> io::Result<()> {
+        effect::point("write down who holds the records");
         let name = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
         let line = format!("process {} ({})\n", std::process::id(), name.trim());
         rustix::fs::ftruncate(&fd, 0)?;
@@ -272,6 +275,7 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
         Err(Errno::NXIO) => return Err(Unreadable::NoFile(NO_FILE.to_owned())),
         Err(e) => return Err(Unreadable::Passing(e.into())),
     };
+    effect::point("read the records");
     if !file.metadata().map_err(Unreadable::Passing)?.is_file() {
         return Err(Unreadable::NoFile(NO_FILE.to_owned()));
     }
@@ -366,6 +370,7 @@ fn text(records: &Records, endpoint: &str, now: i64) -> Vec<u8> {
 
 fn write_new(new: &Path, bytes: &[u8]) -> io::Result<()> {
     // One that a kill has left.
+    effect::point("clear the way for the new records");
     missing_is_done(std::fs::remove_file(new))?;
     effect::point("make the new records");
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;

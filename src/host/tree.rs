@@ -68,6 +68,7 @@ fn unlink(parent: &OwnedFd, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
 }
 
 fn identity(fd: impl AsFd) -> io::Result<(u64, u64)> {
+    effect::point("see which directory it is");
     let stat = rustix::fs::fstat(fd)?;
     Ok((stat.st_dev, stat.st_ino))
 }
@@ -193,8 +194,8 @@ impl Walk {
     /// Unlinks what is no directory until there is a directory to go down into, or nothing left.
     fn clear(&mut self, means: Means, go_on: &dyn Fn() -> bool) -> Result<Next, Errno> {
         let mut tried = 0;
+        effect::point("read a directory of a tree");
         for entry in Dir::read_from(&self.here)? {
-            effect::point("read a directory of a tree");
             let entry = entry?;
             let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
             if name == "." || name == ".." || self.is_stuck(&name) {

@@ -23,6 +23,9 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
     learnt.renew(&runtime).await;
     stages(run, &runtime).await;
     learnt.sign(&runtime).await;
+    if let Some(defect) = runtime.defect() {
+        run.fail(defect);
+    }
     ended(run);
 }
 

@@ -36,6 +36,8 @@ async fn collect(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) -> Re
     learnt.renew(&services.runtime).await;
     let done = stages(run, &services, memory).await;
     learnt.sign(&services.runtime).await;
+    let defects = [services.images.defect(), services.runtime.defect()];
+    defects.into_iter().flatten().for_each(|e| run.fail(e));
     done
 }
 

@@ -1,0 +1,206 @@
+//! A call on the wire, as gRPC wants it: frames, trailers, codes. Nothing is reserved because a length says how much is to come.
+
+use super::connect::{ORIGIN, Wire, failed};
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use prost::Message;
+use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
+use tonic::{Code, Status};
+
+/// A message's frame: one byte that says whether it is compressed, four for its length.
+pub(super) const FRAME_HEAD: usize = 5;
+/// The largest answer about a single object that is taken; the kubelet takes as much.
+const ONE_LIMIT: usize = 16 << 20;
+
+/// What takes the bytes of an answer as they come.
+pub(super) trait Sink {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Status>;
+}
+
+/// An answer that is no message.
+pub(super) fn garbage(what: &str) -> Status {
+    // The words of prost for what it cannot decode.
+    Status::internal(format!("failed to decode Protobuf message: {what}"))
+}
+
+/// Not one message, where there has to be one.
+pub(super) fn not_one(messages: usize) -> Status {
+    garbage(&format!("{messages} messages came in place of one"))
+}
+
+/// Takes the frame of the next message off the front, and says how long it is; `None` = it is not there yet.
+pub(super) fn frame(pending: &mut BytesMut, limit: usize) -> Result<Option<usize>, Status> {
+    if pending.len() < FRAME_HEAD {
+        return Ok(None);
+    }
+    if pending.get_u8() != 0 {
+        return Err(garbage("it is compressed, and nobody asked for that"));
+    }
+    let length = usize::try_from(pending.get_u32()).unwrap_or(usize::MAX);
+    if length > limit {
+        return Err(Status::out_of_range(format!(
+            "the message length is too large: {length} bytes, where {limit} are taken"
+        )));
+    }
+    Ok(Some(length))
+}
+
+/// A request in its frame.
+fn framed(request: &impl Message) -> Bytes {
+    let length = request.encoded_len();
+    let mut frame = BytesMut::with_capacity(FRAME_HEAD + length);
+    frame.put_u8(0);
+    // A request holds a name or a handful of labels.
+    frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
+    frame.extend_from_slice(&request.encode_to_vec());
+    frame.freeze()
+}
+
+/// Makes the call with this path (service and method), and gives its answer to a sink, to the end.
+pub(super) async fn call(
+    wire: &Wire,
+    path: &str,
+    request: &impl Message,
+    sink: &mut impl Sink,
+) -> Result<(), Status> {
+    let request = Request::post(format!("{ORIGIN}{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(Full::new(framed(request)))
+        .map_err(|e| Status::internal(e.to_string()))?;
+    let (head, mut body) = wire.send(request).await?.into_parts();
+    // An answer without a message has its status at once.
+    if let Some(status) = Status::from_header_map(&head.headers) {
+        return ended(status);
+    }
+    if head.status != StatusCode::OK {
+        let text = format!("the answer has the HTTP status {}", head.status);
+        return Err(match head.status {
+            StatusCode::NOT_FOUND => Status::unimplemented(text),
+            _ => Status::unknown(text),
+        });
+    }
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(failed)?;
+        if let Some(trailers) = frame.trailers_ref() {
+            let status = Status::from_header_map(trailers);
+            return ended(status.unwrap_or_else(without_status));
+        }
+        if let Some(data) = frame.data_ref() {
+            sink.take(data)?;
+        }
+    }
+    Err(without_status())
+}
+
+fn ended(status: Status) -> Result<(), Status> {
+    match status.code() {
+        Code::Ok => Ok(()),
+        _ => Err(status),
+    }
+}
+
+fn without_status() -> Status {
+    Status::unknown("the answer ended without a status")
+}
+
+/// A message whose bytes are kept until it is there.
+#[derive(Default)]
+struct Whole {
+    pending: BytesMut,
+    /// How long the message is, once its frame is there.
+    length: Option<usize>,
+}
+
+impl Sink for Whole {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Status> {
+        self.pending.extend_from_slice(bytes);
+        if self.length.is_none() {
+            self.length = frame(&mut self.pending, ONE_LIMIT)?;
+        }
+        match self.length {
+            Some(length) if self.pending.len() > length => {
+                Err(garbage("more came than one message"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Whole {
+    /// After the last byte.
+    fn message<M: Message + Default>(self) -> Result<M, Status> {
+        match self.length {
+            None if self.pending.is_empty() => Err(not_one(0)),
+            Some(length) if length == self.pending.len() => {
+                M::decode(self.pending.freeze()).map_err(|e| Status::internal(e.to_string()))
+            }
+            _ => Err(garbage("it ends too early")),
+        }
+    }
+}
+
+/// Makes a call that is answered by one message.
+pub(super) async fn one<M: Message + Default>(
+    wire: &Wire,
+    path: &str,
+    request: &impl Message,
+) -> Result<M, Status> {
+    let mut whole = Whole::default();
+    call(wire, path, request, &mut whole).await?;
+    whole.message()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cri::proto::VersionResponse;
+
+    fn taken(bytes: &[u8], cut: usize) -> Result<VersionResponse, Status> {
+        let mut whole = Whole::default();
+        for piece in bytes.chunks(cut) {
+            whole.take(piece)?;
+        }
+        whole.message()
+    }
+
+    #[test]
+    fn a_message_comes_out_however_its_bytes_are_cut() {
+        let version = VersionResponse {
+            runtime_name: b"a runtime".to_vec().into(),
+            ..VersionResponse::default()
+        };
+        let bytes = framed(&version);
+        for cut in 1..=bytes.len() {
+            assert_eq!(taken(&bytes, cut).unwrap(), version);
+        }
+        let twice = [&bytes[..], &bytes[..]].concat();
+        let cases: [(&[u8], Code); 7] = [
+            (&[], Code::Internal),
+            (&bytes[..4], Code::Internal),
+            (&bytes[..9], Code::Internal),
+            (&twice, Code::Internal),
+            (&[1, 0, 0, 0, 0], Code::Internal),
+            (&[0, 0, 0, 0, 2, 0x12, 9], Code::Internal),
+            (&[0, 1, 0, 0, 1], Code::OutOfRange),
+        ];
+        for (bytes, code) in cases {
+            for cut in 1..=bytes.len().max(1) {
+                let e = taken(bytes, cut).expect_err("no message");
+                assert_eq!(e.code(), code, "{bytes:?}: {e}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_reserved_for_what_a_length_promises() {
+        let mut whole = Whole::default();
+        whole.take(&[0, 0x01, 0, 0, 0, 7, 7]).unwrap();
+        assert_eq!(whole.length, Some(ONE_LIMIT));
+        assert!(
+            whole.pending.capacity() < 4096,
+            "{}",
+            whole.pending.capacity()
+        );
+    }
+}
