@@ -6,9 +6,10 @@
 mod bench;
 #[path = "common/fault_node.rs"]
 mod fault_node;
+#[path = "common/straced.rs"]
+mod straced;
 
 use bench::Bench;
-use crigc::config::Settings;
 use crigc::engine::{Engine, Flags};
 use crigc::hooks::{Hook, Hooks};
 use crigc::node::{PodState, PodStates, Text};
@@ -16,12 +17,6 @@ use crigc::report::{Entry, Kind, Outcome, Reason};
 use fault_node::{everything, is_told, mixed};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-
-/// The settings of the pass in the other process; its report goes to the file of the second.
-const SETTINGS: &str = "CRIGC_TEST_SETTINGS";
-const REPORT: &str = "CRIGC_TEST_REPORT";
 
 /// System calls, and how each can fail.
 const CALLS: &[(&str, &[&str])] = &[
@@ -39,15 +34,9 @@ const CALLS: &[(&str, &[&str])] = &[
 /// Not a test of its own: the pass in a process of its own.
 #[test]
 fn the_pass_that_is_watched() {
-    let (Some(settings), Some(report)) = (std::env::var_os(SETTINGS), std::env::var_os(REPORT))
-    else {
+    let Some((all, report)) = straced::task() else {
         return;
     };
-    let mut all = Settings::default();
-    for line in fs::read_to_string(settings).unwrap().lines() {
-        let (key, value) = line.split_once('=').unwrap();
-        all.set(key, value).unwrap();
-    }
     let gone = |uids: &[Text]| PodStates {
         ready: true,
         states: uids
@@ -66,8 +55,7 @@ fn the_pass_that_is_watched() {
         ..Hooks::default()
     };
     let engine = Engine::new(all.config(), hooks).unwrap();
-    let report = PathBuf::from(report);
-    fs::create_dir(report.with_extension("begun")).unwrap();
+    straced::begin(&report);
     let end = engine.containers(Flags::default(), None);
     let text = lines(&end.report.unwrap().entries);
     // The fault may hit the report once.
@@ -123,36 +111,18 @@ struct Watched {
 
 /// A pass under strace, with these expressions.
 fn watched(bench: &Bench, expressions: &[&str]) -> Watched {
-    let folder = tempfile::TempDir::new().unwrap();
-    let path = |name: &str| folder.path().join(name);
     let settings = bench.settings(&[]);
     let keys = [
         "container-runtime-endpoint",
         "pod-logs-dir",
         "container-logs-dir",
     ];
-    let text = keys.map(|key| format!("{key}={}\n", settings.get(key).unwrap()));
-    fs::write(path("settings"), text.concat()).unwrap();
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-o"]).arg(path("trace"));
-    for expression in expressions {
-        strace.args(["-e", expression]);
-    }
-    let status = strace
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", "the_pass_that_is_watched", "--test-threads", "1"])
-        .env(SETTINGS, path("settings"))
-        .env(REPORT, path("report"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .unwrap();
-    let begun = path("report.begun").exists();
-    assert!(status.success() || !begun, "{expressions:?}: {status}");
-    let report = begun.then(|| fs::read_to_string(path("report")).unwrap());
+    let lines = keys.map(|key| format!("{key}={}", settings.get(key).unwrap()));
+    let arguments: Vec<&str> = expressions.iter().flat_map(|e| ["-e", e]).collect();
+    let seen = straced::run("the_pass_that_is_watched", &lines, &arguments);
     Watched {
-        trace: fs::read_to_string(path("trace")).unwrap(),
-        entries: report.map(|text| entries(&text)),
+        trace: seen.trace,
+        entries: seen.report.map(|text| entries(&text)),
     }
 }
 
@@ -174,9 +144,8 @@ fn calls(trace: &str, call: &str) -> (usize, usize) {
 
 #[test]
 fn no_fault_of_a_file_makes_a_pass_lose_anything() {
-    if Command::new("strace").arg("-V").output().is_err() {
-        assert!(std::env::var_os("CI").is_none(), "there is no strace");
-        return println!("skipped: faults of files, there is no strace");
+    if !straced::is_there("faults of files") {
+        return;
     }
     let reference = mixed(false);
     let names: Vec<&str> = CALLS.iter().map(|(call, _)| *call).collect();
