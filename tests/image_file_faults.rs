@@ -34,6 +34,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("rename", &["EACCES", "EIO", "ENOSPC", "EROFS"]),
     ("unlink", &["EACCES", "EIO", "EROFS"]),
 ];
+
 /// What another program has left in the file's place.
 const FOREIGN: &[u8] = b"of another program";
 
@@ -279,7 +280,8 @@ fn is_whole(place: &Place, walk: &Walk, told: &Told, what: &str) {
     let what = &format!("{what}: {:?}, gone are {gone:?}", told.0);
     let is_refused = !told.lines("refused").is_empty();
     let unread = told.warns("cannot read image-records-file");
-    // S5.1: an engine that has no records frees a full disk at once, and all images are of the past to it.
+    // S5.1: an engine that has no records frees a full disk at once, and all images are of the past to it. A file that could not be
+    // read is not written either, so what went is still in it.
     let knows_none = unread && walk.keys.is_empty();
     let may_go = |id: &str| id == walk.goes || knows_none && id == "a-new";
     assert!(gone.iter().all(|id| may_go(id)), "{what}");
