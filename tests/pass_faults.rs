@@ -8,10 +8,12 @@ mod fault_node;
 #[path = "common/images.rs"]
 mod images;
 
-use bench::{Bench, INTERNAL, NOT_FOUND};
+use bench::{Bench, INTERNAL, Maker, NOT_FOUND, fate, id};
 use crigc::engine::{Engine, Flags};
+use crigc::report::{Kind, Outcome};
 use crisim::Server;
 use crisim::fault::{Action, Fault};
+use crisim::node::Word;
 use fault_node::{everything, is_told, mixed};
 use images::{Host, STAYS, full, there, told};
 use std::collections::BTreeSet;
@@ -31,7 +33,9 @@ fn classes() -> Vec<(String, Action)> {
         ("disconnect after its work".to_owned(), Action::Cut(0)),
         ("garbage".to_owned(), Action::Garbage),
         ("hang".to_owned(), Action::Hang),
-        ("a message too large".to_owned(), Action::Huge),
+        ("a message of 4 GiB".to_owned(), Action::Huge(u32::MAX)),
+        // The largest that is taken.
+        ("a message of 128 MiB".to_owned(), Action::Huge(128 << 20)),
     ]);
     // In the head of the first frame, in the headers, in the message.
     let halves = [5, 30, 90].map(|n| ("half a message".to_owned(), Action::Half(n)));
@@ -131,7 +135,36 @@ fn no_fault_of_a_stream_makes_a_container_pass_lose_anything() {
     classes.push(("cut after a message".to_owned(), Action::Cut(1)));
     classes.push(("half a stream".to_owned(), Action::Half(200)));
     classes.push(("hanging stream".to_owned(), Action::Hang));
+    let huge = [1, 100, 128 << 20, u32::MAX]
+        .map(|bytes| (format!("a message of {bytes} bytes"), Action::Huge(bytes)));
+    classes.extend(huge);
     print("streams", &walk(true, classes));
+}
+
+/// A single answer that claims too much costs nothing but its own object: the connection goes on, and nobody asks twice.
+#[test]
+fn one_answer_that_is_too_large_is_the_failure_of_its_object_alone() {
+    for bytes in [1, 128 << 20, (128 << 20) + 1, u32::MAX] {
+        let mut maker = Maker::new();
+        for n in 0..12 {
+            maker.container("u1", &format!("c{n:02}"), 0, Word::Exited);
+        }
+        let hit = id("u1", "c05", 0);
+        maker.fault("RemoveContainer", &hit, Action::Huge(bytes));
+        let bench = maker.start();
+        let report = bench.collected(&[("maximum-dead-containers-per-container", "0")]);
+        let count = |outcome| report.count(Some(Kind::Container), Some(outcome));
+        assert_eq!(count(Outcome::Removed), 11, "{bytes}");
+        let (outcome, _, error) = fate(&report, &hit);
+        assert_eq!(outcome, Outcome::Failed, "{bytes}");
+        assert!(
+            error.starts_with(&format!("cannot remove container {hit}")),
+            "{bytes}: {error}"
+        );
+        assert_eq!(bench.calls("RemoveContainer").len(), 12, "{bytes}");
+        let says = error.contains(&format!("found {bytes} bytes"));
+        assert_eq!(says, bytes > 128 << 20, "{error}");
+    }
 }
 
 #[test]

@@ -1,13 +1,12 @@
 //! A client's connection, which a fault can cut.
 
 use crate::authority::Rewriter;
-use crate::frames::Frames;
 use rustix::net::Shutdown;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
@@ -17,7 +16,6 @@ use tonic::transport::server::Connected;
 pub(crate) struct Connection {
     stream: UnixStream,
     rewriter: Rewriter,
-    frames: Frames,
     socket: Socket,
 }
 
@@ -27,19 +25,12 @@ pub(crate) struct Socket {
     descriptor: Arc<OwnedFd>,
     /// How many bytes are still sent before the connection is cut.
     left: Arc<AtomicUsize>,
-    /// The messages that come are to say that they are huge.
-    enlarge: Arc<AtomicBool>,
 }
 
 impl Socket {
     /// Only so many bytes more are sent.
     pub(crate) fn send_only(&self, bytes: usize) {
         self.left.store(bytes, Ordering::SeqCst);
-    }
-
-    /// From here on messages say that they have 4 GiB.
-    pub(crate) fn enlarge(&self) {
-        self.enlarge.store(true, Ordering::SeqCst);
     }
 }
 
@@ -49,33 +40,12 @@ impl Connection {
         let socket = Socket {
             descriptor: Arc::new(OwnedFd::from(stream.try_clone()?)),
             left: Arc::new(AtomicUsize::new(usize::MAX)),
-            enlarge: Arc::default(),
         };
         Ok(Connection {
             stream: UnixStream::from_std(stream)?,
             rewriter: Rewriter::new(),
-            frames: Frames::default(),
             socket,
         })
-    }
-}
-
-impl Connection {
-    fn poll_whole(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        let mut frames = self.frames.clone();
-        let lengths = frames.pass(data);
-        let mut changed = Vec::new();
-        let data = match self.socket.enlarge.load(Ordering::SeqCst) && !lengths.is_empty() {
-            false => data,
-            true => {
-                changed.extend_from_slice(data);
-                lengths.iter().for_each(|at| changed[*at] = u8::MAX);
-                &changed
-            }
-        };
-        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, data))?;
-        self.frames.pass(&data[..written]);
-        Poll::Ready(Ok(written))
     }
 }
 
@@ -108,7 +78,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         let left = self.socket.left.load(Ordering::SeqCst);
         if left == usize::MAX {
-            return self.poll_whole(cx, data);
+            return Pin::new(&mut self.stream).poll_write(cx, data);
         }
         if left == 0 {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));

@@ -22,8 +22,8 @@ pub enum Action {
     Cut(usize),
     /// The call does its work, and the connection is cut after so many bytes of its answer.
     Half(usize),
-    /// The call does its work, and its answer says that it has 4 GiB; so do all that come after it on its connection.
-    Huge,
+    /// The call does its work, and its answer, of a stream the first message, says that it has so many bytes.
+    Huge(u32),
     /// Bytes that are no HTTP/2 come, then the connection is cut.
     Garbage,
 }

@@ -2,11 +2,11 @@
 //! answers as containerd does (a test of crigc compares them), unless it is told otherwise.
 
 mod authority;
+mod claim;
 pub mod client;
 mod connection;
 pub mod delay;
 pub mod fault;
-mod frames;
 mod lists;
 pub mod made;
 mod messages;

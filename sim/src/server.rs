@@ -1,5 +1,6 @@
 //! The server: a unix socket, the node behind it, and what every call passes through.
 
+use crate::claim::{self, Claim};
 use crate::connection::{Connection, Socket, cut};
 use crate::delay::Alarm;
 use crate::fault::{Action, Fault, status};
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnixListenerStream;
 use tonic::{Request, Response, Status};
+use tower::util::MapResponseLayer;
 
 /// containerd's limit for a message.
 pub const MESSAGE_LIMIT: usize = 16 << 20;
@@ -118,6 +120,17 @@ pub(crate) enum Ending {
     Status(usize, Status),
     /// With its connection; a stream after so many messages.
     Cut(usize),
+    /// Well, but for the length of its message.
+    Huge(Claim),
+}
+
+/// The answer that a call ends with.
+fn respond<A>(answer: A, ending: &Ending) -> Response<A> {
+    let mut response = Response::new(answer);
+    if let Ending::Huge(claim) = ending {
+        response.extensions_mut().insert(*claim);
+    }
+    response
 }
 
 impl Shared {
@@ -174,7 +187,7 @@ impl Cri {
         let socket = request.extensions().get::<Socket>().cloned();
         let result = self.answer(socket, &about, work).await;
         traced.code = result.as_ref().map_or_else(|e| e.code() as i32, |_| 0);
-        result.map(Response::new)
+        result
     }
 
     async fn answer<A: prost::Message>(
@@ -182,18 +195,22 @@ impl Cri {
         socket: Option<Socket>,
         about: &About<'_>,
         work: impl FnOnce(&mut Store) -> Result<A, Status>,
-    ) -> Result<A, Status> {
+    ) -> Result<Response<A>, Status> {
         let ending = self.prepare(&socket, about).await?;
         let answer = work(&mut lock(&self.0.store))?;
+        let response = respond(answer, &ending);
         match ending {
-            Ending::Well => {}
+            Ending::Well | Ending::Huge(_) => {}
             Ending::Status(_, status) => return Err(status),
             Ending::Cut(_) => cut(socket, b"").await,
         }
-        let (size, limit) = (answer.encoded_len(), self.0.options.message_limit);
+        let (size, limit) = (
+            response.get_ref().encoded_len(),
+            self.0.options.message_limit,
+        );
         match size > limit {
             true => Err(too_large(size, limit)),
-            false => Ok(answer),
+            false => Ok(response),
         }
     }
 
@@ -213,9 +230,8 @@ impl Cri {
         };
         let ending = ready.inspect_err(|e| traced.code = e.code() as i32)?;
         let rows = rows(&lock(&self.0.store));
-        Ok(Response::new(Sent::new(
-            rows, message, ending, socket, traced,
-        )))
+        let response = respond((), &ending);
+        Ok(response.map(|()| Sent::new(rows, message, ending, socket, traced)))
     }
 
     /// What comes before a call's work, and how it will end.
@@ -240,12 +256,7 @@ impl Cri {
                 }
                 Ending::Well
             }
-            Some(Action::Huge) => {
-                if let Some(socket) = socket {
-                    socket.enlarge();
-                }
-                Ending::Well
-            }
+            Some(Action::Huge(bytes)) => Ending::Huge(Claim(bytes)),
             Some(Action::Hang) => std::future::pending().await,
             Some(Action::Disconnect) => cut(socket.clone(), b"").await,
             Some(Action::Garbage) => {
@@ -396,6 +407,7 @@ async fn serve(shared: Arc<Shared>, listener: UnixListener, ended: oneshot::Rece
     let incoming = UnixListenerStream::new(listener).map(|stream| Connection::new(stream?));
     let cri = Cri(shared);
     let served = tonic::transport::Server::builder()
+        .layer(MapResponseLayer::new(claim::carry_out))
         .add_service(RuntimeServiceServer::new(cri.clone()))
         .add_service(ImageServiceServer::new(cri))
         .serve_with_incoming(incoming);

@@ -250,12 +250,42 @@ fn calls_that_are_cut_have_done_their_work() {
 }
 
 #[test]
+fn one_answer_alone_claims_a_length() {
+    let (server, cri) = start(made(16, 1), streams());
+    let containers = server.state().containers;
+    for (at, bytes) in [(0, 1), (1, 128 << 20)] {
+        let first = Fault {
+            count: Some(1),
+            ..Fault::all("*", Action::Huge(bytes))
+        };
+        server.set_faults(vec![first.clone()]);
+        let remove = |at: usize| {
+            let container_id = containers[at].id.0.clone();
+            cri.remove_container(RemoveContainerRequest { container_id })
+        };
+        remove(2 * at).expect_err("the fault");
+        remove(2 * at + 1).expect("one answer is hit");
+        let left = containers.len() - 2 * (at + 1);
+        assert_eq!(server.state().containers.len(), left);
+        server.set_faults(vec![first]);
+        // This client does not tell that a stream ended within a message.
+        let (messages, _) = cri.stream_containers(Default::default());
+        assert!(messages.is_empty(), "{messages:?}");
+        whole(cri.stream_containers(Default::default()));
+        let codes: Vec<i32> = server.trace().iter().map(|call| call.code).collect();
+        assert!(codes.iter().all(|code| *code <= 0), "{codes:?}: its work");
+    }
+}
+
+#[test]
 fn faults_of_streams_are_read_from_json() {
     let text = r#"[{"method": "StreamContainers", "action": {"break": [2, 13, "text"]}},
-        {"method": "StreamImages", "action": {"cut": 1}}]"#;
+        {"method": "StreamImages", "action": {"cut": 1}},
+        {"method": "RemoveImage", "action": {"huge": 134217728}}]"#;
     let faults: Vec<Fault> = serde_json::from_str(text).expect("faults");
     assert_eq!(faults[0].action, Action::Break(2, 13, "text".to_owned()));
     assert_eq!(faults[1].action, Action::Cut(1));
+    assert_eq!(faults[2].action, Action::Huge(128 << 20));
 }
 
 #[test]
