@@ -10,12 +10,13 @@ mod images;
 
 use bench::{Bench, INTERNAL, Maker, NOT_FOUND, fate, id};
 use crigc::engine::{Engine, Flags};
+use crigc::error::Status;
 use crigc::report::{Kind, Outcome};
 use crisim::Server;
 use crisim::fault::{Action, Fault};
 use crisim::node::Word;
 use fault_node::{everything, is_told, mixed};
-use images::{Host, STAYS, full, there, told};
+use images::{Host, STAYS, full, status, there, told};
 use std::collections::BTreeSet;
 
 /// How a call goes wrong, and what it is called in the count.
@@ -174,6 +175,16 @@ fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
         ("runtime-request-timeout", "150ms"),
     ];
     let stays = BTreeSet::from(STAYS.map(str::to_owned));
+    // The disk is full, and low enough once two images have gone.
+    let reference = full();
+    let end = images::engine(&reference, Host::new(1000, 0).hooks(true), &keys)
+        .images(Flags::default(), None);
+    let unharmed = told(&end);
+    assert_eq!((end.error, there(&reference)), (None, stays.clone()));
+    assert!(
+        unharmed.contains(&"a removed space".to_owned()),
+        "{unharmed:?}"
+    );
     let mut counts = Vec::new();
     for (class, action) in classes() {
         let mut hits = 0;
@@ -181,12 +192,13 @@ fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
             let what = format!("{class}, call {hits}");
             let server = full();
             let before = there(&server);
-            // All that can go has to.
             let host = Host::new(1000, 0);
             let engine = images::engine(&server, host.hooks(true), &keys);
             server.set_faults(vec![at(hits, &action)]);
             let end = engine.images(Flags::default(), None);
             if !was_hit(&server, hits) {
+                assert_eq!((end.error.clone(), told(&end)), (None, unharmed.clone()));
+                assert_eq!(there(&server), stays, "{what}");
                 break;
             }
             hits += 1;
@@ -211,9 +223,17 @@ fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
                 );
             }
             server.set_faults(Vec::new());
-            engine.images(Flags::default(), None);
-            // What it called gone, and lists again, is a new image: not the next pass's.
-            assert!(believed || there(&server) == stays, "{what}");
+            let freed = 100 * before.difference(&after).count() as u64;
+            *host.usage.lock().unwrap() = Some((1000, freed));
+            let next = engine.images(Flags::default(), None);
+            if believed {
+                // What it called gone, and lists again, is a new image: not the next pass's.
+                let allowed = [None, Some(Status::NotEnoughFreed)];
+                assert!(allowed.contains(&status(&next)), "{what}: {:?}", next.error);
+                continue;
+            }
+            assert_eq!(next.error, None, "{what}");
+            assert_eq!(there(&server), stays, "{what}");
         }
         counts.push((class, hits));
     }
