@@ -11,7 +11,7 @@ use bench::{Bench, Maker, fate, id, there};
 use crigc::engine::{Engine, Flags};
 use crigc::error::Status;
 use crigc::hooks::Hook;
-use crigc::report::{Entry, Kind, Outcome};
+use crigc::report::{Entry, Kind, Outcome, Reason};
 use crisim::fault::{Action, Fault};
 use crisim::node::Word;
 use crisim::{Options, Server};
@@ -32,12 +32,28 @@ const JOBS: [(Kind, &str); 5] = [
 #[test]
 fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
     let mut rules = Rules::default();
-    for (method, hangs) in [
-        ("RemoveContainer", &[Kind::Container][..]),
-        ("StopPodSandbox", &[Kind::Sandbox]),
-        ("RemovePodSandbox", &[Kind::Sandbox]),
+    for (method, hangs, doing) in [
+        (
+            "RemoveContainer",
+            &[Kind::Container][..],
+            "cannot remove container",
+        ),
+        (
+            "StopPodSandbox",
+            &[Kind::Sandbox],
+            "cannot stop pod sandbox",
+        ),
+        (
+            "RemovePodSandbox",
+            &[Kind::Sandbox],
+            "cannot remove pod sandbox",
+        ),
         // Before a container's logs go, a runtime that left a call unanswered is asked for its status.
-        ("ContainerStatus", &[Kind::Container, Kind::LogLink]),
+        (
+            "ContainerStatus",
+            &[Kind::Container, Kind::LogLink],
+            "cannot ask for the status of container",
+        ),
     ] {
         rules.case("S6.5");
         let bench = mixed(false);
@@ -46,7 +62,7 @@ fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
             .server
             .set_faults(vec![Fault::all(method, Action::Hang)]);
         let engine = bench.engine(&[("runtime-request-timeout", "150ms")], bench.hooks());
-        engine.containers(Flags::default(), None);
+        let end = engine.containers(Flags::default(), None);
         let after = everything(&bench);
         for (kind, name) in JOBS {
             assert!(before.contains(name), "{name}");
@@ -56,6 +72,49 @@ fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
                 "{method} hangs: {name}"
             );
         }
+        // S6.4: what becomes of single objects is no failure of the pass.
+        assert_eq!(end.error, None, "{method}");
+        let entries = end.report.unwrap().entries;
+        let named: Vec<&String> = before.iter().filter(|name| has_an_entry(name)).collect();
+        assert_eq!((named.len(), entries.len()), (20, 20), "{method}");
+        for name in named {
+            let is_of = |e: &&Entry| e.id.ends_with(name.as_str());
+            let own: Vec<&Entry> = entries.iter().filter(is_of).collect();
+            let [entry] = own[..] else {
+                panic!("{method} hangs: {name}: {own:?}");
+            };
+            let what = format!("{method} hangs: {entry:?}");
+            let is_gone = entry.outcome == Outcome::Removed;
+            assert_ne!(is_gone, after.contains(name), "{what}");
+            says_what_hung(entry, name, hangs, doing, &what);
+        }
+    }
+}
+
+/// What hung has failed, and says by which question; a link of which nothing is known stays; of all else nothing failed.
+fn says_what_hung(entry: &Entry, name: &str, hangs: &[Kind], doing: &str, what: &str) {
+    let is_job = JOBS.iter().any(|(_, job)| *job == name);
+    let is_stuck = is_job && hangs.contains(&entry.kind);
+    if is_stuck && entry.kind == Kind::LogLink {
+        let fate = (entry.outcome, entry.reason);
+        return assert_eq!(fate, (Outcome::Kept, Reason::LinkUnknown), "{what}");
+    }
+    let Some(error) = &entry.error else {
+        assert!(!is_stuck && entry.outcome != Outcome::Failed, "{what}");
+        return;
+    };
+    assert_eq!(entry.outcome, Outcome::Failed, "{what}");
+    assert!(hangs.contains(&entry.kind), "{what}");
+    assert!(error.starts_with(&format!("{doing} {name} ")), "{what}");
+    let late = "no answer within runtime-request-timeout (150ms)";
+    assert!(error.contains(late), "{what}");
+}
+
+/// The objects of the runtime, the pods' log directories, and the links to nowhere.
+fn has_an_entry(name: &str) -> bool {
+    match name.strip_prefix("/pods/") {
+        Some(below) => !below.contains('/'),
+        None => !name.starts_with('/') || name.starts_with("/links/p_n_c-"),
     }
 }
 
