@@ -1,6 +1,6 @@
-/* A whole pass of each kind as a guest in processes of all sorts: `guest MODE ENDPOINT`. What is checked in all of them: the passes end
- * as they should, no thread, no descriptor and no signal handler is left, descriptors of a pass are close-on-exec, nothing is
- * printed. */
+/* A whole pass of each kind as a guest in processes of all sorts: `guest MODE ENDPOINT FOLDER`; the folder has `pods` and `links` to
+ * delete in, the UIDs of `live` pods, and gets the image records. What is checked in all of them: the passes end as they should, no
+ * thread, no descriptor and no signal handler is left, descriptors of a pass are close-on-exec, nothing is printed. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -17,10 +17,11 @@
 #include "check.h"
 #include "crigc.h"
 
-static const char *endpoint;
+static const char *endpoint, *files;
+static char live[65536];
 #define MOST 4096
 static char of_host[MOST]; /* descriptors that are not the library's */
-static int seen_descriptors, threads_seen;
+static int seen_descriptors, seen_directories, threads_seen;
 static int may_fail;
 
 static int entries_of(const char *directory)
@@ -35,18 +36,50 @@ static int entries_of(const char *directory)
 }
 
 /* In a pass: on this thread alone, and with descriptors that no child of the host inherits. */
-static int32_t look_around(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+static void look_around(void)
 {
-    (void)context, (void)uids, (void)states, (void)count;
-    threads_seen = entries_of("/proc/self/task");
+    int threads = entries_of("/proc/self/task");
+    if (threads > threads_seen)
+        threads_seen = threads;
     for (int fd = 0; fd < MOST; fd++) {
+        struct stat found;
         int flags = fcntl(fd, F_GETFD);
         if (flags < 0 || of_host[fd])
             continue;
         CHECK(flags & FD_CLOEXEC);
         seen_descriptors++;
+        seen_directories += fstat(fd, &found) == 0 && S_ISDIR(found.st_mode);
     }
+}
+
+static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+{
+    (void)context;
+    look_around();
+    for (size_t i = 0; i < count; i++)
+        if (!strstr(live, uids[i]))
+            states[i] = GC_POD_CONTENT_REMOVABLE;
     return 1;
+}
+
+static int32_t on_approve(void *context, const gc_entry *planned)
+{
+    (void)context, (void)planned;
+    look_around();
+    return 1;
+}
+
+/* Between two deletions, when log directories are open. */
+static void on_progress(void *context, gc_kind kind, size_t done, size_t total)
+{
+    (void)context, (void)kind, (void)done, (void)total;
+    look_around();
+}
+
+static void on_log(void *context, gc_log_level level, const char *message)
+{
+    (void)context, (void)level, (void)message;
+    look_around();
 }
 
 static void note_own_descriptors(void)
@@ -55,14 +88,25 @@ static void note_own_descriptors(void)
         of_host[fd] = fcntl(fd, F_GETFD) >= 0;
 }
 
+static void set_path(gc_config *config, const char *key, const char *name)
+{
+    char path[512];
+    CHECK((size_t)snprintf(path, sizeof path, "%s/%s", files, name) < sizeof path);
+    CHECK(gc_config_set(config, key, path, NULL) == GC_OK);
+}
+
 static gc_config *config_for(void)
 {
     gc_config *config = gc_config_new();
     CHECK(gc_config_set(config, "container-runtime-endpoint", endpoint, NULL) == GC_OK);
-    CHECK(gc_config_set(config, "pod-logs-dir", "", NULL) == GC_OK);
-    CHECK(gc_config_set(config, "container-logs-dir", "", NULL) == GC_OK);
+    set_path(config, "pod-logs-dir", "pods");
+    set_path(config, "container-logs-dir", "links");
+    set_path(config, "image-records-file", "records.json");
     CHECK(gc_config_set(config, "runtime-request-timeout", "5s", NULL) == GC_OK);
-    gc_config_set_pod_states(config, look_around, NULL);
+    gc_config_set_pod_states(config, on_states, NULL);
+    gc_config_set_approve(config, on_approve, NULL);
+    gc_config_set_progress(config, on_progress, NULL);
+    gc_config_set_log(config, GC_LOG_DEBUG, on_log, NULL);
     return config;
 }
 
@@ -77,7 +121,9 @@ static void passes(void)
     if (containers != GC_OK && !may_fail)
         fprintf(stderr, "%s\n", gc_error_message(error));
     CHECK(containers == GC_OK || may_fail);
-    CHECK(may_fail || gc_report_count(report, GC_CONTAINER, GC_REMOVED) > 0);
+    static const gc_kind kinds[] = { GC_CONTAINER, GC_SANDBOX, GC_POD_LOGS, GC_LOG_LINK };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        CHECK(may_fail || gc_report_count(report, kinds[i], GC_REMOVED) > 0);
     gc_report_free(report);
     gc_error_free(error);
     gc_status images = gc_images(engine, GC_ALL_UNUSED, NULL, &report, &error);
@@ -123,7 +169,7 @@ static void guest(void)
     if (strcmp(before, after) != 0)
         fprintf(stderr, "before: %s\nafter: %s\n", before, after);
     CHECK(strcmp(before, after) == 0);
-    CHECK(may_fail || seen_descriptors > 0);
+    CHECK(may_fail || (seen_descriptors > 0 && seen_directories > 0));
     CHECK(may_fail || threads_seen == entries_of("/proc/self/task"));
 }
 
@@ -181,16 +227,17 @@ static void without_descriptors(void)
     gc_config *config = config_for();
     gc_engine *engine = gc_engine_new(config, NULL);
     CHECK(engine != NULL);
-    int last = -1, fd;
+    int taken[20], count = 0, fd; /* not the one that holds the records */
     while ((fd = open("/dev/null", O_RDONLY)) >= 0)
-        last = fd;
+        taken[count++] = fd;
     gc_error *error = NULL;
     CHECK(gc_containers(engine, 0, NULL, NULL, &error) != GC_OK);
     CHECK(strstr(gc_error_message(error), "files") != NULL);
     gc_error_free(error);
-    for (fd = 3; fd <= last; fd++)
-        close(fd);
+    while (count > 0)
+        close(taken[--count]);
     CHECK(gc_containers(engine, 0, NULL, NULL, NULL) == GC_OK);
+    CHECK(gc_images(engine, GC_ALL_UNUSED, NULL, NULL, NULL) == GC_OK);
     gc_engine_free(engine);
     gc_config_free(config);
 }
@@ -199,12 +246,14 @@ static void without_descriptors(void)
 static void with_closed_streams(const char *witness)
 {
     close(0), close(1), close(2);
+    note_own_descriptors();
     passes();
     CHECK(open(witness, O_RDONLY) == 0);
     int one = open(witness, O_RDWR | O_APPEND), two = open(witness, O_RDWR | O_APPEND);
     if (one != 1 || two != 2)
         _exit(3);
     may_fail = 1; /* there is less to remove now */
+    note_own_descriptors();
     passes();
     struct stat found;
     if (fstat(1, &found) != 0 || found.st_size != 0)
@@ -240,13 +289,26 @@ static void numbers_in_a_locale(const char *host_writes)
     gc_config_free(config);
 }
 
+static void read_live(void)
+{
+    char path[512];
+    CHECK((size_t)snprintf(path, sizeof path, "%s/live", files) < sizeof path);
+    FILE *file = fopen(path, "r");
+    CHECK(file != NULL);
+    size_t length = fread(live, 1, sizeof live - 1, file);
+    CHECK(length > 0 && feof(file));
+    fclose(file);
+}
+
 int main(int argc, char **argv)
 {
-    CHECK(argc >= 3);
+    CHECK(argc >= 4);
     const char *mode = argv[1];
     endpoint = argv[2];
+    files = argv[3];
+    read_live();
     note_own_descriptors();
-    may_fail = argc > 3 && strcmp(argv[3], "may-fail") == 0;
+    may_fail = argc > 4 && strcmp(argv[4], "may-fail") == 0;
     if (strcmp(mode, "plain") == 0)
         guest();
     else if (strcmp(mode, "stack") == 0)
@@ -258,11 +320,11 @@ int main(int argc, char **argv)
     else if (strcmp(mode, "no-descriptors") == 0)
         without_descriptors();
     else if (strcmp(mode, "closed") == 0)
-        with_closed_streams(argv[3]);
+        with_closed_streams(argv[4]);
     else if (strcmp(mode, "locale") == 0) {
-        CHECK(setlocale(LC_ALL, argv[3]) != NULL);
+        CHECK(setlocale(LC_ALL, argv[4]) != NULL);
         guest();
-        numbers_in_a_locale(argc > 4 ? argv[4] : "1.5");
+        numbers_in_a_locale(argc > 5 ? argv[5] : "1.5");
     } else
         return 2;
     return 0;

@@ -1,10 +1,13 @@
 //! crigc as a guest in someone's process: small stacks, forks, many descriptors and none, closed streams, locales, a runtime that
 //! closes its socket at every frame (rules 8 and 12 of the C interface).
 
+use crisim::Options;
 use crisim::fault::{Action, Fault};
-use crisim::{Options, Server};
-use ffi_tests::simulated::without_files;
+use crisim::node::Node;
+use ffi_tests::simulated::{Bench, without_files};
 use ffi_tests::{check, compile, run, skip};
+use std::collections::BTreeSet;
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -20,17 +23,77 @@ fn guest() -> PathBuf {
     BUILT.get_or_init(build).clone()
 }
 
-fn run_guest(server: &Server, mode: &str, more: &[&str]) -> Output {
+fn run_guest(bench: &Bench, mode: &str, more: &[&str]) -> Output {
     let mut command = Command::new(guest());
-    command.arg(mode).arg(server.endpoint()).args(more);
+    command
+        .args([mode, &bench.server.endpoint()])
+        .arg(bench.folder.path())
+        .args(more);
     run(&mut command, WATCHDOG)
+}
+
+/// All below a folder that is none itself.
+fn below(folder: &Path) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir(folder).expect("a folder");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| match path.is_dir() && !path.is_symlink() {
+            true => below(&path),
+            false => [path].into(),
+        })
+        .collect()
+}
+
+/// A deleted pod whose logs lie deep.
+fn deep_logs(bench: &Bench) {
+    let is_live = |name: &str| bench.live.iter().any(|uid| name.ends_with(uid));
+    let pods = fs::read_dir(bench.at("pods")).expect("pods");
+    let mut pods = pods.map(|entry| entry.expect("a pod").path());
+    let deleted = pods.find(|path| !is_live(&path.to_string_lossy()));
+    let deep = deleted.expect("a deleted pod").join("deep/".repeat(200));
+    fs::create_dir_all(&deep).expect("folders");
+    fs::write(deep.join("0.log"), "deep").expect("a file");
+}
+
+/// The logs of the containers that are there, and no others, are there, and so are their links; the file of records holds the images
+/// that stayed.
+fn only_what_went_is_deleted(bench: &Bench, before: &Node, mode: &str) {
+    let node = bench.server.state();
+    assert!(node.containers.len() < before.containers.len(), "{mode}");
+    let stay: BTreeSet<PathBuf> = node
+        .containers
+        .iter()
+        .map(|container| PathBuf::from(container.log_path.to_string()))
+        .filter(|path| path != Path::new(""))
+        .collect();
+    let (rotated, logs): (BTreeSet<_>, BTreeSet<_>) = below(Path::new(&bench.at("pods")))
+        .into_iter()
+        .partition(|path| path.extension().is_some_and(|extension| extension == "gz"));
+    assert_eq!(logs, stay, "{mode}");
+    let logs_of = |path: PathBuf| path.with_extension("").with_extension("");
+    let mut logs = rotated.into_iter().map(logs_of);
+    assert!(logs.all(|log| stay.contains(&log)), "{mode}");
+    let links = below(Path::new(&bench.at("links")));
+    let targets = links
+        .iter()
+        .map(|link| fs::read_link(link).expect("a link"));
+    assert_eq!(targets.collect::<BTreeSet<_>>(), stay, "{mode}");
+    let records = fs::read_to_string(bench.at("records.json")).expect("records");
+    let _: serde_json::Value = serde_json::from_str(&records).expect("JSON");
+    let recorded = |node: &Node| -> BTreeSet<String> {
+        let ids = node.images.iter().map(|image| image.id.to_string());
+        ids.filter(|id| records.contains(id)).collect()
+    };
+    assert!(node.images.len() < before.images.len(), "{mode}");
+    assert_eq!(recorded(&node).len(), node.images.len(), "{mode}");
+    assert_eq!(recorded(before), recorded(&node), "{mode}");
 }
 
 #[test]
 fn a_pass_works_in_processes_of_all_sorts_and_leaves_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let witness = folder.path().join("witness");
-    std::fs::write(&witness, "").expect("a file");
+    fs::write(&witness, "").expect("a file");
     let witness = witness.to_str().expect("text");
     let modes: [(&str, &[&str]); 7] = [
         ("plain", &[]),
@@ -42,14 +105,17 @@ fn a_pass_works_in_processes_of_all_sorts_and_leaves_nothing() {
         ("locale", &["C.UTF-8"]),
     ];
     for (mode, more) in modes {
-        let server = without_files(Options::default());
-        let output = run_guest(&server, mode, more);
+        let bench = Bench::new(vec![]);
+        deep_logs(&bench);
+        let before = bench.server.state();
+        let output = run_guest(&bench, mode, more);
         let error = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{mode}: {} {error}", output.status);
         assert!(
             output.stdout.is_empty() && error.is_empty(),
             "{mode}: {error}"
         );
+        only_what_went_is_deleted(&bench, &before, mode);
     }
 }
 
@@ -68,14 +134,11 @@ fn a_socket_that_closes_is_an_error_and_no_signal() {
             Action::Disconnect,
             Action::Garbage,
         ] {
-            let options = Options {
-                faults: vec![Fault {
-                    skip: call,
-                    ..Fault::all("*", action.clone())
-                }],
-                ..Options::default()
+            let fault = Fault {
+                skip: call,
+                ..Fault::all("*", action.clone())
             };
-            let output = run_guest(&without_files(options), "plain", &["may-fail"]);
+            let output = run_guest(&Bench::new(vec![fault]), "plain", &["may-fail"]);
             let error = String::from_utf8_lossy(&output.stderr);
             assert_eq!(
                 output.status.signal(),
@@ -112,10 +175,12 @@ fn numbers_are_the_same_in_every_locale() {
         let mut define = Command::new("localedef");
         define.args(["-i", locale, "-f", "UTF-8"]);
         check(define.arg(folder.path().join(&name)));
-        let server = without_files(Options::default());
+        let bench = Bench::new(vec![]);
         let mut command = Command::new(guest());
         command
-            .args(["locale", &server.endpoint(), &name, number])
+            .args(["locale", &bench.server.endpoint()])
+            .arg(bench.folder.path())
+            .args([&name, number])
             .env("LOCPATH", folder.path());
         let output = run(&mut command, WATCHDOG);
         let error = String::from_utf8_lossy(&output.stderr);
