@@ -1,9 +1,11 @@
-/* A panic of the library at its nth touch of the world: `panics ENDPOINT NTH WHAT [RECORDS]`, WHAT = containers, images, engine or
- * periodic. Exits with 7 if there are fewer than that. Needs a library with the feature `panic-points`. */
+/* A panic of the library at its nth touch of the world: `panics ENDPOINT NTH WHAT [RECORDS]`, WHAT = containers, images, engine,
+ * periodic-containers or periodic-images. Exits with 7 if there are fewer than that. Needs a library with the feature `panic-points`.
+ */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "check.h"
@@ -12,6 +14,12 @@
 extern uint64_t gc_test_panic_at(uint64_t nth);
 
 static uint64_t nth;
+
+/* What the threads of the periodic passes saw of the kind that is tried. */
+static pthread_mutex_t seeing = PTHREAD_MUTEX_INITIALIZER;
+static gc_pass tried;
+static int started, panicked, told, good;
+static enum { NOT_YET, COUNTS, COUNTED } first_pass;
 
 static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
 {
@@ -22,12 +30,19 @@ static int32_t on_states(void *context, const char *const *uids, gc_pod_state *s
 static int32_t on_approve(void *context, const gc_entry *planned)
 {
     (void)context;
-    return planned->id[0] != '\0';
+    /* Images that are in use at the first pass stay so. */
+    return !started || (planned->kind == GC_IMAGE) == (tried == GC_PASS_IMAGES);
 }
 
 static void on_log(void *context, gc_log_level level, const char *message)
 {
-    (void)context, (void)level, (void)message;
+    (void)context;
+    /* The first failure of periodic image passes is no event. */
+    if (tried == GC_PASS_IMAGES && level == GC_LOG_WARN && strstr(message, "a panic on purpose before: ")) {
+        pthread_mutex_lock(&seeing);
+        told++;
+        pthread_mutex_unlock(&seeing);
+    }
 }
 
 static gc_config *config_for(const char *endpoint, const char *records)
@@ -37,7 +52,8 @@ static gc_config *config_for(const char *endpoint, const char *records)
     CHECK(gc_config_set(config, "pod-logs-dir", "", NULL) == GC_OK);
     CHECK(gc_config_set(config, "container-logs-dir", "", NULL) == GC_OK);
     CHECK(gc_config_set(config, "container-gc-period", "50ms", NULL) == GC_OK);
-    CHECK(gc_config_set(config, "image-gc-high-threshold", "100", NULL) == GC_OK); /* no periodic image passes */
+    CHECK(gc_config_set(config, "image-gc-period", "50ms", NULL) == GC_OK);
+    CHECK(gc_config_set(config, "image-gc-high-threshold", "100", NULL) == GC_OK); /* only by age, if at all */
     CHECK(gc_config_set(config, "image-gc-low-threshold", "90", NULL) == GC_OK);
     if (records)
         CHECK(gc_config_set(config, "image-records-file", records, NULL) == GC_OK);
@@ -96,9 +112,12 @@ static int made(gc_config *config)
     return 0;
 }
 
-/* What the thread of the periodic passes saw. */
-static pthread_mutex_t seeing = PTHREAD_MUTEX_INITIALIZER;
-static int begun, failed, good;
+static int is_of_the_tried_kind(void)
+{
+    char name[16];
+    CHECK(prctl(PR_GET_NAME, name) == 0);
+    return (strcmp(name, "crigc-images") == 0) == (tried == GC_PASS_IMAGES);
+}
 
 /* The first that a pass calls: on its own thread. */
 static int64_t on_clock(void *context)
@@ -106,8 +125,10 @@ static int64_t on_clock(void *context)
     struct timespec now;
     (void)context;
     pthread_mutex_lock(&seeing);
-    if (begun++ == 0)
+    if (started && first_pass == NOT_YET && is_of_the_tried_kind()) {
+        first_pass = COUNTS;
         gc_test_panic_at(nth);
+    }
     pthread_mutex_unlock(&seeing);
     clock_gettime(CLOCK_REALTIME, &now);
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
@@ -117,15 +138,24 @@ static void on_event(void *context, const char *reason, const char *message)
 {
     (void)context;
     pthread_mutex_lock(&seeing);
-    CHECK(strcmp(reason, "ContainerGCFailed") == 0);
-    failed += strstr(message, "a panic on purpose before: ") != NULL;
+    CHECK(tried == GC_PASS_CONTAINERS && strcmp(reason, "ContainerGCFailed") == 0);
+    told += strstr(message, "a panic on purpose before: ") != NULL;
     pthread_mutex_unlock(&seeing);
 }
 
+/* The last that a pass calls: what comes after the first one is not counted. Where the first did not come to this call, it has
+ * panicked, and there is nothing to count any more. */
 static void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *report, const gc_error *error)
 {
-    (void)context, (void)pass, (void)report, (void)error;
+    (void)context, (void)report, (void)error;
+    if (!started || pass != tried)
+        return;
     pthread_mutex_lock(&seeing);
+    if (first_pass == COUNTS) {
+        panicked = gc_test_panic_at(0) >= nth;
+        first_pass = COUNTED;
+    }
+    CHECK(status == GC_OK || (status == GC_ERROR_INTERNAL && panicked));
     good += status == GC_OK;
     pthread_mutex_unlock(&seeing);
 }
@@ -141,42 +171,51 @@ static int threads(void)
     return count;
 }
 
-/* A periodic pass: its thread goes on. */
+/* A periodic pass: its thread goes on, and the passes after it do what it left. */
 static int periodic(gc_config *config)
 {
     int before = threads();
     gc_config_set_clock(config, on_clock, NULL);
     gc_config_set_event(config, on_event, NULL);
     gc_config_set_pass(config, on_pass, NULL);
+    if (tried == GC_PASS_IMAGES)
+        CHECK(gc_config_set(config, "image-maximum-gc-age", "2ms", NULL) == GC_OK);
+    CHECK(gc_config_set(config, "minimum-image-ttl-duration", "1ms", NULL) == GC_OK);
     gc_engine *engine = gc_engine_new(config, NULL);
-    CHECK(engine != NULL && gc_start(engine, NULL) == GC_OK);
+    CHECK(engine != NULL);
+    /* A periodic pass that is the first to see the images only looks. */
+    CHECK(gc_images(engine, GC_DRY_RUN, NULL, NULL, NULL) == GC_OK);
+    struct timespec nap = { 0, 10000000 };
+    nanosleep(&nap, NULL);
+    started = 1;
+    CHECK(gc_start(engine, NULL) == GC_OK);
     int passes = 0;
     for (int i = 0; i < 1000 && passes < 2; i++) {
-        struct timespec nap = { 0, 10000000 };
         nanosleep(&nap, NULL);
         pthread_mutex_lock(&seeing);
         passes = good;
         pthread_mutex_unlock(&seeing);
     }
     gc_engine_free(engine);
-    CHECK(good >= 2 && failed <= 1 && threads() == before);
-    return failed ? 0 : 7;
+    CHECK(good >= 2 && told == panicked && threads() == before);
+    return panicked ? 0 : 7;
 }
 
 int main(int argc, char **argv)
 {
     CHECK(argc >= 4);
     nth = strtoull(argv[2], NULL, 10);
+    tried = strstr(argv[3], "images") ? GC_PASS_IMAGES : GC_PASS_CONTAINERS;
     gc_config *config = config_for(argv[1], argc > 4 ? argv[4] : NULL);
     int code;
     if (strcmp(argv[3], "engine") == 0)
         code = made(config);
-    else if (strcmp(argv[3], "periodic") == 0)
+    else if (strncmp(argv[3], "periodic", 8) == 0)
         code = periodic(config);
     else {
         gc_engine *engine = gc_engine_new(config, NULL);
         CHECK(engine != NULL);
-        code = called(engine, strcmp(argv[3], "images") == 0 ? GC_IMAGE : GC_CONTAINER);
+        code = called(engine, tried == GC_PASS_IMAGES ? GC_IMAGE : GC_CONTAINER);
         gc_engine_free(engine);
     }
     gc_config_free(config);
