@@ -3,8 +3,9 @@
 use crisim::fault::{Action, Fault};
 use crisim::{Options, Server};
 use ffi_tests::simulated::without_files;
-use ffi_tests::{NATIVE_LIBS, check, compile, has, root, skip};
+use ffi_tests::{NATIVE_LIBS, check, compile, has, panicking_library, root, skip, static_library};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 const ASAN: [&str; 3] = ["-std=c99", "-fsanitize=address", "-fno-omit-frame-pointer"];
@@ -183,4 +184,25 @@ fn the_list_of_libraries_to_link_is_right() {
     assert!(text.contains(NATIVE_LIBS), "rustc says: {text}");
     let make = std::fs::read_to_string(root().join("examples-c/run.mk")).expect("run.mk");
     assert!(make.contains(NATIVE_LIBS));
+}
+
+/// Whether a library has the function that makes it panic, and the words of such a panic.
+fn can_be_told_to_panic(library: &Path) -> (bool, bool) {
+    let symbols = Command::new("nm").arg(library).output().expect("nm");
+    let symbols = String::from_utf8_lossy(&symbols.stdout);
+    let defines = |name: &str| symbols.lines().any(|line| line.ends_with(name));
+    assert!(defines(" T gc_engine_new"), "nm does not read {library:?}");
+    let words = b"a panic on purpose";
+    let bytes = std::fs::read(library).expect("a library");
+    let says = bytes.windows(words.len()).any(|at| at == words);
+    (symbols.contains("gc_test_panic_at"), says)
+}
+
+#[test]
+fn the_library_cannot_be_told_to_panic() {
+    if !has("nm") {
+        return skip("nm is not installed");
+    }
+    assert_eq!(can_be_told_to_panic(&panicking_library()), (true, true));
+    assert_eq!(can_be_told_to_panic(&static_library()), (false, false));
 }
