@@ -1,5 +1,6 @@
 //! Periodic passes (S6.1, S6.2): one thread for each kind, which owns nothing between passes but its stack.
 
+use crate::effect;
 use crate::engine::{Asker, Flags, PassEnd, Shared};
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
@@ -19,7 +20,7 @@ const STACK: usize = 1 << 20;
 /// With this high threshold, and no age, the periodic image collection is off (S5.6).
 const OFF: u8 = 100;
 
-/// The running threads.
+/// The running threads. Dropping it ends them.
 pub(crate) struct Schedule {
     stopped: Arc<Flag>,
     threads: Vec<JoinHandle<()>>,
@@ -38,10 +39,7 @@ impl Schedule {
             threads: Vec::new(),
         };
         for (kind, period) in kinds {
-            if let Err(e) = schedule.spawn(shared, kind, period) {
-                schedule.stop();
-                return Err(e);
-            }
+            schedule.spawn(shared, kind, period)?;
         }
         Ok(schedule)
     }
@@ -52,6 +50,7 @@ impl Schedule {
             Pass::Containers => "crigc-containers",
             Pass::Images => "crigc-images",
         };
+        effect::point("start a thread");
         let thread = signals::with_all_blocked(|| {
             std::thread::Builder::new()
                 .name(name.to_owned())
@@ -75,8 +74,14 @@ impl Schedule {
 
     /// Cancels the passes and waits for the threads.
     pub(crate) fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Schedule {
+    fn drop(&mut self) {
         self.stopped.raise();
-        for thread in self.threads {
+        for thread in self.threads.drain(..) {
             // A panic inside was caught and reported; the handle holds nothing else.
             let _ = thread.join();
         }

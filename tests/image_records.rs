@@ -1,97 +1,23 @@
-//! The file of image records, and ages by it: whole passes of one engine after another (S5.1, S5.5).
+//! The file of image records: whole passes of one engine after another (S5.1).
 
 #[path = "common/images.rs"]
 mod images;
+#[path = "common/records.rs"]
+mod records;
 #[path = "common/rules.rs"]
 mod rules;
 
-use crigc::config::Settings;
-use crigc::engine::{Engine, Flags};
+use crigc::engine::Flags;
 use crigc::error::Status;
-use crigc::hooks::{Hook, Hooks, LogLevel};
 use crigc::host::records::parse;
-use crisim::Server;
 use crisim::fault::{Action, Fault};
-use images::{Host, S, called, image, node, start, status, told, user};
+use images::{S, called, image, node, start, status, told, user};
+use records::{ALL_UNUSED, NOW, Place, WATCHDOG, good};
 use rules::Rules;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tempfile::TempDir;
-
-const NOW: i64 = 1_700_000_000 * S;
-/// Far above what anything here takes.
-const WATCHDOG: Duration = Duration::from_secs(60);
-/// Ages short enough to be waited for.
-const AGES: [(&str, &str); 2] = [
-    ("image-maximum-gc-age", "300ms"),
-    ("minimum-image-ttl-duration", "0"),
-];
-
-/// A folder for the file, and what the host's log was told.
-struct Place {
-    folder: TempDir,
-    told: Arc<Mutex<Vec<String>>>,
-}
-
-impl Place {
-    fn new() -> Place {
-        Place {
-            folder: TempDir::new().unwrap(),
-            told: Arc::default(),
-        }
-    }
-
-    fn path(&self, suffix: &str) -> PathBuf {
-        self.folder.path().join(format!("records{suffix}"))
-    }
-
-    fn text(&self) -> String {
-        self.path("").to_str().unwrap().to_owned()
-    }
-
-    /// An engine with the system's clock, half full.
-    fn engine(&self, server: &Server, settings: &[(&str, &str)]) -> crigc::error::Result<Engine> {
-        let host = Host::new(1000, 500);
-        let mut hooks: Hooks = host.hooks(true);
-        hooks.clock = None;
-        let told = self.told.clone();
-        let log = move |_: LogLevel, line: &str| told.lock().unwrap().push(line.to_owned());
-        hooks.log = Some((LogLevel::Warn, Hook::new(Box::new(log))));
-        let mut all = Settings::default();
-        let (endpoint, file) = (server.endpoint(), self.text());
-        let own = [
-            ("container-runtime-endpoint", endpoint.as_str()),
-            ("image-records-file", file.as_str()),
-        ];
-        for (key, value) in own.iter().chain(settings) {
-            all.set(key, value).unwrap();
-        }
-        Engine::new(all.config(), hooks)
-    }
-
-    fn warnings(&self) -> Vec<String> {
-        std::mem::take(&mut *self.told.lock().unwrap())
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<String> = entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
-        names.sort();
-        names
-    }
-}
-
-const ALL_UNUSED: Flags = Flags {
-    dry_run: false,
-    all_unused: true,
-    no_wait: false,
-};
 
 #[test]
 fn s5_1_records_survive_a_restart() {
@@ -158,164 +84,6 @@ fn s5_1_periodic_passes_with_records_do_not_only_look() {
         engine.stop();
         assert_eq!(removed(), with_records);
     }
-}
-
-#[test]
-fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
-    let mut rules = Rules::default();
-    let place = Place::new();
-    let mut made = node(
-        ["a", "b", "used"]
-            .map(|id| image(id, &format!("r/{id}:1"), 1))
-            .to_vec(),
-    );
-    made.images.push(image("infra", "r/pause:1", 1));
-    made.containers.push(user("u", "r/used:1"));
-    let server = start(made);
-    let engine = place.engine(&server, &AGES).unwrap();
-    let pass = |flags| {
-        rules.case("S5.5");
-        told(&engine.images(flags, None))
-    };
-    let mut pass = pass;
-    let stays = [
-        "a kept below-threshold",
-        "b kept below-threshold",
-        "infra kept sandbox-image",
-        "used kept in-use",
-    ];
-    assert_eq!(
-        pass(Flags::default()),
-        stays,
-        "the first look is the beginning"
-    );
-    // For the first ones it is over soon; one that comes now has its time.
-    std::thread::sleep(Duration::from_millis(350));
-    server.edit(|node| node.images.push(image("late", "r/late:1", 1)));
-    let gone = [
-        "a removed age",
-        "b removed age",
-        "infra kept sandbox-image",
-        "late kept below-threshold",
-        "used kept in-use",
-    ];
-    let dry_run = Flags {
-        dry_run: true,
-        ..Flags::default()
-    };
-    assert_eq!(pass(dry_run), gone);
-    assert_eq!(pass(Flags::default()), gone);
-    // The user goes: from the last look that saw it on, its image is unused.
-    server.edit(|node| node.containers.clear());
-    assert!(pass(Flags::default()).contains(&"used kept below-threshold".to_owned()));
-    std::thread::sleep(Duration::from_millis(350));
-    let all = pass(ALL_UNUSED);
-    assert_eq!(
-        all,
-        [
-            "infra kept sandbox-image",
-            "late removed age",
-            "used removed age"
-        ]
-    );
-}
-
-/// S5.5, S5.6: the disk is looked at after what was too old has gone, and a dry run counts it as gone.
-#[test]
-fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
-    let mut rules = Rules::default();
-    for dry_run in [true, false] {
-        rules.case("S5.5");
-        let server = start(node(vec![
-            image("a", "r/a:1", 100),
-            image("b", "r/b:1", 100),
-        ]));
-        let host = Host::new(1000, 200);
-        // 80 percent full: 40 bytes too many, which the old one frees.
-        let mut hooks = host.hooks(true);
-        hooks.clock = None;
-        let usage = host.usage.clone();
-        hooks.progress = Some(Hook::new(Box::new(move |_, _, _| {
-            if !dry_run {
-                *usage.lock().unwrap() = Some((1000, 300));
-            }
-        })));
-        let mut keys = AGES.to_vec();
-        keys.extend([
-            ("image-gc-high-threshold", "78"),
-            ("image-gc-low-threshold", "76"),
-        ]);
-        let engine = images::engine(&server, hooks, &keys);
-        server.edit(|node| node.containers.push(user("u", "r/b:1")));
-        let looks_only = Flags {
-            dry_run: true,
-            ..Flags::default()
-        };
-        engine.images(looks_only, None);
-        std::thread::sleep(Duration::from_millis(350));
-        engine.images(looks_only, None);
-        server.edit(|node| node.containers.clear());
-        let flags = Flags {
-            dry_run,
-            ..Flags::default()
-        };
-        let end = engine.images(flags, None);
-        assert_eq!(
-            told(&end),
-            ["a removed age", "b kept below-threshold"],
-            "dry run: {dry_run}"
-        );
-        assert_eq!(status(&end), None);
-    }
-}
-
-#[test]
-fn s5_5_time_in_which_nobody_looked_makes_nothing_old() {
-    let mut rules = Rules::default();
-    rules.case("S5.5");
-    let place = Place::new();
-    let server = start(node(vec![image("a", "r/a:1", 1)]));
-    drop(
-        place
-            .engine(&server, &AGES)
-            .unwrap()
-            .images(Flags::default(), None),
-    );
-    std::thread::sleep(Duration::from_millis(350));
-    let engine = place.engine(&server, &AGES).unwrap();
-    assert_eq!(
-        told(&engine.images(Flags::default(), None)),
-        ["a kept below-threshold"]
-    );
-    std::thread::sleep(Duration::from_millis(350));
-    assert_eq!(
-        told(&engine.images(Flags::default(), None)),
-        ["a removed age"]
-    );
-}
-
-/// S5.1, S5.5: a clock that leaps by years makes nothing old.
-#[test]
-fn s5_5_a_clock_that_leaps_makes_nothing_old() {
-    let mut rules = Rules::default();
-    let server = start(node(vec![image("a", "r/a:1", 1)]));
-    let host = Host::new(1000, 500);
-    let keys = [("image-maximum-gc-age", "1h")];
-    let engine = images::engine(&server, host.hooks(true), &keys);
-    for year in [0, 10, -5, 30] {
-        rules.case("S5.5");
-        *host.now.lock().unwrap() = NOW + year * 365 * 86_400 * S;
-        let end = engine.images(Flags::default(), None);
-        assert_eq!(told(&end), ["a kept below-threshold"], "{year}");
-    }
-}
-
-/// A file as an engine writes it, of an image that is unused for an hour.
-fn good(endpoint: &str) -> String {
-    let endpoint = endpoint.trim_start_matches("unix://");
-    format!(
-        r#"{{"crigc-image-records":1,"endpoint":"{endpoint}","written":{NOW},"watched":3600000000000,"images":[{{"id":"a","handler":"","first_detected":null,"last_used":null,"unused_since":0,"size":1,"pinned":false}}]}}"#
-    )
 }
 
 /// S5.1: whatever is in the file's place, nothing goes for it, and the pass writes a good one.
@@ -661,5 +429,37 @@ fn s5_1_a_passing_error_does_not_put_the_file_aside() {
     assert_eq!(
         told(&engine.images(Flags::default(), None)),
         ["a removed age"]
+    );
+}
+
+/// S5.1: what went while nobody could read the file is new when it is pulled again, whatever the file then says of it.
+#[test]
+fn s5_1_what_went_while_the_file_could_not_be_read_is_forgotten_in_it() {
+    let mut rules = Rules::default();
+    rules.case("S5.1");
+    let place = Place::new();
+    let server = start(node(vec![image("a", "r/a:1", 1), image("b", "r/b:1", 1)]));
+    let folder = place.folder.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("records");
+    fs::write(&path, good(&server.endpoint())).unwrap();
+    let keys = [
+        ("image-maximum-gc-age", "30m"),
+        ("image-records-file", path.to_str().unwrap()),
+    ];
+    let engine = place.engine(&server, &keys).unwrap();
+    let away = place.folder.path().join("away");
+    fs::rename(&folder, &away).unwrap();
+    fs::write(&folder, "").unwrap();
+    assert_eq!(
+        told(&engine.images(ALL_UNUSED, None)),
+        ["a removed unused", "b removed unused"]
+    );
+    fs::remove_file(&folder).unwrap();
+    fs::rename(&away, &folder).unwrap();
+    server.edit(|node| node.images.push(image("a", "r/a:1", 1)));
+    assert_eq!(
+        told(&engine.images(Flags::default(), None)),
+        ["a kept below-threshold"]
     );
 }

@@ -35,8 +35,9 @@ fn classes() -> Vec<(String, Action)> {
         ("garbage".to_owned(), Action::Garbage),
         ("hang".to_owned(), Action::Hang),
         ("a message of 4 GiB".to_owned(), Action::Huge(u32::MAX)),
-        // The largest that is taken.
+        // The largest that are taken, of a list and about one object.
         ("a message of 128 MiB".to_owned(), Action::Huge(128 << 20)),
+        ("a message of 16 MiB".to_owned(), Action::Huge(16 << 20)),
     ]);
     // In the head of the first frame, in the headers, in the message.
     let halves = [5, 30, 90].map(|n| ("half a message".to_owned(), Action::Half(n)));
@@ -145,7 +146,7 @@ fn no_fault_of_a_stream_makes_a_container_pass_lose_anything() {
 /// A single answer that claims too much costs nothing but its own object: the connection goes on, and nobody asks twice.
 #[test]
 fn one_answer_that_is_too_large_is_the_failure_of_its_object_alone() {
-    for bytes in [1, 128 << 20, (128 << 20) + 1, u32::MAX] {
+    for bytes in [1, 16 << 20, (16 << 20) + 1, u32::MAX] {
         let mut maker = Maker::new();
         for n in 0..12 {
             maker.container("u1", &format!("c{n:02}"), 0, Word::Exited);
@@ -163,8 +164,10 @@ fn one_answer_that_is_too_large_is_the_failure_of_its_object_alone() {
             "{bytes}: {error}"
         );
         assert_eq!(bench.calls("RemoveContainer").len(), 12, "{bytes}");
-        let says = error.contains(&format!("found {bytes} bytes"));
-        assert_eq!(says, bytes > 128 << 20, "{error}");
+        let says = error.contains(&format!(
+            "the answer is too large: the message length is too large: {bytes} bytes"
+        ));
+        assert_eq!(says, bytes > 16 << 20, "{error}");
     }
 }
 

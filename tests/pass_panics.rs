@@ -18,6 +18,7 @@ use fault_node::{LOGS, everything, mixed};
 use images::{Host, STAYS, full, there};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -465,6 +466,36 @@ fn s5_1_no_panic_makes_an_engine_forget_when_it_saw_an_image_come() {
         if unharmed {
             assert!(nth > 20, "{nth}");
             break;
+        }
+    }
+}
+
+/// A defect while the periodic passes are started leaves no thread behind, and they can be started again.
+#[test]
+fn no_panic_leaves_half_of_the_periodic_passes() {
+    for nth in 1..=2 {
+        let bench = Maker::new().start();
+        let (sender, reports) = mpsc::channel();
+        let mut hooks = bench.hooks();
+        let ended = move |kind: Pass, _: Option<&Report>, _: Option<&Error>| {
+            // Nobody may listen any more.
+            let _ = sender.send(kind);
+        };
+        hooks.pass = Some(Hook::new(Box::new(ended) as _));
+        let keys = [("container-gc-period", "20ms"), ("image-gc-period", "20ms")];
+        let engine = bench.engine(&keys, hooks);
+        panics::at(nth);
+        let started = catch_unwind(AssertUnwindSafe(|| engine.start()));
+        assert_eq!(panics::passed().len() as u64, nth);
+        panics::at(0);
+        assert!(started.is_err());
+        // Whoever was started has ended, and what it had to say is there.
+        let _ = reports.try_iter().count();
+        assert!(reports.recv_timeout(Duration::from_millis(100)).is_err());
+        engine.start().unwrap();
+        let mut kinds: Vec<Pass> = Vec::new();
+        while !(kinds.contains(&Pass::Containers) && kinds.contains(&Pass::Images)) {
+            kinds.push(reports.recv_timeout(WATCHDOG).unwrap());
         }
     }
 }

@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_message_comes_out_however_its_bytes_are_cut() {
         let version = VersionResponse {
-            runtime_name: b"a runtime".to_vec().into(),
+            runtime_name: b"a runtime".to_vec(),
             ..VersionResponse::default()
         };
         let bytes = framed(&version);

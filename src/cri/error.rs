@@ -14,6 +14,8 @@ pub(crate) enum CallError {
     NotFound(String),
     /// The runtime ran out of something, or the answer does not fit a message.
     Exhausted(String),
+    /// The answer is larger than is taken.
+    TooMuch(String),
     /// The list does not fit a message.
     TooLarge(String),
     /// No answer within the deadline.
@@ -40,7 +42,7 @@ impl From<tonic::Status> for CallError {
         match status.code() {
             Code::NotFound => CallError::NotFound(message),
             Code::ResourceExhausted => CallError::Exhausted(message),
-            Code::OutOfRange if message.contains("message length") => CallError::Exhausted(message),
+            Code::OutOfRange if message.contains("message length") => CallError::TooMuch(message),
             Code::Unimplemented => CallError::Unimplemented(message),
             Code::Unavailable => CallError::Disconnected(message),
             code => garbage(&status).unwrap_or_else(|| {
@@ -86,7 +88,7 @@ impl CallError {
     /// The same about a list: what is exhausted then is the room of a message.
     pub(crate) fn of_list(self) -> CallError {
         match self {
-            CallError::Exhausted(m) => CallError::TooLarge(m),
+            CallError::Exhausted(m) | CallError::TooMuch(m) => CallError::TooLarge(m),
             other => other,
         }
     }
@@ -107,6 +109,11 @@ impl CallError {
                 Status::Runtime,
                 format!("the runtime has run out of something: {m}"),
                 "see the runtime's log",
+            ),
+            CallError::TooMuch(m) => (
+                Status::Runtime,
+                format!("the answer is too large: {m}"),
+                socket_wrong.as_str(),
             ),
             CallError::TooLarge(m) => (
                 Status::Runtime,

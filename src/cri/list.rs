@@ -190,7 +190,7 @@ impl Source<'_> {
                 Ok(all) => return Ok(Listed::Whole(all.rows)),
                 Err(CallError::Unimplemented(_)) => learnt.lacks(R::LIST),
                 // Before its first message: the runtime puts all into one.
-                Err(CallError::Exhausted(_)) => {}
+                Err(CallError::Exhausted(_) | CallError::TooMuch(_)) => {}
                 Err(e) => return Err(e.error(R::LIST.doing(), self.endpoint)),
             }
         }

@@ -13,12 +13,19 @@ pub(crate) fn with_all_blocked<R>(spawn: impl FnOnce() -> R) -> R {
         libc::sigfillset(all.as_mut_ptr());
         libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) == 0
     };
-    let result = spawn();
-    if blocked {
-        // SAFETY: `before` was initialised by the successful call above.
+    // SAFETY: `before` was initialised by the call, where that was successful.
+    let _restored = blocked.then(|| Mask(unsafe { before.assume_init() }));
+    spawn()
+}
+
+/// The mask of this thread as it was, and as it will be again.
+struct Mask(libc::sigset_t);
+
+impl Drop for Mask {
+    fn drop(&mut self) {
+        // SAFETY: the mask came from the system.
         unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+            libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut());
         }
     }
-    result
 }
