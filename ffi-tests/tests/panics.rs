@@ -66,9 +66,12 @@ fn a_panic_is_an_error_and_nothing_is_printed() {
             }
             assert_eq!(output.status.code(), Some(PAST_THE_END), "{what} {nth}");
             assert_eq!(after.len() < before.len(), what != "engine", "{what}");
-            // The same as without a panic.
+            // The same as without a panic; but an object that a periodic pass met a defect at is left alone for a while (S0.8).
+            let waits = usize::from(what.starts_with("periodic"));
             for (nth, left) in &left {
-                assert_eq!(left, &after, "{what} {nth}");
+                let more: Vec<&String> = left.difference(&after).collect();
+                assert!(after.is_subset(left), "{what} {nth}");
+                assert!(more.len() <= waits, "{what} {nth}: {more:?}");
             }
             break;
         }
