@@ -7,9 +7,10 @@ mod records;
 #[path = "common/rules.rs"]
 mod rules;
 
-use crigc::engine::Flags;
+use crigc::engine::{Engine, Flags};
 use crigc::error::Status;
 use crigc::host::records::parse;
+use crisim::Server;
 use crisim::fault::{Action, Fault};
 use images::{S, called, image, node, start, status, told, user};
 use records::{ALL_UNUSED, NOW, Place, WATCHDOG, good};
@@ -432,34 +433,74 @@ fn s5_1_a_passing_error_does_not_put_the_file_aside() {
     );
 }
 
-/// S5.1: what went while nobody could read the file is new when it is pulled again, whatever the file then says of it.
+/// S5.1: what an engine saw while it could not read the file stands, whatever the file then says: what went and came again is new,
+/// whoever removed it, and what was used was used.
 #[test]
-fn s5_1_what_went_while_the_file_could_not_be_read_is_forgotten_in_it() {
+fn s5_1_what_was_seen_while_the_file_could_not_be_read_stands() {
     let mut rules = Rules::default();
-    rules.case("S5.1");
-    let place = Place::new();
-    let server = start(node(vec![image("a", "r/a:1", 1), image("b", "r/b:1", 1)]));
-    let folder = place.folder.path().join("folder");
-    fs::create_dir(&folder).unwrap();
-    let path = folder.join("records");
-    fs::write(&path, good(&server.endpoint())).unwrap();
-    let keys = [
-        ("image-maximum-gc-age", "30m"),
-        ("image-records-file", path.to_str().unwrap()),
+    // What happens to `a`, of which the file says that nobody has used it for an hour, while nobody can read that.
+    type Happens = fn(&Server, &Engine);
+    let pulled_again = |server: &Server| {
+        server.edit(|node| node.images.push(image("a", "r/a:1", 1)));
+    };
+    let cases: [(&str, Happens, bool); 4] = [
+        ("nothing", |_, _| {}, true),
+        (
+            "removed by this engine",
+            |server, engine| {
+                let told = told(&engine.images(ALL_UNUSED, None));
+                assert_eq!(told, ["a removed unused"]);
+                assert!(server.state().images.is_empty());
+            },
+            false,
+        ),
+        (
+            "removed by others",
+            |server, engine| {
+                server.edit(|node| node.images.clear());
+                assert_eq!(told(&engine.images(Flags::default(), None)).len(), 0);
+            },
+            false,
+        ),
+        (
+            "used",
+            |server, engine| {
+                server.edit(|node| node.containers.push(user("c", "r/a:1")));
+                let told = told(&engine.images(Flags::default(), None));
+                assert_eq!(told, ["a kept in-use"]);
+                server.edit(|node| node.containers.clear());
+            },
+            false,
+        ),
     ];
-    let engine = place.engine(&server, &keys).unwrap();
-    let away = place.folder.path().join("away");
-    fs::rename(&folder, &away).unwrap();
-    fs::write(&folder, "").unwrap();
-    assert_eq!(
-        told(&engine.images(ALL_UNUSED, None)),
-        ["a removed unused", "b removed unused"]
-    );
-    fs::remove_file(&folder).unwrap();
-    fs::rename(&away, &folder).unwrap();
-    server.edit(|node| node.images.push(image("a", "r/a:1", 1)));
-    assert_eq!(
-        told(&engine.images(Flags::default(), None)),
-        ["a kept below-threshold"]
-    );
+    for (what, happens, goes) in cases {
+        rules.case("S5.1");
+        let place = Place::new();
+        let server = start(node(vec![image("a", "r/a:1", 1)]));
+        let folder = place.folder.path().join("folder");
+        fs::create_dir(&folder).unwrap();
+        let path = folder.join("records");
+        fs::write(&path, good(&server.endpoint())).unwrap();
+        let keys = [
+            ("image-maximum-gc-age", "30m"),
+            ("image-records-file", path.to_str().unwrap()),
+        ];
+        let engine = place.engine(&server, &keys).unwrap();
+        let away = place.folder.path().join("away");
+        fs::rename(&folder, &away).unwrap();
+        fs::write(&folder, "").unwrap();
+        engine.images(Flags::default(), None);
+        happens(&server, &engine);
+        if server.state().images.is_empty() {
+            pulled_again(&server);
+        }
+        fs::remove_file(&folder).unwrap();
+        fs::rename(&away, &folder).unwrap();
+        let end = told(&engine.images(Flags::default(), None));
+        let expected = match goes {
+            true => "a removed age",
+            false => "a kept below-threshold",
+        };
+        assert_eq!(end, [expected], "{what}");
+    }
 }

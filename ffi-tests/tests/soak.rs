@@ -178,9 +178,10 @@ fn memory_threads_and_descriptors_stay_flat() {
     let (before, after) = (mean(middle, "kB"), mean(end, "kB"));
     let latest = lines.last().expect("lines");
     println!(
-        "{seconds} s: {} passes, {} failed, {turns} changes of the node; {before:.0} kB in the middle, {after:.0} kB at the end",
+        "{seconds} s: {} passes, {} failed, {turns} changes of the node, {} containers at the end; {before:.0} kB in the middle, {after:.0} kB at the end",
         number(latest, "passes"),
-        number(latest, "failed")
+        number(latest, "failed"),
+        server.state().containers.len()
     );
     assert!(
         number(latest, "failed") > 0.0 && number(latest, "passes") > 10.0 * seconds as f64,
@@ -198,10 +199,7 @@ fn memory_threads_and_descriptors_stay_flat() {
         (1.0, own),
         "{last}"
     );
-    // What was to go has gone all the while.
-    assert!(
-        server.state().containers.len() < 200,
-        "{}",
-        server.state().containers.len()
-    );
+    // What was to go has gone all the while, but for what backs off (S0.8): more on a slow machine, where more calls fail of fewer.
+    let left = server.state().containers.len() as u64;
+    assert!(left < 100 + turns / 10, "{left} of {turns}");
 }

@@ -3,6 +3,7 @@
 use super::connect::{ORIGIN, Wire, failed};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Body;
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
 use tonic::{Code, Status};
@@ -71,12 +72,19 @@ pub(super) async fn call(
     let (head, mut body) = wire.send(request).await?.into_parts();
     // An answer without a message has its status at once.
     if let Some(status) = Status::from_header_map(&head.headers) {
-        return ended(status);
+        return match status.code() == Code::Ok && !body.is_end_stream() {
+            true => Err(garbage("its status came before its messages")),
+            false => ended(status),
+        };
     }
     if head.status != StatusCode::OK {
         let text = format!("the answer has the HTTP status {}", head.status);
         return Err(match head.status {
             StatusCode::NOT_FOUND => Status::unimplemented(text),
+            StatusCode::TOO_MANY_REQUESTS
+            | StatusCode::BAD_GATEWAY
+            | StatusCode::SERVICE_UNAVAILABLE
+            | StatusCode::GATEWAY_TIMEOUT => Status::unavailable(text),
             _ => Status::unknown(text),
         });
     }
@@ -101,7 +109,7 @@ fn ended(status: Status) -> Result<(), Status> {
 }
 
 fn without_status() -> Status {
-    Status::unknown("the answer ended without a status")
+    garbage("it ended without a status")
 }
 
 /// A message whose bytes are kept until it is there.

@@ -82,15 +82,15 @@ impl<'a> Line<'a> {
 
     /// Runs a call under its deadline and its pass, also when that has been told to end.
     async fn finish<T>(&self, limit: Duration, call: Call<'_, T>) -> Answer<T> {
+        // Whatever a defect breaks off got no answer.
+        let broken_off = Unanswered(self);
         effect::point("call the runtime");
         let answer = self.bounded(limit, call).await;
         effect::point("take the runtime's answer");
+        std::mem::forget(broken_off);
         match &answer {
-            Err(CallError::Timeout(_)) => self.silent.set(self.silent.get() + 1),
+            Err(CallError::Timeout(_)) => self.silence(),
             _ => self.silent.set(0),
-        }
-        if self.has_given_up() {
-            self.gave_up.set(true);
         }
         let unanswered = matches!(
             answer,
@@ -101,6 +101,13 @@ impl<'a> Line<'a> {
         );
         self.doubtful.set(unanswered);
         answer
+    }
+
+    fn silence(&self) {
+        self.silent.set(self.silent.get() + 1);
+        if self.has_given_up() {
+            self.gave_up.set(true);
+        }
     }
 
     async fn bounded<T>(&self, limit: Duration, mut call: Call<'_, T>) -> Answer<T> {
@@ -122,6 +129,16 @@ impl<'a> Line<'a> {
             }
         }
         Err(why)
+    }
+}
+
+/// A call under way. Dropping it says that there will be no answer.
+struct Unanswered<'l, 'a>(&'l Line<'a>);
+
+impl Drop for Unanswered<'_, '_> {
+    fn drop(&mut self) {
+        self.0.silence();
+        self.0.doubtful.set(true);
     }
 }
 

@@ -134,11 +134,6 @@ impl RecordsFile {
         ))
     }
 
-    /// Whether it is not known yet what the file holds: then it is not replaced.
-    pub fn is_unread(&self) -> bool {
-        self.found == Found::Unread
-    }
-
     /// Replaces the file: all of it is on the disk before it takes the old one's name. Does nothing where the file is only to be read, or
     /// could not be read yet.
     pub fn write(&mut self, records: &Records, now: i64) -> io::Result<()> {

@@ -84,7 +84,7 @@ pub(super) fn ended(run: &Run<'_>) -> bool {
     let Some(cause) = run.stop.cause() else {
         return false;
     };
-    run.fail_once(cause.error());
+    run.fail(cause.error());
     true
 }
 
@@ -130,11 +130,11 @@ impl Again<'_> {
     async fn look(&self) -> Look {
         let (run, runtime) = (self.run, self.runtime);
         let sandboxes = all_sandboxes(run, runtime).await;
-        let sandboxes = sandboxes.map_err(|e| run.fail_once(e)).ok();
+        let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
         let containers = match self.containers {
             true => all_containers(run, runtime, sandboxes.as_deref())
                 .await
-                .map_err(|e| run.fail_once(e))
+                .map_err(|e| run.fail(e))
                 .ok(),
             false => None,
         };

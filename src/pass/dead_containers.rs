@@ -188,7 +188,7 @@ impl<'a> Parts<'a> {
                 self.all(rows).await;
             }
             Ok(End::Short(e)) | Err(e) => {
-                run.fail_once(e);
+                run.fail(e);
                 self.incomplete().await;
                 return false;
             }

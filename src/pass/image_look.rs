@@ -26,8 +26,6 @@ pub(crate) struct ImageMemory {
     pub(crate) records: Records,
     /// Where the records survive a restart (S5.1).
     pub(crate) file: Option<RecordsFile>,
-    /// What went while nobody could read the file: its records in there are of the past.
-    pub(crate) went_unread: Vec<Image>,
     /// Images of the image volumes of each container that was asked; mounts never change.
     mounts: HashMap<Text, Vec<Text>>,
 }

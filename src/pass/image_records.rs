@@ -13,17 +13,13 @@ pub(super) fn load(run: &Run<'_>, memory: &mut ImageMemory) {
         return;
     };
     match file.load(run.now) {
-        Ok(Some(mut records)) => {
-            memory.went_unread.iter().for_each(|i| records.forget(i));
-            memory.went_unread.clear();
-            memory.records = records;
-        }
+        Ok(Some(records)) => memory.records.take_over(records, run.now),
         Ok(None) => {}
         Err(story) => run.log(LogLevel::Warn, &story),
     }
 }
 
-/// Before images go their records leave the file: one that is pulled again is new also to an engine that comes after a kill or a
+/// Before images go their records leave the file, if it could be read: one that is pulled again is new also to an engine that comes after a kill or a
 /// failed write. False = there is no file that could say anything of them.
 pub(super) fn leave_out<'i>(
     run: &Run<'_>,
@@ -33,11 +29,6 @@ pub(super) fn leave_out<'i>(
     let Some(file) = memory.file.as_mut().filter(|_| !run.dry_run) else {
         return false;
     };
-    if file.is_unread() {
-        // It may say of them what was true once, and nobody can mend that now.
-        memory.went_unread.extend(images.cloned());
-        return true;
-    }
     let mut records = memory.records.clone();
     images.for_each(|image| records.forget(image));
     let Err(e) = file.write(&records, wall_time(run.hooks)) else {

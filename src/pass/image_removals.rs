@@ -2,7 +2,7 @@
 
 use super::image_look::{self, ImageLook, ImageMemory, Services};
 use super::image_records;
-use super::removals::{begin, may_go, one};
+use super::removals::{begin, may_go};
 use super::run::{Done, Run};
 use crate::error::{Error, Result, Status};
 use crate::host::clock::Boot;
@@ -82,7 +82,11 @@ impl<'r, 'a> Removals<'r, 'a> {
             let ended = match next {
                 None => removing.next().await,
                 Some(at) => {
-                    if at >= left_out && may_go(run, None, &planned[at]).is_ok() {
+                    let mut word = match at < left_out {
+                        true => Ok(()),
+                        false => may_go(run, None, &planned[at]),
+                    };
+                    if at >= left_out && word.is_ok() {
                         let needed =
                             tally.still_needed(steps[at..].iter().map(|s| images[s.index].size));
                         // Twice as many each time: where the host refuses most of them, this is not done for each.
@@ -94,7 +98,10 @@ impl<'r, 'a> Removals<'r, 'a> {
                             Err(defect) => self.stop_for(defect),
                         }
                     }
-                    match self.last_word(memory, &planned[at], image(at)).await {
+                    if word.is_ok() {
+                        word = self.last_word(memory, &planned[at], image(at)).await;
+                    }
+                    match word {
                         Err(result) => {
                             self.held |= result == Done::Kept(Reason::Held);
                             stage.ended(at, planned[at].clone(), result);
@@ -104,7 +111,7 @@ impl<'r, 'a> Removals<'r, 'a> {
                         Ok(()) => {
                             tally.started(image(at).size);
                             let removal = remove(run, services, image(at));
-                            removing.push(async move { (at, one(run, removal).await) });
+                            removing.push(async move { (at, quiet::caught_async(removal).await) });
                         }
                     }
                     match leaves(&mut removing).await {
@@ -116,13 +123,22 @@ impl<'r, 'a> Removals<'r, 'a> {
             let Some((at, result)) = ended else {
                 break;
             };
+            // It may be gone and not count: in its place no other goes.
+            let (result, is_defect) = match result {
+                Ok(result) => (result, false),
+                Err(defect) => {
+                    self.stop_for(defect.clone());
+                    (Done::Failed(defect.message), true)
+                }
+            };
             tally.ended(image(at).size, result == Done::Removed);
             if result == Done::Removed && !run.dry_run {
                 memory.records.forget(image(at));
             }
-            // What was in flight when the pass was told to end is no failing removal (S6.5).
+            // What was in flight when the pass was told to end is no failing removal (S6.5), and a defect is told already.
             if let Done::Failed(error) | Done::BrokenOff(error) = &result
                 && run.stop.cause().is_none()
+                && !is_defect
             {
                 self.failures.push(error.clone());
             }

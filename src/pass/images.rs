@@ -15,6 +15,7 @@ use crate::node::FsUsage;
 use crate::plan::exempt::Exempt;
 use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
 use crate::plan::{Plan, Step};
+use crate::quiet;
 use crate::report::{Reason, visible};
 
 /// How many failed removals the error of a pass names.
@@ -34,7 +35,8 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemor
 async fn collect(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) -> Result<()> {
     let services = services(run, learnt).await?;
     learnt.renew(&services.runtime).await;
-    let done = stages(run, &services, memory).await;
+    let done = quiet::caught_async(stages(run, &services, memory)).await;
+    let done = done.and_then(|done| done);
     learnt.sign(&services.runtime).await;
     let defects = [services.images.defect(), services.runtime.defect()];
     defects.into_iter().flatten().for_each(|e| run.fail(e));
@@ -159,7 +161,7 @@ impl Stages<'_, '_> {
             let reason = Reason::ListIncomplete;
             let stay = plan.remove.drain(..).map(|step| Step { reason, ..step });
             plan.keep.extend(stay);
-            self.run.fail_once(e.clone());
+            self.run.fail(e.clone());
         }
         plan
     }

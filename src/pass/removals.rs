@@ -104,7 +104,7 @@ pub(crate) fn begin(
 }
 
 /// What came of the work for one object; a defect in it is its failure, and stops no other.
-pub(crate) async fn one(run: &Run<'_>, work: impl Future<Output = Done>) -> Done {
+async fn one(run: &Run<'_>, work: impl Future<Output = Done>) -> Done {
     let done = quiet::caught_async(work).await;
     done.unwrap_or_else(|defect| run.defect(defect))
 }

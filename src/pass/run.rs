@@ -19,6 +19,9 @@ use std::collections::HashSet;
 /// How many single objects are asked about at once, where nothing is removed: the statuses of containers.
 pub(super) const QUESTIONS: usize = 4;
 
+/// How many defects the error of a pass names; the report has them all.
+const MOST_DEFECTS: usize = 10;
+
 /// What became of an object that was to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
@@ -117,21 +120,32 @@ impl<'a> Run<'a> {
     /// Tells the host's log. A defect there breaks nothing off.
     pub(crate) fn log(&self, level: LogLevel, message: &str) {
         let told = quiet::caught(|| log(self.hooks, level, message));
-        told.unwrap_or_else(|defect| self.keep(defect));
+        if let Err(defect) = told {
+            self.keep(defect);
+        }
     }
 
-    /// The same of its events.
+    /// Tells its events, and its log (S6.2).
     pub(crate) fn event(&self, reason: &str, message: &str) {
-        let told = quiet::caught(|| event(self.hooks, reason, message));
-        told.unwrap_or_else(|defect| self.keep(defect));
+        self.log(LogLevel::Warn, &format!("{reason}: {message}"));
+        if let Some(event) = &self.hooks.event {
+            let told = quiet::caught(|| event.with(|event| event(reason, message)));
+            if let Err(defect) = told {
+                self.keep(defect);
+            }
+        }
     }
 
-    /// The pass fails with this, each of them once.
-    fn keep(&self, error: Error) {
+    /// The pass fails with this, each of them once, and defects not without end: their words may differ for each object.
+    fn keep(&self, error: Error) -> bool {
         let mut errors = self.errors.borrow_mut();
-        if !errors.contains(&error) {
+        let defects = errors.iter().filter(|e| e.status == Status::Internal);
+        let enough = error.status == Status::Internal && defects.count() >= MOST_DEFECTS;
+        let is_new = !enough && !errors.contains(&error);
+        if is_new {
             errors.push(error);
         }
+        is_new
     }
 
     /// The pass fails with this, after all that can be done has been done (S6.4).
@@ -142,32 +156,30 @@ impl<'a> Run<'a> {
             _ => LogLevel::Error,
         };
         let message = error.message.clone();
-        self.keep(error);
-        self.log(level, &message);
-    }
-
-    /// The same, unless it has failed with this already.
-    pub(crate) fn fail_once(&self, error: Error) {
-        if !self.errors.borrow().contains(&error) {
-            self.fail(error);
+        if self.keep(error) {
+            self.log(level, &message);
         }
     }
 
     /// A defect was met in the work for one object: the pass fails for it, and goes on with the others.
     pub(crate) fn defect(&self, defect: Error) -> Done {
         let story = defect.message.clone();
-        self.fail_once(defect);
+        self.fail(defect);
         Done::Failed(story)
     }
 
+    /// Whether it failed for anything but a defect, which may have been in a line for the log.
     pub(crate) fn has_failed(&self) -> bool {
-        !self.errors.borrow().is_empty()
+        let errors = self.errors.borrow();
+        errors.iter().any(|e| e.status != Status::Internal)
     }
 
     pub(crate) fn progress(&self, kind: Kind, done: usize, total: usize) {
         if let Some(progress) = &self.hooks.progress {
             let told = quiet::caught(|| progress.with(|progress| progress(kind, done, total)));
-            told.unwrap_or_else(|defect| self.keep(defect));
+            if let Err(defect) = told {
+                self.keep(defect);
+            }
         }
     }
 

@@ -51,6 +51,34 @@ impl Records {
         }
     }
 
+    /// Takes in those of an earlier engine, which could not be had until now. What this one has seen with its own eyes stands: an image
+    /// that came, or one that was used. One that was there already, and that the earlier one does not know, came after its last look.
+    pub fn take_over(&mut self, older: Records, now: i64) {
+        if !self.looked {
+            *self = older;
+            return;
+        }
+        let later = |unused_since: Duration| older.watched.saturating_add(unused_since);
+        for (key, record) in &mut self.images {
+            let old = older.images.get(key);
+            match old.filter(|_| record.first_detected.is_none()) {
+                Some(old) => {
+                    record.first_detected = old.first_detected;
+                    record.unused_since = match record.last_used {
+                        Some(_) => later(record.unused_since),
+                        None => old.unused_since,
+                    };
+                    record.last_used = record.last_used.max(old.last_used);
+                }
+                None => {
+                    record.first_detected = record.first_detected.or(Some(now));
+                    record.unused_since = later(record.unused_since);
+                }
+            }
+        }
+        self.watched = later(self.watched);
+    }
+
     /// Whether there has been a look.
     pub fn has_looked(&self) -> bool {
         self.looked
