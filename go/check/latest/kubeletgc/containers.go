@@ -39,6 +39,8 @@ func NewContainerGC(node Node, policy container.GCPolicy, pods PodStateProvider,
 		"minimum-container-ttl-duration":        policy.MinAge.String(),
 		"maximum-dead-containers-per-container": strconv.Itoa(policy.MaxPerPodContainer),
 		"maximum-dead-containers":               strconv.Itoa(policy.MaxContainers),
+		// The image collector holds it, if there is one.
+		"image-records-file": "",
 	})
 	config.PodStates = func(uids []string) ([]crigc.PodState, bool) {
 		// Asked first: sources that become ready later have brought pods which the workers did not know before.

@@ -69,8 +69,8 @@ type imagePass struct {
 	noStats bool
 }
 
-// NewImageGCManager makes one. It refuses policies that the kubelet's own manager takes: a maximum age, which this release of
-// crigc does not have, and thresholds that are equal, which the kubelet refuses in its configuration.
+// NewImageGCManager makes one. It refuses policies that the kubelet's own manager takes: thresholds that are equal, which the
+// kubelet refuses in its configuration.
 func NewImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageLister, stats images.StatsProvider,
 	hooks []images.PostImageGCHook) (*ImageGCManager, error) {
 	return newImageGCManager(node, policy, runtime, stats, hooks, time.Now)
@@ -78,10 +78,6 @@ func NewImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 
 func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageLister, stats images.StatsProvider,
 	hooks []images.PostImageGCHook, now func() time.Time) (*ImageGCManager, error) {
-	if policy.MaxAge != 0 {
-		return nil, fmt.Errorf("imageMaximumGCAge is %v, which this type does not hand to crigc, since it would not count in "+
-			"the kubelet's metrics; set it to 0s, or keep the kubelet's own image manager", policy.MaxAge)
-	}
 	m := &ImageGCManager{
 		runtime: runtime,
 		stats:   stats,
@@ -96,6 +92,7 @@ func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 		"image-gc-high-threshold":    strconv.Itoa(policy.HighThresholdPercent),
 		"image-gc-low-threshold":     strconv.Itoa(policy.LowThresholdPercent),
 		"minimum-image-ttl-duration": policy.MinAge.String(),
+		"image-maximum-gc-age":       policy.MaxAge.String(),
 		// This kubelet knows of no sandbox image. crigc protects the one that the runtime uses.
 		"pod-infra-container-image": "",
 	})
@@ -111,9 +108,9 @@ func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 	return m, nil
 }
 
-// GarbageCollect removes unused images if the image filesystem is fuller than the high threshold. crigc's errors come as they
-// are; crigc.ErrNotEnoughFreed is the kubelet's "insufficient free disk space". When the kubelet began counts only for the
-// maximum age.
+// GarbageCollect removes images that were unused for longer than the maximum age, and unused images if the image filesystem is
+// fuller than the high threshold. crigc's errors come as they are; crigc.ErrNotEnoughFreed is the kubelet's "insufficient free disk
+// space". When the kubelet began need not be told: crigc counts only the time in which it looked.
 func (m *ImageGCManager) GarbageCollect(ctx context.Context, _ time.Time) error {
 	return m.free(ctx, 0)
 }
@@ -243,10 +240,20 @@ func (m *ImageGCManager) runHooks(ctx context.Context, report *crigc.Report) {
 	}
 }
 
-// count counts what was removed. The kubelet says "space" for both of its calls.
+// count counts what was removed. The kubelet says "space" for all that did not go for its age.
 func count(report *crigc.Report) {
-	if removed := report.Count(crigc.Image, crigc.Removed); removed > 0 {
-		metrics.ImageGarbageCollectedTotal.WithLabelValues(images.ImageGarbageCollectedTotalReasonSpace).Add(float64(removed))
+	removed := map[string]int{}
+	for i := range report.Entries {
+		switch entry := &report.Entries[i]; {
+		case entry.Outcome != crigc.Removed:
+		case entry.Reason == crigc.ReasonAge:
+			removed[images.ImageGarbageCollectedTotalReasonAge]++
+		default:
+			removed[images.ImageGarbageCollectedTotalReasonSpace]++
+		}
+	}
+	for reason, number := range removed {
+		metrics.ImageGarbageCollectedTotal.WithLabelValues(reason).Add(float64(number))
 	}
 }
 

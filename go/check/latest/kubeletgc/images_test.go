@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sort"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/crigc/crigc/go"
 	"github.com/crigc/crigc/go/check"
 	"github.com/crigc/crigc/go/check/latest"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/component-base/metrics/testutil"
 	"k8s.io/kubernetes/pkg/kubelet/events"
 	"k8s.io/kubernetes/pkg/kubelet/images"
@@ -58,10 +60,15 @@ func imagesLeft(t *testing.T, sim *check.Sim) []string {
 
 func ids(images ...check.Image) []string { return imageIDs(check.Node{Images: images}) }
 
-// counted is how many images the kubelet's metric has counted.
+// counted is how many images the kubelet's metric has counted that went for space.
 func counted(t *testing.T) float64 {
 	t.Helper()
-	value, err := testutil.GetCounterMetricValue(metrics.ImageGarbageCollectedTotal.WithLabelValues("space"))
+	return countedFor(t, "space")
+}
+
+func countedFor(t *testing.T, reason string) float64 {
+	t.Helper()
+	value, err := testutil.GetCounterMetricValue(metrics.ImageGarbageCollectedTotal.WithLabelValues(reason))
 	must(t, err)
 	return value
 }
@@ -432,13 +439,43 @@ func TestImageErrorsComeAsTheyAre(t *testing.T) {
 	}
 }
 
+// On an empty disk images go for their age alone, once crigc has looked for so long, and count as such.
+func TestImagesGoForTheirAge(t *testing.T) {
+	used, unused := image("a", 10), image("b", 20)
+	sim := started(t)
+	must(t, sim.Load(byHand(used, unused), nil))
+	policy := imageDefaults
+	policy.MinAge, policy.MaxAge = 0, time.Second
+	node := nodeAt(sim.Endpoint())
+	// Both collectors of a kubelet are made of one Node.
+	node.Settings = map[string]string{"image-records-file": filepath.Join(t.TempDir(), "images.json")}
+	containerGC(t, node, defaults, func(types.UID) (content, runtime bool) { return false, false })
+	w, err := NewImageGCManager(node, policy, nil, figures(900), nil)
+	must(t, err)
+	defer w.Close()
+	space, age := counted(t), countedFor(t, "age")
+	must(t, w.GarbageCollect(t.Context(), time.Time{}))
+	if left := imagesLeft(t, sim); !slices.Equal(left, ids(used, unused)) {
+		t.Errorf("the first look leaves %q", left)
+	}
+	time.Sleep(policy.MaxAge + 100*time.Millisecond)
+	must(t, w.GarbageCollect(t.Context(), time.Time{}))
+	if left := imagesLeft(t, sim); !slices.Equal(left, ids(used)) {
+		t.Errorf("after the maximum age %q are left", left)
+	}
+	if got, forSpace := countedFor(t, "age")-age, counted(t)-space; got != 1 || forSpace != 0 {
+		t.Errorf("the metric counts %v for their age, %v for space", got, forSpace)
+	}
+}
+
 func TestImagePoliciesThatAreRefused(t *testing.T) {
 	for _, test := range []struct {
 		change func(policy *images.ImageGCPolicy)
 		status error
 		word   string
 	}{
-		{func(p *images.ImageGCPolicy) { p.MaxAge = 24 * time.Hour }, nil, "imageMaximumGCAge is 24h0m0s"},
+		{func(p *images.ImageGCPolicy) { p.MaxAge = -1 }, crigc.ErrInvalidArgument, "image-maximum-gc-age"},
+		{func(p *images.ImageGCPolicy) { p.MaxAge = time.Second }, crigc.ErrConfig, "image-maximum-gc-age"},
 		{func(p *images.ImageGCPolicy) { p.LowThresholdPercent = 85 }, crigc.ErrConfig, "image-gc-low-threshold"},
 		{func(p *images.ImageGCPolicy) { p.LowThresholdPercent = 90 }, crigc.ErrConfig, "image-gc-low-threshold"},
 		{func(p *images.ImageGCPolicy) { p.HighThresholdPercent = 101 }, crigc.ErrInvalidArgument, "image-gc-high-threshold"},
