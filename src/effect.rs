@@ -4,20 +4,21 @@
 /// Something is about to happen outside of crigc: a call of the runtime, of the host, of the file system.
 #[inline]
 pub(crate) fn point(what: &'static str) {
-    #[cfg(feature = "panic-points")]
-    panics::reached(false, what);
-    #[cfg(not(feature = "panic-points"))]
-    let _ = what;
+    reached(false, what);
 }
 
 /// The same in a task that runs beside the pass: how often depends on how the bytes come.
 #[inline]
 pub(crate) fn point_beside(what: &'static str) {
-    #[cfg(feature = "panic-points")]
-    panics::reached(true, what);
-    #[cfg(not(feature = "panic-points"))]
-    let _ = what;
+    reached(true, what);
 }
+
+#[cfg(feature = "panic-points")]
+use panics::reached;
+
+#[cfg(not(feature = "panic-points"))]
+#[inline]
+fn reached(_is_beside: bool, _what: &'static str) {}
 
 /// Panics on purpose, of the thread that asks for them.
 #[cfg(feature = "panic-points")]

@@ -4,7 +4,8 @@
 mod rules;
 
 use crigc::host::beneath::Means;
-use crigc::host::logs::{LogRoom, Names, mounts};
+use crigc::host::logs::{LogRoom, Names};
+use crigc::host::mounts::mounts;
 use rules::Rules;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::cell::Cell;

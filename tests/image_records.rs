@@ -13,7 +13,7 @@ use crigc::host::records::parse;
 use crisim::Server;
 use crisim::fault::{Action, Fault};
 use images::{S, called, image, node, start, status, told, user};
-use records::{ALL_UNUSED, NOW, Place, WATCHDOG, good};
+use records::{ALL_UNUSED, NOW, Passing, Place, WATCHDOG, good};
 use rules::Rules;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -402,19 +402,9 @@ fn s5_1_a_passing_error_does_not_put_the_file_aside() {
     rules.case("S5.1");
     let place = Place::new();
     let server = start(node(vec![image("a", "r/a:1", 1)]));
-    let folder = place.folder.path().join("folder");
-    fs::create_dir(&folder).unwrap();
-    let path = folder.join("records");
-    fs::write(&path, good(&server.endpoint())).unwrap();
-    let keys = [
-        ("image-maximum-gc-age", "30m"),
-        ("image-records-file", path.to_str().unwrap()),
-    ];
-    let engine = place.engine(&server, &keys).unwrap();
-    // For a while there is a file in the folder's place.
-    let away = place.folder.path().join("away");
-    fs::rename(&folder, &away).unwrap();
-    fs::write(&folder, "").unwrap();
+    let passing = Passing::new(&place, &server);
+    let engine = passing.engine(&place, &server);
+    passing.take_away();
     assert_eq!(
         told(&engine.images(Flags::default(), None)),
         ["a kept below-threshold"]
@@ -424,9 +414,9 @@ fn s5_1_a_passing_error_does_not_put_the_file_aside() {
         warnings.len() == 1 && warnings[0].contains("tries again"),
         "{warnings:?}"
     );
-    fs::remove_file(&folder).unwrap();
-    fs::rename(&away, &folder).unwrap();
-    assert_eq!(fs::read_to_string(&path).unwrap(), good(&server.endpoint()));
+    passing.bring_back();
+    let text = fs::read_to_string(passing.file()).unwrap();
+    assert_eq!(text, good(&server.endpoint()));
     assert_eq!(
         told(&engine.images(Flags::default(), None)),
         ["a removed age"]
@@ -477,25 +467,15 @@ fn s5_1_what_was_seen_while_the_file_could_not_be_read_stands() {
         rules.case("S5.1");
         let place = Place::new();
         let server = start(node(vec![image("a", "r/a:1", 1)]));
-        let folder = place.folder.path().join("folder");
-        fs::create_dir(&folder).unwrap();
-        let path = folder.join("records");
-        fs::write(&path, good(&server.endpoint())).unwrap();
-        let keys = [
-            ("image-maximum-gc-age", "30m"),
-            ("image-records-file", path.to_str().unwrap()),
-        ];
-        let engine = place.engine(&server, &keys).unwrap();
-        let away = place.folder.path().join("away");
-        fs::rename(&folder, &away).unwrap();
-        fs::write(&folder, "").unwrap();
+        let passing = Passing::new(&place, &server);
+        let engine = passing.engine(&place, &server);
+        passing.take_away();
         engine.images(Flags::default(), None);
         happens(&server, &engine);
         if server.state().images.is_empty() {
             pulled_again(&server);
         }
-        fs::remove_file(&folder).unwrap();
-        fs::rename(&away, &folder).unwrap();
+        passing.bring_back();
         let end = told(&engine.images(Flags::default(), None));
         let expected = match goes {
             true => "a removed age",

@@ -6,6 +6,7 @@ pub mod filesystem;
 pub mod gone;
 pub mod hold;
 pub mod logs;
+pub mod mounts;
 pub mod records;
 pub(crate) mod signals;
 mod tree;

@@ -19,8 +19,8 @@ pub(super) fn load(run: &Run<'_>, memory: &mut ImageMemory) {
     }
 }
 
-/// Before images go their records leave the file, if it could be read: one that is pulled again is new also to an engine that comes after a kill or a
-/// failed write. False = there is no file that could say anything of them.
+/// Before images go their records leave the file, if it could be read: one that is pulled again is new also to an engine that comes
+/// after a kill or a failed write. False = there is no file that could say anything of them.
 pub(super) fn leave_out<'i>(
     run: &Run<'_>,
     memory: &mut ImageMemory,

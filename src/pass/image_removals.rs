@@ -82,11 +82,11 @@ impl<'r, 'a> Removals<'r, 'a> {
             let ended = match next {
                 None => removing.next().await,
                 Some(at) => {
-                    let mut word = match at < left_out {
-                        true => Ok(()),
-                        false => may_go(run, None, &planned[at]),
-                    };
-                    if at >= left_out && word.is_ok() {
+                    let (known, mut word) = (at < left_out, Ok(()));
+                    if !known {
+                        word = may_go(run, None, &planned[at]);
+                    }
+                    if !known && word.is_ok() {
                         let needed =
                             tally.still_needed(steps[at..].iter().map(|s| images[s.index].size));
                         // Twice as many each time: where the host refuses most of them, this is not done for each.

@@ -89,3 +89,46 @@ pub fn good(endpoint: &str) -> String {
         r#"{{"crigc-image-records":1,"endpoint":"{endpoint}","written":{NOW},"watched":3600000000000,"images":[{{"id":"a","handler":"","first_detected":null,"last_used":null,"unused_since":0,"size":1,"pinned":false}}]}}"#
     )
 }
+
+/// A file of records in a folder that can be taken away for a while, so that the file cannot be read.
+pub struct Passing {
+    folder: PathBuf,
+    away: PathBuf,
+}
+
+impl Passing {
+    /// The file is [`good`].
+    pub fn new(place: &Place, server: &Server) -> Passing {
+        let at = |name: &str| place.folder.path().join(name);
+        let (folder, away) = (at("folder"), at("away"));
+        fs::create_dir(&folder).unwrap();
+        let passing = Passing { folder, away };
+        fs::write(passing.file(), good(&server.endpoint())).unwrap();
+        passing
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("records")
+    }
+
+    /// An engine by whose age limit the image of the file goes.
+    pub fn engine(&self, place: &Place, server: &Server) -> Engine {
+        let file = self.file();
+        let keys = [
+            ("image-maximum-gc-age", "30m"),
+            ("image-records-file", file.to_str().unwrap()),
+        ];
+        place.engine(server, &keys).unwrap()
+    }
+
+    /// From now on there is a file in the folder's place.
+    pub fn take_away(&self) {
+        fs::rename(&self.folder, &self.away).unwrap();
+        fs::write(&self.folder, "").unwrap();
+    }
+
+    pub fn bring_back(&self) {
+        fs::remove_file(&self.folder).unwrap();
+        fs::rename(&self.away, &self.folder).unwrap();
+    }
+}
