@@ -103,11 +103,15 @@ func (s *sim) livePods() string { return filepath.Join(s.dir, "live") }
 
 // config works on the runtime, and on no logs of the machine.
 func (s *sim) config() crigc.Config {
-	return crigc.Config{Settings: map[string]string{
-		"container-runtime-endpoint": s.endpoint,
-		"pod-logs-dir":               "",
-		"container-logs-dir":         "",
-	}}
+	return crigc.Config{
+		Settings: map[string]string{
+			"container-runtime-endpoint": s.endpoint,
+			"pod-logs-dir":               "",
+			"container-logs-dir":         "",
+		},
+		// Else image passes would look at the disk of the machine under test, which may be full.
+		ImageFS: func() (crigc.FSUsage, error) { return crigc.FSUsage{Capacity: 1 << 40, Available: 1 << 39}, nil },
+	}
 }
 
 // podStates says that the live pods live, and that others are gone.
