@@ -109,6 +109,17 @@ pub static KEYS: &[Key] = &[
         set: |c, v| c.max_parallel_removals = v.count(),
     },
     Key {
+        name: "removal-rest-percent",
+        default: "200",
+        shape: Shape::Number {
+            least: 0,
+            most: 1000,
+        },
+        rule: "S2.7",
+        doc: "A removal of a container or sandbox that takes longer than the quick ones of the pass is followed by a rest: that many percent of what it took longer, at most 1 s. Runtimes remove slower while pods start, and pods start slower while they remove (benches/GENTLE.md). Where all take equally long, and in passes with GC_ALL_UNUSED, there are no rests. 0: never.",
+        set: |c, v| c.removal_rest_percent = v.rest(),
+    },
+    Key {
         name: "max-parallel-image-removals",
         default: "1",
         shape: COUNT,

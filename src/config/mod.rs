@@ -31,6 +31,8 @@ pub struct Config {
     /// Zero = none.
     pub pass_timeout: Duration,
     pub max_parallel_removals: usize,
+    /// Zero = no rests.
+    pub removal_rest_percent: u32,
     pub max_parallel_image_removals: usize,
     /// "" = none.
     pub hold_file: String,
@@ -134,6 +136,7 @@ impl Config {
             runtime_request_timeout: Duration::ZERO,
             pass_timeout: Duration::ZERO,
             max_parallel_removals: 1,
+            removal_rest_percent: 0,
             max_parallel_image_removals: 1,
             hold_file: String::new(),
             evidence_max_age: Duration::ZERO,

@@ -49,6 +49,10 @@ impl Value {
         u8::try_from(self.number()).unwrap_or(100)
     }
 
+    pub(super) fn rest(self) -> u32 {
+        u32::try_from(self.number()).unwrap_or(0)
+    }
+
     pub(super) fn bool(self) -> bool {
         matches!(self, Value::Bool(true))
     }

@@ -4,7 +4,7 @@ use super::dead_containers::{Left, dead_containers};
 use super::evidence::Evidence;
 use super::logs;
 use super::parts::{all_containers, all_sandboxes};
-use super::removals::carry_out;
+use super::removals::{Slots, carry_out};
 use super::rooms::Rooms;
 use super::run::Run;
 use super::sandboxes::SandboxRemover;
@@ -160,7 +160,7 @@ async fn sandboxes(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look) -> Result<
     let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
     look.carries(&plan)?;
     let remover = SandboxRemover { run, runtime };
-    let limit = (run.config.max_parallel_removals / 2).max(1);
-    carry_out(run, &evidence, sandboxes, &plan, limit, &remover).await;
+    let slots = Slots::new(run, (run.config.max_parallel_removals / 2).max(1));
+    carry_out(run, &evidence, sandboxes, &plan, &slots, &remover).await;
     Ok(())
 }

@@ -3,7 +3,7 @@
 use super::container_removal::ContainerRemover;
 use super::evidence::Evidence;
 use super::parts::{Arrived, End, Place, Walk, all_sandboxes, pods_of};
-use super::removals::carry_out;
+use super::removals::{Slots, carry_out};
 use super::rooms::Rooms;
 use super::run::{QUESTIONS, Run};
 use crate::cri::client::Runtime;
@@ -35,6 +35,7 @@ pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms:
         runtime,
         rooms,
         policy: ContainerPolicy::from(run.config),
+        slots: Slots::new(run, run.config.max_parallel_removals),
     };
     let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
     match containers {
@@ -59,6 +60,7 @@ struct Stage<'a> {
     runtime: &'a Runtime<'a>,
     rooms: &'a Rooms,
     policy: ContainerPolicy,
+    slots: Slots,
 }
 
 /// What a look led to.
@@ -90,8 +92,15 @@ impl Stage<'_> {
         plan.keep
             .retain(|step| report_kept && !done.contains(id(step.index)));
         let remover = ContainerRemover::new(run, self.runtime, self.rooms, look);
-        let limit = run.config.max_parallel_removals;
-        let gone = carry_out(run, &evidence, &look.containers, &plan, limit, &remover).await;
+        let gone = carry_out(
+            run,
+            &evidence,
+            &look.containers,
+            &plan,
+            &self.slots,
+            &remover,
+        )
+        .await;
         let of_plan = |at: usize| id(plan.remove[at].index).clone();
         Outcome {
             tried: (0..plan.remove.len()).map(of_plan).collect(),

@@ -2,7 +2,7 @@
 
 use super::containers::{Look, Stale};
 use super::evidence::Evidence;
-use super::removals::{Remover, begin, blank, carry_out};
+use super::removals::{Remover, Slots, begin, blank, carry_out};
 use super::rooms::{Room, Rooms};
 use super::run::{Done, QUESTIONS, Run};
 use crate::cri::CallError;
@@ -138,7 +138,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
         room,
         mounts,
     };
-    carry_out(run, &evidence, &names, &plan, 1, &remover).await;
+    carry_out(run, &evidence, &names, &plan, &Slots::of_host(), &remover).await;
     Ok(true)
 }
 

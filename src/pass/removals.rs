@@ -2,12 +2,16 @@
 
 use super::evidence::Evidence;
 use super::run::{Done, Run};
+use crate::host::clock::Boot;
 use crate::node::Text;
+use crate::plan::pace::Pace;
 use crate::plan::{Plan, Step};
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 /// Stops of UNKNOWN containers have slots of their own (S2.3).
 const STOP_SLOTS: usize = 2;
@@ -109,14 +113,54 @@ async fn one(run: &Run<'_>, work: impl Future<Output = Done>) -> Done {
     done.unwrap_or_else(|defect| run.defect(defect))
 }
 
-/// Carries out a plan over `objects`, at most `limit` at once, and writes the report. Returns the places in the plan of what is
+/// How many objects of a kind are removed at once, and how they give way (S2.7).
+pub(crate) struct Slots {
+    limit: usize,
+    pace: RefCell<Pace>,
+}
+
+impl Slots {
+    /// That many at once. Where nothing is removed, or space is wanted at once, nothing rests.
+    pub(crate) fn new(run: &Run<'_>, limit: usize) -> Slots {
+        let rests = !run.dry_run && !run.all_unused;
+        let percent = if rests {
+            run.config.removal_rest_percent
+        } else {
+            0
+        };
+        Slots {
+            limit,
+            pace: RefCell::new(Pace::new(percent)),
+        }
+    }
+
+    /// One after the other, without rests: what the runtime has no part in.
+    pub(crate) fn of_host() -> Slots {
+        Slots {
+            limit: 1,
+            pace: RefCell::new(Pace::new(0)),
+        }
+    }
+}
+
+/// What occupies a slot.
+enum Work {
+    /// The removal of what is at this place in the plan.
+    Removal(usize),
+    Rest(Duration),
+}
+
+/// What came of it: a removal has its end, and how long it took.
+type Worked = Option<(usize, Done, Duration)>;
+
+/// Carries out a plan over `objects`, no more at once than there are slots, and writes the report. Returns the places in the plan of what is
 /// gone.
 pub(crate) async fn carry_out<R: Remover>(
     run: &Run<'_>,
     evidence: &Evidence<'_>,
     objects: &[R::Object],
     plan: &Plan,
-    limit: usize,
+    slots: &Slots,
     remover: &R,
 ) -> Vec<usize> {
     let total = plan.remove.len();
@@ -139,11 +183,25 @@ pub(crate) async fn carry_out<R: Remover>(
     };
 
     let object = |at: usize| &objects[plan.remove[at].index];
+    let work = |work: Work| async move {
+        match work {
+            Work::Rest(time) => {
+                rest(run, time).await;
+                None
+            }
+            Work::Removal(at) => {
+                let began = Boot::now();
+                let objection = || objection(run, Some(evidence), &planned[at]);
+                let done = one(run, remover.remove(object(at), &objection)).await;
+                Some((at, done, Boot::now().since(began)))
+            }
+        }
+    };
     let mut waiting: VecDeque<usize> = (0..total).collect();
     let (mut to_stop, mut stopped) = (VecDeque::new(), VecDeque::new());
     let (mut removing, mut stopping) = (FuturesUnordered::new(), FuturesUnordered::new());
     loop {
-        while removing.len() < limit {
+        while removing.len() < slots.limit {
             let (at, asked) = match (stopped.pop_front(), waiting.pop_front()) {
                 (Some(at), next) => {
                     next.into_iter().for_each(|next| waiting.push_front(next));
@@ -158,10 +216,7 @@ pub(crate) async fn carry_out<R: Remover>(
             }
             match begin(run, Some(evidence), &planned[at], asked) {
                 Err(result) => finish(at, result),
-                Ok(()) => removing.push(async move {
-                    let objection = || objection(run, Some(evidence), &planned[at]);
-                    (at, one(run, remover.remove(object(at), &objection)).await)
-                }),
+                Ok(()) => removing.push(work(Work::Removal(at))),
             }
         }
         while stopping.len() < STOP_SLOTS
@@ -175,14 +230,25 @@ pub(crate) async fn carry_out<R: Remover>(
                 }),
             }
         }
+        let all_begun = waiting.is_empty() && to_stop.is_empty() && stopped.is_empty();
+        let last = all_begun && stopping.is_empty();
         if removing.is_empty() && stopping.is_empty() {
-            if waiting.is_empty() && to_stop.is_empty() && stopped.is_empty() {
+            if last {
                 break;
             }
             continue;
         }
         tokio::select! {
-            Some((at, result)) = removing.next(), if !removing.is_empty() => finish(at, result),
+            Some(worked) = removing.next(), if !removing.is_empty() => {
+                let worked: Worked = worked;
+                if let Some((at, result, took)) = worked {
+                    finish(at, result);
+                    let time = slots.pace.borrow_mut().rest_after(took);
+                    if !time.is_zero() && !last {
+                        removing.push(work(Work::Rest(time)));
+                    }
+                }
+            },
             Some((at, result)) = stopping.next(), if !stopping.is_empty() => match result {
                 Ok(()) => stopped.push_back(at),
                 Err(result) => finish(at, result),
@@ -195,6 +261,14 @@ pub(crate) async fn carry_out<R: Remover>(
         run.record(entry_of(remover, objects, *step), Done::Kept(step.reason));
     }
     gone
+}
+
+/// Waits; not for a pass that is to end.
+async fn rest(run: &Run<'_>, time: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(time) => {}
+        _ = run.stop.wait() => {}
+    }
 }
 
 fn entry_of<R: Remover>(remover: &R, objects: &[R::Object], step: Step) -> Entry {

@@ -95,7 +95,7 @@ impl Measured {
     }
 }
 
-/// The command of a collector: `nothing`, `kubelet`, or `crigc-N` for N removals at once.
+/// The command of a collector: `nothing`, `kubelet`, or `crigc-N` for N removals at once; `crigc-N:KEY=VALUE` sets a key more.
 fn command(
     name: &str,
     objects: Objects,
@@ -125,6 +125,10 @@ fn command(
     let parallel = name
         .strip_prefix("crigc-")
         .ok_or_else(|| format!("{name} is no collector"))?;
+    let (parallel, setting) = match parallel.split_once(':') {
+        Some((parallel, setting)) => (parallel, Some(setting)),
+        None => (parallel, None),
+    };
     let mut command = Command::new(programs.join("collect"));
     command.arg(kind).args([
         format!("container-runtime-endpoint={}", node.endpoint()),
@@ -134,6 +138,7 @@ fn command(
         format!("max-parallel-removals={parallel}"),
         format!("max-parallel-image-removals={parallel}"),
     ]);
+    command.args(setting);
     Ok(command)
 }
 
