@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::pass::cancel::{Cause, Flag, Stop};
+use crate::pass::slots::Queue;
 use crate::pass::{self, How, Memory};
 use crate::quiet;
 use crate::report::{Pass, Report};
@@ -52,15 +53,22 @@ pub(crate) enum Asker<'a> {
     Schedule(&'a Flag),
 }
 
+/// Where the passes of one kind run one after the other.
+#[derive(Default)]
+struct Lane {
+    /// What they remember: whoever holds it has the turn. Fair, so callers wait in turn.
+    turns: Turns<Memory>,
+    /// The calls of the host that wait for theirs.
+    queue: Queue,
+}
+
 /// What the engine's threads share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) hooks: Hooks,
     pub(crate) closed: Flag,
-    /// What container passes remember: whoever holds it has the turn. Fair, so callers wait in turn.
-    containers: Turns<Memory>,
-    /// The same of image passes.
-    images: Turns<Memory>,
+    containers: Lane,
+    images: Lane,
     /// How many calls of the host are inside, whatever they do.
     calls: Mutex<usize>,
     calls_ended: Condvar,
@@ -111,11 +119,11 @@ impl Shared {
             call,
             pass_deadline: None,
         };
-        let turns = match kind {
+        let lane = match kind {
             Pass::Containers => &self.containers,
             Pass::Images => &self.images,
         };
-        let mut memory = match turn(turns, flags, &stop).await {
+        let mut memory = match turn(lane, flags, &stop).await {
             Ok(memory) => memory,
             Err(e) => return PassEnd::from(e),
         };
@@ -127,6 +135,7 @@ impl Shared {
             dry_run: flags.dry_run || self.config.dry_run,
             all_unused: flags.all_unused,
             periodic: stopped.is_some(),
+            queue: &lane.queue,
         };
         let (report, error) = pass::run(&mut memory, &self.config, &self.hooks, stop, how).await;
         let told = quiet::caught(|| {
@@ -145,24 +154,21 @@ impl Shared {
 }
 
 /// The turn of a pass, with what those of its kind remember; however it ends, the next one finds that.
-async fn turn<'a>(
-    turns: &'a Turns<Memory>,
-    flags: Flags,
-    stop: &Stop<'_>,
-) -> Result<Turn<'a, Memory>> {
+async fn turn<'a>(lane: &'a Lane, flags: Flags, stop: &Stop<'_>) -> Result<Turn<'a, Memory>> {
     if let Some(cause) = stop.cause() {
         return Err(cause.error());
     }
     if flags.no_wait {
-        return turns.try_lock().map_err(|_| {
+        return lane.turns.try_lock().map_err(|_| {
             Error::new(
                 Status::Busy,
                 "a pass of this kind runs already; call without GC_NO_WAIT to wait for its end",
             )
         });
     }
+    let _waits = stop.stopped.is_none().then(|| lane.queue.join());
     tokio::select! {
-        turn = turns.lock() => Ok(turn),
+        turn = lane.turns.lock() => Ok(turn),
         cause = stop.wait() => Err(cause.error()),
     }
 }
@@ -179,8 +185,11 @@ impl Engine {
             config,
             hooks,
             closed: Flag::new(),
-            containers: Turns::default(),
-            images: Turns::new(images),
+            containers: Lane::default(),
+            images: Lane {
+                turns: Turns::new(images),
+                ..Lane::default()
+            },
             calls: Mutex::new(0),
             calls_ended: Condvar::new(),
             schedule: Mutex::new(None),

@@ -15,7 +15,10 @@ const fn ms(ms: u64) -> Duration {
 /// The rests after removals that took so long.
 fn rests(percent: u32, times: impl IntoIterator<Item = Duration>) -> Vec<Duration> {
     let mut pace = Pace::new(percent);
-    times.into_iter().map(|t| pace.rest_after(t)).collect()
+    times
+        .into_iter()
+        .map(|t| pace.rest_after(true, t))
+        .collect()
 }
 
 #[test]
@@ -50,6 +53,39 @@ fn s2_7_what_is_less_than_a_timer_can_adds_up() {
     let times = [ms(8); 20].into_iter().chain([ms(16); 4]);
     let rests = rests(10, times);
     assert_eq!(rests[20..], [ms(0), ms(1), ms(0), ms(1)]);
+}
+
+#[test]
+fn s2_7_what_a_quick_one_takes_is_known_by_some_that_removed() {
+    let mut rules = Rules::default();
+    // How many removals before, how many failures that were told at once after them, does a slow one make a rest?
+    for (removals, failures, rest) in [
+        (9, 0, 0),
+        (9, 20, 0),
+        (10, 0, 40),
+        (10, 200, 40),
+        (100, 0, 40),
+    ] {
+        rules.case("S2.7");
+        let mut pace = Pace::new(200);
+        for _ in 0..removals {
+            assert!(pace.rest_after(true, ms(8)).is_zero());
+        }
+        for _ in 0..failures {
+            assert!(pace.rest_after(false, ms(0)).is_zero());
+        }
+        assert_eq!(
+            pace.rest_after(true, ms(31)),
+            ms(rest),
+            "{removals}, {failures}"
+        );
+    }
+    // A slow failure makes a rest, too.
+    let mut pace = Pace::new(200);
+    for _ in 0..20 {
+        pace.rest_after(true, ms(8));
+    }
+    assert_eq!(pace.rest_after(false, ms(31)), ms(40));
 }
 
 #[test]

@@ -116,8 +116,8 @@ pub static KEYS: &[Key] = &[
             most: 1000,
         },
         rule: "S2.7",
-        doc: "A removal of a container or sandbox that takes longer than the quick ones of the pass is followed by a rest: that many percent of what it took longer, at most 1 s. Runtimes remove slower while pods start, and pods start slower while they remove (benches/GENTLE.md). Where all take equally long, and in passes with GC_ALL_UNUSED, there are no rests. 0: never.",
-        set: |c, v| c.removal_rest_percent = v.rest(),
+        doc: "A removal of a container or sandbox that took clearly longer than the quickest tenth of the last 64 is followed by a rest: that many percent of what it took longer, at most 1 s. Runtimes remove slower while pods start, and pods start slower while they remove (benches/GENTLE.md). With 200 removals take at most three times as long as without rests. No rests: with 0, where all take equally long, in dry runs, in passes with GC_ALL_UNUSED, and while a call waits for its turn.",
+        set: |c, v| c.removal_rest_percent = v.part(),
     },
     Key {
         name: "max-parallel-image-removals",

@@ -49,7 +49,7 @@ impl Value {
         u8::try_from(self.number()).unwrap_or(100)
     }
 
-    pub(super) fn rest(self) -> u32 {
+    pub(super) fn part(self) -> u32 {
         u32::try_from(self.number()).unwrap_or(0)
     }
 

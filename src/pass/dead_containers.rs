@@ -3,9 +3,10 @@
 use super::container_removal::ContainerRemover;
 use super::evidence::Evidence;
 use super::parts::{Arrived, End, Place, Walk, all_sandboxes, pods_of};
-use super::removals::{Slots, carry_out};
+use super::removals::carry_out;
 use super::rooms::Rooms;
 use super::run::{QUESTIONS, Run};
+use super::slots::Slots;
 use crate::cri::client::Runtime;
 use crate::cri::list::{Listed, TooLarge};
 use crate::cri::{CallError, List};

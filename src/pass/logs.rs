@@ -2,9 +2,10 @@
 
 use super::containers::{Look, Stale};
 use super::evidence::Evidence;
-use super::removals::{Remover, Slots, begin, blank, carry_out};
+use super::removals::{Remover, begin, blank, carry_out};
 use super::rooms::{Room, Rooms};
 use super::run::{Done, QUESTIONS, Run};
+use super::slots::Slots;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};

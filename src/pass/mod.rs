@@ -15,6 +15,7 @@ mod removals;
 mod rooms;
 mod run;
 mod sandboxes;
+pub(crate) mod slots;
 
 pub(crate) use run::{event, log};
 
@@ -29,6 +30,7 @@ use crate::report::{Kind, Outcome, Pass, Report};
 use cancel::Stop;
 use image_look::ImageMemory;
 use run::{Run, wall_time};
+use slots::Queue;
 use std::cell::RefCell;
 
 /// What the engine remembers between passes of one kind. A pass changes it where it is: what a defect breaks off is not forgotten.
@@ -54,13 +56,15 @@ impl Memory {
 
 /// How a pass is to be run.
 #[derive(Clone, Copy)]
-pub(crate) struct How {
+pub(crate) struct How<'a> {
     /// Decide and report, remove nothing (S0.5).
     pub(crate) dry_run: bool,
     /// The kubelet under disk pressure (S1.4, S3.3, S5.10).
     pub(crate) all_unused: bool,
     /// It is one of the schedule's.
     pub(crate) periodic: bool,
+    /// Who waits for its end.
+    pub(crate) queue: &'a Queue,
 }
 
 /// Runs one pass, which has its turn; of the kind whose memory it is.
@@ -69,7 +73,7 @@ pub(crate) async fn run(
     config: &Config,
     hooks: &Hooks,
     stop: Stop<'_>,
-    how: How,
+    how: How<'_>,
 ) -> (Report, Option<Error>) {
     let began = Boot::now();
     let clock = quiet::caught(|| wall_time(hooks));

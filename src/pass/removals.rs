@@ -2,14 +2,13 @@
 
 use super::evidence::Evidence;
 use super::run::{Done, Run};
+use super::slots::Slots;
 use crate::host::clock::Boot;
 use crate::node::Text;
-use crate::plan::pace::Pace;
 use crate::plan::{Plan, Step};
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -113,45 +112,19 @@ async fn one(run: &Run<'_>, work: impl Future<Output = Done>) -> Done {
     done.unwrap_or_else(|defect| run.defect(defect))
 }
 
-/// How many objects of a kind are removed at once, and how they give way (S2.7).
-pub(crate) struct Slots {
-    limit: usize,
-    pace: RefCell<Pace>,
-}
-
-impl Slots {
-    /// That many at once. Where nothing is removed, or space is wanted at once, nothing rests.
-    pub(crate) fn new(run: &Run<'_>, limit: usize) -> Slots {
-        let rests = !run.dry_run && !run.all_unused;
-        let percent = if rests {
-            run.config.removal_rest_percent
-        } else {
-            0
-        };
-        Slots {
-            limit,
-            pace: RefCell::new(Pace::new(percent)),
-        }
-    }
-
-    /// One after the other, without rests: what the runtime has no part in.
-    pub(crate) fn of_host() -> Slots {
-        Slots {
-            limit: 1,
-            pace: RefCell::new(Pace::new(0)),
-        }
-    }
-}
-
 /// What occupies a slot.
-enum Work {
+enum Occupant {
     /// The removal of what is at this place in the plan.
     Removal(usize),
     Rest(Duration),
 }
 
-/// What came of it: a removal has its end, and how long it took.
-type Worked = Option<(usize, Done, Duration)>;
+/// What came of what occupied a slot.
+enum Worked {
+    /// The removal of what is at this place in the plan, and how long it took.
+    Removal(usize, Done, Duration),
+    Rest,
+}
 
 /// Carries out a plan over `objects`, no more at once than there are slots, and writes the report. Returns the places in the plan of what is
 /// gone.
@@ -183,20 +156,22 @@ pub(crate) async fn carry_out<R: Remover>(
     };
 
     let object = |at: usize| &objects[plan.remove[at].index];
-    let work = |work: Work| async move {
-        match work {
-            Work::Rest(time) => {
-                rest(run, time).await;
-                None
+    // One type of future for both.
+    let occupy = |what: Occupant| async move {
+        match what {
+            Occupant::Rest(time) => {
+                slots.rest(run, time).await;
+                Worked::Rest
             }
-            Work::Removal(at) => {
+            Occupant::Removal(at) => {
                 let began = Boot::now();
                 let objection = || objection(run, Some(evidence), &planned[at]);
                 let done = one(run, remover.remove(object(at), &objection)).await;
-                Some((at, done, Boot::now().since(began)))
+                Worked::Removal(at, done, Boot::now().since(began))
             }
         }
     };
+    let mut resting = 0;
     let mut waiting: VecDeque<usize> = (0..total).collect();
     let (mut to_stop, mut stopped) = (VecDeque::new(), VecDeque::new());
     let (mut removing, mut stopping) = (FuturesUnordered::new(), FuturesUnordered::new());
@@ -216,7 +191,7 @@ pub(crate) async fn carry_out<R: Remover>(
             }
             match begin(run, Some(evidence), &planned[at], asked) {
                 Err(result) => finish(at, result),
-                Ok(()) => removing.push(work(Work::Removal(at))),
+                Ok(()) => removing.push(occupy(Occupant::Removal(at))),
             }
         }
         while stopping.len() < STOP_SLOTS
@@ -230,22 +205,26 @@ pub(crate) async fn carry_out<R: Remover>(
                 }),
             }
         }
-        let all_begun = waiting.is_empty() && to_stop.is_empty() && stopped.is_empty();
-        let last = all_begun && stopping.is_empty();
-        if removing.is_empty() && stopping.is_empty() {
-            if last {
-                break;
+        let more = !(waiting.is_empty() && to_stop.is_empty() && stopped.is_empty());
+        if removing.len() == resting && stopping.is_empty() {
+            match more {
+                // Nobody is left to rest for.
+                false => break,
+                true if removing.is_empty() => continue,
+                true => {}
             }
-            continue;
         }
         tokio::select! {
-            Some(worked) = removing.next(), if !removing.is_empty() => {
-                let worked: Worked = worked;
-                if let Some((at, result, took)) = worked {
+            Some(worked) = removing.next(), if !removing.is_empty() => match worked {
+                Worked::Rest => resting -= 1,
+                Worked::Removal(at, result, took) => {
+                    let removed = result == Done::Removed;
                     finish(at, result);
-                    let time = slots.pace.borrow_mut().rest_after(took);
-                    if !time.is_zero() && !last {
-                        removing.push(work(Work::Rest(time)));
+                    if let Some(time) = slots.rest_after(run, removed, took)
+                        && (more || !stopping.is_empty())
+                    {
+                        removing.push(occupy(Occupant::Rest(time)));
+                        resting += 1;
                     }
                 }
             },
@@ -256,19 +235,12 @@ pub(crate) async fn carry_out<R: Remover>(
         }
     }
 
+    slots.tell(run);
     stage.arrange();
     for step in &plan.keep {
         run.record(entry_of(remover, objects, *step), Done::Kept(step.reason));
     }
     gone
-}
-
-/// Waits; not for a pass that is to end.
-async fn rest(run: &Run<'_>, time: Duration) {
-    tokio::select! {
-        () = tokio::time::sleep(time) => {}
-        _ = run.stop.wait() => {}
-    }
 }
 
 fn entry_of<R: Remover>(remover: &R, objects: &[R::Object], step: Step) -> Entry {

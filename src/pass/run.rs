@@ -2,6 +2,7 @@
 
 use super::How;
 use super::cancel::{Cause, Stop};
+use super::slots::Queue;
 use crate::config::Config;
 use crate::cri::{CallError, Place};
 use crate::error::{Error, Status};
@@ -56,6 +57,7 @@ pub(crate) struct Run<'a> {
     pub(crate) all_unused: bool,
     /// It leaves alone what could not be removed lately (S0.8), and without records it only looks at images (S5.1).
     pub(crate) periodic: bool,
+    pub(crate) queue: &'a Queue,
     /// Wall time at its beginning; ns since the epoch.
     pub(crate) now: i64,
     /// The host's picture of its pods contradicted what runs (S0.4): no pod is removable any more in this pass.
@@ -97,7 +99,7 @@ impl<'a> Run<'a> {
         config: &'a Config,
         hooks: &'a Hooks,
         stop: Stop<'a>,
-        how: How,
+        how: How<'a>,
         now: i64,
         backoff: &'a RefCell<Backoff>,
     ) -> Run<'a> {
@@ -108,6 +110,7 @@ impl<'a> Run<'a> {
             dry_run: how.dry_run,
             all_unused: how.all_unused,
             periodic: how.periodic,
+            queue: how.queue,
             now,
             broken: Cell::new(false),
             entries: RefCell::default(),

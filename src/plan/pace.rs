@@ -4,11 +4,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// So many of the last removals tell how long a quick one takes: enough that a tenth of them is more than a stray one, few enough
-/// that a pass notices when the runtime itself has become another.
+/// So many of the last removals tell how long a quick one takes: few enough that a pass notices when the runtime itself has become
+/// another.
 const WINDOW: usize = 64;
 
-/// What the time of a removal varies by without meaning anything: a quarter of it, and what a task switch on a busy machine takes.
+/// With fewer, a tenth of them would be a single stray.
+const FEWEST: usize = 11;
+
+/// A removal is no slower than a quick one if it takes up to a quarter of that longer, and what a task switch on a busy machine takes.
+const SLACK_PART: u32 = 4;
 const SLACK: Duration = Duration::from_millis(1);
 
 /// Timers are no finer; what is due below it is kept until it adds up.
@@ -35,32 +39,36 @@ impl Pace {
         }
     }
 
-    /// A removal took that long: how long to rest before the next one takes its place.
-    pub fn rest_after(&mut self, took: Duration) -> Duration {
+    /// A removal took that long: how long to rest before another one takes its place. What removed nothing in the end may be slow, but
+    /// does not tell how long a removal takes.
+    pub fn rest_after(&mut self, removed: bool, took: Duration) -> Duration {
         if self.percent == 0 {
             return Duration::ZERO;
         }
-        if self.recent.len() == WINDOW {
-            self.recent.pop_front();
+        if removed {
+            if self.recent.len() == WINDOW {
+                self.recent.pop_front();
+            }
+            self.recent.push_back(took);
         }
-        self.recent.push_back(took);
-        let quick = self.quick();
-        let longer = took.saturating_sub(quick + quick / 4 + SLACK);
-        let rest = longer.saturating_mul(self.percent) / 100;
-        self.due = self.due.saturating_add(rest).min(LONGEST);
+        if let Some(quick) = self.quick() {
+            let longer = took.saturating_sub(quick + quick / SLACK_PART + SLACK);
+            let rest = longer.saturating_mul(self.percent) / 100;
+            self.due = self.due.saturating_add(rest).min(LONGEST);
+        }
         match self.due < LEAST {
             true => Duration::ZERO,
             false => std::mem::take(&mut self.due),
         }
     }
 
-    /// What nine tenths of the last removals took at least.
-    fn quick(&self) -> Duration {
-        let mut times: Vec<Duration> = self.recent.iter().copied().collect();
-        let tenth = times.len().saturating_sub(1) / 10;
-        match times.is_empty() {
-            true => Duration::ZERO,
-            false => *times.select_nth_unstable(tenth).1,
+    /// What nine tenths of the last removals took at least, if there were some.
+    fn quick(&self) -> Option<Duration> {
+        if self.recent.len() < FEWEST {
+            return None;
         }
+        let mut times: Vec<Duration> = self.recent.iter().copied().collect();
+        let tenth = (times.len() - 1) / 10;
+        Some(*times.select_nth_unstable(tenth).1)
     }
 }

@@ -1,0 +1,112 @@
+//! How many removals of a kind run at once, and when they give way (S2.7).
+
+use super::run::Run;
+use crate::hooks::LogLevel;
+use crate::plan::pace::Pace;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// How many calls wait for their turn behind a pass. Nobody rests while one does.
+#[derive(Debug)]
+pub(crate) struct Queue(watch::Sender<usize>);
+
+impl Default for Queue {
+    fn default() -> Queue {
+        Queue(watch::Sender::new(0))
+    }
+}
+
+impl Queue {
+    /// Waits in the queue until it is dropped.
+    pub(crate) fn join(&self) -> InQueue<'_> {
+        self.0.send_modify(|waiting| *waiting += 1);
+        InQueue(self)
+    }
+
+    fn is_empty(&self) -> bool {
+        *self.0.borrow() == 0
+    }
+
+    /// Comes back once somebody waits.
+    async fn joined(&self) {
+        let mut receiver = self.0.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = receiver.wait_for(|waiting| *waiting > 0).await;
+    }
+}
+
+/// A call that waits.
+pub(crate) struct InQueue<'a>(&'a Queue);
+
+impl Drop for InQueue<'_> {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|waiting| *waiting -= 1);
+    }
+}
+
+/// Places in which objects of a kind are removed side by side.
+pub(crate) struct Slots {
+    pub(crate) limit: usize,
+    pace: RefCell<Pace>,
+    /// How many rests there were, and how long they were meant to be.
+    rests: Cell<(usize, Duration)>,
+}
+
+impl Slots {
+    /// That many. Where nothing is removed, or space is wanted at once, nothing rests.
+    pub(crate) fn new(run: &Run<'_>, limit: usize) -> Slots {
+        let rests = !run.dry_run && !run.all_unused;
+        Slots {
+            limit,
+            pace: RefCell::new(Pace::new(match rests {
+                true => run.config.removal_rest_percent,
+                false => 0,
+            })),
+            rests: Cell::default(),
+        }
+    }
+
+    /// One, without rests: what the runtime has no part in.
+    pub(crate) fn of_host() -> Slots {
+        Slots {
+            limit: 1,
+            pace: RefCell::new(Pace::new(0)),
+            rests: Cell::default(),
+        }
+    }
+
+    /// A removal took that long, with its logs and what the host takes to answer; how long its slot is to rest.
+    pub(crate) fn rest_after(
+        &self,
+        run: &Run<'_>,
+        removed: bool,
+        took: Duration,
+    ) -> Option<Duration> {
+        let time = self.pace.borrow_mut().rest_after(removed, took);
+        let rests = !time.is_zero() && run.queue.is_empty();
+        rests.then_some(time)
+    }
+
+    /// Waits; not in a pass that is to end, nor while a caller waits for it.
+    pub(crate) async fn rest(&self, run: &Run<'_>, time: Duration) {
+        let (number, sum) = self.rests.get();
+        self.rests.set((number + 1, sum + time));
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            _ = run.stop.wait() => {}
+            () = run.queue.joined() => {}
+        }
+    }
+
+    /// Tells the host's log of the rests since the last time.
+    pub(crate) fn tell(&self, run: &Run<'_>) {
+        let (number, sum) = self.rests.take();
+        if number > 0 {
+            let message = format!(
+                "{number} removals took longer than quick ones and were followed by rests of {sum:.1?} in all; see removal-rest-percent"
+            );
+            run.log(LogLevel::Info, &message);
+        }
+    }
+}
