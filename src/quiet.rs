@@ -4,7 +4,6 @@
 use crate::error::{Error, Result, Status};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::pin::pin;
 use std::sync::Once;
 use std::task::{Context, Poll};
 
@@ -61,16 +60,15 @@ pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| defect())
 }
 
-/// The same of a future.
-pub(crate) async fn caught_async<R>(work: impl Future<Output = R>) -> Result<R> {
-    let mut work = pin!(work);
+/// The same of a future. It lies on the heap: an `async fn` would hold it twice, on the stack of a host's thread, which may be small.
+pub(crate) fn caught_async<R>(work: impl Future<Output = R>) -> impl Future<Output = Result<R>> {
+    let mut work = Box::pin(work);
     std::future::poll_fn(
-        |cx: &mut Context<'_>| match caught(|| work.as_mut().poll(cx)) {
+        move |cx: &mut Context<'_>| match caught(|| work.as_mut().poll(cx)) {
             Ok(poll) => poll.map(Ok),
             Err(defect) => Poll::Ready(Err(defect)),
         },
     )
-    .await
 }
 
 /// A panic of this thread that was caught, as an error for the host.

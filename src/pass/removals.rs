@@ -126,8 +126,8 @@ enum Worked {
     Rest,
 }
 
-/// Carries out a plan over `objects`, no more at once than there are slots, and writes the report. Returns the places in the plan of what is
-/// gone.
+/// Carries out a plan over `objects`, no more at once than there are slots, and writes the report. Returns the places in the plan
+/// of what is gone.
 pub(crate) async fn carry_out<R: Remover>(
     run: &Run<'_>,
     evidence: &Evidence<'_>,
