@@ -220,9 +220,7 @@ pub(crate) async fn carry_out<R: Remover>(
                 Worked::Removal(at, result, took) => {
                     let removed = result == Done::Removed;
                     finish(at, result);
-                    if let Some(time) = slots.rest_after(run, removed, took)
-                        && (more || !stopping.is_empty())
-                    {
+                    if let Some(time) = slots.rest_after(run, removed, took) {
                         removing.push(occupy(Occupant::Rest(time)));
                         resting += 1;
                     }
