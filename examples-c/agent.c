@@ -80,14 +80,17 @@ static void help(void)
            "  --images               only images\n"
            "  --all-unused           with --once: as the kubelet under disk pressure, all that is unused\n"
            "  --kubelet-dir DIR      pods live that have a directory DIR/pods/UID, such as /var/lib/kubelet\n"
-           "  --live-pods FILE       pods live whose UID is a line of FILE (write a new one and rename it into place)\n"
+           "  --live-pods FILE       pods live whose UID is a line of FILE (write a new one and rename it into place). A line\n"
+           "                         `# as-of 2026-01-02T03:04:05Z` says when the list was true; without it that is 10 s before\n"
+           "                         FILE was written. What is newer stays. Static pods count as living unless FILE has one\n"
            "  --live-pods-max-age T  FILE is refused when it is older (such as 90s or 5m; default 1m)\n"
            "  --image-fs-file FILE   the fill of the image filesystem: a line with capacity and available in bytes\n"
            "  --verbose              every object, not only the numbers\n"
            "  --json                 reports as JSON on standard output, a line each; all else on standard error\n"
            "  --help, --version\n\n"
            "Without --kubelet-dir and --live-pods nothing goes for a pod's sake: only limits and thresholds count. With them\n"
-           "what a pod left goes when its UID, of the form that Kubernetes gives, is not among those that live.\n\n"
+           "what a pod left goes when its UID, of the form that Kubernetes gives, is not among those that live. examples-c/README.md\n"
+           "shows how to make FILE, and which UIDs static pods have.\n\n"
            "Keys of crigc, as the kubelet's flags:\n");
     const char *key;
     for (size_t i = 0; (key = gc_config_key(i)) != NULL; i++)
@@ -233,6 +236,8 @@ static int compare(const void *a, const void *b)
 typedef struct uid_list {
     char **uids;
     size_t count, room;
+    int has_static; /* the UID of a static pod is among them */
+    int64_t as_of;  /* when the list was true, in nanoseconds since the epoch */
 } uid_list;
 
 static void free_list(uid_list *list)
@@ -271,6 +276,88 @@ static int is_a_uid(const char *text)
     return 1;
 }
 
+/* Whether a UID is one that the API server gave; static pods of a kubelet have other ones. */
+static int is_an_api_uid(const char *uid)
+{
+    return strlen(uid) == 36;
+}
+
+/* Reads that many digits. */
+static int digits(const char **at, int count, int *value)
+{
+    for (*value = 0; count > 0; count--, (*at)++) {
+        if (**at < '0' || **at > '9')
+            return 0;
+        *value = *value * 10 + (**at - '0');
+    }
+    return 1;
+}
+
+/* Reads one of the characters of `set`. */
+static int one_of(const char **at, const char *set)
+{
+    return **at && strchr(set, **at) && (*at)++;
+}
+
+static int is_leap(int year)
+{
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/* Seconds since the epoch of a UTC time; -1 = there is no such time. */
+static int64_t seconds_of(int year, int month, int day, int hour, int minute, int second)
+{
+    static const int days_of[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
+    if (year < 1970 || year > 2261 || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 60)
+        return -1;
+    if (day < 1 || day > days_of[month - 1] + (month == 2 && is_leap(year)))
+        return -1;
+    int64_t days = day - 1;
+    for (int y = 1970; y < year; y++)
+        days += 365 + is_leap(y);
+    for (int m = 1; m < month; m++)
+        days += days_of[m - 1] + (m == 2 && is_leap(year));
+    return ((days * 24 + hour) * 60 + minute) * 60 + second;
+}
+
+/* Nanoseconds since the epoch of a time as RFC 3339 writes it, such as 2026-01-02T03:04:05Z; -1 for anything else. */
+static int64_t nanoseconds_of(const char *at)
+{
+    int year, month, day, hour, minute, second, digit, zone_hour = 0, zone_minute = 0;
+    int64_t fraction = 0, unit = 100000000;
+    if (!(digits(&at, 4, &year) && one_of(&at, "-") && digits(&at, 2, &month) && one_of(&at, "-") && digits(&at, 2, &day) && one_of(&at, "Tt")))
+        return -1;
+    if (!(digits(&at, 2, &hour) && one_of(&at, ":") && digits(&at, 2, &minute) && one_of(&at, ":") && digits(&at, 2, &second)))
+        return -1;
+    if (one_of(&at, ".")) {
+        if (!strchr("0123456789", *at) || !*at)
+            return -1;
+        for (; *at >= '0' && *at <= '9'; unit /= 10) {
+            digits(&at, 1, &digit);
+            fraction += digit * unit;
+        }
+    }
+    int east = *at == '+' ? 1 : -1;
+    if (!one_of(&at, "Zz") && !(one_of(&at, "+-") && digits(&at, 2, &zone_hour) && one_of(&at, ":") && digits(&at, 2, &zone_minute)))
+        return -1;
+    int64_t seconds = seconds_of(year, month, day, hour, minute, second);
+    if (*at || seconds < 0 || zone_hour > 23 || zone_minute > 59)
+        return -1;
+    seconds -= east * (zone_hour * 3600 + zone_minute * 60);
+    return seconds < 0 ? -1 : seconds * 1000000000 + fraction;
+}
+
+/* The time of a line `# as-of TIME`; NULL = it is another line. */
+static const char *as_of_line(const char *line)
+{
+    if (*line != '#')
+        return NULL;
+    line += 1 + strspn(line + 1, " \t");
+    if (strncmp(line, "as-of", 5) != 0 || !strchr(" \t", line[5]))
+        return NULL;
+    return line + 5 + strspn(line + 5, " \t");
+}
+
 /* Says why nobody knows which pods live; 0, so that no pod counts as gone. */
 static int nobody_knows(const char *path, const char *why)
 {
@@ -288,15 +375,25 @@ static char *trimmed(char *line)
     return line;
 }
 
-/* The UIDs of an open file, sorted; 0 and a message if it cannot be trusted. */
+/* The UIDs of an open file, sorted, and when they were true; 0 and a message if it cannot be trusted. */
 static int read_uids(uid_list *list, FILE *file)
 {
     char *line = NULL, text[64];
     size_t room = 0, number = 0;
     int good = 1;
+    int64_t as_of = 0;
     while (good && (errno = 0, getline(&line, &room, file)) >= 0) {
         char *uid = trimmed(line);
+        const char *time = as_of_line(uid);
         number++;
+        if (time) {
+            int64_t told = nanoseconds_of(time);
+            if (told <= 0) {
+                snprintf(text, sizeof text, "line %zu has no time such as 2026-01-02T03:04:05Z", number);
+                good = nobody_knows(opt.live_pods, text);
+            }
+            as_of = as_of == 0 || told < as_of ? told : as_of; /* of several the earliest */
+        }
         if (uid[0] == '\0' || uid[0] == '#')
             continue;
         if (!is_a_uid(uid)) {
@@ -304,8 +401,12 @@ static int read_uids(uid_list *list, FILE *file)
             good = nobody_knows(opt.live_pods, text);
         } else if (!add_uid(list, uid)) {
             good = nobody_knows(opt.live_pods, strerror(ENOMEM));
+        } else {
+            list->has_static = list->has_static || !is_an_api_uid(uid);
         }
     }
+    if (as_of > 0)
+        list->as_of = as_of;
     if (good && ferror(file))
         good = nobody_knows(opt.live_pods, strerror(errno));
     free(line);
@@ -324,6 +425,8 @@ static int read_live_pods(uid_list *list)
     if (!file)
         return nobody_knows(opt.live_pods, strerror(errno));
     int good = fstat(fileno(file), &status) == 0 || nobody_knows(opt.live_pods, strerror(errno));
+    /* Whoever writes a list asks for it before. */
+    list->as_of = good ? ((int64_t)status.st_mtim.tv_sec - 10) * 1000000000 + status.st_mtim.tv_nsec : 0;
     double age = good ? difftime(time(NULL), status.st_mtime) : 0;
     double limit = (double)opt.live_pods_max_age / 1000;
     if (good && (age > limit || -age > limit)) {
@@ -336,13 +439,18 @@ static int read_live_pods(uid_list *list)
     return good;
 }
 
-static int from_live_pods(const char *const *uids, gc_pod_state *states, size_t count)
+/* A list without the UID of a static pod comes from somebody who does not know those, such as the API server, which knows their
+ * mirror pods by other UIDs: they count as living. */
+static int from_live_pods(const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
-    uid_list list = { NULL, 0, 0 };
+    uid_list list = { NULL, 0, 0, 0, 0 };
     int ready = read_live_pods(&list);
-    for (size_t i = 0; ready && i < count; i++)
-        if (is_a_uid(uids[i]) && !bsearch(&uids[i], list.uids, list.count, sizeof *list.uids, compare))
+    for (size_t i = 0; ready && i < count; i++) {
+        int is_known = is_a_uid(uids[i]) && (is_an_api_uid(uids[i]) || list.has_static);
+        if (is_known && !bsearch(&uids[i], list.uids, list.count, sizeof *list.uids, compare))
             states[i] = GC_POD_CONTENT_REMOVABLE;
+    }
+    *as_of = list.as_of;
     free_list(&list);
     return ready;
 }
@@ -381,10 +489,10 @@ static int from_kubelet_dir(const char *const *uids, gc_pod_state *states, size_
 
 /* ------------------------------------------------------------------------------------------------------- callbacks */
 
-static int32_t on_pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+static int32_t on_pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
     (void)context;
-    return opt.kubelet_dir ? from_kubelet_dir(uids, states, count) : from_live_pods(uids, states, count);
+    return opt.kubelet_dir ? from_kubelet_dir(uids, states, count) : from_live_pods(uids, states, count, as_of);
 }
 
 static int32_t on_image_fs(void *context, gc_fs_usage *usage)

@@ -182,12 +182,13 @@ func (h *host) tell(message string, attributes ...slog.Attr) {
 }
 
 //export crigcGoPodStates
-func crigcGoPodStates(handle, token C.uintptr_t, uids **C.char, states *C.gc_pod_state, count, bytes C.size_t) (answer C.int32_t) {
+func crigcGoPodStates(handle, token C.uintptr_t, uids **C.char, states *C.gc_pod_state, count, bytes C.size_t, asOf *C.int64_t) (answer C.int32_t) {
 	h := hostOf(handle)
-	defer h.guard(token, "PodStates")
-	given, ready := h.config.PodStates(uidStrings(uids, int(count), int(bytes)))
+	defer h.guard(token, h.podStatesName())
+	given, moment, ready := h.podStates(uidStrings(uids, int(count), int(bytes)))
+	*asOf = C.int64_t(asOfNanoseconds(moment))
 	if len(given) > int(count) {
-		err := fmt.Errorf("crigc: PodStates gave %d states for %d pods; none of them counts", len(given), int(count))
+		err := fmt.Errorf("crigc: %s gave %d states for %d pods; none of them counts", h.podStatesName(), len(given), int(count))
 		h.noteOrTell(token, err)
 		return 0
 	}
@@ -196,6 +197,34 @@ func crigcGoPodStates(handle, token C.uintptr_t, uids **C.char, states *C.gc_pod
 		answers[i] = C.gc_pod_state(state)
 	}
 	return yes(ready)
+}
+
+// podStatesName is which of the two callbacks is set.
+func (h *host) podStatesName() string {
+	if h.config.PodStatesAsOf != nil {
+		return "PodStatesAsOf"
+	}
+	return "PodStates"
+}
+
+// podStates asks whichever of the two callbacks is set.
+func (h *host) podStates(uids []string) (states []PodState, asOf time.Time, ready bool) {
+	if h.config.PodStatesAsOf != nil {
+		return h.config.PodStatesAsOf(uids)
+	}
+	states, ready = h.config.PodStates(uids)
+	return states, time.Time{}, ready
+}
+
+// asOfNanoseconds are nanoseconds since the epoch: 0 for the zero Time, negative where they do not fit.
+func asOfNanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	if ns := nanoseconds(t); ns > 0 {
+		return ns
+	}
+	return -1
 }
 
 // uidStrings copies UIDs into strings that share one allocation.

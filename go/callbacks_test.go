@@ -73,6 +73,51 @@ func TestPodStates(t *testing.T) {
 	}
 }
 
+func TestPodStatesAsOf(t *testing.T) {
+	s := startSim(t, "--pods", "40", "--dead-containers", "100")
+	for name, row := range map[string]struct {
+		asOf  time.Time
+		goes  bool
+		stays crigc.Reason // something stays for this reason
+	}{
+		"of now, as PodStates":           {time.Time{}, true, ""},
+		"of a moment ago":                {time.Now().Add(-time.Second), true, ""},
+		"before all that there is":       {time.Date(1970, 1, 1, 0, 0, 1, 0, time.UTC), false, crigc.ReasonNewerThanAnswer},
+		"of a time to come":              {time.Now().Add(time.Hour), false, crigc.ReasonSourcesNotReady},
+		"the epoch, which is no zero":    {time.Unix(0, 0), false, crigc.ReasonSourcesNotReady},
+		"before 1970":                    {time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC), false, crigc.ReasonSourcesNotReady},
+		"after all times that there are": {time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC), false, crigc.ReasonSourcesNotReady},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := s.config()
+			// What crisim made has just been written; without logs the times of the runtime alone count.
+			config.Settings["pod-logs-dir"] = ""
+			config.PodStatesAsOf = func(uids []string) ([]crigc.PodState, time.Time, bool) {
+				states, ready := s.podStates(uids)
+				return states, row.asOf, ready
+			}
+			report, err := open(t, config).CollectContainers(background, crigc.DryRun)
+			if err != nil {
+				t.Fatal(err)
+			}
+			goes, stays := false, row.stays == ""
+			for _, entry := range report.Entries {
+				goes = goes || (entry.Outcome == crigc.Removed && entry.Reason == crigc.ReasonPodRemoved)
+				stays = stays || (entry.Outcome == crigc.Kept && entry.Reason == row.stays)
+			}
+			if goes != row.goes || !stays {
+				t.Errorf("goes because its pod is gone: %v; something stays for %q: %v", goes, row.stays, stays)
+			}
+		})
+	}
+	config := s.config()
+	config.PodStates = s.podStates
+	config.PodStatesAsOf = func([]string) ([]crigc.PodState, time.Time, bool) { return nil, time.Time{}, true }
+	if _, err := crigc.New(config); !errors.Is(err, crigc.ErrInvalidArgument) {
+		t.Errorf("both are set: %v", err)
+	}
+}
+
 func TestUIDsAreTheRuntimesBytes(t *testing.T) {
 	// What is no text is not asked about, and keeps what it has.
 	uids, texts := []string{"\xff\xfe", "täst", "a\nb", `back\slash`, "plain"}, []string{`back\slash`, "plain", "täst"}
@@ -322,6 +367,9 @@ func TestPanicsInCallbacks(t *testing.T) {
 	}{
 		"PodStates": {func(c *crigc.Config) {
 			c.PodStates = func([]string) ([]crigc.PodState, bool) { panic(errBroken) }
+		}, false, true, nil},
+		"PodStatesAsOf": {func(c *crigc.Config) {
+			c.PodStatesAsOf = func([]string) ([]crigc.PodState, time.Time, bool) { panic(errBroken) }
 		}, false, true, nil},
 		"Approve":  {func(c *crigc.Config) { c.Approve = func(*crigc.Entry) bool { panic(errBroken) } }, false, false, nil},
 		"ImageFS":  {func(c *crigc.Config) { c.ImageFS = func() (crigc.FSUsage, error) { panic(errBroken) } }, true, false, crigc.ErrIO},

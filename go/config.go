@@ -34,6 +34,14 @@ type Config struct {
 	// nil: nothing goes for a pod's sake, only limits and thresholds apply.
 	PodStates func(uids []string) (states []PodState, ready bool)
 
+	// PodStatesAsOf is PodStates for a host whose picture of its pods is of the past, such as a list that it gets now and
+	// then: asOf is when the picture was true, which is the time before the list was asked for, by the clock of the node. A pod
+	// of which a container or sandbox was created, or something in its log directory changed, after that moment then loses
+	// nothing for its own sake in this pass (ReasonNewerThanAnswer), because the picture may not know it yet. The zero Time
+	// says that the picture is of now, as with PodStates; a time to come, or one before 1970, counts as not ready. Set one of
+	// the two.
+	PodStatesAsOf func(uids []string) (states []PodState, asOf time.Time, ready bool)
+
 	// Approve has the last word on each removal: only true removes. Its Entry tells in Reason why the object is to go; the
 	// Outcome is Kept, because nothing has happened yet. Not asked in a dry run. nil: all is approved.
 	Approve func(planned *Entry) bool
@@ -216,7 +224,7 @@ func logUpTo(logger *slog.Logger) (C.gc_log_level, bool) {
 func (c *Config) callbacks() (bits C.uint32_t, upTo C.gc_log_level) {
 	upTo, logs := logUpTo(c.Logger)
 	for bit, isSet := range map[C.uint32_t]bool{
-		C.CRIGC_GO_POD_STATES: c.PodStates != nil,
+		C.CRIGC_GO_POD_STATES: c.PodStates != nil || c.PodStatesAsOf != nil,
 		C.CRIGC_GO_APPROVE:    c.Approve != nil,
 		C.CRIGC_GO_IMAGE_FS:   c.ImageFS != nil,
 		C.CRIGC_GO_LOG:        logs,

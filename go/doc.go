@@ -20,7 +20,8 @@
 //	}
 //
 // Settings are named like the kubelet's flags, see [Keys] and [Config.AddFlags]. Which pods are gone is for the host to say,
-// in Config.PodStates; without it only limits and thresholds apply. With DryRun a pass decides and reports, and removes
+// in Config.PodStates, or, where its list of pods is of the past, in Config.PodStatesAsOf with the time of the list; without
+// them only limits and thresholds apply. With DryRun a pass decides and reports, and removes
 // nothing. example/collect is a whole program.
 //
 // # Threads

@@ -59,11 +59,15 @@ func Version() string {
 	return C.GoString(C.gc_version())
 }
 
-// New makes an engine. It needs no running runtime yet. Errors are ErrInvalidArgument for a bad key or value, ErrConfig for
-// values that are wrong together or a library of another version, and ErrBusy in a callback.
+// New makes an engine. It needs no running runtime yet. Errors are ErrInvalidArgument for a bad key or value, or where PodStates
+// and PodStatesAsOf are both set, ErrConfig for values that are wrong together or a library of another version, and ErrBusy in a
+// callback.
 func New(config Config) (*Engine, error) {
 	if err := CheckLibrary(); err != nil {
 		return nil, err
+	}
+	if config.PodStates != nil && config.PodStatesAsOf != nil {
+		return nil, &Error{Status: ErrInvalidArgument, Message: "PodStates and PodStatesAsOf are both set; set one of them"}
 	}
 	c := C.gc_config_new()
 	defer C.gc_config_free(c)

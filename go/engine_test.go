@@ -162,7 +162,8 @@ func TestContextsThatHaveEnded(t *testing.T) {
 		})
 	}
 	report, err := engine.CollectContainers(background, crigc.DryRun)
-	if err != nil || report.Count(crigc.Container, crigc.Removed) != 1700 {
+	// Of 300 units 8 end with an attempt that was never started, and keep the one before it as well.
+	if err != nil || report.Count(crigc.Container, crigc.Removed) != 1692 {
 		t.Errorf("something is gone: %v", err)
 	}
 }

@@ -42,6 +42,7 @@ const (
 	ReasonNotReached          Reason = "not-reached"           // the pass ended before
 	ReasonSandboxImageUnknown Reason = "sandbox-image-unknown" // the image of sandboxes is unknown
 	ReasonLinkUnknown         Reason = "link-unknown"          // where the link leads cannot be found out
+	ReasonNewerThanAnswer     Reason = "newer-than-answer"     // its pod has changed since the moment that PodStatesAsOf answered for
 )
 
 // reasons finds the constant of a word.
@@ -81,6 +82,7 @@ var reasons = func() map[string]Reason {
 		ReasonNotReached,
 		ReasonSandboxImageUnknown,
 		ReasonLinkUnknown,
+		ReasonNewerThanAnswer,
 	} {
 		known[string(reason)] = reason
 	}

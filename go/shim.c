@@ -12,7 +12,7 @@ static uintptr_t token(void)
     return called ? called : (uintptr_t)&called;
 }
 
-static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
@@ -20,7 +20,7 @@ static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *
     /* An empty array may lie at an address that is none, which Go would not take for a pointer. */
     char **list = count ? (char **)(uintptr_t)uids : NULL;
     callbacks++;
-    int32_t answer = crigcGoPodStates((uintptr_t)context, token(), list, count ? states : NULL, count, bytes);
+    int32_t answer = crigcGoPodStates((uintptr_t)context, token(), list, count ? states : NULL, count, bytes, as_of);
     callbacks--;
     return answer;
 }

@@ -46,7 +46,8 @@
  * Kept: running, too-young, within-limit, active, newest-sandbox, pod-exists, pod-active (the host says that it is gone, but it
  * runs), link-alive, in-use, pinned, sandbox-image, exempt, enough-freed, below-threshold, first-look, sources-not-ready,
  * unknown-state, changed (asked again, the answer was another), list-incomplete, held (hold-file exists), backoff (its last
- * removal failed; periodic passes leave it alone for a while), not-reached, sandbox-image-unknown, link-unknown.
+ * removal failed; periodic passes leave it alone for a while), not-reached, sandbox-image-unknown, link-unknown,
+ * newer-than-answer (its pod has changed since the moment that the host's answer is of).
  *
  * The keys with their defaults and ranges are in CONFIGURATION.md, the rules that passes follow in ARCHITECTURE.md; both name
  * a rule by its number, such as S1.6.
@@ -133,8 +134,18 @@ typedef uint32_t gc_pod_state;
  * runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its
  * pod. 1 = all pod sources have been seen; anything else = not yet: nothing goes for a pod's sake, and limits hold all the same.
  * Asked a few times a pass, more often where a list comes in parts (S7), also about none (both pointers are NULL then).
+ *
+ * `*as_of` comes as 0: the answer is of now. A host whose picture of its pods is of the past, such as a list that somebody made
+ * 40 seconds ago, sets when the picture was true, in ns since the epoch (the time before it asked for the list, by the node's
+ * clock). A pod of which a container or sandbox was created, or something in its log directory changed, after that moment is
+ * then not removable in this pass, reason newer-than-answer: the picture may not know it yet. This is judged once for each pod,
+ * before anything of it is removed. A moment later than now, or negative, counts as "not yet". `as_of` is never NULL.
  */
-typedef int32_t (*gc_pod_states_fn)(void *context, const char *const *uids, gc_pod_state *states, size_t count);
+typedef int32_t (*gc_pod_states_fn)(void *context,
+                                    const char *const *uids,
+                                    gc_pod_state *states,
+                                    size_t count,
+                                    int64_t *as_of);
 
 /**
  * Kind of an object. Grows.

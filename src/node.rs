@@ -189,6 +189,8 @@ pub struct PodStates {
     pub ready: bool,
     /// By UID; a UID that is not in here was not asked about and is not removable (S0.3).
     pub states: HashMap<Text, PodState>,
+    /// The moment that the answer speaks of; ns since the epoch, 0 = no check (S0.3).
+    pub as_of: i64,
 }
 
 /// What a filesystem holds.

@@ -96,6 +96,7 @@ pub enum Reason {
     NotReached,
     SandboxImageUnknown,
     LinkUnknown,
+    NewerThanAnswer,
 }
 
 impl Reason {
@@ -135,6 +136,7 @@ impl Reason {
             Reason::NotReached => "not-reached",
             Reason::SandboxImageUnknown => "sandbox-image-unknown",
             Reason::LinkUnknown => "link-unknown",
+            Reason::NewerThanAnswer => "newer-than-answer",
         }
     }
 }

@@ -39,6 +39,7 @@ fn the_pass_that_is_watched() {
     };
     let gone = |uids: &[Text]| PodStates {
         ready: true,
+        as_of: 0,
         states: uids
             .iter()
             .map(|uid| {

@@ -227,6 +227,7 @@ fn s2_4_hostile_names_lead_nowhere() {
             crigc::node::PodStates {
                 ready: true,
                 states: uids.iter().map(|uid| (uid.clone(), gone)).collect(),
+                as_of: 0,
             }
         })));
         let engine = bench.engine(&[("maximum-dead-containers-per-container", "0")], hooks);

@@ -165,7 +165,7 @@ fn a_runtime_that_lies_costs_nothing_that_runs() {
         let mut hooks = bench.hooks();
         hooks.pod_states = Some(Hook::new(Box::new(move |uids: &[Known]| {
             let gone = PodState { content_removable: all_gone, runtime_removable: all_gone };
-            PodStates { ready: true, states: uids.iter().map(|uid| (uid.clone(), gone)).collect() }
+            PodStates { ready: true, states: uids.iter().map(|uid| (uid.clone(), gone)).collect(), as_of: 0 }
         })));
         hooks.image_fs = Some(Hook::new(Box::new(|| Some(FsUsage {
             capacity: u64::MAX,

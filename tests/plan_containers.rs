@@ -422,6 +422,290 @@ fn pods_cases() -> Vec<Case> {
     ]
 }
 
+/// S1.1: a CREATED container that somebody may be about to start.
+fn starting() -> Vec<Case> {
+    const MINUTE: i64 = 60 * S;
+    use ContainerState::{Created, Exited, Unknown};
+    let at = |id: &str, state, created| container(id, "p", "c", state, created);
+    let none = ContainerPolicy {
+        per_unit: 0,
+        total: 0,
+        ..defaults()
+    };
+    let finished = ContainerPolicy {
+        min_age: S,
+        age_from: AgeFrom::Finished,
+        ..none
+    };
+    vec![
+        Case {
+            containers: vec![
+                at("just-old", Created, NOW - 2 * MINUTE),
+                at("half-a-second", Created, NOW - S / 2),
+                at("nearly-old", Created, NOW - 2 * MINUTE + 1),
+                at("tomorrow", Created, NOW + 24 * 60 * MINUTE),
+            ],
+            policy: none,
+            removed: &["just-old unit-limit"],
+            kept: &[
+                "half-a-second too-young",
+                "nearly-old too-young",
+                "tomorrow too-young",
+            ],
+            ..Case::new("S1.1", "younger than 2 minutes goes for no limit")
+        },
+        Case {
+            containers: vec![at("young", Created, NOW - S)],
+            policy: none,
+            host: answer(&["+p"]),
+            all_unused: true,
+            kept: &["young too-young"],
+            ..Case::new(
+                "S1.1",
+                "nor in an all-unused pass, nor because its pod is gone",
+            )
+        },
+        Case {
+            containers: vec![at("e", Exited, NOW - S), at("u", Unknown, NOW - S)],
+            policy: none,
+            removed: &["e unit-limit", "u unit-limit"],
+            ..Case::new("S1.1", "what is not CREATED has no such time")
+        },
+        Case {
+            containers: vec![at("never", Created, 0), at("before-1970", Created, -S)],
+            policy: none,
+            removed: &["before-1970 unit-limit", "never unit-limit"],
+            ..Case::new(
+                "S1.1",
+                "of which nobody knows the age is not young, or it would stay for ever",
+            )
+        },
+        Case {
+            containers: vec![Container {
+                finished_at: Some(S),
+                ..at("young", Created, NOW - S)
+            }],
+            policy: finished,
+            kept: &["young too-young"],
+            ..Case::new(
+                "S1.1",
+                "it counts from when it was made, whatever the age of others counts from",
+            )
+        },
+        Case {
+            containers: vec![
+                at("crash", Exited, NOW - 9 * S),
+                at("next", Created, NOW - S),
+            ],
+            kept: &["crash within-limit", "next too-young"],
+            ..Case::new("S1.1", "it takes no place of the last crash")
+        },
+    ]
+}
+
+/// One unit: ID, state, attempt, when it was made.
+fn attempts(rows: &[(&str, ContainerState, u32, i64)]) -> Vec<Container> {
+    let row = |&(id, state, attempt, created): &(&str, ContainerState, u32, i64)| Container {
+        attempt,
+        ..container(id, "p", "c", state, created * S)
+    };
+    rows.iter().map(row).collect()
+}
+
+/// S1.5, S1.6: what stays beside the newest of a unit.
+fn extras() -> Vec<Case> {
+    use ContainerState::{Created, Exited, Unknown};
+    let policy = |per_unit, total| ContainerPolicy {
+        per_unit,
+        total,
+        ..defaults()
+    };
+    let stuck = || {
+        attempts(&[
+            ("old", Exited, 0, 1),
+            ("crash", Exited, 1, 2),
+            ("stuck2", Created, 2, 3),
+            ("stuck3", Created, 3, 4),
+        ])
+    };
+    let set_back = || {
+        attempts(&[
+            ("a0", Exited, 0, 50),
+            ("a1", Exited, 1, 51),
+            ("a2", Exited, 2, 10),
+        ])
+    };
+    let both = || {
+        attempts(&[
+            ("high", Created, 9, 0),
+            ("old", Exited, 0, 1),
+            ("crash", Exited, 1, 2),
+            ("stuck", Created, 2, 3),
+        ])
+    };
+    let other = |id: &str, created: i64| exited(id, "q", "c", created * S);
+    let with = |mut rows: Vec<Container>, more: Vec<Container>| {
+        rows.extend(more);
+        rows
+    };
+    vec![
+        Case {
+            containers: stuck(),
+            removed: &["old unit-limit", "stuck2 unit-limit"],
+            kept: &["crash within-limit", "stuck3 within-limit"],
+            ..Case::new(
+                "S1.5",
+                "attempts stuck in CREATED do not take the place of the last crash",
+            )
+        },
+        Case {
+            containers: stuck(),
+            policy: policy(2, -1),
+            removed: &["old unit-limit"],
+            kept: &["crash within-limit"],
+            ..Case::new("S1.5", "nor do as many as the limit")
+        },
+        Case {
+            containers: stuck(),
+            policy: policy(3, -1),
+            removed: &["old unit-limit"],
+            ..Case::new(
+                "S1.5",
+                "where the crash is among the newest nothing else stays",
+            )
+        },
+        Case {
+            containers: stuck(),
+            policy: policy(0, -1),
+            removed: &[
+                "old unit-limit",
+                "crash unit-limit",
+                "stuck2 unit-limit",
+                "stuck3 unit-limit",
+            ],
+            ..Case::new("S1.5", "a limit of 0 has no extras")
+        },
+        Case {
+            containers: attempts(&[
+                ("exited", Exited, 0, 1),
+                ("lost", Unknown, 1, 2),
+                ("stuck", Created, 2, 3),
+            ]),
+            removed: &["exited unit-limit"],
+            kept: &["lost within-limit", "stuck within-limit"],
+            ..Case::new("S1.5", "UNKNOWN is a crash, too")
+        },
+        Case {
+            containers: set_back(),
+            removed: &["a0 unit-limit"],
+            kept: &["a1 within-limit", "a2 within-limit"],
+            ..Case::new(
+                "S1.5",
+                "the highest attempt stays where a clock was set back",
+            )
+        },
+        Case {
+            containers: attempts(&[
+                ("a0", Exited, 0, 1),
+                ("a1", Exited, 1, 2),
+                ("a2", Exited, 2, 0),
+            ]),
+            removed: &["a0 unit-limit"],
+            kept: &["a1 within-limit", "a2 within-limit"],
+            ..Case::new("S1.5", "or its time is 0")
+        },
+        Case {
+            containers: attempts(&[
+                ("a", Exited, 7, 1),
+                ("b", Exited, 7, 2),
+                ("c", Exited, 0, 3),
+            ]),
+            removed: &["a unit-limit"],
+            kept: &["b within-limit", "c within-limit"],
+            ..Case::new("S1.5", "of equal attempts the newest")
+        },
+        Case {
+            containers: attempts(&[("a", Exited, 7, 1), ("b", Exited, 7, 2)]),
+            removed: &["a unit-limit"],
+            ..Case::new(
+                "S1.5",
+                "where the newest has the highest attempt there is no other",
+            )
+        },
+        Case {
+            containers: both(),
+            removed: &["old unit-limit"],
+            kept: &[
+                "crash within-limit",
+                "high within-limit",
+                "stuck within-limit",
+            ],
+            ..Case::new("S1.5", "both extras stay")
+        },
+        Case {
+            containers: set_back(),
+            host: answer(&["+p"]),
+            removed: &["a2 pod-removed", "a0 pod-removed", "a1 pod-removed"],
+            ..Case::new("S1.5", "a removable pod has no extras")
+        },
+        Case {
+            containers: both(),
+            policy: policy(1, 2),
+            removed: &["old unit-limit", "high total-limit"],
+            kept: &["crash within-limit", "stuck within-limit"],
+            ..Case::new(
+                "S1.6",
+                "extras stay while there is room, the oldest goes first",
+            )
+        },
+        Case {
+            containers: both(),
+            policy: policy(1, 1),
+            removed: &["old unit-limit", "high total-limit", "crash total-limit"],
+            kept: &["stuck within-limit"],
+            ..Case::new("S1.6", "without room none stays")
+        },
+        Case {
+            containers: with(set_back(), vec![other("q", 1)]),
+            policy: policy(1, 2),
+            removed: &["a0 unit-limit", "a2 total-limit"],
+            kept: &["a1 within-limit", "q within-limit"],
+            ..Case::new(
+                "S1.6",
+                "extras take nobody's place, be it older than they are",
+            )
+        },
+        Case {
+            containers: with(
+                set_back(),
+                vec![
+                    other("q", 60),
+                    container("r", "q", "d", ContainerState::Running, S),
+                ],
+            ),
+            host: answer(&["p", "+q"]),
+            policy: policy(1, 2),
+            removed: &["a0 unit-limit", "q total-limit"],
+            kept: &["a1 within-limit", "a2 within-limit", "r running"],
+            ..Case::new("S1.6", "what stays for S0.4 alone gives way to extras, too")
+        },
+        Case {
+            containers: with(
+                set_back(),
+                vec![
+                    other("q", 1),
+                    container("r", "p", "d", ContainerState::Running, S),
+                ],
+            ),
+            host: answer(&["+p", "q"]),
+            policy: policy(1, 2),
+            removed: &["a0 unit-limit", "a2 total-limit"],
+            kept: &["a1 pod-active", "q within-limit", "r running"],
+            ..Case::new("S1.6", "and its own extras come last of all")
+        },
+    ]
+}
+
 fn view(case: &Case, snapshot: &Snapshot) -> PodView {
     let first = PodView::new(snapshot, &case.host, case.all_unused, false);
     let broken = first.contradicted().is_some();
@@ -431,7 +715,8 @@ fn view(case: &Case, snapshot: &Snapshot) -> PodView {
 #[test]
 fn dead_containers_go_by_the_rules() {
     let mut rules = Rules::default();
-    for case in limits().into_iter().chain(candidates()).chain(pods_cases()) {
+    let cases = limits().into_iter().chain(candidates()).chain(pods_cases());
+    for case in cases.chain(starting()).chain(extras()) {
         let snapshot = look(case.containers.clone(), case.sandboxes.clone());
         let plan = containers::plan(&snapshot, &view(&case, &snapshot), &case.policy, NOW);
         let line = |step: &crigc::plan::Step| {
@@ -526,4 +811,48 @@ fn grace_periods_are_read_as_the_kubelet_reads_them() {
         );
         rules.case("S2.3");
     }
+}
+
+/// S0.3 behind what holds back anyhow; what it holds gives way like what stays for S0.4.
+#[test]
+fn s0_9_a_pod_that_is_newer_than_the_answer_stays_for_the_first_reason_that_holds_it() {
+    let mut rules = Rules::default();
+    let dead = || vec![exited("a", "p", "c", 2 * S), exited("b", "q", "c", S)];
+    let ready = sandbox("sb-p", "p", SandboxState::Ready, S);
+    let unready = PodStates {
+        ready: false,
+        ..answer(&["+p", "q"])
+    };
+    let gone = || answer(&["+p", "q"]);
+    let cases = [
+        (gone(), Some(vec![]), "newer-than-answer"),
+        (gone(), Some(vec![ready]), "pod-active"),
+        (gone(), None, "list-incomplete"),
+        (unready, Some(vec![]), "sources-not-ready"),
+        (answer(&["p", "q"]), Some(vec![]), "within-limit"),
+    ];
+    for (host, sandboxes, reason) in cases {
+        let snapshot = Snapshot::new(dead(), sandboxes);
+        let newer = ["p".into(), "q".into()].into();
+        let pods = PodView::new(&snapshot, &host, false, false).holding(newer);
+        let plan = containers::plan(&snapshot, &pods, &defaults(), NOW);
+        let kept: Vec<&str> = plan.keep.iter().map(|step| step.reason.word()).collect();
+        assert_eq!(kept, [reason, "within-limit"], "S0.9");
+        rules.case("S0.9");
+    }
+    // Its containers are newer than those of other pods, and go first.
+    let snapshot = look(dead(), vec![]);
+    let pods = PodView::new(&snapshot, &gone(), false, false).holding(["p".into()].into());
+    let one = ContainerPolicy {
+        total: 1,
+        ..defaults()
+    };
+    let plan = containers::plan(&snapshot, &pods, &one, NOW);
+    let removed: Vec<&str> = plan
+        .remove
+        .iter()
+        .map(|step| &*snapshot.containers[step.index].id)
+        .collect();
+    assert_eq!(removed, ["a"], "S1.6");
+    rules.case("S1.6");
 }

@@ -8,13 +8,13 @@ mod rules;
 
 use crigc::config::AgeFrom;
 use crigc::node::{
-    Container, ContainerState, FsUsage, Image, PodStates, SandboxState, Snapshot, Text,
+    Container, ContainerState, FsUsage, Image, PodStates, Sandbox, SandboxState, Snapshot, Text,
 };
 use crigc::plan::containers::{self, ContainerPolicy};
 use crigc::plan::exempt::Exempt;
 use crigc::plan::images::{self, Goal, ImageLook, SandboxImages, Tally};
 use crigc::plan::in_use::InUse;
-use crigc::plan::pods::PodView;
+use crigc::plan::pods::{Changed, Newer, PodView};
 use crigc::plan::records::Records;
 use crigc::plan::{logs, sandboxes};
 use node::{S, answer, container, image, look, sandbox};
@@ -37,7 +37,7 @@ struct World {
 fn states() -> impl Strategy<Value = ContainerState> {
     prop_oneof![
         2 => Just(ContainerState::Running),
-        1 => Just(ContainerState::Created),
+        4 => Just(ContainerState::Created),
         6 => Just(ContainerState::Exited),
         1 => Just(ContainerState::Unknown),
         1 => Just(ContainerState::Undefined(9)),
@@ -52,9 +52,22 @@ fn sandbox_states() -> impl Strategy<Value = SandboxState> {
     ]
 }
 
+/// When something was created: mostly long ago, in no order of attempts; not known; a moment ago; in the future.
+fn times() -> impl Strategy<Value = i64> {
+    prop_oneof![
+        12 => (1..6i64).prop_map(|n| n * S),
+        2 => Just(0),
+        2 => (-3..3i64).prop_map(|n| NOW - 120 * S + n),
+        1 => Just(NOW - S / 2),
+        1 => Just(NOW + S),
+    ]
+}
+
 fn worlds() -> impl Strategy<Value = World> {
-    let rows = prop::collection::vec((0..8u8, 0..3u8, states(), 0..6i64, 0..12u8), 0..40);
-    let boxes = prop::collection::vec((0..8u8, sandbox_states(), 0..6i64), 0..16);
+    let rows = (0..8u8, 0..3u8, states(), times(), 0..12u8, 0..5u32);
+    let rows = prop::collection::vec(rows, 0..40);
+    let boxes = (0..8u8, sandbox_states(), times(), 0..4u32);
+    let boxes = prop::collection::vec(boxes, 0..16);
     let host = prop::collection::vec(
         prop_oneof![4 => Just(""), 2 => Just("+"), 1 => Just("~")],
         8,
@@ -74,21 +87,26 @@ fn worlds() -> impl Strategy<Value = World> {
     )
         .prop_map(
             |(rows, boxes, host, (per_unit, total, min_age), all_unused, ready)| {
-                let rows = rows
-                    .into_iter()
-                    .enumerate()
-                    .map(|(n, (uid, name, state, age, of))| {
+                let rows = rows.into_iter().enumerate().map(
+                    |(n, (uid, name, state, created, of, attempt))| {
                         let uid = uid.to_string();
                         let c =
-                            container(&format!("c{n}"), &uid, &format!("n{name}"), state, age * S);
+                            container(&format!("c{n}"), &uid, &format!("n{name}"), state, created);
                         Container {
                             sandbox_id: format!("s{of}").into(),
+                            attempt,
                             ..c
                         }
-                    });
-                let boxes = boxes.into_iter().enumerate().map(|(n, (uid, state, age))| {
-                    sandbox(&format!("s{n}"), &uid.to_string(), state, age * S)
-                });
+                    },
+                );
+                let boxes =
+                    boxes
+                        .into_iter()
+                        .enumerate()
+                        .map(|(n, (uid, state, created, attempt))| {
+                            let s = sandbox(&format!("s{n}"), &uid.to_string(), state, created);
+                            Sandbox { attempt, ..s }
+                        });
                 let snapshot = look(rows.collect(), boxes.collect());
                 let pods: Vec<String> = host
                     .iter()
@@ -174,6 +192,12 @@ fn pass(world: &World, rules: &mut Seen) -> (Vec<Text>, Vec<Text>, Snapshot) {
     (gone, boxes, after)
 }
 
+/// Whether a dead container is old enough to go.
+fn is_old(c: &Container, policy: &ContainerPolicy) -> bool {
+    let starting = c.state == ContainerState::Created && c.created_at > NOW - 120 * S;
+    !starting && c.created_at <= NOW - policy.min_age
+}
+
 /// S1.5 and S1.6 on what is left.
 fn limits_hold(world: &World, after: &Snapshot) {
     let old = |c: &&Container| {
@@ -181,24 +205,115 @@ fn limits_hold(world: &World, after: &Snapshot) {
             c.state,
             ContainerState::Running | ContainerState::Undefined(_)
         );
-        !runs && c.created_at <= NOW - world.policy.min_age
+        !runs && is_old(c, &world.policy)
     };
-    let mut units: HashMap<(&str, &str), i64> = HashMap::new();
+    let mut units: HashMap<(&str, &str), Vec<&Container>> = HashMap::new();
     for c in after.containers.iter().filter(old) {
-        *units.entry((c.uid(), &c.name)).or_default() += 1;
+        units.entry((c.uid(), &c.name)).or_default().push(c);
     }
-    if world.policy.per_unit >= 0 {
-        assert!(
-            units.values().all(|&n| n <= world.policy.per_unit),
-            "S1.5: {units:?}"
-        );
+    let total: usize = units.values().map(Vec::len).sum();
+    if let Ok(limit) = usize::try_from(world.policy.total) {
+        assert!(total <= limit, "S1.6: {units:?}");
     }
-    if world.policy.total >= 0 {
-        assert!(
-            units.values().sum::<i64>() <= world.policy.total,
-            "S1.6: {units:?}"
-        );
+    let Ok(limit) = usize::try_from(world.policy.per_unit) else {
+        return;
+    };
+    for unit in units.values_mut() {
+        unit.sort_by_key(|c| std::cmp::Reverse((c.created_at, c.attempt, c.id.clone())));
+        let (newest, over) = unit.split_at(limit.min(unit.len()));
+        let highest = unit.iter().map(|c| c.attempt).max();
+        for (n, c) in over.iter().enumerate() {
+            let created = |c: &&Container| c.state == ContainerState::Created;
+            let last_crash =
+                newest.iter().all(created) && over[..n].iter().all(created) && !created(c);
+            let is_highest = Some(c.attempt) == highest
+                && !newest
+                    .iter()
+                    .chain(&over[..n])
+                    .any(|other| Some(other.attempt) == highest);
+            assert!(
+                limit > 0 && (last_crash || is_highest),
+                "S1.5: {c:?} of {unit:?}"
+            );
+        }
     }
+}
+
+/// The kubelet's own rules, plainly: S1.1 to S1.7 without what is safer in crigc. IDs of the containers that it removes.
+fn kubelet_removes(world: &World) -> HashSet<Text> {
+    let policy = &world.policy;
+    let mut units: HashMap<(String, Text), Vec<&Container>> = HashMap::new();
+    for c in &world.snapshot.containers {
+        if c.state != ContainerState::Running && c.created_at <= NOW - policy.min_age {
+            let unit = (c.uid().to_owned(), c.name.clone());
+            units.entry(unit).or_default().push(c);
+        }
+    }
+    let mut removed = HashSet::new();
+    units.retain(|(uid, _), unit| {
+        let gone = kubelet_takes_for_gone(world, uid);
+        if gone {
+            removed.extend(unit.iter().map(|c| c.id.clone()));
+        }
+        !gone
+    });
+    let age = |c: &&Container| (c.created_at, c.attempt, c.id.clone());
+    let mut keep_newest = |units: &mut HashMap<(String, Text), Vec<&Container>>, limit: usize| {
+        for unit in units.values_mut() {
+            unit.sort_by_key(age);
+            let over = unit.len().saturating_sub(limit);
+            removed.extend(unit.drain(..over).map(|c| c.id.clone()));
+        }
+        units.retain(|_, unit| !unit.is_empty());
+    };
+    if let Ok(limit) = usize::try_from(policy.per_unit) {
+        keep_newest(&mut units, limit);
+    }
+    if let Ok(limit) = usize::try_from(policy.total) {
+        let count =
+            |units: &HashMap<_, Vec<&Container>>| units.values().map(Vec::len).sum::<usize>();
+        if count(&units) > limit {
+            let share = (limit / units.len().max(1)).max(1);
+            keep_newest(&mut units, share);
+        }
+        let mut left: Vec<&Container> = units.into_values().flatten().collect();
+        left.sort_by_key(age);
+        let over = left.len().saturating_sub(limit);
+        removed.extend(left[..over].iter().map(|c| c.id.clone()));
+    }
+    removed
+}
+
+fn kubelet_takes_for_gone(world: &World, uid: &str) -> bool {
+    let state = world.host.states.get(uid).copied().unwrap_or_default();
+    world.host.ready && (state.content_removable || state.runtime_removable && world.all_unused)
+}
+
+/// S3.2 and S3.3 in the same way. IDs of the sandboxes that it removes.
+fn kubelet_removes_sandboxes(world: &World) -> HashSet<Text> {
+    let mut pods: HashMap<&str, Vec<&Sandbox>> = HashMap::new();
+    for s in world.snapshot.sandboxes.iter().flatten() {
+        pods.entry(&s.pod_uid).or_default().push(s);
+    }
+    let mut removed = HashSet::new();
+    for (uid, mut of_pod) in pods {
+        of_pod.sort_by_key(|s| (s.created_at, s.attempt, s.id.clone()));
+        let count = match kubelet_takes_for_gone(world, uid) {
+            true => of_pod.len(),
+            false => of_pod.len() - 1,
+        };
+        for s in &of_pod[..count] {
+            let named = world
+                .snapshot
+                .containers
+                .iter()
+                .any(|c| c.sandbox_id == s.id);
+            if s.state != SandboxState::Ready && !named {
+                removed.insert(s.id.clone());
+            }
+        }
+    }
+    removed
 }
 
 fn living_pods(snapshot: &Snapshot) -> HashSet<Text> {
@@ -251,6 +366,81 @@ fn a_pass_keeps_what_lives_and_leaves_nothing_for_a_second() {
             prop_assert!(gone.is_empty() && boxes.is_empty(), "second pass: {gone:?} {boxes:?}");
             Ok(())
         })?;
+    });
+}
+
+/// Nothing goes that the kubelet keeps, whatever attempts and times say.
+#[test]
+fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
+    let _counting = Counting;
+    proptest!(config(), |(world in worlds())| {
+        let (gone, boxes, after) = pass(&world, &mut Seen::new());
+        let allowed = kubelet_removes(&world);
+        for id in &gone {
+            prop_assert!(allowed.contains(id), "{id} went, the kubelet keeps it");
+        }
+        // Over the containers that crigc left.
+        let then = World {
+            snapshot: Snapshot { containers: after.containers.clone(), ..world.snapshot.clone() },
+            ..world.clone()
+        };
+        let allowed_boxes = kubelet_removes_sandboxes(&then);
+        for id in &boxes {
+            prop_assert!(allowed_boxes.contains(id), "{id} went, the kubelet keeps it");
+        }
+        with_rules(|rules| {
+            if !gone.is_empty() {
+                rules.node("S1.5");
+                rules.node("S1.6");
+            }
+            if !boxes.is_empty() {
+                rules.node("S3.3");
+            }
+        });
+    });
+}
+
+/// S0.3: nothing goes for its pod's sake of which anything is newer than the answer, and a verdict stands.
+#[test]
+fn s0_3_pods_that_are_newer_than_the_answer_lose_nothing_because_they_are_gone() {
+    let _counting = Counting;
+    let moments = prop_oneof![
+        (1..7i64).prop_map(|n| n * S),
+        Just(NOW - 119 * S),
+        Just(NOW)
+    ];
+    let changes = prop::collection::vec((any::<bool>(), times()), 8);
+    proptest!(config(), |(world in worlds(), as_of in moments, later in 1..7i64, changes in changes)| {
+        let mut newer = Newer::default();
+        newer.look(&world.snapshot, NOW);
+        for (n, (known, change)) in changes.iter().enumerate() {
+            let changed = match known {
+                true => Changed::Last(if *change > NOW { 0 } else { *change }),
+                false => Changed::Unknown,
+            };
+            newer.judge(&n.to_string().into(), as_of, changed);
+            // Asked again: it was judged.
+            newer.judge(&n.to_string().into(), later * S, Changed::Last(0));
+        }
+        let held = newer.pods();
+        let unlimited = ContainerPolicy { per_unit: -1, total: -1, ..world.policy };
+        let pods = view(&world.snapshot, &world.host, world.all_unused).holding(held.clone());
+        let plan = containers::plan(&world.snapshot, &pods, &unlimited, NOW);
+        let is_newer = |stamp: i64| stamp > as_of && stamp <= NOW;
+        let owner = |id: &Text| world.snapshot.sandboxes.iter().flatten().find(|s| s.id == *id).map(|s| &*s.pod_uid);
+        for (n, (known, change)) in changes.iter().enumerate() {
+            let uid = n.to_string();
+            let young = world.snapshot.containers.iter().any(|c| {
+                (c.uid() == uid || owner(&c.sandbox_id) == Some(&uid)) && is_newer(c.created_at)
+            }) || world.snapshot.sandboxes.iter().flatten().any(|s| *s.pod_uid == *uid && is_newer(s.created_at));
+            let young = young || !known || is_newer(*change);
+            prop_assert_eq!(held.contains(&*uid), young, "S0.3: {}", uid);
+            let goes = plan.remove.iter().any(|step| world.snapshot.containers[step.index].uid() == uid);
+            prop_assert!(!(goes && young), "S0.3: {} is newer and loses something", uid);
+            if young {
+                with_rules(|rules| rules.node("S0.3"));
+            }
+        }
     });
 }
 

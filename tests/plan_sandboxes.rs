@@ -195,10 +195,102 @@ fn sandbox_cases() -> Vec<SandboxCase> {
     ]
 }
 
+/// S3.3: sandboxes whose attempts and times disagree.
+fn disagreeing_cases() -> Vec<SandboxCase> {
+    use SandboxState::{NotReady, Ready};
+    let attempt = |id: &str, attempt: u32, state, created: i64| Sandbox {
+        attempt,
+        ..sandbox(id, "p", state, created * S)
+    };
+    let set_back = |highest| {
+        vec![
+            attempt("s0", 0, NotReady, 50),
+            attempt("s1", 1, NotReady, 51),
+            attempt("s2", 2, highest, 10),
+        ]
+    };
+    vec![
+        (
+            "S3.3",
+            "the highest attempt stays where a clock was set back",
+            set_back(NotReady),
+            vec![],
+            answer(&["p"]),
+            false,
+            &["s0 older-sandbox"],
+            &["s1 newest-sandbox", "s2 newest-sandbox"],
+        ),
+        (
+            "S3.3",
+            "or its time is 0",
+            vec![
+                attempt("s0", 0, NotReady, 1),
+                attempt("s1", 1, NotReady, 2),
+                attempt("s2", 2, NotReady, 0),
+            ],
+            vec![],
+            answer(&["p"]),
+            false,
+            &["s0 older-sandbox"],
+            &["s1 newest-sandbox", "s2 newest-sandbox"],
+        ),
+        (
+            "S3.3",
+            "the highest counts though it is active",
+            set_back(Ready),
+            vec![],
+            answer(&["p"]),
+            false,
+            &["s0 older-sandbox"],
+            &["s1 newest-sandbox", "s2 active"],
+        ),
+        (
+            "S3.3",
+            "of equal attempts the newest alone stays",
+            vec![
+                attempt("a", 7, NotReady, 1),
+                attempt("b", 7, NotReady, 2),
+                attempt("c", 0, NotReady, 3),
+            ],
+            vec![],
+            answer(&["p"]),
+            false,
+            &["a older-sandbox"],
+            &["b newest-sandbox", "c newest-sandbox"],
+        ),
+        (
+            "S3.3",
+            "of a removable pod the highest goes like all others",
+            set_back(NotReady),
+            vec![],
+            answer(&["+p"]),
+            false,
+            &["s2 pod-removed", "s0 pod-removed", "s1 pod-removed"],
+            &[],
+        ),
+        (
+            "S3.3",
+            "of a pod that runs both stay for that reason",
+            vec![
+                attempt("s0", 0, NotReady, 50),
+                attempt("s1", 1, Ready, 51),
+                attempt("s2", 2, NotReady, 10),
+            ],
+            vec![],
+            answer(&["+p"]),
+            false,
+            &["s0 older-sandbox"],
+            &["s1 active", "s2 pod-active"],
+        ),
+    ]
+}
+
 #[test]
 fn sandboxes_go_by_the_rules() {
     let mut rules = Rules::default();
-    for (rule, what, list, containers, host, all_unused, removed, kept) in sandbox_cases() {
+    for (rule, what, list, containers, host, all_unused, removed, kept) in
+        sandbox_cases().into_iter().chain(disagreeing_cases())
+    {
         let snapshot = look(containers, list);
         let pods = PodView::new(&snapshot, &host, all_unused, false);
         let plan = sandboxes::plan(&snapshot, &pods);

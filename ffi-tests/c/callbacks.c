@@ -18,6 +18,7 @@ static struct {
     int of_all;         /* of those that live, too */
     gc_fs_usage usage;
     int64_t clock, step; /* 0 = the system's */
+    int64_t as_of;
     long nap_ms;
     callback blocks;
 } says;
@@ -61,10 +62,12 @@ static void called(callback here)
         block();
 }
 
-static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
     (void)context;
     called(STATES);
+    CHECK(*as_of == 0);
+    *as_of = says.as_of;
     for (size_t i = 0; i < count; i++)
         states[i] = says.of_all || strstr(gone, uids[i]) ? says.state : 0;
     return says.ready;
@@ -113,6 +116,7 @@ static void reset(void)
 typedef struct answer {
     gc_status status;
     size_t removed, refused, for_pods; /* for_pods: of the removed, those that went because their pod is gone */
+    size_t newer;                      /* that stayed because their pod is newer than the answer */
 } answer;
 
 static answer pass(gc_engine *engine, int images, uint32_t flags, gc_call *call)
@@ -128,10 +132,11 @@ static answer pass(gc_engine *engine, int images, uint32_t flags, gc_call *call)
     gc_string_free(json);
     a.removed = gc_report_count(report, GC_ANY_KIND, GC_REMOVED);
     a.refused = gc_report_count(report, GC_ANY_KIND, GC_REFUSED);
-    a.for_pods = 0;
+    a.for_pods = a.newer = 0;
     for (size_t i = 0; i < gc_report_len(report); i++) {
         const gc_entry *entry = gc_report_entry(report, i);
         a.for_pods += entry->outcome == GC_REMOVED && strncmp(entry->reason, "pod-", 4) == 0;
+        a.newer += entry->outcome == GC_KEPT && strcmp(entry->reason, "newer-than-answer") == 0;
     }
     gc_report_free(report);
     gc_error_free(error);
@@ -174,6 +179,28 @@ static void sources_that_are_not_ready(gc_engine *engine)
     says.ready = 1;
     answer a = pass(engine, 0, 0, NULL);
     CHECK(a.status == GC_OK && a.for_pods > 0);
+}
+
+/* An answer of the past says nothing of pods that are newer; one of the time to come, or before all time, says nothing at all. */
+static void moments_of_all_sorts(gc_engine *engine)
+{
+    reset();
+    says.state = GC_POD_CONTENT_REMOVABLE;
+    answer ordinary = pass(engine, 0, GC_DRY_RUN, NULL);
+    CHECK(ordinary.status == GC_OK && ordinary.for_pods > 0 && ordinary.newer == 0);
+    says.as_of = now();
+    answer a = pass(engine, 0, GC_DRY_RUN, NULL);
+    CHECK(a.status == GC_OK && a.for_pods == ordinary.for_pods && a.newer == 0);
+    says.as_of = 1; /* before all that there is */
+    a = pass(engine, 0, GC_DRY_RUN, NULL);
+    CHECK(a.status == GC_OK && a.for_pods == 0 && a.newer > 0);
+    const int64_t never[] = { -1, INT64_MIN, INT64_MAX, now() + (int64_t)3600 * 1000000000 };
+    EACH(i, never)
+    {
+        says.as_of = never[i];
+        a = pass(engine, 0, GC_DRY_RUN, NULL);
+        CHECK(a.status == GC_OK && a.for_pods == 0 && a.newer == 0);
+    }
 }
 
 /* Every pod is said to be gone, or has bits that nobody knows. */
@@ -349,6 +376,7 @@ int main(int argc, char **argv)
     CHECK(engine != NULL);
     answers_that_are_no_yes(engine);
     states_of_all_sorts(engine);
+    moments_of_all_sorts(engine);
     figures_of_all_sorts(engine);
     clocks_of_all_sorts(engine);
     reset();

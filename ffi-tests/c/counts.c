@@ -16,8 +16,9 @@ static void one_more(void)
         pthread_mutex_unlock(&counting);
 }
 
-static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t n)
+static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t n, int64_t *as_of)
 {
+    (void)as_of;
     (void)context, (void)uids, (void)states, (void)n;
     one_more();
     return 0;

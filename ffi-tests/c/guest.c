@@ -52,8 +52,9 @@ static void look_around(void)
     }
 }
 
-static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
+    (void)as_of;
     (void)context;
     look_around();
     for (size_t i = 0; i < count; i++)

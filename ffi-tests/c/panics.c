@@ -21,8 +21,9 @@ static gc_pass tried;
 static int started, panicked, told, good;
 static enum { NOT_YET, COUNTS, COUNTED } first_pass;
 
-static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
+    (void)as_of;
     (void)context, (void)uids, (void)states, (void)count;
     return 1;
 }

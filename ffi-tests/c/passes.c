@@ -73,9 +73,10 @@ static void seen(host *h, int *count)
         call_back(h);
 }
 
-static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+static int32_t on_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
     host *h = context;
+    CHECK(as_of != NULL && *as_of == 0);
     seen(h, &h->states);
     if (h->close)
         gc_close(h->engine);

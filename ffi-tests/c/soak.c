@@ -13,8 +13,9 @@
 static atomic_ulong passes, failed;
 
 /* What the pods of the node are named tells what became of them: those of UIDs that begin with `gone` are deleted. */
-static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
+    (void)as_of;
     (void)context;
     for (size_t i = 0; i < count; i++)
         if (strncmp(uids[i], "gone", 4) == 0)

@@ -69,6 +69,8 @@ impl Bench {
             usage_file: Some(at("fill")),
         };
         let Made { node, live } = order.make().expect("a node with files");
+        // As old as what wrote them.
+        date_all(&at("pods"), SystemTime::now() - Duration::from_secs(3600));
         for uid in &live {
             fs::create_dir(at("kubelet/pods").join(uid)).expect("a folder");
         }
@@ -131,6 +133,18 @@ impl Bench {
     pub fn living(&self) -> BTreeSet<String> {
         self.live.iter().cloned().collect()
     }
+}
+
+/// Dates a file, or a directory with all that is in it.
+pub fn date_all(path: &Path, time: SystemTime) {
+    if path.is_dir() {
+        for entry in fs::read_dir(path).expect("a folder of mine") {
+            date_all(&entry.expect("an entry").path(), time);
+        }
+    }
+    let file = fs::File::open(path);
+    file.and_then(|file| file.set_modified(time))
+        .expect("a file of mine");
 }
 
 /// What a finished run said.

@@ -1,8 +1,10 @@
 //! Whom the agent takes for gone: only what a source that can be trusted does not know (S0.2, S0.4).
 
-use ffi_tests::simulated::Bench;
+use crisim::node::{Container, Sandbox, State, Word};
+use ffi_tests::simulated::{Bench, Told};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 /// Who lives, and with that, whether the deleted pods go. S0.2, S0.4: not knowing is not "gone".
@@ -209,4 +211,186 @@ fn only_names_of_the_form_of_a_uid_count_as_gone() {
     assert_eq!(told.code, Some(0), "{}", told.error);
     assert!(strange.exists());
     assert_eq!(bench.uids(), bench.living());
+}
+
+fn ago(seconds: u64) -> SystemTime {
+    SystemTime::now() - Duration::from_secs(seconds)
+}
+
+/// A time as RFC 3339 writes it, by a `date` that is no code of ours.
+fn rfc3339(time: SystemTime, format: &str, zone: &str) -> String {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("after 1970");
+    let stamp = format!("@{}.{:09}", since.as_secs(), since.subsec_nanos());
+    let told = Command::new("date")
+        .env("TZ", zone)
+        .args(["-d", &stamp, format])
+        .output();
+    let told = String::from_utf8(told.expect("date").stdout).expect("UTF-8");
+    told.trim().to_owned()
+}
+
+/// A pod that has ended, all of which was created at a time.
+fn add_pod(bench: &Bench, uid: &str, time: SystemTime) {
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .expect("after 1970");
+    let created_at = i64::try_from(since.as_nanos()).expect("before 2262");
+    let label = ("io.kubernetes.pod.uid".to_owned(), uid.into());
+    bench.server.edit(|node| {
+        node.sandboxes.push(Sandbox {
+            id: format!("sandbox-of-{uid}").into(),
+            uid: uid.into(),
+            state: State::Word(Word::NotReady),
+            created_at,
+            ..Sandbox::default()
+        });
+        node.containers.push(Container {
+            id: format!("container-of-{uid}").into(),
+            sandbox_id: format!("sandbox-of-{uid}").into(),
+            name: "app".into(),
+            state: State::Word(Word::Exited),
+            created_at,
+            labels: [label].into(),
+            ..Container::default()
+        });
+    });
+}
+
+fn collect(bench: &Bench, more: &[&str]) -> Told {
+    let live = bench.at("live");
+    let mut arguments = vec![
+        "--once",
+        "--containers",
+        "--apply",
+        "--verbose",
+        "--live-pods",
+        &live,
+    ];
+    arguments.extend(more);
+    let told = bench.run(&arguments);
+    assert_eq!(told.code, Some(0), "{}\n{}", told.out, told.error);
+    told
+}
+
+/// S0.3: a list of pods that is 40 seconds old knows nothing of a pod that is 20 seconds old.
+#[test]
+fn s0_3_a_pod_that_is_younger_than_the_list_stays() {
+    const YOUNG: &str = "11111111-2222-3333-4444-555555555555";
+    let utc = |seconds| rfc3339(ago(seconds), "+%Y-%m-%dT%H:%M:%SZ", "UTC");
+    let fine = |seconds| rfc3339(ago(seconds), "+%Y-%m-%dt%H:%M:%S.%N%:z", "Asia/Kathmandu");
+    let west = |seconds| rfc3339(ago(seconds), "+%Y-%m-%dT%H:%M:%S.%N%:z", "America/St_Johns");
+    // How many seconds ago the file was written, its first line, whether the pod of 20 seconds goes.
+    let cases: [(u64, String, bool); 9] = [
+        (40, "# of a cron job".to_owned(), false),
+        // Written 14 seconds ago: asked for up to 10 seconds before.
+        (14, "# as-offered".to_owned(), false),
+        (5, String::new(), true),
+        (0, format!("# as-of {}", utc(40)), false),
+        (0, format!("#as-of\t{}", fine(40)), false),
+        (0, format!("# as-of {}", west(40)), false),
+        (40, format!("# as-of {}", utc(5)), true),
+        (40, format!("  #  as-of {}  ", fine(5)), true),
+        (
+            40,
+            format!("# as-of {}\n# as-of {}", utc(5), west(40)),
+            false,
+        ),
+    ];
+    for (written, line, goes) in cases {
+        let bench = Bench::new(Vec::new());
+        add_pod(&bench, YOUNG, ago(20));
+        let list = format!("{line}\n{}\n", bench.live.join("\n"));
+        fs::write(bench.at("live"), list).expect("a file");
+        bench.touch_live(ago(written));
+        let told = collect(&bench, &[]);
+        let mut expected = bench.living();
+        if !goes {
+            expected.insert(YOUNG.to_owned());
+        }
+        assert_eq!(bench.uids(), expected, "{written} {line}: {}", told.out);
+        assert_eq!(
+            told.out.contains("newer-than-answer"),
+            !goes,
+            "{line}: {}",
+            told.out
+        );
+    }
+}
+
+#[test]
+fn s0_3_a_list_whose_time_cannot_be_read_or_is_to_come_is_not_trusted() {
+    let to_come = rfc3339(
+        SystemTime::now() + Duration::from_secs(3600),
+        "+%Y-%m-%dT%H:%M:%SZ",
+        "UTC",
+    );
+    let (bad, future) = ("line 1 has no time such as", "from now");
+    let cases = [
+        ("yesterday", bad),
+        ("2026-01-02", bad),
+        ("2026-01-02 03:04:05Z", bad),
+        ("2026-01-02T03:04:05", bad),
+        ("2026-01-02T03:04:05.Z", bad),
+        ("2026-01-02T03:04:05ZZ", bad),
+        ("2026-02-30T03:04:05Z", bad),
+        ("2025-02-29T03:04:05Z", bad),
+        ("2026-13-01T03:04:05Z", bad),
+        ("2026-01-02T24:04:05Z", bad),
+        ("2026-01-02T03:04:05+0100", bad),
+        ("1969-12-31T23:59:59Z", bad),
+        ("99999-01-02T03:04:05Z", bad),
+        (&*to_come, future),
+    ];
+    for (time, message) in cases {
+        let bench = Bench::new(Vec::new());
+        let before = bench.uids();
+        let list = format!("# as-of {time}\n{}\n", bench.live.join("\n"));
+        fs::write(bench.at("live"), list).expect("a file");
+        let told = collect(&bench, &[]);
+        assert_eq!(bench.uids(), before, "{time}: {}", told.out);
+        assert!(told.error.contains(message), "{time}: {}", told.error);
+    }
+}
+
+/// A list that was made from the API server holds the UIDs of mirror pods, and not those of static pods.
+#[test]
+fn static_pods_count_as_living_unless_the_list_holds_one() {
+    const CRASHED: &str = "0123456789abcdef0123456789abcdef";
+    const OTHER: &str = "fedcba9876543210fedcba9876543210";
+    const MIRROR: &str = "99999999-8888-7777-6666-555555555555";
+    for (listed, goes) in [
+        (vec![MIRROR], false),
+        (vec![OTHER], true),
+        (vec![OTHER, CRASHED], false),
+    ] {
+        let bench = Bench::new(Vec::new());
+        add_pod(&bench, CRASHED, ago(3600));
+        let list = format!("{}\n{}\n", bench.live.join("\n"), listed.join("\n"));
+        fs::write(bench.at("live"), list).expect("a file");
+        let told = collect(&bench, &[]);
+        let mut expected = bench.living();
+        if !goes {
+            expected.insert(CRASHED.to_owned());
+        }
+        assert_eq!(bench.uids(), expected, "{listed:?}: {}", told.out);
+    }
+    // The kubelet's directory has the UIDs of static pods themselves.
+    let bench = Bench::new(Vec::new());
+    add_pod(&bench, CRASHED, ago(3600));
+    let kubelet = bench.at("kubelet");
+    let told = bench.run(&[
+        "--once",
+        "--containers",
+        "--apply",
+        "--kubelet-dir",
+        &kubelet,
+    ]);
+    assert_eq!(
+        (told.code, bench.uids()),
+        (Some(0), bench.living()),
+        "{}",
+        told.out
+    );
 }

@@ -23,6 +23,7 @@ fn host(snapshot: &Snapshot, gone: bool) -> PodStates {
     PodStates {
         ready: true,
         states: uids_in_question(snapshot).into_iter().map(|uid| (uid, state)).collect(),
+        as_of: 0,
     }
 }
 

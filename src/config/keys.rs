@@ -156,7 +156,7 @@ pub static KEYS: &[Key] = &[
         default: "1",
         shape: LIMIT,
         rule: "S1.5",
-        doc: "How many dead containers of one name in one pod stay, the newest. Negative: no limit.",
+        doc: "How many dead containers of one name in one pod stay, the newest; above 0 also the last one that ran, and the one with the highest attempt. Negative: no limit.",
         set: |c, v| c.maximum_dead_containers_per_container = v.number(),
     },
     Key {

@@ -47,12 +47,19 @@ pub struct gc_fs_usage {
 /// runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its
 /// pod. 1 = all pod sources have been seen; anything else = not yet: nothing goes for a pod's sake, and limits hold all the same.
 /// Asked a few times a pass, more often where a list comes in parts (S7), also about none (both pointers are NULL then).
+///
+/// `*as_of` comes as 0: the answer is of now. A host whose picture of its pods is of the past, such as a list that somebody made
+/// 40 seconds ago, sets when the picture was true, in ns since the epoch (the time before it asked for the list, by the node's
+/// clock). A pod of which a container or sandbox was created, or something in its log directory changed, after that moment is
+/// then not removable in this pass, reason newer-than-answer: the picture may not know it yet. This is judged once for each pod,
+/// before anything of it is removed. A moment later than now, or negative, counts as "not yet". `as_of` is never NULL.
 pub type gc_pod_states_fn = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
         uids: *const *const c_char,
         states: *mut gc_pod_state,
         count: usize,
+        as_of: *mut i64,
     ) -> i32,
 >;
 /// Whether an object may be removed: 1 = yes, anything else = no. Asked right before the removal, never in a dry run. `planned`
@@ -123,8 +130,13 @@ impl<F> Callback<F> {
     }
 }
 
-type PodStatesFn =
-    unsafe extern "C" fn(*mut c_void, *const *const c_char, *mut gc_pod_state, usize) -> i32;
+type PodStatesFn = unsafe extern "C" fn(
+    *mut c_void,
+    *const *const c_char,
+    *mut gc_pod_state,
+    usize,
+    *mut i64,
+) -> i32;
 type ApproveFn = unsafe extern "C" fn(*mut c_void, *const gc_entry) -> i32;
 type ImageFsFn = unsafe extern "C" fn(*mut c_void, *mut gc_fs_usage) -> i32;
 type LogFn = unsafe extern "C" fn(*mut c_void, gc_log_level, *const c_char);
@@ -161,10 +173,12 @@ fn ask_pods(function: PodStatesFn, context: Context, uids: &[Text]) -> PodStates
         true => (std::ptr::null(), std::ptr::null_mut()),
         false => (pointers.as_ptr(), states.as_mut_ptr()),
     };
+    let mut as_of = 0;
     let ready = {
         let _callback = enter_callback();
-        // SAFETY: both arrays have `asked.len()` elements and live through the call; the function is the host's.
-        unsafe { function(context.pointer(), first_uid, first_state, asked.len()) }
+        let (count, as_of) = (asked.len(), &raw mut as_of);
+        // SAFETY: both arrays have `count` elements and live through the call, as `as_of` does; the function is the host's.
+        unsafe { function(context.pointer(), first_uid, first_state, count, as_of) }
     };
     let states: HashMap<Text, PodState> = asked
         .iter()
@@ -174,6 +188,7 @@ fn ask_pods(function: PodStatesFn, context: Context, uids: &[Text]) -> PodStates
     PodStates {
         ready: ready == 1,
         states,
+        as_of,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The two log directories: looking, and deletions that cannot leave them (S2.4, S4).
 
 use super::beneath::{self, Means};
+use super::changed::{self, LastChange, Question};
 use super::tree;
 use crate::effect;
 use crate::report::visible;
@@ -431,6 +432,11 @@ impl LogRoom {
             let path = Path::new(&self.dir).join(&stuck.path);
             failed("delete", path, &stuck.error)
         })
+    }
+
+    /// S0.3: when an entry, or something in it, changed last.
+    pub fn last_change(&self, name: &OsStr, question: &Question<'_>) -> io::Result<LastChange> {
+        changed::last_change(&self.handle, name, self.means, question)
     }
 
     /// What a dry run asks: whether something is mounted on or in an entry, which therefore cannot go. `mounts` are those of

@@ -1,7 +1,7 @@
 //! A pass over dead containers, sandboxes and logs, from look to report: S1 to S4, stage by stage.
 
 use super::dead_containers::{Left, dead_containers};
-use super::evidence::Evidence;
+use super::evidence::{self, Evidence};
 use super::logs;
 use super::parts::{all_containers, all_sandboxes};
 use super::removals::carry_out;
@@ -23,6 +23,7 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
     };
     learnt.renew(&runtime).await;
     stages(run, &runtime).await;
+    evidence::tell_of_stamps(run);
     learnt.sign(&runtime).await;
     if let Some(defect) = runtime.defect() {
         run.fail(defect);

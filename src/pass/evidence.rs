@@ -1,12 +1,18 @@
 //! The host's answer about its pods, asked again when it has grown old (S0.3), against what runs (S0.4).
 
-use super::run::Run;
+use super::rooms::Room;
+use super::run::{Run, wall_time};
+use crate::hooks::LogLevel;
+use crate::host::changed::Question;
 use crate::host::clock::Boot;
-use crate::node::{Snapshot, Text};
-use crate::plan::pods::{self, PodView};
-use crate::report::Reason;
+use crate::host::logs::LogRoom;
+use crate::node::{PodStates, Snapshot, Text};
+use crate::plan::logs::entry_uid;
+use crate::plan::pods::{self, Changed, Newer, PodView};
+use crate::report::{Reason, visible};
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 
 /// The host's answer for one stage.
 pub(crate) struct Evidence<'a> {
@@ -61,9 +67,150 @@ fn view(run: &Run<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, Boot) {
     let asked = Boot::now();
     let answer = run.ask(uids);
     let view = PodView::new(snapshot, &answer, run.all_unused, run.broken.get());
+    let newer = newer_pods(run, snapshot, &answer, &view);
     if let Some(contradiction) = view.contradicted() {
         run.contradicted(&contradiction);
-        return (PodView::new(snapshot, &answer, run.all_unused, true), asked);
+        let view = PodView::new(snapshot, &answer, run.all_unused, true);
+        return (view.holding(newer), asked);
     }
-    (view, asked)
+    (view.holding(newer), asked)
+}
+
+/// S0.3: the pods that have changed since the moment that the host's answer speaks of. A pod is judged when the host first says
+/// that it is gone.
+fn newer_pods(
+    run: &Run<'_>,
+    snapshot: &Snapshot,
+    answer: &PodStates,
+    view: &PodView,
+) -> HashSet<Text> {
+    // An answer that is not ready may be followed by one that says as of when.
+    if answer.as_of != 0 || !answer.ready {
+        let now = wall_time(run.hooks);
+        let mut newer = run.newer.borrow_mut();
+        newer.look(snapshot, now);
+        let open = view.claimed().filter(|uid| newer.is_open(uid));
+        let open: BTreeSet<Text> = open.cloned().collect();
+        if !open.is_empty() {
+            judge(run, &mut newer, answer.as_of, now, &open);
+        }
+    }
+    run.newer.borrow().pods()
+}
+
+/// Judges pods by what is in their log directories.
+fn judge(run: &Run<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTreeSet<Text>) {
+    let go_on = || run.stop.cause().is_none();
+    let question = Question {
+        since: as_of,
+        now,
+        files_only: false,
+        go_on: &go_on,
+    };
+    let logs = Logs::of(run, open);
+    let mut unknown = Vec::new();
+    for uid in open {
+        let changed = logs.last_change(uid, &question, |path| newer.saw_beyond(path));
+        let changed = changed.unwrap_or_else(|e| {
+            unknown.push((uid, e));
+            Changed::Unknown
+        });
+        newer.judge(uid, as_of, changed);
+    }
+    if let Some((uid, e)) = unknown.first() {
+        run.log(
+            LogLevel::Warn,
+            &format!(
+                "cannot tell when the logs of {} pods changed last, such as those of {}: {e}; until that is known nothing of them is removed because they are gone",
+                unknown.len(),
+                visible(uid)
+            ),
+        );
+    }
+}
+
+/// S0.3: whether a file in a tree has changed since the moment by which its pod was judged, which an answer of the past cannot know:
+/// the pod may have come back since. The pass itself changes directories, but no files.
+pub(crate) fn has_newer_files(run: &Run<'_>, room: &LogRoom, name: &str) -> bool {
+    let Some(since) = run.newer.borrow().judged_by(entry_uid(name)) else {
+        return false;
+    };
+    let go_on = || run.stop.cause().is_none();
+    let question = Question {
+        since,
+        now: wall_time(run.hooks),
+        files_only: true,
+        go_on: &go_on,
+    };
+    let change = room.last_change(OsStr::new(name), &question);
+    change.map_or(true, |change| change.newest > since)
+}
+
+/// The entries of `pod-logs-dir` that belong to some pods.
+enum Logs {
+    Entries(LogRoom, HashMap<Text, Vec<OsString>>),
+    Nothing,
+    Failed(String),
+}
+
+impl Logs {
+    fn of(run: &Run<'_>, pods: &BTreeSet<Text>) -> Logs {
+        let room = match Room::open(&run.config.pod_logs_dir) {
+            Room::Open(room) => room,
+            Room::Off | Room::Missing(_) => return Logs::Nothing,
+            Room::Failed(dir, e) => return Logs::Failed(format!("{dir}: {e}")),
+        };
+        let entries = match room.entries() {
+            Ok(entries) => entries,
+            Err(e) => return Logs::Failed(format!("{}: {e}", room.dir())),
+        };
+        let mut of_pods: HashMap<Text, Vec<OsString>> = HashMap::new();
+        for entry in entries {
+            let uid = entry.name.to_str().map(entry_uid);
+            if let Some(uid) = uid.and_then(|uid| pods.get(uid)) {
+                of_pods.entry(uid.clone()).or_default().push(entry.name);
+            }
+        }
+        Logs::Entries(room, of_pods)
+    }
+
+    /// When something in them changed last; `beyond` hears of what has a time beyond now.
+    fn last_change(
+        &self,
+        uid: &Text,
+        question: &Question<'_>,
+        mut beyond: impl FnMut(Text),
+    ) -> Result<Changed, String> {
+        let (room, entries) = match self {
+            Logs::Nothing => return Ok(Changed::Last(0)),
+            Logs::Failed(why) => return Err(why.clone()),
+            Logs::Entries(room, entries) => (room, entries),
+        };
+        let mut newest = 0;
+        for name in entries.get(uid).into_iter().flatten() {
+            let path = || format!("{}/{}", room.dir(), name.to_string_lossy());
+            let change = room
+                .last_change(name, question)
+                .map_err(|e| format!("{}: {e}", visible(&path())))?;
+            if change.beyond {
+                beyond(path().into());
+            }
+            newest = change.newest.max(newest);
+        }
+        Ok(Changed::Last(newest))
+    }
+}
+
+/// S0.3: what has a time beyond now was not compared with the moment of the host's answer; told once, at the end of a pass.
+pub(crate) fn tell_of_stamps(run: &Run<'_>) {
+    let newer = run.newer.borrow();
+    if let Some((count, example)) = newer.beyond() {
+        run.log(
+            LogLevel::Warn,
+            &format!(
+                "{count} containers, pod sandboxes or pod log directories have times later than now, such as {}: they are not compared with the moment that the host's answer about pods is of; see whether the clock was set back",
+                visible(example)
+            ),
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! Logs that pods left behind, and links whose target is gone (S4).
 
 use super::containers::{Look, Stale};
-use super::evidence::Evidence;
+use super::evidence::{Evidence, has_newer_files};
 use super::removals::{Remover, begin, blank, carry_out};
 use super::rooms::{Room, Rooms};
 use super::run::{Done, QUESTIONS, Run};
@@ -43,6 +43,9 @@ impl Remover for TreeRemover<'_> {
     }
 
     async fn remove(&self, name: &Text, objection: &dyn Fn() -> Option<Reason>) -> Done {
+        if has_newer_files(self.run, self.room, name) {
+            return Done::Kept(Reason::NewerThanAnswer);
+        }
         if self.run.dry_run {
             if let Err(e) = self.room.check_tree(name, &self.mounts) {
                 return Done::Failed(e.to_string());

@@ -11,11 +11,12 @@ use crate::host::clock::{Boot, wall_now};
 use crate::host::hold;
 use crate::node::{PodStates, Text};
 use crate::plan::backoff::Backoff;
-use crate::plan::pods::Contradiction;
+use crate::plan::pods::{Contradiction, Newer};
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// How many single objects are asked about at once, where nothing is removed: the statuses of containers.
 pub(super) const QUESTIONS: usize = 4;
@@ -62,6 +63,10 @@ pub(crate) struct Run<'a> {
     pub(crate) now: i64,
     /// The host's picture of its pods contradicted what runs (S0.4): no pod is removable any more in this pass.
     pub(crate) broken: Cell<bool>,
+    /// Which pods are younger than the host's answer (S0.3).
+    pub(crate) newer: RefCell<Newer>,
+    /// The host was told that its answer is of a time to come.
+    told_of_as_of: Cell<bool>,
     entries: RefCell<Vec<Entry>>,
     errors: RefCell<Vec<Error>>,
     backoff: &'a RefCell<Backoff>,
@@ -113,6 +118,8 @@ impl<'a> Run<'a> {
             queue: how.queue,
             now,
             broken: Cell::new(false),
+            newer: RefCell::default(),
+            told_of_as_of: Cell::new(false),
             entries: RefCell::default(),
             errors: RefCell::default(),
             backoff,
@@ -194,6 +201,7 @@ impl<'a> Run<'a> {
                 // Only what was asked about is answered.
                 let asked: HashSet<&Text> = uids.iter().collect();
                 answer.states.retain(|uid, _| asked.contains(uid));
+                answer.ready &= answer.as_of == 0 || self.can_be_as_of(answer.as_of);
                 answer
             }
             None => PodStates {
@@ -201,6 +209,21 @@ impl<'a> Run<'a> {
                 ..PodStates::default()
             },
         }
+    }
+
+    /// S0.3: whether an answer can speak of this moment; of a time to come nobody knows anything.
+    fn can_be_as_of(&self, as_of: i64) -> bool {
+        let now = wall_time(self.hooks);
+        if as_of > now && !self.told_of_as_of.replace(true) {
+            let ahead = Duration::from_nanos(as_of.abs_diff(now));
+            self.log(
+                LogLevel::Warn,
+                &format!(
+                    "the host says that its answer about pods is of a moment {ahead:?} from now; nothing is removed because its pod is gone; see whether a clock was set back"
+                ),
+            );
+        }
+        (0..=now).contains(&as_of)
     }
 
     /// S0.7, S0.8: why an object that is to go stays for now, if it does.
@@ -262,7 +285,7 @@ impl<'a> Run<'a> {
         }
         let examples: Vec<String> = c.examples.iter().map(|uid| visible(uid)).collect();
         let message = format!(
-            "the host says that {} of {} pods that run are gone (such as {}): its picture of the pods is broken, nothing is removed for a pod's sake; see whether its list of pods is stale, empty or of another node",
+            "the host says that {} of {} pods that run are gone (such as {}): its picture of the pods is broken, nothing is removed for a pod's sake; see whether its list of pods is stale, empty or of another node; pods that were deleted by force and do not end have to count as living until they have ended",
             c.claimed,
             c.active,
             examples.join(", ")

@@ -14,6 +14,9 @@ const GRACE: u64 = 2;
 /// The most that StopContainer is given: runtimes in Go count in nanoseconds of 63 bits.
 const LONGEST: u64 = i64::MAX as u64 / 1_000_000_000;
 
+/// S1.1: a CREATED container younger than this, in ns, may be about to be started.
+const STARTING: i64 = 2 * 60 * 1_000_000_000;
+
 /// The limits of S1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContainerPolicy {
@@ -59,13 +62,19 @@ fn by_age(a: &Container, b: &Container) -> Ordering {
     (a.created_at, a.attempt, &a.id).cmp(&(b.created_at, b.attempt, &b.id))
 }
 
-/// S1.2: whether a candidate is too young to go.
+/// S1.1: somebody may be about to start it (safer). One whose age nobody knows (`created_at` 0) is not taken for young: it would
+/// stay for ever.
+fn is_starting(c: &Container, now: i64) -> bool {
+    c.state == ContainerState::Created && c.created_at > now.saturating_sub(STARTING)
+}
+
+/// S1.1, S1.2: whether a candidate is too young to go.
 fn too_young(c: &Container, policy: &ContainerPolicy, now: i64) -> bool {
     let since = match (policy.age_from, c.finished_at) {
         (AgeFrom::Finished, Some(finished)) if finished > 0 => finished,
         _ => c.created_at,
     };
-    since > now.saturating_sub(policy.min_age)
+    is_starting(c, now) || since > now.saturating_sub(policy.min_age)
 }
 
 /// Why a container is no candidate, if it is none.
@@ -106,8 +115,16 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: 
         unit.sort_by(|&a, &b| by_age(&containers[a], &containers[b]));
     }
     remove_for_pods(&mut units, pods, &mut plan);
+    let extras = take_extras(containers, &mut units, policy.per_unit);
     keep_newest(&mut units, policy.per_unit, Reason::UnitLimit, &mut plan);
-    keep_total(containers, &mut units, pods, policy.total, &mut plan);
+    keep_total(
+        containers,
+        &mut units,
+        extras,
+        pods,
+        policy.total,
+        &mut plan,
+    );
     if snapshot.partial {
         spare_total(&mut plan);
     }
@@ -149,33 +166,73 @@ fn keep_newest(units: &mut Units<'_>, limit: i64, reason: Reason, plan: &mut Pla
     });
 }
 
-/// S1.6 for all units. Those whose pods the host says are gone, and which stay only because crigc is more careful (S0.4, S1.1),
-/// do not count against the others: they give way to them.
-fn keep_total(
+/// S1.5: what stays beside the newest `limit` of each unit (safer): the last crash, where those were never started, and the
+/// highest attempt, where creation times say otherwise. Taken out of the units, so that all other rules decide without it.
+fn take_extras<'a>(containers: &[Container], units: &mut Units<'a>, limit: i64) -> Units<'a> {
+    let limit = match usize::try_from(limit) {
+        Ok(limit) if limit > 0 => limit,
+        _ => return Units::new(),
+    };
+    let of_unit = |unit: &mut Unit| {
+        let (over, newest) = unit.split_at(unit.len().saturating_sub(limit));
+        let created = |&index: &usize| containers[index].state == ContainerState::Created;
+        let crash = match newest.iter().all(created) {
+            true => over.iter().rfind(|index| !created(index)),
+            false => None,
+        };
+        // Of equal ones the last is the newest.
+        let highest = unit.iter().max_by_key(|&&index| containers[index].attempt);
+        let highest = highest.filter(|index| over.contains(index));
+        let wanted = [crash.copied(), highest.copied()];
+        unit.extract_if(.., |index| wanted.contains(&Some(*index)))
+            .collect()
+    };
+    units
+        .iter_mut()
+        .map(|(&name, unit)| (name, of_unit(unit)))
+        .collect()
+}
+
+/// S1.6 for all units. Those whose pods the host says are gone, and which stay only because crigc is more careful (S0.3, S0.4,
+/// S1.1), do not count against the others: they give way to them. So do the extras of S1.5.
+fn keep_total<'a>(
     containers: &[Container],
-    units: &mut Units<'_>,
+    units: &mut Units<'a>,
+    extras: Units<'a>,
     pods: &PodView,
     limit: i64,
     plan: &mut Plan,
 ) {
     let Ok(limit) = usize::try_from(limit) else {
-        return;
+        return add(units, extras);
     };
-    let mut giving_way = Units::new();
-    units.retain(|&(uid, name), unit| {
-        let held = match pods.standing(uid) {
-            Standing::Held(reason) => reason != Reason::SourcesNotReady,
-            _ => false,
-        };
-        if held {
-            giving_way.insert((uid, name), std::mem::take(unit));
-        }
-        !held
-    });
+    let held = |uid: &str| match pods.standing(uid) {
+        Standing::Held(reason) => reason != Reason::SourcesNotReady,
+        _ => false,
+    };
+    let split = |units: Units<'a>| -> (Units<'a>, Units<'a>) {
+        units.into_iter().partition(|&((uid, _), _)| held(uid))
+    };
+    let (mut giving_way, own) = split(std::mem::take(units));
+    *units = own;
+    let (mut extras_giving_way, mut extras) = split(extras);
     keep_shares(containers, units, limit, plan);
     let room = limit.saturating_sub(count(units));
+    remove_oldest(containers, &mut extras, room, plan);
+    let room = room.saturating_sub(count(&extras));
     keep_shares(containers, &mut giving_way, room, plan);
-    units.append(&mut giving_way);
+    let room = room.saturating_sub(count(&giving_way));
+    remove_oldest(containers, &mut extras_giving_way, room, plan);
+    for more in [extras, giving_way, extras_giving_way] {
+        add(units, more);
+    }
+}
+
+/// Puts what belongs to the same units together again.
+fn add<'a>(units: &mut Units<'a>, more: Units<'a>) {
+    for (name, unit) in more {
+        units.entry(name).or_default().extend(unit);
+    }
 }
 
 /// S7.3: how many there are in all is not known, so that nothing goes for it.
@@ -202,6 +259,11 @@ fn keep_shares(containers: &[Container], units: &mut Units<'_>, limit: usize, pl
     let share = (limit / units.len().max(1)).max(1);
     let share = i64::try_from(share).unwrap_or(i64::MAX);
     keep_newest(units, share, Reason::TotalLimit, plan);
+    remove_oldest(containers, units, limit, plan);
+}
+
+/// S1.6: the oldest of all go, until the limit holds.
+fn remove_oldest(containers: &[Container], units: &mut Units<'_>, limit: usize, plan: &mut Plan) {
     let too_many = count(units).saturating_sub(limit);
     let mut left: Vec<usize> = units.values().flatten().copied().collect();
     left.sort_by(|&a, &b| by_age(&containers[a], &containers[b]));

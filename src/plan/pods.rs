@@ -2,7 +2,7 @@
 
 use crate::node::{ContainerState, PodState, PodStates, SandboxState, Snapshot, Text};
 use crate::report::Reason;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet, hash_map};
 
 /// How many examples a contradiction names.
 const EXAMPLES: usize = 3;
@@ -39,6 +39,8 @@ pub struct PodView {
     /// Without the list of sandboxes nobody knows what runs (S1.1), nor without all containers of a pod (S7.3).
     blind: bool,
     active: HashSet<Text>,
+    /// Those that have changed since the moment that the host's answer speaks of (S0.3).
+    newer: HashSet<Text>,
 }
 
 /// Whether the host can be asked about a UID (S0.3); "" is asked like any other.
@@ -66,7 +68,7 @@ pub fn uids_in_question(snapshot: &Snapshot) -> Vec<Text> {
 /// makes both pods active, that of its label and that of its sandbox.
 fn active_pods(snapshot: &Snapshot) -> HashSet<Text> {
     let sandboxes = || snapshot.sandboxes.iter().flatten();
-    let owners: HashMap<&Text, &Text> = sandboxes().map(|s| (&s.id, &s.pod_uid)).collect();
+    let owners = owners(snapshot);
     let mut active: HashSet<Text> = sandboxes()
         .filter(|s| s.state != SandboxState::NotReady)
         .map(|s| s.pod_uid.clone())
@@ -80,6 +82,108 @@ fn active_pods(snapshot: &Snapshot) -> HashSet<Text> {
     active
 }
 
+/// The pods of sandboxes, by the sandboxes' IDs.
+fn owners(snapshot: &Snapshot) -> HashMap<&Text, &Text> {
+    let sandboxes = snapshot.sandboxes.iter().flatten();
+    sandboxes.map(|s| (&s.id, &s.pod_uid)).collect()
+}
+
+/// What is in the log directory of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// When something in it changed last, as far as that is not beyond now; ns since the epoch, 0 = nothing is there.
+    Last(i64),
+    /// It could not be read to its end.
+    Unknown,
+}
+
+/// What was found when a pod was judged.
+#[derive(Clone, Copy, Debug)]
+struct Verdict {
+    as_of: i64,
+    /// Its logs have changed since.
+    logs: bool,
+}
+
+/// S0.3: which pods have changed since the moment that the host's answer speaks of. Each is judged once in a pass, before anything
+/// of it is deleted: what the pass itself changes does not count. Objects that come up later can still hold a pod back.
+#[derive(Clone, Debug, Default)]
+pub struct Newer {
+    /// When the newest container or sandbox of a pod was created, of all looks.
+    created: HashMap<Text, i64>,
+    verdicts: HashMap<Text, Verdict>,
+    /// What has a stamp beyond now: its ID or path.
+    beyond: BTreeSet<Text>,
+}
+
+impl Newer {
+    /// Another look of the pass.
+    pub fn look(&mut self, snapshot: &Snapshot, now: i64) {
+        let owners = owners(snapshot);
+        for s in snapshot.sandboxes.iter().flatten() {
+            self.saw(&s.pod_uid, &s.id, s.created_at, now);
+        }
+        for c in &snapshot.containers {
+            self.saw(c.uid(), &c.id, c.created_at, now);
+            if let Some(uid) = owners.get(&c.sandbox_id) {
+                self.saw(uid, &c.id, c.created_at, now);
+            }
+        }
+    }
+
+    fn saw(&mut self, uid: &str, id: &Text, stamp: i64, now: i64) {
+        if stamp > now {
+            self.beyond.insert(id.clone());
+            return;
+        }
+        match self.created.get_mut(uid) {
+            Some(newest) => *newest = stamp.max(*newest),
+            None => drop(self.created.insert(uid.into(), stamp)),
+        }
+    }
+
+    /// Something in a log directory has a stamp beyond now.
+    pub fn saw_beyond(&mut self, path: Text) {
+        self.beyond.insert(path);
+    }
+
+    /// Whether a pod is still to be judged.
+    pub fn is_open(&self, uid: &str) -> bool {
+        !self.verdicts.contains_key(uid)
+    }
+
+    /// Judges a pod by an answer and its logs; one that was judged keeps its verdict.
+    pub fn judge(&mut self, uid: &Text, as_of: i64, changed: Changed) {
+        if let hash_map::Entry::Vacant(verdict) = self.verdicts.entry(uid.clone()) {
+            let logs = match changed {
+                Changed::Last(stamp) => stamp > as_of,
+                Changed::Unknown => true,
+            };
+            verdict.insert(Verdict { as_of, logs });
+        }
+    }
+
+    /// The moment by which a pod was judged.
+    pub fn judged_by(&self, uid: &str) -> Option<i64> {
+        self.verdicts.get(uid).map(|verdict| verdict.as_of)
+    }
+
+    /// Those that are held back.
+    pub fn pods(&self) -> HashSet<Text> {
+        let newer = |(uid, verdict): (&Text, &Verdict)| {
+            let created = self.created.get(uid).copied().unwrap_or(0);
+            (verdict.logs || created > verdict.as_of).then(|| uid.clone())
+        };
+        self.verdicts.iter().filter_map(newer).collect()
+    }
+
+    /// How many objects have a stamp beyond now, and one of them.
+    pub fn beyond(&self) -> Option<(usize, &Text)> {
+        let first = self.beyond.first()?;
+        Some((self.beyond.len(), first))
+    }
+}
+
 impl PodView {
     /// `broken`: an earlier look of this pass was contradicted.
     pub fn new(snapshot: &Snapshot, answer: &PodStates, all_unused: bool, broken: bool) -> PodView {
@@ -90,7 +194,21 @@ impl PodView {
             broken,
             blind: snapshot.sandboxes.is_none() || snapshot.partial,
             active: active_pods(snapshot),
+            newer: HashSet::new(),
         }
+    }
+
+    /// S0.3: the pods that [`Newer`] holds back.
+    pub fn holding(mut self, newer: HashSet<Text>) -> PodView {
+        self.newer = newer;
+        self
+    }
+
+    /// UIDs of which the host says that something may go for their pod's sake.
+    pub fn claimed(&self) -> impl Iterator<Item = &Text> {
+        self.states
+            .keys()
+            .filter(|uid| self.ready && self.claim(uid).is_some())
     }
 
     /// Whether the host has seen all its pod sources.
@@ -138,6 +256,7 @@ impl PodView {
             Some(_) if self.broken || self.active.contains(uid) => {
                 Standing::Held(Reason::PodActive)
             }
+            Some(_) if self.newer.contains(uid) => Standing::Held(Reason::NewerThanAnswer),
             Some(reason) => Standing::Removable(reason),
         }
     }

@@ -31,14 +31,16 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView) -> Plan {
     }
     for (uid, mut of_pod) in by_pod {
         of_pod.sort_by(|&a, &b| by_age(&sandboxes[a], &sandboxes[b]));
+        // Of equal attempts the last is the newest; the highest is another one only where creation times say otherwise (safer).
         let newest = of_pod.last().copied();
+        let highest = of_pod.iter().copied().max_by_key(|&i| sandboxes[i].attempt);
         for index in of_pod {
             let sandbox = &sandboxes[index];
             match decide(
                 sandbox,
                 named.contains(&*sandbox.id),
                 pods.standing(uid),
-                newest == Some(index),
+                newest == Some(index) || highest == Some(index),
             ) {
                 (true, _) if snapshot.partial => plan.keep.push(Step {
                     index,

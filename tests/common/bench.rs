@@ -47,6 +47,7 @@ impl Host {
         PodStates {
             ready: *ready,
             states: uids.iter().map(|uid| (uid.clone(), state(uid))).collect(),
+            as_of: 0,
         }
     }
 }

@@ -26,9 +26,10 @@ pub fn mixed(streams: bool) -> Bench {
     let mut maker = Maker::new();
     maker.options.streams = streams;
     maker.options.stream_items = 2;
-    maker.sandbox("u1", 1, Word::NotReady);
+    // Older than those that are READY, and of no higher attempt.
+    maker.sandbox("u1", 1, Word::NotReady).attempt = 0;
     maker.restarted("u1", 3);
-    maker.sandbox("runs", 1, Word::NotReady);
+    maker.sandbox("runs", 1, Word::NotReady).attempt = 0;
     maker.sandbox("runs", 0, Word::Ready);
     for (uid, name, attempt) in LOGS.iter().skip(3) {
         let state = match (*name, *attempt) {

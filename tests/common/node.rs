@@ -94,5 +94,6 @@ pub fn answer(pods: &[&str]) -> PodStates {
     PodStates {
         ready: true,
         states: pods.iter().map(state).collect(),
+        as_of: 0,
     }
 }

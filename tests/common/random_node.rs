@@ -103,18 +103,70 @@ fn disturb(dice: &mut Dice, maker: &mut Maker, uid: &str, name: &str, attempt: u
     }
 }
 
+const HOUR: i64 = 3_600_000_000_000;
+
+/// A time that does not go with the attempt: not known, before that of earlier attempts, or in the future (a clock was set back).
+fn odd_time(dice: &mut Dice, created: i64) -> i64 {
+    match dice.roll(12) {
+        0 => 0,
+        1 | 2 => created - HOUR,
+        3 => i64::MAX - HOUR,
+        _ => created,
+    }
+}
+
+/// Grace periods of all sorts, for some both annotations.
+fn odd_grace(dice: &mut Dice, maker: &mut Maker) {
+    const SORTS: [&str; 8] = [
+        "30",
+        "0",
+        "1",
+        "-5",
+        "9223372036854775807",
+        "18446744073709551615",
+        "1e3",
+        "",
+    ];
+    let container = maker.node.containers.last_mut().unwrap();
+    for key in ["deletionGracePeriod", "terminationGracePeriod"] {
+        if dice.one_in(2) {
+            let key = format!("io.kubernetes.pod.{key}");
+            container.annotations.insert(key, dice.of(&SORTS).into());
+        }
+    }
+}
+
+/// Its name in CRI metadata is not that of its label.
+fn rename(dice: &mut Dice, maker: &mut Maker) {
+    let container = maker.node.containers.last_mut().unwrap();
+    container.name = dice.of(&["a", "b", "c"]).into();
+}
+
 fn pod(dice: &mut Dice, maker: &mut Maker, uid: &str) {
     let sandboxes = u32::try_from(dice.roll(4)).unwrap();
     for attempt in 0..sandboxes {
         let state = dice.of(&[Word::NotReady, Word::NotReady, Word::Ready]);
         sandbox(maker, uid, attempt, state);
+        let last = maker.node.sandboxes.last_mut().unwrap();
+        last.created_at = odd_time(dice, last.created_at);
     }
     for name in ["a", "b"] {
+        // From this attempt on all are stuck in CREATED.
+        let stuck = u32::try_from(dice.roll(12)).unwrap();
         for attempt in 0..u32::try_from(dice.roll(5)).unwrap() {
-            let state = dice.of(&CONTAINER_STATES);
+            let state = match attempt >= stuck {
+                true => Word::Created,
+                false => dice.of(&CONTAINER_STATES),
+            };
             container(maker, uid, name, attempt, state);
             let sandbox = u32::try_from(dice.roll(4)).unwrap();
-            maker.node.containers.last_mut().unwrap().sandbox_id = sandbox_id(uid, sandbox).into();
+            let last = maker.node.containers.last_mut().unwrap();
+            last.sandbox_id = sandbox_id(uid, sandbox).into();
+            last.created_at = odd_time(dice, last.created_at);
+            odd_grace(dice, maker);
+            if dice.one_in(12) {
+                rename(dice, maker);
+            }
             if dice.one_in(3) {
                 disturb(dice, maker, uid, name, attempt);
             }

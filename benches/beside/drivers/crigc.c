@@ -54,8 +54,9 @@ static pods read_pods(const char *path)
 }
 
 /* What is not known is gone, as for a kubelet that has seen all its pods. */
-static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count)
+static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
+    (void)as_of;
     const pods *live = context;
     for (size_t i = 0; i < count; i++)
         if (live->count == 0 || !bsearch(&uids[i], live->uids, live->count, sizeof *live->uids, compare))

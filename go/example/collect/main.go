@@ -4,7 +4,8 @@
 //	collect -live-pods /run/live-pods -apply
 //
 // Without -live-pods nothing goes for a pod's sake: only limits and thresholds count. With it, what a pod left goes when its
-// UID is no line of the file.
+// UID is no line of the file, unless the pod is newer than the file. The UIDs of static pods (32 hex digits) count as living
+// where the file has none of them, as one that was made from the API server.
 package main
 
 import (
@@ -12,12 +13,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
 	"regexp"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/crigc/crigc/go"
 )
@@ -44,7 +47,7 @@ func run(ctx context.Context, arguments []string) error {
 	}
 
 	if *live != "" {
-		config.PodStates = func(uids []string) ([]crigc.PodState, bool) { return podStates(*live, uids) }
+		config.PodStatesAsOf = func(uids []string) ([]crigc.PodState, time.Time, bool) { return podStates(*live, uids) }
 	}
 	level := slog.LevelWarn
 	if *verbose {
@@ -72,28 +75,44 @@ func run(ctx context.Context, arguments []string) error {
 // uidForm is what Kubernetes gives as UIDs: of pods, and of static pods. Nothing else is ever taken for gone.
 var uidForm = regexp.MustCompile(`^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})$`)
 
-// podStates reads the file each time it is asked, because the answer has to be fresh. A file that cannot be read, is empty,
-// or was cut off in its last line says nothing. (It should be written anew and renamed into place.)
-func podStates(path string, uids []string) ([]crigc.PodState, bool) {
-	text, err := os.ReadFile(path)
-	if err != nil || len(text) == 0 || text[len(text)-1] != '\n' {
-		return nil, false
+// asked is how long before it wrote the file its writer asked for the list, at most.
+const asked = 10 * time.Second
+
+// podStates reads the file each time it is asked, because the answer has to be fresh, and says when the list was true. A file that
+// cannot be read, is empty, or was cut off in its last line says nothing. (It should be written anew and renamed into place.)
+func podStates(path string, uids []string) (states []crigc.PodState, asOf time.Time, ready bool) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, time.Time{}, false
 	}
-	alive := map[string]bool{}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, time.Time{}, false
+	}
+	text, err := io.ReadAll(file)
+	if err != nil || len(text) == 0 || text[len(text)-1] != '\n' {
+		return nil, time.Time{}, false
+	}
+	alive, static := map[string]bool{}, false
 	for uid := range strings.FieldsSeq(string(text)) {
 		if !uidForm.MatchString(uid) {
-			return nil, false
+			return nil, time.Time{}, false
 		}
 		alive[uid] = true
+		static = static || isStatic(uid)
 	}
-	states := make([]crigc.PodState, len(uids))
+	states = make([]crigc.PodState, len(uids))
 	for i, uid := range uids {
-		if uidForm.MatchString(uid) && !alive[uid] {
+		if uidForm.MatchString(uid) && !alive[uid] && (static || !isStatic(uid)) {
 			states[i] = crigc.ContentRemovable | crigc.RuntimeRemovable
 		}
 	}
-	return states, len(alive) > 0
+	return states, info.ModTime().Add(-asked), len(alive) > 0
 }
+
+// isStatic says whether a UID is that of a static pod, of which the API server knows the mirror pod alone, by another UID.
+func isStatic(uid string) bool { return !strings.Contains(uid, "-") }
 
 // print tells what a pass did. A pass that did not begin has no report.
 func print(report *crigc.Report, verbose bool) {
