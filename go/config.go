@@ -54,7 +54,8 @@ type Config struct {
 	// FreeDiskSpaceFailed, InvalidDiskCapacity and PodStatesContradicted.
 	Event func(reason, message string)
 
-	// Progress hears how far the removals of one kind are: done of total.
+	// Progress hears how far the removals of one kind are. done counts those that ended, removed or failed; total is that and what may
+	// still go: it becomes less where objects stay after all. It hears nothing in a dry run, and nothing after a cancel, Close or a deadline.
 	Progress func(kind Kind, done, total int)
 
 	// Ended hears that a pass has ended, a periodic one or one that was called. The report is never nil, and is Ended's to

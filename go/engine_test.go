@@ -189,7 +189,7 @@ func TestDeadlineEndsAPassOfAHangingRuntime(t *testing.T) {
 	s := startSim(t, "--faults", hang(t, "*"))
 	engine := open(t, s.config())
 	mine := errors.New("mine")
-	ctx, cancel := context.WithTimeoutCause(background, 300*time.Millisecond, mine)
+	ctx, cancel := context.WithTimeoutCause(background, 5*time.Second, mine)
 	defer cancel()
 	report, err := engine.CollectContainers(ctx, 0)
 	wantIs(t, err, crigc.ErrTimeout, context.DeadlineExceeded, mine)
@@ -285,7 +285,7 @@ func TestErrorsAdviseInGo(t *testing.T) {
 	engine := open(t, config)
 	_, errs["figures"] = engine.CollectImages(background, 0)
 	_, errs["flags"] = engine.CollectImages(background, 1<<20)
-	short, cancelShort := context.WithTimeout(background, 300*time.Millisecond)
+	short, cancelShort := context.WithTimeout(background, 10*time.Second)
 	defer cancelShort()
 	_, errs["deadline"] = engine.CollectContainers(short, 0)
 	<-inside

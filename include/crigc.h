@@ -21,21 +21,26 @@
  * Failures. A function that can fail answers a gc_status or a pointer and takes `gc_error **error` last; NULL = not
  * interested. On return `*error` is an error to be freed, or NULL on success; what it held before is neither read nor freed.
  * A NULL for a required argument and unknown flag bits are GC_ERROR_INVALID_ARGUMENT. Functions without a status answer
- * NULL, 0 or nothing to a NULL handle.
+ * NULL, 0 or nothing to a NULL handle. Each function names the statuses that it answers; GC_ERROR_INTERNAL, a defect of crigc,
+ * may come from any of them.
  *
  * Threads. An engine may be used from any number of threads at once, a config from one at a time. Two passes of one kind
- * never overlap; further callers wait in turn. The library starts threads in gc_start only (named, all signals blocked, 1 MiB
- * of stack). No function may be called in a signal handler: write to a pipe there, and close or cancel from a thread. An
+ * never overlap; further callers wait in turn. The library starts threads in gc_start only (named, 1 MiB of stack, all signals
+ * blocked but those that faults raise, which the host may want to handle: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS and
+ * SIGABRT). No function may be called in a signal handler: write to a pipe there, and close or cancel from a thread. An
  * engine does not survive a fork: daemonise first.
  *
- * Manners. The library installs no signal handler, prints nothing, never exits and raises no SIGPIPE; its descriptors are
- * close-on-exec, an engine between passes has none, and after gc_engine_free no thread or descriptor is left. What it cannot
+ * Manners. The library installs no signal handler, prints nothing, never exits and raises no SIGPIPE and no SIGXFSZ; its
+ * descriptors are close-on-exec, an engine between passes has none, and after gc_engine_free no thread or descriptor is left. What it cannot
  * cancel is a system call on a hung mount. What aborts the process, and only that: allocation failure and stack overflow.
  *
  * Callbacks. They take their `context` first, which is handed through and never dereferenced, and must be usable until config
  * and engine are both freed. A called pass calls back on the caller's thread, a periodic pass on the one thread of its kind;
  * never concurrently for one engine and one kind of callback. What they get is borrowed for the call. They return normally (no
  * longjmp, no C++ exception) and within milliseconds; hold no lock across a call into the library that a callback takes, too.
+ * A pass waits for a callback that does not return, past each deadline, cancel and close; a callback of the same kind is not
+ * made meanwhile, so that the passes of the other kind wait for it, too. gc_close and gc_call_cancel never wait for a callback;
+ * gc_stop and gc_engine_free do.
  * From a callback only gc_call_cancel, gc_close, gc_version, gc_abi, gc_status_name, gc_string_free, gc_error_free,
  * gc_config_key, gc_config_key_help and the readers of reports and errors do their work; everything else answers
  * GC_ERROR_BUSY there (NULL, or nothing, where there is no status). Where a callback answers yes or no, 1 is yes and
@@ -238,7 +243,9 @@ typedef int32_t (*gc_image_fs_fn)(void *context, struct gc_fs_usage *usage);
 typedef void (*gc_event_fn)(void *context, const char *reason, const char *message);
 
 /**
- * Hears how far the removals of one kind are: `done` of `total`.
+ * Hears how far the removals of one kind are. `done` counts those that ended, removed or failed; `total` is that and what may
+ * still go: it becomes less where objects stay after all (refused, held, changed), so a stage may end below it. Not called in a
+ * dry run, and not after a cancel, a close or a deadline.
  */
 typedef void (*gc_progress_fn)(void *context, gc_kind kind, size_t done, size_t total);
 
@@ -269,7 +276,8 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_OK 0
 
 /**
- * A NULL for a required argument, an unknown flag bit, an unknown key, or a value that is wrong by itself.
+ * A NULL for a required argument, an unknown flag bit, an unknown key, a value that is wrong by itself, or a clock that tells no
+ * time.
  */
 #define GC_ERROR_INVALID_ARGUMENT 1
 
@@ -294,12 +302,12 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_ERROR_TIMEOUT 5
 
 /**
- * The call was cancelled by gc_call_cancel.
+ * The call was cancelled by gc_call_cancel, or a periodic pass was ended by gc_stop.
  */
 #define GC_ERROR_CANCELLED 6
 
 /**
- * Files or filesystems of the host cannot be read.
+ * Files or filesystems of the host cannot be read, the records file cannot be held, or no descriptor or thread is to be had.
  */
 #define GC_ERROR_IO 7
 
@@ -314,7 +322,8 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_ERROR_INTERNAL 9
 
 /**
- * A pass of this kind runs already (GC_NO_WAIT), or the function was called from a callback.
+ * A pass of this kind runs already (GC_NO_WAIT), another engine holds the records file, or the function was called from a
+ * callback.
  */
 #define GC_ERROR_BUSY 10
 
@@ -430,20 +439,24 @@ extern "C" {
 
 /**
  * Makes an engine from a copy of the configuration and its callbacks; needs no running runtime yet. The caller frees it with
- * gc_engine_free. NULL and an error for what is wrong only together (GC_ERROR_CONFIG), for a NULL, and in a callback.
+ * gc_engine_free. On failure it answers NULL, and the error says GC_ERROR_CONFIG (values that are wrong only together),
+ * GC_ERROR_BUSY (another engine holds image-records-file, or this is a callback), GC_ERROR_IO (image-records-file cannot be
+ * held, such as in a directory that is missing or cannot be written) or GC_ERROR_INVALID_ARGUMENT (a NULL).
  */
 struct gc_engine *gc_engine_new(const struct gc_config *config,
                                 struct gc_error **error);
 
 /**
- * Closes an engine: passes under way end soon with GC_ERROR_CLOSED, and so do later calls. Never blocks; may be called from
- * any thread and from callbacks, not in a signal handler. It is to be freed all the same. NULL does nothing.
+ * Closes an engine: passes under way end soon with GC_ERROR_CLOSED (once a callback that they are in has returned), and so do
+ * later calls. Never blocks, also while a callback does; may be called from any thread and from callbacks, not in a signal
+ * handler. It is to be freed all the same. NULL does nothing.
  */
 void gc_close(struct gc_engine *engine);
 
 /**
- * Closes an engine, waits for its passes, its threads and all calls that are inside, and frees it. No other call may begin
- * from here on: a thread that is just about to call has begun. Reports and errors that came from it stay. In a callback it
+ * Closes an engine, waits for its passes, its threads and all calls that are inside, and frees it: when it returns, no thread
+ * and no descriptor is left, and image-records-file is free for another engine. No other call may begin from here on: a thread
+ * that is just about to call has begun. Reports and errors that came from it stay. In a callback it
  * closes the engine and leaks it. NULL does nothing.
  */
 void gc_engine_free(struct gc_engine *engine);
@@ -454,8 +467,10 @@ void gc_engine_free(struct gc_engine *engine);
  * button, or NULL. `*report`: on return not NULL if and only if the pass began, also when it failed; the caller frees it with
  * gc_report_free; a NULL `report` is fine. `*error`: on return an error that the caller frees, or NULL.
  * GC_OK says that the pass could look and decide and did what it could; removals that failed are in the report. Else
- * GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT, GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY, GC_ERROR_IO,
- * GC_ERROR_CONTRADICTION, GC_ERROR_INVALID_ARGUMENT or GC_ERROR_INTERNAL.
+ * GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a request),
+ * GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (directories, figures, or no
+ * descriptor is left), GC_ERROR_CONFIG (log directories that are, or lie in, one another), GC_ERROR_CONTRADICTION,
+ * GC_ERROR_INVALID_ARGUMENT (a NULL, unknown flags, or a clock that tells no time) or GC_ERROR_INTERNAL.
  */
 gc_status gc_containers(struct gc_engine *engine,
                         uint32_t flags,
@@ -534,8 +549,8 @@ struct gc_config *gc_config_new(void);
 
 /**
  * Sets a key (a name of the kubelet's flags, see gc_config_key) to a value as on the kubelet's command line; both are
- * copied. GC_ERROR_INVALID_ARGUMENT for an unknown key or a bad value, which changes nothing; the error names it and says
- * what would be right. GC_ERROR_BUSY in a callback.
+ * copied. GC_ERROR_INVALID_ARGUMENT for an unknown key, a bad value or a NULL, which changes nothing; the error names it
+ * and says what would be right. GC_ERROR_BUSY in a callback.
  */
 gc_status gc_config_set(struct gc_config *config,
                         const char *key,
@@ -544,7 +559,7 @@ gc_status gc_config_set(struct gc_config *config,
 
 /**
  * The value of a key: what was set, or its default. The caller frees it with gc_string_free. NULL and an error for an
- * unknown key or a NULL, and in a callback.
+ * unknown key or a NULL (GC_ERROR_INVALID_ARGUMENT), and in a callback (GC_ERROR_BUSY).
  */
 char *gc_config_get(const struct gc_config *config, const char *key, struct gc_error **error);
 

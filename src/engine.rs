@@ -69,9 +69,6 @@ pub(crate) struct Shared {
     pub(crate) closed: Flag,
     containers: Lane,
     images: Lane,
-    /// How many calls of the host are inside, whatever they do.
-    calls: Mutex<usize>,
-    calls_ended: Condvar,
     /// The periodic passes. Held while they are started, and while their end is waited for.
     schedule: Mutex<Option<Schedule>>,
     /// What stops them; a lock of its own, held for an instant, because closing never waits.
@@ -83,13 +80,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A call that is inside the engine. It shares the ownership of what it uses: the engine may be freed by whom its end wakes.
-struct Inside(Arc<Shared>);
+/// How many calls of the host are inside, whatever they do.
+#[derive(Default)]
+struct Calls {
+    inside: Mutex<usize>,
+    one_left: Condvar,
+}
+
+/// A call that is inside the engine, and the last thing that it touches: the engine may be freed by whom its end wakes.
+struct Inside(Arc<Calls>);
+
+impl Inside {
+    fn enter(calls: &Arc<Calls>) -> Inside {
+        *lock(&calls.inside) += 1;
+        Inside(calls.clone())
+    }
+}
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        *lock(&self.0.calls) -= 1;
-        self.0.calls_ended.notify_all();
+        *lock(&self.0.inside) -= 1;
+        self.0.one_left.notify_all();
     }
 }
 
@@ -173,15 +184,19 @@ async fn turn<'a>(lane: &'a Lane, flags: Flags, stop: &Stop<'_>) -> Result<Turn<
     }
 }
 
-/// A configured collector. May be used from any number of threads at once. Dropping it closes it and waits for its passes.
-pub struct Engine(Arc<Shared>);
+/// A configured collector. May be used from any number of threads at once. Dropping it closes it and waits for its passes. Calls borrow
+/// what they share with its threads, so that it is the last owner: with it go the descriptors.
+pub struct Engine {
+    shared: Arc<Shared>,
+    calls: Arc<Calls>,
+}
 
 impl Engine {
     /// Needs no running runtime yet. What is wrong only together is refused here, and a records file that another engine holds.
     pub fn new(config: Config, hooks: Hooks) -> Result<Engine> {
         config.check()?;
         let images = Memory::of_images(&config)?;
-        Ok(Engine(Arc::new(Shared {
+        let shared = Arc::new(Shared {
             config,
             hooks,
             closed: Flag::new(),
@@ -190,77 +205,80 @@ impl Engine {
                 turns: Turns::new(images),
                 ..Lane::default()
             },
-            calls: Mutex::new(0),
-            calls_ended: Condvar::new(),
             schedule: Mutex::new(None),
             stop_periodic: Mutex::new(None),
-        })))
+        });
+        Ok(Engine {
+            shared,
+            calls: Arc::default(),
+        })
     }
 
-    fn enter(&self) -> Inside {
-        let shared = self.0.clone();
-        *lock(&shared.calls) += 1;
-        Inside(shared)
+    /// Does the work of a call. Nothing of the engine is touched behind it.
+    fn inside<R>(&self, work: impl FnOnce(&Arc<Shared>) -> R) -> R {
+        let _inside = Inside::enter(&self.calls);
+        work(&self.shared)
     }
 
     /// S1 to S4.
     pub fn containers(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        let inside = self.enter();
-        inside.0.pass(Pass::Containers, flags, Asker::Host(call))
+        self.inside(|shared| shared.pass(Pass::Containers, flags, Asker::Host(call)))
     }
 
     /// S5.
     pub fn images(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        let inside = self.enter();
-        inside.0.pass(Pass::Images, flags, Asker::Host(call))
+        self.inside(|shared| shared.pass(Pass::Images, flags, Asker::Host(call)))
     }
 
     /// S6 in the background; twice is fine.
     pub fn start(&self) -> Result<()> {
-        let inside = self.enter();
-        let mut schedule = lock(&inside.0.schedule);
-        if schedule.is_none() {
-            // First the flag, then the look: whoever closes after the look finds the flag.
-            let stopped = Arc::new(Flag::new());
-            *lock(&inside.0.stop_periodic) = Some(stopped.clone());
-            if !inside.0.closed.is_raised() {
-                *schedule = Some(Schedule::start(&inside.0, stopped)?);
+        self.inside(|shared| {
+            let mut schedule = lock(&shared.schedule);
+            if schedule.is_none() {
+                // First the flag, then the look: whoever closes after the look finds the flag.
+                let stopped = Arc::new(Flag::new());
+                *lock(&shared.stop_periodic) = Some(stopped.clone());
+                if !shared.closed.is_raised() {
+                    *schedule = Some(Schedule::start(shared, stopped)?);
+                }
             }
-        }
-        match inside.0.closed.is_raised() {
-            true => Err(Cause::Closed.error()),
-            false => Ok(()),
-        }
+            match shared.closed.is_raised() {
+                true => Err(Cause::Closed.error()),
+                false => Ok(()),
+            }
+        })
     }
 
     /// Cancels the periodic passes and waits for them, as does everyone who calls it meanwhile; may be started again.
     pub fn stop(&self) {
-        let inside = self.enter();
-        let mut schedule = lock(&inside.0.schedule);
-        if let Some(schedule) = schedule.take() {
-            schedule.stop();
-        }
+        self.inside(|shared| {
+            let mut schedule = lock(&shared.schedule);
+            if let Some(schedule) = schedule.take() {
+                schedule.stop();
+            }
+        });
     }
 
     /// Never waits: passes end soon with `Closed`, so do later calls.
     pub fn close(&self) {
-        let inside = self.enter();
-        inside.0.closed.raise();
-        if let Some(stopped) = &*lock(&inside.0.stop_periodic) {
-            stopped.raise();
-        }
+        self.inside(|shared| {
+            shared.closed.raise();
+            if let Some(stopped) = &*lock(&shared.stop_periodic) {
+                stopped.raise();
+            }
+        });
     }
 
     /// Closes it and waits for all that is inside.
     pub fn finish(&self) {
         self.close();
         self.stop();
-        let mut calls = lock(&self.0.calls);
-        while *calls > 0 {
-            calls = self
-                .0
-                .calls_ended
-                .wait(calls)
+        let mut inside = lock(&self.calls.inside);
+        while *inside > 0 {
+            inside = self
+                .calls
+                .one_left
+                .wait(inside)
                 .unwrap_or_else(PoisonError::into_inner);
         }
     }

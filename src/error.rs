@@ -1,6 +1,7 @@
 //! What can go wrong, as the host gets to see it: a status it can act on and a message that names the object, the cause
 //! and the way out.
 
+use crate::causes::Causes;
 use std::ffi::CStr;
 
 /// The outcome of a call. The numbers are those of `GC_OK` and `GC_ERROR_*` in the header and never change.
@@ -75,20 +76,26 @@ impl Error {
         }
     }
 
-    /// All of several failures as one: the status of the first (but S0.4's, or else a defect's, if that is among them), the messages
-    /// of all, each once.
+    /// All of several failures as one: the status of the first (but S0.4's, or else a defect's, if that is among them), and a message
+    /// for each cause.
     pub fn all(errors: &[Error]) -> Option<Error> {
         let of = |status: Status| errors.iter().find(|e| e.status == status);
         let first = of(Status::Contradiction)
             .or_else(|| of(Status::Internal))
             .or(errors.first())?;
-        let mut messages: Vec<&str> = Vec::new();
-        for e in errors {
-            if !messages.contains(&e.message.as_str()) {
-                messages.push(&e.message);
+        let mut causes = Causes::default();
+        for (at, e) in errors.iter().enumerate() {
+            if !errors[..at].contains(e) {
+                e.count_in(&mut causes);
             }
         }
-        Some(Error::new(first.status, messages.join("; ")))
+        Some(Error::new(first.status, causes.message()))
+    }
+
+    /// Counts it among the causes of its status; true = its own is a new one.
+    pub(crate) fn count_in(&self, causes: &mut Causes) -> bool {
+        let of = self.status.c_name().to_str().unwrap_or_default();
+        causes.add(of, &[], &self.message)
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The interface is `include/crigc.h`. The Rust modules are public for crigc's own tests; they are no stable interface.
 
+mod causes;
 pub mod config;
 pub(crate) mod cri;
 #[cfg(not(feature = "panic-points"))]

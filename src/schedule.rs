@@ -27,7 +27,7 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Starts the threads, with all signals blocked.
+    /// Starts the threads, with all signals blocked but those of faults.
     pub(crate) fn start(shared: &Arc<Shared>, stopped: Arc<Flag>) -> Result<Schedule> {
         let config = &shared.config;
         let mut kinds = vec![(Pass::Containers, config.container_gc_period)];
@@ -51,7 +51,7 @@ impl Schedule {
             Pass::Images => "crigc-images",
         };
         effect::point("start a thread");
-        let thread = signals::with_all_blocked(|| {
+        let thread = signals::with_signals_blocked(|| {
             std::thread::Builder::new()
                 .name(name.to_owned())
                 .stack_size(STACK)

@@ -104,3 +104,85 @@ fn files_lie_apart_from_each_other_and_from_what_is_deleted() {
     settings.set("image-maximum-gc-age", "121s").unwrap();
     assert_eq!(settings.config().check(), Ok(()));
 }
+
+/// A hint never leads to a key that may delete more than was meant.
+#[test]
+fn a_hint_names_the_key_that_was_meant_or_none() {
+    let cases = [
+        // Fields of a KubeletConfiguration.
+        ("imageMinimumGCAge", Some("minimum-image-ttl-duration")),
+        ("image-minimum-gc-age", Some("minimum-image-ttl-duration")),
+        ("imageMaximumGCAge", Some("image-maximum-gc-age")),
+        (
+            "imageGCHighThresholdPercent",
+            Some("image-gc-high-threshold"),
+        ),
+        ("imageGCLowThresholdPercent", Some("image-gc-low-threshold")),
+        (
+            "containerRuntimeEndpoint",
+            Some("container-runtime-endpoint"),
+        ),
+        ("imageServiceEndpoint", Some("image-service-endpoint")),
+        ("runtimeRequestTimeout", Some("runtime-request-timeout")),
+        ("podLogsDir", Some("pod-logs-dir")),
+        // Other spellings, and slips.
+        (
+            "maximumDeadContainersPerContainer",
+            Some("maximum-dead-containers-per-container"),
+        ),
+        ("image_gc_high_threshold", Some("image-gc-high-threshold")),
+        ("--hold-file", Some("hold-file")),
+        ("max-dead-containers", Some("maximum-dead-containers")),
+        ("maximum-parallel-removals", Some("max-parallel-removals")),
+        ("min-image-ttl", Some("minimum-image-ttl-duration")),
+        ("imgae-service-endpiont", None),
+        ("image-gc-hih-threshold", Some("image-gc-high-threshold")),
+        // Which of two was meant nobody can tell; the opposite, or another object, never was.
+        ("image-gc-threshold", None),
+        ("gc-period", None),
+        ("image-gc-age", None),
+        ("minimum-gc-age", None),
+        ("image-minimum-age", None),
+        ("maximum-container-ttl-duration", None),
+        ("maximum-image-ttl-duration", None),
+        ("pod-gc-period", None),
+        ("image-ttl-duration", None),
+        ("evictionHard", None),
+        ("", None),
+        ("-", None),
+        ("\u{1f5d1}", None),
+    ];
+    for (name, want) in cases {
+        let error = Settings::default().set(name, "1").expect_err(name);
+        let hint = error.message.split_once("did you mean ");
+        let hint = hint.map(|(_, key)| key.trim_end_matches('?'));
+        assert_eq!(hint, want, "{name}: {error}");
+    }
+}
+
+/// No key is hinted at where the name has another direction, or another object, whatever else of it fits.
+#[test]
+fn a_hint_never_leads_to_the_opposite() {
+    let swaps = [
+        ("minimum", "maximum"),
+        ("maximum", "minimum"),
+        ("high", "low"),
+        ("low", "high"),
+        ("image", "container"),
+        ("container", "image"),
+    ];
+    let mut tried = 0;
+    for key in crigc::config::keys::KEYS {
+        for (word, other) in swaps {
+            let name = key.name.replace(word, other);
+            if name == key.name || crigc::config::keys::find(&name).is_some() {
+                continue;
+            }
+            let error = Settings::default().set(&name, "1").expect_err(&name);
+            let hint = format!("did you mean {}?", key.name);
+            assert!(!error.message.contains(&hint), "{name}: {error}");
+            tried += 1;
+        }
+    }
+    assert!(tried >= 10, "{tried}");
+}

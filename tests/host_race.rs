@@ -21,7 +21,7 @@ use tempfile::TempDir;
 /// Deletions during which a swap happened, at least: a deleter that follows links dies in one of a thousand. And the watchdog, far
 /// above what they take.
 const ENOUGH: usize = 6000;
-const WATCHDOG: Duration = Duration::from_secs(120);
+const WATCHDOG: Duration = Duration::from_secs(1800);
 
 /// A log directory, and outside of it a folder with files of the same names as the logs.
 struct Place {

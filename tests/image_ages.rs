@@ -8,11 +8,37 @@ mod records;
 mod rules;
 
 use crigc::engine::Flags;
-use crigc::hooks::Hook;
+use crigc::hooks::{Hook, Hooks};
 use images::{Host, S, image, node, start, status, told, user};
 use records::{ALL_UNUSED, NOW, Place};
 use rules::Rules;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+/// A host's clock that moves only while a test waits. Ages count by the clock that went less far: what is not waited for takes no time,
+/// however long it takes.
+#[derive(Clone)]
+struct Clock(Arc<AtomicI64>);
+
+impl Clock {
+    fn new() -> Clock {
+        Clock(Arc::new(AtomicI64::new(NOW)))
+    }
+
+    fn set(&self, hooks: &mut Hooks) {
+        let clock = self.clone();
+        let tell = move || clock.0.load(Ordering::SeqCst);
+        hooks.clock = Some(Hook::new(Box::new(tell)));
+    }
+
+    /// Longer than what `AGES` says.
+    fn wait(&self) {
+        let time = Duration::from_millis(350);
+        std::thread::sleep(time);
+        self.0.fetch_add(350_000_000, Ordering::SeqCst);
+    }
+}
 
 /// Ages short enough to be waited for.
 const AGES: [(&str, &str); 2] = [
@@ -23,7 +49,7 @@ const AGES: [(&str, &str); 2] = [
 #[test]
 fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
     let mut rules = Rules::default();
-    let place = Place::new();
+    let (place, clock) = (Place::new(), Clock::new());
     let mut made = node(
         ["a", "b", "used"]
             .map(|id| image(id, &format!("r/{id}:1"), 1))
@@ -32,7 +58,9 @@ fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
     made.images.push(image("infra", "r/pause:1", 1));
     made.containers.push(user("u", "r/used:1"));
     let server = start(made);
-    let engine = place.engine(&server, &AGES).unwrap();
+    let engine = place
+        .engine_by(&server, &AGES, |hooks| clock.set(hooks))
+        .unwrap();
     let pass = |flags| {
         rules.case("S5.5");
         told(&engine.images(flags, None))
@@ -50,7 +78,7 @@ fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
         "the first look is the beginning"
     );
     // For the first ones it is over soon; one that comes now has its time.
-    std::thread::sleep(Duration::from_millis(350));
+    clock.wait();
     server.edit(|node| node.images.push(image("late", "r/late:1", 1)));
     let gone = [
         "a removed age",
@@ -68,7 +96,7 @@ fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
     // The user goes: from the last look that saw it on, its image is unused.
     server.edit(|node| node.containers.clear());
     assert!(pass(Flags::default()).contains(&"used kept below-threshold".to_owned()));
-    std::thread::sleep(Duration::from_millis(350));
+    clock.wait();
     let all = pass(ALL_UNUSED);
     assert_eq!(
         all,
@@ -93,7 +121,8 @@ fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
         let host = Host::new(1000, 200);
         // 80 percent full: 40 bytes too many, which the old one frees.
         let mut hooks = host.hooks(true);
-        hooks.clock = None;
+        let clock = Clock::new();
+        clock.set(&mut hooks);
         let usage = host.usage.clone();
         hooks.progress = Some(Hook::new(Box::new(move |_, _, _| {
             if !dry_run {
@@ -112,7 +141,7 @@ fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
             ..Flags::default()
         };
         engine.images(looks_only, None);
-        std::thread::sleep(Duration::from_millis(350));
+        clock.wait();
         engine.images(looks_only, None);
         server.edit(|node| node.containers.clear());
         let flags = Flags {
@@ -133,21 +162,23 @@ fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
 fn s5_5_time_in_which_nobody_looked_makes_nothing_old() {
     let mut rules = Rules::default();
     rules.case("S5.5");
-    let place = Place::new();
+    let (place, clock) = (Place::new(), Clock::new());
     let server = start(node(vec![image("a", "r/a:1", 1)]));
     drop(
         place
-            .engine(&server, &AGES)
+            .engine_by(&server, &AGES, |hooks| clock.set(hooks))
             .unwrap()
             .images(Flags::default(), None),
     );
-    std::thread::sleep(Duration::from_millis(350));
-    let engine = place.engine(&server, &AGES).unwrap();
+    clock.wait();
+    let engine = place
+        .engine_by(&server, &AGES, |hooks| clock.set(hooks))
+        .unwrap();
     assert_eq!(
         told(&engine.images(Flags::default(), None)),
         ["a kept below-threshold"]
     );
-    std::thread::sleep(Duration::from_millis(350));
+    clock.wait();
     assert_eq!(
         told(&engine.images(Flags::default(), None)),
         ["a removed age"]

@@ -182,3 +182,19 @@ fn s5_1_what_is_written_is_synced_before_it_is_renamed() {
     let once = ["write", "sync the file", "rename", "sync the folder"];
     assert_eq!(steps, [once, once].concat(), "{trace}");
 }
+
+/// What stands where the lock should be, and is none, is neither waited for nor written to.
+#[test]
+fn s5_1_a_lock_that_is_no_file_is_refused() {
+    let place = Place::new();
+    let made = Command::new("mkfifo").arg(place.path(".lock")).status();
+    assert!(made.unwrap().success());
+    let error = RecordsFile::hold(&place.text(), ENDPOINT, false).unwrap_err();
+    assert_eq!(error.status, crigc::error::Status::Io);
+    assert!(
+        error
+            .message
+            .contains("records.lock: it is no regular file"),
+        "{error}"
+    );
+}

@@ -61,7 +61,7 @@ fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
         bench
             .server
             .set_faults(vec![Fault::all(method, Action::Hang)]);
-        let engine = bench.engine(&[("runtime-request-timeout", "150ms")], bench.hooks());
+        let engine = bench.engine(&[("runtime-request-timeout", "3s")], bench.hooks());
         let end = engine.containers(Flags::default(), None);
         let after = everything(&bench);
         for (kind, name) in JOBS {
@@ -106,7 +106,7 @@ fn says_what_hung(entry: &Entry, name: &str, hangs: &[Kind], doing: &str, what: 
     assert_eq!(entry.outcome, Outcome::Failed, "{what}");
     assert!(hangs.contains(&entry.kind), "{what}");
     assert!(error.starts_with(&format!("{doing} {name} ")), "{what}");
-    let late = "no answer within runtime-request-timeout (150ms)";
+    let late = "no answer within runtime-request-timeout (3s)";
     assert!(error.contains(late), "{what}");
 }
 

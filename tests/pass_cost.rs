@@ -321,7 +321,7 @@ fn s2_7_removals_run_side_by_side_up_to_the_limit() {
             ("RemovePodSandbox", sandboxes),
         ] {
             // Long enough that all slots are filled before the first is free again.
-            let delay = Duration::from_millis(25 * slots as u64);
+            let delay = Duration::from_millis(100 * slots as u64);
             maker.options.delays.insert(method.to_owned(), delay);
         }
         let bench = maker.start();
@@ -358,7 +358,7 @@ fn s2_7_a_slow_one_holds_no_other_up() {
     let bench = maker.start();
     let keys = [
         ("max-parallel-removals", "2"),
-        ("runtime-request-timeout", "1s"),
+        ("runtime-request-timeout", "15s"),
     ];
     let report = bench.collected(&keys);
     let (outcome, _, error) = fate(&report, &id("u1", "app", 0));

@@ -74,7 +74,7 @@ fn s6_5_a_runtime_whose_removals_hang_is_not_asked_for_ever() {
         .faults
         .push(Fault::all("RemoveContainer", Action::Hang));
     let bench = maker.start();
-    let settings = [ONE_BY_ONE, NONE_KEPT, ("runtime-request-timeout", "300ms")];
+    let settings = [ONE_BY_ONE, NONE_KEPT, ("runtime-request-timeout", "3s")];
     let end = bench.collect(&settings, Flags::default());
     let report = end.report.unwrap();
     assert_eq!(
@@ -101,7 +101,7 @@ fn s2_7_single_removals_that_hang_do_not_end_the_others() {
             .push(Fault::of("RemoveContainer", &id, Action::Hang));
     }
     let bench = maker.start();
-    let settings = [ONE_BY_ONE, NONE_KEPT, ("runtime-request-timeout", "300ms")];
+    let settings = [ONE_BY_ONE, NONE_KEPT, ("runtime-request-timeout", "3s")];
     let end = bench.collect(&settings, Flags::default());
     assert_eq!(end.error, None);
     let report = end.report.unwrap();

@@ -113,7 +113,7 @@ fn s0_7_a_hold_that_comes_under_way_is_seen_before_the_next_removal() {
         let mut maker = Maker::new();
         maker.restarted("u1", 4);
         maker.sandbox("left", 0, Word::NotReady);
-        let delay = Duration::from_millis(300);
+        let delay = Duration::from_secs(5);
         let delays = &mut maker.options.delays;
         delays.insert("StopPodSandbox".to_owned(), delay);
         let bench = maker.start();
@@ -132,7 +132,7 @@ fn s0_7_a_hold_that_comes_under_way_is_seen_before_the_next_removal() {
                 match slow_stop {
                     false => fs::write(&file, "").unwrap(),
                     true => drop(std::thread::spawn(move || {
-                        std::thread::sleep(delay / 3);
+                        std::thread::sleep(delay / 50);
                         fs::write(&file, "").unwrap();
                     })),
                 }
@@ -214,7 +214,7 @@ fn s0_8_periodic_passes_leave_alone_what_could_not_be_removed_and_calls_do_not()
     bench.host.remove_pod("left");
     let keys = [
         ("container-gc-period", "50ms"),
-        ("runtime-request-timeout", "300ms"),
+        ("runtime-request-timeout", "5s"),
     ];
     let (engine, reports) = passes(&bench, &keys, Pass::Containers);
     engine.start().unwrap();

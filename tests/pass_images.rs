@@ -283,7 +283,7 @@ fn image_volumes_count_and_each_container_is_asked_once() {
 #[test]
 fn a_long_pass_looks_again_who_uses_images() {
     let mut rules = Rules::default();
-    let delays = [("RemoveImage".to_owned(), Duration::from_millis(400))].into();
+    let delays = [("RemoveImage".to_owned(), Duration::from_secs(5))].into();
     let images = vec![image("a", "r/a:1", 100), image("b", "r/b:1", 100)];
     let server = Server::start(
         node(images),
@@ -296,7 +296,7 @@ fn a_long_pass_looks_again_who_uses_images() {
     let engine = engine(
         &server,
         Host::new(1000, 0).hooks(true),
-        &[("evidence-max-age", "100ms")],
+        &[("evidence-max-age", "2s")],
     );
     let end = std::thread::scope(|scope| {
         let pass = scope.spawn(|| {
@@ -327,7 +327,7 @@ fn records_survive_a_long_pass_and_forget_what_it_removed() {
     // `a` is in use at first, so it is the last to go.
     made.containers.push(user("u", "a"));
     let options = Options {
-        delays: [("RemoveImage".to_owned(), Duration::from_millis(800))].into(),
+        delays: [("RemoveImage".to_owned(), Duration::from_secs(4))].into(),
         ..Options::default()
     };
     let server = Server::start(made, options).unwrap();
@@ -336,7 +336,7 @@ fn records_survive_a_long_pass_and_forget_what_it_removed() {
         &server,
         host.hooks(true),
         &[
-            ("evidence-max-age", "700ms"),
+            ("evidence-max-age", "3s"),
             ("image-gc-high-threshold", "40"),
             ("image-gc-low-threshold", "20"),
         ],

@@ -482,7 +482,7 @@ fn s4_2_a_runtime_that_hangs_keeps_its_link_and_no_other() {
     }
     maker.fault("ContainerStatus", "3123456789", Action::Hang);
     let bench = maker.start();
-    let report = bench.collected(&[("runtime-request-timeout", "1s")]);
+    let report = bench.collected(&[("runtime-request-timeout", "10s")]);
     for name in &names {
         assert_eq!(
             there(&bench.path(name)),

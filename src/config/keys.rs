@@ -1,7 +1,7 @@
 //! The one table of keys: names, defaults, ranges, what they do. `gc_config_set` and `gc_config_get`, the checks, the
 //! messages, the help and `CONFIGURATION.md` come out of it.
 
-use super::values::{self, Value};
+use super::values::Value;
 use super::{AgeFrom, Config};
 
 /// What a key's value looks like.
@@ -281,19 +281,6 @@ pub static KEYS: &[Key] = &[
 /// The key of that name.
 pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
-}
-
-/// The key whose name is most like this one, for the message.
-pub fn nearest(name: &str) -> Option<&'static Key> {
-    let name = name
-        .trim_start_matches('-')
-        .to_lowercase()
-        .replace('_', "-");
-    KEYS.iter()
-        .map(|key| (values::distance(&name, key.name), key))
-        .filter(|(distance, key)| *distance <= key.name.len() / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, key)| key)
 }
 
 impl Key {

@@ -1,6 +1,7 @@
 //! The configuration: text by key as the host sets it, and typed values out of it, with the kubelet's defaults.
 
 pub mod duration;
+mod hints;
 pub mod keys;
 pub mod values;
 
@@ -67,8 +68,8 @@ pub struct Config {
 pub struct Settings(BTreeMap<&'static str, String>);
 
 fn unknown(name: &str) -> Error {
-    let hint = match keys::nearest(name) {
-        Some(key) => format!("did you mean {}?", key.name),
+    let hint = match hints::meant(name) {
+        Some(key) => format!("did you mean {key}?"),
         None => "gc_config_key lists all keys".to_owned(),
     };
     let name = visible(name);

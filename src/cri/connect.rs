@@ -52,6 +52,10 @@ impl QuietStream {
             match sent {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                // Who has closed may have said why: that, or the end, is to be read.
+                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
+                    return Poll::Ready(Ok(data.iter().map(|part| part.len()).sum()));
+                }
                 done => return Poll::Ready(done),
             }
         }
@@ -139,8 +143,25 @@ impl Place<'_> {
 #[derive(Clone)]
 pub(crate) struct Wire {
     path: Arc<str>,
-    sender: Arc<Mutex<SendRequest<Full<Bytes>>>>,
+    connection: Arc<Mutex<Connection>>,
     defect: Defect,
+}
+
+/// One connection.
+#[derive(Clone)]
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    /// How it ended, where that was an error.
+    end: Arc<OnceLock<Status>>,
+}
+
+impl Connection {
+    /// Why a call failed. One that was not sent any more is only told that the connection is closed: what closed it is the cause.
+    fn failed(&self, e: hyper::Error) -> Status {
+        let is_closed = e.is_canceled() || e.is_closed();
+        let end = self.end.get().filter(|_| is_closed).cloned();
+        end.unwrap_or_else(|| failed(e))
+    }
 }
 
 /// What broke a connection, if that was a defect of crigc.
@@ -163,10 +184,7 @@ impl<F: Future + Send + 'static> Executor<F> for Tasks {
 }
 
 /// HTTP/2 on a stream; the task that drives it ends with the last sender.
-async fn handshake(
-    stream: QuietStream,
-    defect: &Defect,
-) -> Result<SendRequest<Full<Bytes>>, hyper::Error> {
+async fn handshake(stream: QuietStream, defect: &Defect) -> Result<Connection, hyper::Error> {
     effect::point("shake hands");
     let tasks = Tasks(defect.clone());
     let (sender, connection) = http2::Builder::new(tasks.clone())
@@ -174,9 +192,16 @@ async fn handshake(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .handshake(TokioIo::new(stream))
         .await?;
+    let end = Arc::new(OnceLock::new());
+    let ended = end.clone();
     // How it ends is what its calls are told; so it needs nobody who waits for it.
-    tasks.execute(connection);
-    Ok(sender)
+    tasks.execute(async move {
+        if let Err(e) = connection.await {
+            // Set by nobody else.
+            let _ = ended.set(failed(e));
+        }
+    });
+    Ok(Connection { sender, end })
 }
 
 impl Wire {
@@ -190,24 +215,27 @@ impl Wire {
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, Status> {
-        let mut sender = self.sender().await?;
-        sender.send_request(request).await.map_err(failed)
+        let mut connection = self.connection().await?;
+        let answer = connection.sender.send_request(request).await;
+        answer.map_err(|e| connection.failed(e))
     }
 
-    async fn sender(&self) -> Result<SendRequest<Full<Bytes>>, Status> {
+    async fn connection(&self) -> Result<Connection, Status> {
         let current = self.lock().clone();
-        if !current.is_closed() {
+        if !current.sender.is_closed() {
             return Ok(current);
         }
         let stream = open(&self.path).await;
         let stream = stream.map_err(|e| Status::unavailable(e.to_string()))?;
-        let sender = handshake(stream, &self.defect).await.map_err(failed)?;
-        *self.lock() = sender.clone();
-        Ok(sender)
+        let connection = handshake(stream, &self.defect).await.map_err(failed)?;
+        *self.lock() = connection.clone();
+        Ok(connection)
     }
 
-    fn lock(&self) -> MutexGuard<'_, SendRequest<Full<Bytes>>> {
-        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -264,11 +292,11 @@ pub(crate) async fn connect(
         cause = stop.wait() => return Err(cause.error()),
     };
     let defect = Defect::default();
-    let sender = handshake(stream, &defect).await;
-    let sender = sender.map_err(|e| super::error::not_cri(place, &e))?;
+    let connection = handshake(stream, &defect).await;
+    let connection = connection.map_err(|e| super::error::not_cri(place, &e))?;
     Ok(Wire {
         path: path.into(),
-        sender: Arc::new(Mutex::new(sender)),
+        connection: Arc::new(Mutex::new(connection)),
         defect,
     })
 }

@@ -78,7 +78,9 @@ pub type gc_log_fn =
 pub type gc_event_fn = Option<
     unsafe extern "C" fn(context: *mut c_void, reason: *const c_char, message: *const c_char),
 >;
-/// Hears how far the removals of one kind are: `done` of `total`.
+/// Hears how far the removals of one kind are. `done` counts those that ended, removed or failed; `total` is that and what may
+/// still go: it becomes less where objects stay after all (refused, held, changed), so a stage may end below it. Not called in a
+/// dry run, and not after a cancel, a close or a deadline.
 pub type gc_progress_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, kind: gc_kind, done: usize, total: usize)>;
 /// Hears that a pass has ended, periodic or called. `report` and `error` are lent for the call; `report` is never NULL, `error`

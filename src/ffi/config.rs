@@ -27,8 +27,8 @@ pub extern "C" fn gc_config_new() -> *mut gc_config {
 }
 
 /// Sets a key (a name of the kubelet's flags, see gc_config_key) to a value as on the kubelet's command line; both are
-/// copied. GC_ERROR_INVALID_ARGUMENT for an unknown key or a bad value, which changes nothing; the error names it and says
-/// what would be right. GC_ERROR_BUSY in a callback.
+/// copied. GC_ERROR_INVALID_ARGUMENT for an unknown key, a bad value or a NULL, which changes nothing; the error names it
+/// and says what would be right. GC_ERROR_BUSY in a callback.
 ///
 /// # Safety
 /// `config` is NULL or a live handle, `key` and `value` are NULL or NUL-terminated, `error` is NULL or may be written to.
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn gc_config_set(
 }
 
 /// The value of a key: what was set, or its default. The caller frees it with gc_string_free. NULL and an error for an
-/// unknown key or a NULL, and in a callback.
+/// unknown key or a NULL (GC_ERROR_INVALID_ARGUMENT), and in a callback (GC_ERROR_BUSY).
 ///
 /// # Safety
 /// As for gc_config_set.

@@ -24,7 +24,9 @@ pub const GC_NO_WAIT: u32 = 4;
 pub struct gc_engine(Engine);
 
 /// Makes an engine from a copy of the configuration and its callbacks; needs no running runtime yet. The caller frees it with
-/// gc_engine_free. NULL and an error for what is wrong only together (GC_ERROR_CONFIG), for a NULL, and in a callback.
+/// gc_engine_free. On failure it answers NULL, and the error says GC_ERROR_CONFIG (values that are wrong only together),
+/// GC_ERROR_BUSY (another engine holds image-records-file, or this is a callback), GC_ERROR_IO (image-records-file cannot be
+/// held, such as in a directory that is missing or cannot be written) or GC_ERROR_INVALID_ARGUMENT (a NULL).
 ///
 /// # Safety
 /// `config` is NULL or a live handle, `error` is NULL or may be written to.
@@ -43,8 +45,9 @@ pub unsafe extern "C" fn gc_engine_new(
     }
 }
 
-/// Closes an engine: passes under way end soon with GC_ERROR_CLOSED, and so do later calls. Never blocks; may be called from
-/// any thread and from callbacks, not in a signal handler. It is to be freed all the same. NULL does nothing.
+/// Closes an engine: passes under way end soon with GC_ERROR_CLOSED (once a callback that they are in has returned), and so do
+/// later calls. Never blocks, also while a callback does; may be called from any thread and from callbacks, not in a signal
+/// handler. It is to be freed all the same. NULL does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a live handle.
@@ -58,8 +61,9 @@ pub unsafe extern "C" fn gc_close(engine: *mut gc_engine) {
     });
 }
 
-/// Closes an engine, waits for its passes, its threads and all calls that are inside, and frees it. No other call may begin
-/// from here on: a thread that is just about to call has begun. Reports and errors that came from it stay. In a callback it
+/// Closes an engine, waits for its passes, its threads and all calls that are inside, and frees it: when it returns, no thread
+/// and no descriptor is left, and image-records-file is free for another engine. No other call may begin from here on: a thread
+/// that is just about to call has begun. Reports and errors that came from it stay. In a callback it
 /// closes the engine and leaks it. NULL does nothing.
 ///
 /// # Safety
@@ -132,8 +136,10 @@ unsafe fn pass(
 /// button, or NULL. `*report`: on return not NULL if and only if the pass began, also when it failed; the caller frees it with
 /// gc_report_free; a NULL `report` is fine. `*error`: on return an error that the caller frees, or NULL.
 /// GC_OK says that the pass could look and decide and did what it could; removals that failed are in the report. Else
-/// GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT, GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY, GC_ERROR_IO,
-/// GC_ERROR_CONTRADICTION, GC_ERROR_INVALID_ARGUMENT or GC_ERROR_INTERNAL.
+/// GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a request),
+/// GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (directories, figures, or no
+/// descriptor is left), GC_ERROR_CONFIG (log directories that are, or lie in, one another), GC_ERROR_CONTRADICTION,
+/// GC_ERROR_INVALID_ARGUMENT (a NULL, unknown flags, or a clock that tells no time) or GC_ERROR_INTERNAL.
 ///
 /// # Safety
 /// Handles are NULL or live, `report` and `error` are NULL or may be written to.

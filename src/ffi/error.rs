@@ -9,7 +9,8 @@ pub type gc_status = i32;
 
 /// The pass could look and decide, and did what it could. Single removals that failed are in the report.
 pub const GC_OK: gc_status = 0;
-/// A NULL for a required argument, an unknown flag bit, an unknown key, or a value that is wrong by itself.
+/// A NULL for a required argument, an unknown flag bit, an unknown key, a value that is wrong by itself, or a clock that tells no
+/// time.
 pub const GC_ERROR_INVALID_ARGUMENT: gc_status = 1;
 /// Values that are wrong only together, such as a low threshold above the high one.
 pub const GC_ERROR_CONFIG: gc_status = 2;
@@ -19,15 +20,16 @@ pub const GC_ERROR_UNAVAILABLE: gc_status = 3;
 pub const GC_ERROR_RUNTIME: gc_status = 4;
 /// A deadline passed: of the call, of the pass, or of one request.
 pub const GC_ERROR_TIMEOUT: gc_status = 5;
-/// The call was cancelled by gc_call_cancel.
+/// The call was cancelled by gc_call_cancel, or a periodic pass was ended by gc_stop.
 pub const GC_ERROR_CANCELLED: gc_status = 6;
-/// Files or filesystems of the host cannot be read.
+/// Files or filesystems of the host cannot be read, the records file cannot be held, or no descriptor or thread is to be had.
 pub const GC_ERROR_IO: gc_status = 7;
 /// All removals went well, and still fewer bytes were freed than the low threshold asks for.
 pub const GC_ERROR_NOT_ENOUGH_FREED: gc_status = 8;
 /// A defect of crigc.
 pub const GC_ERROR_INTERNAL: gc_status = 9;
-/// A pass of this kind runs already (GC_NO_WAIT), or the function was called from a callback.
+/// A pass of this kind runs already (GC_NO_WAIT), another engine holds the records file, or the function was called from a
+/// callback.
 pub const GC_ERROR_BUSY: gc_status = 10;
 /// The engine was closed.
 pub const GC_ERROR_CLOSED: gc_status = 11;

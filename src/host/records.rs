@@ -1,6 +1,7 @@
 //! The records of images on disk (S5.1): held by one engine at a time, and replaced as a whole, so that whoever reads it after a
 //! kill or a power cut finds the old file or the new one. What cannot be read is put aside, and is never a reason to remove.
 
+use super::signals::without_sigxfsz;
 use crate::effect;
 use crate::error::{Error, Result, Status};
 use crate::plan::records::{Record, Records};
@@ -217,10 +218,28 @@ fn lock(path: &Path) -> Result<OwnedFd> {
         return Err(refuse(path, "it is a directory"));
     }
     let beside = with_suffix(path, ".lock");
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    // Whatever stands there instead of a file must not wait for anybody, or become the host's terminal.
+    let flags = OFlags::RDWR
+        | OFlags::CREATE
+        | OFlags::CLOEXEC
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::NOCTTY;
     effect::point("open the lock of the records");
-    let fd = rustix::fs::open(&beside, flags, Mode::RUSR | Mode::WUSR)
-        .map_err(|e| refuse(path, &format!("{}: {e}", beside.display())))?;
+    let refused = |why: &str| {
+        refuse(
+            path,
+            &format!("{}: {why}", visible(&beside.to_string_lossy())),
+        )
+    };
+    let file = rustix::fs::open(&beside, flags, Mode::RUSR | Mode::WUSR)
+        .map(File::from)
+        .map_err(|e| refused(&e.to_string()))?;
+    // Where nobody can tell, it is taken for one.
+    if file.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(refused(NO_FILE));
+    }
+    let fd = OwnedFd::from(file);
     effect::point("lock the records");
     let mut locked = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
     for _ in 0..TRIES {
@@ -248,14 +267,14 @@ fn lock(path: &Path) -> Result<OwnedFd> {
                 ),
             ));
         }
-        Err(e) => return Err(refuse(path, &format!("{}: {e}", beside.display()))),
+        Err(e) => return Err(refused(&e.to_string())),
     }
     let named = || -> io::Result<()> {
         effect::point("write down who holds the records");
         let name = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
         let line = format!("process {} ({})\n", std::process::id(), name.trim());
         rustix::fs::ftruncate(&fd, 0)?;
-        rustix::io::pwrite(&fd, line.as_bytes(), 0)?;
+        without_sigxfsz(|| rustix::io::pwrite(&fd, line.as_bytes(), 0))?;
         Ok(())
     };
     // The lock holds also where its holder cannot be written down, as on a full disk.
@@ -265,7 +284,8 @@ fn lock(path: &Path) -> Result<OwnedFd> {
 
 fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
     // Opening a pipe must not wait for a writer.
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags =
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     effect::point("open the records");
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(fd) => File::from(fd),
@@ -376,7 +396,7 @@ fn write_new(new: &Path, bytes: &[u8]) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(new, flags, Mode::RUSR | Mode::WUSR)?);
     effect::point("write the records");
-    file.write_all(bytes)?;
+    without_sigxfsz(|| file.write_all(bytes))?;
     effect::point("sync the records");
     file.sync_all()
 }

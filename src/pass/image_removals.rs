@@ -2,6 +2,7 @@
 
 use super::image_look::{self, ImageLook, ImageMemory, Services};
 use super::image_records;
+use super::progress::Progress;
 use super::removals::{begin, may_go};
 use super::run::{Done, Run};
 use crate::error::{Error, Result, Status};
@@ -70,7 +71,8 @@ impl<'r, 'a> Removals<'r, 'a> {
         let mut waiting: VecDeque<usize> = (0..planned.len()).collect();
         let mut removing = FuturesUnordered::new();
         let mut tally = Tally::new(goal);
-        let (mut done, mut left_out) = (0, 0);
+        let mut progress = Progress::of(run, Kind::Image);
+        let mut left_out = 0;
         self.held = false;
         loop {
             let may_start =
@@ -105,7 +107,6 @@ impl<'r, 'a> Removals<'r, 'a> {
                         Err(result) => {
                             self.held |= result == Done::Kept(Reason::Held);
                             stage.ended(at, planned[at].clone(), result);
-                            done += 1;
                             continue;
                         }
                         Ok(()) => {
@@ -142,11 +143,13 @@ impl<'r, 'a> Removals<'r, 'a> {
             {
                 self.failures.push(error.clone());
             }
-            stage.ended(at, planned[at].clone(), result);
-            done += 1;
             let to_go =
                 removing.len() + tally.still_needed(waiting.iter().map(|at| image(*at).size));
-            run.progress(Kind::Image, done, done + to_go);
+            let counts = Progress::counts(&result);
+            stage.ended(at, planned[at].clone(), result);
+            if counts {
+                progress.ended(to_go);
+            }
         }
         let rest = match run.stop.cause() {
             Some(_) if !tally.satisfied() => Reason::NotReached,

@@ -5,6 +5,7 @@ use super::image_look::{self, ImageMemory, Services};
 use super::image_records;
 use super::image_removals::{Removals, entry};
 use super::run::{Done, Run};
+use crate::causes::Causes;
 use crate::cri::Learnt;
 use crate::cri::client;
 use crate::error::{Error, Result, Status};
@@ -17,9 +18,6 @@ use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
 use crate::plan::{Plan, Step};
 use crate::quiet;
 use crate::report::{Reason, visible};
-
-/// How many failed removals the error of a pass names.
-const SHOWN: usize = 10;
 
 /// Runs the pass; what fails is in the run.
 pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) {
@@ -246,11 +244,11 @@ fn no_figures(run: &Run<'_>, error: Error) -> Error {
 fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String], held: bool) {
     ended(run);
     if !failures.is_empty() {
-        let shown: Vec<&str> = failures.iter().take(SHOWN).map(String::as_str).collect();
-        let mut message = shown.join("; ");
-        if failures.len() > SHOWN {
-            message += &format!("; and {} more, see the report", failures.len() - SHOWN);
+        let mut causes = Causes::default();
+        for failure in failures {
+            causes.add("image", &[], failure);
         }
+        let message = causes.message();
         return run.fail(Error::new(Status::Runtime, message));
     }
     if held || run.has_failed() {

@@ -2,6 +2,7 @@
 
 use super::containers::{Look, Stale};
 use super::evidence::{Evidence, has_newer_files};
+use super::progress::Progress;
 use super::removals::{Remover, begin, blank, carry_out};
 use super::rooms::{Room, Rooms};
 use super::run::{Done, QUESTIONS, Run};
@@ -160,7 +161,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
     };
     links.retain(|link| dangles(rooms, link));
     links.sort_by(|a, b| a.name.cmp(&b.name));
-    let total = links.len();
+    let mut left = links.len();
     let mut answers = stream::iter(&links)
         .map(|link| async move {
             let answer = quiet::caught_async(evidence_of(run, runtime, rooms, link)).await;
@@ -170,7 +171,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
             )
         })
         .buffered(QUESTIONS);
-    let mut done = 0;
+    let mut progress = Progress::of(run, Kind::LogLink);
     while let Some((link, answer)) = answers.next().await {
         let path = format!("{}/{}", room.dir(), link.name);
         let mut entry = blank(Kind::LogLink, path, "", "");
@@ -186,9 +187,12 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
                 }
             }
         };
+        left -= 1;
+        let counts = Progress::counts(&result);
         run.record(entry, result);
-        done += 1;
-        run.progress(Kind::LogLink, done, total);
+        if counts {
+            progress.ended(left);
+        }
     }
 }
 

@@ -11,11 +11,13 @@ mod image_removals;
 mod images;
 mod logs;
 mod parts;
+mod progress;
 mod removals;
 mod rooms;
 mod run;
 mod sandboxes;
 pub(crate) mod slots;
+mod words;
 
 pub(crate) use run::{event, log};
 
@@ -106,6 +108,7 @@ pub(crate) async fn run(
     if let Err(defect) = quiet::caught_async(work).await {
         run.fail(defect);
     }
+    run.tell_causes();
     let (entries, error) = run.into_parts();
     let bytes_freed = entries
         .iter()

@@ -1,6 +1,7 @@
 //! Carries out a plan: in its order, a bounded number at once, a slow one holding no other up (S2.7).
 
 use super::evidence::Evidence;
+use super::progress::Progress;
 use super::run::{Done, Run};
 use super::slots::Slots;
 use crate::host::clock::Boot;
@@ -144,15 +145,19 @@ pub(crate) async fn carry_out<R: Remover>(
         .collect();
     let planned = &planned;
     let stage = run.stage();
-    let mut done = 0;
+    let mut left = total;
+    let mut progress = Progress::of(run, R::KIND);
     let mut gone = Vec::new();
     let mut finish = |at: usize, result: Done| {
         if result == Done::Removed {
             gone.push(at);
         }
+        left -= 1;
+        let counts = Progress::counts(&result);
         stage.ended(at, planned[at].clone(), result);
-        done += 1;
-        run.progress(R::KIND, done, total);
+        if counts {
+            progress.ended(left);
+        }
     };
 
     let object = |at: usize| &objects[plan.remove[at].index];

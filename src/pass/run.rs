@@ -3,6 +3,8 @@
 use super::How;
 use super::cancel::{Cause, Stop};
 use super::slots::Queue;
+use super::words::{many, sentence};
+use crate::causes::Causes;
 use crate::config::Config;
 use crate::cri::{CallError, Place};
 use crate::error::{Error, Status};
@@ -69,6 +71,9 @@ pub(crate) struct Run<'a> {
     told_of_as_of: Cell<bool>,
     entries: RefCell<Vec<Entry>>,
     errors: RefCell<Vec<Error>>,
+    /// Theirs, and those of what could not be removed.
+    causes: RefCell<Causes>,
+    object_causes: RefCell<Causes>,
     backoff: &'a RefCell<Backoff>,
     /// The host was told that nobody can look for the hold file.
     told_of_hold: Cell<bool>,
@@ -122,6 +127,8 @@ impl<'a> Run<'a> {
             told_of_as_of: Cell::new(false),
             entries: RefCell::default(),
             errors: RefCell::default(),
+            causes: RefCell::default(),
+            object_causes: RefCell::default(),
             backoff,
             told_of_hold: Cell::new(false),
         }
@@ -146,16 +153,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The pass fails with this, each of them once, and defects not without end: their words may differ for each object.
+    /// The pass fails with this, each of them once, and defects not without end: their words may differ for each object. True = its cause
+    /// is a new one.
     fn keep(&self, error: Error) -> bool {
         let mut errors = self.errors.borrow_mut();
         let defects = errors.iter().filter(|e| e.status == Status::Internal);
         let enough = error.status == Status::Internal && defects.count() >= MOST_DEFECTS;
         let is_new = !enough && !errors.contains(&error);
-        if is_new {
-            errors.push(error);
+        if !is_new {
+            return false;
         }
-        is_new
+        let is_told = !error.count_in(&mut self.causes.borrow_mut());
+        errors.push(error);
+        !is_told
     }
 
     /// The pass fails with this, after all that can be done has been done (S6.4).
@@ -166,8 +176,9 @@ impl<'a> Run<'a> {
             _ => LogLevel::Error,
         };
         let message = error.message.clone();
-        if self.keep(error) {
-            self.log(level, &message);
+        match self.keep(error) {
+            true => self.log(level, &message),
+            false => self.log(LogLevel::Debug, &message),
         }
     }
 
@@ -299,7 +310,10 @@ impl<'a> Run<'a> {
         if !self.dry_run {
             self.note(&entry, &done);
         }
-        let (entry, level, what) = self.outcome(entry, done);
+        let (entry, mut level, what) = self.outcome(entry, done);
+        if entry.outcome == Outcome::Failed && !self.is_new_cause(&entry) {
+            level = LogLevel::Debug;
+        }
         let listens = |(up_to, _): &(LogLevel, _)| level <= *up_to;
         let line = self.hooks.log.as_ref().is_some_and(listens);
         let line = line.then(|| sentence(what, &entry));
@@ -307,6 +321,20 @@ impl<'a> Run<'a> {
         if let Some(line) = line {
             self.log(level, &line);
         }
+    }
+
+    /// Whether nothing of its kind has failed so before.
+    fn is_new_cause(&self, entry: &Entry) -> bool {
+        let error = entry.error.as_deref().unwrap_or_default();
+        let names = [&*entry.id, &*entry.name, &*entry.pod_uid];
+        let mut causes = self.object_causes.borrow_mut();
+        causes.add(many(entry.kind), &names, error)
+    }
+
+    /// Tells the log how often each cause came up that it has heard of once.
+    pub(crate) fn tell_causes(&self) {
+        let lines = self.object_causes.borrow().rest();
+        lines.iter().for_each(|line| self.log(LogLevel::Warn, line));
     }
 
     /// Where the entries of a stage begin.
@@ -380,24 +408,4 @@ impl Stage<'_, '_> {
         placed.sort_by_key(|(place, _)| *place);
         entries.extend(placed.into_iter().map(|(_, entry)| entry));
     }
-}
-
-/// A line for the log about one object.
-fn sentence(what: &str, entry: &Entry) -> String {
-    let kind = match entry.kind {
-        Kind::Container => "container",
-        Kind::Sandbox => "pod sandbox",
-        Kind::PodLogs => "pod logs",
-        Kind::LogLink => "log link",
-        Kind::Image => "image",
-    };
-    let mut line = format!("{what} {kind} {}", visible(&entry.id));
-    if !entry.name.is_empty() {
-        line += &format!(" ({})", visible(&entry.name));
-    }
-    line += &format!(": {}", entry.reason.word());
-    if let Some(error) = &entry.error {
-        line += &format!(": {error}");
-    }
-    line
 }

@@ -44,9 +44,19 @@ impl Place {
         server: &Server,
         settings: &[(&str, &str)],
     ) -> crigc::error::Result<Engine> {
+        self.engine_by(server, settings, |hooks| hooks.clock = None)
+    }
+
+    /// The same with other hooks.
+    pub fn engine_by(
+        &self,
+        server: &Server,
+        settings: &[(&str, &str)],
+        change: impl FnOnce(&mut Hooks),
+    ) -> crigc::error::Result<Engine> {
         let host = Host::new(1000, 500);
         let mut hooks: Hooks = host.hooks(true);
-        hooks.clock = None;
+        change(&mut hooks);
         let told = self.told.clone();
         let log = move |_: LogLevel, line: &str| told.lock().unwrap().push(line.to_owned());
         hooks.log = Some((LogLevel::Warn, Hook::new(Box::new(log))));

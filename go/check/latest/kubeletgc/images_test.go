@@ -91,7 +91,7 @@ func TestImages(t *testing.T) {
 				kubelet.Age(by)
 				w.clock.add(by)
 			}
-			for _, by := range []time.Duration{0, time.Minute, 59 * time.Second} {
+			for _, by := range []time.Duration{0, 30 * time.Second, 30 * time.Second} {
 				age(by)
 				if err := kubelet.Images(t.Context(), false); err == nil {
 					t.Error("the kubelet frees enough with images that are new")
@@ -105,7 +105,7 @@ func TestImages(t *testing.T) {
 			if !slices.Equal(theirs.left(t), before) || !slices.Equal(ours.left(t), before) {
 				t.Error("something was removed that was new")
 			}
-			age(2 * time.Second)
+			age(time.Minute + time.Second) // until then there is a minute for a machine that stalls
 			must(t, kubelet.Images(t.Context(), true))
 			counter := counted(t)
 			must(t, w.DeleteUnusedImages(t.Context()))
@@ -323,7 +323,7 @@ func TestImagesOfADryRun(t *testing.T) {
 // until waits for something that a goroutine does.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %s", what)
 		}
@@ -405,10 +405,10 @@ func TestImageContexts(t *testing.T) {
 	if err := w.GarbageCollect(short, time.Time{}); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, crigc.ErrTimeout) {
 		t.Errorf("a deadline that passes while another pass runs gives %v", err)
 	}
-	if took := time.Since(began); took > 5*time.Second {
+	if took := time.Since(began); took > time.Minute {
 		t.Errorf("it waited %v", took)
 	}
-	time.Sleep(500 * time.Millisecond)
+	until(t, "removal", func() bool { return len(s.left(t)) < len(before) })
 	cancelLong()
 	if err := <-ended; !errors.Is(err, context.Canceled) || !errors.Is(err, crigc.ErrCancelled) {
 		t.Errorf("a cancel gives %v", err)

@@ -1,0 +1,102 @@
+//! Which key was meant by a name that is none. A hint that leads to another key may delete more than was wanted: in doubt there is none.
+
+use super::keys::{KEYS, Key};
+
+/// Fields of a KubeletConfiguration whose names have other words than the flags that are our keys.
+const FIELDS: [(&str, &str); 3] = [
+    ("imageMinimumGCAge", "minimum-image-ttl-duration"),
+    ("imageGCHighThresholdPercent", "image-gc-high-threshold"),
+    ("imageGCLowThresholdPercent", "image-gc-low-threshold"),
+];
+
+/// Words that turn a key into its opposite: none of them is ever guessed.
+const DIRECTIONS: [&str; 4] = ["minimum", "maximum", "high", "low"];
+
+/// How many words of a key may be left out.
+const LEFT_OUT: usize = 2;
+
+/// The key that was meant, if that is certain enough: a field of the kubelet's configuration, or the one key with nearly these words.
+pub(super) fn meant(name: &str) -> Option<&'static str> {
+    let letters = |name: &str| name.replace(['-', '_'], "").to_lowercase();
+    let field = FIELDS
+        .iter()
+        .find(|(field, _)| letters(field) == letters(name));
+    if let Some((_, key)) = field {
+        return Some(key);
+    }
+    let words = words(name);
+    let mut fits: Vec<(usize, &Key)> = KEYS
+        .iter()
+        .filter_map(|key| Some((difference(&words, key.name)?, key)))
+        .collect();
+    fits.sort_by_key(|(difference, _)| *difference);
+    match fits[..] {
+        [(first, _), (second, _), ..] if first == second => None,
+        [(_, key), ..] => Some(key.name),
+        [] => None,
+    }
+}
+
+/// The words of a name, whether `kebab-case`, `snake_case` or `camelCase` with abbreviations in capitals, as flags write them.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let letters: Vec<char> = name.chars().collect();
+    for (at, c) in letters.iter().enumerate() {
+        let is_lower = |at: Option<usize>| {
+            at.and_then(|at| letters.get(at))
+                .is_some_and(|c| c.is_lowercase())
+        };
+        let begins =
+            c.is_uppercase() && (is_lower(at.checked_sub(1)) || is_lower(at.checked_add(1)));
+        if begins || matches!(c, '-' | '_' | '.') {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric()
+            && let Some(word) = words.last_mut()
+        {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words.retain(|word| !word.is_empty());
+    let whole = |word: String| match word.as_str() {
+        "min" => "minimum".to_owned(),
+        "max" => "maximum".to_owned(),
+        _ => word,
+    };
+    words.into_iter().map(whole).collect()
+}
+
+/// How far words are from those of a key; `None` = it is another key. Each of them has to be a word of the key, but for a slip or two.
+fn difference(name: &[String], key: &str) -> Option<usize> {
+    let mut left = words(key);
+    let mut slips = 0;
+    for word in name {
+        let near = left.iter().enumerate();
+        let near = near.map(|(at, of_key)| (distance(word, of_key), at));
+        let (slip, at) = near.min()?;
+        if slip > (word.chars().count() / 4).max(1) {
+            return None;
+        }
+        slips += slip;
+        left.remove(at);
+    }
+    let is_direction = |word: &String| DIRECTIONS.contains(&word.as_str());
+    let is_other = name.is_empty() || left.len() > LEFT_OUT || left.iter().any(is_direction);
+    (!is_other).then_some(slips + 4 * left.len())
+}
+
+/// How many characters have to change to make one word of the other.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != *y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}

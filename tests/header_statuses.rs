@@ -1,0 +1,81 @@
+//! The header names the statuses that its functions answer.
+
+use crigc::config::Settings;
+use crigc::engine::{Call, Engine, Flags};
+use crigc::error::Status;
+use crigc::hooks::{Hook, Hooks};
+
+/// The comment above a function of the header.
+fn comment(function: &str) -> String {
+    let header = std::fs::read_to_string("include/crigc.h").unwrap();
+    let at = header
+        .find(&format!("{function}(const "))
+        .or_else(|| header.find(&format!("{function}(struct ")));
+    let before = &header[..at.unwrap()];
+    before[before.rfind("/**").unwrap()..].to_owned()
+}
+
+fn engine(keys: &[(&str, &str)], hooks: Hooks) -> Result<Engine, Status> {
+    let mut settings = Settings::default();
+    let own = [
+        ("container-runtime-endpoint", "/nonexistent/crigc.sock"),
+        ("pod-logs-dir", ""),
+        ("container-logs-dir", ""),
+    ];
+    for (key, value) in own.iter().chain(keys) {
+        settings.set(key, value).unwrap();
+    }
+    Engine::new(settings.config(), hooks).map_err(|e| e.status)
+}
+
+#[test]
+fn gc_engine_new_names_what_it_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = folder.path().join("records");
+    let records = ("image-records-file", records.to_str().unwrap());
+    let _holder = engine(&[records], Hooks::default()).unwrap();
+    let cases: [(&[(&str, &str)], Status); 3] = [
+        (&[("image-gc-low-threshold", "90")], Status::Config),
+        (&[records], Status::Busy),
+        (
+            &[("image-records-file", "/nonexistent/records")],
+            Status::Io,
+        ),
+    ];
+    let comment = comment("gc_engine_new");
+    for (keys, want) in cases {
+        assert_eq!(engine(keys, Hooks::default()).err(), Some(want));
+        assert!(
+            comment.contains(want.c_name().to_str().unwrap()),
+            "{want:?}"
+        );
+    }
+}
+
+#[test]
+fn gc_containers_names_what_it_answers() {
+    let cancelled = Call::new(0);
+    cancelled.cancel();
+    let closed = engine(&[], Hooks::default()).unwrap();
+    closed.close();
+    let clock = Hooks {
+        clock: Some(Hook::new(Box::new(|| 0))),
+        ..Hooks::default()
+    };
+    let plain = || engine(&[], Hooks::default()).unwrap();
+    let cases = [
+        (plain(), None, Status::Unavailable),
+        (plain(), Some(&cancelled), Status::Cancelled),
+        (closed, None, Status::Closed),
+        (engine(&[], clock).unwrap(), None, Status::InvalidArgument),
+    ];
+    let comment = comment("gc_containers");
+    for (engine, call, want) in cases {
+        let end = engine.containers(Flags::default(), call);
+        assert_eq!(end.error.map(|e| e.status), Some(want));
+        assert!(
+            comment.contains(want.c_name().to_str().unwrap()),
+            "{want:?}"
+        );
+    }
+}
