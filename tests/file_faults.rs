@@ -29,6 +29,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("getdents64", &["EIO", "EACCES"]),
     ("readlinkat", &["EIO", "EACCES"]),
     ("newfstatat", &["EIO", "EACCES"]),
+    ("faccessat2", &["EIO", "EACCES", "EROFS"]),
 ];
 
 /// Not a test of its own: the pass in a process of its own.

@@ -96,7 +96,7 @@ fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
         );
     }
 
-    room.remove_log(&log, Names::Fresh).unwrap();
+    room.remove_log(&log, Names::Fresh, &|| true).unwrap();
     room.remove_tree(OsStr::new("b"), &|| true).unwrap();
     room.remove_tree(OsStr::new("entry"), &|| true).unwrap();
     links.remove_link("own.log").unwrap();

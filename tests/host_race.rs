@@ -159,7 +159,7 @@ fn s4_1_a_directory_that_becomes_a_link_is_not_followed() {
                 // It may fail: the tree is not what it was.
                 match what {
                     "tree" => drop(room.remove_tree(OsStr::new("ns_pod_uid"), &|| true)),
-                    _ => drop(room.remove_log(log.to_str().unwrap(), Names::Fresh)),
+                    _ => drop(room.remove_log(log.to_str().unwrap(), Names::Fresh, &|| true)),
                 }
             };
             let (hit, all) = place.race(delete, |hit| hit >= ENOUGH);

@@ -23,6 +23,7 @@ use rules::Rules;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 /// The rules that did something on a node.
 fn exercised(report: &Report) -> BTreeSet<&'static str> {
@@ -324,4 +325,60 @@ fn a_pass_does_not_depend_on_the_order_of_the_lists() {
         });
         assert_eq!(straight, turned, "node {seed}");
     }
+}
+
+/// Pods that come back between two stages, and between the question and the removal: a tree goes only where the host's last word
+/// was that its pod is gone.
+#[test]
+fn s4_1_a_tree_goes_only_by_the_hosts_last_word() {
+    let mut rules = Rules::default();
+    let (mut gone, mut kept) = (0, 0);
+    for seed in nodes(60) {
+        let mut dice = Dice(seed + 13_000);
+        let bench = node(&mut dice);
+        let before = bench.server.state();
+        let lives = living(&before);
+        // How often the host, asked about one pod alone, said that it is gone.
+        let alone: Arc<Mutex<HashMap<Text, usize>>> = Arc::default();
+        let heard = alone.clone();
+        let mut hooks = bench.hooks();
+        let answer = move |uids: &[Text]| {
+            let states = uids.iter().map(|uid| {
+                // A host that claims what runs would not be believed at all (S0.4).
+                let content_removable = !lives.contains(&**uid) && !dice.one_in(3);
+                if content_removable && uids.len() == 1 {
+                    *heard.lock().unwrap().entry(uid.clone()).or_default() += 1;
+                }
+                let state = PodState {
+                    content_removable,
+                    runtime_removable: false,
+                };
+                (uid.clone(), state)
+            });
+            PodStates {
+                ready: true,
+                states: states.collect(),
+                as_of: 0,
+            }
+        };
+        hooks.pod_states = Some(Hook::new(Box::new(answer)));
+        let end = bench.engine(&[], hooks).containers(Flags::default(), None);
+        let report = end.report.unwrap();
+        let mut alone = alone.lock().unwrap();
+        for e in report.entries.iter().filter(|e| e.kind == Kind::PodLogs) {
+            match (e.outcome, e.reason.word()) {
+                (Outcome::Removed, _) => {
+                    let said = alone.get_mut(&e.pod_uid).filter(|said| **said > 0);
+                    *said.unwrap_or_else(|| panic!("node {seed}: {e:?}")) -= 1;
+                    gone += 1;
+                    rules.node("S4.1");
+                }
+                (_, "changed") => kept += 1,
+                _ => {}
+            }
+        }
+        spared(seed, &before, &bench, &report);
+    }
+    println!("S4.1: {gone} trees went, {kept} were kept at the last moment");
+    assert!(gone > 10 && kept > 5, "{gone} {kept}");
 }

@@ -2,7 +2,7 @@
 
 use crate::effect;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::io;
@@ -32,13 +32,19 @@ pub fn means(room: impl AsFd) -> Means {
     }
 }
 
-/// Opens the directory `relative` below `room`. Links on the way may lead around inside the room, and not out of it; what
-/// leads out or onto another mount is EXDEV.
+/// Opens the directory `relative` below `room`. A link on the way is ELOOP, also one that leads around inside: it may lead to what is
+/// another's. What leads out or onto another mount is EXDEV.
 pub fn open_dir(room: impl AsFd, relative: &Path, means: Means) -> io::Result<OwnedFd> {
     match means {
         Means::Openat2 => {
-            let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
-            open2(&room, relative, directory(), stay)
+            let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+            match open2(&room, relative, directory(), stay) {
+                // What is behind a link is left alone for good: better looked at twice.
+                Err(e) if Errno::from_io_error(&e) == Some(Errno::LOOP) => {
+                    walk(&room, relative).map_err(|_| e)
+                }
+                opened => opened,
+            }
         }
         Means::Walk => walk(&room, relative),
     }
@@ -88,15 +94,45 @@ fn walk(room: impl AsFd, relative: &Path) -> io::Result<OwnedFd> {
 fn step(parent: impl AsFd, name: &OsStr, mount: u64) -> io::Result<OwnedFd> {
     let flags = directory() | OFlags::NOFOLLOW;
     effect::point("open a directory");
-    let next = rustix::fs::openat(&parent, name.as_bytes(), flags, Mode::empty())?;
+    let opened = rustix::fs::openat(&parent, name.as_bytes(), flags, Mode::empty());
+    // A link that is not followed is no directory; openat2 tells the two apart.
+    let next = match opened {
+        Err(Errno::NOTDIR) if is_link(&parent, name) => return Err(Errno::LOOP.into()),
+        opened => opened?,
+    };
     if mount_id(&next)? != mount {
         return Err(Errno::XDEV.into());
     }
     Ok(next)
 }
 
+fn is_link(parent: impl AsFd, name: &OsStr) -> bool {
+    effect::point("see whether it is a link");
+    rustix::fs::statat(parent, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+}
+
+/// Why an entry cannot be unlinked, as far as that is seen without trying: something is mounted on it, or it is immutable.
+pub(super) fn fixed(parent: impl AsFd, name: &OsStr) -> Option<Errno> {
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    effect::point("see whether something is mounted on it");
+    let stat = rustix::fs::statx(parent, name.as_bytes(), flags, StatxFlags::TYPE).ok()?;
+    let is = |attribute| stat.stx_attributes.contains(attribute);
+    if is(StatxAttributes::MOUNT_ROOT) {
+        return Some(Errno::BUSY);
+    }
+    (is(StatxAttributes::IMMUTABLE) || is(StatxAttributes::APPEND)).then_some(Errno::PERM)
+}
+
+/// Device and inode: the same directory has the same, by whatever name it was opened.
+pub(super) fn identity(fd: impl AsFd) -> io::Result<(u64, u64)> {
+    effect::point("see which directory it is");
+    let stat = rustix::fs::fstat(fd)?;
+    Ok((stat.st_dev, stat.st_ino))
+}
+
 /// The mount that a handle is on; st_dev does not tell bind mounts apart.
-fn mount_id(fd: impl AsFd) -> io::Result<u64> {
+pub(super) fn mount_id(fd: impl AsFd) -> io::Result<u64> {
     effect::point("see which mount it is on");
     let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
     match stat.stx_mask & StatxFlags::MNT_ID.bits() {

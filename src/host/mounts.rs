@@ -2,7 +2,22 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Where a directory lies in its filesystem, by the mount that it is on and its resolved path: the filesystem's device, and the path
+/// in it. `None` where nobody tells.
+pub fn place(mount: u64, path: &Path) -> Option<(Vec<u8>, PathBuf)> {
+    let table = std::fs::read("/proc/self/mountinfo").ok()?;
+    let id = mount.to_string();
+    let mut lines = table.split(|&byte| byte == b'\n');
+    let line = lines.find(|line| line.split(|&byte| byte == b' ').next() == Some(id.as_bytes()))?;
+    // ID, parent, device, root of the mount in its filesystem, mount point.
+    let mut fields = line.split(|&byte| byte == b' ').skip(2);
+    let device = fields.next()?.to_vec();
+    let mut next = || Some(PathBuf::from(OsString::from_vec(unescaped(fields.next()?))));
+    let (root, point) = (next()?, next()?);
+    Some((device, root.join(path.strip_prefix(point).ok()?)))
+}
 
 /// The mount points that this process sees; none where nobody tells.
 pub fn mounts() -> Vec<PathBuf> {

@@ -1,8 +1,8 @@
 //! Removes a tree through directory handles, without recursion and with a bounded number of them (S4.1).
 
-use super::beneath::{self, Means};
+use super::beneath::{self, Means, identity};
 use crate::effect;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::HashSet;
@@ -65,12 +65,6 @@ fn unlink(parent: &OwnedFd, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(e) => Err(e),
     }
-}
-
-fn identity(fd: impl AsFd) -> io::Result<(u64, u64)> {
-    effect::point("see which directory it is");
-    let stat = rustix::fs::fstat(fd)?;
-    Ok((stat.st_dev, stat.st_ino))
 }
 
 /// A walk through a tree: where it is, and how it came there.

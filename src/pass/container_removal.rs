@@ -1,15 +1,15 @@
 //! Removing one container: approval is asked before; here come the second look, the stop, the logs, the call (S2.2 to S2.6).
 
 use super::removals::{Remover, blank};
-use super::rooms::{Room, Rooms};
+use super::rooms::{Room, Rooms, delete};
 use super::run::{Done, Run};
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerLook};
-use crate::host::logs::Names;
+use crate::host::logs::{Lies, LogRoom, Names};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan;
 use crate::plan::containers::{grace_period, stop_timeout};
-use crate::plan::logs::{expected_log, link_name};
+use crate::plan::logs::{expected_log, is_cut, link_name};
 use crate::report::{Entry, Kind, Reason, visible};
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -21,6 +21,8 @@ pub(crate) struct ContainerRemover<'a> {
     rooms: &'a Rooms,
     /// Logs that a running container writes, relative to `pod-logs-dir`: nobody else's removal takes them.
     live_logs: HashSet<String>,
+    /// Cut names of links that are those of a running container, too.
+    live_links: HashSet<String>,
     /// IDs that the runtime did not know when they were to be stopped: their logs may be another's by now (S2.5).
     gone: RefCell<HashSet<Text>>,
     last_name: RefCell<Text>,
@@ -30,6 +32,8 @@ pub(crate) struct ContainerRemover<'a> {
 enum Log {
     /// Nowhere: nothing to delete.
     None,
+    /// Its pod has no log directory (S2.6).
+    NoDirectory,
     At(Text),
 }
 
@@ -40,17 +44,21 @@ impl<'a> ContainerRemover<'a> {
         rooms: &'a Rooms,
         look: &Snapshot,
     ) -> ContainerRemover<'a> {
-        let running = look
-            .containers
-            .iter()
-            .filter(|c| !plan::containers::is_candidate_state(c));
+        let running = || {
+            let all = look.containers.iter();
+            all.filter(|c| !plan::containers::is_candidate_state(c))
+        };
         ContainerRemover {
             run,
             runtime,
             rooms,
-            live_logs: running
+            live_logs: running()
                 .filter_map(expected_log)
                 .map(|log| format!("{}/{}", log.pod_dir, log.file))
+                .collect(),
+            live_links: running()
+                .filter_map(link_name)
+                .filter(|name| is_cut(name))
                 .collect(),
             gone: RefCell::default(),
             last_name: RefCell::default(),
@@ -136,12 +144,14 @@ impl<'a> ContainerRemover<'a> {
         {
             let file = format!("{}/{}", log.pod_dir, log.file);
             let is_there = |relative: &str| room.exists(relative).ok();
+            let go_on = || self.run.stop.cause().is_none();
+            let has_log = || room.has_log(&file, &go_on).ok() == Some(true);
             // Where a running container's log should be, the runtime has to tell them apart.
-            if !self.live_logs.contains(&file) && room.has_log(&file).ok() == Some(true) {
+            if !self.live_logs.contains(&file) && has_log() {
                 return Ok(Log::At(format!("{}/{file}", room.dir()).into()));
             }
             if is_there(&log.pod_dir) == Some(false) && is_there(&log.old_pod_dir) == Some(false) {
-                return Ok(Log::None);
+                return Ok(Log::NoDirectory);
             }
         }
         let look = match look {
@@ -171,56 +181,90 @@ impl<'a> ContainerRemover<'a> {
         }
     }
 
-    /// S2.4: its log file with rotated siblings, then its link.
-    fn delete_logs(&self, c: &Container, log: &Log) -> Result<(), String> {
-        // Before anything goes: the link will not go either.
-        if let (Room::Failed(dir, e), Some(_)) = (&self.rooms.links, link_name(c)) {
-            return Err(unreadable("container-logs-dir", dir, e));
+    /// S2.4: its log file with rotated siblings, then its link, or nothing of them; where the log lies.
+    fn delete_logs(
+        &self,
+        c: &Container,
+        log: &Log,
+        objection: &dyn Fn() -> Option<Reason>,
+    ) -> Result<Lies, Done> {
+        let link = self.link_of(c).map_err(Done::Failed)?;
+        let lies = match self.room_of(log).map_err(Done::Failed)? {
+            None => Lies::Here,
+            Some((room, path)) => delete(objection, |go_on| {
+                room.remove_log(path, names_for(c), go_on)
+            })?,
+        };
+        if let (Some(name), Room::Open(room)) = (link, &self.rooms.links) {
+            let removed = room.remove_own_link(&name);
+            removed.map_err(|e| Done::Failed(e.to_string()))?;
         }
-        if let Log::At(path) = log {
-            match &self.rooms.pod_logs {
-                Room::Off => {}
-                Room::Open(room) => room
-                    .remove_log(path, names_for(c))
-                    .map_err(|e| e.to_string())?,
-                Room::Missing(dir) => below(path, dir)?,
-                Room::Failed(dir, e) => return Err(unreadable("pod-logs-dir", dir, e)),
-            }
+        Ok(lies)
+    }
+
+    /// The link that goes with it, if any; an error where there is something that cannot go.
+    fn link_of(&self, c: &Container) -> Result<Option<String>, String> {
+        let Some(name) = link_name(c).filter(|name| !self.live_links.contains(name)) else {
+            return Ok(None);
+        };
+        match &self.rooms.links {
+            Room::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e)),
+            Room::Open(room) => match room.check_own_link(&name) {
+                Ok(()) => Ok(Some(name)),
+                Err(e) => Err(e.to_string()),
+            },
+            Room::Off | Room::Missing(_) => Ok(Some(name)),
         }
-        match (&self.rooms.links, link_name(c)) {
-            (Room::Open(room), Some(name)) => room.remove_link(&name).map_err(|e| e.to_string()),
-            _ => Ok(()),
+    }
+
+    /// The directory through which its log is deleted, and the log's path, if there is anything to delete.
+    fn room_of<'l>(&'l self, log: &'l Log) -> Result<Option<(&'l LogRoom, &'l str)>, String> {
+        let Log::At(path) = log else {
+            return Ok(None);
+        };
+        match &self.rooms.pod_logs {
+            Room::Off => Ok(None),
+            Room::Open(room) => Ok(Some((room, path))),
+            Room::Missing(dir) => below(path, dir).map(|()| None),
+            Room::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e)),
         }
     }
 
     /// S0.5: what the removal would take with it counts as gone for the rules after it.
-    fn pretend(&self, c: &Container, log: &Log) -> Result<(), String> {
-        if let Log::At(path) = log {
-            match &self.rooms.pod_logs {
-                Room::Off => {}
-                Room::Open(room) => {
-                    room.check_log(path, names_for(c))
-                        .map_err(|e| e.to_string())?;
-                    self.rooms.paths.borrow_mut().add_log(path);
-                }
-                Room::Missing(dir) => below(path, dir)?,
-                Room::Failed(dir, e) => return Err(unreadable("pod-logs-dir", dir, e)),
+    fn pretend(&self, c: &Container, log: &Log) -> Result<Lies, String> {
+        let link = self.link_of(c)?;
+        let mut lies = Lies::Here;
+        if let Some((room, path)) = self.room_of(log)? {
+            let go_on = || self.run.stop.cause().is_none();
+            let checked = room.check_log(path, names_for(c), &go_on);
+            lies = checked.map_err(|e| e.to_string())?;
+            if lies == Lies::Here {
+                self.rooms.paths.borrow_mut().add_log(path);
             }
         }
-        if let Some(name) = link_name(c) {
-            match &self.rooms.links {
-                Room::Failed(dir, e) => return Err(unreadable("container-logs-dir", dir, e)),
-                // Another link may point to this one.
-                Room::Open(room) => {
-                    room.check_link(&name).map_err(|e| e.to_string())?;
-                    self.rooms.paths.borrow_mut().add_tree(room, &name);
-                }
-                Room::Off | Room::Missing(_) => {}
+        if let Some(name) = link {
+            // Another link may point to this one.
+            if let Room::Open(room) = &self.rooms.links {
+                self.rooms.paths.borrow_mut().add_tree(room, &name);
             }
             self.rooms.link_names.borrow_mut().insert(name);
         }
         self.rooms.containers.borrow_mut().insert(c.id.clone());
-        Ok(())
+        Ok(lies)
+    }
+
+    /// It went, and its log lies there: what was left alone is told at the end of the pass.
+    fn went(&self, c: &Container, log: &Log, lies: Lies) -> Done {
+        match (log, lies) {
+            (Log::At(path), Lies::Elsewhere) => self
+                .rooms
+                .elsewhere
+                .borrow_mut()
+                .add(|| format!("{} of container {}", visible(path), visible(&c.id))),
+            (Log::NoDirectory, _) => self.rooms.without.borrow_mut().add(|| visible(&c.id)),
+            _ => {}
+        }
+        Done::Removed
     }
 }
 
@@ -233,7 +277,7 @@ fn names_for(c: &Container) -> Names {
 }
 
 /// A path in a log directory that does not exist names nothing; any other path is not crigc's to delete.
-fn below(path: &str, dir: &str) -> Result<(), String> {
+pub(super) fn below(path: &str, dir: &str) -> Result<(), String> {
     let inside = path
         .strip_prefix(dir.trim_end_matches('/'))
         .is_some_and(|rest| rest.starts_with('/'));
@@ -301,20 +345,22 @@ impl Remover for ContainerRemover<'_> {
         }
         if self.run.dry_run {
             return match self.pretend(c, &log) {
-                Ok(()) => Done::Removed,
+                Ok(lies) => self.went(c, &log, lies),
                 Err(error) => Done::Failed(error),
             };
         }
         if let Some(reason) = objection() {
             return Done::Kept(reason);
         }
-        if !self.gone.borrow().contains(&c.id)
-            && let Err(error) = self.delete_logs(c, &log)
-        {
-            return Done::Failed(error);
+        let mut lies = Lies::Here;
+        if !self.gone.borrow().contains(&c.id) {
+            match self.delete_logs(c, &log, objection) {
+                Ok(found) => lies = found,
+                Err(done) => return done,
+            }
         }
         match self.runtime.remove_container(&c.id).await {
-            Ok(()) => Done::Removed,
+            Ok(()) => self.went(c, &log, lies),
             Err(e) => self.failed(&e, "remove", c),
         }
     }

@@ -22,7 +22,9 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
         Err(e) => return run.fail(e),
     };
     learnt.renew(&runtime).await;
-    stages(run, &runtime).await;
+    let rooms = Rooms::open(run);
+    stages(run, &runtime, &rooms).await;
+    rooms.tell(run);
     evidence::tell_of_stamps(run);
     learnt.sign(&runtime).await;
     if let Some(defect) = runtime.defect() {
@@ -31,10 +33,9 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
     ended(run);
 }
 
-async fn stages(run: &Run<'_>, runtime: &Runtime<'_>) {
-    let rooms = Rooms::open(run.config);
+async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
     // What is left by a defect is not known.
-    let left = part(run, dead_containers(run, runtime, &rooms)).await;
+    let left = part(run, dead_containers(run, runtime, rooms)).await;
     let left = left.unwrap_or(Left::Changed);
     if ended(run) {
         return;
@@ -42,7 +43,7 @@ async fn stages(run: &Run<'_>, runtime: &Runtime<'_>) {
     let again = Again {
         run,
         runtime,
-        rooms: &rooms,
+        rooms,
         containers: !matches!(left, Left::Short),
     };
     let mut look = match left {
@@ -59,16 +60,19 @@ async fn stages(run: &Run<'_>, runtime: &Runtime<'_>) {
         }
         let _ = part(run, sandboxes(run, runtime, &look)).await;
     }
-    let mut trees = part(run, logs::trees(run, &rooms, &look)).await;
+    let mut trees = match rooms.nested {
+        true => None,
+        false => part(run, logs::trees(run, rooms, &look)).await,
+    };
     if let Some(Err(Stale)) = trees {
         look = again.look().await;
         if ended(run) {
             return;
         }
-        trees = part(run, logs::trees(run, &rooms, &look)).await;
+        trees = part(run, logs::trees(run, rooms, &look)).await;
     }
     if trees == Some(Ok(true)) {
-        part(run, logs::links(run, runtime, &rooms)).await;
+        part(run, logs::links(run, runtime, rooms, &look)).await;
     }
     if let Some(e) = runtime.giving_up() {
         run.fail(e);

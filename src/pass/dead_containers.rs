@@ -2,6 +2,7 @@
 
 use super::container_removal::ContainerRemover;
 use super::evidence::Evidence;
+use super::log_place::likely_wrong;
 use super::parts::{Arrived, End, Place, Walk, all_sandboxes, pods_of};
 use super::removals::carry_out;
 use super::rooms::Rooms;
@@ -13,7 +14,9 @@ use crate::cri::{CallError, List};
 use crate::error::Result;
 use crate::node::{Container, Sandbox, Snapshot, Text};
 use crate::plan;
+use crate::plan::Step;
 use crate::plan::containers::ContainerPolicy;
+use crate::report::Reason;
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 
@@ -92,6 +95,13 @@ impl Stage<'_> {
         plan.remove.retain(|step| !done.contains(id(step.index)));
         plan.keep
             .retain(|step| report_kept && !done.contains(id(step.index)));
+        if !plan.remove.is_empty() && self.logs_are_lost(look).await {
+            let stays = plan.remove.drain(..).map(|step| Step {
+                reason: Reason::NotReached,
+                ..step
+            });
+            plan.keep.extend(stays.filter(|_| report_kept));
+        }
         let remover = ContainerRemover::new(run, self.runtime, self.rooms, look);
         let gone = carry_out(
             run,
@@ -107,6 +117,16 @@ impl Stage<'_> {
             tried: (0..plan.remove.len()).map(of_plan).collect(),
             gone: gone.into_iter().map(of_plan).collect(),
         }
+    }
+
+    /// S2.4: whether a removal would lose track of logs, or take others: the directories are mixed up, or the key is wrong. The pass
+    /// fails for that.
+    async fn logs_are_lost(&self, look: &Snapshot) -> bool {
+        if self.rooms.nested {
+            return true;
+        }
+        let wrong = likely_wrong(self.run, self.runtime, self.rooms, look).await;
+        wrong.map(|e| self.run.fail(e)).is_some()
     }
 
     /// The whole list at once. What has had its turn counts as done for the limits (S1.8). True = nothing was to go, and the look

@@ -41,6 +41,18 @@ impl<'a> Evidence<'a> {
         }
     }
 
+    /// S4.1: the same, asked at this moment and about this pod alone, however young the answer about all is.
+    pub(crate) fn stands_now(&self, uid: &Text, reason: Reason) -> bool {
+        let answer = self.run.ask(std::slice::from_ref(uid));
+        let view = &mut self.latest.borrow_mut().0;
+        view.renew(uid, &answer);
+        if answer.as_of != 0 && self.run.newer.borrow().is_open(uid) {
+            let newer = newer_pods(self.run, self.snapshot, &answer, view);
+            *view = view.clone().holding(newer);
+        }
+        pods::still_stands(uid, reason, view)
+    }
+
     /// What the host last said.
     pub(crate) fn with<R>(&self, read: impl FnOnce(&PodView) -> R) -> R {
         read(&self.latest.borrow().0)
@@ -66,12 +78,11 @@ impl<'a> Evidence<'a> {
 fn view(run: &Run<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, Boot) {
     let asked = Boot::now();
     let answer = run.ask(uids);
-    let view = PodView::new(snapshot, &answer, run.all_unused, run.broken.get());
+    let mut view = PodView::new(snapshot, &answer, run.all_unused, run.broken.get());
     let newer = newer_pods(run, snapshot, &answer, &view);
     if let Some(contradiction) = view.contradicted() {
         run.contradicted(&contradiction);
-        let view = PodView::new(snapshot, &answer, run.all_unused, true);
-        return (view.holding(newer), asked);
+        view = PodView::new(snapshot, &answer, run.all_unused, true);
     }
     (view.holding(newer), asked)
 }
@@ -160,7 +171,8 @@ impl Logs {
             Room::Off | Room::Missing(_) => return Logs::Nothing,
             Room::Failed(dir, e) => return Logs::Failed(format!("{dir}: {e}")),
         };
-        let entries = match room.entries() {
+        let go_on = || run.stop.cause().is_none();
+        let entries = match room.entries(&go_on) {
             Ok(entries) => entries,
             Err(e) => return Logs::Failed(format!("{}: {e}", room.dir())),
         };

@@ -1,24 +1,26 @@
 //! Logs that pods left behind, and links whose target is gone (S4).
 
+use super::containers::ended;
 use super::containers::{Look, Stale};
 use super::evidence::{Evidence, has_newer_files};
+use super::parts::all_containers;
 use super::progress::Progress;
 use super::removals::{Remover, begin, blank, carry_out};
-use super::rooms::{Room, Rooms};
+use super::rooms::{Room, Rooms, delete};
 use super::run::{Done, QUESTIONS, Run};
 use super::slots::Slots;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
-use crate::host::logs::{Entry as DirEntry, LogLink, LogRoom};
+use crate::host::links::LogLink;
+use crate::host::logs::{Entry as DirEntry, LogRoom};
 use crate::host::mounts::mounts;
 use crate::node::{ContainerState, Text};
 use crate::plan;
-use crate::plan::logs::{LinkEvidence, entry_pod, entry_uid, link_container_id};
+use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
 use crate::quiet;
 use crate::report::{Entry, Kind, Reason};
 use futures_util::stream::{self, StreamExt};
-use std::cell::Cell;
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
@@ -28,6 +30,7 @@ struct TreeRemover<'a> {
     run: &'a Run<'a>,
     rooms: &'a Rooms,
     room: &'a LogRoom,
+    evidence: &'a Evidence<'a>,
     /// Where something is mounted; a dry run asks them.
     mounts: Vec<PathBuf>,
 }
@@ -44,6 +47,11 @@ impl Remover for TreeRemover<'_> {
     }
 
     async fn remove(&self, name: &Text, objection: &dyn Fn() -> Option<Reason>) -> Done {
+        // A static pod comes back under its UID, and does so while the host approves.
+        let uid: Text = entry_uid(name).into();
+        if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
+            return Done::Kept(Reason::Changed);
+        }
         if has_newer_files(self.run, self.room, name) {
             return Done::Kept(Reason::NewerThanAnswer);
         }
@@ -54,20 +62,10 @@ impl Remover for TreeRemover<'_> {
             self.rooms.paths.borrow_mut().add_tree(self.room, name);
             return Done::Removed;
         }
-        let seen = Cell::new(None);
-        let go_on = || {
-            seen.set(objection());
-            seen.get().is_none()
-        };
-        match (
-            self.room.remove_tree(OsStr::new(&**name), &go_on),
-            seen.get(),
-        ) {
-            (Ok(()), _) => Done::Removed,
-            (Err(e), None) => Done::Failed(e.to_string()),
-            (Err(e), Some(Reason::NotReached)) => Done::BrokenOff(e.to_string()),
-            // The pod came back under way (S0.3), what is left is its own; or all is held (S0.7).
-            (Err(_), Some(reason)) => Done::Kept(reason),
+        let tree = OsStr::new(&**name);
+        match delete(objection, |go_on| self.room.remove_tree(tree, go_on)) {
+            Ok(()) => Done::Removed,
+            Err(done) => done,
         }
     }
 }
@@ -81,7 +79,10 @@ fn unreadable(key: &str, dir: &str, e: &io::Error) -> Error {
 }
 
 /// The entries of `pod-logs-dir`.
-fn entries(room: &Room) -> Result<Option<(&LogRoom, Vec<DirEntry>)>, Error> {
+fn entries<'a>(
+    run: &Run<'_>,
+    room: &'a Room,
+) -> Result<Option<(&'a LogRoom, Vec<DirEntry>)>, Error> {
     let failed = |dir: &str, e: &io::Error| unreadable("pod-logs-dir", dir, e);
     match room {
         Room::Off => Ok(None),
@@ -92,7 +93,7 @@ fn entries(room: &Room) -> Result<Option<(&LogRoom, Vec<DirEntry>)>, Error> {
             ),
         )),
         Room::Failed(dir, e) => Err(failed(dir, e)),
-        Room::Open(room) => match room.entries() {
+        Room::Open(room) => match room.entries(&|| run.stop.cause().is_none()) {
             Ok(entries) => Ok(Some((room, entries))),
             Err(e) => Err(failed(room.dir(), &e)),
         },
@@ -102,9 +103,10 @@ fn entries(room: &Room) -> Result<Option<(&LogRoom, Vec<DirEntry>)>, Error> {
 /// S4.1; false = the directory cannot be read, and the links are not to be looked at.
 pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<bool, Stale> {
     let snapshot = &look.snapshot;
-    let (room, entries) = match entries(&rooms.pod_logs) {
+    let (room, entries) = match entries(run, &rooms.pod_logs) {
         Ok(Some(found)) => found,
         Ok(None) => return Ok(true),
+        Err(_) if ended(run) => return Ok(false),
         Err(e) => {
             // Before sources are ready the directory does not matter.
             let ready = Evidence::ask(run, snapshot, []).with(|pods| pods.ready());
@@ -141,6 +143,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
         run,
         rooms,
         room,
+        evidence: &evidence,
         mounts,
     };
     carry_out(run, &evidence, &names, &plan, &Slots::of_host(), &remover).await;
@@ -148,23 +151,26 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
 }
 
 /// S4.2: links whose target is gone, or would be after a dry run's removals.
-pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
+pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, look: &Look) {
     let room = match &rooms.links {
         Room::Off | Room::Missing(_) => return,
         Room::Open(room) => room,
         Room::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
     };
     // What a dry run would have removed is still there, and so are links to it.
-    let mut links = match room.log_links(run.dry_run) {
+    let go_on = || run.stop.cause().is_none();
+    let dangling = |link: &LogLink| dangles(rooms, link);
+    let mut links = match room.log_links(run.dry_run, &go_on, dangling) {
         Ok(links) => links,
+        Err(_) if ended(run) => return,
         Err(e) => return run.fail(unreadable("container-logs-dir", room.dir(), &e)),
     };
-    links.retain(|link| dangles(rooms, link));
     links.sort_by(|a, b| a.name.cmp(&b.name));
+    let owners = &owners(run, runtime, look, &links).await;
     let mut left = links.len();
     let mut answers = stream::iter(&links)
         .map(|link| async move {
-            let answer = quiet::caught_async(evidence_of(run, runtime, rooms, link)).await;
+            let answer = quiet::caught_async(evidence_of(run, runtime, rooms, owners, link)).await;
             (
                 link,
                 answer.unwrap_or_else(|defect| Err(run.defect(defect))),
@@ -204,19 +210,53 @@ fn dangles(rooms: &Rooms, link: &LogLink) -> bool {
     !link.alive || rooms.paths.borrow().covers(&link.target)
 }
 
-/// What the runtime knows of the container that a link names.
+/// Whose links they may be, by the lists. A cut name tells no ID, or part of one: then the containers are listed once more, since
+/// one that came after the look may have the name, too.
+async fn owners(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look, links: &[LogLink]) -> Owners {
+    let names = || links.iter().map(|link| &*link.name);
+    let listed = &look.snapshot.containers;
+    let mut owners = Owners::new(names(), listed, !look.snapshot.partial);
+    if !look.snapshot.partial && names().any(is_cut) {
+        let fresh = all_containers(run, runtime, None).await;
+        let fresh = fresh.map_err(|e| run.fail(e)).ok();
+        let whole = fresh.is_some();
+        owners.add(names(), &fresh.unwrap_or_default(), whole);
+    }
+    owners
+}
+
+/// What the runtime knows of the containers that a link may be that of.
 async fn evidence_of(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
     rooms: &Rooms,
+    owners: &Owners,
     link: &LogLink,
 ) -> Result<LinkEvidence, Done> {
     if !link.readable {
         return Err(Done::Kept(Reason::UnknownState));
     }
-    let Some(id) = link_container_id(&link.name) else {
-        return Ok(LinkEvidence::NoId);
-    };
+    if owners.are_unclear(&link.name) {
+        return Ok(LinkEvidence::Error);
+    }
+    let listed = owners.of(&link.name);
+    let mut answers = Vec::new();
+    for id in listed {
+        answers.push(ask(run, runtime, rooms, id).await?);
+    }
+    match link_container_id(&link.name) {
+        _ if !listed.is_empty() => Ok(plan::logs::of_all(answers)),
+        Some(id) => ask(run, runtime, rooms, id).await,
+        None => Ok(LinkEvidence::NoId),
+    }
+}
+
+async fn ask(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    rooms: &Rooms,
+    id: &str,
+) -> Result<LinkEvidence, Done> {
     match runtime.container_status(id).await {
         Ok(look) if run.dry_run && rooms.containers.borrow().contains(&look.id) => {
             Ok(LinkEvidence::NotFound)

@@ -9,6 +9,7 @@ mod image_look;
 mod image_records;
 mod image_removals;
 mod images;
+mod log_place;
 mod logs;
 mod parts;
 mod progress;

@@ -76,7 +76,8 @@ pub(crate) struct Walk<'a> {
 fn known(run: &Run<'_>, others: Vec<Labels>, list: List) -> Known {
     let mut known = Known::default();
     if let Room::Open(room) = Room::open(&run.config.pod_logs_dir) {
-        for logs in room.pod_logs().unwrap_or_default() {
+        let go_on = || run.stop.cause().is_none();
+        for logs in room.pod_logs(&go_on).unwrap_or_default() {
             add_logs(&mut known, logs, list);
         }
     }

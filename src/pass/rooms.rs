@@ -1,10 +1,14 @@
 //! The two log directories as a pass finds them, and what of them is gone, or would be in a dry run (S0.5).
 
-use crate::config::Config;
+use super::run::{Done, Run};
+use crate::error::{Error, Status};
+use crate::hooks::LogLevel;
 use crate::host::gone::GonePaths;
-use crate::host::logs::LogRoom;
+use crate::host::logs::{LogError, LogRoom};
+use crate::host::nesting::nested;
 use crate::node::Text;
-use std::cell::RefCell;
+use crate::report::{Reason, visible};
+use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
 use std::io;
 
@@ -44,17 +48,111 @@ pub(crate) struct Rooms {
     pub(crate) containers: RefCell<HashSet<Text>>,
     /// IDs of UNKNOWN containers that a dry run would have stopped: they would have exited, even where they then stay.
     pub(crate) stopped: RefCell<HashSet<Text>>,
+    /// One lies in the other, or nobody can tell (S2.4): nothing in them is deleted.
+    pub(crate) nested: bool,
+    /// The runtime keeps logs in `pod-logs-dir`, as was seen.
+    pub(crate) key_is_right: Cell<bool>,
+    /// Logs that lie elsewhere, of containers that went.
+    pub(super) elsewhere: RefCell<Tally>,
+    /// Containers that went and whose pod has no directory: whether they have logs elsewhere nobody asked (S2.6).
+    pub(super) without: RefCell<Tally>,
+}
+
+/// How many there are of something, and one of them for the log.
+#[derive(Default)]
+pub(super) struct Tally {
+    count: usize,
+    example: String,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, example: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.count == 1 {
+            self.example = example();
+        }
+    }
+}
+
+/// Deletes in a log directory for as long as nothing speaks against it.
+pub(super) fn delete<T>(
+    objection: &dyn Fn() -> Option<Reason>,
+    work: impl FnOnce(&dyn Fn() -> bool) -> Result<T, LogError>,
+) -> Result<T, Done> {
+    let seen = Cell::new(None);
+    let go_on = || {
+        seen.set(objection());
+        seen.get().is_none()
+    };
+    work(&go_on).map_err(|e| match seen.get() {
+        None => Done::Failed(e.to_string()),
+        Some(Reason::NotReached) => Done::BrokenOff(e.to_string()),
+        // The pod came back under way (S0.3), what is left is its own; or all is held (S0.7).
+        Some(reason) => Done::Kept(reason),
+    })
 }
 
 impl Rooms {
-    pub(crate) fn open(config: &Config) -> Rooms {
+    pub(crate) fn open(run: &Run<'_>) -> Rooms {
+        let config = run.config;
+        let pod_logs = Room::open(&config.pod_logs_dir);
+        let links = Room::open(&config.container_logs_dir);
+        let mixed_up = mixed_up(&pod_logs, &links);
         Rooms {
-            pod_logs: Room::open(&config.pod_logs_dir),
-            links: Room::open(&config.container_logs_dir),
+            nested: mixed_up.map(|e| run.fail(e)).is_some(),
+            pod_logs,
+            links,
             paths: RefCell::default(),
             link_names: RefCell::default(),
             containers: RefCell::default(),
             stopped: RefCell::default(),
+            key_is_right: Cell::new(false),
+            elsewhere: RefCell::default(),
+            without: RefCell::default(),
         }
+    }
+
+    /// S2.4: what was left alone, once a pass.
+    pub(crate) fn tell(&self, run: &Run<'_>) {
+        let dir = visible(&run.config.pod_logs_dir);
+        let elsewhere = self.elsewhere.take();
+        if elsewhere.count > 0 {
+            let message = format!(
+                "the logs of {} containers do not lie in pod-logs-dir ({dir}), or behind a link or a mount in it, such as {}: the containers go, and those logs are left alone; delete them by hand, or set pod-logs-dir to where the runtime keeps logs",
+                elsewhere.count, elsewhere.example
+            );
+            run.log(LogLevel::Warn, &message);
+        }
+        let without = self.without.take();
+        if without.count > 0 {
+            let message = format!(
+                "the pods of {} containers have no directory in pod-logs-dir ({dir}), such as that of container {}: the containers go, and logs that they have elsewhere are left alone",
+                without.count, without.example
+            );
+            run.log(LogLevel::Info, &message);
+        }
+    }
+}
+
+/// S2.4: the error of a pass whose log directories are not two.
+fn mixed_up(pod_logs: &Room, links: &Room) -> Option<Error> {
+    let (Room::Open(pod_logs), Room::Open(links)) = (pod_logs, links) else {
+        return None;
+    };
+    let (pods, links_dir) = (visible(pod_logs.dir()), visible(links.dir()));
+    match nested(pod_logs, links) {
+        Ok(false) => None,
+        Ok(true) => Some(Error::new(
+            Status::Config,
+            format!(
+                "pod-logs-dir ({pods}) and container-logs-dir ({links_dir}) are one directory, or one lies in the other, whatever links and mounts they are named by: no container, log or link is removed; set both as the kubelet has them"
+            ),
+        )),
+        Err(e) => Some(Error::new(
+            Status::Io,
+            format!(
+                "cannot tell whether pod-logs-dir ({pods}) and container-logs-dir ({links_dir}) lie one in the other: {e}; no container, log or link is removed; let crigc search the directories above them"
+            ),
+        )),
     }
 }

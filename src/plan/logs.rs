@@ -4,7 +4,7 @@ use super::pods::{PodView, Standing};
 use super::{Plan, Step};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::report::Reason;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The longest name of a file, in bytes.
 const NAME_LIMIT: usize = 255;
@@ -110,6 +110,75 @@ pub fn link_container_id(name: &str) -> Option<&str> {
     let stem = name.strip_suffix(LOG)?;
     let (_, id) = stem.rsplit_once('-')?;
     (id.chars().count() >= ID_LENGTH).then_some(id)
+}
+
+/// Whether a link's name may be cut: then it holds part of an ID, or none.
+pub fn is_cut(name: &str) -> bool {
+    name.len() == NAME_LIMIT
+}
+
+/// Which listed containers links are those of: by the names that S2.4 makes of their labels, however they were cut.
+#[derive(Debug)]
+pub struct Owners {
+    by_name: HashMap<String, Vec<Text>>,
+    whole: bool,
+}
+
+impl Owners {
+    /// `whole`: the list arrived whole.
+    pub fn new<'a>(
+        names: impl Iterator<Item = &'a str>,
+        containers: &[Container],
+        whole: bool,
+    ) -> Owners {
+        let by_name = HashMap::new();
+        let mut owners = Owners { by_name, whole };
+        owners.add(names, containers, whole);
+        owners
+    }
+
+    /// Another list, of which some may be known.
+    pub fn add<'a>(
+        &mut self,
+        names: impl Iterator<Item = &'a str>,
+        containers: &[Container],
+        whole: bool,
+    ) {
+        self.whole &= whole;
+        let wanted: HashSet<&str> = names.collect();
+        if wanted.is_empty() {
+            return;
+        }
+        for container in containers {
+            if let Some(name) = link_name(container).filter(|name| wanted.contains(&**name)) {
+                let ids = self.by_name.entry(name).or_default();
+                if !ids.contains(&container.id) {
+                    ids.push(container.id.clone());
+                }
+            }
+        }
+    }
+
+    /// The IDs of those with this name.
+    pub fn of(&self, link: &str) -> &[Text] {
+        self.by_name.get(link).map_or(&[], |ids| ids)
+    }
+
+    /// There may be others with this name that nobody has seen.
+    pub fn are_unclear(&self, link: &str) -> bool {
+        is_cut(link) && !self.whole
+    }
+}
+
+/// S4.2: of several containers that share a link, any that has not ended keeps it, and then any of which nobody knows.
+pub fn of_all(answers: Vec<LinkEvidence>) -> LinkEvidence {
+    let keeps = |evidence: &LinkEvidence| match link(evidence) {
+        (false, Reason::LinkAlive) => 2,
+        (false, _) => 1,
+        (true, _) => 0,
+    };
+    let strongest = answers.into_iter().max_by_key(keeps);
+    strongest.unwrap_or(LinkEvidence::NoId)
 }
 
 /// What is known of the container that a dead link names.

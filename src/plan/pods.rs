@@ -211,6 +211,15 @@ impl PodView {
             .filter(|uid| self.ready && self.claim(uid).is_some())
     }
 
+    /// Takes in a later answer about one pod alone (S4.1).
+    pub fn renew(&mut self, uid: &Text, answer: &PodStates) {
+        self.ready = answer.ready;
+        match answer.states.get(uid) {
+            Some(state) => drop(self.states.insert(uid.clone(), *state)),
+            None => drop(self.states.remove(uid)),
+        }
+    }
+
     /// Whether the host has seen all its pod sources.
     pub fn ready(&self) -> bool {
         self.ready

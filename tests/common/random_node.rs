@@ -9,7 +9,7 @@ use crisim::node::{Container, Node, State, Word};
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub const PODS: u64 = 7;
 
@@ -204,7 +204,61 @@ pub fn made(dice: &mut Dice) -> Maker {
         pod(dice, &mut maker, &format!("u{n}"));
     }
     leftovers(dice, &maker);
+    let dirs = canaries(&maker);
+    links_between(dice, &maker, &dirs);
     maker
+}
+
+fn runs(c: &Container) -> bool {
+    c.state == State::Word(Word::Running)
+}
+
+/// Beside the log of each running container, a rotated one that has to stay. Their paths are in a file; the result are their
+/// directories.
+fn canaries(maker: &Maker) -> Vec<PathBuf> {
+    let running = maker.node.containers.iter().filter(|c| runs(c));
+    let logs: BTreeSet<PathBuf> = running
+        .filter(|c| can_be_placed(c, &maker.node))
+        .map(|c| PathBuf::from(c.log_path.to_string()))
+        .filter(|log| log.starts_with(maker.path("pods")) && log.parent().unwrap().is_dir())
+        .map(|log| log.with_extension("log.canary"))
+        .collect();
+    let lines: Vec<&str> = logs.iter().map(|log| log.to_str().unwrap()).collect();
+    fs::write(maker.path("outside/canaries"), lines.join("\n")).unwrap();
+    logs.iter().for_each(|log| write(log));
+    let dirs: BTreeSet<PathBuf> = logs
+        .iter()
+        .map(|log| log.parent().unwrap().into())
+        .collect();
+    dirs.into_iter().collect()
+}
+
+/// Log directories of pods in which no container runs become links to those of pods in which one does: of a container, or of the whole
+/// pod.
+fn links_between(dice: &mut Dice, maker: &Maker, dirs: &[PathBuf]) {
+    let running = maker.node.containers.iter().filter(|c| runs(c));
+    let running: BTreeSet<String> = running.map(|c| c.log_path.to_string()).collect();
+    for uid in (0..PODS).map(|n| format!("u{n}")) {
+        let pod = maker.path(&format!("pods/{}_pod-{uid}_{uid}", namespace(&uid)));
+        let own = |path: &String| path.starts_with(pod.to_str().unwrap());
+        if dirs.is_empty() || running.iter().any(own) || dice.one_in(4) {
+            continue;
+        }
+        let target = &dirs[usize::try_from(dice.roll(dirs.len() as u64)).unwrap()];
+        let below = target.strip_prefix(maker.path("pods")).unwrap();
+        let (link, target) = match dice.one_in(2) {
+            true => (pod.clone(), below.parent().unwrap().to_owned()),
+            false => (
+                pod.join(target.file_name().unwrap()),
+                Path::new("..").join(below),
+            ),
+        };
+        if link.is_dir() {
+            fs::remove_dir_all(&link).unwrap();
+        }
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(target, &link).unwrap();
+    }
 }
 
 pub fn node(dice: &mut Dice) -> Bench {
@@ -278,4 +332,13 @@ pub fn spared(seed: u64, before: &Node, bench: &Bench, report: &Report) {
         assert!(!living.contains(&*entry.pod_uid), "node {seed}: {entry:?}");
     }
     assert!(there(&bench.path("outside/canary")), "node {seed}");
+    for canary in fs::read_to_string(bench.path("outside/canaries"))
+        .unwrap()
+        .lines()
+    {
+        assert!(
+            there(canary.as_ref()),
+            "node {seed}: {canary} of a running container went"
+        );
+    }
 }

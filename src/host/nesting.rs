@@ -1,0 +1,47 @@
+//! Whether two opened directories are one and the same, or one lies inside the other, whatever they are called (S2.4).
+
+use super::beneath::{identity, mount_id};
+use super::logs::LogRoom;
+use super::mounts::place;
+use crate::effect;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use std::io;
+
+/// True = whatever is done in the one may be done in the other.
+pub fn nested(a: &LogRoom, b: &LogRoom) -> io::Result<bool> {
+    let (one, other) = (lineage(&a.handle)?, lineage(&b.handle)?);
+    let holds = |all: &[(u64, u64)], of: &[(u64, u64)]| of.first().is_some_and(|o| all.contains(o));
+    if holds(&one, &other) || holds(&other, &one) {
+        return Ok(true);
+    }
+    // What is a mount of a directory inside the other leads up another way; the table of mounts tells. Without one, nobody does.
+    let place = |room: &LogRoom| place(mount_id(&room.handle).ok()?, &room.resolved);
+    Ok(match (place(a), place(b)) {
+        (Some((device, one)), Some((other_device, other))) => {
+            device == other_device && (one.starts_with(&other) || other.starts_with(&one))
+        }
+        _ => false,
+    })
+}
+
+/// A directory and all above it.
+fn lineage(dir: impl AsFd) -> io::Result<Vec<(u64, u64)>> {
+    let mut all = vec![identity(&dir)?];
+    let mut here: OwnedFd = up(&dir)?;
+    loop {
+        let id = identity(&here)?;
+        // The root's own.
+        if all.last() == Some(&id) {
+            return Ok(all);
+        }
+        all.push(id);
+        here = up(&here)?;
+    }
+}
+
+fn up(dir: impl AsFd) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    effect::point("go up from a log directory");
+    Ok(rustix::fs::openat(dir, "..", flags, Mode::empty())?)
+}

@@ -1,0 +1,122 @@
+//! Whether `pod-logs-dir` is where the runtime keeps its logs (S2.4). Where it is not, containers would go and nobody would know of
+//! their logs any more.
+
+use super::container_removal::below;
+use super::rooms::{Room, Rooms};
+use super::run::{QUESTIONS, Run};
+use crate::cri::client::Runtime;
+use crate::error::{Error, Status};
+use crate::host::logs::{Lies, Names};
+use crate::node::{Container, Snapshot, Text};
+use crate::plan::containers::is_candidate_state;
+use crate::plan::logs::expected_log;
+use crate::report::visible;
+use futures_util::stream::{self, StreamExt};
+use std::collections::BTreeMap;
+
+/// How many containers are asked about.
+const ASKED: usize = 8;
+
+/// Why the key is likely wrong: no candidate with labels has its pod's directory there, and the logs of those that were asked
+/// about lie elsewhere.
+pub(super) async fn likely_wrong(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    rooms: &Rooms,
+    look: &Snapshot,
+) -> Option<Error> {
+    let dir = match &rooms.pod_logs {
+        Room::Off | Room::Failed(..) => return None,
+        Room::Open(_) if rooms.key_is_right.get() => return None,
+        Room::Open(room) => room.dir(),
+        Room::Missing(dir) => dir,
+    };
+    let Some(pods) = without_directory(run, rooms, look) else {
+        rooms.key_is_right.set(true);
+        return None;
+    };
+    if pods.is_empty() {
+        return None;
+    }
+    let answers: Vec<Option<(Lies, Text)>> = stream::iter(spread(&pods))
+        .map(|container| lies(run, runtime, rooms, container))
+        .buffered(QUESTIONS)
+        .collect()
+        .await;
+    let answers: Vec<(Lies, Text)> = answers.into_iter().flatten().collect();
+    if answers.iter().any(|(lies, _)| *lies == Lies::Here) {
+        rooms.key_is_right.set(true);
+        return None;
+    }
+    let (_, example) = answers.into_iter().next()?;
+    // As for the directory itself (S4.1), where it does not exist.
+    let status = match &rooms.pod_logs {
+        Room::Missing(_) => Status::Io,
+        _ => Status::Config,
+    };
+    Some(Error::new(
+        status,
+        format!(
+            "pod-logs-dir ({}) is likely wrong: none of the {} pods with containers that have ended has a directory there, and the runtime keeps their logs elsewhere, such as {}; no container is removed, so that nobody loses track of its logs; set pod-logs-dir to where the runtime keeps the logs of pods, or to nothing to leave them alone",
+            visible(dir),
+            pods.len(),
+            visible(&example)
+        ),
+    ))
+}
+
+/// One candidate of each pod of candidates with labels; `None` = one of the pods has its directory.
+fn without_directory<'a>(
+    run: &Run<'_>,
+    rooms: &Rooms,
+    look: &'a Snapshot,
+) -> Option<Vec<&'a Container>> {
+    let mut pods: BTreeMap<String, &Container> = BTreeMap::new();
+    let candidates = look.containers.iter();
+    let still = || run.stop.cause().is_none();
+    for container in candidates.filter(|c| c.readable && is_candidate_state(c) && still()) {
+        let Some(log) = expected_log(container) else {
+            continue;
+        };
+        let known = pods.get(&log.pod_dir);
+        if let (None, Room::Open(room)) = (known, &rooms.pod_logs) {
+            // In doubt each container is looked at by itself.
+            let is_absent = |name: &str| matches!(room.exists(name), Ok(false));
+            if !is_absent(&log.pod_dir) || !is_absent(&log.old_pod_dir) {
+                return None;
+            }
+        }
+        if known.is_none_or(|known| container.id < known.id) {
+            pods.insert(log.pod_dir, container);
+        }
+    }
+    Some(pods.into_values().collect())
+}
+
+/// Some of them, from the first to the last.
+fn spread<'a>(pods: &[&'a Container]) -> Vec<&'a Container> {
+    let count = pods.len().min(ASKED);
+    (0..count).map(|n| pods[n * pods.len() / count]).collect()
+}
+
+/// Where the log of a container lies; `None` = the runtime does not tell, or it has none.
+async fn lies(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    rooms: &Rooms,
+    container: &Container,
+) -> Option<(Lies, Text)> {
+    let look = runtime.container_status(&container.id).await.ok()?;
+    let path = look.log_path.ok()?;
+    if look.id != container.id || path.is_empty() || path.ends_with('/') {
+        return None;
+    }
+    let go_on = || run.stop.cause().is_none();
+    let lies = match &rooms.pod_logs {
+        Room::Open(room) => room.check_log(&path, Names::Fresh, &go_on).ok()?,
+        Room::Missing(dir) if below(&path, dir).is_err() => Lies::Elsewhere,
+        _ => Lies::Here,
+    };
+    let example = format!("{path} of container {}", container.id);
+    Some((lies, example.into()))
+}
