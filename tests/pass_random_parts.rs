@@ -4,6 +4,8 @@
 mod bench;
 #[path = "common/dice.rs"]
 mod dice;
+#[path = "common/images.rs"]
+mod images;
 #[path = "common/large.rs"]
 mod large;
 #[path = "common/random_node.rs"]
@@ -11,13 +13,13 @@ mod random_node;
 #[path = "common/rules.rs"]
 mod rules;
 
-use bench::Bench;
+use bench::{Bench, Maker};
 use crigc::engine::Flags;
 use crigc::error::{Error, Status};
 use crigc::hooks::Hook;
 use crigc::node::Text;
 use crigc::report::{Kind, Outcome};
-use crisim::node::{Node, State, Word};
+use crisim::node::{Container, Node, State, Word};
 use dice::{Dice, nodes};
 use large::{PODS, left, nothing};
 use random_node::{made, node, spared, start};
@@ -203,4 +205,113 @@ fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_stay() {
             assert!(tried > 0, "{what}, {keys:?}: the parts were over");
         }
     }
+}
+
+const IMAGES: u64 = 9;
+
+fn image_id(n: u64) -> String {
+    format!("sha256:{n:012x}")
+}
+
+/// A random node whose containers use images, some of them with labels that nobody asks by.
+fn with_images(seed: u64) -> Maker {
+    let mut dice = Dice(seed + 7000);
+    let mut maker = made(&mut dice);
+    // Which of them have no labels is decided here; an ID that is listed twice makes no list whole.
+    let mut ids = BTreeSet::new();
+    let labelled = |c: &Container| c.labels.len() == 4;
+    let containers = &mut maker.node.containers;
+    containers.retain(|c| labelled(c) && ids.insert(c.id.to_string()));
+    let (some, of_those_in_use) = (!dice.one_in(3), dice.one_in(2));
+    for container in &mut maker.node.containers {
+        let in_use = container.state.number() < 2;
+        container.image = format!("app:{}", dice.roll(IMAGES)).as_str().into();
+        if some && (in_use || !of_those_in_use) && dice.one_in(6) {
+            let foreign = |(key, value): (&String, &crisim::node::Text)| {
+                (key.replacen("io.", "xx.", 1), value.clone())
+            };
+            container.labels = container.labels.iter().map(foreign).collect();
+        }
+    }
+    for n in 0..IMAGES {
+        let image = images::image(&image_id(n), &format!("app:{n}"), 1000);
+        maker.node.images.push(image);
+    }
+    maker.node.sandbox_image = "pause:own".into();
+    maker
+}
+
+/// Something happens to a node while its parts are asked for: another container comes, one that does not run goes, or both.
+fn happens(node: &mut Node, dice: &mut Dice, comes: bool, goes: bool) {
+    let ended = |c: &Container| c.state == State::Word(Word::Exited);
+    if comes && let Some(like) = node.containers.last() {
+        let mut new = like.clone();
+        new.id = "comes00000000".into();
+        new.state = State::Word(dice.of(&[Word::Running, Word::Created, Word::Exited]));
+        new.image = format!("app:{}", dice.roll(IMAGES)).as_str().into();
+        node.containers.push(new);
+    }
+    if goes && let Some(at) = node.containers.iter().position(ended) {
+        node.containers.remove(at);
+    }
+}
+
+/// An image that a container uses stays, in whatever parts the containers come and whatever happens meanwhile. Where one comes and
+/// another one goes, the bytes may be the same: then it is known of those alone that run, or were just made.
+#[test]
+fn s7_3_s5_2_images_in_use_stay_on_random_nodes_in_parts() {
+    let mut rules = Rules::default();
+    let (mut whole, mut short, mut went) = (0, 0, 0);
+    for seed in nodes(60) {
+        let mut own = Dice(seed + 11_000);
+        let percent = 15 + usize::try_from(own.roll(80)).unwrap();
+        let size = large::size(with_images(seed));
+        let mut maker = with_images(seed);
+        maker.options.message_limit = size * percent / 100;
+        let bench = maker.start();
+        let (comes, goes) = (own.one_in(2), own.one_in(2));
+        let mut later = Dice(seed + 13_000);
+        let at = own.roll(6);
+        bench.server.change_at("ListContainers", at, move |node| {
+            happens(node, &mut later, comes, goes)
+        });
+        let flags = Flags {
+            all_unused: true,
+            ..Flags::default()
+        };
+        let hooks = images::Host::new(1000, 0).hooks(true);
+        let end = bench.engine(&[], hooks).images(flags, None);
+        let changed = bench.server.changes_ahead() == 0;
+        let node = bench.server.state();
+        let there: BTreeSet<String> = node.images.iter().map(|i| i.id.to_string()).collect();
+        for container in &node.containers {
+            let state = container.state.number();
+            // By CRI's numbers: made, and running.
+            if changed && comes && goes && state > 1 {
+                continue;
+            }
+            // What comes behind the looks of the pass is not seen.
+            if container.id == "comes00000000".into() && at > 3 {
+                continue;
+            }
+            let tag = container.image.to_string();
+            let id = image_id(tag.trim_start_matches("app:").parse().unwrap());
+            assert!(
+                there.contains(&id),
+                "node {seed} at {percent}%, {} at list {at} ({comes} {goes}): {:?}",
+                container.id,
+                end.error
+            );
+        }
+        went += usize::try_from(IMAGES).unwrap() - there.len();
+        match end.error {
+            None => whole += 1,
+            Some(_) => short += 1,
+        }
+        rules.node("S5.2");
+    }
+    println!(
+        "S5.2: {whole} random nodes in parts were whole and lost {went} images, {short} were not"
+    );
+    assert!(whole > 5 && short > 5 && went > 5, "{whole} {short} {went}");
 }

@@ -71,10 +71,19 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What becomes of the node when a call comes.
+struct Change {
+    method: String,
+    /// How many calls of the method come first.
+    skip: u64,
+    change: Box<dyn FnOnce(&mut Node) + Send>,
+}
+
 /// What the calls share.
 pub(crate) struct Shared {
     store: Mutex<Store>,
     faults: Mutex<Vec<Fault>>,
+    changes: Mutex<Vec<Change>>,
     pub(crate) trace: Mutex<Trace>,
     pub(crate) options: Options,
     pub(crate) alarm: Alarm,
@@ -148,6 +157,29 @@ impl Shared {
         )
     }
 
+    /// Changes the node if this is the call to do it at.
+    fn change(&self, method: &str) {
+        let mut due = Vec::new();
+        {
+            let mut changes = lock(&self.changes);
+            let mut at = 0;
+            while at < changes.len() {
+                let own = &mut changes[at];
+                match (own.method == method, own.skip) {
+                    (true, 0) => due.push(changes.remove(at)),
+                    (true, _) => {
+                        own.skip -= 1;
+                        at += 1;
+                    }
+                    (false, _) => at += 1,
+                }
+            }
+        }
+        for Change { change, .. } in due {
+            lock(&self.store).edit(change);
+        }
+    }
+
     fn fault(&self, about: &About<'_>) -> Option<Action> {
         let mut faults = lock(&self.faults);
         faults
@@ -197,6 +229,7 @@ impl Cri {
         work: impl FnOnce(&mut Store) -> Result<A, Status>,
     ) -> Result<Response<A>, Status> {
         let ending = self.prepare(&socket, about).await?;
+        self.0.change(about.method);
         let answer = work(&mut lock(&self.0.store))?;
         let response = respond(answer, &ending);
         match ending {
@@ -224,11 +257,13 @@ impl Cri {
     ) -> Result<Response<Sent<A>>, Status> {
         let mut traced = Traced::begin(&self.0, &about);
         let socket = request.extensions().get::<Socket>().cloned();
-        let ready = match self.0.options.streams {
+        let options = &self.0.options;
+        let ready = match options.streams || options.only_v1alpha2 {
             true => self.prepare(&socket, &about).await,
             false => Err(unknown(&about)),
         };
         let ending = ready.inspect_err(|e| traced.code = e.code() as i32)?;
+        self.0.change(about.method);
         let rows = rows(&lock(&self.0.store));
         let response = respond((), &ending);
         Ok(response.map(|()| Sent::new(rows, message, ending, socket, traced)))
@@ -326,6 +361,7 @@ impl Server {
         let shared = Arc::new(Shared {
             store: Mutex::new(store),
             faults: Mutex::new(options.faults.clone()),
+            changes: Mutex::default(),
             trace: Mutex::default(),
             options,
             alarm: Alarm::start(),
@@ -391,6 +427,25 @@ impl Server {
     /// What goes wrong from now on.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         *lock(&self.shared.faults) = faults;
+    }
+
+    /// Changes the node right before the answer to a call, after so many answers of this method; once.
+    pub fn change_at(
+        &self,
+        method: &str,
+        skip: u64,
+        change: impl FnOnce(&mut Node) + Send + 'static,
+    ) {
+        lock(&self.shared.changes).push(Change {
+            method: method.to_owned(),
+            skip,
+            change: Box::new(change),
+        });
+    }
+
+    /// How many of these changes are still to come.
+    pub fn changes_ahead(&self) -> usize {
+        lock(&self.shared.changes).len()
     }
 
     /// Changes the node under way.

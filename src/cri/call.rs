@@ -1,6 +1,7 @@
 //! A call on the wire, as gRPC wants it: frames, trailers, codes. Nothing is reserved because a length says how much is to come.
 
 use super::connect::{ORIGIN, Wire, failed};
+use super::error::no_cri;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
@@ -21,7 +22,7 @@ pub(super) trait Sink {
 /// An answer that is no message.
 pub(super) fn garbage(what: &str) -> Status {
     // The words of prost for what it cannot decode.
-    Status::internal(format!("failed to decode Protobuf message: {what}"))
+    no_cri(format!("failed to decode Protobuf message: {what}"))
 }
 
 /// Not one message, where there has to be one.
@@ -141,7 +142,7 @@ impl Whole {
         match self.length {
             None if self.pending.is_empty() => Err(not_one(0)),
             Some(length) if length == self.pending.len() => {
-                M::decode(self.pending.freeze()).map_err(|e| Status::internal(e.to_string()))
+                M::decode(self.pending.freeze()).map_err(|e| no_cri(e.to_string()))
             }
             _ => Err(garbage("it ends too early")),
         }

@@ -13,7 +13,8 @@ use crate::host::clock::Boot;
 use crate::node::{Image, Text};
 use crate::pass::cancel::{GRACE, Stop, sleep_until};
 use futures_util::future::FutureExt;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 use tonic::Status;
@@ -21,9 +22,9 @@ use tonic::Status;
 /// The key of the runtime's socket.
 pub(super) const RUNTIME_KEY: &str = "container-runtime-endpoint";
 
-/// With so many calls in a row left without an answer, a pass asks about single objects no more: it would take the request
-/// timeout for each of thousands.
-const PATIENCE: u32 = 10;
+/// With so many calls of one kind in a row left without an answer, a pass makes no more of that kind about single objects: it would
+/// take the request timeout for each of thousands.
+pub(super) const PATIENCE: u32 = 10;
 /// How often a call whose time is up is looked at once more. A callback of the host may have held this thread while the answer
 /// came: then it is there, and was in time.
 const LAST_LOOKS: usize = 8;
@@ -37,60 +38,76 @@ type Answer<T> = std::result::Result<T, CallError>;
 pub(super) struct Line<'a> {
     limit: Duration,
     stop: Stop<'a>,
-    /// Calls in a row that timed out.
-    silent: Cell<u32>,
-    /// It came to `PATIENCE` once.
-    gave_up: Cell<bool>,
+    /// Calls in a row that timed out, of each kind.
+    silent: RefCell<HashMap<Method, u32>>,
+    /// Of which kind it came to `PATIENCE` first.
+    gave_up: Cell<Option<Method>>,
     /// The last call got no answer.
     doubtful: Cell<bool>,
+    /// Something has been answered in this pass.
+    answered: Cell<bool>,
+    /// Why the service is asked nothing more: it never answered, or it is none of CRI.
+    lost: RefCell<Option<CallError>>,
 }
+
+/// A kind of call by its path: service and method.
+type Method = &'static str;
+
+const CONTAINER_STATUS: Method = "/runtime.v1.RuntimeService/ContainerStatus";
+const REMOVE_CONTAINER: Method = "/runtime.v1.RuntimeService/RemoveContainer";
 
 impl<'a> Line<'a> {
     fn new(limit: Duration, stop: Stop<'a>) -> Line<'a> {
         Line {
             limit,
             stop,
-            silent: Cell::new(0),
-            gave_up: Cell::new(false),
+            silent: RefCell::default(),
+            gave_up: Cell::new(None),
             doubtful: Cell::new(false),
+            answered: Cell::new(false),
+            lost: RefCell::default(),
         }
     }
 
-    fn has_given_up(&self) -> bool {
-        self.silent.get() >= PATIENCE
+    fn has_given_up(&self, method: Method) -> bool {
+        let silent = self.silent.borrow().get(method).copied();
+        silent.unwrap_or(0) >= PATIENCE
     }
 
     /// A call about the whole: it is made even where single ones were given up.
-    pub(super) async fn ask_all<T>(&self, call: Call<'_, T>) -> Answer<T> {
-        self.begin(self.limit, call).await
+    pub(super) async fn ask_all<T>(&self, method: Method, call: Call<'_, T>) -> Answer<T> {
+        self.begin(method, self.limit, call).await
     }
 
     /// A call about one object.
-    async fn ask<T>(&self, limit: Duration, call: Call<'_, T>) -> Answer<T> {
-        if self.has_given_up() {
-            return Err(CallError::GivenUp(PATIENCE));
+    async fn ask<T>(&self, method: Method, limit: Duration, call: Call<'_, T>) -> Answer<T> {
+        if self.has_given_up(method) {
+            return Err(CallError::GivenUp(method));
         }
-        self.begin(limit, call).await
+        self.begin(method, limit, call).await
     }
 
-    async fn begin<T>(&self, limit: Duration, call: Call<'_, T>) -> Answer<T> {
+    async fn begin<T>(&self, method: Method, limit: Duration, call: Call<'_, T>) -> Answer<T> {
+        if let Some(lost) = &*self.lost.borrow() {
+            return Err(lost.clone());
+        }
         match self.stop.cause() {
             Some(cause) => Err(CallError::NotBegun(cause)),
-            None => self.finish(limit, call).await,
+            None => self.finish(method, limit, call).await,
         }
     }
 
     /// Runs a call under its deadline and its pass, also when that has been told to end.
-    async fn finish<T>(&self, limit: Duration, call: Call<'_, T>) -> Answer<T> {
+    async fn finish<T>(&self, method: Method, limit: Duration, call: Call<'_, T>) -> Answer<T> {
         // Whatever a defect breaks off got no answer.
-        let broken_off = Unanswered(self);
+        let broken_off = Unanswered(self, method);
         effect::point("call the runtime");
         let answer = self.bounded(limit, call).await;
         effect::point("take the runtime's answer");
         std::mem::forget(broken_off);
         match &answer {
-            Err(CallError::Timeout(_)) => self.silence(),
-            _ => self.silent.set(0),
+            Err(CallError::Timeout(_)) => self.silence(method),
+            _ => drop(self.silent.borrow_mut().remove(method)),
         }
         let unanswered = matches!(
             answer,
@@ -100,14 +117,28 @@ impl<'a> Line<'a> {
                 | CallError::Garbage(_))
         );
         self.doubtful.set(unanswered);
+        match &answer {
+            Err(e) if !self.answered.get() && e.shows_no_service() => {
+                self.lost.borrow_mut().get_or_insert_with(|| e.clone());
+            }
+            _ if !unanswered => self.answered.set(true),
+            _ => {}
+        }
         answer
     }
 
-    fn silence(&self) {
-        self.silent.set(self.silent.get() + 1);
-        if self.has_given_up() {
-            self.gave_up.set(true);
+    fn silence(&self, method: Method) {
+        *self.silent.borrow_mut().entry(method).or_default() += 1;
+        if self.has_given_up(method) && self.gave_up.get().is_none() {
+            self.gave_up.set(Some(method));
         }
+    }
+
+    /// What the one error of a service that is asked no more says.
+    fn lost(&self, endpoint: Place<'_>) -> Option<Error> {
+        let lost = self.lost.borrow();
+        lost.as_ref()
+            .map(|e| e.error("cannot ask the runtime", endpoint))
     }
 
     async fn bounded<T>(&self, limit: Duration, mut call: Call<'_, T>) -> Answer<T> {
@@ -133,11 +164,11 @@ impl<'a> Line<'a> {
 }
 
 /// A call under way. Dropping it says that there will be no answer.
-struct Unanswered<'l, 'a>(&'l Line<'a>);
+struct Unanswered<'l, 'a>(&'l Line<'a>, Method);
 
 impl Drop for Unanswered<'_, '_> {
     fn drop(&mut self) {
-        self.0.silence();
+        self.0.silence(self.1);
         self.0.doubtful.set(true);
     }
 }
@@ -223,23 +254,11 @@ impl Runtime<'_> {
     /// Which runtime it is.
     pub(super) async fn version(&self) -> Answer<Version> {
         let request = proto::VersionRequest::default();
-        let call = one::<proto::VersionResponse>(
-            &self.wire,
-            "/runtime.v1.RuntimeService/Version",
-            &request,
-        );
-        let answer = self.line.ask_all(pin!(call)).await?;
+        let method = "/runtime.v1.RuntimeService/Version";
+        let call = one::<proto::VersionResponse>(&self.wire, method, &request);
+        let answer = self.line.ask_all(method, pin!(call)).await?;
         let text = |bytes: &[u8]| Text::from(String::from_utf8_lossy(bytes));
         Ok((text(&answer.runtime_name), text(&answer.runtime_version)))
-    }
-
-    /// Whether the runtime answers at all, and what it knows of a container. Its answer says nothing of calls that do more, so
-    /// it does not count against giving up.
-    pub(crate) async fn probe(&self, id: &str) -> Answer<ContainerLook> {
-        let silent = self.line.silent.get();
-        let answer = self.container_status(id).await;
-        self.line.silent.set(self.line.silent.get().max(silent));
-        answer
     }
 
     pub(crate) async fn container_status(&self, id: &str) -> Answer<ContainerLook> {
@@ -247,21 +266,25 @@ impl Runtime<'_> {
             container_id: id.into(),
             verbose: false,
         };
-        let call = one::<proto::ContainerStatusResponse>(
-            &self.wire,
-            "/runtime.v1.RuntimeService/ContainerStatus",
-            &request,
-        );
-        let answer = self.line.ask(self.line.limit, pin!(call)).await?;
+        let call = one::<proto::ContainerStatusResponse>(&self.wire, CONTAINER_STATUS, &request);
+        let answer = self
+            .line
+            .ask(CONTAINER_STATUS, self.line.limit, pin!(call))
+            .await?;
         match answer.status {
             Some(status) => Ok(convert::container_look(status)),
             None => Err(CallError::Runtime("the answer holds no status".to_owned())),
         }
     }
 
-    /// Whether so many calls were left without an answer that no more are made about single objects.
+    /// Whether so many removals of containers were left without an answer that no more are tried.
     pub(crate) fn has_given_up(&self) -> bool {
-        self.line.has_given_up()
+        self.line.has_given_up(REMOVE_CONTAINER)
+    }
+
+    /// Why the runtime is asked nothing more in this pass: it left the first call without an answer, or it is none that speaks CRI.
+    pub(crate) fn lost(&self) -> Option<Error> {
+        self.line.lost(self.endpoint)
     }
 
     /// Whether the last call got no answer: then nobody knows whether the next one will.
@@ -271,8 +294,8 @@ impl Runtime<'_> {
 
     /// Why the pass fails, if it gave up at some time.
     pub(crate) fn giving_up(&self) -> Option<Error> {
-        let error = || CallError::GivenUp(PATIENCE).error("cannot go on", self.endpoint);
-        self.line.gave_up.get().then(error)
+        let method = self.line.gave_up.get()?;
+        Some(CallError::GivenUp(method).error("cannot go on", self.endpoint))
     }
 
     /// Stops a container; NotFound is told, because then its logs are not its own any more. Its deadline is the grace period longer than that of other calls (S2.3).
@@ -281,14 +304,11 @@ impl Runtime<'_> {
             container_id: id.into(),
             timeout: seconds,
         };
-        let call = one::<proto::StopContainerResponse>(
-            &self.wire,
-            "/runtime.v1.RuntimeService/StopContainer",
-            &request,
-        );
+        let method = "/runtime.v1.RuntimeService/StopContainer";
+        let call = one::<proto::StopContainerResponse>(&self.wire, method, &request);
         let grace = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
         let limit = self.line.limit.saturating_add(grace);
-        self.line.ask(limit, pin!(call)).await.map(|_| ())
+        self.line.ask(method, limit, pin!(call)).await.map(|_| ())
     }
 
     /// Removes a container whose logs are gone already: also when the pass was told to end in between.
@@ -296,24 +316,21 @@ impl Runtime<'_> {
         let request = proto::RemoveContainerRequest {
             container_id: id.into(),
         };
-        let call = one::<proto::RemoveContainerResponse>(
-            &self.wire,
-            "/runtime.v1.RuntimeService/RemoveContainer",
-            &request,
-        );
-        gone_is_done(self.line.finish(self.line.limit, pin!(call)).await)
+        let call = one::<proto::RemoveContainerResponse>(&self.wire, REMOVE_CONTAINER, &request);
+        gone_is_done(
+            self.line
+                .finish(REMOVE_CONTAINER, self.line.limit, pin!(call))
+                .await,
+        )
     }
 
     pub(crate) async fn stop_sandbox(&self, id: &str) -> Answer<()> {
         let request = proto::StopPodSandboxRequest {
             pod_sandbox_id: id.into(),
         };
-        let call = one::<proto::StopPodSandboxResponse>(
-            &self.wire,
-            "/runtime.v1.RuntimeService/StopPodSandbox",
-            &request,
-        );
-        gone_is_done(self.line.ask(self.line.limit, pin!(call)).await)
+        let method = "/runtime.v1.RuntimeService/StopPodSandbox";
+        let call = one::<proto::StopPodSandboxResponse>(&self.wire, method, &request);
+        gone_is_done(self.line.ask(method, self.line.limit, pin!(call)).await)
     }
 
     /// Removes a sandbox that has been stopped.
@@ -321,22 +338,19 @@ impl Runtime<'_> {
         let request = proto::RemovePodSandboxRequest {
             pod_sandbox_id: id.into(),
         };
-        let call = one::<proto::RemovePodSandboxResponse>(
-            &self.wire,
-            "/runtime.v1.RuntimeService/RemovePodSandbox",
-            &request,
-        );
-        gone_is_done(self.line.ask(self.line.limit, pin!(call)).await)
+        let method = "/runtime.v1.RuntimeService/RemovePodSandbox";
+        let call = one::<proto::RemovePodSandboxResponse>(&self.wire, method, &request);
+        gone_is_done(self.line.ask(method, self.line.limit, pin!(call)).await)
     }
 
     /// The sandbox image that the runtime itself is configured with, if it tells (S5.3).
     pub(crate) async fn configured_sandbox_image(&self) -> Result<Option<Text>> {
         let request = proto::StatusRequest { verbose: true };
-        let call =
-            one::<proto::StatusResponse>(&self.wire, "/runtime.v1.RuntimeService/Status", &request);
+        let method = "/runtime.v1.RuntimeService/Status";
+        let call = one::<proto::StatusResponse>(&self.wire, method, &request);
         let answer = self
             .line
-            .ask_all(pin!(call))
+            .ask_all(method, pin!(call))
             .await
             .map_err(|e| e.error("cannot ask for the runtime's status", self.endpoint))?;
         convert::info_field(&answer.info, "config", "sandboxImage").map_err(|e| {
@@ -350,12 +364,9 @@ impl Runtime<'_> {
             pod_sandbox_id: id.into(),
             verbose: true,
         };
-        let call = one::<proto::PodSandboxStatusResponse>(
-            &self.wire,
-            "/runtime.v1.RuntimeService/PodSandboxStatus",
-            &request,
-        );
-        let answer = self.line.ask(self.line.limit, pin!(call)).await?;
+        let method = "/runtime.v1.RuntimeService/PodSandboxStatus";
+        let call = one::<proto::PodSandboxStatusResponse>(&self.wire, method, &request);
+        let answer = self.line.ask(method, self.line.limit, pin!(call)).await?;
         convert::info_field(&answer.info, "info", "image").map_err(CallError::Runtime)
     }
 }
@@ -386,12 +397,9 @@ impl Images<'_> {
             }),
             verbose: false,
         };
-        let call = one::<proto::ImageStatusResponse>(
-            &self.wire,
-            "/runtime.v1.ImageService/ImageStatus",
-            &request,
-        );
-        match self.line.ask(self.line.limit, pin!(call)).await {
+        let method = "/runtime.v1.ImageService/ImageStatus";
+        let call = one::<proto::ImageStatusResponse>(&self.wire, method, &request);
+        match self.line.ask(method, self.line.limit, pin!(call)).await {
             Ok(answer) => Ok(answer.image.map(convert::one_image)),
             Err(CallError::NotFound(_)) => Ok(None),
             Err(e) => Err(self.failed(&e, &format!("cannot ask for image {name}"))),
@@ -407,25 +415,19 @@ impl Images<'_> {
                 ..Default::default()
             }),
         };
-        let call = one::<proto::RemoveImageResponse>(
-            &self.wire,
-            "/runtime.v1.ImageService/RemoveImage",
-            &request,
-        );
-        gone_is_done(self.line.ask(self.line.limit, pin!(call)).await)
+        let method = "/runtime.v1.ImageService/RemoveImage";
+        let call = one::<proto::RemoveImageResponse>(&self.wire, method, &request);
+        gone_is_done(self.line.ask(method, self.line.limit, pin!(call)).await)
     }
 
     /// The first image filesystem; `None` = the runtime names none.
     pub(crate) async fn filesystem(&self) -> Result<Option<ImageFilesystem>> {
         let request = proto::ImageFsInfoRequest {};
-        let call = one::<proto::ImageFsInfoResponse>(
-            &self.wire,
-            "/runtime.v1.ImageService/ImageFsInfo",
-            &request,
-        );
+        let method = "/runtime.v1.ImageService/ImageFsInfo";
+        let call = one::<proto::ImageFsInfoResponse>(&self.wire, method, &request);
         let info = self
             .line
-            .ask_all(pin!(call))
+            .ask_all(method, pin!(call))
             .await
             .map_err(|e| self.failed(&e, "cannot ask for the image filesystem"))?;
         let first = info.image_filesystems.into_iter().next();

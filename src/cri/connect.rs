@@ -1,6 +1,6 @@
 //! Connections to a unix socket that never raise SIGPIPE in the host, and that wait out a full backlog.
 
-use super::error::root_cause;
+use super::error::{no_cri, root_cause};
 use crate::effect;
 use crate::error::{self, Error};
 use crate::host::clock::Boot;
@@ -31,6 +31,8 @@ use tonic::Status;
 const STREAM_WINDOW: u32 = 4 << 20;
 /// The same for all streams of a connection.
 const CONNECTION_WINDOW: u32 = 16 << 20;
+/// The most bytes of headers and trailers of an answer: an error's message is one. grpc-go, by which the kubelet asks, takes as many.
+const HEADER_LIMIT: u32 = 16 << 20;
 /// What HTTP/2 wants to know of a host that is a socket.
 pub(super) const ORIGIN: &str = "http://localhost";
 /// How long to wait before a full backlog is tried again.
@@ -190,6 +192,7 @@ async fn handshake(stream: QuietStream, defect: &Defect) -> Result<Connection, h
     let (sender, connection) = http2::Builder::new(tasks.clone())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEADER_LIMIT)
         .handshake(TokioIo::new(stream))
         .await?;
     let end = Arc::new(OnceLock::new());
@@ -268,7 +271,7 @@ pub(super) fn failed(e: hyper::Error) -> Status {
         }
         cause = e.source();
     }
-    Status::internal(format!("h2 protocol error: {}", root_cause(&e)))
+    no_cri(format!("h2 protocol error: {}", root_cause(&e)))
 }
 
 /// What h2 itself finds wrong with a stream comes as an error of no kind.

@@ -21,14 +21,31 @@ impl Names {
     }
 }
 
+/// The longest text of a row that is taken, in bytes: as long as a path can be. No name, label or ID of a kubelet is longer than 253
+/// characters, no reference of an image longer than a few hundred. What is longer makes its row unreadable (S0.6), and is cut: a
+/// report holds some of these texts for each object.
+const LONGEST_TEXT: usize = 4096;
+
 /// Takes texts, and remembers whether all could be read.
 struct Reader<'a> {
     readable: bool,
     names: &'a mut Names,
+    /// The longest text that is taken.
+    longest: usize,
 }
 
 impl Reader<'_> {
+    fn of_row(readable: bool, names: &mut Names) -> Reader<'_> {
+        Reader {
+            readable,
+            names,
+            longest: LONGEST_TEXT,
+        }
+    }
+
     fn read<T>(&mut self, bytes: &[u8], keep: impl FnOnce(&mut Names, &str) -> T) -> T {
+        self.readable &= bytes.len() <= self.longest;
+        let bytes = &bytes[..bytes.len().min(self.longest)];
         if let Ok(text) = std::str::from_utf8(bytes) {
             return keep(self.names, text);
         }
@@ -52,10 +69,7 @@ impl Reader<'_> {
 }
 
 pub(super) fn container(c: proto::Container, names: &mut Names) -> Container {
-    let mut reader = Reader {
-        readable: !c.id.is_empty() && c.metadata.is_some(),
-        names,
-    };
+    let mut reader = Reader::of_row(!c.id.is_empty() && c.metadata.is_some(), names);
     let metadata = c.metadata.unwrap_or_default();
     let mut out = Container {
         id: reader.text(&c.id),
@@ -95,6 +109,7 @@ pub(super) fn container(c: proto::Container, names: &mut Names) -> Container {
         // One that is no text does not parse, and so counts as absent (S2.3).
         *field = std::str::from_utf8(&annotation.value)
             .ok()
+            .filter(|text| text.len() <= LONGEST_TEXT)
             .map(|text| reader.names.shared(text));
     }
     out.readable = reader.readable;
@@ -112,10 +127,7 @@ pub(super) fn container_state(state: i32) -> ContainerState {
 }
 
 pub(super) fn sandbox(s: proto::PodSandbox, names: &mut Names) -> Sandbox {
-    let mut reader = Reader {
-        readable: !s.id.is_empty() && s.metadata.is_some(),
-        names,
-    };
+    let mut reader = Reader::of_row(!s.id.is_empty() && s.metadata.is_some(), names);
     let metadata = s.metadata.unwrap_or_default();
     let mut out = Sandbox {
         id: reader.text(&s.id),
@@ -141,10 +153,7 @@ pub(super) fn one_image(i: proto::Image) -> Image {
 }
 
 pub(super) fn image(i: proto::Image, names: &mut Names) -> Image {
-    let mut reader = Reader {
-        readable: !i.id.is_empty(),
-        names,
-    };
+    let mut reader = Reader::of_row(!i.id.is_empty(), names);
     let mut out = Image {
         id: reader.text(&i.id),
         handler: reader.name(&i.spec.unwrap_or_default().runtime_handler),
@@ -176,6 +185,7 @@ pub(super) fn container_look(status: proto::ContainerStatus) -> ContainerLook {
     let mut path = Reader {
         readable: true,
         names: &mut names,
+        longest: usize::MAX,
     };
     let log_path = path.text(&status.log_path);
     let path_is_readable = path.readable;

@@ -1,9 +1,12 @@
 //! How a call of the runtime can fail, and the story that a host gets of it.
 
 use super::Place;
+use super::client::PATIENCE;
 use crate::error::{Error, Status};
 use crate::pass::cancel::Cause;
 use crate::report::visible;
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 use tonic::Code;
 
@@ -20,8 +23,8 @@ pub(crate) enum CallError {
     TooLarge(String),
     /// No answer within the deadline.
     Timeout(Duration),
-    /// It was not made, because so many before it got no answer.
-    GivenUp(u32),
+    /// It was not made, because too many of its kind before it got no answer; their path.
+    GivenUp(&'static str),
     /// The pass ended before the call began.
     NotBegun(Cause),
     /// The pass ended while it was in flight: its outcome is unknown.
@@ -38,29 +41,51 @@ pub(crate) enum CallError {
 
 impl From<tonic::Status> for CallError {
     fn from(status: tonic::Status) -> CallError {
-        let message = visible(status.message());
+        let message = visible(&cut(status.message()));
+        // What this side found wrong with an answer says so by its source; a runtime may use the same words.
+        if std::error::Error::source(&status).is_some_and(|source| source.is::<NoCri>()) {
+            return CallError::Garbage(message);
+        }
         match status.code() {
             Code::NotFound => CallError::NotFound(message),
             Code::ResourceExhausted => CallError::Exhausted(message),
             Code::OutOfRange if message.contains("message length") => CallError::TooMuch(message),
             Code::Unimplemented => CallError::Unimplemented(message),
             Code::Unavailable => CallError::Disconnected(message),
-            code => garbage(&status).unwrap_or_else(|| {
-                CallError::Runtime(match message.is_empty() {
-                    true => format!("{code:?}"),
-                    false => format!("{code:?}: {message}"),
-                })
+            code => CallError::Runtime(match message.is_empty() {
+                true => format!("{code:?}"),
+                false => format!("{code:?}: {message}"),
             }),
         }
     }
 }
 
-/// Bytes that are no HTTP/2, or no message, if that is how the call failed.
-fn garbage(status: &tonic::Status) -> Option<CallError> {
-    let message = status.message();
-    let is_garbage =
-        message.contains("h2 protocol error") || message.starts_with("failed to decode");
-    is_garbage.then(|| CallError::Garbage(visible(message)))
+/// The longest message of a runtime that is passed on, in bytes. A runtime may put the whole output of a program into one.
+const LONGEST_MESSAGE: usize = 4 << 10;
+
+/// The beginning of a message, with how long it was.
+fn cut(message: &str) -> Cow<'_, str> {
+    if message.len() <= LONGEST_MESSAGE {
+        return message.into();
+    }
+    let mut end = LONGEST_MESSAGE;
+    while !message.is_char_boundary(end) {
+        end -= 1;
+    }
+    let all = message.len();
+    format!("{} ... (cut, {all} bytes in all)", &message[..end]).into()
+}
+
+/// The source of a status that this side made of an answer which is no HTTP/2, or no message.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer is no CRI")]
+pub(super) struct NoCri;
+
+/// A status about such an answer.
+pub(super) fn no_cri(message: String) -> tonic::Status {
+    let mut status = tonic::Status::internal(message);
+    status.set_source(Arc::new(NoCri));
+    status
 }
 
 /// The innermost cause of a failure, in words.
@@ -85,6 +110,18 @@ pub(crate) fn not_cri(place: Place<'_>, e: &hyper::Error) -> Error {
 }
 
 impl CallError {
+    /// Whether it shows, as the first thing that is heard of a service, that nothing is to be had there: no answer at all, no
+    /// HTTP/2, or no CRI v1 (in the words of grpc-go, in which all runtimes but one in Rust are served).
+    pub(super) fn shows_no_service(&self) -> bool {
+        match self {
+            CallError::Timeout(_) | CallError::Garbage(_) => true,
+            CallError::Unimplemented(m) => {
+                m.contains("unknown service") || m.contains("HTTP status")
+            }
+            _ => false,
+        }
+    }
+
     /// The same about a list: what is exhausted then is the room of a message.
     pub(crate) fn of_list(self) -> CallError {
         match self {
@@ -125,9 +162,12 @@ impl CallError {
                 format!("no answer within runtime-request-timeout ({limit:?})"),
                 "see whether the runtime hangs, or set a longer runtime-request-timeout",
             ),
-            CallError::GivenUp(calls) => (
+            CallError::GivenUp(method) => (
                 Status::Timeout,
-                format!("the last {calls} calls got no answer within runtime-request-timeout"),
+                format!(
+                    "the last {PATIENCE} calls of {} got no answer within runtime-request-timeout",
+                    method.rsplit('/').next().unwrap_or(method)
+                ),
                 "see whether the runtime hangs; the next pass tries again",
             ),
             CallError::NotBegun(cause) => {

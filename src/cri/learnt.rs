@@ -33,7 +33,7 @@ impl List {
     }
 
     /// For messages.
-    pub(super) fn doing(self) -> &'static str {
+    pub(crate) fn doing(self) -> &'static str {
         match self {
             List::Containers => "cannot list containers",
             List::Sandboxes => "cannot list pod sandboxes",

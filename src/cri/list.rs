@@ -9,10 +9,13 @@ use super::learnt::{Learnt, List};
 use super::rows::{Messages, Rows, call};
 use super::{Place, proto};
 use crate::error::{Error, Result};
-use crate::node::{Container, Image, Sandbox, Text};
+use crate::node::{Container, ContainerState, Image, Sandbox, SandboxState, Text};
 use crate::plan::parts::{Labels, Part};
 use prost::bytes::Bytes;
 use std::pin::pin;
+
+/// The state of what is not whole: none that CRI defines.
+const CUT: i32 = i32::MIN;
 
 /// A kind of object that the runtime lists.
 pub(crate) trait Row: Sized + Send + Sync + 'static {
@@ -28,6 +31,8 @@ pub(crate) trait Row: Sized + Send + Sync + 'static {
     fn id(&self) -> &Text;
     /// There is another one with this ID (S0.4).
     fn doubt(&mut self);
+    /// Parts of the row were too large to be taken: it stays, and so does what may depend on what was not read.
+    fn cut(&mut self);
 }
 
 /// A row that can be asked for by labels.
@@ -35,6 +40,21 @@ pub(crate) trait Labelled: Row {
     fn request(part: &Part) -> Self::Request;
     /// Its labels as far as they can be asked by.
     fn labels(&self) -> Option<Labels>;
+    /// What asks for those that are in use, with labels or without: few, however many have ended. One that goes from one of these
+    /// states to the next between two calls is in the answer of one of them.
+    fn in_use() -> Vec<Self::Request>;
+}
+
+fn containers_in(state: proto::ContainerState) -> proto::ListContainersRequest {
+    let state = proto::ContainerStateValue {
+        state: state as i32,
+    };
+    proto::ListContainersRequest {
+        filter: Some(proto::ContainerFilter {
+            state: Some(state),
+            ..Default::default()
+        }),
+    }
 }
 
 fn selector(part: &Part) -> Vec<proto::Pair> {
@@ -63,6 +83,12 @@ impl Row for Container {
     fn doubt(&mut self) {
         self.readable = false;
     }
+
+    /// It may run.
+    fn cut(&mut self) {
+        self.readable = false;
+        self.state = ContainerState::Undefined(CUT);
+    }
 }
 
 impl Labelled for Container {
@@ -83,6 +109,14 @@ impl Labelled for Container {
             container: Some(self.container_name.clone()?),
         })
     }
+
+    fn in_use() -> Vec<proto::ListContainersRequest> {
+        let states = [
+            proto::ContainerState::ContainerCreated,
+            proto::ContainerState::ContainerRunning,
+        ];
+        states.map(containers_in).into()
+    }
 }
 
 impl Row for Sandbox {
@@ -100,6 +134,12 @@ impl Row for Sandbox {
 
     fn doubt(&mut self) {
         self.readable = false;
+    }
+
+    /// It may be READY.
+    fn cut(&mut self) {
+        self.readable = false;
+        self.state = SandboxState::Undefined(CUT);
     }
 }
 
@@ -122,6 +162,18 @@ impl Labelled for Sandbox {
             container: None,
         })
     }
+
+    fn in_use() -> Vec<proto::ListPodSandboxRequest> {
+        let ready = proto::PodSandboxStateValue {
+            state: proto::PodSandboxState::SandboxReady as i32,
+        };
+        vec![proto::ListPodSandboxRequest {
+            filter: Some(proto::PodSandboxFilter {
+                state: Some(ready),
+                ..Default::default()
+            }),
+        }]
+    }
 }
 
 impl Row for Image {
@@ -138,6 +190,11 @@ impl Row for Image {
     }
 
     fn doubt(&mut self) {
+        self.readable = false;
+    }
+
+    /// It may have another tag, by which somebody uses it.
+    fn cut(&mut self) {
         self.readable = false;
     }
 }
@@ -168,8 +225,9 @@ impl Source<'_> {
     /// What one message holds of what a request asks for.
     async fn ask<R: Row>(&self, request: R::Request) -> Result<Listed<Rows<R>>> {
         let doing = R::LIST.doing();
-        let call = call(self.wire, R::LIST.plain(), &request, Messages::One);
-        match self.line.ask_all(pin!(call)).await {
+        let method = R::LIST.plain();
+        let call = call(self.wire, method, &request, Messages::One);
+        match self.line.ask_all(method, pin!(call)).await {
             Ok(rows) => Ok(Listed::Whole(rows)),
             Err(e) => match e.of_list() {
                 CallError::TooLarge(message) => Ok(Listed::TooLarge(TooLarge {
@@ -185,8 +243,12 @@ impl Source<'_> {
     async fn all<R: Row>(&self, learnt: &Learnt) -> Result<Listed<Vec<R>>> {
         if learnt.may_stream(R::LIST) {
             let everything = R::Request::default();
-            let call = call::<R>(self.wire, R::LIST.stream(), &everything, Messages::Many);
-            match self.line.ask_all(pin!(call)).await {
+            let method = R::LIST.stream();
+            let call = call::<R>(self.wire, method, &everything, Messages::Many);
+            match self.line.ask_all(method, pin!(call)).await {
+                // To CRI that is an empty list. To a proxy that lost the answer it may be any list: the other call, whose answer
+                // is a message in any case, has to say so too.
+                Ok(all) if all.messages == 0 => {}
                 Ok(all) => return Ok(Listed::Whole(all.rows)),
                 Err(CallError::Unimplemented(_)) => learnt.lacks(R::LIST),
                 // Before its first message: the runtime puts all into one.
@@ -201,17 +263,29 @@ impl Source<'_> {
     }
 }
 
-/// The two sizes in the refusal of a message, as gRPC's libraries write them: `(18400000 vs. 16777216)`, `found N bytes, the
-/// limit is: M bytes`.
+/// The two sizes in the refusal of a message, in the words of gRPC's libraries: `... message larger than max (18400000 vs.
+/// 16777216)` of Go, C++ and those that are made after them, `... message length too large: found N bytes, the limit is: M bytes` of
+/// Rust. Other numbers are of something else: of a limit of calls, say.
 fn told_sizes(message: &str) -> Option<(u64, u64)> {
-    let numbers: Vec<u64> = message
-        .split(|c: char| !c.is_ascii_digit())
-        .filter_map(|digits| digits.parse().ok())
-        .collect();
-    match numbers.as_slice() {
-        [size, limit] if size > limit => Some((*size, *limit)),
-        _ => None,
-    }
+    let after = |words: &str| message.split_once(words).map(|(_, rest)| rest);
+    let words = [
+        "message larger than max (",
+        "message length too large: found ",
+        // Of this side.
+        "message length is too large: ",
+    ];
+    let (size, rest) = number(words.into_iter().find_map(after)?)?;
+    let between = [" vs. ", " vs ", " bytes, the limit is: ", " bytes, where "];
+    let rest = between.iter().find_map(|words| rest.strip_prefix(words))?;
+    let (limit, _) = number(rest)?;
+    (size > limit).then_some((size, limit))
+}
+
+/// The number at the front of a text, and what follows.
+fn number(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
+    Some((digits.parse().ok()?, rest))
 }
 
 impl Runtime<'_> {
@@ -243,15 +317,15 @@ impl Runtime<'_> {
 
     /// The containers that run: few, however many have ended.
     pub(crate) async fn list_running(&self) -> Result<Listed<Rows<Container>>> {
-        let running = proto::ContainerStateValue {
-            state: proto::ContainerState::ContainerRunning as i32,
-        };
-        let request = proto::ListContainersRequest {
-            filter: Some(proto::ContainerFilter {
-                state: Some(running),
-                ..Default::default()
-            }),
-        };
+        let running = containers_in(proto::ContainerState::ContainerRunning);
+        self.list_of::<Container>(running).await
+    }
+
+    /// Those that a request asks for.
+    pub(crate) async fn list_of<R: Labelled>(
+        &self,
+        request: R::Request,
+    ) -> Result<Listed<Rows<R>>> {
         self.source().ask(request).await
     }
 }
@@ -292,8 +366,32 @@ mod tests {
                 "Error, decoded message length too large: found 200 bytes, the limit is: 100 bytes",
                 Some((200, 100)),
             ),
+            (
+                "rpc error: code = ResourceExhausted desc = trying to send message larger than max (7 vs. 5)",
+                Some((7, 5)),
+            ),
+            (
+                "SERVER: Sent message larger than max (17 vs. 16)",
+                Some((17, 16)),
+            ),
+            (
+                "Received message larger than max (17 vs 16)",
+                Some((17, 16)),
+            ),
+            (
+                "Error, encoded message length too large: found 9 bytes, the limit is: 8 bytes",
+                Some((9, 8)),
+            ),
             ("grpc: received message larger than max (7 vs. 9)", None),
-            ("too large by 99999999999999999999999 bytes, 3, 4", None),
+            (
+                "message larger than max (99999999999999999999999 vs. 4)",
+                None,
+            ),
+            ("message larger than max (9", None),
+            ("message larger than max (9 vs. ", None),
+            ("too large by 4 bytes, 3", None),
+            ("rate limit exceeded: 500 requests, 100 allowed", None),
+            ("quota of calls exceeded (2000 vs. 1000)", None),
             ("too large", None),
         ];
         for (message, sizes) in cases {

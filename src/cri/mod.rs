@@ -13,9 +13,9 @@ pub(crate) use connect::Place;
 pub(crate) use convert::ContainerLook;
 pub(crate) use error::CallError;
 pub(crate) use learnt::{Learnt, List};
-pub(crate) use rows::Rows;
 #[cfg(fuzzing)]
 pub(crate) use rows::rows_of;
+pub(crate) use rows::{LIST_LIMIT, Rows, too_many_bytes};
 
 /// Generated from `proto/cri.proto`.
 #[allow(missing_docs, dead_code, clippy::enum_variant_names)] // generated; the tests use the rest of it

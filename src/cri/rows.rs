@@ -3,6 +3,7 @@
 use super::call::{self, Sink, frame, garbage, not_one};
 use super::connect::Wire;
 use super::convert::Names;
+use super::error::no_cri;
 use super::list::Row;
 use prost::Message;
 use prost::bytes::{Buf, BytesMut};
@@ -19,11 +20,24 @@ const MOST_ROWS: usize = 1_000_000;
 /// The longest that the number of a field or a length is, in bytes.
 const LONGEST_VARINT: usize = 10;
 
+/// The largest row that is taken whole. A kubelet puts labels and annotations of at most 256 KiB into one.
+const ROW_LIMIT: usize = 1 << 20;
+
+/// What is taken of a larger one: so many bytes of each of its fields, by the number that it has. The fields of all rows of CRI have
+/// numbers below the second.
+const FIELD_LIMIT: usize = 64 << 10;
+const FIELDS: usize = 16;
+
+/// The most bytes of a list: three times what 100,000 containers take, of which a row has about 900.
+pub(crate) const LIST_LIMIT: usize = 256 << 20;
+
 /// Rows as they came, with the bytes that each took in its message.
 #[derive(Debug)]
 pub(crate) struct Rows<R> {
     pub(crate) rows: Vec<R>,
     pub(crate) sizes: Vec<u32>,
+    /// In how many messages they came.
+    pub(crate) messages: usize,
 }
 
 /// Turns bytes into rows.
@@ -32,66 +46,89 @@ struct Decoder<R> {
     pending: BytesMut,
     /// Bytes of the message at hand that are not yet decoded; `None` = between messages.
     left: Option<usize>,
+    /// Bytes that are dropped as they come, counted in nothing else any more.
+    skip: usize,
+    /// The row at hand, if it is a large one.
+    large: Option<Large>,
+    /// Bytes of all rows.
+    bytes: usize,
     names: Names,
     rows: Rows<R>,
-    messages: usize,
 }
 
-/// What stands at the front of a message.
-enum Front {
-    /// A field that is not whole yet.
-    Part,
-    /// A row: where it begins, and where it ends.
-    Row(usize, usize),
-    /// Another field of so many bytes.
-    Other(usize),
+/// A row that is too large to be taken whole, and what is taken of it.
+struct Large {
+    /// Bytes of it that are not yet decoded.
+    left: usize,
+    size: usize,
+    taken: Vec<u8>,
+    /// How many bytes of each field were taken.
+    of_field: [usize; FIELDS],
 }
 
-/// The first field of a message that may not be there whole.
-fn front(bytes: &[u8], row_field: u32) -> Result<Front, Status> {
+impl Large {
+    /// Whether a field of so many bytes is taken.
+    fn takes(&mut self, number: u32, bytes: usize) -> bool {
+        let Some(taken) = self.of_field.get_mut(number as usize) else {
+            return false;
+        };
+        let fits = taken.saturating_add(bytes) <= FIELD_LIMIT;
+        if fits {
+            *taken += bytes;
+        }
+        fits
+    }
+}
+
+/// A field at the front of a message.
+struct Field {
+    number: u32,
+    /// Where its content begins, and where it ends; it may not be there yet.
+    begin: usize,
+    end: usize,
+    wire: WireType,
+}
+
+/// The first field of a message; `None` = not even its head is there yet.
+fn front(bytes: &[u8]) -> Result<Option<Field>, Status> {
     let mut rest = bytes;
     let short = |rest: &[u8], e: prost::DecodeError| match rest.len() < LONGEST_VARINT {
-        true => Ok(Front::Part),
+        true => Ok(None),
         false => Err(garbage(&e.to_string())),
     };
-    let (field, wire) = match decode_key(&mut rest) {
+    let (number, wire) = match decode_key(&mut rest) {
         Ok(key) => key,
         Err(e) => return short(bytes, e),
     };
     let head = bytes.len() - rest.len();
-    if field == row_field && wire != WireType::LengthDelimited {
-        return Err(garbage("a row is a number"));
-    }
-    let length = match wire {
+    let (begin, length) = match wire {
         WireType::LengthDelimited => {
             let before = rest;
-            let length = match decode_varint(&mut rest) {
-                Ok(length) => usize::try_from(length).unwrap_or(usize::MAX),
+            match decode_varint(&mut rest) {
+                Ok(length) => {
+                    let begin = bytes.len() - rest.len();
+                    (begin, usize::try_from(length).unwrap_or(usize::MAX))
+                }
                 Err(e) => return short(before, e),
-            };
-            let begin = bytes.len() - rest.len();
-            let end = begin.saturating_add(length);
-            return Ok(match end <= bytes.len() {
-                true if field == row_field => Front::Row(begin, end),
-                true => Front::Other(end),
-                false => Front::Part,
-            });
+            }
         }
         WireType::Varint => {
             let before = rest;
             match decode_varint(&mut rest) {
-                Ok(_) => before.len() - rest.len(),
+                Ok(_) => (head, before.len() - rest.len()),
                 Err(e) => return short(before, e),
             }
         }
-        WireType::SixtyFourBit => 8,
-        WireType::ThirtyTwoBit => 4,
+        WireType::SixtyFourBit => (head, 8),
+        WireType::ThirtyTwoBit => (head, 4),
         WireType::StartGroup | WireType::EndGroup => return Err(garbage("a group")),
     };
-    Ok(match head + length <= bytes.len() {
-        true => Front::Other(head + length),
-        false => Front::Part,
-    })
+    Ok(Some(Field {
+        number,
+        begin,
+        end: begin.saturating_add(length),
+        wire,
+    }))
 }
 
 impl<R: Row> Decoder<R> {
@@ -99,28 +136,147 @@ impl<R: Row> Decoder<R> {
         Decoder {
             pending: BytesMut::new(),
             left: None,
+            skip: 0,
+            large: None,
+            bytes: 0,
             names: Names::default(),
             rows: Rows {
                 rows: Vec::new(),
                 sizes: Vec::new(),
+                messages: 0,
             },
-            messages: 0,
         }
     }
 
     /// After the last byte.
     fn end(self) -> Result<Rows<R>, Status> {
-        match self.left.is_none() && self.pending.is_empty() {
+        let rest = self.skip + self.pending.len();
+        match self.left.is_none() && self.large.is_none() && rest == 0 {
             true => Ok(self.rows),
             false => Err(garbage("it ends too early")),
         }
     }
+
+    /// A row begins that takes so many bytes.
+    fn count(&mut self, size: usize) -> Result<(), Status> {
+        if self.rows.rows.len() == MOST_ROWS {
+            return Err(Status::aborted(format!("more than {MOST_ROWS} rows came")));
+        }
+        self.bytes = self.bytes.saturating_add(size);
+        match self.bytes > LIST_LIMIT {
+            true => Err(Status::aborted(too_many_bytes())),
+            false => Ok(()),
+        }
+    }
+
+    fn push(&mut self, message: impl Buf, size: usize) -> Result<&mut R, Status> {
+        let message = R::Message::decode(message).map_err(|e| no_cri(e.to_string()))?;
+        let row = R::of(message, &mut self.names);
+        self.rows
+            .sizes
+            .push(u32::try_from(size).unwrap_or(u32::MAX));
+        self.rows.rows.push(row);
+        // It was pushed just now.
+        self.rows.rows.last_mut().ok_or_else(|| garbage("no row"))
+    }
+
+    /// Drops what is to be dropped and is there.
+    fn drop_some(&mut self) {
+        let here = self.skip.min(self.pending.len());
+        self.pending.advance(here);
+        self.skip -= here;
+    }
+
+    /// The next field of the message at hand, of which so many bytes are left; false = more has to come.
+    fn field(&mut self, left: usize) -> Result<bool, Status> {
+        let here = left.min(self.pending.len());
+        let Some(field) = self.front(left)? else {
+            return Ok(false);
+        };
+        let is_row = field.number == R::FIELD;
+        if is_row && field.wire != WireType::LengthDelimited {
+            return Err(garbage("a row is a number"));
+        }
+        let length = field.end - field.begin;
+        match is_row {
+            false => self.skip = field.end,
+            true if length > ROW_LIMIT => {
+                self.count(field.end)?;
+                self.skip = field.begin;
+                self.large = Some(Large {
+                    left: length,
+                    size: field.end,
+                    taken: Vec::new(),
+                    of_field: [0; FIELDS],
+                });
+            }
+            true if field.end > here => return Ok(false),
+            true => {
+                self.count(field.end)?;
+                let mut row = self.pending.split_to(field.end);
+                row.advance(field.begin);
+                self.push(row.freeze(), field.end)?;
+            }
+        }
+        self.left = Some(left - field.end);
+        Ok(true)
+    }
+
+    /// The next field of the large row at hand; false = more has to come.
+    fn field_of_large(&mut self, mut large: Large) -> Result<bool, Status> {
+        if large.left == 0 {
+            self.push(&large.taken[..], large.size)?.cut();
+            return Ok(true);
+        }
+        let (left, here) = (large.left, large.left.min(self.pending.len()));
+        let Some(field) = self.front(left)? else {
+            self.large = Some(large);
+            return Ok(false);
+        };
+        if field.end > here && field.end <= FIELD_LIMIT {
+            self.large = Some(large);
+            return Ok(false);
+        }
+        if field.end <= here && large.takes(field.number, field.end) {
+            large.taken.extend_from_slice(&self.pending[..field.end]);
+        }
+        self.skip = field.end;
+        large.left -= field.end;
+        self.large = Some(large);
+        Ok(true)
+    }
+
+    /// The field at the front of what is there, which has to end within `left` bytes.
+    fn front(&self, left: usize) -> Result<Option<Field>, Status> {
+        let here = left.min(self.pending.len());
+        match front(&self.pending[..here])? {
+            None if here == left => Err(garbage("it ends too early")),
+            Some(field) if field.end > left => Err(garbage("it ends too early")),
+            field => Ok(field),
+        }
+    }
+}
+
+/// A list that takes more than crigc takes.
+pub(crate) fn too_many_bytes() -> String {
+    let limit = LIST_LIMIT >> 20;
+    format!("the list takes more than {limit} MiB, the most that crigc reads")
 }
 
 impl<R: Row> Sink for Decoder<R> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), Status> {
         self.pending.extend_from_slice(bytes);
         loop {
+            self.drop_some();
+            if self.skip > 0 {
+                return Ok(());
+            }
+            if let Some(large) = self.large.take() {
+                match self.field_of_large(large)? {
+                    true => continue,
+                    false => return Ok(()),
+                }
+            }
             let Some(left) = self.left.map_or_else(
                 || frame(&mut self.pending, MESSAGE_LIMIT),
                 |left| Ok(Some(left)),
@@ -131,32 +287,12 @@ impl<R: Row> Sink for Decoder<R> {
             self.left = Some(left);
             if left == 0 {
                 self.left = None;
-                self.messages += 1;
+                self.rows.messages += 1;
                 continue;
             }
-            let here = left.min(self.pending.len());
-            let used = match front(&self.pending[..here], R::FIELD)? {
-                Front::Part if here == left => return Err(garbage("it ends too early")),
-                Front::Part => return Ok(()),
-                Front::Other(used) => {
-                    self.pending.advance(used);
-                    used
-                }
-                Front::Row(begin, end) => {
-                    if self.rows.rows.len() == MOST_ROWS {
-                        return Err(Status::aborted(format!("more than {MOST_ROWS} rows came")));
-                    }
-                    let mut row = self.pending.split_to(end);
-                    row.advance(begin);
-                    let message = R::Message::decode(row.freeze())
-                        .map_err(|e| Status::internal(e.to_string()))?;
-                    self.rows.rows.push(R::of(message, &mut self.names));
-                    let size = u32::try_from(end).unwrap_or(u32::MAX);
-                    self.rows.sizes.push(size);
-                    end
-                }
-            };
-            self.left = Some(left - used);
+            if !self.field(left)? {
+                return Ok(());
+            }
         }
     }
 }
@@ -193,11 +329,11 @@ pub(super) async fn call<R: Row>(
 ) -> Result<Rows<R>, Status> {
     let mut decoder = Decoder::<R>::new();
     match call::call(wire, path, request, &mut decoder).await {
-        Ok(()) if messages == Messages::One && decoder.messages != 1 => {
-            Err(not_one(decoder.messages))
+        Ok(()) if messages == Messages::One && decoder.rows.messages != 1 => {
+            Err(not_one(decoder.rows.messages))
         }
         Ok(()) => decoder.end(),
-        Err(e) if decoder.messages > 0 => Err(broken_off(e, decoder.rows.rows.len())),
+        Err(e) if decoder.rows.messages > 0 => Err(broken_off(e, decoder.rows.rows.len())),
         Err(e) => Err(e),
     }
 }
@@ -221,7 +357,7 @@ mod tests {
     use super::*;
     use crate::cri::call::FRAME_HEAD;
     use crate::cri::proto;
-    use crate::node::Container;
+    use crate::node::{Container, ContainerState};
     use proptest::prelude::*;
 
     fn container(n: usize, text: usize) -> proto::Container {
@@ -313,6 +449,57 @@ mod tests {
             let in_cuts = decoded(&framed, &[cut]);
             prop_assert_eq!(at_once.map(|r| r.rows).map_err(|e| e.code()), in_cuts.map(|r| r.rows).map_err(|e| e.code()));
         }
+    }
+
+    /// Its neighbours come out whole, and of itself what stands before and behind what is too large.
+    #[test]
+    fn a_row_that_is_too_large_is_cut_however_its_bytes_come() {
+        let pair = |key: &str, bytes: usize| proto::Pair {
+            key: key.to_owned().into(),
+            value: "x".repeat(bytes).into(),
+        };
+        let uid = proto::Pair {
+            key: "io.kubernetes.pod.uid".into(),
+            value: "u1".into(),
+        };
+        // One field that is too large, and many small ones.
+        let one = vec![pair("a", 2 << 20), uid.clone()];
+        let mut many: Vec<proto::Pair> = (0..40_000).map(|_| pair("annotation", 40)).collect();
+        many[0] = uid;
+        for labels in [one, many] {
+            let large = proto::Container {
+                labels,
+                image_id: "an image".into(),
+                ..container(1, 0)
+            };
+            let list = proto::ListContainersResponse {
+                containers: vec![container(0, 9), large.clone(), container(2, 9)],
+            };
+            let bytes = framed(&list);
+            for cut in [bytes.len(), 1 << 20, 70_000, 4096, 333] {
+                let rows = decoded(&bytes, &[cut]).unwrap();
+                let [first, row, last] = &rows.rows[..] else {
+                    panic!("{} rows", rows.rows.len());
+                };
+                assert!(first.readable && last.readable && &*last.id == "2xxxxxxxxx");
+                assert_eq!(rows.sizes[1] as usize, 5 + large.encoded_len());
+                assert!(!row.readable && row.state != ContainerState::Created);
+                assert_eq!(
+                    (&*row.id, &*row.image_id, row.uid()),
+                    ("1", "an image", "u1")
+                );
+            }
+            let (short, _) = bytes.split_at(bytes.len() / 2);
+            assert!(decoded(short, &[4096]).is_err());
+        }
+    }
+
+    fn framed(list: &proto::ListContainersResponse) -> Vec<u8> {
+        let message = list.encode_to_vec();
+        let mut all = vec![0];
+        all.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        all.extend(message);
+        all
     }
 
     #[test]

@@ -103,7 +103,7 @@ impl<'a> ContainerRemover<'a> {
         let look = match c.state {
             ContainerState::Created => Some(self.look_again(c).await?),
             _ if self.runtime.is_doubtful() => {
-                let look = self.runtime.probe(&c.id).await;
+                let look = self.runtime.container_status(&c.id).await;
                 Some(self.own(c, look, "ask for the status of")?)
             }
             _ => None,

@@ -34,10 +34,15 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
 }
 
 async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
+    // The question for its version may have been the first one.
+    if let Some(e) = runtime.lost() {
+        return run.fail(e);
+    }
     // What is left by a defect is not known.
     let left = part(run, dead_containers(run, runtime, rooms)).await;
     let left = left.unwrap_or(Left::Changed);
-    if ended(run) {
+    // A service that shows none at its first call is asked nothing more (S6.5).
+    if ended(run) || runtime.lost().is_some() {
         return;
     }
     let again = Again {

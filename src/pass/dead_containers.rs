@@ -34,6 +34,11 @@ pub(super) enum Left {
 pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) -> Left {
     let (containers, sandboxes) =
         tokio::join!(runtime.list::<Container>(), all_sandboxes(run, runtime));
+    if let Some(e) = runtime.lost() {
+        // In place of what both lists say of it.
+        run.fail(e);
+        return Left::Changed;
+    }
     let stage = Stage {
         run,
         runtime,
@@ -248,6 +253,8 @@ impl<'a> Parts<'a> {
             }
         }
         self.namespaces_alone().await;
+        let in_use = self.walk.in_use::<Container>().await?;
+        self.rest.extend(in_use);
         Ok(None)
     }
 

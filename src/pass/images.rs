@@ -33,6 +33,10 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemor
 async fn collect(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) -> Result<()> {
     let services = services(run, learnt).await?;
     learnt.renew(&services.runtime).await;
+    // The question for its version may have been the first one (S6.5).
+    if let Some(e) = services.runtime.lost() {
+        return Err(e);
+    }
     let done = quiet::caught_async(stages(run, &services, memory)).await;
     let done = done.and_then(|done| done);
     learnt.sign(&services.runtime).await;

@@ -5,8 +5,8 @@ use super::rooms::Room;
 use super::run::Run;
 use crate::cri::client::Runtime;
 use crate::cri::list::{Labelled, Listed, TooLarge};
-use crate::cri::{List, Rows};
-use crate::error::{Error, Result};
+use crate::cri::{LIST_LIMIT, List, Rows, too_many_bytes};
+use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
 use crate::host::logs::PodLogs;
 use crate::node::{Container, Sandbox, Text};
@@ -68,9 +68,19 @@ pub(crate) struct Walk<'a> {
     /// The runtime told another size of the whole than was to be expected: others change it meanwhile.
     disturbed: bool,
     parts: usize,
+    /// How many more parts may be asked for, beside one for each namespace.
+    more: usize,
+    /// Parts in a row that were refused without a word on their size.
+    blindly_refused: usize,
+    /// Bytes of all rows that came.
+    bytes: usize,
     refusal: TooLarge,
     hasher: RandomState,
 }
+
+/// With so many parts in a row refused without a word on their size, it is not the size that they are refused for: a part has at most
+/// four labels, and so is divided three times.
+const BLIND_REFUSALS: usize = 8;
 
 /// Which pods and containers the log directories and the other list tell of.
 fn known(run: &Run<'_>, others: Vec<Labels>, list: List) -> Known {
@@ -154,6 +164,9 @@ impl<'a> Walk<'a> {
             stuck: 0,
             disturbed: false,
             parts: 0,
+            more: 0,
+            blindly_refused: 0,
+            bytes: 0,
             refusal,
             hasher: RandomState::new(),
         }
@@ -165,6 +178,7 @@ impl<'a> Walk<'a> {
         let mut new = Vec::with_capacity(answer.rows.len());
         for (mut row, size) in answer.rows.into_iter().zip(answer.sizes) {
             let hash = self.hasher.hash_one(&row);
+            self.bytes = self.bytes.saturating_add(size as usize);
             match self.seen.get(row.id()) {
                 Some((_, seen)) if *seen == hash => continue,
                 Some(_) if !self.further.insert(hash) => continue,
@@ -205,10 +219,15 @@ impl<'a> Walk<'a> {
             };
             let answer = self.runtime.list_part::<R>(&part).await;
             let rows = match answer.map_err(|e| self.with_seen(e))? {
-                Listed::Whole(answer) => self.take(answer),
-                Listed::TooLarge(_) if self.divide(&part) => continue,
-                // Nothing of it; but the namespace may end here.
-                Listed::TooLarge(_) => Vec::new(),
+                Listed::Whole(answer) => self.arrived(answer)?,
+                Listed::TooLarge(refusal) => {
+                    self.refused(refusal)?;
+                    if self.divide(&part) {
+                        continue;
+                    }
+                    // Nothing of it; but the namespace may end here.
+                    Vec::new()
+                }
             };
             self.parts += 1;
             let place = match (self.divided, self.ahead.is_empty()) {
@@ -220,10 +239,52 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The rows of a part.
+    fn arrived<R: Labelled + Hash>(&mut self, answer: Rows<R>) -> Result<Vec<R>> {
+        self.blindly_refused = 0;
+        let rows = self.take(answer);
+        match self.bytes > LIST_LIMIT {
+            true => Err(self.with_seen(Error::new(
+                Status::Runtime,
+                format!("{}: {}", R::LIST.doing(), too_many_bytes()),
+            ))),
+            false => Ok(rows),
+        }
+    }
+
+    /// A part was refused. A runtime that refuses calls for another reason than their size is not asked for all other parts.
+    fn refused(&mut self, refusal: TooLarge) -> Result<()> {
+        self.blindly_refused = match refusal.size {
+            Some(_) => 0,
+            None => self.blindly_refused + 1,
+        };
+        match self.blindly_refused == BLIND_REFUSALS {
+            true => Err(self.with_seen(refusal.error)),
+            false => Ok(()),
+        }
+    }
+
+    /// What is in use, whether a part shows it or not (S7.3, S5.2): rows that were not seen before.
+    pub(crate) async fn in_use<R: Labelled + Hash>(&mut self) -> Result<Vec<R>> {
+        let mut rows = Vec::new();
+        for request in R::in_use() {
+            let answer = self.runtime.list_of::<R>(request).await;
+            match answer.map_err(|e| self.with_seen(e))? {
+                Listed::Whole(answer) => rows.extend(self.arrived(answer)?),
+                Listed::TooLarge(refusal) => return Err(self.with_seen(refusal.error)),
+            }
+        }
+        Ok(rows)
+    }
+
     fn next_namespace(&mut self) -> bool {
         let namespaces = self.namespaces.get_or_insert_with(|| {
             self.account.expect(self.known.total());
-            self.known.namespaces(self.account.fits()).into()
+            let most = self.account.most_parts();
+            let namespaces = self.known.namespaces(self.account.fits(), most);
+            let parts: usize = namespaces.iter().map(Vec::len).sum();
+            self.more = most.saturating_sub(parts - namespaces.len());
+            namespaces.into()
         });
         let Some(parts) = namespaces.pop_front() else {
             return false;
@@ -248,7 +309,9 @@ impl<'a> Walk<'a> {
             && self.instead.is_none()
             && self.ahead.len() > 1
             && rest <= self.account.fits()
+            && self.more > 0
         {
+            self.more -= 1;
             let whole = Part::of_namespace(namespace.clone());
             self.instead = Some(std::mem::replace(&mut self.ahead, [whole].into()));
         }
@@ -260,12 +323,17 @@ impl<'a> Walk<'a> {
             self.ahead = std::mem::take(smaller);
             return true;
         }
-        let smaller = self.known.divide(part);
-        if smaller.is_empty() {
+        let mut smaller = self.known.divide(part);
+        let all = smaller.len();
+        smaller.truncate(self.more);
+        if smaller.is_empty() || smaller.len() < all {
             self.stuck += 1;
             self.lacking = true;
+        }
+        if smaller.is_empty() {
             return false;
         }
+        self.more -= smaller.len();
         self.divided = true;
         for part in smaller.into_iter().rev() {
             self.ahead.push_front(part);
@@ -287,11 +355,9 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether what was seen is all, after the last part.
+    /// Whether what was seen is all, after the last part. The runtime is asked again in any case: a row that came meanwhile may make
+    /// up for one that no part shows.
     pub(crate) async fn end<R: Labelled>(&mut self) -> Result<End<R>> {
-        if self.account.is_closed() {
-            return Ok(End::AllSeen);
-        }
         Ok(match self.whole().await? {
             Some(rows) => End::Fits(rows),
             None if self.account.is_closed() => End::AllSeen,
@@ -317,8 +383,12 @@ impl<'a> Walk<'a> {
             0 => String::new(),
             stuck => format!(", {stuck} more parts are themselves too large"),
         };
+        let disturbed = match self.disturbed {
+            false => "",
+            true => "; it changed while it was read",
+        };
         let message = format!(
-            "{}; {} by the labels that pods in pod-logs-dir and sandboxes have{stuck}; what has neither is not reached",
+            "{}; {} by the labels that pods in pod-logs-dir and sandboxes have{stuck}; what has neither is not reached{disturbed}",
             self.refusal.error.message,
             self.told_seen()
         );
@@ -329,7 +399,7 @@ impl<'a> Walk<'a> {
 /// How often a whole list is read in parts where others change it meanwhile.
 const TRIES: usize = 3;
 
-/// A whole list in parts: the sum of its bytes has to be what the runtime said of the whole.
+/// A whole list in parts: the sum of its bytes has to be what the runtime says of the whole after the last part.
 async fn gather<R: Labelled + Hash>(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
@@ -344,12 +414,19 @@ async fn gather<R: Labelled + Hash>(
         while let Some(arrived) = walk.next::<R>().await? {
             all.extend(arrived.rows);
         }
-        match walk.end::<R>().await? {
-            End::AllSeen => return Ok(all),
+        all.extend(walk.in_use::<R>().await?);
+        let short = match walk.end::<R>().await? {
             End::Fits(rows) => return Ok(rows),
-            End::Short(e) if !walk.disturbed || tries == TRIES => return Err(e),
-            End::Short(_) => refusal = walk.refusal,
+            // Where another size was told at first, something came or went, and what went may have been counted for what no part
+            // shows.
+            End::AllSeen if !walk.disturbed => return Ok(all),
+            End::AllSeen => walk.shortfall(),
+            End::Short(e) => e,
+        };
+        if !walk.disturbed || tries == TRIES {
+            return Err(short);
         }
+        refusal = walk.refusal;
     }
 }
 

@@ -12,6 +12,13 @@ const USUAL_SIZE: u64 = 900;
 /// containerd's limit of a message; for runtimes whose refusal names none.
 const USUAL_LIMIT: u64 = 16 << 20;
 
+/// The least of a list that a part is asked for: what log directories suggest is divided into no more parts than the list has so many
+/// bytes (S7.3). Anybody who may write there can make directories.
+const LEAST_PART: u64 = 64 << 10;
+
+/// So many parts are asked for in any case: a list of a few of them may have to be divided, too.
+const FEW_PARTS: usize = 64;
+
 /// The labels of an object by which it can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels {
@@ -131,68 +138,92 @@ impl Known {
         self.of(part).map(|(_, expected)| expected).sum()
     }
 
-    /// The parts of each namespace, such that each holds about `fits` objects at most; namespaces with most objects first.
-    pub fn namespaces(&self, fits: usize) -> Vec<Vec<Part>> {
+    /// The parts of each namespace, such that each holds about `fits` objects at most; namespaces with most objects first. All of them
+    /// are at most `more` parts more than there are namespaces: one that would take more than are left is a part as it is, and is
+    /// divided only if the runtime says that it is too large.
+    pub fn namespaces(&self, fits: usize, more: usize) -> Vec<Vec<Part>> {
+        let mut left = more;
+        let bounded = |mut parts: Vec<Part>| {
+            match left.checked_sub(parts.len() - 1) {
+                Some(rest) => left = rest,
+                None => parts = vec![Part::of_namespace(parts[0].namespace.clone())],
+            }
+            parts
+        };
+        let parts = self.unbounded(fits).into_iter();
+        parts.map(bounded).collect()
+    }
+
+    fn unbounded(&self, fits: usize) -> Vec<Vec<Part>> {
         let of_labels = self.labels.keys().map(|labels| &labels.namespace);
         let namespaces: BTreeSet<&Text> = of_labels.chain(&self.bare).collect();
         let mut all: Vec<(usize, Vec<Part>)> = namespaces
             .into_iter()
             .map(|namespace| {
                 let part = Part::of_namespace(namespace.clone());
-                (self.expected(&part), self.split(part, fits))
+                let expected = self.expected(&part);
+                (expected, self.split(part, expected, fits))
             })
             .collect();
         all.sort_by_key(|(expected, _)| std::cmp::Reverse(*expected));
         all.into_iter().map(|(_, parts)| parts).collect()
     }
 
-    fn split(&self, part: Part, fits: usize) -> Vec<Part> {
-        if self.expected(&part) <= fits {
+    fn split(&self, part: Part, expected: usize, fits: usize) -> Vec<Part> {
+        if expected <= fits {
             return vec![part];
         }
-        match self.divide(&part) {
+        match self.counted(&part) {
             parts if parts.is_empty() => vec![part],
             parts => parts
                 .into_iter()
-                .flat_map(|part| self.split(part, fits))
+                .flat_map(|(part, expected)| self.split(part, expected, fits))
                 .collect(),
         }
     }
 
     /// The same part in smaller ones, one label more for each; empty = it cannot be divided.
     pub fn divide(&self, part: &Part) -> Vec<Part> {
+        self.counted(part)
+            .into_iter()
+            .map(|(part, _)| part)
+            .collect()
+    }
+
+    /// The same with how many objects to expect in each, in one walk: there may be as many parts as labels.
+    fn counted(&self, part: &Part) -> Vec<(Part, usize)> {
         let with_pod = |labels: &Labels| Part {
             pod: Some(labels.pod.clone()),
             ..part.clone()
         };
-        let smaller: BTreeSet<Part> = match part {
-            Part { uid: Some(_), .. } => BTreeSet::new(),
-            Part { pod: Some(_), .. } => self
-                .of(part)
-                .map(|(labels, _)| Part {
-                    uid: Some(labels.uid.clone()),
-                    ..part.clone()
-                })
-                .collect(),
+        let smaller_one = |labels: &Labels| match part {
+            Part { pod: Some(_), .. } => Part {
+                uid: Some(labels.uid.clone()),
+                ..part.clone()
+            },
             Part {
                 container: Some(_), ..
-            } => self.of(part).map(|(labels, _)| with_pod(labels)).collect(),
-            _ => self
-                .of(part)
-                .map(|(labels, _)| match &labels.container {
-                    Some(container) => Part {
-                        container: Some(container.clone()),
-                        ..part.clone()
-                    },
-                    None => with_pod(labels),
-                })
-                .collect(),
+            } => with_pod(labels),
+            _ => match &labels.container {
+                Some(container) => Part {
+                    container: Some(container.clone()),
+                    ..part.clone()
+                },
+                None => with_pod(labels),
+            },
         };
-        let mut smaller: Vec<Part> = smaller.into_iter().collect();
+        if part.uid.is_some() {
+            return Vec::new();
+        }
+        let mut counts: BTreeMap<Part, usize> = BTreeMap::new();
+        for (labels, expected) in self.of(part) {
+            *counts.entry(smaller_one(labels)).or_default() += expected;
+        }
+        let mut smaller: Vec<(Part, usize)> = counts.into_iter().collect();
         // The largest first: what is left may soon fit. Pods without known containers last: there may be nothing behind them.
-        smaller.sort_by_cached_key(|part| {
+        smaller.sort_by_key(|(part, expected)| {
             let without = part.container.is_none() && part.pod.is_some();
-            (without, std::cmp::Reverse(self.expected(part)))
+            (without, std::cmp::Reverse(*expected))
         });
         smaller
     }
@@ -238,11 +269,11 @@ impl Account {
         self.guess = each.unwrap_or(USUAL_SIZE);
     }
 
-    /// The list was refused once more.
+    /// The list was refused once more. What was told before says nothing of now.
     pub fn told_again(&mut self, size: Option<(u64, u64)>) {
         self.gone_since = false;
-        if let Some((whole, limit)) = size {
-            self.whole = Some(whole);
+        self.whole = size.map(|(whole, _)| whole);
+        if let Some((_, limit)) = size {
             self.limit = limit;
         }
     }
@@ -275,6 +306,13 @@ impl Account {
         usize::try_from(self.limit / self.usual_size()).unwrap_or(usize::MAX)
     }
 
+    /// How many parts are asked for at most, beside one for each namespace. A list of which nobody told the size is taken for as
+    /// large as a message of containerd may be.
+    pub fn most_parts(&self) -> usize {
+        let parts = self.whole.unwrap_or(USUAL_LIMIT) / LEAST_PART;
+        usize::try_from(parts).unwrap_or(usize::MAX).max(FEW_PARTS)
+    }
+
     /// Whether the whole list should fit a message by now; where nobody said how large it is, whether it is worth a try.
     pub fn whole_may_fit(&self) -> bool {
         match self.whole {
@@ -283,7 +321,8 @@ impl Account {
         }
     }
 
-    /// Whether what was seen is all there is.
+    /// Whether what was seen and is still there comes to what was told last. That proves something only where it was told after the
+    /// last part (S7.3).
     pub fn is_closed(&self) -> bool {
         self.whole == Some(self.held)
     }
@@ -374,7 +413,7 @@ mod tests {
         ];
         for (fits, expected) in cases {
             let mut got: Vec<Vec<String>> = known
-                .namespaces(fits)
+                .namespaces(fits, 1000)
                 .iter()
                 .map(|parts| parts.iter().map(shown).collect())
                 .collect();
@@ -404,7 +443,7 @@ mod tests {
             }
         }
         for fits in 0..100 {
-            let parts: Vec<Part> = known.namespaces(fits).into_iter().flatten().collect();
+            let parts: Vec<Part> = known.namespaces(fits, 1000).into_iter().flatten().collect();
             for labels in known.labels.keys() {
                 let covering = parts.iter().filter(|part| part.covers(labels)).count();
                 // A pod whose containers are not known has a part of its own, which others may share.
@@ -438,13 +477,40 @@ mod tests {
         known.add_pod(labels("shop", "", "bare", "3"));
         known.add_namespace("empty".into());
         known.add_namespace("shop".into());
-        let parts = known.namespaces(60);
+        let parts = known.namespaces(60, 100);
         let shown: Vec<Vec<String>> = parts
             .iter()
             .map(|parts| parts.iter().map(shown).collect())
             .collect();
         let of_shop = ["shop job", "shop web", "shop bare", "shop till"];
         assert_eq!(shown, [of_shop.to_vec(), vec!["empty"]]);
+    }
+
+    #[test]
+    fn directories_make_no_more_parts_than_are_left() {
+        let many: Vec<String> = (0..50).map(|n| format!("c{n}")).collect();
+        let mut rows: Vec<(&str, &str, &str, &str, usize)> = many
+            .iter()
+            .map(|name| ("hostile", name.as_str(), "pod", "1", 10))
+            .collect();
+        rows.extend([
+            ("shop", "web", "a", "2", 60),
+            ("shop", "side", "a", "2", 60),
+        ]);
+        let known = known(&rows);
+        for (more, parts) in [(49, [50, 1]), (50, [50, 2]), (48, [1, 2]), (0, [1, 1])] {
+            let made = known.namespaces(100, more);
+            let made: Vec<usize> = made.iter().map(Vec::len).collect();
+            assert_eq!(made, parts, "{more}");
+        }
+        let sizes = [
+            (Some((40 << 20, 16 << 20)), 640),
+            (Some((4000, 1000)), 64),
+            (None, 256),
+        ];
+        for (size, most) in sizes {
+            assert_eq!(Account::new(size).most_parts(), most, "{size:?}");
+        }
     }
 
     #[test]
