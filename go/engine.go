@@ -181,12 +181,10 @@ func (e *Engine) collect(ctx context.Context, pass Pass, flags Flags) (*Report, 
 	token := e.host.begin(ctx)
 	end := C.crigc_go_collect(e.engine, C.gc_pass(pass), C.uint32_t(flags), call.c, C.uintptr_t(token))
 	call.free()
-	err := errors.Join(failure(ctx, end.status, end.error), e.host.end(token))
-	if end.report == nil {
-		return nil, err
-	}
 	defer C.gc_report_free(end.report)
-	return newReport(pass, end.report), err
+	report := newReport(pass, end.report, end.error)
+	err := errors.Join(failure(ctx, end.status, end.error), e.host.end(token))
+	return report, err
 }
 
 // call hands a context's deadline and cancel to one call of the library.

@@ -104,6 +104,10 @@ type Entry struct {
 type Report struct {
 	// Pass says which.
 	Pass Pass
+	// Status says how it ended; 0 if it did what it could.
+	Status Status
+	// Error is the library's message of why the pass failed; "" if it did not.
+	Error string
 	// DryRun says that Removed means "would be".
 	DryRun bool
 	// Started is when the pass began, by the engine's clock; the zero time if that told none.
@@ -112,6 +116,10 @@ type Report struct {
 	Took time.Duration
 	// BytesFreed counts the bytes of the images that were removed (in a dry run: would be), as the runtime reports them.
 	BytesFreed uint64
+	// FSBefore is how full the image filesystem was when a pass over images first read its figures; nil where it read none.
+	FSBefore *FSUsage
+	// FSAfter is the same when it last read them, after what it removed.
+	FSAfter *FSUsage
 	// Entries has one for each object, in the order of the decisions.
 	Entries []Entry
 }
@@ -128,10 +136,17 @@ func (r *Report) Count(kind Kind, outcome Outcome) int {
 	return count
 }
 
-// newReport copies a report, with a number of allocations that does not depend on its entries.
-func newReport(pass Pass, report *C.gc_report) *Report {
+// newReport copies a report, with a number of allocations that does not depend on its entries; nil for NULL. err is the pass's, if it
+// failed.
+func newReport(pass Pass, report *C.gc_report, err *C.gc_error) *Report {
+	if report == nil {
+		return nil
+	}
 	r := &Report{
 		Pass:       pass,
+		Status:     Status(C.gc_report_status(report)),
+		FSBefore:   newFSUsage(C.gc_report_fs_before(report)),
+		FSAfter:    newFSUsage(C.gc_report_fs_after(report)),
 		DryRun:     C.gc_report_dry_run(report) == 1,
 		Took:       time.Duration(math.Round(float64(C.gc_report_seconds(report)) * float64(time.Second))),
 		BytesFreed: uint64(C.gc_report_bytes_freed(report)),
@@ -139,12 +154,28 @@ func newReport(pass Pass, report *C.gc_report) *Report {
 	if ns := C.gc_report_started(report); ns != 0 {
 		r.Started = time.Unix(0, int64(ns))
 	}
+	if message := C.gc_error_message(err); message != nil {
+		r.Error = C.GoString(message)
+	}
 	sizes := C.crigc_go_report_sizes(report)
 	rows := make([]C.struct_crigc_go_row, sizes.entries)
 	text, words := make([]byte, sizes.text), make([]byte, sizes.words)
 	C.crigc_go_report_fill(report, unsafe.SliceData(rows), sizes.entries, bytesOf(text), bytesOf(words))
 	r.Entries = entries(rows, text, words)
 	return r
+}
+
+// newFSUsage copies figures; nil for NULL.
+func newFSUsage(usage *C.gc_fs_usage) *FSUsage {
+	if usage == nil {
+		return nil
+	}
+	return &FSUsage{
+		Capacity:   uint64(usage.capacity),
+		Available:  uint64(usage.available),
+		Inodes:     uint64(usage.inodes),
+		InodesFree: uint64(usage.inodes_free),
+	}
 }
 
 // newEntry copies one entry.
@@ -213,14 +244,13 @@ func (r *Report) JSON() string {
 		size += len(e.ID) + len(e.Name) + len(e.PodUID) + len(e.Error) + 160 // what stands around them, and the reason
 	}
 	b := make([]byte, 0, size)
-	b = append(r.appendHead(b), `,"removed":{`...)
-	for kind, name := range kinds {
-		b = append(strconv.AppendQuote(comma(b, kind), name), ':')
-		b = strconv.AppendInt(b, int64(r.Count(Kind(kind), Removed)), 10)
+	b = r.appendHead(b)
+	for _, outcome := range []Outcome{Removed, Kept, Failed, Refused} {
+		b = r.appendCounts(b, outcome)
 	}
-	b = append(b, `},"bytes_freed":`...)
+	b = append(b, `,"bytes_freed":`...)
 	b = strconv.AppendUint(b, r.BytesFreed, 10)
-	b = append(b, `,"entries":[`...)
+	b = append(r.appendFS(b), `,"entries":[`...)
 	for i := range r.Entries {
 		b = r.Entries[i].appendJSON(comma(b, i))
 	}
@@ -231,8 +261,28 @@ func (r *Report) JSON() string {
 // appendHead appends what stands before the counts. The seconds are the library's number, though not always its way to write
 // one (1e-05 for 1e-5).
 func (r *Report) appendHead(b []byte) []byte {
-	return fmt.Appendf(b, `{"pass":%q,"dry_run":%v,"started":%q,"seconds":%v`,
-		r.Pass, r.DryRun, r.Started.UTC().Format("2006-01-02T15:04:05.000Z"), r.Took.Seconds())
+	b = fmt.Appendf(b, `{"pass":%q,"status":%q,"error":`, r.Pass, r.Status.String())
+	return fmt.Appendf(appendError(b, r.Error), `,"dry_run":%v,"started":%q,"seconds":%v`,
+		r.DryRun, r.Started.UTC().Format("2006-01-02T15:04:05.000Z"), r.Took.Seconds())
+}
+
+// appendCounts appends how many objects of each kind have an outcome.
+func (r *Report) appendCounts(b []byte, outcome Outcome) []byte {
+	b = fmt.Appendf(b, `,%q:{`, outcome)
+	for kind, name := range kinds {
+		b = append(strconv.AppendQuote(comma(b, kind), name), ':')
+		b = strconv.AppendInt(b, int64(r.Count(Kind(kind), outcome)), 10)
+	}
+	return append(b, '}')
+}
+
+// appendFS appends the figures of the image filesystem.
+func (r *Report) appendFS(b []byte) []byte {
+	if r.FSBefore == nil || r.FSAfter == nil {
+		return append(b, `,"fs":null`...)
+	}
+	return fmt.Appendf(b, `,"fs":{"capacity":%d,"available_before":%d,"available_after":%d}`,
+		r.FSAfter.Capacity, r.FSBefore.Available, r.FSAfter.Available)
 }
 
 // MarshalJSON gives the library's form to encoding/json as well.
@@ -252,14 +302,17 @@ func (e *Entry) appendJSON(b []byte) []byte {
 	b = appendText(append(b, `,"name":`...), e.Name)
 	b = appendText(append(b, `,"pod_uid":`...), e.PodUID)
 	b = appendText(append(b, `,"reason":`...), string(e.Reason))
-	b = append(b, `,"error":`...)
-	if e.Error == "" {
-		b = append(b, "null"...)
-	} else {
-		b = appendText(b, e.Error)
-	}
+	b = appendError(append(b, `,"error":`...), e.Error)
 	b = strconv.AppendUint(append(b, `,"bytes":`...), e.Bytes, 10)
 	return append(b, '}')
+}
+
+// appendError appends an error, which "" is none.
+func appendError(b []byte, text string) []byte {
+	if text == "" {
+		return append(b, "null"...)
+	}
+	return appendText(b, text)
 }
 
 // comma goes before all but the first.

@@ -81,25 +81,38 @@ func TestJSONIsComplete(t *testing.T) {
 		t.Errorf("%s is not in %.200s", head, report.JSON())
 	}
 	own := &crigc.Report{Pass: report.Pass, DryRun: true, Started: report.Started, Took: report.Took, Entries: report.Entries}
+	figures := &crigc.Report{Pass: crigc.PassImages, Status: crigc.ErrIO, Error: `no "figures"`, FSBefore: &crigc.FSUsage{Capacity: 9, Available: 1}, FSAfter: &crigc.FSUsage{Capacity: 9, Available: 5}}
+	if want := `"status":"GC_ERROR_IO","error":"no \"figures\"",`; !strings.Contains(figures.JSON(), want) {
+		t.Errorf("%s is not in %s", want, figures.JSON())
+	}
+	if want := `"bytes_freed":0,"fs":{"capacity":9,"available_before":1,"available_after":5},`; !strings.Contains(figures.JSON(), want) {
+		t.Errorf("%s is not in %s", want, figures.JSON())
+	}
 	unknown := &crigc.Report{Pass: 7, Entries: []crigc.Entry{{Kind: 8, Outcome: -9, Reason: "new", Error: `e"`}}}
-	for _, report := range []*crigc.Report{report, own, unknown, {}} {
+	for _, report := range []*crigc.Report{report, own, figures, unknown, {}} {
 		text, err := json.Marshal(report)
 		var read struct {
 			Pass     *string
+			Status   *string
+			Error    *string
 			DryRun   *bool `json:"dry_run"`
 			Started  *string
 			Seconds  *float64
 			Removed  map[string]int
+			Kept     map[string]int
+			Failed   map[string]int
+			Refused  map[string]int
+			FS       map[string]uint64
 			Freed    *uint64 `json:"bytes_freed"`
 			Entries  []map[string]any
 			Leftover any
 		}
 		decoder := json.NewDecoder(bytes.NewReader(text))
 		decoder.DisallowUnknownFields()
-		if err != nil || decoder.Decode(&read) != nil || len(read.Removed) != 5 || len(read.Entries) != len(report.Entries) {
+		if err != nil || decoder.Decode(&read) != nil || len(read.Removed) != 5 || len(read.Kept) != 5 || len(read.Failed) != 5 || len(read.Refused) != 5 || len(read.Entries) != len(report.Entries) {
 			t.Fatalf("%v: %s", err, text)
 		}
-		if *read.Pass != report.Pass.String() || *read.DryRun != report.DryRun || read.Started == nil || read.Seconds == nil || read.Freed == nil {
+		if *read.Pass != report.Pass.String() || *read.DryRun != report.DryRun || *read.Status != report.Status.String() || (read.FS == nil) != (report.FSBefore == nil) || read.Started == nil || read.Seconds == nil || read.Freed == nil {
 			t.Errorf("%s", text)
 		}
 	}

@@ -232,7 +232,7 @@ typedef struct gc_fs_usage {
 
 /**
  * The host's own figures of the image filesystem: `usage` comes zeroed; 1 = filled, anything else = none, and the pass fails
- * with GC_ERROR_IO.
+ * with GC_ERROR_IO. Asked again after each image that is removed for space: when enough is available, no more are removed.
  */
 typedef int32_t (*gc_image_fs_fn)(void *context, struct gc_fs_usage *usage);
 
@@ -664,6 +664,22 @@ int64_t gc_report_started(const struct gc_report *report);
 double gc_report_seconds(const struct gc_report *report);
 
 /**
+ * How the pass ended: GC_OK, or the status of its error. GC_OK for NULL. May be called from callbacks.
+ */
+gc_status gc_report_status(const struct gc_report *report);
+
+/**
+ * How full the image filesystem was when the pass first read its figures; valid until the report is freed. NULL where it read none:
+ * for NULL, in passes over containers, and where an image pass ended before or got none. May be called from callbacks.
+ */
+const struct gc_fs_usage *gc_report_fs_before(const struct gc_report *report);
+
+/**
+ * The same when the pass last read them, after what it removed; as before where it removed nothing.
+ */
+const struct gc_fs_usage *gc_report_fs_after(const struct gc_report *report);
+
+/**
  * How many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL and for numbers that
  * this version does not know. May be called from callbacks.
  */
@@ -690,9 +706,11 @@ const struct gc_entry *gc_report_entry(const struct gc_report *report,
                                        size_t index);
 
 /**
- * The report as one JSON object: {"pass": "containers" | "images", "dry_run": bool, "started": RFC 3339 time, "seconds":
- * number, "removed": {"container": n, "sandbox": n, "pod-logs": n, "log-link": n, "image": n}, "bytes_freed": n, "entries":
- * [{"kind", "outcome", "id", "name", "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with
+ * The report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
+ * or null, "dry_run": bool, "started": RFC 3339 time, "seconds": number, "removed": {"container": n, "sandbox": n, "pod-logs": n,
+ * "log-link": n, "image": n}, the same for "kept", "failed" and "refused", "bytes_freed": n, "fs": {"capacity",
+ * "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "entries": [{"kind", "outcome", "id", "name",
+ * "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with
  * gc_string_free. NULL for NULL. May be called from callbacks.
  */
 char *gc_report_json(const struct gc_report *report);

@@ -51,6 +51,8 @@ pub(crate) enum Asker<'a> {
     Host(Option<&'a Call>),
     /// The schedule; its flag ends the pass.
     Schedule(&'a Flag),
+    /// The schedule, for a look between two passes that only records (S5.1); nobody hears of it.
+    Look(&'a Flag),
 }
 
 /// Where the passes of one kind run one after the other.
@@ -122,8 +124,9 @@ impl Shared {
     async fn take_turn(&self, kind: Pass, flags: Flags, asker: Asker<'_>) -> PassEnd {
         let (call, stopped) = match asker {
             Asker::Host(call) => (call, None),
-            Asker::Schedule(flag) => (None, Some(flag)),
+            Asker::Schedule(flag) | Asker::Look(flag) => (None, Some(flag)),
         };
+        let only_records = matches!(asker, Asker::Look(_));
         let mut stop = Stop {
             closed: &self.closed,
             stopped,
@@ -146,9 +149,14 @@ impl Shared {
             dry_run: flags.dry_run || self.config.dry_run,
             all_unused: flags.all_unused,
             periodic: stopped.is_some(),
+            only_records,
             queue: &lane.queue,
         };
-        let (report, error) = pass::run(&mut memory, &self.config, &self.hooks, stop, how).await;
+        let (mut report, error) =
+            pass::run(&mut memory, &self.config, &self.hooks, stop, how).await;
+        if only_records {
+            return error.map(PassEnd::from).unwrap_or_default();
+        }
         let told = quiet::caught(|| {
             if let Some(ended) = &self.hooks.pass {
                 ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
@@ -157,6 +165,7 @@ impl Shared {
         // The report of what was done is not lost for a defect that comes after it.
         let errors: Vec<Error> = error.into_iter().chain(told.err()).collect();
         let error = Error::all(&errors);
+        report.failure.clone_from(&error);
         PassEnd {
             report: Some(report),
             error,

@@ -38,6 +38,12 @@ pub enum Status {
 
 impl Status {
     /// The name in the header.
+    pub fn name(self) -> &'static str {
+        // The names are ours, and ASCII.
+        self.c_name().to_str().unwrap_or_default()
+    }
+
+    /// The same for C.
     pub fn c_name(self) -> &'static CStr {
         match self {
             Status::Ok => c"GC_OK",

@@ -1,6 +1,7 @@
 //! The report of a pass: one entry for each object that it decided on, and its JSON form.
 
-use crate::node::Text;
+use crate::error::{Error, Status};
+use crate::node::{FsUsage, Text};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -175,6 +176,10 @@ pub struct Report {
     pub seconds: f64,
     /// Bytes of the removed images.
     pub bytes_freed: u64,
+    /// The first and the last figures of the image filesystem that the pass read; `None` = it read none.
+    pub filesystem: Option<(FsUsage, FsUsage)>,
+    /// Why the pass failed, if it did.
+    pub failure: Option<Error>,
     /// One for each object, in the order of the decisions.
     pub entries: Vec<Entry>,
 }
@@ -192,15 +197,29 @@ struct JsonEntry<'a> {
     bytes: u64,
 }
 
+/// The JSON form of the figures of a filesystem.
+#[derive(Serialize)]
+struct JsonFilesystem {
+    capacity: u64,
+    available_before: u64,
+    available_after: u64,
+}
+
 /// The JSON form of [`Report`].
 #[derive(Serialize)]
 struct JsonReport<'a> {
     pass: Pass,
+    status: &'a str,
+    error: Option<String>,
     dry_run: bool,
     started: String,
     seconds: f64,
     removed: BTreeMap<Kind, usize>,
+    kept: BTreeMap<Kind, usize>,
+    failed: BTreeMap<Kind, usize>,
+    refused: BTreeMap<Kind, usize>,
     bytes_freed: u64,
+    fs: Option<JsonFilesystem>,
     entries: Vec<JsonEntry<'a>>,
 }
 
@@ -213,17 +232,34 @@ impl Report {
             .count()
     }
 
+    /// How the pass ended.
+    pub fn status(&self) -> Status {
+        self.failure.as_ref().map_or(Status::Ok, |e| e.status)
+    }
+
+    fn counts(&self, outcome: Outcome) -> BTreeMap<Kind, usize> {
+        let count = |&kind: &Kind| (kind, self.count(Some(kind), Some(outcome)));
+        Kind::ALL.iter().map(count).collect()
+    }
+
     /// The JSON form of gc_report_json.
     pub fn json(&self) -> String {
         let report = JsonReport {
             pass: self.pass,
+            status: self.status().name(),
+            error: self.failure.as_ref().map(|e| printable(&e.message)),
             dry_run: self.dry_run,
             started: rfc3339(self.started),
             seconds: self.seconds,
-            removed: Kind::ALL
-                .iter()
-                .map(|&kind| (kind, self.count(Some(kind), Some(Outcome::Removed))))
-                .collect(),
+            removed: self.counts(Outcome::Removed),
+            kept: self.counts(Outcome::Kept),
+            failed: self.counts(Outcome::Failed),
+            refused: self.counts(Outcome::Refused),
+            fs: self.filesystem.map(|(before, after)| JsonFilesystem {
+                capacity: after.capacity,
+                available_before: before.available,
+                available_after: after.available,
+            }),
             bytes_freed: self.bytes_freed,
             entries: self.entries.iter().map(JsonEntry::from).collect(),
         };

@@ -1,5 +1,7 @@
-//! Periodic passes (S6.1, S6.2): one thread for each kind, which owns nothing between passes but its stack.
+//! Periodic passes (S6.1, S6.2), and the looks at images between them (S5.1): one thread for each kind, which owns nothing between
+//! passes but its stack.
 
+use crate::config::Config;
 use crate::effect;
 use crate::engine::{Asker, Flags, PassEnd, Shared};
 use crate::error::{Error, Result, Status};
@@ -19,6 +21,10 @@ use std::time::Duration;
 const STACK: usize = 1 << 20;
 /// With this high threshold, and no age, the periodic image collection is off (S5.6).
 const OFF: u8 = 100;
+/// Looks that only record come no closer than this.
+const CLOSEST_LOOKS: Duration = Duration::from_secs(15);
+/// And four of them within the age that makes an image go.
+const LOOKS_IN_AN_AGE: u32 = 4;
 
 /// The running threads. Dropping it ends them.
 pub(crate) struct Schedule {
@@ -88,6 +94,37 @@ impl Drop for Schedule {
     }
 }
 
+/// S5.1: how often somebody looks at images between two passes; `None` = the passes are looks enough. An image counts as unused from
+/// the look that first saw it so.
+fn looks(config: &Config) -> Option<Duration> {
+    let age = config.image_maximum_gc_age;
+    let often = (age / LOOKS_IN_AN_AGE).max(CLOSEST_LOOKS);
+    (!age.is_zero() && often < config.image_gc_period).then_some(often)
+}
+
+/// Waits for the next pass, and looks at images meanwhile; whether the thread is to end.
+fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: Boot) -> bool {
+    let looks = looks(&shared.config).filter(|_| kind == Pass::Images);
+    while let Some(often) = looks {
+        let look = Boot::now().plus(often);
+        if look >= next {
+            break;
+        }
+        if shared.closed.is_raised() || stopped.wait_until(look) {
+            return true;
+        }
+        // A pass that runs looks as well.
+        let flags = Flags {
+            no_wait: true,
+            ..Flags::default()
+        };
+        // What goes wrong is told by the next pass.
+        let look = || shared.pass(kind, flags, Asker::Look(stopped));
+        let _ = catch_unwind(AssertUnwindSafe(look));
+    }
+    shared.closed.is_raised() || stopped.wait_until(next)
+}
+
 /// The life of one thread.
 fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
     let mut failures = 0;
@@ -106,7 +143,7 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
         }
         // The next period starts when the pass ends. Closing wakes the thread as stopping does.
         let next = Boot::now().plus(period);
-        if shared.closed.is_raised() || stopped.wait_until(next) {
+        if wait(shared, stopped, kind, next) {
             return;
         }
     }
@@ -118,5 +155,34 @@ fn tell(shared: &Shared, kind: Pass, failures: u32, error: &Error) {
         Pass::Containers => event(&shared.hooks, "ContainerGCFailed", &error.message),
         Pass::Images if failures > 1 => event(&shared.hooks, "ImageGCFailed", &error.message),
         Pass::Images => log(&shared.hooks, LogLevel::Warn, &error.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Settings;
+
+    #[test]
+    fn s5_1_where_ages_count_somebody_looks_four_times_an_age_but_no_closer_than_15_seconds() {
+        // The age, the period, and how often somebody looks between passes.
+        let table = [
+            ("0s", "5m", None),
+            ("20m", "5m", None),
+            ("19m", "5m", Some(285)),
+            ("4m", "5m", Some(60)),
+            ("1m", "5m", Some(15)),
+            ("1s", "5m", Some(15)),
+            ("1m", "15s", None),
+            ("1m", "16s", Some(15)),
+            ("2400h", "5m", None),
+        ];
+        for (age, period, seconds) in table {
+            let mut settings = Settings::default();
+            settings.set("image-maximum-gc-age", age).unwrap();
+            settings.set("image-gc-period", period).unwrap();
+            let expected = seconds.map(Duration::from_secs);
+            assert_eq!(looks(&settings.config()), expected, "{age}, {period}");
+        }
     }
 }

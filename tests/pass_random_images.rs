@@ -10,6 +10,7 @@ mod rules;
 
 use crigc::engine::{Flags, PassEnd};
 use crigc::error::Status;
+use crigc::hooks::{Hook, Hooks};
 use crigc::report::{Kind, Outcome, Report};
 use crisim::fault::{Action, Fault};
 use crisim::node::{Container, Image, Node, State, Text, Word};
@@ -17,6 +18,8 @@ use dice::{Dice, nodes};
 use images::{Host, S, engine, start};
 use rules::Rules;
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const CAPACITY: u64 = 1000;
 
@@ -49,7 +52,10 @@ fn an_image(dice: &mut Dice, n: u64, protected: &mut BTreeSet<String>) -> Image 
     let mut image = Image {
         id: id(n).into(),
         digests: vec![format!("{name}@sha256:{:064x}", n + 1000).into()],
-        size: dice.roll(300),
+        size: match dice.one_in(6) {
+            true => 0,
+            false => dice.roll(300),
+        },
         pinned: dice.one_in(8),
         tags: tags.iter().map(|tag| Text::from(tag.clone())).collect(),
         runtime_handler: if dice.one_in(6) { "kata" } else { "" }.into(),
@@ -111,6 +117,15 @@ fn world(seed: u64) -> World {
         node.images.push(double);
         protected.insert(id(0));
     }
+    if dice.one_in(5) {
+        // The last one for a second runtime handler as well.
+        let last = node.images.last().expect("one at least");
+        let double = Image {
+            runtime_handler: "gvisor".into(),
+            ..last.clone()
+        };
+        node.images.push(double);
+    }
     if dice.one_in(3) {
         let own = dice.roll(count);
         node.sandbox_image = id(own).into();
@@ -120,7 +135,10 @@ fn world(seed: u64) -> World {
         node,
         used,
         protected,
-        available: dice.roll(400),
+        available: match dice.one_in(10) {
+            true => CAPACITY + dice.roll(400),
+            false => dice.roll(400),
+        },
         keys: vec![
             ("image-gc-exempt", "reg.example/kept-*"),
             ("max-parallel-image-removals", dice.of(&["1", "1", "3"])),
@@ -141,6 +159,7 @@ fn ids(report: &Report, outcome: Outcome) -> Vec<String> {
 }
 
 fn wanted(world: &World, available: u64) -> u64 {
+    let available = available.min(CAPACITY);
     let used = 100 - available * 100 / CAPACITY;
     match used >= 85 {
         true => (CAPACITY * 20 / 100).saturating_sub(available),
@@ -303,4 +322,181 @@ fn random_removals_that_fail_are_made_up_for() {
             rules.node("S5.9");
         }
     }
+}
+
+/// What others do to the node while a pass runs.
+#[derive(Default)]
+struct Others {
+    /// Images that have to stay from now on, by ID.
+    protect: BTreeSet<String>,
+    /// Images that they removed.
+    removed: BTreeSet<String>,
+}
+
+impl Others {
+    /// One thing more, to some image of the node.
+    fn act(&mut self, dice: &mut Dice, node: &mut Node) {
+        if node.images.is_empty() {
+            return;
+        }
+        let at = usize::try_from(dice.roll(node.images.len() as u64)).unwrap();
+        let id = node.images[at].id.clone();
+        let n = 1000 + dice.roll(1_000_000);
+        match dice.roll(8) {
+            0 => {
+                let image = node.images[at].clone();
+                node.containers.push(a_user(dice, n, &image));
+            }
+            1 => {
+                let tag = Text::from(format!("reg.example/new-{n}:1"));
+                node.images[at].tags.push(tag.clone());
+                node.containers
+                    .push(images::user(&format!("c{n}"), &tag.to_string()));
+            }
+            2 => node.images[at].pinned = true,
+            3 => node.images[at]
+                .tags
+                .push(format!("reg.example/kept-{n}:1").into()),
+            4 => {
+                node.images.retain(|image| image.id != id);
+                self.removed.insert(id.to_string());
+                return;
+            }
+            _ => return,
+        }
+        self.protect.insert(id.to_string());
+    }
+}
+
+/// Lists fail, removals fail or are lies, figures are none, ages count, and others use, tag, pin and remove images meanwhile: nothing goes
+/// that has to stay, and the report says what went.
+#[test]
+fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_stay() {
+    let mut rules = Rules::default();
+    let (mut removed, mut failed, mut changed) = (0, 0, 0);
+    for seed in nodes(300) {
+        let mut world = world(seed);
+        let mut dice = Dice(seed + 2_000_000);
+        let server = Arc::new(start(world.node.clone()));
+        let others: Arc<Mutex<Others>> = Arc::default();
+        let host = Host::new(CAPACITY, world.available);
+        let mut hooks = host.hooks(true);
+        hooks.clock = None;
+        let (node, shared, own) = (server.clone(), others.clone(), Mutex::new(Dice(seed)));
+        // The evidence is old by then, so each image is looked at again.
+        let approve = move |_: &crigc::report::Entry| {
+            let (mut others, mut dice) = (shared.lock().unwrap(), own.lock().unwrap());
+            node.edit(|node| others.act(&mut dice, node));
+            std::thread::sleep(Duration::from_millis(2));
+            true
+        };
+        let hooks = Hooks {
+            approve: Some(Hook::new(Box::new(approve) as _)),
+            ..hooks
+        };
+        world
+            .keys
+            .retain(|(key, _)| *key != "max-parallel-image-removals");
+        world.keys.extend([
+            ("evidence-max-age", "1ms"),
+            ("minimum-image-ttl-duration", "0"),
+        ]);
+        if dice.one_in(3) {
+            world.keys.push(("image-maximum-gc-age", "1ms"));
+        }
+        let engine = engine(&server, hooks, &world.keys);
+        let dry_run = Flags {
+            dry_run: true,
+            ..Flags::default()
+        };
+        engine.images(dry_run, None);
+        std::thread::sleep(Duration::from_millis(2));
+        match dice.roll(6) {
+            0 => *host.usage.lock().unwrap() = Some((0, 5)),
+            1 => *host.usage.lock().unwrap() = None,
+            _ => {}
+        }
+        let broken = || Action::Code(13, "broken".to_owned());
+        let mut faults = Vec::new();
+        for method in ["ListImages", "ListContainers"] {
+            if dice.one_in(4) {
+                faults.push(Fault {
+                    skip: dice.roll(5),
+                    count: Some(1),
+                    ..Fault::all(method, broken())
+                });
+            }
+        }
+        for image in &world.node.images {
+            let id = image.id.to_string();
+            match dice.roll(6) {
+                0 => faults.push(Fault::of("RemoveImage", &id, Action::Nothing)),
+                1 => faults.push(Fault::of("RemoveImage", &id, broken())),
+                _ => {}
+            }
+        }
+        server.set_faults(faults);
+        let end = engine.images(world.flags, None);
+        let others = others.lock().unwrap();
+        let there = images::there(&server);
+        let report = end.report.expect("it began");
+        for id in others
+            .protect
+            .iter()
+            .chain(&world.used)
+            .chain(&world.protected)
+        {
+            let stays = there.contains(id) || others.removed.contains(id);
+            assert!(stays, "node {seed}: {id} had to stay: {:?}", report.entries);
+        }
+        let gone = ids(&report, Outcome::Removed);
+        let all = world.node.images.iter().map(|image| image.id.to_string());
+        for id in all.filter(|id| !there.contains(id)) {
+            let told = gone.contains(&id) || others.removed.contains(&id);
+            assert!(told, "node {seed}: {id} went, nobody says so");
+        }
+        let message = end
+            .error
+            .as_ref()
+            .map(|e| e.message.clone())
+            .unwrap_or_default();
+        for id in &gone {
+            // One that is there for another handler has an entry of its own.
+            let rows = world.node.images.iter().filter(|i| i.id.to_string() == *id);
+            let is_gone = !there.contains(id) || rows.count() > 1;
+            let unseen = message.contains("cannot list images");
+            assert!(is_gone || unseen, "node {seed}: {id} is said to be gone");
+        }
+        let failures = ids(&report, Outcome::Failed).len();
+        assert!(failures == 0 || end.error.is_some(), "node {seed}: S5.9");
+        let status = end.error.as_ref().map_or(Status::Ok, |e| e.status);
+        assert_eq!(report.status(), status, "node {seed}");
+        let bytes = report
+            .entries
+            .iter()
+            .filter(|e| e.outcome == Outcome::Removed);
+        let bytes: u64 = bytes.map(|e| e.bytes).sum();
+        assert_eq!(report.bytes_freed, bytes, "node {seed}");
+        let of = |word: &str| {
+            report
+                .entries
+                .iter()
+                .filter(|e| e.reason.word() == word)
+                .count()
+        };
+        removed += gone.len();
+        failed += failures;
+        changed += of("changed");
+        for (rule, seen) in [
+            ("S5.2", of("changed") > 0),
+            ("S5.5", of("age") > 0),
+            ("S5.12", message.contains("still listed")),
+        ] {
+            if seen {
+                rules.node(rule);
+            }
+        }
+    }
+    let seen = format!("{removed} removed, {failed} failed, {changed} changed");
+    assert!(removed > 150 && failed > 50 && changed > 50, "{seen}");
 }

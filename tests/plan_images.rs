@@ -140,9 +140,9 @@ fn plan_images(list: &[Image], sandbox: &SandboxImages, goal: &Goal) -> Plan {
     let mut records = Records::default();
     let in_use = InUse::new([], ["used"]);
     let old: Vec<Image> = list.iter().filter(|i| &*i.id != "young").cloned().collect();
-    records.watch(S, Duration::ZERO);
+    records.watch(S, Duration::ZERO, Duration::ZERO);
     records.look(&old, &in_use, S);
-    records.watch(1000 * S, Duration::from_secs(999));
+    records.watch(1000 * S, Duration::from_secs(999), Duration::from_secs(999));
     records.look(list, &in_use, 1000 * S);
     let exempt = Exempt::parse("keep/*, other/?");
     let look = ImageLook {
@@ -458,7 +458,7 @@ fn images_grow_old_only_while_somebody_looks() {
                 records = Records::restored(images.collect(), records.watched());
                 continue;
             }
-            records.watch(wall, awake);
+            records.watch(wall, awake, awake);
             let in_use = match event {
                 Used(..) => InUse::new([], ["a"]),
                 _ => InUse::default(),
@@ -484,4 +484,118 @@ fn images_grow_old_only_while_somebody_looks() {
             assert_eq!(lines(&plan.remove, |i| &list[i].id), want, "case {number}");
         }
     }
+}
+
+/// S5.7: the age of an image by the clock that went less far, wherever its record comes from.
+#[test]
+fn s5_7_the_age_is_that_of_the_clock_that_went_less_far() {
+    let mut rules = Rules::default();
+    let seconds = Duration::from_secs;
+    let list = [image("a", "r/a:1", 1)];
+    // Wall and boot time in seconds: at the first look, at the one that finds the image, and at the last; its age then.
+    type Times = (i64, u64);
+    let table: [([Times; 3], i64); 7] = [
+        ([(1000, 10), (1100, 110), (1160, 170)], 60),
+        // The wall clock leaps ahead, or is set back.
+        ([(1000, 10), (1100, 110), (90_000, 111)], 1),
+        ([(1000, 10), (1100, 110), (500, 111)], 0),
+        // It is slow, or stands.
+        ([(1000, 10), (1100, 110), (1101, 500)], 1),
+        ([(1000, 10), (1100, 110), (1100, 500)], 0),
+        // A leap before the image came is none of its own.
+        ([(1000, 10), (90_000, 20), (90_030, 50)], 30),
+        // Both go on while the machine sleeps.
+        ([(1000, 10), (1100, 110), (8300, 7310)], 7200),
+    ];
+    for ([first, found, last], age) in table {
+        rules.case("S5.7");
+        let mut records = Records::default();
+        let looks: [(Times, &[_]); 3] = [(first, &[]), (found, &list), (last, &list)];
+        for ((wall, boot), images) in looks {
+            records.watch(wall * S, seconds(boot), seconds(boot));
+            records.look(images, &InUse::default(), wall * S);
+        }
+        let told = records.age(&list[0], last.0 * S);
+        assert_eq!(told, Some(age * S), "{found:?}, {last:?}");
+    }
+    // What was there at the first look is of the past, and never too young.
+    let mut records = Records::default();
+    records.watch(S, seconds(1), seconds(1));
+    records.look(&list, &InUse::default(), S);
+    assert_eq!(records.age(&list[0], 2 * S), None);
+    // What is there again is as if it had come now (S5.12), and has not been unused for any time.
+    records.watch(500 * S, seconds(500), seconds(500));
+    assert_eq!(records.unused_for(&list[0]), seconds(499));
+    records.begin_anew(&list[0], 500 * S, seconds(500));
+    assert_eq!(records.age(&list[0], 620 * S), Some(0));
+    records.watch(620 * S, seconds(620), seconds(620));
+    assert_eq!(records.age(&list[0], 620 * S), Some(120 * S));
+    assert_eq!(records.unused_for(&list[0]), seconds(120));
+}
+
+#[test]
+fn s5_8_enough_is_what_the_low_threshold_asks_for() {
+    let mut rules = Rules::default();
+    let usage = |capacity, available| FsUsage {
+        capacity,
+        available,
+        ..FsUsage::default()
+    };
+    // Capacity, available, the low threshold, and whether that is enough.
+    let table = [
+        (1000, 199, 80, false),
+        (1000, 200, 80, true),
+        (1000, u64::MAX, 80, true),
+        (999, 198, 80, false),
+        (999, 199, 80, true),
+        (0, 0, 80, false),
+        (0, 500, 80, false),
+        (1000, 999, 0, false),
+        (u64::MAX, u64::MAX / 5, 80, true),
+    ];
+    for (capacity, available, low, enough) in table {
+        rules.case("S5.8");
+        let told = images::has_enough(&usage(capacity, available), low);
+        assert_eq!(told, enough, "{capacity}, {available}, {low}");
+    }
+    // Whoever has enough wants no more, whatever the sizes say, and what has no size goes alone.
+    let mut tally = Tally::new(&Goal::Free(100));
+    tally.started(0);
+    assert!(!tally.may_start() && !tally.satisfied());
+    assert_eq!(tally.still_needed([0, 0].into_iter()), 0);
+    tally.ended(0, true);
+    assert_eq!(tally.still_needed([50, 0, 50].into_iter()), 2);
+    assert_eq!(
+        (tally.may_start(), tally.shortfall()),
+        (true, Some((100, 0)))
+    );
+    tally.has_enough();
+    assert!(!tally.may_start() && tally.satisfied());
+    assert_eq!(tally.shortfall(), None);
+    // What is still there does not count (S5.12).
+    let mut tally = Tally::new(&Goal::Free(100));
+    tally.started(100);
+    tally.ended(100, true);
+    assert!(!tally.may_start());
+    tally.was_not_freed(100);
+    assert_eq!((tally.may_start(), tally.freed()), (true, 0));
+    let mut all = Tally::new(&Goal::AllUnused);
+    all.started(0);
+    assert!(all.may_start(), "all of them go");
+}
+
+#[test]
+fn s5_11_a_fuller_filesystem_is_one_with_more_percent() {
+    let mut rules = Rules::default();
+    rules.case("S5.11");
+    let usage = |capacity, available| FsUsage {
+        capacity,
+        available,
+        ..FsUsage::default()
+    };
+    let first = usage(1000, 500);
+    let others = [usage(0, 0), usage(10, 5), usage(100, 51), usage(100, 49)];
+    assert_eq!(images::fuller(&first, &others), Some(3));
+    assert_eq!(images::fuller(&first, &others[..3]), None);
+    assert_eq!(images::fuller(&usage(0, 0), &others), None);
 }

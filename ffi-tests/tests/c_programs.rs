@@ -44,6 +44,8 @@ fn passes_keep_the_rules_of_the_interface() {
     assert_eq!(json["removed"]["image"], removed.clone().count());
     let bytes: u64 = removed.filter_map(|e| e["bytes"].as_u64()).sum();
     assert_eq!(json["bytes_freed"], bytes);
+    assert_eq!(json["status"], "GC_OK");
+    assert!(json["error"].is_null() && json["fs"]["available_before"].is_u64());
     assert!(
         entries
             .iter()

@@ -11,6 +11,8 @@ pub enum Action {
     Code(i32, String),
     /// The call does its work and then answers with this; a stream after its last message.
     Late(i32, String),
+    /// The call does nothing and answers that all is well, as CRI-O's RemoveImage does for the ID of an OCI artifact.
+    Nothing,
     /// The call never answers.
     Hang,
     /// The connection is cut.

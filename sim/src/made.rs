@@ -158,6 +158,7 @@ impl Maker<'_> {
         let capacity = (used * 2 * 100 / self.order.fill_percent.max(1)).max(1);
         self.node.filesystem = Filesystem {
             mountpoint: self.order.mountpoint.clone().into(),
+            further_mountpoints: Vec::new(),
             capacity,
             available: (capacity * (100 - self.order.fill_percent.min(100))).div_ceil(100),
             freed_percent: 100,

@@ -171,6 +171,8 @@ pub struct Image {
 pub struct Filesystem {
     /// What ImageFsInfo names; empty = it names none.
     pub mountpoint: Text,
+    /// What it names behind that one.
+    pub further_mountpoints: Vec<Text>,
     /// Bytes.
     pub capacity: u64,
     /// Bytes; grows as images go.

@@ -124,6 +124,8 @@ impl<'a> About<'a> {
 
 /// How a call ends that has done its work.
 pub(crate) enum Ending {
+    /// Well, with nothing done.
+    Nothing,
     Well,
     /// With this status; a stream after so many messages.
     Status(usize, Status),
@@ -209,7 +211,7 @@ fn unknown(about: &About<'_>) -> Status {
 
 impl Cri {
     /// Runs a call: trace, faults, delay, work.
-    pub(crate) async fn call<Q, A: prost::Message>(
+    pub(crate) async fn call<Q, A: prost::Message + Default>(
         &self,
         request: &Request<Q>,
         about: About<'_>,
@@ -222,7 +224,7 @@ impl Cri {
         result
     }
 
-    async fn answer<A: prost::Message>(
+    async fn answer<A: prost::Message + Default>(
         &self,
         socket: Option<Socket>,
         about: &About<'_>,
@@ -230,10 +232,13 @@ impl Cri {
     ) -> Result<Response<A>, Status> {
         let ending = self.prepare(&socket, about).await?;
         self.0.change(about.method);
-        let answer = work(&mut lock(&self.0.store))?;
+        let answer = match ending {
+            Ending::Nothing => A::default(),
+            _ => work(&mut lock(&self.0.store))?,
+        };
         let response = respond(answer, &ending);
         match ending {
-            Ending::Well | Ending::Huge(_) => {}
+            Ending::Well | Ending::Nothing | Ending::Huge(_) => {}
             Ending::Status(_, status) => return Err(status),
             Ending::Cut(_) => cut(socket, b"").await,
         }
@@ -264,7 +269,10 @@ impl Cri {
         };
         let ending = ready.inspect_err(|e| traced.code = e.code() as i32)?;
         self.0.change(about.method);
-        let rows = rows(&lock(&self.0.store));
+        let rows = match ending {
+            Ending::Nothing => Vec::new(),
+            _ => rows(&lock(&self.0.store)),
+        };
         let response = respond((), &ending);
         Ok(response.map(|()| Sent::new(rows, message, ending, socket, traced)))
     }
@@ -279,6 +287,7 @@ impl Cri {
         }
         let ending = match self.0.fault(about) {
             None => Ending::Well,
+            Some(Action::Nothing) => Ending::Nothing,
             Some(Action::Code(code, message)) => return Err(status(code, &message)),
             Some(Action::Late(code, message)) => Ending::Status(usize::MAX, status(code, &message)),
             Some(Action::Break(after, code, message)) => {

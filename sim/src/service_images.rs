@@ -2,6 +2,7 @@
 
 use crate::lists;
 use crate::messages::image;
+use crate::node::Text;
 use crate::proto::{self, FilesystemUsage};
 use crate::served::image_service_server::ImageService;
 use crate::served::{ListImagesResponse, StreamImagesResponse};
@@ -10,8 +11,8 @@ use crate::store::Store;
 use crate::stream::Sent;
 use tonic::{Request, Response, Status};
 
-/// By whatever name: the image goes with all its tags, as in containerd.
-fn remove(store: &mut Store, name: &[u8]) -> Result<(), Status> {
+/// By whatever name: the image goes with all its tags, as in containerd; that of this runtime handler, where it has several.
+fn remove(store: &mut Store, name: &[u8], handler: &[u8]) -> Result<(), Status> {
     let Some(at) = store.find_image(name) else {
         return match store.node.not_found_errors {
             true => Err(Status::not_found(format!(
@@ -21,7 +22,7 @@ fn remove(store: &mut Store, name: &[u8]) -> Result<(), Status> {
             false => Ok(()),
         };
     };
-    store.drop_image(at);
+    store.drop_image(store.of_handler(at, handler));
     Ok(())
 }
 
@@ -78,9 +79,10 @@ impl ImageService for Cri {
         &self,
         request: Request<proto::RemoveImageRequest>,
     ) -> Result<Response<proto::RemoveImageResponse>, Status> {
-        let name = request.get_ref().image.clone().unwrap_or_default().image;
+        let image = request.get_ref().image.clone().unwrap_or_default();
+        let (name, handler) = (image.image, image.runtime_handler);
         self.call(&request, About::new("RemoveImage", &name), |store| {
-            remove(store, &name)?;
+            remove(store, &name, &handler)?;
             Ok(proto::RemoveImageResponse {})
         })
         .await
@@ -99,15 +101,19 @@ impl ImageService for Cri {
                 .images
                 .iter()
                 .fold(0u64, |sum, image| sum.saturating_add(image.size));
+            let named = |mountpoint: &Text, used| FilesystemUsage {
+                timestamp: 1,
+                fs_id: Some(proto::FilesystemIdentifier {
+                    mountpoint: mountpoint.0.clone(),
+                }),
+                used_bytes: Some(proto::UInt64Value { value: used }),
+                inodes_used: None,
+            };
+            let mut image_filesystems = vec![named(&filesystem.mountpoint, used)];
+            let further = filesystem.further_mountpoints.iter();
+            image_filesystems.extend(further.map(|mountpoint| named(mountpoint, 0)));
             Ok(proto::ImageFsInfoResponse {
-                image_filesystems: vec![FilesystemUsage {
-                    timestamp: 1,
-                    fs_id: Some(proto::FilesystemIdentifier {
-                        mountpoint: filesystem.mountpoint.0.clone(),
-                    }),
-                    used_bytes: Some(proto::UInt64Value { value: used }),
-                    inodes_used: None,
-                }],
+                image_filesystems,
                 container_filesystems: Vec::new(),
             })
         })

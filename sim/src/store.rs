@@ -265,6 +265,16 @@ impl Store {
         exact.chain(self.tags.exact(name)).chain(starting).min()
     }
 
+    /// The row of the same image for this runtime handler; the one at hand where there is none.
+    pub(crate) fn of_handler(&self, place: usize, handler: &[u8]) -> usize {
+        let id = self.images.row(place).map_or(b"".as_slice(), Row::id);
+        let of = |at: &usize| {
+            let row = self.images.row(*at);
+            row.is_some_and(|image| image.runtime_handler.0 == handler)
+        };
+        self.images.ids.exact(id).find(of).unwrap_or(place)
+    }
+
     /// Takes an image away, and tells the filesystem.
     pub(crate) fn drop_image(&mut self, place: usize) {
         let Some(image) = self.images.remove(place) else {

@@ -52,7 +52,7 @@ impl<A> Sent<A> {
         let last = self.rows.peek().is_none();
         match self.ending {
             Ending::Status(after, _) | Ending::Cut(after) if last || after <= self.messages => {}
-            Ending::Well | Ending::Huge(_) if last => {}
+            Ending::Well | Ending::Nothing | Ending::Huge(_) if last => {}
             _ => return None,
         }
         Some(std::mem::replace(&mut self.ending, Ending::Well))
@@ -94,7 +94,7 @@ impl<A> Stream for Sent<A> {
         let next = match sent.end() {
             None => sent.next_rows(options.stream_items, options.message_limit),
             Some(Ending::Status(_, status)) => Err(status),
-            Some(Ending::Well | Ending::Huge(_)) => {
+            Some(Ending::Well | Ending::Nothing | Ending::Huge(_)) => {
                 traced_end(&mut sent.traced, 0);
                 return Poll::Ready(None);
             }

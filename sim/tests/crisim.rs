@@ -363,3 +363,38 @@ fn pods_are_made_stopped_and_removed() {
     );
     assert!(!cri.sandboxes().expect("a list").contains(&sandbox));
 }
+
+/// As CRI-O does for the ID of an OCI artifact; and an image that several runtime handlers have goes for one of them.
+#[test]
+fn images_stay_where_a_fault_says_so_and_go_for_one_handler() {
+    let row = |handler: &str| Image {
+        id: "sha256:0123456789ab".into(),
+        tags: vec!["r/artifact:1".into()],
+        runtime_handler: handler.into(),
+        ..Image::default()
+    };
+    let node = Node {
+        images: vec![row("kata"), row("")],
+        ..Node::default()
+    };
+    let server = Server::start(node, Options::default()).expect("a socket");
+    let cri = Cri::connect(server.socket()).expect("a connection");
+    let id = "sha256:0123456789ab";
+    server.set_faults(vec![Fault::of("RemoveImage", id, Action::Nothing)]);
+    let remove = |name: &str| {
+        let request = RemoveImageRequest { image: image(name) };
+        cri.remove_image(request)
+            .expect("an answer that all is well");
+        let images = server.state().images;
+        let handlers = images.iter().map(|image| image.runtime_handler.to_string());
+        handlers.collect::<Vec<_>>()
+    };
+    assert_eq!(remove(id), ["kata", ""]);
+    assert_eq!(
+        remove("r/artifact:1"),
+        ["kata"],
+        "by its tag, for no handler"
+    );
+    server.set_faults(vec![]);
+    assert_eq!(remove(id), [""; 0], "the one that is there");
+}

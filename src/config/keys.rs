@@ -140,7 +140,7 @@ pub static KEYS: &[Key] = &[
         default: "10s",
         shape: Shape::Duration { zero: false },
         rule: "S0.3",
-        doc: "How old the host's answer about a pod, or the look at who uses an image, may be when a removal rests on it; older, and it is asked again.",
+        doc: "How old the host's answer about a pod, or the look at images and who uses them, may be when a removal rests on it; older, and it is asked again. The age of a look that takes longer than this counts from its end.",
         set: |c, v| c.evidence_max_age = v.duration(),
     },
     Key {
@@ -209,7 +209,7 @@ pub static KEYS: &[Key] = &[
         default: "2m0s",
         shape: Shape::Duration { zero: true },
         rule: "S5.7",
-        doc: "How long an image is protected after it was first seen.",
+        doc: "How long an image is protected after it was first seen; a clock that leaps ahead makes it no older.",
         set: |c, v| c.minimum_image_ttl_duration = v.duration(),
     },
     Key {
@@ -217,7 +217,7 @@ pub static KEYS: &[Key] = &[
         default: "0s",
         shape: Shape::Duration { zero: true },
         rule: "S5.5",
-        doc: "For how long an image may be unused before it goes, however empty the disk is; time without an engine, and time in which the machine slept, does not count. 0s: for ever. When set, above minimum-image-ttl-duration.",
+        doc: "For how long an image may be unused before it goes, however empty the disk is; time without an engine, and time in which the machine slept, does not count. 0s: for ever. Periodic passes that are further apart than a quarter of it are joined by looks that only record, at most every 15 s. What is still listed after its removal, or could not be removed, keeps the pass from going on to space. When set, above minimum-image-ttl-duration.",
         set: |c, v| c.image_maximum_gc_age = v.duration(),
     },
     Key {

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::host::clock::Boot;
 use crate::node::{Image, Text};
 use crate::pass::cancel::{GRACE, Stop, sleep_until};
+use crate::report::visible;
 use futures_util::future::FutureExt;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -371,7 +372,7 @@ impl Runtime<'_> {
     }
 }
 
-/// The first of the runtime's image filesystems.
+/// One of the runtime's image filesystems.
 #[derive(Clone, Debug)]
 pub(crate) struct ImageFilesystem {
     pub(crate) mount_point: Text,
@@ -390,6 +391,12 @@ impl Images<'_> {
 
     /// The image that a name stands for; `None` = the runtime has no such image.
     pub(crate) async fn image_status(&self, name: &str) -> Result<Option<Image>> {
+        let answer = self.image_named(name).await;
+        answer.map_err(|e| self.failed(&e, &format!("cannot ask for image {}", visible(name))))
+    }
+
+    /// The same, where a failure is one object's.
+    pub(crate) async fn image_named(&self, name: &str) -> Answer<Option<Image>> {
         let request = proto::ImageStatusRequest {
             image: Some(proto::ImageSpec {
                 image: name.into(),
@@ -402,16 +409,16 @@ impl Images<'_> {
         match self.line.ask(method, self.line.limit, pin!(call)).await {
             Ok(answer) => Ok(answer.image.map(convert::one_image)),
             Err(CallError::NotFound(_)) => Ok(None),
-            Err(e) => Err(self.failed(&e, &format!("cannot ask for image {name}"))),
+            Err(e) => Err(e),
         }
     }
 
-    /// Removes an image by its ID (S5.4).
-    pub(crate) async fn remove_image(&self, image: &Image) -> Answer<()> {
+    /// Removes an image by its ID (S5.4), or by a tag (S5.12).
+    pub(crate) async fn remove_image(&self, name: &str, handler: &str) -> Answer<()> {
         let request = proto::RemoveImageRequest {
             image: Some(proto::ImageSpec {
-                image: image.id.as_bytes().into(),
-                runtime_handler: image.handler.as_bytes().into(),
+                image: name.into(),
+                runtime_handler: handler.into(),
                 ..Default::default()
             }),
         };
@@ -420,8 +427,8 @@ impl Images<'_> {
         gone_is_done(self.line.ask(method, self.line.limit, pin!(call)).await)
     }
 
-    /// The first image filesystem; `None` = the runtime names none.
-    pub(crate) async fn filesystem(&self) -> Result<Option<ImageFilesystem>> {
+    /// The image filesystems, in the order of the runtime; a first one without a name counts as none.
+    pub(crate) async fn filesystems(&self) -> Result<Vec<ImageFilesystem>> {
         let request = proto::ImageFsInfoRequest {};
         let method = "/runtime.v1.ImageService/ImageFsInfo";
         let call = one::<proto::ImageFsInfoResponse>(&self.wire, method, &request);
@@ -430,13 +437,13 @@ impl Images<'_> {
             .ask_all(method, pin!(call))
             .await
             .map_err(|e| self.failed(&e, "cannot ask for the image filesystem"))?;
-        let first = info.image_filesystems.into_iter().next();
-        Ok(first.and_then(|usage| {
+        let named = info.image_filesystems.into_iter().map_while(|usage| {
             let mount_point = String::from_utf8(usage.fs_id?.mountpoint).ok()?;
             Some(ImageFilesystem {
                 mount_point: mount_point.into(),
                 used: usage.used_bytes.map(|used| used.value),
             })
-        }))
+        });
+        Ok(named.collect())
     }
 }

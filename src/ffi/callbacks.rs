@@ -43,6 +43,17 @@ pub struct gc_fs_usage {
     pub inodes_free: u64,
 }
 
+impl From<&FsUsage> for gc_fs_usage {
+    fn from(usage: &FsUsage) -> gc_fs_usage {
+        gc_fs_usage {
+            capacity: usage.capacity,
+            available: usage.available,
+            inodes: usage.inodes,
+            inodes_free: usage.inodes_free,
+        }
+    }
+}
+
 /// Which pods may lose something. `states[0..count)` come zeroed ("keep"); set those of `uids[0..count)`, which are the
 /// runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its
 /// pod. 1 = all pod sources have been seen; anything else = not yet: nothing goes for a pod's sake, and limits hold all the same.
@@ -67,7 +78,7 @@ pub type gc_pod_states_fn = Option<
 pub type gc_approve_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, planned: *const gc_entry) -> i32>;
 /// The host's own figures of the image filesystem: `usage` comes zeroed; 1 = filled, anything else = none, and the pass fails
-/// with GC_ERROR_IO.
+/// with GC_ERROR_IO. Asked again after each image that is removed for space: when enough is available, no more are removed.
 pub type gc_image_fs_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, usage: *mut gc_fs_usage) -> i32>;
 /// Hears what happens, a line at a time.

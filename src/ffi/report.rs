@@ -1,6 +1,9 @@
 //! `gc_report` and `gc_entry`.
 
 use super::boundary::{free, guarded, outside, owned};
+use super::callbacks::gc_fs_usage;
+use super::error::gc_status;
+use crate::error::Status;
 use crate::node::Text;
 use crate::report::{Entry, Kind, Outcome, Reason, Report, printable, push_visible};
 use std::ffi::c_char;
@@ -68,6 +71,8 @@ pub struct gc_entry {
 pub struct gc_report {
     report: Report,
     entries: Vec<gc_entry>,
+    /// Figures of the image filesystem before and after.
+    filesystem: Option<(gc_fs_usage, gc_fs_usage)>,
     /// What the entries borrow; the buffer does not move with the report.
     _texts: String,
 }
@@ -174,7 +179,9 @@ pub(super) fn with_entry<R>(entry: &Entry, call: impl FnOnce(*const gc_entry) ->
 impl gc_report {
     pub(super) fn new(report: Report) -> gc_report {
         let (entries, texts) = entries_of(&report.entries);
+        let of_c = |usage| gc_fs_usage::from(&usage);
         gc_report {
+            filesystem: report.filesystem.map(|(b, a)| (of_c(b), of_c(a))),
             report,
             entries,
             _texts: texts,
@@ -230,6 +237,46 @@ pub unsafe extern "C" fn gc_report_seconds(report: *const gc_report) -> f64 {
     // SAFETY: the host's promise.
     guarded(0.0, || {
         unsafe { report.as_ref() }.map_or(0.0, |r| r.report.seconds)
+    })
+}
+
+/// How the pass ended: GC_OK, or the status of its error. GC_OK for NULL. May be called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_status(report: *const gc_report) -> gc_status {
+    // SAFETY: the host's promise.
+    guarded(Status::Internal as gc_status, || {
+        let report = unsafe { report.as_ref() };
+        report.map_or(Status::Ok, |r| r.report.status()) as gc_status
+    })
+}
+
+/// How full the image filesystem was when the pass first read its figures; valid until the report is freed. NULL where it read none:
+/// for NULL, in passes over containers, and where an image pass ended before or got none. May be called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_fs_before(report: *const gc_report) -> *const gc_fs_usage {
+    // SAFETY: the host's promise.
+    guarded(std::ptr::null(), || {
+        let figures = unsafe { report.as_ref() }.and_then(|r| r.filesystem.as_ref());
+        figures.map_or(std::ptr::null(), |(before, _)| std::ptr::from_ref(before))
+    })
+}
+
+/// The same when the pass last read them, after what it removed; as before where it removed nothing.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_fs_after(report: *const gc_report) -> *const gc_fs_usage {
+    // SAFETY: the host's promise.
+    guarded(std::ptr::null(), || {
+        let figures = unsafe { report.as_ref() }.and_then(|r| r.filesystem.as_ref());
+        figures.map_or(std::ptr::null(), |(_, after)| std::ptr::from_ref(after))
     })
 }
 
@@ -299,9 +346,11 @@ pub unsafe extern "C" fn gc_report_entry(
     })
 }
 
-/// The report as one JSON object: {"pass": "containers" | "images", "dry_run": bool, "started": RFC 3339 time, "seconds":
-/// number, "removed": {"container": n, "sandbox": n, "pod-logs": n, "log-link": n, "image": n}, "bytes_freed": n, "entries":
-/// [{"kind", "outcome", "id", "name", "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with
+/// The report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
+/// or null, "dry_run": bool, "started": RFC 3339 time, "seconds": number, "removed": {"container": n, "sandbox": n, "pod-logs": n,
+/// "log-link": n, "image": n}, the same for "kept", "failed" and "refused", "bytes_freed": n, "fs": {"capacity",
+/// "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "entries": [{"kind", "outcome", "id", "name",
+/// "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with
 /// gc_string_free. NULL for NULL. May be called from callbacks.
 ///
 /// # Safety

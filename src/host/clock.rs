@@ -11,7 +11,11 @@ pub struct Boot(u64);
 impl Boot {
     /// Now.
     pub fn now() -> Boot {
-        Boot(u64::try_from(nanoseconds(ClockId::Boottime)).unwrap_or(0))
+        let now = Boot(u64::try_from(nanoseconds(ClockId::Boottime)).unwrap_or(0));
+        #[cfg(feature = "panic-points")]
+        return now.plus(ahead::get());
+        #[cfg(not(feature = "panic-points"))]
+        now
     }
 
     /// How long the machine has been up.
@@ -28,6 +32,27 @@ impl Boot {
     /// How long after `earlier` this is; zero if it is before.
     pub fn since(self, earlier: Boot) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// How far ahead CLOCK_BOOTTIME is for a thread, so that a test need not wait. In a build with the feature `panic-points`, which only
+/// tests have.
+#[cfg(feature = "panic-points")]
+pub mod ahead {
+    use std::cell::Cell;
+    use std::time::Duration;
+
+    thread_local! {
+        static AHEAD: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+    }
+
+    pub(super) fn get() -> Duration {
+        AHEAD.get()
+    }
+
+    /// This much more time has passed for this thread.
+    pub fn by(time: Duration) {
+        AHEAD.set(AHEAD.get().saturating_add(time));
     }
 }
 

@@ -349,6 +349,7 @@ pub fn parse(bytes: &[u8], endpoint: &str, now: i64) -> std::result::Result<Reco
     let images = content.images.into_iter().map(|row| {
         let record = Record {
             first_detected: row.first_detected,
+            detected_boot: None,
             last_used: row.last_used,
             unused_since: Duration::from_nanos(row.unused_since),
             size: row.size,

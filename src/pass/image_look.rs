@@ -3,21 +3,35 @@
 
 use super::parts::{all_containers, all_sandboxes};
 use super::removals::blank;
-use super::run::{Done, QUESTIONS, Run};
+use super::run::{Done, QUESTIONS, Run, wall_time};
 use crate::config::Config;
 use crate::cri::CallError;
 use crate::cri::client::{Images, Runtime};
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
+use crate::hooks::LogLevel;
 use crate::host::clock::{Boot, awake_for};
 use crate::host::records::RecordsFile;
 use crate::node::{Container, Image, SandboxState, Text, settle_doubles};
+use crate::plan::exempt::Exempt;
 use crate::plan::images::SandboxImages;
 use crate::plan::in_use::InUse;
 use crate::plan::records::Records;
 use crate::report::{Entry, Kind, Reason, visible};
 use futures_util::stream::{self, StreamExt};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
+
+/// How often a look is begun anew because it grew old while new containers were asked for their image volumes.
+const LOOKS: usize = 5;
+/// How many sandboxes are given the time to leave a question unanswered (S5.3).
+const SILENT_SANDBOXES: usize = 2;
+
+/// An image by its ID and runtime handler.
+pub(super) type Key = (Text, Text);
+
+pub(super) fn key(image: &Image) -> Key {
+    (image.id.clone(), image.handler.clone())
+}
 
 /// What the engine remembers between image passes.
 #[derive(Default)]
@@ -28,6 +42,12 @@ pub(crate) struct ImageMemory {
     pub(crate) file: Option<RecordsFile>,
     /// Images of the image volumes of each container that was asked; mounts never change.
     mounts: HashMap<Text, Vec<Text>>,
+    /// Images that the runtime said to have removed, and still lists (S5.12).
+    pub(super) still_listed: HashSet<Key>,
+    /// The patterns of `image-gc-exempt` that the host was told to match no image (S5.3).
+    told_unmatched: Vec<String>,
+    /// The host was told of an image filesystem that is fuller than the one that is acted on (S5.11).
+    pub(super) told_of_fuller: bool,
 }
 
 impl ImageMemory {
@@ -63,11 +83,27 @@ pub(crate) struct Services<'a> {
     pub(crate) runtime: Runtime<'a>,
 }
 
-/// One look at images and their users.
+/// What is known of images and their users.
 pub(crate) struct ImageLook {
+    /// Those of the first look: plan and report are about them.
     pub(crate) images: Rc<[Image]>,
+    /// Who uses images, by the latest look.
     pub(crate) in_use: InUse,
     containers: Vec<Container>,
+    /// The images of the latest look, if it is not the first.
+    latest: Option<HashMap<Key, Image>>,
+    /// From when on its age counts (S5.2).
+    pub(crate) looked: Boot,
+}
+
+impl ImageLook {
+    /// An image of the first look as the latest one has it; `None` = it has gone.
+    pub(crate) fn latest<'i>(&'i self, image: &'i Image) -> Option<&'i Image> {
+        match &self.latest {
+            None => Some(image),
+            Some(latest) => latest.get(&key(image)),
+        }
+    }
 }
 
 /// Looks and records (S5.1).
@@ -76,11 +112,15 @@ pub(crate) async fn look(
     services: &Services<'_>,
     memory: &mut ImageMemory,
 ) -> Result<ImageLook> {
-    let (images, containers) = tokio::join!(
-        services.images.list_images(),
-        all_containers(run, &services.runtime, None)
-    );
-    let images = settle_images(images?);
+    let began = Boot::now();
+    let containers = all_containers(run, &services.runtime, None).await;
+    let containers = match containers {
+        // The next call would be left without one as well.
+        Err(e) if services.runtime.is_doubtful() => return Err(e),
+        listed => listed,
+    };
+    // After the containers, so that an image has every name by which they use it.
+    let images = settle_images(services.images.list_images().await?);
     let containers = match containers {
         Ok(containers) => containers,
         Err(e) => {
@@ -91,15 +131,58 @@ pub(crate) async fn look(
             return Err(e);
         }
     };
-    forget_gone(memory, &containers);
-    let in_use = memory.in_use(&containers);
-    memory.records.watch(run.now, awake_for());
-    memory.records.look(&images, &in_use, run.now);
+    let looked = age_from(run, began);
+    let in_use = take_in(run, memory, &images, &containers, run.now);
     Ok(ImageLook {
         images: images.into(),
         in_use,
         containers,
+        latest: None,
+        looked,
     })
+}
+
+/// From when on the age of a look counts that was begun then and has ended now: where it takes longer than an answer may be old, from
+/// its end, so that a slow runtime is collected, too (S5.2).
+fn age_from(run: &Run<'_>, began: Boot) -> Boot {
+    let end = Boot::now();
+    match end.since(began) > run.config.evidence_max_age {
+        true => end,
+        false => began,
+    }
+}
+
+/// Records what a look found; who uses images by it.
+fn take_in(
+    run: &Run<'_>,
+    memory: &mut ImageMemory,
+    images: &[Image],
+    containers: &[Container],
+    now: i64,
+) -> InUse {
+    forget_gone(memory, images, containers);
+    tell_unmatched(run, memory, images);
+    let in_use = memory.in_use(containers);
+    let boot = Boot::now().since_boot();
+    memory.records.watch(now, awake_for(), boot);
+    memory.records.look(images, &in_use, now);
+    in_use
+}
+
+/// S5.3: a pattern that exempts nothing may be a mistake; told once, and again when others match nothing.
+fn tell_unmatched(run: &Run<'_>, memory: &mut ImageMemory, images: &[Image]) {
+    let unmatched = Exempt::parse(&run.config.image_gc_exempt).unmatched(images);
+    if memory.told_unmatched == unmatched {
+        return;
+    }
+    memory.told_unmatched = unmatched;
+    if !memory.told_unmatched.is_empty() {
+        let patterns = visible(&memory.told_unmatched.join(", "));
+        let message = format!(
+            "no image of this node matches these patterns of image-gc-exempt: {patterns}; they are whole tags, digests or IDs as the runtime gives them, with * and ?"
+        );
+        run.log(LogLevel::Warn, &message);
+    }
 }
 
 /// An entry about an image, before anything became of it.
@@ -111,37 +194,52 @@ pub(super) fn entry(image: &Image) -> Entry {
     }
 }
 
-/// An image stands in a list once for each runtime handler; more rows than that are doubles (S0.4).
+/// An image stands in a list once for each runtime handler; more rows than that are doubles (S0.4). What is doubted for one handler is so
+/// for all: a runtime may remove an image for all of them.
 fn settle_images(images: Vec<Image>) -> Vec<Image> {
     let keyed: Vec<(Text, Image)> = images
         .into_iter()
         .map(|image| (format!("{}\0{}", image.id, image.handler).into(), image))
         .collect();
-    settle_doubles(keyed, |(key, _)| key, |(_, image)| image.readable = false)
-        .into_iter()
-        .map(|(_, image)| image)
-        .collect()
+    let settled = settle_doubles(keyed, |(key, _)| key, |(_, image)| image.readable = false);
+    let mut images: Vec<Image> = settled.into_iter().map(|(_, image)| image).collect();
+    let doubted: HashSet<Text> = images
+        .iter()
+        .filter(|image| !image.readable)
+        .map(|image| image.id.clone())
+        .collect();
+    if !doubted.is_empty() {
+        let of = images.iter_mut().filter(|i| doubted.contains(&i.id));
+        of.for_each(|image| image.readable = false);
+    }
+    images
 }
 
-fn forget_gone(memory: &mut ImageMemory, containers: &[Container]) {
-    let known: std::collections::HashSet<&Text> = containers.iter().map(|c| &c.id).collect();
+fn forget_gone(memory: &mut ImageMemory, images: &[Image], containers: &[Container]) {
+    let known: HashSet<&Text> = containers.iter().map(|c| &c.id).collect();
     memory.mounts.retain(|id, _| known.contains(id));
+    if !memory.still_listed.is_empty() {
+        let listed: HashSet<Key> = images.iter().map(key).collect();
+        memory.still_listed.retain(|key| listed.contains(key));
+    }
 }
 
-/// S5.2: image volumes of containers that were not asked yet count from now on.
+/// S5.2: image volumes of containers that were not asked yet count from now on. How many were asked.
 pub(crate) async fn learn_mounts(
     run: &Run<'_>,
     services: &Services<'_>,
     memory: &mut ImageMemory,
     look: &mut ImageLook,
-) -> Result<()> {
+) -> Result<usize> {
     let runtime = &services.runtime;
     // Nobody can ask about a container without an ID.
     let unknown = look
         .containers
         .iter()
         .filter(|c| !c.id.is_empty() && !memory.mounts.contains_key(&c.id));
-    let mut answers = stream::iter(unknown.map(|c| c.id.clone()).collect::<Vec<_>>())
+    let unknown: Vec<Text> = unknown.map(|c| c.id.clone()).collect();
+    let asked = unknown.len();
+    let mut answers = stream::iter(unknown)
         .map(|id| async move {
             let answer = runtime.container_status(&id).await;
             (id, answer)
@@ -162,24 +260,49 @@ pub(crate) async fn learn_mounts(
             }
         }
     }
-    look.in_use = memory.in_use(&look.containers);
-    memory
-        .records
-        .note_uses(&look.images, &look.in_use, run.now);
-    Ok(())
+    if asked > 0 {
+        look.in_use = memory.in_use(&look.containers);
+        memory
+            .records
+            .note_uses(&look.images, &look.in_use, run.now);
+    }
+    Ok(asked)
 }
 
-/// S5.2: who uses images now, and when that was asked.
+/// S5.2: looks again at containers and images. A look that has grown old while new containers were asked is begun anew.
 pub(crate) async fn look_again(
     run: &Run<'_>,
     services: &Services<'_>,
     memory: &mut ImageMemory,
     look: &mut ImageLook,
-) -> Result<Boot> {
-    let asked = Boot::now();
-    look.containers = all_containers(run, &services.runtime, None).await?;
-    learn_mounts(run, services, memory, look).await?;
-    Ok(asked)
+) -> Result<()> {
+    for _ in 0..LOOKS {
+        let began = Boot::now();
+        let containers = all_containers(run, &services.runtime, None).await?;
+        let images = settle_images(services.images.list_images().await?);
+        look.looked = age_from(run, began);
+        // The host's clock may have been set back meanwhile.
+        let now = wall_time(run.hooks).max(run.now);
+        look.in_use = take_in(run, memory, &images, &containers, now);
+        look.containers = containers;
+        look.latest = Some(images.into_iter().map(|i| (key(&i), i)).collect());
+        let asked = learn_mounts(run, services, memory, look).await?;
+        if asked == 0 || !is_old(run, look) {
+            return Ok(());
+        }
+    }
+    Err(Error::new(
+        Status::Timeout,
+        format!(
+            "new containers come faster than the runtime tells which images they mount, so no answer is fresh enough to remove by; set a longer evidence-max-age ({:?}), or see why the runtime is slow",
+            run.config.evidence_max_age
+        ),
+    ))
+}
+
+/// Whether a look is too old to remove by (S5.2).
+pub(super) fn is_old(run: &Run<'_>, look: &ImageLook) -> bool {
+    Boot::now().since(look.looked) > run.config.evidence_max_age
 }
 
 /// S5.3: the images that sandboxes are made from.
@@ -204,24 +327,39 @@ pub(crate) async fn sandbox_images(
     Ok(SandboxImages::Known(known))
 }
 
-/// The image that the runtime itself makes sandboxes from: from its status, else from the first READY sandbox that tells.
+/// The image that the runtime itself makes sandboxes from: from its status, else from the first READY sandbox that tells. Where one
+/// gives no answer the next is asked.
 async fn sandbox_image_of_runtime(run: &Run<'_>, runtime: &Runtime<'_>) -> Result<Option<Text>> {
     if let Some(image) = runtime.configured_sandbox_image().await? {
         return Ok(Some(image));
     }
     let sandboxes = all_sandboxes(run, runtime).await?;
+    let mut failed = None;
+    let mut silent = 0;
     for sandbox in sandboxes.iter().filter(|s| s.state == SandboxState::Ready) {
-        match runtime.image_of_sandbox(&sandbox.id).await {
-            Ok(None) | Err(CallError::NotFound(_)) => {}
+        let e = match runtime.image_of_sandbox(&sandbox.id).await {
+            Ok(None) | Err(CallError::NotFound(_)) => continue,
             Ok(image) => return Ok(image),
-            Err(e) => {
-                let doing = format!(
-                    "cannot ask pod sandbox {} for its image",
-                    visible(&sandbox.id)
-                );
-                return Err(e.error(&doing, runtime.endpoint));
-            }
+            Err(e) => e,
+        };
+        silent += usize::from(matches!(e, CallError::Timeout(_)));
+        let may_go_on = match e {
+            CallError::Timeout(_) => silent < SILENT_SANDBOXES,
+            CallError::Runtime(_) | CallError::Exhausted(_) | CallError::TooMuch(_) => true,
+            // Nobody is there any more to be asked, or to ask.
+            _ => false,
+        };
+        let doing = format!(
+            "cannot ask pod sandbox {} for its image",
+            visible(&sandbox.id)
+        );
+        failed.get_or_insert_with(|| e.error(&doing, runtime.endpoint));
+        if !may_go_on {
+            break;
         }
     }
-    Ok(None)
+    match failed {
+        Some(e) => Err(e),
+        None => Ok(None),
+    }
 }

@@ -1,17 +1,20 @@
-//! Removing images: in the order of a plan, no more than are needed, and only over a look that is fresh enough (S5.2, S5.8).
+//! Removing images: in the order of a plan, no more than are needed, only over a look that is fresh enough, and with a last look at
+//! what is really gone (S5.2, S5.8, S5.12; see `image_gone`).
 
+use super::image_figures::Gauge;
+use super::image_gone::{Round, confirm, name_to_ask_by, remove};
 use super::image_look::{self, ImageLook, ImageMemory, Services};
 use super::image_records;
 use super::progress::Progress;
 use super::removals::{begin, may_go};
 use super::run::{Done, Run};
-use crate::error::{Error, Result, Status};
-use crate::host::clock::Boot;
+use crate::error::Error;
 use crate::node::Image;
 use crate::plan::Step;
-use crate::plan::images::{Goal, Tally};
+use crate::plan::exempt::Exempt;
+use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
 use crate::quiet;
-use crate::report::{Entry, Kind, Reason, visible};
+use crate::report::{Entry, Kind, Reason};
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{HashSet, VecDeque};
@@ -24,11 +27,16 @@ pub(super) struct Removals<'r, 'a> {
     run: &'r Run<'a>,
     services: &'r Services<'a>,
     pub(super) look: ImageLook,
-    looked: Boot,
+    pub(super) sandbox: SandboxImages,
+    pub(super) exempt: Exempt,
+    /// Who tells how full the image filesystem is, if somebody was asked.
+    pub(super) gauge: Option<Gauge>,
     /// Nobody can tell any more who uses what.
     blind: bool,
     /// Images that have had their turn, by their place in the look.
     pub(super) tried: HashSet<usize>,
+    /// The runtime said that it removed something.
+    pub(super) has_removed: bool,
     /// Something was not removed because all is held (S0.7).
     pub(super) held: bool,
     /// What failed, in words.
@@ -36,10 +44,9 @@ pub(super) struct Removals<'r, 'a> {
 }
 
 impl<'r, 'a> Removals<'r, 'a> {
-    /// Over a look that was begun at that time.
+    /// Over a look.
     pub(super) fn over(
         look: ImageLook,
-        looked: Boot,
         run: &'r Run<'a>,
         services: &'r Services<'a>,
     ) -> Removals<'r, 'a> {
@@ -47,9 +54,12 @@ impl<'r, 'a> Removals<'r, 'a> {
             run,
             services,
             look,
-            looked,
+            sandbox: SandboxImages::NotAsked,
+            exempt: Exempt::parse(&run.config.image_gc_exempt),
+            gauge: None,
             blind: false,
             tried: HashSet::new(),
+            has_removed: false,
             held: false,
             failures: Vec::new(),
         }
@@ -73,6 +83,7 @@ impl<'r, 'a> Removals<'r, 'a> {
         let mut tally = Tally::new(goal);
         let mut progress = Progress::of(run, Kind::Image);
         let mut left_out = 0;
+        let mut round = Round::default();
         self.held = false;
         loop {
             let may_start =
@@ -101,7 +112,7 @@ impl<'r, 'a> Removals<'r, 'a> {
                         }
                     }
                     if word.is_ok() {
-                        word = self.last_word(memory, &planned[at], image(at)).await;
+                        word = self.last_word(memory, &planned[at], image(at), goal).await;
                     }
                     match word {
                         Err(result) => {
@@ -111,7 +122,9 @@ impl<'r, 'a> Removals<'r, 'a> {
                         }
                         Ok(()) => {
                             tally.started(image(at).size);
-                            let removal = remove(run, services, image(at));
+                            let name = name_to_ask_by(&self.look, memory, image(at));
+                            let until = self.look.looked.plus(run.config.evidence_max_age);
+                            let removal = remove(run, services, image(at), name, until);
                             removing.push(async move { (at, quiet::caught_async(removal).await) });
                         }
                     }
@@ -122,7 +135,25 @@ impl<'r, 'a> Removals<'r, 'a> {
                 }
             };
             let Some((at, result)) = ended else {
-                break;
+                let places = std::mem::take(&mut round.places);
+                if places.is_empty() {
+                    break;
+                }
+                let told: Vec<&Image> = places.iter().map(|at| image(*at)).collect();
+                let results = confirm(run, services, memory, &told).await;
+                let stay = |result: &&Done| **result != Done::Removed;
+                round.lost(results.iter().filter(stay).count(), places.len());
+                for (at, result) in places.into_iter().zip(results) {
+                    if let Done::Failed(error) = &result {
+                        tally.was_not_freed(image(at).size);
+                        self.failures.push(error.clone());
+                    }
+                    stage.ended(at, planned[at].clone(), result);
+                }
+                match round.is_another_due {
+                    true => continue,
+                    false => break,
+                }
             };
             // It may be gone and not count: in its place no other goes.
             let (result, is_defect) = match result {
@@ -135,6 +166,8 @@ impl<'r, 'a> Removals<'r, 'a> {
             tally.ended(image(at).size, result == Done::Removed);
             if result == Done::Removed && !run.dry_run {
                 memory.records.forget(image(at));
+                self.has_removed = true;
+                self.gauge_after(goal, &mut tally);
             }
             // What was in flight when the pass was told to end is no failing removal (S6.5), and a defect is told already.
             if let Done::Failed(error) | Done::BrokenOff(error) = &result
@@ -146,13 +179,19 @@ impl<'r, 'a> Removals<'r, 'a> {
             let to_go =
                 removing.len() + tally.still_needed(waiting.iter().map(|at| image(*at).size));
             let counts = Progress::counts(&result);
-            stage.ended(at, planned[at].clone(), result);
+            match result {
+                // What became of it in truth is not known before the next look.
+                Done::Removed => round.places.push(at),
+                result => stage.ended(at, planned[at].clone(), result),
+            }
             if counts {
                 progress.ended(to_go);
             }
         }
         let rest = match run.stop.cause() {
             Some(_) if !tally.satisfied() => Reason::NotReached,
+            // A runtime that removes nothing was not asked for the rest (S5.12).
+            None if round.removed_nothing && !tally.satisfied() => Reason::NotReached,
             _ => Reason::EnoughFreed,
         };
         for at in waiting {
@@ -168,8 +207,9 @@ impl<'r, 'a> Removals<'r, 'a> {
         memory: &mut ImageMemory,
         planned: &Entry,
         image: &Image,
+        goal: &Goal,
     ) -> std::result::Result<(), Done> {
-        let verdict = self.ask(memory, planned, image).await;
+        let verdict = self.ask(memory, planned, image, goal).await;
         match self.run.stop.cause() {
             Some(_) => Err(Done::Kept(Reason::NotReached)),
             None => verdict,
@@ -187,60 +227,62 @@ impl<'r, 'a> Removals<'r, 'a> {
         memory: &mut ImageMemory,
         planned: &Entry,
         image: &Image,
+        goal: &Goal,
     ) -> std::result::Result<(), Done> {
         if self.blind {
             return Err(Done::Kept(Reason::ListIncomplete));
         }
         // The host's approval may take its time: after it comes the last look.
         begin(self.run, None, planned, false)?;
-        if self.looked_too_long_ago(self.looked) {
-            let time = quiet::caught_async(self.look_in_time(memory)).await;
-            match time.and_then(|time| time) {
-                Ok(time) => self.looked = time,
-                Err(e) => {
-                    self.stop_for(e);
-                    return Err(Done::Kept(Reason::ListIncomplete));
-                }
+        if image_look::is_old(self.run, &self.look) {
+            let look = image_look::look_again(self.run, self.services, memory, &mut self.look);
+            let looked = quiet::caught_async(look).await;
+            if let Err(e) = looked.and_then(|looked| looked) {
+                self.stop_for(e);
+                return Err(Done::Kept(Reason::ListIncomplete));
             }
         }
-        if self.look.in_use.uses(image) {
+        let latest = self.look.latest(image);
+        let times = (min_age(self.run), self.run.now);
+        if !self.seen(memory).still_goes(image, latest, goal, times) {
             return Err(Done::Kept(Reason::Changed));
         }
         may_go(self.run, None, planned)
     }
 
-    /// Looks again who uses images; a look that is too old when it arrives is none (S5.2).
-    async fn look_in_time(&mut self, memory: &mut ImageMemory) -> Result<Boot> {
-        let run = self.run;
-        let time = image_look::look_again(run, self.services, memory, &mut self.look).await?;
-        match self.looked_too_long_ago(time) {
-            false => Ok(time),
-            true => Err(Error::new(
-                Status::Timeout,
-                format!(
-                    "asking the runtime who uses images takes longer than evidence-max-age ({:?}), so no answer is fresh enough to remove by; set a longer one, or see why the runtime is slow",
-                    run.config.evidence_max_age
-                ),
-            )),
+    /// All that is known of the images of the first look, for a plan.
+    pub(super) fn seen<'s>(&'s self, memory: &'s ImageMemory) -> plans::ImageLook<'s> {
+        plans::ImageLook {
+            images: &self.look.images,
+            in_use: &self.look.in_use,
+            records: &memory.records,
+            sandbox: &self.sandbox,
+            exempt: &self.exempt,
         }
     }
 
-    fn looked_too_long_ago(&self, looked: Boot) -> bool {
-        Boot::now().since(looked) > self.run.config.evidence_max_age
+    /// S5.8: after a removal; whether so much is available by now that no more has to go.
+    fn gauge_after(&mut self, goal: &Goal, tally: &mut Tally) {
+        let (run, Goal::Free(_)) = (self.run, goal) else {
+            return;
+        };
+        let Some(gauge) = &self.gauge else {
+            return;
+        };
+        match quiet::caught(|| gauge.read(run)) {
+            Ok(Ok(usage)) if plans::has_enough(&usage, run.config.image_gc_low_threshold) => {
+                tally.has_enough();
+            }
+            // Without figures the sizes of the images tell.
+            Ok(_) => {}
+            Err(defect) => self.stop_for(defect),
+        }
     }
 }
 
-async fn remove(run: &Run<'_>, services: &Services<'_>, image: &Image) -> Done {
-    if run.dry_run {
-        return Done::Removed;
-    }
-    match services.images.remove_image(image).await {
-        Ok(()) => Done::Removed,
-        Err(e) => {
-            let doing = format!("cannot remove image {}", visible(&image.id));
-            Done::of(&e, &doing, services.images.endpoint)
-        }
-    }
+/// `minimum-image-ttl-duration` in ns.
+pub(super) fn min_age(run: &Run<'_>) -> i64 {
+    i64::try_from(run.config.minimum_image_ttl_duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// Lets a removal leave that was just begun; what has ended meanwhile. It is on its way before the next image is asked about: that may

@@ -1,31 +1,34 @@
 //! A pass over images, from look to report (S5).
 
 use super::containers::ended;
+use super::image_figures::Gauge;
 use super::image_look::{self, ImageMemory, Services};
 use super::image_records;
-use super::image_removals::{Removals, entry};
+use super::image_removals::{Removals, entry, min_age};
 use super::run::{Done, Run};
 use crate::causes::Causes;
 use crate::cri::Learnt;
 use crate::cri::client;
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
-use crate::host::clock::Boot;
-use crate::host::filesystem;
-use crate::node::FsUsage;
-use crate::plan::exempt::Exempt;
 use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
 use crate::plan::{Plan, Step};
 use crate::quiet;
-use crate::report::{Reason, visible};
+use crate::report::Reason;
 
 /// Runs the pass; what fails is in the run.
 pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) {
     image_records::load(run, memory);
+    if run.only_records && !memory.records.has_looked() {
+        // What the first look finds counts as of the past: that one is a pass, with a whole period behind it.
+        return;
+    }
     match collect(run, learnt, memory).await {
         Ok(()) => {
             ended(run);
         }
+        // A look between two passes: the next pass meets the same, and tells it.
+        Err(e) if run.only_records => run.log(LogLevel::Debug, &e.message),
         Err(e) => run.fail(e),
     }
 }
@@ -55,26 +58,29 @@ async fn services<'a>(run: &Run<'a>, learnt: &'a Learnt) -> Result<Services<'a>>
 async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory) -> Result<()> {
     // A periodic pass without records only looks.
     let only_look = run.periodic && !memory.records.has_looked();
-    let looked = Boot::now();
-    let look = image_look::look(run, services, memory).await?;
-    let mut removals = Removals::over(look, looked, run, services);
+    let mut look = image_look::look(run, services, memory).await?;
+    // Who uses an image by mounting it is asked at every look: when it was last used is part of the order (S5.4).
+    let asked = image_look::learn_mounts(run, services, memory, &mut look).await;
+    if run.only_records {
+        image_records::save(run, memory);
+        return asked.map(|_| ());
+    }
+    let mut removals = Removals::over(look, run, services);
     let mut stages = Stages {
         run,
         services,
-        sandbox: SandboxImages::NotAsked,
-        unasked: None,
+        unasked: asked.err(),
     };
-    // Who uses an image by mounting it is asked at every look: when it was last used is part of the order (S5.4).
-    let asked = image_look::learn_mounts(run, services, memory, &mut removals.look).await;
-    stages.unasked = asked.err();
     let freed = match only_look {
         true => 0,
         false => stages.by_age(memory, &mut removals).await,
     };
     let goal = match only_look {
         true => Goal::FirstLook,
-        // What a dry run would have freed is still there when the disk is looked at.
-        false => goal(run, services, if run.dry_run { freed } else { 0 })
+        // S5.5: as in the kubelet.
+        false if !removals.failures.is_empty() => Goal::Unknown,
+        false => stages
+            .goal(memory, &mut removals, freed)
             .await
             .unwrap_or_else(|e| {
                 run.fail(e);
@@ -90,7 +96,6 @@ async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory
 struct Stages<'r, 'a> {
     run: &'r Run<'a>,
     services: &'r Services<'a>,
-    sandbox: SandboxImages,
     /// Why nobody knows who mounts what.
     unasked: Option<Error>,
 }
@@ -103,6 +108,7 @@ impl Stages<'_, '_> {
         if longest.is_zero() || self.plan(memory, removals, &goal).remove.is_empty() {
             return 0;
         }
+        self.find_gauge(memory, removals).await;
         let plan = self.decide(memory, removals, &goal).await;
         let unknown = |step: &&Step| step.reason == Reason::ListIncomplete;
         for step in plan.keep.iter().filter(unknown) {
@@ -132,6 +138,10 @@ impl Stages<'_, '_> {
             }
         };
         let tally = removals.carry_out(memory, &plan.remove, goal).await;
+        if !matches!(goal, Goal::Free(_)) {
+            // Else it was read after each removal.
+            self.read_gauge(removals);
+        }
         for step in &plan.keep {
             self.keep(removals, *step);
         }
@@ -147,12 +157,12 @@ impl Stages<'_, '_> {
     async fn decide(
         &mut self,
         memory: &ImageMemory,
-        removals: &Removals<'_, '_>,
+        removals: &mut Removals<'_, '_>,
         goal: &Goal,
     ) -> Plan {
-        if self.sandbox == SandboxImages::NotAsked {
+        if removals.sandbox == SandboxImages::NotAsked {
             let known = image_look::sandbox_images(self.run, self.services).await;
-            self.sandbox = known.unwrap_or_else(|e| {
+            removals.sandbox = known.unwrap_or_else(|e| {
                 self.run.fail(e);
                 SandboxImages::Failed
             });
@@ -171,72 +181,66 @@ impl Stages<'_, '_> {
     /// What a goal comes to over the images that have not had their turn yet.
     fn plan(&self, memory: &ImageMemory, removals: &Removals<'_, '_>, goal: &Goal) -> Plan {
         let run = self.run;
-        let exempt = Exempt::parse(&run.config.image_gc_exempt);
-        let seen = plans::ImageLook {
-            images: &removals.look.images,
-            in_use: &removals.look.in_use,
-            records: &memory.records,
-            sandbox: &self.sandbox,
-            exempt: &exempt,
-        };
-        let min_age =
-            i64::try_from(run.config.minimum_image_ttl_duration.as_nanos()).unwrap_or(i64::MAX);
-        let mut plan = plans::plan(&seen, goal, min_age, run.now);
+        let mut plan = plans::plan(&removals.seen(memory), goal, min_age(run), run.now);
         let is_new = |step: &Step| !removals.tried.contains(&step.index);
         plan.remove.retain(is_new);
         plan.keep.retain(is_new);
         plan
     }
-}
 
-/// S5.6, S5.10: what is to be reached.
-async fn goal(run: &Run<'_>, services: &Services<'_>, freed: u64) -> Result<Goal> {
-    if run.all_unused {
-        return Ok(Goal::AllUnused);
-    }
-    let (mut usage, status, source) = usage(run, services).await?;
-    usage.available = usage.available.saturating_add(freed);
-    let (high, low) = (
-        run.config.image_gc_high_threshold,
-        run.config.image_gc_low_threshold,
-    );
-    plans::space_goal(&usage, high, low).map_err(|_| {
-        no_figures(run, Error::new(status, format!(
-            "invalid capacity 0 of the image filesystem, as told by {source}; see whether it is mounted, or give figures by the image_fs callback"
-        )))
-    })
-}
-
-/// S5.11: the figures, which status their lack has, and who gave them.
-async fn usage(run: &Run<'_>, services: &Services<'_>) -> Result<(FsUsage, Status, String)> {
-    if let Some(image_fs) = &run.hooks.image_fs {
-        return match image_fs.with(|image_fs| image_fs()) {
-            Some(usage) => Ok((usage, Status::Io, "the host".to_owned())),
-            None => Err(no_figures(
-                run,
-                Error::new(
-                    Status::Io,
-                    "the host's image_fs callback gave no figures of the image filesystem; see the host, or clear the callback so that the runtime is asked",
-                ),
-            )),
+    /// S5.6, S5.10: what is to be reached. What a dry run would have freed is still there when the disk is looked at.
+    async fn goal(
+        &self,
+        memory: &mut ImageMemory,
+        removals: &mut Removals<'_, '_>,
+        freed: u64,
+    ) -> Result<Goal> {
+        let run = self.run;
+        if run.all_unused {
+            self.find_gauge(memory, removals).await;
+            return Ok(Goal::AllUnused);
+        }
+        let figures = match removals.gauge.take() {
+            // They have grown old.
+            Some(gauge) => gauge.read(run).map(|usage| (gauge, usage)),
+            None => Gauge::find(run, self.services, memory).await,
         };
+        let (gauge, mut usage) = figures.map_err(|e| no_figures(run, e))?;
+        let source = gauge.source();
+        removals.gauge = Some(gauge);
+        if run.dry_run {
+            usage.available = usage.available.saturating_add(freed);
+        }
+        let (high, low) = (
+            run.config.image_gc_high_threshold,
+            run.config.image_gc_low_threshold,
+        );
+        plans::space_goal(&usage, high, low).map_err(|_| {
+            no_figures(run, Error::new(Status::Io, format!(
+                "invalid capacity 0 of the image filesystem, as told by {source}; see whether it is mounted, or give figures by the image_fs callback"
+            )))
+        })
     }
-    let Some(filesystem) = services.images.filesystem().await? else {
-        return Err(no_figures(
-            run,
-            Error::new(
-                Status::Runtime,
-                format!(
-                    "the runtime at {} names no image filesystem; see its log, or give figures by the image_fs callback",
-                    services.images.endpoint
-                ),
-            ),
-        ));
-    };
-    let usage = filesystem::usage(&filesystem.mount_point, filesystem.used)
-        .map_err(|e| no_figures(run, e))?;
-    let source = format!("statvfs of {}", visible(&filesystem.mount_point));
-    Ok((usage, Status::Io, source))
+
+    /// Figures for the report alone, before anything goes: where there are none, nothing depends on them.
+    async fn find_gauge(&self, memory: &mut ImageMemory, removals: &mut Removals<'_, '_>) {
+        if removals.gauge.is_none() {
+            let found = quiet::caught_async(Gauge::find(self.run, self.services, memory)).await;
+            match found {
+                Ok(found) => removals.gauge = found.ok().map(|(gauge, _)| gauge),
+                Err(defect) => self.run.fail(defect),
+            }
+        }
+    }
+
+    /// The same at the end, if something went.
+    fn read_gauge(&self, removals: &Removals<'_, '_>) {
+        if let Some(gauge) = removals.gauge.as_ref().filter(|_| removals.has_removed)
+            && let Err(defect) = quiet::caught(|| gauge.read(self.run))
+        {
+            self.run.fail(defect);
+        }
+    }
 }
 
 fn no_figures(run: &Run<'_>, error: Error) -> Error {

@@ -5,6 +5,8 @@ mod container_removal;
 mod containers;
 mod dead_containers;
 mod evidence;
+mod image_figures;
+mod image_gone;
 mod image_look;
 mod image_records;
 mod image_removals;
@@ -66,6 +68,8 @@ pub(crate) struct How<'a> {
     pub(crate) all_unused: bool,
     /// It is one of the schedule's.
     pub(crate) periodic: bool,
+    /// It looks at images and records, and nothing else (S5.1).
+    pub(crate) only_records: bool,
     /// Who waits for its end.
     pub(crate) queue: &'a Queue,
 }
@@ -110,6 +114,7 @@ pub(crate) async fn run(
         run.fail(defect);
     }
     run.tell_causes();
+    let filesystem = run.filesystem();
     let (entries, error) = run.into_parts();
     let bytes_freed = entries
         .iter()
@@ -121,6 +126,8 @@ pub(crate) async fn run(
         started: now.max(0),
         seconds: Boot::now().since(began).as_secs_f64(),
         bytes_freed,
+        filesystem,
+        failure: error.clone(),
         entries,
     };
     (report, error)

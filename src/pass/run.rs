@@ -11,7 +11,7 @@ use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
 use crate::host::clock::{Boot, wall_now};
 use crate::host::hold;
-use crate::node::{PodStates, Text};
+use crate::node::{FsUsage, PodStates, Text};
 use crate::plan::backoff::Backoff;
 use crate::plan::pods::{Contradiction, Newer};
 use crate::quiet;
@@ -60,6 +60,8 @@ pub(crate) struct Run<'a> {
     pub(crate) all_unused: bool,
     /// It leaves alone what could not be removed lately (S0.8), and without records it only looks at images (S5.1).
     pub(crate) periodic: bool,
+    /// It looks at images and records, and nothing else (S5.1).
+    pub(crate) only_records: bool,
     pub(crate) queue: &'a Queue,
     /// Wall time at its beginning; ns since the epoch.
     pub(crate) now: i64,
@@ -74,6 +76,8 @@ pub(crate) struct Run<'a> {
     /// Theirs, and those of what could not be removed.
     causes: RefCell<Causes>,
     object_causes: RefCell<Causes>,
+    /// The first and the last figures of the image filesystem.
+    filesystem: Cell<Option<(FsUsage, FsUsage)>>,
     backoff: &'a RefCell<Backoff>,
     /// The host was told that nobody can look for the hold file.
     told_of_hold: Cell<bool>,
@@ -120,6 +124,7 @@ impl<'a> Run<'a> {
             dry_run: how.dry_run,
             all_unused: how.all_unused,
             periodic: how.periodic,
+            only_records: how.only_records,
             queue: how.queue,
             now,
             broken: Cell::new(false),
@@ -129,6 +134,7 @@ impl<'a> Run<'a> {
             errors: RefCell::default(),
             causes: RefCell::default(),
             object_causes: RefCell::default(),
+            filesystem: Cell::default(),
             backoff,
             told_of_hold: Cell::new(false),
         }
@@ -374,6 +380,20 @@ impl<'a> Run<'a> {
         };
         entry.outcome = outcome;
         (entry, level, what)
+    }
+
+    /// Figures of the image filesystem were read: for the report.
+    pub(super) fn saw_filesystem(&self, usage: FsUsage) {
+        if usage.capacity == 0 {
+            return;
+        }
+        let first = self.filesystem.get().map_or(usage, |(first, _)| first);
+        self.filesystem.set(Some((first, usage)));
+    }
+
+    /// The first and the last figures of the image filesystem.
+    pub(crate) fn filesystem(&self) -> Option<(FsUsage, FsUsage)> {
+        self.filesystem.get()
     }
 
     /// The report's entries, and the failure of the pass.

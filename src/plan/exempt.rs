@@ -13,6 +13,16 @@ impl Exempt {
         Exempt(patterns.map(|p| p.chars().collect()).collect())
     }
 
+    /// The patterns that match no image.
+    pub fn unmatched(&self, images: &[Image]) -> Vec<String> {
+        let is_used = |pattern: &Vec<char>| {
+            let one = Exempt(vec![pattern.clone()]);
+            images.iter().any(|image| one.matches(image))
+        };
+        let unmatched = self.0.iter().filter(|pattern| !is_used(pattern));
+        unmatched.map(|pattern| pattern.iter().collect()).collect()
+    }
+
     /// Whether a pattern matches the ID, a tag or a digest as the runtime gave it.
     pub fn matches(&self, image: &Image) -> bool {
         let names = std::iter::once(&image.id)

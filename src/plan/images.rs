@@ -50,6 +50,23 @@ pub fn space_goal(usage: &FsUsage, high: u8, low: u8) -> Result<Goal, NoFigures>
     Ok(Goal::Free(u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
+/// S5.8: whether so much is available by now that a space goal is reached, whatever the sizes of images say.
+pub fn has_enough(usage: &FsUsage, low: u8) -> bool {
+    let keep_free = u128::from(usage.capacity) * u128::from(100 - low.min(100)) / 100;
+    let available = u128::from(usage.available.min(usage.capacity));
+    usage.capacity > 0 && available >= keep_free
+}
+
+/// S5.11: the first of these that is fuller than the filesystem that is acted on.
+pub fn fuller<'u>(
+    acted_on: &FsUsage,
+    others: impl IntoIterator<Item = &'u FsUsage>,
+) -> Option<usize> {
+    let full = usage_percent(acted_on).ok()?;
+    let is_fuller = |usage: &FsUsage| usage_percent(usage).is_ok_and(|percent| percent > full);
+    others.into_iter().position(is_fuller)
+}
+
 /// The images that sandboxes are made from, as far as somebody asked (S5.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SandboxImages {
@@ -93,14 +110,10 @@ impl ImageLook<'_> {
         is_pause(image) || names(image).any(|name| known.iter().any(|k| bare(k) == name))
     }
 
-    /// Why an image stays, if it does (in the order of the rules, S0.9).
-    fn keeps(&self, image: &Image, goal: &Goal, min_age: i64, now: i64) -> Option<Reason> {
-        let record = self.records.get(image);
-        let detected = record.and_then(|record| record.first_detected);
+    /// S5.2, S5.3: why an image is never removed, if it is not.
+    pub fn protects(&self, image: &Image) -> Option<Reason> {
         if !image.readable {
             Some(Reason::UnknownState)
-        } else if *goal == Goal::FirstLook {
-            Some(Reason::FirstLook)
         } else if self.in_use.uses(image) {
             Some(Reason::InUse)
         } else if image.pinned {
@@ -109,7 +122,34 @@ impl ImageLook<'_> {
             Some(Reason::SandboxImage)
         } else if self.exempt.matches(image) {
             Some(Reason::Exempt)
-        } else if *self.sandbox == SandboxImages::Failed {
+        } else {
+            None
+        }
+    }
+
+    /// Whether an image that was to go still may, by a later look, which has it as `now`; `None` = it is gone. It may have another name
+    /// by then, by which a container uses it or a pattern exempts it, or have been pulled again.
+    pub fn still_goes(
+        &self,
+        planned: &Image,
+        now: Option<&Image>,
+        goal: &Goal,
+        (min_age, time): (i64, i64),
+    ) -> bool {
+        let goes = |now: &Image| self.keeps(now, goal, min_age, time).is_none();
+        now.is_some_and(goes) && !self.in_use.uses(planned)
+    }
+
+    /// Why an image stays, if it does (in the order of the rules, S0.9).
+    fn keeps(&self, image: &Image, goal: &Goal, min_age: i64, now: i64) -> Option<Reason> {
+        if *goal == Goal::FirstLook && image.readable {
+            return Some(Reason::FirstLook);
+        }
+        if let Some(reason) = self.protects(image) {
+            return Some(reason);
+        }
+        let is_young = |age: i64| age < min_age;
+        if *self.sandbox == SandboxImages::Failed {
             Some(Reason::SandboxImageUnknown)
         } else if *goal == Goal::Unknown {
             Some(Reason::NotReached)
@@ -119,7 +159,9 @@ impl ImageLook<'_> {
             // Not asked for its first 2 minutes (S5.7): the age is above them.
             let old = self.records.unused_for(image) > *longest;
             (!old).then_some(Reason::TooYoung)
-        } else if record.is_none() || detected.is_some_and(|at| now.saturating_sub(at) < min_age) {
+        } else if self.records.get(image).is_none()
+            || self.records.age(image, now).is_some_and(is_young)
+        {
             Some(Reason::TooYoung)
         } else {
             None
@@ -174,6 +216,10 @@ pub struct Tally {
     first_is_due: bool,
     /// How many images are in flight or gone.
     taken: usize,
+    /// How many are in flight of which nobody knows what they free.
+    unsized_in_flight: usize,
+    /// The filesystem has as much space by now as is to be reached.
+    has_enough: bool,
 }
 
 impl Tally {
@@ -189,11 +235,17 @@ impl Tally {
             in_flight: 0,
             first_is_due: matches!(goal, Goal::Free(_)),
             taken: 0,
+            unsized_in_flight: 0,
+            has_enough: false,
         }
     }
 
     /// Whether one more is needed even if all in flight succeed.
     pub fn may_start(&self) -> bool {
+        // One without a size may be all that is needed.
+        if self.has_enough || (self.wanted.is_some() && self.unsized_in_flight > 0) {
+            return false;
+        }
         let first = self.first_is_due && self.taken == 0;
         first
             || self
@@ -216,17 +268,30 @@ impl Tally {
     /// A removal was begun.
     pub fn started(&mut self, bytes: u64) {
         self.in_flight = self.in_flight.saturating_add(bytes);
+        self.unsized_in_flight += usize::from(bytes == 0);
         self.taken += 1;
     }
 
     /// A removal has ended.
     pub fn ended(&mut self, bytes: u64, removed: bool) {
         self.in_flight = self.in_flight.saturating_sub(bytes);
+        let is_unsized = usize::from(bytes == 0);
+        self.unsized_in_flight = self.unsized_in_flight.saturating_sub(is_unsized);
         if removed {
             self.freed = self.freed.saturating_add(bytes);
         } else {
             self.taken = self.taken.saturating_sub(1);
         }
+    }
+
+    /// What was said to be removed is still there: its bytes do not count (S5.12).
+    pub fn was_not_freed(&mut self, bytes: u64) {
+        self.freed = self.freed.saturating_sub(bytes);
+    }
+
+    /// The filesystem has enough space by now (S5.8).
+    pub fn has_enough(&mut self) {
+        self.has_enough = true;
     }
 
     /// Bytes of what was removed.
@@ -236,12 +301,12 @@ impl Tally {
 
     /// Whether the goal is reached.
     pub fn satisfied(&self) -> bool {
-        self.wanted.is_none_or(|wanted| self.freed >= wanted)
+        self.has_enough || self.wanted.is_none_or(|wanted| self.freed >= wanted)
     }
 
     /// S5.9: wanted and freed bytes, where fewer were freed than wanted.
     pub fn shortfall(&self) -> Option<(u64, u64)> {
-        let wanted = self.wanted?;
+        let wanted = self.wanted.filter(|_| !self.has_enough)?;
         (self.freed < wanted).then_some((wanted, self.freed))
     }
 }

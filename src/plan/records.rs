@@ -1,4 +1,4 @@
-//! When each image was first seen and last used, and for how long it has been unused (S5.1, S5.5).
+//! When each image was first seen and last used, how old it is, and for how long it has been unused (S5.1, S5.5, S5.7).
 
 use super::in_use::InUse;
 use crate::node::{Image, Text};
@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Record {
     /// ns since the epoch; `None` = in the past, before everything else.
     pub first_detected: Option<i64>,
+    /// The same by CLOCK_BOOTTIME; ns, below 0 before this boot. `None` = not known yet. It does not outlive the engine.
+    pub detected_boot: Option<i64>,
     /// ns since the epoch; `None` = never.
     pub last_used: Option<i64>,
     /// How much of the time that was watched had passed when it was last used, or first detected.
@@ -27,6 +29,12 @@ struct Moment {
     wall: i64,
     /// By a clock that nobody sets and that stands still while the machine sleeps.
     awake: Duration,
+    /// By CLOCK_BOOTTIME, which goes on while it sleeps.
+    boot: i64,
+}
+
+fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The records of all images, by ID and runtime handler.
@@ -64,6 +72,7 @@ impl Records {
             match old.filter(|_| record.first_detected.is_none()) {
                 Some(old) => {
                     record.first_detected = old.first_detected;
+                    record.detected_boot = None;
                     record.unused_since = match record.last_used {
                         Some(_) => later(record.unused_since),
                         None => old.unused_since,
@@ -106,8 +115,20 @@ impl Records {
         })
     }
 
+    /// S5.7: how long ago it was first detected, ns; within the life of an engine by the clock that went less far. `None` = in the past.
+    pub fn age(&self, image: &Image, now: i64) -> Option<i64> {
+        let record = self.get(image)?;
+        let by_wall = now.saturating_sub(record.first_detected?);
+        let by_boot = self
+            .last
+            .zip(record.detected_boot)
+            .map(|(last, detected)| last.boot.saturating_sub(detected));
+        Some(by_boot.map_or(by_wall, |by_boot| by_boot.min(by_wall)))
+    }
+
     /// A look is taken: the time since the last one was watched, as far as both clocks say so.
-    pub fn watch(&mut self, wall: i64, awake: Duration) {
+    pub fn watch(&mut self, wall: i64, awake: Duration, boot: Duration) {
+        let boot = nanoseconds(boot);
         if let Some(last) = self.last {
             let by_wall = u64::try_from(wall.saturating_sub(last.wall)).unwrap_or(0);
             let passed = awake.saturating_sub(last.awake);
@@ -115,12 +136,20 @@ impl Records {
                 .watched
                 .saturating_add(passed.min(Duration::from_nanos(by_wall)));
         }
-        self.last = Some(Moment { wall, awake });
+        self.last = Some(Moment { wall, awake, boot });
+        // What an earlier engine has left: from here on a leap of the wall clock makes it no older.
+        for record in self.images.values_mut() {
+            if let (Some(detected), None) = (record.first_detected, record.detected_boot) {
+                let age = wall.saturating_sub(detected).max(0);
+                record.detected_boot = Some(boot.saturating_sub(age));
+            }
+        }
     }
 
     /// Takes in a look: what the first one finds was detected in the past; what is gone is forgotten.
     pub fn look(&mut self, images: &[Image], in_use: &InUse, now: i64) {
         let detected = self.looked.then_some(now);
+        let boot = detected.and(self.last).map(|last| last.boot);
         let mut next = HashMap::with_capacity(images.len());
         for image in images {
             let key = (image.id.clone(), image.handler.clone());
@@ -130,6 +159,7 @@ impl Records {
             let past = |time: Option<i64>| time.map(|time| time.min(now));
             let record = Record {
                 first_detected: known.map_or(detected, |known| past(known.first_detected)),
+                detected_boot: known.map_or(boot, |known| known.detected_boot),
                 last_used: match used {
                     true => Some(now),
                     false => known.and_then(|known| past(known.last_used)),
@@ -152,10 +182,24 @@ impl Records {
         for image in images.iter().filter(|image| in_use.uses(image)) {
             let key = (image.id.clone(), image.handler.clone());
             if let Some(record) = self.images.get_mut(&key) {
-                record.last_used = Some(now);
+                record.last_used = record.last_used.max(Some(now));
                 record.unused_since = self.watched;
             }
         }
+    }
+
+    /// S5.12: it was to go and is still there, or there again: it is as if it had come now.
+    pub fn begin_anew(&mut self, image: &Image, now: i64, boot: Duration) {
+        let record = Record {
+            first_detected: Some(now),
+            detected_boot: Some(nanoseconds(boot)),
+            last_used: None,
+            unused_since: self.watched,
+            size: image.size,
+            pinned: image.pinned,
+        };
+        let key = (image.id.clone(), image.handler.clone());
+        self.images.insert(key, record);
     }
 
     /// Forgets an image that has been removed: if it is pulled again before the next look, it is a new one.

@@ -1,0 +1,101 @@
+//! How full the image filesystem is: who tells, and what is told again after each removal (S5.6, S5.8, S5.11).
+
+use super::image_look::{ImageMemory, Services};
+use super::run::Run;
+use crate::cri::client::ImageFilesystem;
+use crate::error::{Error, Result, Status};
+use crate::hooks::LogLevel;
+use crate::host::filesystem;
+use crate::node::{FsUsage, Text};
+use crate::plan::images::fuller;
+use crate::report::visible;
+
+/// Who tells the figures, which can be asked again without a call of the runtime.
+pub(super) enum Gauge {
+    /// The host's callback.
+    Host,
+    /// statvfs of this mount point.
+    MountPoint(Text),
+}
+
+impl Gauge {
+    /// Finds out who tells, and what.
+    pub(super) async fn find(
+        run: &Run<'_>,
+        services: &Services<'_>,
+        memory: &mut ImageMemory,
+    ) -> Result<(Gauge, FsUsage)> {
+        if run.hooks.image_fs.is_some() {
+            let usage = Gauge::Host.read(run)?;
+            return Ok((Gauge::Host, usage));
+        }
+        let filesystems = services.images.filesystems().await?;
+        let mut filesystems = filesystems.into_iter();
+        let Some(first) = filesystems.next() else {
+            return Err(Error::new(
+                Status::Runtime,
+                format!(
+                    "the runtime at {} names no image filesystem; see its log, or give figures by the image_fs callback",
+                    services.images.endpoint
+                ),
+            ));
+        };
+        let usage = filesystem::usage(&first.mount_point, first.used)?;
+        tell_fuller(run, memory, (&first, &usage), filesystems);
+        let gauge = Gauge::MountPoint(first.mount_point);
+        run.saw_filesystem(usage);
+        Ok((gauge, usage))
+    }
+
+    /// The figures as they are now.
+    pub(super) fn read(&self, run: &Run<'_>) -> Result<FsUsage> {
+        let usage = match self {
+            Gauge::Host => {
+                let image_fs = run.hooks.image_fs.as_ref();
+                image_fs.and_then(|image_fs| image_fs.with(|image_fs| image_fs())).ok_or_else(|| Error::new(
+                    Status::Io,
+                    "the host's image_fs callback gave no figures of the image filesystem; see the host, or clear the callback so that the runtime is asked",
+                ))?
+            }
+            Gauge::MountPoint(mount_point) => filesystem::usage(mount_point, None)?,
+        };
+        run.saw_filesystem(usage);
+        Ok(usage)
+    }
+
+    /// For messages.
+    pub(super) fn source(&self) -> String {
+        match self {
+            Gauge::Host => "the host".to_owned(),
+            Gauge::MountPoint(mount_point) => format!("statvfs of {}", visible(mount_point)),
+        }
+    }
+}
+
+/// S5.11: nobody says which images lie on which filesystem, so the first is acted on, and the host is told once of a fuller one.
+fn tell_fuller(
+    run: &Run<'_>,
+    memory: &mut ImageMemory,
+    (first, usage): (&ImageFilesystem, &FsUsage),
+    others: impl Iterator<Item = ImageFilesystem>,
+) {
+    if memory.told_of_fuller {
+        return;
+    }
+    // One without figures says nothing.
+    let (others, usages): (Vec<ImageFilesystem>, Vec<FsUsage>) = others
+        .filter_map(|other| {
+            let usage = filesystem::usage(&other.mount_point, other.used).ok()?;
+            Some((other, usage))
+        })
+        .unzip();
+    if let Some(other) = fuller(usage, &usages).and_then(|at| others.get(at)) {
+        memory.told_of_fuller = true;
+        let message = format!(
+            "the runtime names several image filesystems, and {} is fuller than the first, {}, which alone is acted on; free it by hand, or give figures by the image_fs callback",
+            visible(&other.mount_point),
+            visible(&first.mount_point)
+        );
+        run.log(LogLevel::Warn, &message);
+    }
+}
