@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::node::{FsUsage, PodStates, Text};
 use crate::report::{Entry, Kind, Pass, Report};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// How much a log message matters; the numbers of `gc_log_level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -73,4 +74,7 @@ pub struct Hooks {
     pub pass: Option<Hook<PassFn>>,
     /// S0.10; without it the system's clock.
     pub clock: Option<Hook<ClockFn>>,
+    /// For tests alone: how long a pass waits for stops in place of S2.3's 10 minutes.
+    #[doc(hidden)]
+    pub stop_wait: Option<Duration>,
 }

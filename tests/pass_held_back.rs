@@ -317,25 +317,53 @@ fn s0_8_what_the_host_broke_off_is_tried_again_at_once() {
     assert_eq!(fate(&periodic, &id("u1", "app", 0)).0, Outcome::Removed);
 }
 
-/// S0.8: a runtime that goes away is no fault of what it was asked to remove.
+/// S0.8: a lost connection counts for what was alone in flight, and for nobody else.
 #[test]
-fn s0_8_what_a_lost_connection_broke_off_is_tried_again_at_once() {
+fn s0_8_a_lost_connection_counts_for_what_was_alone_in_flight() {
     let mut rules = Rules::default();
-    rules.case("S0.8");
-    let mut maker = Maker::new();
-    maker.restarted("u1", 2);
-    let lost = Fault::of("RemoveContainer", &id("u1", "app", 0), Action::Disconnect);
-    maker.options.faults.push(Fault {
-        count: Some(1),
-        ..lost
-    });
-    let bench = maker.start();
-    let (engine, reports) = passes(&bench, &[("container-gc-period", "50ms")], Pass::Containers);
-    engine.start().unwrap();
-    let first = reports.recv_timeout(WATCHDOG).unwrap();
-    assert_eq!(fate(&first, &id("u1", "app", 0)).0, Outcome::Failed);
-    let second = reports.recv_timeout(WATCHDOG).unwrap();
-    assert_eq!(fate(&second, &id("u1", "app", 0)).0, Outcome::Removed);
+    for at_once in ["1", "2"] {
+        rules.case("S0.8");
+        let mut maker = Maker::new();
+        maker.restarted("u1", 3);
+        let two = [id("u1", "app", 0), id("u1", "app", 1)];
+        // Two in flight hear of it both: the other one never gets an answer but that.
+        maker.fault("RemoveContainer", &two[1], Action::Hang);
+        maker.options.faults[0].count = Some(1);
+        let lost = Fault::of("RemoveContainer", &two[0], Action::Disconnect);
+        maker.options.faults.push(Fault {
+            count: Some(1),
+            ..lost
+        });
+        let bench = maker.start();
+        let keys = [
+            ("container-gc-period", "50ms"),
+            ("max-parallel-removals", at_once),
+            ("runtime-request-timeout", "30s"),
+        ];
+        let (engine, reports) = passes(&bench, &keys, Pass::Containers);
+        if at_once == "1" {
+            bench.server.set_faults(vec![Fault {
+                count: Some(1),
+                ..Fault::of("RemoveContainer", &two[0], Action::Disconnect)
+            }]);
+        }
+        engine.start().unwrap();
+        let first = reports.recv_timeout(WATCHDOG).unwrap();
+        assert_eq!(fate(&first, &two[0]).0, Outcome::Failed);
+        let second = reports.recv_timeout(WATCHDOG).unwrap();
+        let was = fate(&second, &two[0]);
+        match at_once {
+            "1" => {
+                assert_eq!(fate(&first, &two[1]).0, Outcome::Removed);
+                assert_eq!((was.0, was.1), (Outcome::Kept, "backoff"));
+            }
+            _ => {
+                assert_eq!(fate(&first, &two[1]).0, Outcome::Failed);
+                assert_eq!(was.0, Outcome::Removed);
+                assert_eq!(fate(&second, &two[1]).0, Outcome::Removed);
+            }
+        }
+    }
 }
 
 /// S0.7, S5.2: what may go is on its way before the next one is asked about, however long that takes; and what is not yet on its way

@@ -35,6 +35,8 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 const HEADER_LIMIT: u32 = 16 << 20;
 /// What HTTP/2 wants to know of a host that is a socket.
 pub(super) const ORIGIN: &str = "http://localhost";
+/// So begins what is told where no other connection came about: the call was not sent.
+pub(crate) const UNREACHABLE: &str = "cannot connect again";
 /// How long to wait before a full backlog is tried again.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(20);
 
@@ -229,7 +231,7 @@ impl Wire {
             return Ok(current);
         }
         let stream = open(&self.path).await;
-        let stream = stream.map_err(|e| Status::unavailable(e.to_string()))?;
+        let stream = stream.map_err(|e| Status::unavailable(format!("{UNREACHABLE}: {e}")))?;
         let connection = handshake(stream, &self.defect).await.map_err(failed)?;
         *self.lock() = connection.clone();
         Ok(connection)

@@ -323,6 +323,7 @@ impl Callbacks {
                 };
                 Hook::new(Box::new(ask) as _)
             }),
+            stop_wait: None,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Removing one container: approval is asked before; here come the second look, the stop, the logs, the call (S2.2 to S2.6).
+//! Removing one container: approval is asked before; here come the second look, the logs, the call (S2.2, S2.4 to S2.6).
 
 use super::removals::{Remover, blank};
 use super::rooms::{Room, Rooms, delete};
@@ -8,7 +8,6 @@ use crate::cri::{CallError, ContainerLook};
 use crate::host::logs::{Lies, LogRoom, Names};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan;
-use crate::plan::containers::{grace_period, stop_timeout};
 use crate::plan::logs::{expected_log, is_cut, link_name};
 use crate::report::{Entry, Kind, Reason, visible};
 use std::cell::RefCell;
@@ -23,8 +22,6 @@ pub(crate) struct ContainerRemover<'a> {
     live_logs: HashSet<String>,
     /// Cut names of links that are those of a running container, too.
     live_links: HashSet<String>,
-    /// IDs that the runtime did not know when they were to be stopped: their logs may be another's by now (S2.5).
-    gone: RefCell<HashSet<Text>>,
     last_name: RefCell<Text>,
 }
 
@@ -60,7 +57,6 @@ impl<'a> ContainerRemover<'a> {
                 .filter_map(link_name)
                 .filter(|name| is_cut(name))
                 .collect(),
-            gone: RefCell::default(),
             last_name: RefCell::default(),
         }
     }
@@ -309,28 +305,8 @@ impl Remover for ContainerRemover<'_> {
         blank(Kind::Container, c.id.clone(), name, uid)
     }
 
-    fn needs_stop(&self, c: &Container) -> bool {
-        c.state == ContainerState::Unknown
-    }
-
-    async fn stop(&self, c: &Container) -> Result<(), Done> {
-        let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
-        let stopped = self
-            .runtime
-            .stop_container(&c.id, stop_timeout(grace))
-            .await;
-        match stopped {
-            Ok(()) => Ok(()),
-            Err(CallError::NotFound(_)) => {
-                self.gone.borrow_mut().insert(c.id.clone());
-                Ok(())
-            }
-            Err(e) => Err(self.failed(&e, "stop", c)),
-        }
-    }
-
     async fn remove(&self, c: &Container, objection: &dyn Fn() -> Option<Reason>) -> Done {
-        if self.run.dry_run && self.needs_stop(c) {
+        if self.run.dry_run && c.state == ContainerState::Unknown {
             self.rooms.stopped.borrow_mut().insert(c.id.clone());
         }
         if self.runtime.has_given_up() {
@@ -353,7 +329,8 @@ impl Remover for ContainerRemover<'_> {
             return Done::Kept(reason);
         }
         let mut lies = Lies::Here;
-        if !self.gone.borrow().contains(&c.id) {
+        // One that the runtime did not know when it was to be stopped: its logs may be another's by now (S2.5).
+        if !self.run.later.was_unknown(&c.id) {
             match self.delete_logs(c, &log, objection) {
                 Ok(found) => lies = found,
                 Err(done) => return done,

@@ -1,7 +1,8 @@
 //! A pass over dead containers, sandboxes and logs, from look to report: S1 to S4, stage by stage.
 
-use super::dead_containers::{Left, dead_containers};
+use super::dead_containers::{Left, dead_containers, late_containers};
 use super::evidence::{self, Evidence};
+use super::later::Round;
 use super::logs;
 use super::parts::{all_containers, all_sandboxes};
 use super::removals::carry_out;
@@ -9,11 +10,15 @@ use super::rooms::Rooms;
 use super::run::Run;
 use super::sandboxes::SandboxRemover;
 use super::slots::Slots;
+use super::stops::Stops;
 use crate::cri::Learnt;
 use crate::cri::client::{self, Runtime};
-use crate::node::Snapshot;
+use crate::node::{Snapshot, Text};
 use crate::plan::{self, Plan};
 use crate::quiet;
+use crate::report::Kind;
+use std::cell::OnceCell;
+use std::collections::HashSet;
 
 /// Runs the pass; what fails is in the run.
 pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
@@ -38,49 +43,191 @@ async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
     if let Some(e) = runtime.lost() {
         return run.fail(e);
     }
-    // What is left by a defect is not known.
-    let left = part(run, dead_containers(run, runtime, rooms)).await;
-    let left = left.unwrap_or(Left::Changed);
-    // A service that shows none at its first call is asked nothing more (S6.5).
-    if ended(run) || runtime.lost().is_some() {
-        return;
-    }
-    let again = Again {
+    let stops = Stops::new(run, runtime);
+    let stages = Stages {
         run,
         runtime,
         rooms,
-        containers: !matches!(left, Left::Short),
+        stops: &stops,
+        short: OnceCell::new(),
     };
-    let mut look = match left {
-        Left::Untouched(look) => Look::first(look),
-        Left::Changed | Left::Short => again.look().await,
-    };
-    if ended(run) {
-        return;
-    }
-    if let Some(Err(Stale)) = part(run, sandboxes(run, runtime, &look)).await {
-        look = again.look().await;
-        if ended(run) {
-            return;
-        }
-        let _ = part(run, sandboxes(run, runtime, &look)).await;
-    }
-    let mut trees = match rooms.nested {
-        true => None,
-        false => part(run, logs::trees(run, rooms, &look)).await,
-    };
-    if let Some(Err(Stale)) = trees {
-        look = again.look().await;
-        if ended(run) {
-            return;
-        }
-        trees = part(run, logs::trees(run, rooms, &look)).await;
-    }
-    if trees == Some(Ok(true)) {
-        part(run, logs::links(run, runtime, rooms, &look)).await;
-    }
-    if let Some(e) = runtime.giving_up() {
+    // Large futures lie on the heap.
+    stops.beside(Box::pin(stages.first())).await;
+    run.later.round.set(Round::Again);
+    stops.beside(Box::pin(stages.again())).await;
+    stops.wait().await;
+    Box::pin(stages.late()).await;
+    run.later.close(run);
+    if let Some(e) = runtime.giving_up().filter(|_| !ended(run)) {
         run.fail(e);
+    }
+}
+
+/// The stages of one pass.
+struct Stages<'a, 'p> {
+    run: &'a Run<'a>,
+    runtime: &'a Runtime<'a>,
+    rooms: &'a Rooms,
+    stops: &'a Stops<'p>,
+    /// What S1 saw of a list that was not reached in whole.
+    short: OnceCell<Snapshot>,
+}
+
+impl Stages<'_, '_> {
+    /// Whether the pass is to go on. A service that shows none at its first call is asked nothing more (S6.5).
+    fn goes_on(&self) -> bool {
+        !ended(self.run) && self.runtime.lost().is_none()
+    }
+
+    /// Stage by stage, what was never begun (S0.8).
+    async fn first(&self) {
+        let Stages {
+            run,
+            runtime,
+            rooms,
+            stops,
+            ..
+        } = *self;
+        let left = part(run, dead_containers(run, runtime, rooms, stops)).await;
+        run.later.round.set(Round::First);
+        // What is left by a defect is not known.
+        let look = match left.unwrap_or(Left::Changed) {
+            Left::Untouched(look) => Some(Look::first(look)),
+            Left::Changed => None,
+            Left::Short(seen) => {
+                let _ = self.short.set(seen);
+                None
+            }
+        };
+        if self.goes_on() {
+            self.behind(look).await;
+        }
+    }
+
+    /// S3 and S4; over a look that stands already, if there is one.
+    async fn behind(&self, look: Option<Look>) {
+        let Stages {
+            run,
+            runtime,
+            rooms,
+            ..
+        } = *self;
+        let mut look = match look {
+            Some(look) => look,
+            None => self.look().await,
+        };
+        if !self.goes_on() {
+            return;
+        }
+        if let Some(Err(Stale)) = part(run, sandboxes(run, runtime, &look)).await {
+            look = self.look().await;
+            if !self.goes_on() {
+                return;
+            }
+            let _ = part(run, sandboxes(run, runtime, &look)).await;
+        }
+        // Nothing of logs that may be another's (S2.4).
+        if rooms.nested {
+            return;
+        }
+        let mut trees = part(run, logs::trees(run, rooms, &look)).await;
+        if let Some(Err(Stale)) = trees {
+            look = self.look().await;
+            if !self.goes_on() {
+                return;
+            }
+            trees = part(run, logs::trees(run, rooms, &look)).await;
+        }
+        if trees == Some(Ok(true)) {
+            part(run, logs::links(run, runtime, rooms, &look)).await;
+        }
+    }
+
+    /// What was put off: the kind first of which something was tried least recently (S0.8).
+    async fn again(&self) {
+        let Stages {
+            run,
+            runtime,
+            rooms,
+            ..
+        } = *self;
+        for kind in run.later.kinds(run) {
+            if !self.goes_on() {
+                return;
+            }
+            match kind {
+                Kind::Container => self.containers().await,
+                Kind::Sandbox => {
+                    let look = self.look().await;
+                    let _ = part(run, sandboxes(run, runtime, &look)).await;
+                }
+                Kind::PodLogs => {
+                    let look = self.look().await;
+                    let _ = part(run, logs::trees(run, rooms, &look)).await;
+                }
+                Kind::LogLink => {
+                    let look = self.look().await;
+                    part(run, logs::links(run, runtime, rooms, &look)).await;
+                }
+                Kind::Image => {}
+            }
+        }
+    }
+
+    /// What has been stopped meanwhile, and once more S3 and S4 for the pods of what went at the end (S2.3).
+    async fn late(&self) {
+        if self.goes_on() && !self.run.later.put_off(Kind::Container).is_empty() {
+            self.containers().await;
+        }
+        if self.goes_on() && self.run.later.has_emptied() {
+            self.behind(None).await;
+        }
+    }
+
+    /// S1 over another look.
+    async fn containers(&self) {
+        let Stages {
+            run,
+            runtime,
+            rooms,
+            stops,
+            ..
+        } = *self;
+        let look = match self.short.get() {
+            Some(seen) => seen.clone(),
+            None => self.look().await.snapshot,
+        };
+        // Without a list nothing is known of any of them.
+        let known = self.short.get().is_some() || !look.partial;
+        if known && self.goes_on() {
+            let late = late_containers(run, runtime, rooms, stops, look);
+            part(run, late).await;
+        }
+    }
+
+    /// S3.1: both lists again, less what a dry run would have removed. The sandboxes come first: one that is not READY then gets no
+    /// containers any more, so that the containers after it name all that are in use.
+    async fn look(&self) -> Look {
+        let (run, runtime) = (self.run, self.runtime);
+        let sandboxes = all_sandboxes(run, runtime).await;
+        let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
+        // Where they were just seen not to be reached in whole, they are not asked for again.
+        let containers = match self.short.get() {
+            None => all_containers(run, runtime, sandboxes.as_deref())
+                .await
+                .map_err(|e| run.fail(e))
+                .ok(),
+            Some(_) => None,
+        };
+        let partial = containers.is_none();
+        let mut snapshot = Snapshot::new(containers.unwrap_or_default(), sandboxes);
+        snapshot.partial = partial;
+        if run.dry_run {
+            let gone = self.rooms.containers.borrow();
+            snapshot.containers.retain(|c| !gone.contains(&c.id));
+        }
+        let first = false;
+        Look { snapshot, first }
     }
 }
 
@@ -126,47 +273,16 @@ impl Look {
     }
 }
 
-/// S3.1: the look after S1.
-struct Again<'a> {
-    run: &'a Run<'a>,
-    runtime: &'a Runtime<'a>,
-    rooms: &'a Rooms,
-    /// False = the containers were just seen not to be reached in whole, and are not asked for again.
-    containers: bool,
-}
-
-impl Again<'_> {
-    /// Both lists again, less what a dry run would have removed. The sandboxes come first: one that is not READY then gets no
-    /// containers any more, so that the containers after it name all that are in use.
-    async fn look(&self) -> Look {
-        let (run, runtime) = (self.run, self.runtime);
-        let sandboxes = all_sandboxes(run, runtime).await;
-        let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
-        let containers = match self.containers {
-            true => all_containers(run, runtime, sandboxes.as_deref())
-                .await
-                .map_err(|e| run.fail(e))
-                .ok(),
-            false => None,
-        };
-        let partial = containers.is_none();
-        let mut snapshot = Snapshot::new(containers.unwrap_or_default(), sandboxes);
-        snapshot.partial = partial;
-        if run.dry_run {
-            let gone = self.rooms.containers.borrow();
-            snapshot.containers.retain(|c| !gone.contains(&c.id));
-        }
-        let first = false;
-        Look { snapshot, first }
-    }
-}
-
 /// S3: ask again, decide, carry out.
 async fn sandboxes(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look) -> Result<(), Stale> {
     let snapshot = &look.snapshot;
     let Some(sandboxes) = &snapshot.sandboxes else {
         return Ok(());
     };
+    let is_there: HashSet<&Text> = sandboxes.iter().map(|s| &s.id).collect();
+    run.later
+        .settle(run, Kind::Sandbox, |id| is_there.contains(id));
+    run.keep_only(Kind::Sandbox, |id| is_there.contains(id));
     let evidence = Evidence::ask(run, snapshot, []);
     let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
     look.carries(&plan)?;

@@ -2,21 +2,25 @@
 
 use super::container_removal::ContainerRemover;
 use super::evidence::Evidence;
+use super::later::Round;
 use super::log_place::likely_wrong;
 use super::parts::{Arrived, End, Place, Walk, all_sandboxes, pods_of};
-use super::removals::carry_out;
+use super::removals::{Remover, carry_out};
 use super::rooms::Rooms;
-use super::run::{QUESTIONS, Run};
+use super::run::{QUESTIONS, Run, trouble};
 use super::slots::Slots;
+use super::stops::Stops;
 use crate::cri::client::Runtime;
 use crate::cri::list::{Listed, TooLarge};
 use crate::cri::{CallError, List};
 use crate::error::Result;
-use crate::node::{Container, Sandbox, Snapshot, Text};
+use crate::host::clock::Boot;
+use crate::node::{Container, ContainerState, Sandbox, Snapshot, Text};
 use crate::plan;
-use crate::plan::Step;
 use crate::plan::containers::ContainerPolicy;
-use crate::report::Reason;
+use crate::plan::pods::rests_on_pod;
+use crate::plan::{Plan, Step};
+use crate::report::{Entry, Kind, Reason};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 
@@ -26,12 +30,17 @@ pub(super) enum Left {
     Untouched(Snapshot),
     /// Something went, or should have gone, or the look did not show all.
     Changed,
-    /// The list does not fit a message, and not all that is in it was reached.
-    Short,
+    /// The list does not fit a message, and not all that is in it was reached; what was seen is this.
+    Short(Snapshot),
 }
 
 /// S1 of a pass.
-pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) -> Left {
+pub(super) async fn dead_containers(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    rooms: &Rooms,
+    stops: &Stops<'_>,
+) -> Left {
     let (containers, sandboxes) =
         tokio::join!(runtime.list::<Container>(), all_sandboxes(run, runtime));
     if let Some(e) = runtime.lost() {
@@ -39,13 +48,7 @@ pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms:
         run.fail(e);
         return Left::Changed;
     }
-    let stage = Stage {
-        run,
-        runtime,
-        rooms,
-        policy: ContainerPolicy::from(run.config),
-        slots: Slots::new(run, run.config.max_parallel_removals),
-    };
+    let stage = Stage::new(run, runtime, rooms, stops);
     let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
     match containers {
         Err(e) => run.fail(e),
@@ -56,18 +59,48 @@ pub(super) async fn dead_containers(run: &Run<'_>, runtime: &Runtime<'_>, rooms:
             }
         }
         Ok(Listed::TooLarge(refusal)) => {
-            let whole = Parts::new(stage, refusal, sandboxes).collect().await;
-            return if whole { Left::Changed } else { Left::Short };
+            let seen = Parts::new(stage, refusal, sandboxes).collect().await;
+            return seen.map_or(Left::Changed, Left::Short);
         }
     }
     Left::Changed
 }
 
+/// S1 of what was put off, and of what has been stopped meanwhile (S2.3): decided on once more, over another look.
+pub(super) async fn late_containers(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    rooms: &Rooms,
+    stops: &Stops<'_>,
+    mut look: Snapshot,
+) {
+    let mut stage = Stage::new(run, runtime, rooms, stops);
+    // S1.6 was decided over all that there were; what went since is not to make room for the others.
+    stage.policy.total = stage.policy.total.min(0);
+    let put_off = run.later.put_off(Kind::Container);
+    let is_there: HashSet<Text> = look.containers.iter().map(|c| c.id.clone()).collect();
+    if !look.partial {
+        let is_there = |id: &Text| is_there.contains(id);
+        run.later.settle(run, Kind::Container, is_there);
+    }
+    for c in &mut look.containers {
+        // Until a moment ago it may have been writing its log.
+        if c.state == ContainerState::Exited && run.later.was_stopped(&c.id) {
+            c.state = ContainerState::Unknown;
+        }
+    }
+    let mut done = run.later.tried.take();
+    done.retain(|id| !put_off.contains(id));
+    stage.all(&mut look, &done).await;
+    run.later.tried.borrow_mut().extend(done);
+}
+
 /// What the looks of S1 share.
-struct Stage<'a> {
+struct Stage<'a, 'p> {
     run: &'a Run<'a>,
     runtime: &'a Runtime<'a>,
     rooms: &'a Rooms,
+    stops: &'a Stops<'p>,
     policy: ContainerPolicy,
     slots: Slots,
 }
@@ -80,7 +113,23 @@ struct Outcome {
     gone: HashSet<Text>,
 }
 
-impl Stage<'_> {
+impl<'a, 'p> Stage<'a, 'p> {
+    fn new(
+        run: &'a Run<'a>,
+        runtime: &'a Runtime<'a>,
+        rooms: &'a Rooms,
+        stops: &'a Stops<'p>,
+    ) -> Stage<'a, 'p> {
+        Stage {
+            run,
+            runtime,
+            rooms,
+            stops,
+            policy: ContainerPolicy::from(run.config),
+            slots: Slots::new(run, run.config.max_parallel_removals),
+        }
+    }
+
     /// Decides over a look and carries out; IDs in `done` have had their turn. What stays is written down if `report_kept`.
     async fn collect(
         &self,
@@ -107,7 +156,14 @@ impl Stage<'_> {
             });
             plan.keep.extend(stays.filter(|_| report_kept));
         }
+        if run.later.round.get() == Round::Again {
+            self.stand_by(look, &mut plan);
+        }
+        let of_step = |step: &Step| id(step.index).clone();
+        let tried: HashSet<Text> = plan.remove.iter().map(of_step).collect();
+        run.later.tried.borrow_mut().extend(tried.iter().cloned());
         let remover = ContainerRemover::new(run, self.runtime, self.rooms, look);
+        self.stop(look, &mut plan, &remover);
         let gone = carry_out(
             run,
             &evidence,
@@ -117,11 +173,62 @@ impl Stage<'_> {
             &remover,
         )
         .await;
-        let of_plan = |at: usize| id(plan.remove[at].index).clone();
-        Outcome {
-            tried: (0..plan.remove.len()).map(of_plan).collect(),
-            gone: gone.into_iter().map(of_plan).collect(),
+        if run.later.round.get() == Round::Again {
+            let gone = gone.iter().map(|index| &look.containers[*index]);
+            gone.for_each(|c| run.later.emptied(c));
         }
+        Outcome {
+            tried,
+            gone: gone.into_iter().map(|index| id(index).clone()).collect(),
+        }
+    }
+
+    /// What was planned before goes for its reason then: another look only takes removals away. For its pod's sake it goes only if that
+    /// still holds.
+    fn stand_by(&self, look: &Snapshot, plan: &mut Plan) {
+        let reasons = self.run.later.reasons(Kind::Container);
+        for step in std::mem::take(&mut plan.remove) {
+            let now = step.reason;
+            let reason = match reasons.get(&look.containers[step.index].id) {
+                Some(then) if !rests_on_pod(*then) => *then,
+                Some(_) if !rests_on_pod(now) => {
+                    let reason = Reason::Changed;
+                    plan.keep.push(Step { reason, ..step });
+                    continue;
+                }
+                _ => now,
+            };
+            plan.remove.push(Step { reason, ..step });
+        }
+    }
+
+    /// S2.3: UNKNOWN ones are stopped first, and not waited for.
+    fn stop(&self, look: &Snapshot, plan: &mut Plan, remover: &ContainerRemover<'_>) {
+        let run = self.run;
+        if run.dry_run {
+            return;
+        }
+        let is_up = |step: &mut Step| {
+            let c = &look.containers[step.index];
+            c.state == ContainerState::Unknown && !run.later.was_stopped(&c.id)
+        };
+        let up: Vec<Step> = plan.remove.extract_if(.., is_up).collect();
+        if run.later.round.get() == Round::Again {
+            // It was not UNKNOWN before: the next pass looks again.
+            let reason = Reason::Changed;
+            let stay = up.into_iter().map(|step| Step { reason, ..step });
+            return plan.keep.extend(stay);
+        }
+        let planned = up.into_iter().map(|step| {
+            let c = &look.containers[step.index];
+            run.later.awaits_stop(c);
+            let entry = Entry {
+                reason: step.reason,
+                ..remover.entry(c)
+            };
+            (entry, c.clone())
+        });
+        self.stops.add(look, planned.collect());
     }
 
     /// S2.4: whether a removal would lose track of logs, or take others: the directories are mixed up, or the key is wrong. The pass
@@ -137,6 +244,11 @@ impl Stage<'_> {
     /// The whole list at once. What has had its turn counts as done for the limits (S1.8). True = nothing was to go, and the look
     /// is as it was.
     async fn all(&self, look: &mut Snapshot, done: &HashSet<Text>) -> bool {
+        if !look.partial {
+            let is_there: HashSet<&Text> = look.containers.iter().map(|c| &c.id).collect();
+            let run = self.run;
+            run.keep_only(Kind::Container, |id| is_there.contains(id));
+        }
         look.containers
             .retain(|c| !done.contains(&c.id) || !plan::containers::is_candidate_state(c));
         let outcome = self.collect(look, &self.policy, done, true).await;
@@ -145,12 +257,18 @@ impl Stage<'_> {
 
     /// S1.2 with `container-age-from` = `finished`: when each candidate ended. One that cannot be asked about is kept.
     async fn ask_for_ends(&self, containers: &mut [Container]) {
-        let looks: Vec<_> = stream::iter(containers.iter_mut())
+        let unfinished = self.run.unfinished;
+        let mut unasked: Vec<_> = containers
+            .iter_mut()
             .filter(|c| {
                 // In parts a container may be looked at more than once.
                 let asked = c.finished_at.is_some() || !c.readable;
-                std::future::ready(!asked && plan::containers::is_candidate_state(c))
+                !asked && plan::containers::is_candidate_state(c)
             })
+            .collect();
+        // S0.8: questions that got no answer come last.
+        unasked.sort_by_key(|c| unfinished.borrow().question(&c.id));
+        let looks: Vec<_> = stream::iter(unasked)
             .map(|c| async move {
                 let look = self.runtime.container_status(&c.id).await;
                 (c, look)
@@ -159,6 +277,12 @@ impl Stage<'_> {
             .collect()
             .await;
         for (container, look) in looks {
+            let now = Boot::now().since_boot();
+            let in_vain = look.as_ref().err().and_then(trouble).is_some();
+            match in_vain {
+                true => unfinished.borrow_mut().asked_in_vain(&container.id, now),
+                false => unfinished.borrow_mut().answered(&container.id),
+            }
             match look {
                 Ok(look) if look.finished_at > 0 => container.finished_at = Some(look.finished_at),
                 Ok(look) => container.finished_at = Some(look.created_at),
@@ -174,8 +298,8 @@ impl Stage<'_> {
 
 /// S7.3: the list in parts. Each part's removals are carried out before the next is asked for; once the rest fits a message, or
 /// all parts together are the whole list, S1 goes on as over any list.
-struct Parts<'a> {
-    stage: Stage<'a>,
+struct Parts<'a, 'p> {
+    stage: Stage<'a, 'p>,
     walk: Walk<'a>,
     sandboxes: Option<Vec<Sandbox>>,
     /// What runs, of all parts: which pods are active has to be known before anything goes for a pod's sake (S0.4).
@@ -190,10 +314,16 @@ struct Parts<'a> {
     rest: Vec<Container>,
     /// What has had its turn.
     done: HashSet<Text>,
+    /// Looks in which something was put off, and whether they are partial.
+    put_off: Vec<(Vec<Container>, bool)>,
 }
 
-impl<'a> Parts<'a> {
-    fn new(stage: Stage<'a>, refusal: TooLarge, sandboxes: Option<Vec<Sandbox>>) -> Parts<'a> {
+impl<'a, 'p> Parts<'a, 'p> {
+    fn new(
+        stage: Stage<'a, 'p>,
+        refusal: TooLarge,
+        sandboxes: Option<Vec<Sandbox>>,
+    ) -> Parts<'a, 'p> {
         let pods = pods_of(sandboxes.as_deref().unwrap_or_default());
         Parts {
             walk: Walk::new(stage.run, stage.runtime, refusal, pods, List::Containers),
@@ -205,11 +335,12 @@ impl<'a> Parts<'a> {
             namespace: Vec::new(),
             rest: Vec::new(),
             done: HashSet::new(),
+            put_off: Vec::new(),
         }
     }
 
-    /// True = in the end the whole list was seen.
-    async fn collect(mut self) -> bool {
+    /// What was seen, if that is not the whole list in the end.
+    async fn collect(mut self) -> Option<Snapshot> {
         let run = self.stage.run;
         let end = match self.walk().await {
             Ok(Some(rows)) => Ok(End::Fits(rows)),
@@ -224,11 +355,11 @@ impl<'a> Parts<'a> {
             }
             Ok(End::Short(e)) | Err(e) => {
                 run.fail(e);
-                self.incomplete().await;
-                return false;
+                self.again().await;
+                return Some(self.incomplete().await);
             }
         }
-        true
+        None
     }
 
     /// Part after part; the whole list, if it came to fit a message on the way.
@@ -314,11 +445,28 @@ impl<'a> Parts<'a> {
         if !self.stage.run.dry_run {
             outcome.gone.iter().for_each(|id| self.walk.removed(id));
         }
-        self.done.extend(outcome.tried);
+        let put_off = self.stage.run.later.put_off(Kind::Container);
+        let tried = outcome.tried.into_iter();
+        let (late, done): (Vec<Text>, Vec<Text>) = tried.partition(|id| put_off.contains(id));
+        self.done.extend(done);
         let running: HashSet<&Text> = self.running.iter().map(|c| &c.id).collect();
         look.containers
             .retain(|c| !outcome.gone.contains(&c.id) && !running.contains(&c.id));
+        if !late.is_empty() {
+            self.put_off.push((look.containers.clone(), partial));
+        }
         look.containers
+    }
+
+    /// The whole list will not be seen: what was put off has its turn in the parts that it was seen in (S0.8).
+    async fn again(&mut self) {
+        let later = &self.stage.run.later;
+        later.round.set(Round::Again);
+        for (rows, partial) in std::mem::take(&mut self.put_off) {
+            self.look(rows, partial).await;
+        }
+        later.round.set(Round::First);
+        later.forget_emptied();
     }
 
     /// The whole list is there.
@@ -338,9 +486,10 @@ impl<'a> Parts<'a> {
     }
 
     /// Nobody knows what else there is: what was seen is reported, and nothing goes for the number of all.
-    async fn incomplete(&mut self) {
+    async fn incomplete(&mut self) -> Snapshot {
         let mut look = Snapshot::new(self.seen(), self.sandboxes.take());
         look.partial = true;
         self.stage.all(&mut look, &self.done).await;
+        look
     }
 }

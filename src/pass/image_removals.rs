@@ -5,6 +5,7 @@ use super::image_figures::Gauge;
 use super::image_gone::{Round, confirm, name_to_ask_by, remove};
 use super::image_look::{self, ImageLook, ImageMemory, Services};
 use super::image_records;
+use super::later::Ordered;
 use super::progress::Progress;
 use super::removals::{begin, may_go};
 use super::run::{Done, Run};
@@ -74,7 +75,8 @@ impl<'r, 'a> Removals<'r, 'a> {
     ) -> Tally {
         let (run, services) = (self.run, self.services);
         let images = self.look.images.clone();
-        let planned: Vec<Entry> = steps.iter().map(|step| entry(&images, *step)).collect();
+        let Ordered { items, alone_from } = run.later.images(run, &images, steps);
+        let (planned, steps): (Vec<Entry>, Vec<Step>) = items.into_iter().unzip();
         self.tried.extend(steps.iter().map(|step| step.index));
         let image = |at: usize| &images[steps[at].index];
         let stage = run.stage();
@@ -86,8 +88,13 @@ impl<'r, 'a> Removals<'r, 'a> {
         let mut round = Round::default();
         self.held = false;
         loop {
-            let may_start =
-                removing.len() < run.config.max_parallel_image_removals && tally.may_start();
+            // What may make the runtime crash waits until nothing else is in flight (S0.8).
+            let is_alone = waiting.front().is_some_and(|at| *at >= alone_from);
+            let limit = match is_alone {
+                true => 1,
+                false => run.config.max_parallel_image_removals,
+            };
+            let may_start = removing.len() < limit && tally.may_start();
             let next = match may_start {
                 true => waiting.pop_front(),
                 false => None,
@@ -125,7 +132,11 @@ impl<'r, 'a> Removals<'r, 'a> {
                             let name = name_to_ask_by(&self.look, memory, image(at));
                             let until = self.look.looked.plus(run.config.evidence_max_age);
                             let removal = remove(run, services, image(at), name, until);
-                            removing.push(async move { (at, quiet::caught_async(removal).await) });
+                            removing.push(async move {
+                                let flight = run.later.take_off();
+                                let done = quiet::caught_async(removal).await;
+                                (at, done.map(|done| flight.landed(done)))
+                            });
                         }
                     }
                     match leaves(&mut removing).await {
@@ -170,7 +181,7 @@ impl<'r, 'a> Removals<'r, 'a> {
                 self.gauge_after(goal, &mut tally);
             }
             // What was in flight when the pass was told to end is no failing removal (S6.5), and a defect is told already.
-            if let Done::Failed(error) | Done::BrokenOff(error) = &result
+            if let Some(error) = result.error()
                 && run.stop.cause().is_none()
                 && !is_defect
             {
@@ -233,7 +244,7 @@ impl<'r, 'a> Removals<'r, 'a> {
             return Err(Done::Kept(Reason::ListIncomplete));
         }
         // The host's approval may take its time: after it comes the last look.
-        begin(self.run, None, planned, false)?;
+        begin(self.run, None, planned)?;
         if image_look::is_old(self.run, &self.look) {
             let look = image_look::look_again(self.run, self.services, memory, &mut self.look);
             let looked = quiet::caught_async(look).await;

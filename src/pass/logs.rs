@@ -3,6 +3,7 @@
 use super::containers::ended;
 use super::containers::{Look, Stale};
 use super::evidence::{Evidence, has_newer_files};
+use super::later::Ordered;
 use super::parts::all_containers;
 use super::progress::Progress;
 use super::removals::{Remover, begin, blank, carry_out};
@@ -21,9 +22,11 @@ use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link
 use crate::quiet;
 use crate::report::{Entry, Kind, Reason};
 use futures_util::stream::{self, StreamExt};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
+use std::pin::pin;
 
 /// Removes entries of `pod-logs-dir`.
 struct TreeRemover<'a> {
@@ -129,6 +132,11 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
     }
     names.sort();
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
+    let path = |name: &Text| Text::from(format!("{}/{name}", room.dir()));
+    let is_there: HashSet<Text> = names.iter().map(path).collect();
+    run.later
+        .settle(run, Kind::PodLogs, |id| is_there.contains(id));
+    run.keep_only(Kind::PodLogs, |id| is_there.contains(id));
     let evidence = Evidence::ask(run, snapshot, uids);
     let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
     look.carries(&plan)?;
@@ -165,29 +173,41 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
         Err(_) if ended(run) => return,
         Err(e) => return run.fail(unreadable("container-logs-dir", room.dir(), &e)),
     };
+    links.retain(|link| !run.later.has_link(&link.name));
     links.sort_by(|a, b| a.name.cmp(&b.name));
     let owners = &owners(run, runtime, look, &links).await;
-    let mut left = links.len();
-    let mut answers = stream::iter(&links)
-        .map(|link| async move {
-            let answer = quiet::caught_async(evidence_of(run, runtime, rooms, owners, link)).await;
-            (
-                link,
-                answer.unwrap_or_else(|defect| Err(run.defect(defect))),
-            )
-        })
-        .buffered(QUESTIONS);
-    let mut progress = Progress::of(run, Kind::LogLink);
-    while let Some((link, answer)) = answers.next().await {
+    let planned = links.into_iter().map(|link| {
         let path = format!("{}/{}", room.dir(), link.name);
-        let mut entry = blank(Kind::LogLink, path, "", "");
+        (blank(Kind::LogLink, path, "", ""), link)
+    });
+    let planned: Vec<_> = planned.collect();
+    let is_there: HashSet<Text> = planned.iter().map(|(e, _)| e.id.clone()).collect();
+    run.later
+        .settle(run, Kind::LogLink, |id| is_there.contains(id));
+    run.keep_only(Kind::LogLink, |id| is_there.contains(id));
+    let Ordered {
+        items: mut planned,
+        alone_from,
+    } = run.later.order(run, Kind::LogLink, planned);
+    let mut left = planned.len();
+    let alone = planned.split_off(alone_from);
+    let ask = |(entry, link): (Entry, LogLink)| async move {
+        let answer = evidence_of(run, runtime, rooms, owners, &entry, &link);
+        let answer = quiet::caught_async(answer).await;
+        let answer = answer.unwrap_or_else(|defect| Err(run.defect(defect)));
+        (entry, link, answer)
+    };
+    let together = stream::iter(planned).map(ask).buffered(QUESTIONS);
+    let mut answers = pin!(together.chain(stream::iter(alone).then(ask)));
+    let mut progress = Progress::of(run, Kind::LogLink);
+    while let Some((mut entry, link, answer)) = answers.next().await {
         let result = match answer {
             Err(done) => done,
             Ok(answer) => {
                 let (remove, reason) = plan::logs::link(&answer);
                 entry.reason = reason;
                 match remove {
-                    true => quiet::caught(|| remove_link(run, rooms, room, &entry, link))
+                    true => quiet::caught(|| remove_link(run, rooms, room, &entry, &link))
                         .unwrap_or_else(|defect| run.defect(defect)),
                     false => Done::Kept(reason),
                 }
@@ -231,6 +251,7 @@ async fn evidence_of(
     runtime: &Runtime<'_>,
     rooms: &Rooms,
     owners: &Owners,
+    entry: &Entry,
     link: &LogLink,
 ) -> Result<LinkEvidence, Done> {
     if !link.readable {
@@ -242,11 +263,11 @@ async fn evidence_of(
     let listed = owners.of(&link.name);
     let mut answers = Vec::new();
     for id in listed {
-        answers.push(ask(run, runtime, rooms, id).await?);
+        answers.push(ask(run, runtime, rooms, entry, id).await?);
     }
     match link_container_id(&link.name) {
         _ if !listed.is_empty() => Ok(plan::logs::of_all(answers)),
-        Some(id) => ask(run, runtime, rooms, id).await,
+        Some(id) => ask(run, runtime, rooms, entry, id).await,
         None => Ok(LinkEvidence::NoId),
     }
 }
@@ -255,6 +276,7 @@ async fn ask(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
     rooms: &Rooms,
+    entry: &Entry,
     id: &str,
 ) -> Result<LinkEvidence, Done> {
     match runtime.container_status(id).await {
@@ -267,7 +289,10 @@ async fn ask(
         Ok(look) => Ok(LinkEvidence::State(look.state)),
         Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
         Err(CallError::NotBegun(_)) => Err(Done::Kept(Reason::NotReached)),
-        Err(_) => Ok(LinkEvidence::Error),
+        Err(e) => {
+            run.asked_in_vain(entry, &e);
+            Ok(LinkEvidence::Error)
+        }
     }
 }
 
@@ -278,7 +303,7 @@ fn remove_link(
     planned: &Entry,
     link: &LogLink,
 ) -> Done {
-    if let Err(done) = begin(run, None, planned, false) {
+    if let Err(done) = begin(run, None, planned) {
         return done;
     }
     // The runtime may have taken its time: a log that was rotated meanwhile is back.

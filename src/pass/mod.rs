@@ -11,6 +11,7 @@ mod image_look;
 mod image_records;
 mod image_removals;
 mod images;
+mod later;
 mod log_place;
 mod logs;
 mod parts;
@@ -20,6 +21,7 @@ mod rooms;
 mod run;
 mod sandboxes;
 pub(crate) mod slots;
+mod stops;
 mod words;
 
 pub(crate) use run::{event, log};
@@ -30,6 +32,7 @@ use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::host::clock::Boot;
 use crate::plan::backoff::Backoff;
+use crate::plan::order::Unfinished;
 use crate::quiet;
 use crate::report::{Kind, Outcome, Pass, Report};
 use cancel::Stop;
@@ -45,6 +48,8 @@ pub(crate) struct Memory {
     learnt: Learnt,
     /// S0.8.
     backoff: RefCell<Backoff>,
+    /// S0.8: who has its turn last.
+    unfinished: RefCell<Unfinished>,
     /// What only image passes have.
     images: Option<ImageMemory>,
 }
@@ -89,10 +94,12 @@ pub(crate) async fn run(
     let Memory {
         learnt,
         backoff,
+        unfinished,
         images,
     } = memory;
     backoff.get_mut().forget_old(began.since_boot());
-    let run = Run::new(config, hooks, stop, how, now, backoff);
+    unfinished.get_mut().forget_old(began.since_boot());
+    let run = Run::new(config, hooks, stop, how, now, backoff, unfinished);
     let pass = match images {
         None => Pass::Containers,
         Some(_) => Pass::Images,

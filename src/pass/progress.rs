@@ -18,7 +18,7 @@ impl<'r, 'a> Progress<'r, 'a> {
 
     /// Whether that is a removal that has ended; what stays after all is none.
     pub(super) fn counts(done: &Done) -> bool {
-        matches!(done, Done::Removed | Done::Failed(_) | Done::BrokenOff(_))
+        *done == Done::Removed || done.error().is_some()
     }
 
     /// A removal has ended, and so many may still follow.

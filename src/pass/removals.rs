@@ -1,6 +1,7 @@
 //! Carries out a plan: in its order, a bounded number at once, a slow one holding no other up (S2.7).
 
 use super::evidence::Evidence;
+use super::later::Ordered;
 use super::progress::Progress;
 use super::run::{Done, Run};
 use super::slots::Slots;
@@ -10,11 +11,7 @@ use crate::plan::{Plan, Step};
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason};
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::VecDeque;
 use std::time::Duration;
-
-/// Stops of UNKNOWN containers have slots of their own (S2.3).
-const STOP_SLOTS: usize = 2;
 
 /// How objects of one kind are removed.
 pub(crate) trait Remover {
@@ -23,16 +20,6 @@ pub(crate) trait Remover {
 
     /// ID, name and UID for the report.
     fn entry(&self, object: &Self::Object) -> Entry;
-
-    /// Whether the object has to be stopped first, which may take long.
-    fn needs_stop(&self, _object: &Self::Object) -> bool {
-        false
-    }
-
-    /// Stops it; `Err` = it stays for that.
-    async fn stop(&self, _object: &Self::Object) -> Result<(), Done> {
-        Ok(())
-    }
 
     /// Removes it; in a dry run, finds out whether it would go. `objection`: why it stays after all, to be asked after everything
     /// that takes long.
@@ -92,10 +79,9 @@ pub(crate) fn begin(
     run: &Run<'_>,
     evidence: Option<&Evidence<'_>>,
     planned: &Entry,
-    asked: bool,
 ) -> Result<(), Done> {
     may_go(run, evidence, planned)?;
-    if asked {
+    if run.later.was_approved(run, planned) {
         return Ok(());
     }
     match quiet::caught(|| run.approved(planned)) {
@@ -113,6 +99,13 @@ async fn one(run: &Run<'_>, work: impl Future<Output = Done>) -> Done {
     done.unwrap_or_else(|defect| run.defect(defect))
 }
 
+/// The same of what a lost connection counts for (S0.8).
+pub(crate) async fn in_flight(run: &Run<'_>, work: impl Future<Output = Done>) -> Done {
+    let flight = run.later.take_off();
+    let done = one(run, work).await;
+    flight.landed(done)
+}
+
 /// What occupies a slot.
 enum Occupant {
     /// The removal of what is at this place in the plan.
@@ -127,8 +120,8 @@ enum Worked {
     Rest,
 }
 
-/// Carries out a plan over `objects`, no more at once than there are slots, and writes the report. Returns the places in the plan
-/// of what is gone.
+/// Carries out a plan over `objects` in the order of S0.8, no more at once than there are slots, and writes the report. Returns the
+/// objects that are gone.
 pub(crate) async fn carry_out<R: Remover>(
     run: &Run<'_>,
     evidence: &Evidence<'_>,
@@ -137,30 +130,33 @@ pub(crate) async fn carry_out<R: Remover>(
     slots: &Slots,
     remover: &R,
 ) -> Vec<usize> {
-    let total = plan.remove.len();
-    let planned: Vec<Entry> = plan
-        .remove
-        .iter()
-        .map(|step| entry_of(remover, objects, *step))
-        .collect();
+    let with_entry = |step: &Step| (entry_of(remover, objects, *step), step.index);
+    let planned = plan.remove.iter().map(with_entry).collect();
+    let Ordered {
+        items: planned,
+        alone_from,
+    } = run.later.order(run, R::KIND, planned);
+    let kept = plan.keep.iter().map(|step| with_entry(step).0).collect();
+    let kept = run.later.kept(run, R::KIND, kept);
     let planned = &planned;
+    let total = planned.len();
     let stage = run.stage();
     let mut left = total;
     let mut progress = Progress::of(run, R::KIND);
     let mut gone = Vec::new();
     let mut finish = |at: usize, result: Done| {
+        let (entry, index) = &planned[at];
         if result == Done::Removed {
-            gone.push(at);
+            gone.push(*index);
         }
         left -= 1;
         let counts = Progress::counts(&result);
-        stage.ended(at, planned[at].clone(), result);
+        stage.ended(at, entry.clone(), result);
         if counts {
             progress.ended(left);
         }
     };
 
-    let object = |at: usize| &objects[plan.remove[at].index];
     // One type of future for both.
     let occupy = |what: Occupant| async move {
         match what {
@@ -170,78 +166,54 @@ pub(crate) async fn carry_out<R: Remover>(
             }
             Occupant::Removal(at) => {
                 let began = Boot::now();
-                let objection = || objection(run, Some(evidence), &planned[at]);
-                let done = one(run, remover.remove(object(at), &objection)).await;
+                let (entry, index) = &planned[at];
+                let objection = || objection(run, Some(evidence), entry);
+                let work = remover.remove(&objects[*index], &objection);
+                let done = in_flight(run, work).await;
                 Worked::Removal(at, done, Boot::now().since(began))
             }
         }
     };
     let mut resting = 0;
-    let mut waiting: VecDeque<usize> = (0..total).collect();
-    let (mut to_stop, mut stopped) = (VecDeque::new(), VecDeque::new());
-    let (mut removing, mut stopping) = (FuturesUnordered::new(), FuturesUnordered::new());
+    let mut waiting = 0..total;
+    let mut removing = FuturesUnordered::new();
     loop {
         while removing.len() < slots.limit {
-            let (at, asked) = match (stopped.pop_front(), waiting.pop_front()) {
-                (Some(at), next) => {
-                    next.into_iter().for_each(|next| waiting.push_front(next));
-                    (at, true)
-                }
-                (None, Some(at)) => (at, false),
-                (None, None) => break,
-            };
-            if !asked && !run.dry_run && remover.needs_stop(object(at)) {
-                to_stop.push_back(at);
-                continue;
+            // What may make the runtime crash waits until nothing else is in flight.
+            if waiting.start >= alone_from && removing.len() > resting {
+                break;
             }
-            match begin(run, Some(evidence), &planned[at], asked) {
+            let Some(at) = waiting.next() else {
+                break;
+            };
+            match begin(run, Some(evidence), &planned[at].0) {
                 Err(result) => finish(at, result),
                 Ok(()) => removing.push(occupy(Occupant::Removal(at))),
             }
         }
-        while stopping.len() < STOP_SLOTS
-            && let Some(at) = to_stop.pop_front()
-        {
-            match begin(run, Some(evidence), &planned[at], false) {
-                Err(result) => finish(at, result),
-                Ok(()) => stopping.push(async move {
-                    let result = quiet::caught_async(remover.stop(object(at))).await;
-                    (at, result.unwrap_or_else(|defect| Err(run.defect(defect))))
-                }),
-            }
+        // Nobody is left to rest for.
+        if waiting.is_empty() && removing.len() == resting {
+            break;
         }
-        let more = !(waiting.is_empty() && to_stop.is_empty() && stopped.is_empty());
-        if removing.len() == resting && stopping.is_empty() {
-            match more {
-                // Nobody is left to rest for.
-                false => break,
-                true if removing.is_empty() => continue,
-                true => {}
-            }
-        }
-        tokio::select! {
-            Some(worked) = removing.next(), if !removing.is_empty() => match worked {
-                Worked::Rest => resting -= 1,
-                Worked::Removal(at, result, took) => {
-                    let removed = result == Done::Removed;
-                    finish(at, result);
-                    if let Some(time) = slots.rest_after(run, removed, took) {
-                        removing.push(occupy(Occupant::Rest(time)));
-                        resting += 1;
-                    }
+        match removing.next().await {
+            None => {}
+            Some(Worked::Rest) => resting -= 1,
+            Some(Worked::Removal(at, result, took)) => {
+                let removed = result == Done::Removed;
+                finish(at, result);
+                if let Some(time) = slots.rest_after(run, removed, took) {
+                    removing.push(occupy(Occupant::Rest(time)));
+                    resting += 1;
                 }
-            },
-            Some((at, result)) = stopping.next(), if !stopping.is_empty() => match result {
-                Ok(()) => stopped.push_back(at),
-                Err(result) => finish(at, result),
-            },
+            }
         }
     }
 
     slots.tell(run);
     stage.arrange();
-    for step in &plan.keep {
-        run.record(entry_of(remover, objects, *step), Done::Kept(step.reason));
+    for entry in kept {
+        let reason = entry.reason;
+        run.record(entry, Done::Kept(reason));
     }
     gone
 }

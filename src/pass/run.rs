@@ -1,18 +1,20 @@
 //! What all stages of one pass share: configuration, hooks, the way to end it, and its growing report.
 
 use super::How;
-use super::cancel::{Cause, Stop};
+use super::cancel::Stop;
+use super::later::Later;
 use super::slots::Queue;
 use super::words::{many, sentence};
 use crate::causes::Causes;
 use crate::config::Config;
-use crate::cri::{CallError, Place};
+use crate::cri::{CallError, Place, UNREACHABLE};
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
 use crate::host::clock::{Boot, wall_now};
 use crate::host::hold;
 use crate::node::{FsUsage, PodStates, Text};
 use crate::plan::backoff::Backoff;
+use crate::plan::order::{Trouble, Unfinished};
 use crate::plan::pods::{Contradiction, Newer};
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
@@ -32,8 +34,17 @@ pub(crate) enum Done {
     Removed,
     Kept(Reason),
     Failed(String),
-    /// It failed for no reason of its own: the host ended the pass, or the runtime went away.
+    /// The runtime did not answer in time.
+    Silent(String),
+    /// The host ended the pass meanwhile.
     BrokenOff(String),
+    /// The connection was lost meanwhile. It counts for an object that was alone in flight (S0.8).
+    Lost {
+        alone: bool,
+        error: String,
+    },
+    /// It was not asked for: there was no connection to be had.
+    Unsent(String),
     Refused,
 }
 
@@ -42,12 +53,39 @@ impl Done {
     pub(crate) fn of(e: &CallError, doing: &str, place: Place<'_>) -> Done {
         match e {
             CallError::NotBegun(_) | CallError::GivenUp(_) => Done::Kept(Reason::NotReached),
-            CallError::Disconnected(_)
-            | CallError::Interrupted(Cause::Closed | Cause::Stopped | Cause::Cancelled) => {
-                Done::BrokenOff(e.story(doing, place))
+            CallError::Interrupted(_) => Done::BrokenOff(e.story(doing, place)),
+            CallError::Timeout(_) => Done::Silent(e.story(doing, place)),
+            CallError::Disconnected(m) if m.starts_with(UNREACHABLE) => {
+                Done::Unsent(e.story(doing, place))
             }
+            CallError::Disconnected(_) => Done::Lost {
+                alone: true,
+                error: e.story(doing, place),
+            },
             e => Done::Failed(e.story(doing, place)),
         }
+    }
+
+    /// Why it is not gone, if something went wrong.
+    pub(crate) fn error(&self) -> Option<&String> {
+        match self {
+            Done::Failed(error)
+            | Done::Silent(error)
+            | Done::BrokenOff(error)
+            | Done::Lost { error, .. }
+            | Done::Unsent(error) => Some(error),
+            Done::Removed | Done::Kept(_) | Done::Refused => None,
+        }
+    }
+}
+
+/// What a call says of its object that was begun and got no answer.
+pub(super) fn trouble(e: &CallError) -> Option<Trouble> {
+    match e {
+        CallError::Timeout(_) => Some(Trouble::Silent),
+        CallError::Interrupted(_) => Some(Trouble::Failed),
+        CallError::Disconnected(m) if !m.starts_with(UNREACHABLE) => Some(Trouble::Lost),
+        _ => None,
     }
 }
 
@@ -79,6 +117,10 @@ pub(crate) struct Run<'a> {
     /// The first and the last figures of the image filesystem.
     filesystem: Cell<Option<(FsUsage, FsUsage)>>,
     backoff: &'a RefCell<Backoff>,
+    /// What was begun and is not known to be gone (S0.8).
+    pub(crate) unfinished: &'a RefCell<Unfinished>,
+    /// What has its turn at the end of the pass.
+    pub(crate) later: Later,
     /// The host was told that nobody can look for the hold file.
     told_of_hold: Cell<bool>,
 }
@@ -116,6 +158,7 @@ impl<'a> Run<'a> {
         how: How<'a>,
         now: i64,
         backoff: &'a RefCell<Backoff>,
+        unfinished: &'a RefCell<Unfinished>,
     ) -> Run<'a> {
         Run {
             config,
@@ -136,6 +179,8 @@ impl<'a> Run<'a> {
             object_causes: RefCell::default(),
             filesystem: Cell::default(),
             backoff,
+            unfinished,
+            later: Later::default(),
             told_of_hold: Cell::new(false),
         }
     }
@@ -248,12 +293,14 @@ impl<'a> Run<'a> {
         if self.is_held() {
             return Some(Reason::Held);
         }
-        let waits = || {
-            let now = Boot::now().since_boot();
-            let backoff = self.backoff.borrow();
-            backoff.waits(planned.kind, &planned.id, now)
-        };
-        (self.periodic && waits()).then_some(Reason::Backoff)
+        self.waits(planned).then_some(Reason::Backoff)
+    }
+
+    /// S0.8: whether an object is left alone for now, because it could not be removed lately.
+    pub(crate) fn waits(&self, planned: &Entry) -> bool {
+        let now = Boot::now().since_boot();
+        let backoff = self.backoff.borrow();
+        self.periodic && backoff.waits(planned.kind, &planned.id, now)
     }
 
     /// S0.7; in doubt all is held.
@@ -277,14 +324,60 @@ impl<'a> Run<'a> {
 
     /// S0.8: remembers what could not be removed.
     fn note(&self, entry: &Entry, done: &Done) {
-        let mut backoff = self.backoff.borrow_mut();
-        match done {
-            Done::Removed => backoff.removed(entry.kind, &entry.id),
-            Done::Failed(_) => {
-                backoff.failed(entry.kind, &entry.id, Boot::now().since_boot());
+        let now = Boot::now().since_boot();
+        let (kind, id) = (entry.kind, &entry.id);
+        let counts = match done {
+            Done::Removed => {
+                self.backoff.borrow_mut().removed(kind, id);
+                self.unfinished.borrow_mut().removed(kind, id);
+                false
             }
-            Done::BrokenOff(_) | Done::Kept(_) | Done::Refused => {}
+            Done::Kept(_) | Done::Refused | Done::Unsent(_) => false,
+            Done::BrokenOff(_) => self.tried(entry, Trouble::Failed, false),
+            Done::Failed(_) => self.tried(entry, Trouble::Failed, true),
+            Done::Silent(_) => self.tried(entry, Trouble::Silent, true),
+            Done::Lost { alone, .. } => self.tried(entry, Trouble::Lost, *alone),
+        };
+        if counts {
+            self.backoff.borrow_mut().failed(kind, id, now);
         }
+    }
+
+    /// S0.8: it was begun in vain, and has its turn last from now on; gives back whether that counts for its backoff.
+    fn tried(&self, entry: &Entry, trouble: Trouble, counts: bool) -> bool {
+        let now = Boot::now().since_boot();
+        let mut unfinished = self.unfinished.borrow_mut();
+        unfinished.tried(entry.kind, &entry.id, now, trouble);
+        counts
+    }
+
+    /// The same of a question without an answer, for want of which the object stays.
+    pub(crate) fn asked_in_vain(&self, entry: &Entry, e: &CallError) {
+        if let Some(trouble) = trouble(e).filter(|_| !self.dry_run) {
+            self.tried(entry, trouble, false);
+        }
+    }
+
+    /// S0.8: all objects of a kind are known; the others need not be remembered.
+    pub(crate) fn keep_only(&self, kind: Kind, is_there: impl Fn(&Text) -> bool) {
+        let mut unfinished = self.unfinished.borrow_mut();
+        if !self.dry_run && !unfinished.is_empty() {
+            unfinished.keep_only(kind, is_there);
+        }
+    }
+
+    /// IDs of a kind that have had their turn in this pass. A link that stays is asked about once.
+    pub(crate) fn had_turn(&self, kind: Kind) -> HashSet<Text> {
+        let entries = self.entries.borrow();
+        let of_kind = entries.iter().filter(|e| e.kind == kind);
+        let had_turn = of_kind.filter(|e| kind == Kind::LogLink || e.outcome != Outcome::Kept);
+        had_turn.map(|e| e.id.clone()).collect()
+    }
+
+    /// Objects are decided on once more: what was written down about them gives way.
+    pub(crate) fn withdraw(&self, kind: Kind, ids: &HashSet<Text>) {
+        let stays = |e: &Entry| e.kind != kind || !ids.contains(&e.id);
+        self.entries.borrow_mut().retain(stays);
     }
 
     /// S2.1; a dry run does not ask.
@@ -343,11 +436,10 @@ impl<'a> Run<'a> {
         lines.iter().for_each(|line| self.log(LogLevel::Warn, line));
     }
 
-    /// Where the entries of a stage begin.
+    /// The entries of a stage.
     pub(crate) fn stage(&self) -> Stage<'_, 'a> {
         Stage {
             run: self,
-            from: self.entries.borrow().len(),
             order: RefCell::default(),
         }
     }
@@ -365,7 +457,11 @@ impl<'a> Run<'a> {
                 entry.reason = reason;
                 (Outcome::Kept, LogLevel::Debug, "kept")
             }
-            Done::Failed(error) | Done::BrokenOff(error) => {
+            Done::Failed(error)
+            | Done::Silent(error)
+            | Done::BrokenOff(error)
+            | Done::Lost { error, .. }
+            | Done::Unsent(error) => {
                 entry.error = Some(error);
                 (Outcome::Failed, LogLevel::Warn, "could not remove")
             }
@@ -408,24 +504,27 @@ impl<'a> Run<'a> {
 /// in the order of the plan at last.
 pub(crate) struct Stage<'r, 'a> {
     run: &'r Run<'a>,
-    from: usize,
-    order: RefCell<Vec<usize>>,
+    /// The place of each in the plan, and in the report. Stops that end meanwhile have entries between them.
+    order: RefCell<Vec<(usize, usize)>>,
 }
 
 impl Stage<'_, '_> {
     /// The removal with this place in the plan has ended.
     pub(crate) fn ended(&self, place: usize, entry: Entry, done: Done) {
-        self.order.borrow_mut().push(place);
+        let at = self.run.entries.borrow().len();
+        self.order.borrow_mut().push((place, at));
         self.run.record(entry, done);
     }
 
     /// All have ended.
     pub(crate) fn arrange(self) {
         let mut entries = self.run.entries.borrow_mut();
-        let ended = entries.split_off(self.from);
-        let mut placed: Vec<(usize, Entry)> =
-            self.order.into_inner().into_iter().zip(ended).collect();
-        placed.sort_by_key(|(place, _)| *place);
-        entries.extend(placed.into_iter().map(|(_, entry)| entry));
+        let mut order = self.order.into_inner();
+        let places: Vec<usize> = order.iter().map(|(_, at)| *at).collect();
+        order.sort_by_key(|(place, _)| *place);
+        let arranged: Vec<Entry> = order.iter().map(|(_, at)| entries[*at].clone()).collect();
+        for (at, entry) in places.into_iter().zip(arranged) {
+            entries[at] = entry;
+        }
     }
 }

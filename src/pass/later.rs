@@ -1,0 +1,300 @@
+//! Who has its turn when (S0.8). In its first round a pass comes to what was never begun, stage by stage; at its end to what was begun
+//! before and did not end, and once more to the pods of containers that went so late (S2.3).
+
+use super::image_removals::entry;
+use super::run::{Done, Run};
+use crate::host::clock::Boot;
+use crate::node::{Container, Image, Text};
+use crate::plan::Step;
+use crate::plan::logs::link_name;
+use crate::plan::order::{self, Turns, turns};
+use crate::report::{Entry, Kind, Reason};
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// Which objects a stage comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Round {
+    /// What was begun before is put off to the end of the pass.
+    #[default]
+    First,
+    /// What was put off, and what is left of pods whose containers went late.
+    Again,
+}
+
+/// What a pass comes to at its end.
+#[derive(Default)]
+pub(crate) struct Later {
+    pub(super) round: Cell<Round>,
+    /// Planned, and not written down yet.
+    put_off: RefCell<Vec<Entry>>,
+    /// Containers that were to go in the first round: for the limits they are done (S1.8).
+    pub(super) tried: RefCell<HashSet<Text>>,
+    /// UNKNOWN containers whose stop has ended.
+    stopped: RefCell<HashMap<Text, Stopped>>,
+    /// Links of UNKNOWN containers, which go with them at the end of the pass.
+    links: RefCell<HashSet<String>>,
+    /// Pods and sandboxes whose containers went late.
+    emptied: RefCell<(HashSet<Text>, HashSet<Text>)>,
+    flying: RefCell<Vec<Rc<Cell<bool>>>>,
+}
+
+/// A container whose stop has ended.
+#[derive(Clone, Copy)]
+struct Stopped {
+    /// The runtime knew it.
+    was_known: bool,
+    /// When the host approved of it.
+    approved: Boot,
+}
+
+/// Planned removals in their order.
+pub(crate) struct Ordered<T> {
+    pub(crate) items: Vec<(Entry, T)>,
+    /// From here on one at a time.
+    pub(crate) alone_from: usize,
+}
+
+impl<T> From<Turns<(Entry, T)>> for Ordered<T> {
+    fn from(turns: Turns<(Entry, T)>) -> Ordered<T> {
+        let Turns {
+            first: mut items,
+            again,
+            alone,
+        } = turns;
+        items.extend(again);
+        let alone_from = items.len();
+        items.extend(alone);
+        Ordered { items, alone_from }
+    }
+}
+
+impl Later {
+    /// The order of what is planned; what is put off is not in it, nor what this round does not come to.
+    pub(crate) fn order<T>(&self, run: &Run<'_>, kind: Kind, items: Vec<(Entry, T)>) -> Ordered<T> {
+        let items = match self.round.get() {
+            Round::Again => self.due(run, kind, items),
+            _ => items,
+        };
+        let unfinished = run.unfinished.borrow();
+        if run.dry_run || unfinished.is_empty() {
+            let alone_from = items.len();
+            return Ordered { items, alone_from };
+        }
+        if self.round.get() == Round::Again {
+            return turns(items, kind, |(entry, _)| &entry.id, &unfinished).into();
+        }
+        // What is left alone for now is told at once.
+        let is_again = |e: &Entry| unfinished.was_tried(e.kind, &e.id) && !run.waits(e);
+        let (put_off, items): (Vec<_>, Vec<_>) =
+            items.into_iter().partition(|(entry, _)| is_again(entry));
+        // In parts of a list an object may be planned for more than once (S7.3).
+        let known = self.put_off(kind);
+        let new = put_off.into_iter().filter(|(e, _)| !known.contains(&e.id));
+        let new = new.map(|(entry, _)| entry);
+        self.put_off.borrow_mut().extend(new);
+        let alone_from = items.len();
+        Ordered { items, alone_from }
+    }
+
+    /// The order of images: only those come last that got no answer (S0.8, S5.4).
+    pub(crate) fn images(&self, run: &Run<'_>, images: &[Image], steps: &[Step]) -> Ordered<Step> {
+        let is_there: HashSet<&Text> = images.iter().map(|image| &image.id).collect();
+        run.keep_only(Kind::Image, |id| is_there.contains(id));
+        let items = steps.iter().map(|step| (entry(images, *step), *step));
+        let unfinished = run.unfinished.borrow();
+        order::images(items.collect(), |(entry, _)| &entry.id, &unfinished).into()
+    }
+
+    /// What stays by the plan, as far as this round comes to it.
+    pub(crate) fn kept(&self, run: &Run<'_>, kind: Kind, kept: Vec<Entry>) -> Vec<Entry> {
+        match self.round.get() {
+            Round::Again => {
+                let kept = kept.into_iter().map(|entry| (entry, ())).collect();
+                let due = self.due(run, kind, kept).into_iter();
+                due.map(|(entry, ())| entry).collect()
+            }
+            _ => kept,
+        }
+    }
+
+    /// What the end of the pass comes to; what was written down about it before gives way.
+    fn due<T>(&self, run: &Run<'_>, kind: Kind, items: Vec<(Entry, T)>) -> Vec<(Entry, T)> {
+        let had_turn = run.had_turn(kind);
+        let put_off = self.put_off(kind);
+        let concerns = |e: &Entry| put_off.contains(&e.id) || self.concerns(e);
+        let mut items = items;
+        items.retain(|(entry, _)| concerns(entry) && !had_turn.contains(&entry.id));
+        let ids: HashSet<Text> = items.iter().map(|(entry, _)| entry.id.clone()).collect();
+        run.withdraw(kind, &ids);
+        let decided = |e: &Entry| e.kind == kind && ids.contains(&e.id);
+        self.put_off.borrow_mut().retain(|e| !decided(e));
+        items
+    }
+
+    /// Whether the end of the pass comes to an object that was not put off.
+    fn concerns(&self, entry: &Entry) -> bool {
+        let (pods, sandboxes) = &*self.emptied.borrow();
+        match entry.kind {
+            Kind::Sandbox => pods.contains(&entry.pod_uid) || sandboxes.contains(&entry.id),
+            Kind::PodLogs => pods.contains(&entry.pod_uid),
+            // Whatever dangles since.
+            Kind::LogLink => true,
+            Kind::Container | Kind::Image => false,
+        }
+    }
+
+    /// IDs of a kind that were put off.
+    pub(crate) fn put_off(&self, kind: Kind) -> HashSet<Text> {
+        let put_off = self.put_off.borrow();
+        let of_kind = put_off.iter().filter(|e| e.kind == kind);
+        of_kind.map(|e| e.id.clone()).collect()
+    }
+
+    /// Why those of a kind that were put off are to go.
+    pub(crate) fn reasons(&self, kind: Kind) -> HashMap<Text, Reason> {
+        let put_off = self.put_off.borrow();
+        let of_kind = put_off.iter().filter(|e| e.kind == kind);
+        of_kind.map(|e| (e.id.clone(), e.reason)).collect()
+    }
+
+    /// Kinds of which something was put off, the least recently tried first.
+    pub(crate) fn kinds(&self, run: &Run<'_>) -> Vec<Kind> {
+        let put_off = self.put_off.borrow();
+        let unfinished = run.unfinished.borrow();
+        let oldest = |kind: Kind| {
+            let ids = put_off.iter().filter(|e| e.kind == kind).map(|e| &e.id);
+            unfinished.oldest(kind, ids).map(|at| (at, kind))
+        };
+        let mut kinds: Vec<_> = Kind::ALL.into_iter().filter_map(oldest).collect();
+        kinds.sort();
+        kinds.into_iter().map(|(_, kind)| kind).collect()
+    }
+
+    /// An UNKNOWN container is to be stopped: its link is not one of those that only dangle.
+    pub(crate) fn awaits_stop(&self, c: &Container) {
+        self.links.borrow_mut().extend(link_name(c));
+    }
+
+    /// Whether a link goes with a container at the end of the pass.
+    pub(crate) fn has_link(&self, name: &str) -> bool {
+        self.round.get() == Round::First && self.links.borrow().contains(name)
+    }
+
+    /// An UNKNOWN container has been stopped; it is removed at the end of the pass.
+    pub(crate) fn has_stopped(&self, planned: Entry, was_known: bool, approved: Boot) {
+        let stopped = Stopped {
+            was_known,
+            approved,
+        };
+        self.stopped
+            .borrow_mut()
+            .insert(planned.id.clone(), stopped);
+        self.put_off.borrow_mut().push(planned);
+    }
+
+    /// Whether a container has been stopped in this pass.
+    pub(crate) fn was_stopped(&self, id: &Text) -> bool {
+        self.stopped.borrow().contains_key(id)
+    }
+
+    /// Whether the runtime did not know it when it was to be stopped.
+    pub(crate) fn was_unknown(&self, id: &Text) -> bool {
+        let stopped = self.stopped.borrow();
+        stopped.get(id).is_some_and(|stopped| !stopped.was_known)
+    }
+
+    /// Whether the host approved of it before its stop, and that not too long ago.
+    pub(crate) fn was_approved(&self, run: &Run<'_>, planned: &Entry) -> bool {
+        let stopped = self.stopped.borrow();
+        let of_kind = planned.kind == Kind::Container;
+        let stopped = stopped.get(&planned.id).filter(|_| of_kind);
+        let age = stopped.map(|stopped| Boot::now().since(stopped.approved));
+        age.is_some_and(|age| age <= run.config.evidence_max_age)
+    }
+
+    /// A container went at the end of the pass.
+    pub(crate) fn emptied(&self, c: &Container) {
+        let (pods, sandboxes) = &mut *self.emptied.borrow_mut();
+        pods.extend(c.pod_uid.clone());
+        sandboxes.insert(c.sandbox_id.clone());
+    }
+
+    /// Whether containers went so late that S3 and S4 come once more.
+    pub(crate) fn has_emptied(&self) -> bool {
+        let (pods, sandboxes) = &*self.emptied.borrow();
+        !(pods.is_empty() && sandboxes.is_empty())
+    }
+
+    /// S3 comes to the pods of those that went until now in any case.
+    pub(crate) fn forget_emptied(&self) {
+        self.emptied.take();
+    }
+
+    /// All objects of a kind are known: what was put off and is not among them went in another way.
+    pub(crate) fn settle(&self, run: &Run<'_>, kind: Kind, is_there: impl Fn(&Text) -> bool) {
+        if self.round.get() != Round::Again {
+            return;
+        }
+        let gone: Vec<Entry> = {
+            let mut put_off = self.put_off.borrow_mut();
+            let is_gone = |e: &mut Entry| e.kind == kind && !is_there(&e.id);
+            put_off.extract_if(.., is_gone).collect()
+        };
+        for entry in gone {
+            self.emptied.borrow_mut().0.insert(entry.pod_uid.clone());
+            run.record(entry, Done::Removed);
+        }
+    }
+
+    /// The pass is over: what it did not come to stays.
+    pub(crate) fn close(&self, run: &Run<'_>) {
+        for entry in self.put_off.take() {
+            run.record(entry, Done::Kept(Reason::NotReached));
+        }
+    }
+
+    /// Something about an object is on its way to the runtime.
+    pub(crate) fn take_off(&self) -> Flight<'_> {
+        let mut flying = self.flying.borrow_mut();
+        flying.iter().for_each(|other| other.set(true));
+        let company = Rc::new(Cell::new(!flying.is_empty()));
+        flying.push(company.clone());
+        let flying = &self.flying;
+        Flight { flying, company }
+    }
+}
+
+/// An object that is on its way to the runtime, until it is dropped.
+pub(crate) struct Flight<'l> {
+    flying: &'l RefCell<Vec<Rc<Cell<bool>>>>,
+    /// Others were in flight with it.
+    company: Rc<Cell<bool>>,
+}
+
+impl Flight<'_> {
+    /// It flies beside other calls of the pass, which may be those that are answered by a crash.
+    pub(crate) fn in_company(self) -> Self {
+        self.company.set(true);
+        self
+    }
+
+    /// How it ended: a lost connection counts for it if it was alone (S0.8).
+    pub(crate) fn landed(self, done: Done) -> Done {
+        match done {
+            Done::Lost { error, .. } => Done::Lost {
+                alone: !self.company.get(),
+                error,
+            },
+            done => done,
+        }
+    }
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        let own = |other: &Rc<Cell<bool>>| Rc::ptr_eq(other, &self.company);
+        self.flying.borrow_mut().retain(|other| !own(other));
+    }
+}

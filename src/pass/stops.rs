@@ -1,0 +1,229 @@
+//! Stops of UNKNOWN containers (S2.3): in slots of their own beside the stages of a pass, which wait for none of them. Those that ended
+//! by the end of the pass are removed then.
+
+use super::cancel::sleep_until;
+use super::evidence::Evidence;
+use super::removals::begin;
+use super::run::{Done, Run};
+use crate::cri::CallError;
+use crate::cri::client::Runtime;
+use crate::host::clock::Boot;
+use crate::node::{Container, Snapshot};
+use crate::plan::containers::{grace_period, stop_timeout};
+use crate::plan::order::turns;
+use crate::quiet;
+use crate::report::{Entry, Kind, Reason, visible};
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::{self, FuturesUnordered, StreamExt};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// How many at once.
+const SLOTS: usize = 2;
+
+/// How long a pass waits for them once all else is done, whatever the annotations say.
+const WAIT: Duration = Duration::from_secs(10 * 60);
+
+/// A stop that has not ended.
+struct Open {
+    planned: Entry,
+    begun: bool,
+}
+
+/// The stops of one pass.
+pub(crate) struct Stops<'p> {
+    run: &'p Run<'p>,
+    runtime: &'p Runtime<'p>,
+    slots: Rc<Semaphore>,
+    open: Rc<RefCell<Vec<Open>>>,
+    /// Those of each look.
+    beside: RefCell<FuturesUnordered<LocalBoxFuture<'p, ()>>>,
+    /// Those that may make the runtime crash: once all else is done, and one at a time (S0.8).
+    alone: RefCell<VecDeque<LocalBoxFuture<'p, ()>>>,
+}
+
+impl<'p> Stops<'p> {
+    pub(crate) fn new(run: &'p Run<'p>, runtime: &'p Runtime<'p>) -> Stops<'p> {
+        Stops {
+            run,
+            runtime,
+            slots: Rc::new(Semaphore::new(SLOTS)),
+            open: Rc::default(),
+            beside: RefCell::default(),
+            alone: RefCell::default(),
+        }
+    }
+
+    /// These containers of a look are to be stopped.
+    pub(crate) fn add(&self, look: &Snapshot, planned: Vec<(Entry, Container)>) {
+        if planned.is_empty() {
+            return;
+        }
+        let look = Rc::new(look.clone());
+        let unfinished = self.run.unfinished.borrow();
+        let turns = turns(planned, Kind::Container, |(e, _)| &e.id, &unfinished);
+        let mut beside = turns.first;
+        beside.extend(turns.again);
+        let job = |planned: Vec<(Entry, Container)>, alone: bool| {
+            let open = planned.iter().map(|(entry, _)| Open {
+                planned: entry.clone(),
+                begun: false,
+            });
+            self.open.borrow_mut().extend(open);
+            let job = Job {
+                run: self.run,
+                runtime: self.runtime,
+                slots: self.slots.clone(),
+                open: self.open.clone(),
+                alone,
+            };
+            let look = look.clone();
+            let work = async move { job.all(&look, planned).await };
+            let work = quiet::caught_async(work);
+            let run = self.run;
+            let work = async move {
+                if let Err(defect) = work.await {
+                    run.fail(defect);
+                }
+            };
+            Box::pin(work) as LocalBoxFuture<'p, ()>
+        };
+        self.beside.borrow_mut().push(job(beside, false));
+        for planned in turns.alone {
+            let work = job(vec![planned], true);
+            self.alone.borrow_mut().push_back(work);
+        }
+    }
+
+    /// Does other work of the pass while they go on.
+    pub(crate) async fn beside<R>(&self, work: impl Future<Output = R>) -> R {
+        let mut work = pin!(work);
+        std::future::poll_fn(|cx| {
+            let done = work.as_mut().poll(cx);
+            if done.is_pending() {
+                let _ = self.poll(cx);
+            }
+            done
+        })
+        .await
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut beside = self.beside.borrow_mut();
+        while let Poll::Ready(ended) = beside.poll_next_unpin(cx) {
+            if ended.is_none() {
+                return Poll::Ready(());
+            }
+        }
+        Poll::Pending
+    }
+
+    /// All else is done: waits for them, but not for ever.
+    pub(crate) async fn wait(&self) {
+        let ended = async {
+            std::future::poll_fn(|cx| self.poll(cx)).await;
+            loop {
+                let next = self.alone.borrow_mut().pop_front();
+                match next {
+                    Some(work) => work.await,
+                    None => break,
+                }
+            }
+        };
+        let limit = self.run.hooks.stop_wait.unwrap_or(WAIT);
+        if !self.open.borrow().is_empty() {
+            tokio::select! {
+                () = ended => {}
+                () = sleep_until(Boot::now().plus(limit)) => {}
+            }
+        }
+        self.beside.borrow_mut().clear();
+        self.alone.borrow_mut().clear();
+        for Open { planned, begun } in self.open.take() {
+            let done = match begun {
+                true => Done::Silent(format!(
+                    "cannot stop container {}: still stopping after the pass waited {limit:?} for it; the next pass goes on, with what is left of its grace period",
+                    visible(&planned.id)
+                )),
+                false => Done::Kept(Reason::NotReached),
+            };
+            self.run.record(planned, done);
+        }
+    }
+}
+
+/// Stops the containers of one look.
+struct Job<'p> {
+    run: &'p Run<'p>,
+    runtime: &'p Runtime<'p>,
+    slots: Rc<Semaphore>,
+    open: Rc<RefCell<Vec<Open>>>,
+    alone: bool,
+}
+
+impl Job<'_> {
+    async fn all(&self, look: &Snapshot, planned: Vec<(Entry, Container)>) {
+        let evidence = &Evidence::ask(self.run, look, []);
+        stream::iter(planned)
+            .for_each_concurrent(SLOTS, |(planned, container)| async move {
+                // Nobody closes it.
+                let _slot = self.slots.acquire().await;
+                let word = begin(self.run, Some(evidence), &planned);
+                let approved = Boot::now();
+                let result = match word {
+                    Ok(()) => self.one(&container).await,
+                    Err(done) => Err(done),
+                };
+                self.ended(planned, result, approved);
+            })
+            .await;
+    }
+
+    /// Whether the runtime knew it; `Err` = it stays.
+    async fn one(&self, c: &Container) -> Result<bool, Done> {
+        let is_of = |open: &&mut Open| open.planned.id == c.id;
+        if let Some(open) = self.open.borrow_mut().iter_mut().find(is_of) {
+            open.begun = true;
+        }
+        let flight = self.run.later.take_off();
+        let flight = match self.alone {
+            true => flight,
+            // Lists and questions are in flight with it.
+            false => flight.in_company(),
+        };
+        let result = quiet::caught_async(stop(self.run, self.runtime, c)).await;
+        let result = result.unwrap_or_else(|defect| Err(self.run.defect(defect)));
+        result.map_err(|done| flight.landed(done))
+    }
+
+    fn ended(&self, planned: Entry, result: Result<bool, Done>, approved: Boot) {
+        self.open
+            .borrow_mut()
+            .retain(|o| o.planned.id != planned.id);
+        match result {
+            Ok(was_known) => self.run.later.has_stopped(planned, was_known, approved),
+            Err(done) => self.run.record(planned, done),
+        }
+    }
+}
+
+/// Stops one container, with what is left of its grace period since that was tried first.
+async fn stop(run: &Run<'_>, runtime: &Runtime<'_>, c: &Container) -> Result<bool, Done> {
+    let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
+    let now = Boot::now().since_boot();
+    let since = run.unfinished.borrow_mut().stops(&c.id, now);
+    let seconds = stop_timeout(grace.saturating_sub(since.as_secs()));
+    match runtime.stop_container(&c.id, seconds).await {
+        Ok(()) => Ok(true),
+        Err(CallError::NotFound(_)) => Ok(false),
+        Err(e) => {
+            let doing = format!("cannot stop container {}", visible(&c.id));
+            Err(Done::of(&e, &doing, runtime.endpoint))
+        }
+    }
+}
