@@ -119,7 +119,7 @@ fn may_stay(node: &Node, troubled: &BTreeSet<String>) -> impl Fn(&str) -> bool {
 fn s0_8_whatever_hangs_on_a_random_node_all_else_goes() {
     let mut rules = Rules::default();
     let (mut hung, mut gone) = (0, 0);
-    for seed in nodes(16) {
+    for seed in nodes(24) {
         let keys = |dice: &mut Dice| {
             [
                 (
