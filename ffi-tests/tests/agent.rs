@@ -208,7 +208,7 @@ fn once_waits_out_the_minimum_ttl_of_images() {
     );
     let calls = bench.server.trace();
     let looks: Vec<_> = calls.iter().filter(|c| c.method == "ListImages").collect();
-    assert_eq!(looks.len(), 2);
+    assert_eq!(looks.len(), 3);
     assert!(looks[1].start - looks[0].end >= 1_500_000, "microseconds");
     let first = calls.iter().find(|c| c.method == "RemoveImage");
     assert!(first.is_some_and(|c| c.start > looks[1].end));
