@@ -86,7 +86,7 @@ fuzz_target!(|data: &[u8]| {
     let in_use = InUse::new(&snapshot.containers, []);
     let mut records = Records::default();
     for _ in 0..2 {
-        records.watch(now, Duration::from_secs(1));
+        records.watch(now, Duration::from_secs(1), Duration::from_secs(1));
         records.look(&images, &in_use, now);
     }
     let look = ImageLook {
