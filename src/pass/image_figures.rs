@@ -18,29 +18,38 @@ pub(super) enum Gauge {
     MountPoint(Text),
 }
 
+/// Why nobody tells the figures.
+pub(super) enum NoGauge {
+    /// The call failed, as any may. The kubelet makes no event of it.
+    Failed(Error),
+    /// There are none.
+    NoFigures(Error),
+}
+
 impl Gauge {
     /// Finds out who tells, and what.
     pub(super) async fn find(
         run: &Run<'_>,
         services: &Services<'_>,
         memory: &mut ImageMemory,
-    ) -> Result<(Gauge, FsUsage)> {
+    ) -> std::result::Result<(Gauge, FsUsage), NoGauge> {
         if run.hooks.image_fs.is_some() {
-            let usage = Gauge::Host.read(run)?;
+            let usage = Gauge::Host.read(run).map_err(NoGauge::NoFigures)?;
             return Ok((Gauge::Host, usage));
         }
-        let filesystems = services.images.filesystems().await?;
-        let mut filesystems = filesystems.into_iter();
+        let filesystems = services.images.filesystems().await;
+        let mut filesystems = filesystems.map_err(NoGauge::Failed)?.into_iter();
         let Some(first) = filesystems.next() else {
-            return Err(Error::new(
+            return Err(NoGauge::NoFigures(Error::new(
                 Status::Runtime,
                 format!(
                     "the runtime at {} names no image filesystem; see its log, or give figures by the image_fs callback",
                     services.images.endpoint
                 ),
-            ));
+            )));
         };
-        let usage = filesystem::usage(&first.mount_point, first.used)?;
+        let usage = filesystem::usage(&first.mount_point, first.used);
+        let usage = usage.map_err(NoGauge::NoFigures)?;
         tell_fuller(run, memory, (&first, &usage), filesystems);
         let gauge = Gauge::MountPoint(first.mount_point);
         run.saw_filesystem(usage);

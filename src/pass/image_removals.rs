@@ -86,7 +86,6 @@ impl<'r, 'a> Removals<'r, 'a> {
         let mut progress = Progress::of(run, Kind::Image);
         let mut left_out = 0;
         let mut round = Round::default();
-        self.held = false;
         loop {
             // What may make the runtime crash waits until nothing else is in flight (S0.8).
             let is_alone = waiting.front().is_some_and(|at| *at >= alone_from);

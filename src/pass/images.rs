@@ -1,7 +1,7 @@
 //! A pass over images, from look to report (S5).
 
 use super::containers::ended;
-use super::image_figures::Gauge;
+use super::image_figures::{Gauge, NoGauge};
 use super::image_look::{self, ImageMemory, Services};
 use super::image_records;
 use super::image_removals::{Removals, entry, min_age};
@@ -202,10 +202,16 @@ impl Stages<'_, '_> {
         }
         let figures = match removals.gauge.take() {
             // They have grown old.
-            Some(gauge) => gauge.read(run).map(|usage| (gauge, usage)),
+            Some(gauge) => {
+                let usage = gauge.read(run).map_err(NoGauge::NoFigures);
+                usage.map(|usage| (gauge, usage))
+            }
             None => Gauge::find(run, self.services, memory).await,
         };
-        let (gauge, mut usage) = figures.map_err(|e| no_figures(run, e))?;
+        let (gauge, mut usage) = figures.map_err(|e| match e {
+            NoGauge::Failed(e) => e,
+            NoGauge::NoFigures(e) => no_figures(run, e),
+        })?;
         let source = gauge.source();
         removals.gauge = Some(gauge);
         if run.dry_run {
