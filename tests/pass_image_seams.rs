@@ -1,4 +1,5 @@
-//! Where the rules of an image pass meet: calls that fail beside figures that are none (S5.6), a hold beside two goals (S0.7, S5.9).
+//! Where the rules of an image pass meet: calls that fail beside figures that are none (S5.6), a hold beside two goals (S0.7, S5.9), a
+//! runtime that stops answering half way (S6.5).
 
 #[path = "common/images.rs"]
 mod images;
@@ -13,7 +14,7 @@ use crigc::hooks::Hook;
 use crisim::Server;
 use crisim::fault::{Action, Fault};
 use images::*;
-use records::{NOW, Place};
+use records::{ALL_UNUSED, NOW, Place};
 use rules::Rules;
 
 const SOON: (&str, &str) = ("runtime-request-timeout", "300ms");
@@ -66,4 +67,63 @@ fn s5_9_an_image_that_is_held_by_age_is_no_space_that_is_missing() {
     let end = aged(&server, &place, &host, true, &keys).images(Flags::default(), None);
     assert_eq!(told(&end), ["a kept held"]);
     assert_eq!((end.error, host.events.lock().unwrap().len()), (None, 0));
+}
+
+/// S6.5: calls that get no answer half way through a pass over images, by goal: `a` would go, `b` is used.
+#[test]
+fn s6_5_a_pass_over_images_that_can_remove_nothing_asks_for_nothing_more() {
+    let mut rules = Rules::default();
+    let image_calls = ["ImageStatus", "ImageFsInfo", "RemoveImage"];
+    let all = [&image_calls[..], &["ContainerStatus", "Status", "Version"]].concat();
+    // What is asked in vain: one request timeout each.
+    let table: [(&[&'static str], Flags, bool, &[&str]); 7] = [
+        // Whether the disk is full decides whether it matters that nobody knows who mounts what.
+        (
+            &all,
+            Flags::default(),
+            false,
+            &["ContainerStatus", "ImageFsInfo"],
+        ),
+        (&all, ALL_UNUSED, false, &["ContainerStatus"]),
+        (
+            &all,
+            Flags::default(),
+            true,
+            &["ContainerStatus", "ImageFsInfo"],
+        ),
+        (&all, ALL_UNUSED, true, &["ContainerStatus"]),
+        (&image_calls, Flags::default(), false, &["ImageFsInfo"]),
+        (
+            &image_calls,
+            ALL_UNUSED,
+            false,
+            &["ImageFsInfo", "ImageStatus"],
+        ),
+        (
+            &image_calls,
+            Flags::default(),
+            true,
+            &["ImageFsInfo", "ImageStatus"],
+        ),
+    ];
+    for (hangs, flags, by_age, want) in table {
+        rules.case("S6.5");
+        let what = format!("{hangs:?} {flags:?} {by_age}");
+        let mut made = node(vec![image("a", "r/a:1", 1), image("b", "r/b:1", 1)]);
+        made.containers.push(user("u1", "r/b:1"));
+        let server = start(made);
+        server.set_faults(hangs.iter().map(|m| Fault::all(m, Action::Hang)).collect());
+        let (place, host) = (Place::new(), Host::new(1000, 0));
+        let keys = [
+            SOON,
+            ("image-maximum-gc-age", if by_age { "30m" } else { "0" }),
+        ];
+        let end = aged(&server, &place, &host, false, &keys).images(flags, None);
+        assert_eq!(status(&end), Some(Status::Timeout), "{what}");
+        assert_eq!(told(&end).len(), 2, "{what}");
+        assert_eq!(there(&server).len(), 2, "{what}");
+        let trace = server.trace().into_iter().map(|call| call.method);
+        let in_vain: Vec<&str> = trace.filter(|method| hangs.contains(method)).collect();
+        assert_eq!(in_vain, want, "{what}");
+    }
 }

@@ -74,9 +74,10 @@ impl Learnt {
         }
     }
 
-    /// At the end of a pass that learnt something: of which version it is true.
+    /// At the end of a pass that learnt something: of which version it is true. A runtime that does not answer is not waited for once
+    /// more: the next pass learns anew.
     pub(crate) async fn sign(&self, runtime: &Runtime<'_>) {
-        if self.has_any() && self.of.borrow().is_none() {
+        if self.has_any() && self.of.borrow().is_none() && !runtime.is_doubtful() {
             self.of.replace(runtime.version().await.ok());
         }
     }

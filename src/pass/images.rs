@@ -79,6 +79,8 @@ async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory
         true => Goal::FirstLook,
         // S5.5: as in the kubelet.
         false if !removals.failures.is_empty() => Goal::Unknown,
+        // Nothing goes, however full the disk is.
+        false if removals.sandbox == SandboxImages::Failed => Goal::Unknown,
         false => stages
             .goal(memory, &mut removals, freed)
             .await
@@ -101,6 +103,11 @@ struct Stages<'r, 'a> {
 }
 
 impl Stages<'_, '_> {
+    /// Whether nothing goes because the runtime no longer answers: what else it would have to be asked is left.
+    fn is_mute(&self) -> bool {
+        self.unasked.is_some() && self.services.runtime.is_doubtful()
+    }
+
     /// S5.5: what has been unused for too long goes, whatever the disk. The bytes that it freed.
     async fn by_age(&mut self, memory: &mut ImageMemory, removals: &mut Removals<'_, '_>) -> u64 {
         let longest = self.run.config.image_maximum_gc_age;
@@ -160,7 +167,7 @@ impl Stages<'_, '_> {
         removals: &mut Removals<'_, '_>,
         goal: &Goal,
     ) -> Plan {
-        if removals.sandbox == SandboxImages::NotAsked {
+        if removals.sandbox == SandboxImages::NotAsked && !self.is_mute() {
             let known = image_look::sandbox_images(self.run, self.services).await;
             removals.sandbox = known.unwrap_or_else(|e| {
                 self.run.fail(e);
@@ -230,7 +237,7 @@ impl Stages<'_, '_> {
 
     /// Figures for the report alone, before anything goes: where there are none, nothing depends on them.
     async fn find_gauge(&self, memory: &mut ImageMemory, removals: &mut Removals<'_, '_>) {
-        if removals.gauge.is_none() {
+        if removals.gauge.is_none() && !self.is_mute() {
             let found = quiet::caught_async(Gauge::find(self.run, self.services, memory)).await;
             match found {
                 Ok(found) => removals.gauge = found.ok().map(|(gauge, _)| gauge),
