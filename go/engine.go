@@ -21,7 +21,8 @@ const (
 	// AllUnused is the kubelet under disk pressure: containers and sandboxes of terminated pods go too, and all images that
 	// are unused and not protected, whatever the disk.
 	AllUnused Flags = C.GC_ALL_UNUSED
-	// NoWait gives ErrBusy rather than waiting for a pass of the kind that runs.
+	// NoWait gives ErrBusy instead of waiting if a pass of the same kind is running. So it is while the periodic passes of Start only
+	// look at images between two passes (image-maximum-gc-age).
 	NoWait Flags = C.GC_NO_WAIT
 )
 

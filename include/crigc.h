@@ -83,7 +83,8 @@
 #define GC_ALL_UNUSED 2u
 
 /**
- * GC_ERROR_BUSY rather than waiting for a pass of the kind that runs.
+ * If a pass of the same kind is running, return GC_ERROR_BUSY instead of waiting. So it is while the periodic passes of gc_start
+ * only look at images between two passes (image-maximum-gc-age).
  */
 #define GC_NO_WAIT 4u
 
@@ -138,7 +139,8 @@ typedef uint32_t gc_pod_state;
  * Which pods may lose something. `states[0..count)` come zeroed ("keep"); set those of `uids[0..count)`, which are the
  * runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its
  * pod. 1 = all pod sources have been seen; anything else = not yet: nothing goes for a pod's sake, and limits hold all the same.
- * Asked a few times a pass, more often where a list comes in parts (S7), also about none (both pointers are NULL then).
+ * Asked a few times a pass, more often where a list comes in parts (S7), also about none (both pointers are NULL then); and once
+ * right before each log directory is removed, about its pod alone.
  *
  * `*as_of` comes as 0: the answer is of now. A host whose picture of its pods is of the past, such as a list that somebody made
  * 40 seconds ago, sets when the picture was true, in ns since the epoch (the time before it asked for the list, by the node's
@@ -232,7 +234,8 @@ typedef struct gc_fs_usage {
 
 /**
  * The host's own figures of the image filesystem: `usage` comes zeroed; 1 = filled, anything else = none, and the pass fails
- * with GC_ERROR_IO. Asked again after each image that is removed for space: when enough is available, no more are removed.
+ * with GC_ERROR_IO (with GC_ALL_UNUSED it goes on: the figures are for the report alone). Asked again after each image that is
+ * removed for space: when enough is available, no more are removed.
  */
 typedef int32_t (*gc_image_fs_fn)(void *context, struct gc_fs_usage *usage);
 

@@ -57,7 +57,8 @@ impl From<&FsUsage> for gc_fs_usage {
 /// Which pods may lose something. `states[0..count)` come zeroed ("keep"); set those of `uids[0..count)`, which are the
 /// runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its
 /// pod. 1 = all pod sources have been seen; anything else = not yet: nothing goes for a pod's sake, and limits hold all the same.
-/// Asked a few times a pass, more often where a list comes in parts (S7), also about none (both pointers are NULL then).
+/// Asked a few times a pass, more often where a list comes in parts (S7), also about none (both pointers are NULL then); and once
+/// right before each log directory is removed, about its pod alone.
 ///
 /// `*as_of` comes as 0: the answer is of now. A host whose picture of its pods is of the past, such as a list that somebody made
 /// 40 seconds ago, sets when the picture was true, in ns since the epoch (the time before it asked for the list, by the node's
@@ -78,7 +79,8 @@ pub type gc_pod_states_fn = Option<
 pub type gc_approve_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, planned: *const gc_entry) -> i32>;
 /// The host's own figures of the image filesystem: `usage` comes zeroed; 1 = filled, anything else = none, and the pass fails
-/// with GC_ERROR_IO. Asked again after each image that is removed for space: when enough is available, no more are removed.
+/// with GC_ERROR_IO (with GC_ALL_UNUSED it goes on: the figures are for the report alone). Asked again after each image that is
+/// removed for space: when enough is available, no more are removed.
 pub type gc_image_fs_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, usage: *mut gc_fs_usage) -> i32>;
 /// Hears what happens, a line at a time.

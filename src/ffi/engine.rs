@@ -17,7 +17,8 @@ pub const GC_DRY_RUN: u32 = 1;
 /// The kubelet under disk pressure: containers and sandboxes of terminated pods go too, and all images that are unused and
 /// not protected, whatever the disk.
 pub const GC_ALL_UNUSED: u32 = 2;
-/// GC_ERROR_BUSY rather than waiting for a pass of the kind that runs.
+/// If a pass of the same kind is running, return GC_ERROR_BUSY instead of waiting. So it is while the periodic passes of gc_start
+/// only look at images between two passes (image-maximum-gc-age).
 pub const GC_NO_WAIT: u32 = 4;
 
 /// A configured collector. May be used from any number of threads at once.

@@ -254,7 +254,11 @@ impl Tally {
     }
 
     /// How many of the next images, of these sizes, would have to go if all succeed, those in flight too.
-    pub fn still_needed(&self, sizes: impl Iterator<Item = u64>) -> usize {
+    pub fn still_needed(&self, sizes: impl ExactSizeIterator<Item = u64>) -> usize {
+        // All of them: this is asked after each removal.
+        if self.wanted.is_none() && !self.has_enough {
+            return sizes.len();
+        }
         let mut tally = self.clone();
         sizes
             .take_while(|size| {
