@@ -10,12 +10,15 @@ mod rules;
 
 use crigc::engine::{Call, Engine, Flags};
 use crigc::error::Status;
-use crigc::hooks::Hook;
+use crigc::hooks::{Hook, Hooks, LogLevel};
 use crisim::Server;
 use crisim::fault::{Action, Fault};
 use images::*;
-use records::{ALL_UNUSED, NOW, Place};
+use records::{ALL_UNUSED, NOW, Place, WATCHDOG};
 use rules::Rules;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 const SOON: (&str, &str) = ("runtime-request-timeout", "300ms");
 
@@ -126,4 +129,72 @@ fn s6_5_a_pass_over_images_that_can_remove_nothing_asks_for_nothing_more() {
         let in_vain: Vec<&str> = trace.filter(|method| hangs.contains(method)).collect();
         assert_eq!(in_vain, want, "{what}");
     }
+}
+
+/// api.md, Status: where both lists fail, the first in the order of the pass is the pass's, and both are told.
+#[test]
+fn s5_2_where_both_lists_fail_the_first_is_the_status() {
+    let mut rules = Rules::default();
+    rules.case("S5.2");
+    let server = start(node(vec![image("a", "r/a:1", 100)]));
+    let broken = Fault::all("ListContainers", Action::Code(13, "broken".into()));
+    server.set_faults(vec![broken, Fault::all("ListImages", Action::Hang)]);
+    let end = engine(&server, Host::new(1000, 0).hooks(true), &[SOON]).images(ALL_UNUSED, None);
+    let error = end.error.unwrap();
+    assert_eq!(error.status, Status::Runtime, "{error}");
+    assert!(error.message.contains("broken") && error.message.contains("list images"));
+}
+
+/// S5.1: nobody hears of a look between two passes, whatever it meets: the next pass meets the same.
+#[test]
+fn s5_1_a_look_between_two_passes_tells_no_warnings() {
+    let mut rules = Rules::default();
+    rules.case("S5.1");
+    let server = start(node(vec![image("a", "r/a:1", 100)]));
+    let host = Host::new(1000, 1000);
+    let (down, asked) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let (is_down, is_asked) = (down.clone(), asked.clone());
+    let clock = move || match is_down.load(Ordering::SeqCst) {
+        true => {
+            is_asked.store(true, Ordering::SeqCst);
+            0
+        }
+        false => NOW,
+    };
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let told = lines.clone();
+    let log = move |_: LogLevel, line: &str| told.lock().unwrap().push(line.to_owned());
+    let keys = [
+        ("image-maximum-gc-age", "1m"),
+        ("minimum-image-ttl-duration", "0"),
+        ("image-gc-period", "1h"),
+        ("container-gc-period", "1h"),
+        ("pod-logs-dir", ""),
+        ("container-logs-dir", ""),
+    ];
+    let hooks = Hooks {
+        log: Some((LogLevel::Warn, Hook::new(Box::new(log) as _))),
+        clock: Some(Hook::new(Box::new(clock) as _)),
+        ..host.hooks(true)
+    };
+    let engine = engine(&server, hooks, &keys);
+    engine.start().unwrap();
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let began = Instant::now();
+        while !done() {
+            assert!(began.elapsed() < WATCHDOG, "{what}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait("the first passes", &|| {
+        host.passes.lock().unwrap().len() == 2
+    });
+    // A look without a clock fails before it asks anything.
+    down.store(true, Ordering::SeqCst);
+    wait("a look", &|| asked.load(Ordering::SeqCst));
+    engine.stop();
+    assert_eq!(*lines.lock().unwrap(), [""; 0]);
 }

@@ -120,10 +120,15 @@ pub(crate) async fn look(
         listed => listed,
     };
     // After the containers, so that an image has every name by which they use it.
-    let images = settle_images(services.images.list_images().await?);
-    let containers = match containers {
-        Ok(containers) => containers,
-        Err(e) => {
+    let images = services.images.list_images().await;
+    let (containers, images) = match (containers, images.map(settle_images)) {
+        (Ok(containers), Ok(images)) => (containers, images),
+        (Ok(_), Err(e)) => return Err(e),
+        (Err(first), Err(e)) => {
+            run.fail(first);
+            return Err(e);
+        }
+        (Err(e), Ok(images)) => {
             // Nobody knows who uses what (S5.2, S7.3).
             for image in &images {
                 run.record(entry(image), Done::Kept(Reason::ListIncomplete));

@@ -15,7 +15,7 @@ pub(super) fn load(run: &Run<'_>, memory: &mut ImageMemory) {
     match file.load(run.now) {
         Ok(Some(records)) => memory.records.take_over(records, run.now),
         Ok(None) => {}
-        Err(story) => run.log(LogLevel::Warn, &story),
+        Err(story) => tell(run, &story),
     }
 }
 
@@ -57,6 +57,17 @@ pub(super) fn save(run: &Run<'_>, memory: &mut ImageMemory) {
 
 fn warn(run: &Run<'_>, what: &str) {
     let path = visible(&run.config.image_records_file);
-    let message = format!("cannot write image-records-file ({path}): {what}");
-    run.log(LogLevel::Warn, &message);
+    tell(
+        run,
+        &format!("cannot write image-records-file ({path}): {what}"),
+    );
+}
+
+/// What the next pass tells again is not told by each look before it.
+fn tell(run: &Run<'_>, story: &str) {
+    let level = match run.only_records {
+        true => LogLevel::Debug,
+        false => LogLevel::Warn,
+    };
+    run.log(level, story);
 }

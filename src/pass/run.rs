@@ -222,6 +222,8 @@ impl<'a> Run<'a> {
     /// The pass fails with this, after all that can be done has been done (S6.4).
     pub(crate) fn fail(&self, error: Error) {
         let level = match error.status {
+            // A look between two passes: the next pass meets the same, and tells it.
+            _ if self.only_records => LogLevel::Debug,
             // The host wanted it.
             Status::Closed | Status::Cancelled => LogLevel::Info,
             _ => LogLevel::Error,
