@@ -114,6 +114,62 @@ fn s6_5_a_runtime_that_never_answered_is_asked_no_further() {
     }
 }
 
+/// An answer that a runtime gives without looking at what it has, to Version or to a call that it does not know, is none.
+#[test]
+fn s6_5_a_runtime_that_answers_only_what_it_need_not_look_for_is_asked_no_further() {
+    let mut rules = Rules::default();
+    let no_such_call = Action::Code(12, "unknown method".to_owned());
+    let streams = ["StreamContainers", "StreamPodSandboxes", "StreamImages"];
+    let without_streams = || streams.map(|method| Fault::all(method, no_such_call.clone()));
+    let table: [(bool, bool, &[&str]); 4] = [
+        (
+            false,
+            false,
+            &[
+                "ListContainers",
+                "ListPodSandbox",
+                "StreamContainers",
+                "StreamPodSandboxes",
+            ],
+        ),
+        (
+            false,
+            true,
+            &["ListContainers", "ListPodSandbox", "Version"],
+        ),
+        (true, false, &["ListContainers", "StreamContainers"]),
+        (true, true, &["ListContainers", "Version"]),
+    ];
+    for (images, has_learnt, expected) in table {
+        rules.case("S6.5");
+        let mut maker = sandboxes();
+        maker.options.faults.extend(without_streams());
+        let bench = maker.start();
+        let mut hooks = bench.hooks();
+        hooks.image_fs = images::Host::new(1000, 0).hooks(true).image_fs;
+        let engine = bench.engine(&[SOON], hooks);
+        let pass = || match images {
+            false => engine.containers(Flags::default(), None),
+            true => engine.images(ALL_UNUSED, None),
+        };
+        if has_learnt {
+            assert_eq!(pass().error, None);
+        }
+        let mut faults = without_streams().to_vec();
+        let hang = [
+            "ListContainers",
+            "ListPodSandbox",
+            "ListImages",
+            "ContainerStatus",
+        ];
+        faults.extend(hang.map(|method| Fault::all(method, Action::Hang)));
+        bench.server.renew(bench.server.state(), faults);
+        let end = pass();
+        told_once(&end);
+        assert_eq!(methods(&bench), expected, "{images} {has_learnt}");
+    }
+}
+
 /// The Version call at the head of a pass is such a call.
 #[test]
 fn s6_5_a_version_call_that_hangs_ends_the_pass() {

@@ -47,6 +47,8 @@ pub(super) struct Line<'a> {
     doubtful: Cell<bool>,
     /// Something has been answered in this pass.
     answered: Cell<bool>,
+    /// And that with a look at what the runtime has: one that hangs may still tell its version, or that it does not know a call.
+    has_looked: Cell<bool>,
     /// Why the service is asked nothing more: it never answered, or it is none of CRI.
     lost: RefCell<Option<CallError>>,
 }
@@ -54,6 +56,7 @@ pub(super) struct Line<'a> {
 /// A kind of call by its path: service and method.
 type Method = &'static str;
 
+const VERSION: Method = "/runtime.v1.RuntimeService/Version";
 const CONTAINER_STATUS: Method = "/runtime.v1.RuntimeService/ContainerStatus";
 const REMOVE_CONTAINER: Method = "/runtime.v1.RuntimeService/RemoveContainer";
 
@@ -66,6 +69,7 @@ impl<'a> Line<'a> {
             gave_up: Cell::new(None),
             doubtful: Cell::new(false),
             answered: Cell::new(false),
+            has_looked: Cell::new(false),
             lost: RefCell::default(),
         }
     }
@@ -118,11 +122,19 @@ impl<'a> Line<'a> {
                 | CallError::Garbage(_))
         );
         self.doubtful.set(unanswered);
+        let is_hollow = method == VERSION || matches!(answer, Err(CallError::Unimplemented(_)));
+        let is_known = match &answer {
+            Err(CallError::Timeout(_)) => self.has_looked.get(),
+            _ => self.answered.get(),
+        };
         match &answer {
-            Err(e) if !self.answered.get() && e.shows_no_service() => {
+            Err(e) if !is_known && e.shows_no_service() => {
                 self.lost.borrow_mut().get_or_insert_with(|| e.clone());
             }
-            _ if !unanswered => self.answered.set(true),
+            _ if !unanswered => {
+                self.answered.set(true);
+                self.has_looked.set(self.has_looked.get() || !is_hollow);
+            }
             _ => {}
         }
         answer
@@ -255,9 +267,8 @@ impl Runtime<'_> {
     /// Which runtime it is.
     pub(super) async fn version(&self) -> Answer<Version> {
         let request = proto::VersionRequest::default();
-        let method = "/runtime.v1.RuntimeService/Version";
-        let call = one::<proto::VersionResponse>(&self.wire, method, &request);
-        let answer = self.line.ask_all(method, pin!(call)).await?;
+        let call = one::<proto::VersionResponse>(&self.wire, VERSION, &request);
+        let answer = self.line.ask_all(VERSION, pin!(call)).await?;
         let text = |bytes: &[u8]| Text::from(String::from_utf8_lossy(bytes));
         Ok((text(&answer.runtime_name), text(&answer.runtime_version)))
     }
