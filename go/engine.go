@@ -109,8 +109,8 @@ func (e *Engine) CollectImages(ctx context.Context, flags Flags) (*Report, error
 }
 
 // Start begins periodic passes in the background, on one thread of the library for each kind: containers at once and
-// container-gc-period after each pass, images likewise with image-gc-period (not at all with image-gc-high-threshold 100;
-// their first pass only looks). Twice is fine. Config.Ended hears how they end. Errors are ErrClosed, ErrIO (no thread to be
+// container-gc-period after each pass, images likewise with image-gc-period (not at all with image-gc-high-threshold 100,
+// unless image-maximum-gc-age is set; where there are no records yet, their first pass only looks). Twice is fine. Config.Ended hears how they end. Errors are ErrClosed, ErrIO (no thread to be
 // had) and, in a callback, ErrBusy.
 func (e *Engine) Start() error {
 	if err := e.enter(); err != nil {

@@ -495,7 +495,8 @@ gc_status gc_images(struct gc_engine *engine,
 
 /**
  * Starts periodic passes in the background, on one thread for each kind: containers at once and container-gc-period after
- * each pass, images likewise with image-gc-period (not at all with image-gc-high-threshold 100; their first pass only looks).
+ * each pass, images likewise with image-gc-period (not at all with image-gc-high-threshold 100, unless
+ * image-maximum-gc-age is set; where there are no records yet, their first pass only looks).
  * Twice is fine. GC_ERROR_CLOSED, GC_ERROR_IO (no thread to be had), GC_ERROR_INVALID_ARGUMENT for NULL, GC_ERROR_BUSY in a
  * callback.
  */
