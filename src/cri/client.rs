@@ -273,6 +273,14 @@ impl Runtime<'_> {
         Ok((text(&answer.runtime_name), text(&answer.runtime_version)))
     }
 
+    /// Whether it answers at all: for when single objects are asked about no more.
+    pub(crate) async fn is_there(&self) -> bool {
+        let request = proto::VersionRequest::default();
+        let call = one::<proto::VersionResponse>(&self.wire, VERSION, &request);
+        let answer = self.line.ask(VERSION, self.line.limit, pin!(call)).await;
+        answer.is_ok()
+    }
+
     pub(crate) async fn container_status(&self, id: &str) -> Answer<ContainerLook> {
         let request = proto::ContainerStatusRequest {
             container_id: id.into(),

@@ -99,8 +99,11 @@ impl<'a> ContainerRemover<'a> {
         let look = match c.state {
             ContainerState::Created => Some(self.look_again(c).await?),
             _ if self.runtime.is_doubtful() => {
-                let look = self.runtime.container_status(&c.id).await;
-                Some(self.own(c, look, "ask for the status of")?)
+                match self.runtime.container_status(&c.id).await {
+                    // Questions about single containers may hang while all else is answered.
+                    Err(CallError::GivenUp(_)) if self.runtime.is_there().await => None,
+                    look => Some(self.own(c, look, "ask for the status of")?),
+                }
             }
             _ => None,
         };

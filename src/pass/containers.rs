@@ -163,7 +163,11 @@ impl Stages<'_, '_> {
                 }
                 Kind::PodLogs => {
                     let look = self.look().await;
-                    let _ = part(run, logs::trees(run, rooms, &look)).await;
+                    let trees = part(run, logs::trees(run, rooms, &look)).await;
+                    if trees == Some(Ok(true)) {
+                        // Links into what went dangle since.
+                        part(run, logs::links(run, runtime, rooms, &look)).await;
+                    }
                 }
                 Kind::LogLink => {
                     let look = self.look().await;
@@ -281,7 +285,7 @@ async fn sandboxes(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look) -> Result<
     };
     let is_there: HashSet<&Text> = sandboxes.iter().map(|s| &s.id).collect();
     run.later
-        .settle(run, Kind::Sandbox, |id| is_there.contains(id));
+        .settle_gone(run, Kind::Sandbox, |id| is_there.contains(id));
     run.keep_only(Kind::Sandbox, |id| is_there.contains(id));
     let evidence = Evidence::ask(run, snapshot, []);
     let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));

@@ -75,13 +75,13 @@ pub(super) async fn late_containers(
     mut look: Snapshot,
 ) {
     let mut stage = Stage::new(run, runtime, rooms, stops);
-    // S1.6 was decided over all that there were; what went since is not to make room for the others.
-    stage.policy.total = stage.policy.total.min(0);
+    // S1.6 was decided over all that there were (see `stand_by`).
+    stage.policy.total = -1;
     let put_off = run.later.put_off(Kind::Container);
     let is_there: HashSet<Text> = look.containers.iter().map(|c| c.id.clone()).collect();
     if !look.partial {
         let is_there = |id: &Text| is_there.contains(id);
-        run.later.settle(run, Kind::Container, is_there);
+        run.later.settle_gone(run, Kind::Container, is_there);
     }
     for c in &mut look.containers {
         // Until a moment ago it may have been writing its log.
@@ -149,15 +149,15 @@ impl<'a, 'p> Stage<'a, 'p> {
         plan.remove.retain(|step| !done.contains(id(step.index)));
         plan.keep
             .retain(|step| report_kept && !done.contains(id(step.index)));
+        if run.later.round.get() == Round::Again {
+            self.stand_by(look, &mut plan);
+        }
         if !plan.remove.is_empty() && self.logs_are_lost(look).await {
             let stays = plan.remove.drain(..).map(|step| Step {
                 reason: Reason::NotReached,
                 ..step
             });
             plan.keep.extend(stays.filter(|_| report_kept));
-        }
-        if run.later.round.get() == Round::Again {
-            self.stand_by(look, &mut plan);
         }
         let of_step = |step: &Step| id(step.index).clone();
         let tried: HashSet<Text> = plan.remove.iter().map(of_step).collect();
@@ -184,9 +184,19 @@ impl<'a, 'p> Stage<'a, 'p> {
     }
 
     /// What was planned before goes for its reason then: another look only takes removals away. For its pod's sake it goes only if that
-    /// still holds.
+    /// still holds. S1.6 is not decided again: what went since is not to make room for the others.
     fn stand_by(&self, look: &Snapshot, plan: &mut Plan) {
         let reasons = self.run.later.reasons(Kind::Container);
+        let over_total = |step: &mut Step| {
+            let then = reasons.get(&look.containers[step.index].id);
+            let candidate = !matches!(
+                step.reason,
+                Reason::Running | Reason::TooYoung | Reason::UnknownState
+            );
+            then == Some(&Reason::TotalLimit) && candidate
+        };
+        let over_total: Vec<Step> = plan.keep.extract_if(.., over_total).collect();
+        plan.remove.extend(over_total);
         for step in std::mem::take(&mut plan.remove) {
             let now = step.reason;
             let reason = match reasons.get(&look.containers[step.index].id) {
@@ -278,10 +288,13 @@ impl<'a, 'p> Stage<'a, 'p> {
             .await;
         for (container, look) in looks {
             let now = Boot::now().since_boot();
-            let in_vain = look.as_ref().err().and_then(trouble).is_some();
-            match in_vain {
-                true => unfinished.borrow_mut().asked_in_vain(&container.id, now),
-                false => unfinished.borrow_mut().answered(&container.id),
+            match &look {
+                // It was not asked this time: what came of the question before still counts.
+                Err(CallError::NotBegun(_) | CallError::GivenUp(_)) => {}
+                Err(e) if trouble(e).is_some() => {
+                    unfinished.borrow_mut().asked_in_vain(&container.id, now);
+                }
+                _ => unfinished.borrow_mut().answered(&container.id),
             }
             match look {
                 Ok(look) if look.finished_at > 0 => container.finished_at = Some(look.finished_at),
@@ -489,7 +502,17 @@ impl<'a, 'p> Parts<'a, 'p> {
     async fn incomplete(&mut self) -> Snapshot {
         let mut look = Snapshot::new(self.seen(), self.sandboxes.take());
         look.partial = true;
+        // S2.3: those whose stop may still end are decided on once more at the end of the pass.
+        let is_stopping =
+            |c: &&Container| c.state == ContainerState::Unknown && self.done.contains(&c.id);
+        let stopping: Vec<Container> = look
+            .containers
+            .iter()
+            .filter(is_stopping)
+            .cloned()
+            .collect();
         self.stage.all(&mut look, &self.done).await;
+        look.containers.extend(stopping);
         look
     }
 }

@@ -233,18 +233,33 @@ impl Later {
     }
 
     /// All objects of a kind are known: what was put off and is not among them went in another way.
-    pub(crate) fn settle(&self, run: &Run<'_>, kind: Kind, is_there: impl Fn(&Text) -> bool) {
+    pub(crate) fn settle_gone(&self, run: &Run<'_>, kind: Kind, is_there: impl Fn(&Text) -> bool) {
+        self.settle(run, kind, |id| (!is_there(id)).then_some(Done::Removed));
+    }
+
+    /// The same where `became` tells what became of an object; `None` = it is still to have its turn.
+    pub(crate) fn settle(&self, run: &Run<'_>, kind: Kind, became: impl Fn(&Text) -> Option<Done>) {
         if self.round.get() != Round::Again {
             return;
         }
-        let gone: Vec<Entry> = {
-            let mut put_off = self.put_off.borrow_mut();
-            let is_gone = |e: &mut Entry| e.kind == kind && !is_there(&e.id);
-            put_off.extract_if(.., is_gone).collect()
+        let mut became: HashMap<Text, Done> = {
+            let put_off = self.put_off.borrow();
+            let of_kind = put_off.iter().filter(|e| e.kind == kind);
+            let became = of_kind.filter_map(|e| Some((e.id.clone(), became(&e.id)?)));
+            became.collect()
         };
-        for entry in gone {
-            self.emptied.borrow_mut().0.insert(entry.pod_uid.clone());
-            run.record(entry, Done::Removed);
+        let settled: Vec<Entry> = {
+            let mut put_off = self.put_off.borrow_mut();
+            let is_settled = |e: &mut Entry| e.kind == kind && became.contains_key(&e.id);
+            put_off.extract_if(.., is_settled).collect()
+        };
+        for entry in settled {
+            if kind == Kind::Container {
+                self.emptied.borrow_mut().0.insert(entry.pod_uid.clone());
+            }
+            if let Some(done) = became.remove(&entry.id) {
+                run.record(entry, done);
+            }
         }
     }
 

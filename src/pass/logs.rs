@@ -3,7 +3,7 @@
 use super::containers::ended;
 use super::containers::{Look, Stale};
 use super::evidence::{Evidence, has_newer_files};
-use super::later::Ordered;
+use super::later::{Ordered, Round};
 use super::parts::all_containers;
 use super::progress::Progress;
 use super::removals::{Remover, begin, blank, carry_out};
@@ -135,13 +135,15 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
     let path = |name: &Text| Text::from(format!("{}/{name}", room.dir()));
     let is_there: HashSet<Text> = names.iter().map(path).collect();
     run.later
-        .settle(run, Kind::PodLogs, |id| is_there.contains(id));
+        .settle_gone(run, Kind::PodLogs, |id| is_there.contains(id));
     run.keep_only(Kind::PodLogs, |id| is_there.contains(id));
     let evidence = Evidence::ask(run, snapshot, uids);
     let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
     look.carries(&plan)?;
-    for entry in unreadable {
-        run.record(entry, Done::Kept(Reason::UnknownState));
+    if run.later.round.get() == Round::First {
+        for entry in unreadable {
+            run.record(entry, Done::Kept(Reason::UnknownState));
+        }
     }
     let mounts = match run.dry_run {
         true => mounts(),
@@ -182,8 +184,15 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
     });
     let planned: Vec<_> = planned.collect();
     let is_there: HashSet<Text> = planned.iter().map(|(e, _)| e.id.clone()).collect();
-    run.later
-        .settle(run, Kind::LogLink, |id| is_there.contains(id));
+    run.later.settle(run, Kind::LogLink, |id| {
+        if is_there.contains(id) {
+            return None;
+        }
+        // One that leads somewhere again dangles no more.
+        let name = id.rsplit('/').next().unwrap_or_default();
+        let now = room.log_link(OsStr::new(name));
+        Some(now.map_or(Done::Removed, |_| Done::Kept(Reason::LinkAlive)))
+    });
     run.keep_only(Kind::LogLink, |id| is_there.contains(id));
     let Ordered {
         items: mut planned,

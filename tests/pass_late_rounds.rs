@@ -1,0 +1,237 @@
+//! What a pass comes to at its end: what was begun before and did not end, and the pods of containers that went late (S0.8, S2.3).
+
+#[path = "common/bench.rs"]
+mod bench;
+#[path = "common/rules.rs"]
+mod rules;
+
+use bench::{Bench, DRY_RUN, INTERNAL, Maker, code, fate, id, there, with, write};
+use crigc::engine::{Call, Flags};
+use crigc::hooks::{Hook, Hooks};
+use crigc::node::Text;
+use crigc::report::{Kind, Outcome};
+use crisim::fault::{Action, Fault};
+use crisim::node::Word;
+use rules::Rules;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
+const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
+
+/// Questions that hang in any number: groups of them do not take turns for ever.
+#[test]
+fn s0_8_s1_2_many_questions_that_hang_keep_no_other_container_for_ever() {
+    let mut rules = Rules::default();
+    rules.case("S0.8");
+    rules.case("S1.2");
+    let mut maker = Maker::new();
+    for n in 0..42 {
+        maker.bare("u1", &format!("c{n:02}"), 0, Word::Exited);
+        if n < 40 {
+            let own = id("u1", &format!("c{n:02}"), 0);
+            maker.fault("ContainerStatus", &own, Action::Hang);
+        }
+    }
+    let bench = maker.start();
+    let keys = [
+        NONE_KEPT,
+        ("container-age-from", "finished"),
+        ("minimum-container-ttl-duration", "1h"),
+        ("runtime-request-timeout", "300ms"),
+        ("pod-logs-dir", ""),
+    ];
+    let engine = bench.engine(&keys, bench.hooks());
+    let mut passes = 0;
+    while bench.containers().len() > 40 {
+        passes += 1;
+        assert!(passes <= 9, "{:?}", bench.containers());
+        engine.containers(Flags::default(), None);
+    }
+}
+
+/// A second look at the log directory tells of each entry once.
+#[test]
+fn s2_3_s0_6_what_cannot_be_read_has_one_entry_however_often_it_is_looked_at() {
+    let mut rules = Rules::default();
+    rules.case("S0.6");
+    rules.case("S2.3");
+    let mut maker = Maker::new();
+    maker.sandbox("gone", 0, Word::NotReady);
+    maker.container("gone", "lost", 0, Word::Unknown);
+    let odd = maker.path("pods").join(OsStr::from_bytes(b"ns_p_\xff"));
+    std::fs::create_dir(odd).unwrap();
+    let bench = maker.start();
+    bench.host.remove_pod("gone");
+    let report = bench.collected(&[]);
+    assert!(!bench.containers().contains(&id("gone", "lost", 0)));
+    let kept = with(&report, Outcome::Kept);
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(report.count(None, Some(Outcome::Kept)), 1);
+}
+
+/// A link that nobody could be asked about in the pass before, and which leads somewhere again when it has its turn.
+#[test]
+fn s0_8_s4_2_a_link_that_dangles_no_more_at_its_turn_is_not_told_as_removed() {
+    let mut rules = Rules::default();
+    rules.case("S0.8");
+    rules.case("S4.2");
+    let maker = Maker::new();
+    let (link, target) = (
+        maker.path("links/p_n_c-0123456789.log"),
+        maker.path("back.log"),
+    );
+    symlink(&target, &link).unwrap();
+    let bench = maker.start();
+    bench.server.set_faults(vec![Fault {
+        count: Some(1),
+        ..Fault::all("ContainerStatus", Action::Hang)
+    }]);
+    let engine = bench.engine(&[("runtime-request-timeout", "500ms")], bench.hooks());
+    let report = engine.containers(Flags::default(), None).report.unwrap();
+    let path = link.to_str().unwrap();
+    assert_eq!(fate(&report, path).1, "link-unknown");
+    // The next pass lists once, and once more for what it has put off.
+    let file = target.clone();
+    bench
+        .server
+        .change_at("ListContainers", 1, move |_| write(&file));
+    let report = engine.containers(Flags::default(), None).report.unwrap();
+    assert_eq!(bench.server.changes_ahead(), 0);
+    assert!(there(&link));
+    let (outcome, reason, _) = fate(&report, path);
+    assert_eq!((outcome, reason), (Outcome::Kept, "link-alive"));
+}
+
+/// What was put off for the limit of its unit goes only if it is still over that.
+#[test]
+fn s0_8_s1_5_another_look_only_takes_removals_away() {
+    let mut rules = Rules::default();
+    for total in ["-1", "100"] {
+        rules.case("S0.8");
+        rules.case("S1.5");
+        let mut maker = Maker::new();
+        maker.restarted("u1", 2);
+        let older = id("u1", "app", 0);
+        maker.options.faults.push(Fault {
+            count: Some(1),
+            ..Fault::of("RemoveContainer", &older, code(INTERNAL))
+        });
+        let bench = maker.start();
+        let engine = bench.engine(&[("maximum-dead-containers", total)], bench.hooks());
+        let report = engine.containers(Flags::default(), None).report.unwrap();
+        assert_eq!(fate(&report, &older).0, Outcome::Failed);
+        // Somebody else removes the newer one before the older one has its turn.
+        let newer = id("u1", "app", 1);
+        let skip = 1;
+        bench.server.change_at("ListContainers", skip, move |node| {
+            node.containers.retain(|c| c.id.to_string() != newer);
+        });
+        // S3 and S4 look as well, since something was to go; the list of the last round is later still.
+        let report = engine.containers(Flags::default(), None).report.unwrap();
+        assert_eq!(bench.server.changes_ahead(), 0);
+        assert_eq!(
+            fate(&report, &older),
+            (Outcome::Kept, "within-limit", String::new()),
+            "{total}"
+        );
+        assert!(bench.containers().contains(&older));
+    }
+}
+
+/// The tree of a pod whose removal was broken off in the pass before, and a link into it.
+fn broken_off() -> (Bench, crigc::engine::Engine, Arc<Call>) {
+    let maker = Maker::new();
+    let log = maker.path("pods/ns_p_gone/app/0.log");
+    write(&log);
+    symlink(&log, maker.path("links/p_n_c-0123456789.log")).unwrap();
+    let bench = maker.start();
+    bench.host.remove_pod("gone");
+    let call = Arc::new(Call::new(0));
+    let (host, button) = (bench.host.clone(), call.clone());
+    let mut asked = 0;
+    let ask = move |uids: &[Text]| {
+        if uids.len() == 1 && &*uids[0] == "gone" {
+            asked += 1;
+            // First for all, then right before its turn.
+            if asked == 3 {
+                button.cancel();
+            }
+        }
+        host.answer(uids)
+    };
+    let hooks = Hooks {
+        pod_states: Some(Hook::new(Box::new(ask) as _)),
+        ..Hooks::default()
+    };
+    let engine = bench.engine(&[], hooks);
+    (bench, engine, call)
+}
+
+#[test]
+fn s0_5_s0_8_a_link_goes_with_a_tree_that_goes_at_the_end() {
+    let mut rules = Rules::default();
+    rules.case("S0.5");
+    rules.case("S0.8");
+    let (bench, engine, call) = broken_off();
+    let report = engine
+        .containers(Flags::default(), Some(&call))
+        .report
+        .unwrap();
+    let tree = bench.path("pods/ns_p_gone");
+    assert_eq!(fate(&report, tree.to_str().unwrap()).0, Outcome::Failed);
+    let foretold = engine.containers(DRY_RUN, None).report.unwrap();
+    let done = engine.containers(Flags::default(), None).report.unwrap();
+    assert_eq!(
+        foretold.count(Some(Kind::LogLink), Some(Outcome::Removed)),
+        1
+    );
+    assert_eq!(
+        with(&foretold, Outcome::Removed),
+        with(&done, Outcome::Removed)
+    );
+    assert!(!there(&bench.path("links/p_n_c-0123456789.log")));
+}
+
+/// S7.3: the whole list is not reached, and the runtime does not say that a container has ended after its stop.
+#[test]
+fn s2_3_s7_3_what_was_stopped_goes_where_the_whole_list_is_not_reached() {
+    let mut rules = Rules::default();
+    rules.case("S2.3");
+    rules.case("S7.3");
+    let mut maker = Maker::new();
+    for n in 0..24 {
+        let uid = format!("u{n:02}");
+        maker.sandbox(&uid, 0, Word::Ready);
+        maker.container(&uid, "app", 0, Word::Exited);
+    }
+    maker.container("u99", "lost", 0, Word::Unknown);
+    for n in 0..200 {
+        maker
+            .bare("u99", &format!("odd{n}"), 0, Word::Exited)
+            .labels
+            .clear();
+    }
+    let lost = id("u99", "lost", 0);
+    maker.fault("StopContainer", &lost, Action::Nothing);
+    // It ends when all that was seen has had its turn.
+    let delay = std::time::Duration::from_millis(1500);
+    maker
+        .options
+        .delays
+        .insert("StopContainer".to_owned(), delay);
+    maker.options.message_limit = 3_500;
+    let bench = maker.start();
+    let engine = bench.engine(&[NONE_KEPT], bench.hooks());
+    for _ in 0..3 {
+        let end = engine.containers(Flags::default(), None);
+        eprintln!("{:?}", end.error);
+        eprintln!(
+            "{:?}",
+            end.report.unwrap().entries.iter().find(|e| *e.id == *lost)
+        );
+    }
+    assert!(!bench.calls("StopContainer").is_empty());
+    assert!(!bench.containers().contains(&lost));
+}
