@@ -43,7 +43,8 @@ pub struct Turns<T> {
     pub first: Vec<T>,
     /// Begun before; least recently first.
     pub again: Vec<T>,
-    /// The same of those that may make the runtime crash: one at a time.
+    /// The same of those that may make the runtime crash, and of what was tried since the first of them: else ten that hang in each
+    /// pass would keep them for ever. One at a time.
     pub alone: Vec<T>,
 }
 
@@ -141,6 +142,9 @@ pub fn turns<T>(
             Some(t) => again.push((t.at, item)),
         }
     }
+    if let Some(oldest) = alone.iter().map(|(at, _)| *at).min() {
+        alone.extend(again.extract_if(.., |(at, _)| *at > oldest));
+    }
     Turns {
         first,
         again: by_time(again),
@@ -192,7 +196,7 @@ mod tests {
     fn s0_8_each_is_tried_once_before_one_that_did_not_end_is_tried_again() {
         use Trouble::{Failed, Lost, Silent};
         // What was tried; who comes first, who again, who alone.
-        let cases: [(&Tries, [&str; 3]); 6] = [
+        let cases: [(&Tries, [&str; 3]); 7] = [
             (&[], ["abcdef", "", ""]),
             (&[("a", 1, Silent), ("b", 2, Silent)], ["cdef", "ab", ""]),
             (
@@ -207,8 +211,13 @@ mod tests {
             // What is gone, and what was never there.
             (&[("x", 1, Lost)], ["abcdef", "", ""]),
             (
-                &[("a", 4, Lost), ("b", 3, Lost), ("c", 9, Silent)],
+                &[("a", 4, Lost), ("b", 3, Lost), ("c", 2, Silent)],
                 ["def", "c", "ba"],
+            ),
+            // What was tried since comes behind them.
+            (
+                &[("a", 4, Lost), ("b", 3, Lost), ("c", 9, Silent)],
+                ["def", "", "bac"],
             ),
         ];
         for (tries, want) in cases {
@@ -221,14 +230,15 @@ mod tests {
     #[test]
     fn s0_8_s5_4_only_images_without_an_answer_come_last() {
         use Trouble::{Failed, Lost, Silent};
-        let cases: [(&Tries, [&str; 3]); 4] = [
+        let cases: [(&Tries, [&str; 3]); 5] = [
             (&[], ["abcdef", "", ""]),
             (&[("a", 1, Failed), ("c", 2, Failed)], ["abcdef", "", ""]),
             (
                 &[("a", 2, Silent), ("b", 3, Failed), ("c", 1, Silent)],
                 ["bdef", "ca", ""],
             ),
-            (&[("e", 2, Lost), ("a", 3, Silent)], ["bcdf", "a", "e"]),
+            (&[("e", 2, Lost), ("a", 1, Silent)], ["bcdf", "a", "e"]),
+            (&[("e", 2, Lost), ("a", 3, Silent)], ["bcdf", "", "ea"]),
         ];
         for (tries, want) in cases {
             let (ids, unfinished) = after(Kind::Image, tries);
@@ -261,6 +271,47 @@ mod tests {
             }
             let behind = all[hanging..].iter().all(|id| tried.contains(id));
             assert!(behind, "{hanging} hang: {tried:?}");
+        }
+    }
+
+    /// What was in flight when a connection was lost is not kept for ever behind ten that hang in each pass.
+    #[test]
+    fn s0_8_what_was_lost_has_its_turn_however_many_hang() {
+        for hanging in [10, 12, 25] {
+            let all: Vec<Text> = (0..hanging + 2).map(|n| format!("{n}").into()).collect();
+            let mut unfinished = Unfinished::default();
+            for (n, id) in all.iter().enumerate() {
+                let trouble = match n < hanging {
+                    true => Trouble::Silent,
+                    false => Trouble::Lost,
+                };
+                let now = Duration::from_secs(n as u64);
+                unfinished.tried(Kind::Container, id, now, trouble);
+            }
+            let mut now = Duration::from_secs(all.len() as u64);
+            let mut tried: Vec<Text> = Vec::new();
+            for _ in 0..=hanging / 10 + 1 {
+                let turns = turns(all.clone(), Kind::Container, |id| id, &unfinished);
+                let mut silent = 0;
+                let in_turn = turns
+                    .first
+                    .into_iter()
+                    .chain(turns.again)
+                    .chain(turns.alone);
+                for id in in_turn {
+                    if silent == 10 {
+                        break;
+                    }
+                    now += Duration::from_secs(1);
+                    if id.parse::<usize>().unwrap() < hanging {
+                        silent += 1;
+                        unfinished.tried(Kind::Container, &id, now, Trouble::Silent);
+                    }
+                    tried.push(id);
+                }
+            }
+            let lost = all[hanging..].iter().all(|id| tried.contains(id));
+            assert!(lost, "{hanging} hang: {tried:?}");
         }
     }
 
