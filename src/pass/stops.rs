@@ -8,15 +8,15 @@ use super::run::{Done, Run};
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::host::clock::Boot;
-use crate::node::{Container, Snapshot};
+use crate::node::{Container, Snapshot, Text};
 use crate::plan::containers::{grace_period, stop_timeout};
 use crate::plan::order::turns;
 use crate::quiet;
 use crate::report::{Entry, Kind, Reason, visible};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
-use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -32,6 +32,8 @@ const WAIT: Duration = Duration::from_secs(10 * 60);
 /// A stop that has not ended.
 struct Open {
     planned: Entry,
+    /// Its place in the report.
+    number: usize,
     begun: bool,
 }
 
@@ -40,7 +42,9 @@ pub(crate) struct Stops<'p> {
     run: &'p Run<'p>,
     runtime: &'p Runtime<'p>,
     slots: Rc<Semaphore>,
-    open: Rc<RefCell<Vec<Open>>>,
+    /// By the containers' IDs.
+    open: Rc<RefCell<HashMap<Text, Open>>>,
+    added: Cell<usize>,
     /// Those of each look.
     beside: RefCell<FuturesUnordered<LocalBoxFuture<'p, ()>>>,
     /// Those that may make the runtime crash: once all else is done, and one at a time (S0.8).
@@ -54,6 +58,7 @@ impl<'p> Stops<'p> {
             runtime,
             slots: Rc::new(Semaphore::new(SLOTS)),
             open: Rc::default(),
+            added: Cell::default(),
             beside: RefCell::default(),
             alone: RefCell::default(),
         }
@@ -70,9 +75,13 @@ impl<'p> Stops<'p> {
         let mut beside = turns.first;
         beside.extend(turns.again);
         let job = |planned: Vec<(Entry, Container)>, alone: bool| {
-            let open = planned.iter().map(|(entry, _)| Open {
-                planned: entry.clone(),
-                begun: false,
+            let open = planned.iter().map(|(entry, _)| {
+                let open = Open {
+                    planned: entry.clone(),
+                    number: self.added.replace(self.added.get() + 1),
+                    begun: false,
+                };
+                (entry.id.clone(), open)
             });
             self.open.borrow_mut().extend(open);
             let job = Job {
@@ -144,7 +153,9 @@ impl<'p> Stops<'p> {
         }
         self.beside.borrow_mut().clear();
         self.alone.borrow_mut().clear();
-        for Open { planned, begun } in self.open.take() {
+        let mut open: Vec<Open> = self.open.take().into_values().collect();
+        open.sort_by_key(|open| open.number);
+        for Open { planned, begun, .. } in open {
             let done = match begun {
                 true => Done::Silent(format!(
                     "cannot stop container {}: still stopping after the pass waited {limit:?} for it; the next pass goes on, with what is left of its grace period",
@@ -162,7 +173,7 @@ struct Job<'p> {
     run: &'p Run<'p>,
     runtime: &'p Runtime<'p>,
     slots: Rc<Semaphore>,
-    open: Rc<RefCell<Vec<Open>>>,
+    open: Rc<RefCell<HashMap<Text, Open>>>,
     alone: bool,
 }
 
@@ -186,8 +197,7 @@ impl Job<'_> {
 
     /// Whether the runtime knew it; `Err` = it stays.
     async fn one(&self, c: &Container) -> Result<bool, Done> {
-        let is_of = |open: &&mut Open| open.planned.id == c.id;
-        if let Some(open) = self.open.borrow_mut().iter_mut().find(is_of) {
+        if let Some(open) = self.open.borrow_mut().get_mut(&c.id) {
             open.begun = true;
         }
         let flight = self.run.later.take_off();
@@ -202,9 +212,7 @@ impl Job<'_> {
     }
 
     fn ended(&self, planned: Entry, result: Result<bool, Done>, approved: Boot) {
-        self.open
-            .borrow_mut()
-            .retain(|o| o.planned.id != planned.id);
+        self.open.borrow_mut().remove(&planned.id);
         match result {
             Ok(was_known) => self.run.later.has_stopped(planned, was_known, approved),
             Err(done) => self.run.record(planned, done),
