@@ -7,6 +7,7 @@ mod rules;
 
 use bench::{Bench, DRY_RUN, INTERNAL, Maker, code, fate, id, there, with, write};
 use crigc::engine::{Call, Flags};
+use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks};
 use crigc::node::Text;
 use crigc::report::{Kind, Outcome};
@@ -234,4 +235,73 @@ fn s2_3_s7_3_what_was_stopped_goes_where_the_whole_list_is_not_reached() {
     }
     assert!(!bench.calls("StopContainer").is_empty());
     assert!(!bench.containers().contains(&lost));
+}
+
+/// A link that stays for an answer is not put off any more: the pass after it lists once.
+#[test]
+fn s0_8_s4_2_a_link_that_was_asked_about_well_has_its_turn_with_all_others() {
+    let mut rules = Rules::default();
+    rules.case("S0.8");
+    rules.case("S4.2");
+    let mut maker = Maker::new();
+    maker.sandbox("u1", 0, Word::Ready);
+    maker.bare("u1", "app", 0, Word::Running);
+    let own = id("u1", "app", 0);
+    let link = maker.link("u1", "app", 0);
+    symlink("/nowhere", &link).unwrap();
+    maker.options.faults.push(Fault {
+        count: Some(1),
+        ..Fault::of("ContainerStatus", &own, Action::Hang)
+    });
+    let bench = maker.start();
+    let engine = bench.engine(&[("runtime-request-timeout", "500ms")], bench.hooks());
+    let path = link.to_str().unwrap();
+    let mut lists = Vec::new();
+    for reason in ["link-unknown", "link-alive", "link-alive"] {
+        bench.server.clear_trace();
+        let report = engine.containers(Flags::default(), None).report.unwrap();
+        assert_eq!(fate(&report, path).1, reason);
+        lists.push(bench.calls("ListContainers").len());
+    }
+    assert_eq!(lists, [1, 2, 1]);
+}
+
+/// S0.4: what the host says of pods while a container is stopped beside the stages ends removals for gone pods in all of them.
+#[test]
+fn s0_4_s2_3_a_contradiction_that_is_seen_beside_a_stage_ends_its_removals() {
+    let mut rules = Rules::default();
+    rules.case("S0.4");
+    rules.case("S2.3");
+    let mut maker = Maker::new();
+    for uid in ["r1", "r2"] {
+        maker.sandbox(uid, 0, Word::Ready);
+        maker.container(uid, "app", 0, Word::Running);
+    }
+    for n in 0..5 {
+        maker.container("gone", &format!("app{n}"), 0, Word::Exited);
+    }
+    maker.container("gone", "lost", 0, Word::Unknown);
+    let bench = maker.start();
+    bench.host.remove_pod("gone");
+    let host = bench.host.clone();
+    let mut asked = 0;
+    let ask = move |uids: &[Text]| {
+        asked += 1;
+        if asked == 2 {
+            host.remove_pod("r1");
+            host.remove_pod("r2");
+        }
+        host.answer(uids)
+    };
+    let hooks = Hooks {
+        pod_states: Some(Hook::new(Box::new(ask) as _)),
+        ..Hooks::default()
+    };
+    let engine = bench.engine(&[("max-parallel-removals", "1")], hooks);
+    let end = engine.containers(Flags::default(), None);
+    assert_eq!(end.error.map(|e| e.status), Some(Status::Contradiction));
+    // One may have been on its way.
+    let removed = bench.calls("RemoveContainer");
+    assert!(removed.len() <= 1, "{removed:?}");
+    assert!(bench.calls("StopContainer").is_empty());
 }

@@ -69,6 +69,10 @@ impl<'a> Evidence<'a> {
             let fresh = view(self.run, self.snapshot, &self.uids);
             self.latest.replace(fresh);
         }
+        // S0.4: another answer may have contradicted what runs, to a stop beside this stage.
+        if self.run.broken.get() {
+            return false;
+        }
         let latest = self.latest.borrow();
         pods::still_stands(uid, reason, &latest.0)
     }

@@ -222,6 +222,9 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
                 }
             }
         };
+        if result == Done::Kept(Reason::LinkAlive) {
+            run.ended_well(&entry);
+        }
         left -= 1;
         let counts = Progress::counts(&result);
         run.record(entry, result);

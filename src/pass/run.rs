@@ -360,6 +360,14 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// S0.8: what was begun about it before has ended: it has its turn with all others.
+    pub(crate) fn ended_well(&self, entry: &Entry) {
+        if !self.dry_run {
+            let mut unfinished = self.unfinished.borrow_mut();
+            unfinished.removed(entry.kind, &entry.id);
+        }
+    }
+
     /// S0.8: all objects of a kind are known; the others need not be remembered.
     pub(crate) fn keep_only(&self, kind: Kind, is_there: impl Fn(&Text) -> bool) {
         let mut unfinished = self.unfinished.borrow_mut();
