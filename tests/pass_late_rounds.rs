@@ -305,3 +305,39 @@ fn s0_4_s2_3_a_contradiction_that_is_seen_beside_a_stage_ends_its_removals() {
     assert!(removed.len() <= 1, "{removed:?}");
     assert!(bench.calls("StopContainer").is_empty());
 }
+
+/// S1.2: when a container ended is not asked once more at the end of the pass, where such questions may have been given up.
+#[test]
+fn s0_8_s1_2_what_is_tried_again_goes_beside_questions_that_hang() {
+    let mut rules = Rules::default();
+    rules.case("S0.8");
+    rules.case("S1.2");
+    let mut maker = Maker::new();
+    let healthy = id("u1", "healthy", 0);
+    maker.bare("u1", "healthy", 0, Word::Exited);
+    for n in 0..20 {
+        maker.bare("u1", &format!("c{n:02}"), 0, Word::Exited);
+        let own = id("u1", &format!("c{n:02}"), 0);
+        maker.fault("ContainerStatus", &own, Action::Hang);
+    }
+    maker.options.faults.push(Fault {
+        count: Some(1),
+        ..Fault::of("RemoveContainer", &healthy, code(INTERNAL))
+    });
+    let bench = maker.start();
+    let keys = [
+        NONE_KEPT,
+        ("container-age-from", "finished"),
+        ("minimum-container-ttl-duration", "1h"),
+        ("runtime-request-timeout", "300ms"),
+        ("pod-logs-dir", ""),
+    ];
+    let engine = bench.engine(&keys, bench.hooks());
+    let mut passes = 0;
+    while bench.containers().contains(&healthy) {
+        passes += 1;
+        assert!(passes <= 6, "it is kept for ever");
+        engine.containers(Flags::default(), None);
+    }
+    assert_eq!(bench.calls("RemoveContainer").len(), 2);
+}

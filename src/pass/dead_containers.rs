@@ -88,6 +88,7 @@ pub(super) async fn late_containers(
         if c.state == ContainerState::Exited && run.later.was_stopped(&c.id) {
             c.state = ContainerState::Unknown;
         }
+        c.finished_at = run.later.ends.borrow().get(&c.id).copied();
     }
     let mut done = run.later.tried.take();
     done.retain(|id| !put_off.contains(id));
@@ -162,6 +163,9 @@ impl<'a, 'p> Stage<'a, 'p> {
         let of_step = |step: &Step| id(step.index).clone();
         let tried: HashSet<Text> = plan.remove.iter().map(of_step).collect();
         run.later.tried.borrow_mut().extend(tried.iter().cloned());
+        let of_tried = look.containers.iter().filter(|c| tried.contains(&c.id));
+        let ends = of_tried.filter_map(|c| Some((c.id.clone(), c.finished_at?)));
+        run.later.ends.borrow_mut().extend(ends);
         let remover = ContainerRemover::new(run, self.runtime, self.rooms, look);
         self.stop(look, &mut plan, &remover);
         let gone = carry_out(
@@ -268,12 +272,16 @@ impl<'a, 'p> Stage<'a, 'p> {
     /// S1.2 with `container-age-from` = `finished`: when each candidate ended. One that cannot be asked about is kept.
     async fn ask_for_ends(&self, containers: &mut [Container]) {
         let unfinished = self.run.unfinished;
+        // At the end of the pass nothing else can go.
+        let later = &self.run.later;
+        let put_off = later.put_off(Kind::Container);
+        let is_due = |id: &Text| later.round.get() == Round::First || put_off.contains(id);
         let mut unasked: Vec<_> = containers
             .iter_mut()
             .filter(|c| {
                 // In parts a container may be looked at more than once.
                 let asked = c.finished_at.is_some() || !c.readable;
-                !asked && plan::containers::is_candidate_state(c)
+                !asked && plan::containers::is_candidate_state(c) && is_due(&c.id)
             })
             .collect();
         // S0.8: questions that got no answer come last.

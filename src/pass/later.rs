@@ -31,6 +31,8 @@ pub(crate) struct Later {
     put_off: RefCell<Vec<Entry>>,
     /// Containers that were to go in the first round: for the limits they are done (S1.8).
     pub(super) tried: RefCell<HashSet<Text>>,
+    /// When those of them ended that were asked about: they are not asked again, which may have been given up meanwhile (S1.2).
+    pub(super) ends: RefCell<HashMap<Text, i64>>,
     /// UNKNOWN containers whose stop has ended.
     stopped: RefCell<HashMap<Text, Stopped>>,
     /// Links of UNKNOWN containers, which go with them at the end of the pass.
