@@ -341,3 +341,26 @@ fn s0_8_s1_2_what_is_tried_again_goes_beside_questions_that_hang() {
     }
     assert_eq!(bench.calls("RemoveContainer").len(), 2);
 }
+
+/// S1.1: what the runtime, asked for the path of its log, says to be running is not touched, whatever the list said.
+#[test]
+fn s1_1_s2_6_what_turns_out_to_be_running_stays() {
+    let mut rules = Rules::default();
+    for word in [Word::Exited, Word::Unknown] {
+        rules.case("S1.1");
+        rules.case("S2.6");
+        let mut maker = Maker::new();
+        maker.container("u1", "app", 0, word);
+        // Where its log is has to be asked.
+        maker.node.containers[0].labels.clear();
+        let bench = maker.start();
+        bench.server.change_at("ContainerStatus", 0, |node| {
+            node.containers[0].state = crisim::node::State::Word(Word::Running);
+        });
+        let report = bench.collected(&[NONE_KEPT]);
+        assert_eq!(bench.server.changes_ahead(), 0);
+        let own = id("u1", "app", 0);
+        assert_eq!(fate(&report, &own).1, "running");
+        assert!(bench.containers().contains(&own) && there(&bench.log("u1", "app", 0)));
+    }
+}

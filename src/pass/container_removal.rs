@@ -84,6 +84,8 @@ impl<'a> ContainerRemover<'a> {
     ) -> Result<ContainerLook, Done> {
         let look = look.map_err(|e| self.failed(&e, doing, c))?;
         match look.id == c.id {
+            // S1.1: whatever the list said.
+            true if look.state == ContainerState::Running => Err(Done::Kept(Reason::Running)),
             true => Ok(look),
             false => Err(Done::Failed(format!(
                 "cannot remove container {}: asked for its status, the runtime told that of {}; see the runtime's log",
@@ -127,8 +129,7 @@ impl<'a> ContainerRemover<'a> {
         let look = self.status(c, "ask for the status of").await?;
         match look.state {
             ContainerState::Created | ContainerState::Exited => Ok(look),
-            ContainerState::Running => Err(Done::Kept(Reason::Running)),
-            ContainerState::Unknown | ContainerState::Undefined(_) => {
+            ContainerState::Running | ContainerState::Unknown | ContainerState::Undefined(_) => {
                 Err(Done::Kept(Reason::UnknownState))
             }
         }
