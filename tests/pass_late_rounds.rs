@@ -105,42 +105,6 @@ fn s0_8_s4_2_a_link_that_dangles_no_more_at_its_turn_is_not_told_as_removed() {
     assert_eq!((outcome, reason), (Outcome::Kept, "link-alive"));
 }
 
-/// What was put off for the limit of its unit goes only if it is still over that.
-#[test]
-fn s0_8_s1_5_another_look_only_takes_removals_away() {
-    let mut rules = Rules::default();
-    for total in ["-1", "100"] {
-        rules.case("S0.8");
-        rules.case("S1.5");
-        let mut maker = Maker::new();
-        maker.restarted("u1", 2);
-        let older = id("u1", "app", 0);
-        maker.options.faults.push(Fault {
-            count: Some(1),
-            ..Fault::of("RemoveContainer", &older, code(INTERNAL))
-        });
-        let bench = maker.start();
-        let engine = bench.engine(&[("maximum-dead-containers", total)], bench.hooks());
-        let report = engine.containers(Flags::default(), None).report.unwrap();
-        assert_eq!(fate(&report, &older).0, Outcome::Failed);
-        // Somebody else removes the newer one before the older one has its turn.
-        let newer = id("u1", "app", 1);
-        let skip = 1;
-        bench.server.change_at("ListContainers", skip, move |node| {
-            node.containers.retain(|c| c.id.to_string() != newer);
-        });
-        // S3 and S4 look as well, since something was to go; the list of the last round is later still.
-        let report = engine.containers(Flags::default(), None).report.unwrap();
-        assert_eq!(bench.server.changes_ahead(), 0);
-        assert_eq!(
-            fate(&report, &older),
-            (Outcome::Kept, "within-limit", String::new()),
-            "{total}"
-        );
-        assert!(bench.containers().contains(&older));
-    }
-}
-
 /// The tree of a pod whose removal was broken off in the pass before, and a link into it.
 fn broken_off() -> (Bench, crigc::engine::Engine, Arc<Call>) {
     let maker = Maker::new();

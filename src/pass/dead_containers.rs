@@ -75,8 +75,8 @@ pub(super) async fn late_containers(
     mut look: Snapshot,
 ) {
     let mut stage = Stage::new(run, runtime, rooms, stops);
-    // S1.6 was decided over all that there were (see `stand_by`).
-    stage.policy.total = -1;
+    // S1.6 was decided over all that there were; what went since is not to make room for the others.
+    stage.policy.total = stage.policy.total.min(0);
     let put_off = run.later.put_off(Kind::Container);
     let is_there: HashSet<Text> = look.containers.iter().map(|c| c.id.clone()).collect();
     if !look.partial {
@@ -188,19 +188,9 @@ impl<'a, 'p> Stage<'a, 'p> {
     }
 
     /// What was planned before goes for its reason then: another look only takes removals away. For its pod's sake it goes only if that
-    /// still holds. S1.6 is not decided again: what went since is not to make room for the others.
+    /// still holds.
     fn stand_by(&self, look: &Snapshot, plan: &mut Plan) {
         let reasons = self.run.later.reasons(Kind::Container);
-        let over_total = |step: &mut Step| {
-            let then = reasons.get(&look.containers[step.index].id);
-            let candidate = !matches!(
-                step.reason,
-                Reason::Running | Reason::TooYoung | Reason::UnknownState
-            );
-            then == Some(&Reason::TotalLimit) && candidate
-        };
-        let over_total: Vec<Step> = plan.keep.extract_if(.., over_total).collect();
-        plan.remove.extend(over_total);
         for step in std::mem::take(&mut plan.remove) {
             let now = step.reason;
             let reason = match reasons.get(&look.containers[step.index].id) {
