@@ -40,15 +40,17 @@ const (
 
 // Changes is what happens on a node between two passes.
 type Changes struct {
-	Containers []Container       `json:",omitempty"`
-	Sandboxes  []Sandbox         `json:",omitempty"`
-	Images     []Image           `json:",omitempty"`
-	Files      []File            `json:",omitempty"`
-	States     map[string]string `json:",omitempty"` // of containers and sandboxes, by ID
-	Pods       map[string]Word   `json:",omitempty"`
-	Removed    []string          `json:",omitempty"` // IDs of containers that somebody else removes
-	Available  uint64            `json:",omitempty"` // bytes; 0 = as it is
-	Ready      bool              `json:",omitempty"` // sources become ready
+	Containers []Container         `json:",omitempty"`
+	Sandboxes  []Sandbox           `json:",omitempty"`
+	Images     []Image             `json:",omitempty"`
+	Files      []File              `json:",omitempty"`
+	States     map[string]string   `json:",omitempty"` // of containers and sandboxes, by ID
+	Pods       map[string]Word     `json:",omitempty"`
+	Removed    []string            `json:",omitempty"` // IDs of containers that somebody else removes
+	Tags       map[string][]string `json:",omitempty"` // more of them, of images, by ID
+	Pinned     []string            `json:",omitempty"` // IDs of images
+	Available  uint64              `json:",omitempty"` // bytes; 0 = as it is
+	Ready      bool                `json:",omitempty"` // sources become ready
 }
 
 // Step is a pass and what happens before it.
@@ -56,6 +58,21 @@ type Step struct {
 	Before Changes
 	Age    time.Duration `json:",omitempty"`
 	Pass   Pass
+	// Later is what the host says of some pods from a stage of the pass on.
+	Later map[Stage]map[string]Word `json:",omitempty"`
+	// Meanwhile happens in a pass over images, between its look and its first removal. The pass waits then until that look is too old.
+	Meanwhile *Changes `json:",omitempty"`
+}
+
+// word is what the host says of a pod at a stage, if anything.
+func (s Step) word(words map[string]Word, stage Stage, uid string) (word Word, found bool) {
+	word, found = words[uid]
+	for _, later := range []Stage{OfSandboxes, OfLogs} {
+		if said, says := s.Later[later][uid]; says && stage >= later {
+			word, found = said, true
+		}
+	}
+	return word, found
 }
 
 // Case is a node with its host, and what is done to it. Times in the node are ns relative to now, and paths that begin with @
@@ -102,8 +119,13 @@ func (c Changes) applied(node Node, folder string, now int64) Node {
 			node.Sandboxes[i].State = state
 		}
 	}
+	for i := range node.Images {
+		image := &node.Images[i]
+		image.Tags = slices.Concat(image.Tags, c.Tags[image.ID])
+		image.Pinned = image.Pinned || slices.Contains(c.Pinned, image.ID)
+	}
 	if c.Available != 0 {
-		node.Filesystem.Available = min(c.Available, node.Filesystem.Capacity)
+		node.Filesystem.Available = c.Available
 	}
 	return node
 }
@@ -111,6 +133,11 @@ func (c Changes) applied(node Node, folder string, now int64) Node {
 // brings says whether something new comes.
 func (c Changes) brings() bool {
 	return len(c.Containers)+len(c.Sandboxes)+len(c.Images)+len(c.Files) > 0 || c.Available != 0
+}
+
+// ready says whether the host has seen all its pods at a step.
+func (c Case) ready(step int) bool {
+	return c.Ready || slices.ContainsFunc(c.Steps[:step+1], func(s Step) bool { return s.Before.Ready })
 }
 
 // words are the host's answers before each step.

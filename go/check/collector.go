@@ -21,6 +21,33 @@ type Policy struct {
 	HighThreshold, LowThreshold int
 	// ImageMinAge is minimum-image-ttl-duration.
 	ImageMinAge time.Duration
+	// ImageMaxAge is image-maximum-gc-age, which not every kubelet has; 0 = none.
+	ImageMaxAge time.Duration `json:",omitempty"`
+	// RequestTimeout is runtime-request-timeout; 0 = the default.
+	RequestTimeout time.Duration `json:",omitempty"`
+	// EvidenceMaxAge is crigc's evidence-max-age; 0 = the default.
+	EvidenceMaxAge time.Duration `json:",omitempty"`
+}
+
+// Stage is a part of a pass over containers, by the rules that it carries.
+type Stage int
+
+// The stages at which a host is asked about its pods.
+const (
+	OfContainers Stage = 1
+	OfSandboxes  Stage = 3
+	OfLogs       Stage = 4
+)
+
+// onlyLogs is a UID of which there are logs alone, below folderOfOnlyLogs: whoever asks about it has reached them.
+const (
+	onlyLogs         = "only-logs"
+	folderOfOnlyLogs = "pods/check_check_" + onlyLogs
+)
+
+// Event is what a collector tells the host beside how its passes end.
+type Event struct {
+	Reason, Message string
 }
 
 // Setting is the node that a collector works on, and the host it belongs to.
@@ -42,6 +69,24 @@ type Setting struct {
 	SourcesReady func() bool
 	// ImageFS tells the image filesystem in bytes.
 	ImageFS func() (capacity, available uint64)
+	// Reached hears that a pass over containers begins a stage, before the host is asked in it. nil: nobody listens.
+	Reached func(Stage)
+	// Event hears of the events of passes over images. nil: nobody listens.
+	Event func(Event)
+}
+
+// Reaches tells who listens.
+func (s Setting) Reaches(stage Stage) {
+	if s.Reached != nil {
+		s.Reached(stage)
+	}
+}
+
+// Tells tells who listens.
+func (s Setting) Tells(reason, message string) {
+	if s.Event != nil {
+		s.Event(Event{reason, message})
+	}
 }
 
 // Collector is a node's garbage collection: the kubelet's, or crigc.
@@ -53,7 +98,7 @@ type Collector interface {
 	// Look looks at the images and removes none.
 	Look(ctx context.Context) error
 	// Age makes what is known of the images older, as if so much time had passed.
-	Age(by time.Duration)
+	Age(by time.Duration) error
 	// Close frees what the collector holds.
 	Close() error
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/crigc/crigc/go"
@@ -61,8 +62,11 @@ func compare(c Case, knows Knows, folder string, step int, kubelet, ours Left) v
 	with.keepsMore(&v)
 	with.removesMore(&v, fewer)
 	with.tellsTheTruth(&v)
+	with.tellsAll(&v)
+	with.sparesCanaries(&v)
 	if with.pass() != Look && len(v.Problems) == 0 {
 		with.ends(&v)
+		with.events(&v)
 		with.stops(&v)
 	}
 	return v
@@ -100,6 +104,13 @@ func (with *comparison) keepsMore(v *verdict) {
 
 // removesMore judges what crigc alone removes: at most the next images in order, in place of one that it protects.
 func (with *comparison) removesMore(v *verdict, fewer []string) {
+	fewer = slices.DeleteFunc(fewer, func(object string) bool {
+		refused := with.isRefused(object) && slices.Contains(with.Planted, numberOf(noCreationTime))
+		if refused {
+			v.Differences = append(v.Differences, Difference{object, noCreationTime})
+		}
+		return refused
+	})
 	if len(fewer) == 0 {
 		return
 	}
@@ -111,6 +122,35 @@ func (with *comparison) removesMore(v *verdict, fewer []string) {
 		v.problem("crigc removes a "+kindOf(object), "%s: crigc removes it (%s), the kubelet keeps it, and %s", object, with.why(object),
 			wrong)
 	}
+}
+
+// noCreationTime is the one case in which crigc removes and the kubelet does not: its client takes no answer about a container whose
+// created_at is 0, so that it can never remove one, nor the sandbox around it.
+const noCreationTime = "S1.7 no creation time"
+
+// isRefused says whether the kubelet's client keeps an object back: a container without a creation time, its files, its sandbox.
+func (with *comparison) isRefused(object string) bool {
+	kind, name, _ := strings.Cut(object, " ")
+	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
+		entry, _ := with.entry("container " + c.ID)
+		if c.CreatedAt != 0 || entry.Outcome != crigc.Removed && entry.Outcome != crigc.Failed {
+			return false
+		}
+		switch kind {
+		case "container":
+			return name == c.ID
+		case "sandbox":
+			return name == c.SandboxID
+		}
+		return with.owns(c, name) || isLinkOf(c, name)
+	})
+}
+
+// isLinkOf says whether the name of a link holds a container's ID, or what is left of it.
+func isLinkOf(c Container, name string) bool {
+	name, isLink := strings.CutPrefix(name, "links/")
+	id := strings.TrimSuffix(name[strings.LastIndex(name, "-")+1:], ".log")
+	return isLink && len(id) >= 6 && strings.HasPrefix(c.ID, id)
 }
 
 // replace says why what crigc alone removes is not there in place of a protected image; "" where it is.
@@ -193,7 +233,10 @@ func (with *comparison) ends(v *verdict) {
 	k, o := with.kubelet.Err, with.ours.Err
 	switch {
 	case k == nil && o == nil, k == nil && with.mayFail(o, v.Differences):
+	case o == nil && errors.Is(likeTheKubelets(k), crigc.ErrRuntime) && with.failsOnNeverUsed():
 	case k != nil && o != nil && errors.Is(o, likeTheKubelets(k)):
+	// Of several errors the contradiction gives the status.
+	case k != nil && errors.Is(o, crigc.ErrContradiction) && with.mayFail(o, v.Differences):
 	default:
 		v.problem("the end", "the kubelet ends with %v, crigc with %v", k, o)
 	}
@@ -204,6 +247,9 @@ func (with *comparison) ends(v *verdict) {
 func (with *comparison) mayFail(err error, differences []Difference) bool {
 	protects := slices.ContainsFunc(differences, func(d Difference) bool { return protectsImage(d.Rule) })
 	switch {
+	case !with.knows.LooksFirst && with.pass() == Images && (with.fails("ListImages") || with.fails("ListContainers")):
+		// With enough space that kubelet does not list, and what it does not see it does not record (S5.1).
+		return errors.Is(err, crigc.ErrRuntime) || errors.Is(err, crigc.ErrUnavailable)
 	case errors.Is(err, crigc.ErrContradiction):
 		return slices.Contains(with.Planted, "S0.4") && with.isContradicted()
 	case errors.Is(err, crigc.ErrNotEnoughFreed):
@@ -214,12 +260,44 @@ func (with *comparison) mayFail(err error, differences []Difference) bool {
 	return false
 }
 
-// likeTheKubelets is the status that crigc gives a pass over images that the kubelet fails with this error.
+// failsOnNeverUsed says whether the kubelet fails to remove an image by age that crigc has not come to (S5.5).
+func (with *comparison) failsOnNeverUsed() bool {
+	return slices.Contains(with.Planted, "S5.5") && slices.ContainsFunc(with.Faults, func(fault Fault) bool {
+		image, found := with.image(fault.ID)
+		return fault.Method == "RemoveImage" && found && with.isUsedByNobody(image) && with.isTooYoungToAge(image)
+	})
+}
+
+// likeTheKubelets is the status that crigc gives a pass that the kubelet fails with this error.
 func likeTheKubelets(err error) crigc.Status {
-	if strings.Contains(err.Error(), "errors in image deletion") {
+	said := func(text string) bool { return strings.Contains(err.Error(), text) }
+	switch {
+	case said("code = Unavailable"):
+		return crigc.ErrUnavailable
+	case said("errors in image deletion"), said("rpc error"):
 		return crigc.ErrRuntime
+	case said("invalid capacity"):
+		return crigc.ErrIO
 	}
 	return crigc.ErrNotEnoughFreed
+}
+
+// events compares what the passes told the host, where they ended alike.
+func (with *comparison) events(v *verdict) {
+	if (with.kubelet.Err == nil) != (with.ours.Err == nil) {
+		return
+	}
+	reasons := func(events []Event) (all []string) {
+		for _, event := range events {
+			if event.Reason != "PodStatesContradicted" {
+				all = append(all, event.Reason)
+			}
+		}
+		return all
+	}
+	if k, o := reasons(with.kubelet.Events), reasons(with.ours.Events); !slices.Equal(k, o) {
+		v.problem("the events", "the kubelet tells %q, crigc %q", with.kubelet.Events, with.ours.Events)
+	}
 }
 
 // stops compares what was stopped of what both remove or both keep.
@@ -227,10 +305,40 @@ func (with *comparison) stops(v *verdict) {
 	both := func(stops []string) []string {
 		return slices.DeleteFunc(slices.Clone(stops), func(stop string) bool {
 			id, _, _ := strings.Cut(stop, " ")
-			return v.apart[with.named("container "+id)]
+			// Where its removal fails in the end, both keep what the kubelet does not even stop.
+			return v.apart[with.named("container "+id)] || slices.Contains(with.Planted, numberOf(noCreationTime)) && with.isRefused("container "+id)
 		})
 	}
-	if k, o := both(with.kubelet.Stops), both(with.ours.Stops); !slices.Equal(k, o) {
-		v.problem("the stops", "the kubelet stops %q, crigc %q", k, o)
+	k, o := both(with.kubelet.Stops), both(with.ours.Stops)
+	if slices.Equal(k, o) {
+		return
 	}
+	if len(k) != len(o) || !slices.Contains(with.Planted, "S2.3") {
+		v.problem("the stops", "the kubelet stops %q, crigc %q", k, o)
+		return
+	}
+	for i := range k {
+		id, _, _ := strings.Cut(k[i], " ")
+		switch c, _ := with.container(id); {
+		case k[i] == o[i]:
+		case k[i] == id+" 2s" && o[i] == fmt.Sprintf("%s %ds", id, graceBehindNegative(c)):
+			v.Differences = append(v.Differences, Difference{"the stop of " + id, "S2.3 a negative grace"})
+		default:
+			v.problem("the stops", "the kubelet stops %q, crigc %q", k[i], o[i])
+		}
+	}
+}
+
+// graceBehindNegative is the grace period in seconds of a container whose pod has a negative one for its deletion, which the kubelet
+// takes for none at all: the one of its termination (S2.3). 0 where that is not so.
+func graceBehindNegative(c Container) int64 {
+	deletion, err := strconv.ParseInt(c.Annotations[deletionGrace], 10, 64)
+	if err != nil || deletion >= 0 {
+		return 0
+	}
+	termination, err := strconv.ParseInt(c.Annotations[terminationGrace], 10, 64)
+	if err != nil {
+		return 0
+	}
+	return max(termination, 2)
 }

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/crigc/crigc/go"
 )
@@ -92,11 +93,18 @@ func (with *comparison) ruleOfContainer(entry crigc.Entry) string {
 		return "S2.4 a path outside"
 	case kept(entry, crigc.ReasonWithinLimit) && isStrange(entry):
 		return "S0.3"
-	case (kept(entry, crigc.ReasonWithinLimit) || kept(entry, crigc.ReasonSourcesNotReady)) && with.isBesideUndefined(container):
-		// The kubelet counts that one among the candidates, so another of the unit, or of the node, is one too many.
-		return "S1.1 beside it"
+	case kept(entry, crigc.ReasonTooYoung) && with.isJustCreated(container):
+		return "S1.1 just created"
+	case kept(entry, crigc.ReasonListIncomplete) && with.fails("ListPodSandbox"):
+		// Whether the pod runs is not known (S0.4).
+		return "S1.1 no sandboxes"
 	}
-	return ""
+	return with.ruleOfLimit(entry, container)
+}
+
+// fails says whether the runtime fails a call that is about no object.
+func (with *comparison) fails(method string) bool {
+	return slices.ContainsFunc(with.Faults, func(fault Fault) bool { return fault.Method == method && fault.ID == "" })
 }
 
 func (with *comparison) container(id string) (Container, bool) {
@@ -112,21 +120,13 @@ func (with *comparison) isOutside(path string) bool {
 	return path != "" && !strings.HasPrefix(path, filepath.Join(with.folder, "pods")+"/")
 }
 
-// isBesideUndefined says whether a container in a state that CRI does not define counts for the same limit as this one.
-func (with *comparison) isBesideUndefined(own Container) bool {
-	unit := func(c Container) [2]string { return [2]string{uidOf(c), c.Name} }
-	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
-		return isUndefined(c.State) && (with.Policy.MaxContainers >= 0 || unit(c) == unit(own))
-	})
-}
-
 func (with *comparison) ruleOfSandbox(entry crigc.Entry) string {
 	all := with.ours.Before.node.Sandboxes
 	at := slices.IndexFunc(all, func(s Sandbox) bool { return s.ID == entry.ID })
 	switch {
 	case at < 0:
 		return ""
-	case kept(entry, crigc.ReasonSourcesNotReady):
+	case kept(entry, crigc.ReasonSourcesNotReady) && !with.ready(with.step):
 		// The kubelet asks for ready sources before it removes containers and logs, but not for sandboxes.
 		return "S0.2"
 	case kept(entry, crigc.ReasonPodActive):
@@ -137,8 +137,22 @@ func (with *comparison) ruleOfSandbox(entry crigc.Entry) string {
 		return "S0.3"
 	case kept(entry, crigc.ReasonActive):
 		return with.ruleOfContainersIn(entry.ID)
+	case kept(entry, crigc.ReasonNewestSandbox) && with.isHighestSandbox(all[at]):
+		return "S3.3 the highest attempt"
 	}
 	return ""
+}
+
+// isHighestSandbox says whether a pod has no sandbox of a higher attempt, and a newer one.
+func (with *comparison) isHighestSandbox(own Sandbox) bool {
+	newer := false
+	for _, other := range with.ours.Before.node.Sandboxes {
+		if other.UID == own.UID && other.Attempt > own.Attempt {
+			return false
+		}
+		newer = newer || other.UID == own.UID && other.CreatedAt > own.CreatedAt
+	}
+	return newer
 }
 
 // ruleOfContainersIn is the rule by which a container of a sandbox, or of none, was kept.
@@ -234,8 +248,53 @@ func (with *comparison) ruleOfImage(entry crigc.Entry) string {
 		return "S5.3 by name"
 	case kept(entry, crigc.ReasonPinned) && image.Pinned && !with.knows.Pinned:
 		return "S5.3 pinned"
+	case kept(entry, crigc.ReasonChanged) && with.isProtectedMeanwhile(image):
+		return "S5.2 since the look"
+	case entry.Outcome == crigc.Kept && with.isUsedByNobody(image) && with.isTooYoungToAge(image):
+		// The kubelet takes it for unused since ever.
+		return "S5.5 never used"
 	}
 	return ""
+}
+
+// isProtectedMeanwhile says whether what happens between look and removal protects an image.
+func (with *comparison) isProtectedMeanwhile(image Image) bool {
+	changes := with.Steps[with.step].Meanwhile
+	if changes == nil {
+		return false
+	}
+	after := *with
+	after.ours.Before.node = changes.applied(with.ours.Before.node, with.folder, with.ours.At)
+	now, found := after.image(image.ID)
+	return found && (now.Pinned || after.uses(now) != "")
+}
+
+// isUsedByNobody says whether no container ever referred to an image.
+func (with *comparison) isUsedByNobody(image Image) bool {
+	all := slices.Clone(with.Node.Containers)
+	for _, step := range with.Steps[:with.step+1] {
+		all = append(all, step.Before.Containers...)
+	}
+	with = &comparison{ours: Left{Before: Seen{node: Node{Containers: all}}}}
+	return with.uses(image) == ""
+}
+
+// isTooYoungToAge says whether an image was first seen less than image-maximum-gc-age ago.
+func (with *comparison) isTooYoungToAge(image Image) bool {
+	var age time.Duration
+	for i, step := range with.Steps[:with.step+1] {
+		age += step.Age
+		if slices.ContainsFunc(step.Before.Images, func(came Image) bool { return came.ID == image.ID }) {
+			age = 0
+			if i == 0 {
+				age = beforeFirstLook
+			}
+		}
+		if i == 0 && slices.ContainsFunc(with.Node.Images, func(there Image) bool { return there.ID == image.ID }) {
+			age = beforeFirstLook
+		}
+	}
+	return age < with.Policy.ImageMaxAge
 }
 
 // uses says by what a container refers to an image; "" if none does.
@@ -288,6 +347,8 @@ func (with *comparison) ruleOfFile(name string) string {
 		return "S0.3"
 	case kept(entry, crigc.ReasonActive) && with.holdsContainerOf(uid):
 		return "S4.1"
+	case kept(entry, crigc.ReasonListIncomplete) && (with.fails("ListContainers") || with.fails("ListPodSandbox")):
+		return "S4.1 no lists"
 	}
 	return ""
 }
@@ -306,14 +367,14 @@ func (with *comparison) ruleOfOwner(owns func(Container) bool) string {
 	return ""
 }
 
-// ruleOfRest is the rule of a file that stays behind when both remove its container: one whose name only begins like that of the
+// ruleOfRest is the rule of a file that stays behind when both remove its container, or try to: one whose name only begins like that of the
 // log, or the log itself where it lies outside. Where S2.6 spares the question for the path, crigc does not even hear of that one.
 func (with *comparison) ruleOfRest(path string) string {
 	for _, c := range with.ours.Before.node.Containers {
 		rest, begins := strings.CutPrefix(path, c.LogPath)
-		object := "container " + c.ID
+		entry, _ := with.entry("container " + c.ID)
 		switch {
-		case c.LogPath == "" || !begins || with.ours.has(object) || with.kubelet.has(object):
+		case c.LogPath == "" || !begins || entry.Outcome != crigc.Removed && entry.Outcome != crigc.Failed:
 		case rest != "" && rest[0] != '.':
 			return "S2.4 a file beside"
 		case with.isOutside(path) && !slices.Contains(with.ours.Asked, c.ID):

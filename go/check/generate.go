@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -22,6 +23,10 @@ type Knows struct {
 	SandboxImage string
 	// ImageVolumes: images of image volumes are in use.
 	ImageVolumes bool
+	// MaxAge: it has a maximum age of images.
+	MaxAge bool
+	// LooksFirst: it looks at the images before it asks how full the disk is.
+	LooksFirst bool
 }
 
 // Generate makes the case of a seed. A third of them holds something on which crigc and the kubelet differ on purpose.
@@ -33,12 +38,15 @@ func Generate(seed uint64, knows Knows) Case {
 	m.policy()
 	switch m.IntN(10) {
 	case 0, 1, 2, 3:
+		m.onlyContainers = true
 		m.images(1)
 		m.pods(1 + m.IntN(8))
 		m.containerSteps()
+		m.failingLists("ListContainers", "ListPodSandbox")
 	case 4, 5, 6:
 		m.pods(m.IntN(3))
 		m.imageSteps()
+		m.failingLists("ListContainers", "ListImages")
 	default:
 		m.images(1)
 		m.pods(1 + m.IntN(6))
@@ -70,6 +78,7 @@ type maker struct {
 	imageIDs            []string
 	users               []string // containers that came for an image
 	planting            bool
+	onlyContainers      bool
 	hasSandboxImage     bool
 }
 
@@ -151,6 +160,7 @@ func (m *maker) pods(n int) {
 	m.strangeLogs()
 	m.strangeLinks()
 	m.faults()
+	m.without()
 	if m.planting {
 		m.plantSomething()
 	}
@@ -179,7 +189,56 @@ func (m *maker) pod() pod {
 	for _, name := range []string{"app", "side", "init-0"}[:m.IntN(4)] {
 		m.containersOf(&p, name)
 	}
+	if m.percent(25) {
+		m.canaries(&p)
+	}
 	return p
+}
+
+// canaries are files that somebody put into a pod's log directory: they go with the pod, and with nothing else.
+func (m *maker) canaries(p *pod) {
+	for _, name := range []string{"heap.dump", "app/core.1", "side/0.txt"} {
+		if m.percent(50) {
+			m.Files = append(m.Files, File{Path: "pods/" + p.folder + "/" + name, Canary: true})
+		}
+	}
+}
+
+// outside is a file beside the log directories.
+func (m *maker) outside(name string) {
+	m.file("outside/" + name)
+	for i := range m.Files {
+		m.Files[i].Canary = m.Files[i].Canary || m.Files[i].Path == "outside/"+name
+	}
+}
+
+// longAgo is 1970, or no time at all. The kubelet cannot look at images then.
+func (m *maker) longAgo() int64 {
+	if m.onlyContainers {
+		m.plant("S1.7")
+		return Never
+	}
+	return Epoch
+}
+
+// without lets a container and a sandbox have no creation time, one of each at most: nobody knows which of two is older.
+func (m *maker) without() {
+	if !m.percent(10) {
+		return
+	}
+	ties := func(id string) bool { _, tied := m.Ties[id]; return tied }
+	if n := len(m.Node.Containers); n > 0 {
+		if c := &m.Node.Containers[m.IntN(n)]; c.State != Running && !ties(c.ID) {
+			c.CreatedAt = m.longAgo()
+			m.plant("S1.5")
+		}
+	}
+	if n := len(m.Node.Sandboxes); n > 0 {
+		if s := &m.Node.Sandboxes[m.IntN(n)]; !ties(s.ID) {
+			s.CreatedAt = Never
+			m.plant("S3.3")
+		}
+	}
 }
 
 func (m *maker) sandboxesOf(p *pod) {
@@ -191,8 +250,10 @@ func (m *maker) sandboxesOf(p *pod) {
 	for range count {
 		times = append(times, m.time())
 	}
-	if m.percent(80) {
+	if m.percent(85) {
 		slices.Sort(times)
+	} else {
+		m.plant("S3.3")
 	}
 	for i, created := range times {
 		state := NotReady
@@ -204,6 +265,9 @@ func (m *maker) sandboxesOf(p *pod) {
 	if count > 0 && m.percent(6) {
 		// Two that are equally old and empty.
 		created := m.time()
+		if created < slices.Max(times) {
+			m.plant("S3.3")
+		}
 		for range 2 {
 			id := m.sandbox(p, uint32(count), NotReady, created)
 			m.Ties[id] = "sandboxes of " + p.uid
@@ -216,6 +280,10 @@ func (m *maker) sandboxesOf(p *pod) {
 func (m *maker) sandbox(p *pod, attempt uint32, state string, created int64) string {
 	s := Sandbox{ID: m.id(), UID: p.uid, Name: p.name, Namespace: p.namespace, Attempt: attempt, State: state, CreatedAt: created,
 		LogDirectory: "@/pods/" + p.folder, Labels: labels(p, "")}
+	if m.percent(3) {
+		// The kubelet reads the metadata.
+		s.Labels = labels(&pod{uid: m.uid(), name: "other", namespace: "other"}, "")
+	}
 	m.Node.Sandboxes = append(m.Node.Sandboxes, s)
 	m.sandboxIDs = append(m.sandboxIDs, s.ID)
 	if state == Ready {
@@ -236,15 +304,32 @@ func labels(p *pod, container string) map[string]string {
 // containersOf makes the dead attempts of one evict unit, and the running one of a pod that lives.
 func (m *maker) containersOf(p *pod, name string) {
 	attempts := m.IntN(6)
-	for attempt := range attempts {
+	stuck := attempts
+	if m.percent(6) {
+		// The last ones never started.
+		stuck = m.IntN(attempts + 1)
+	}
+	for attempt, created := range m.times(attempts) {
 		state := pick(m, Exited, Exited, Exited, Exited, Exited, Exited, Created, Unknown)
-		c := m.container(p, name, uint32(attempt), state, m.time())
+		if attempt >= stuck || m.percent(70) && state == Created && attempt == attempts-1 {
+			state = pick(m, Exited, Unknown)
+		}
+		if attempt >= stuck {
+			state = Created
+		}
+		if state == Created {
+			m.plant("S1.5")
+		}
+		c := m.container(p, name, uint32(attempt), state, created)
 		m.Node.Containers = append(m.Node.Containers, c)
 		m.deadIDs = append(m.deadIDs, c.ID)
 		m.note(p, c.CreatedAt)
 	}
 	if m.percent(8) && len(p.sandboxes) > 0 {
 		m.tied(p, name, uint32(attempts))
+	}
+	if m.percent(3) {
+		m.justCreated(p, name)
 	}
 	if p.alive {
 		c := m.container(p, name, 100, Running, m.time())
@@ -256,9 +341,33 @@ func (m *maker) containersOf(p *pod, name string) {
 	}
 }
 
+// times are the creation times of so many attempts, seldom in another order than those.
+func (m *maker) times(attempts int) (times []int64) {
+	for range attempts {
+		times = append(times, m.time())
+	}
+	if m.percent(90) {
+		slices.Sort(times)
+	} else {
+		m.plant("S1.5")
+	}
+	return times
+}
+
+// justCreated makes a container that somebody is about to start.
+func (m *maker) justCreated(p *pod, name string) {
+	m.plant("S1.1")
+	c := m.container(p, name, 60, Created, -(5+m.Int64N(35))*second)
+	c.Labels = labels(p, name)
+	m.Node.Containers = append(m.Node.Containers, c)
+	m.young[p.uid] = true
+	m.note(p, c.CreatedAt)
+}
+
 // tied makes containers of one unit that are equally old.
 func (m *maker) tied(p *pod, name string, attempt uint32) {
 	created, sandbox := m.time(), p.sandboxes[0]
+	m.plant("S1.5")
 	for i := range uint32(2 + m.IntN(2)) {
 		c := Container{ID: m.id(), SandboxID: sandbox, Name: name, Attempt: attempt + i, State: Exited, CreatedAt: created,
 			Labels: labels(p, name)}
@@ -285,6 +394,9 @@ func (m *maker) container(p *pod, name string, attempt uint32, state string, cre
 	}
 	switch {
 	case state == Running:
+	case m.percent(3):
+		// The unit is by the metadata, all else by the label.
+		c.Name = "other-" + name
 	case m.percent(4):
 		c.Labels = nil
 		m.note(&pod{word: m.Strange}, created)
@@ -292,8 +404,7 @@ func (m *maker) container(p *pod, name string, attempt uint32, state string, cre
 		c.Labels = map[string]string{"io.kubernetes.pod.uid": p.uid}
 	}
 	if state == Unknown && m.percent(60) {
-		c.Annotations = map[string]string{
-			pick(m, "io.kubernetes.pod.deletionGracePeriod", "io.kubernetes.pod.terminationGracePeriod"): pick(m, "0", "1", "30", "7")}
+		c.Annotations = m.grace()
 	}
 	m.imageOf(&c)
 	if state == Created {
@@ -310,6 +421,30 @@ func (m *maker) container(p *pod, name string, attempt uint32, state string, cre
 		m.link(p, &c)
 	}
 	return c
+}
+
+// Annotations with grace periods.
+const (
+	deletionGrace    = "io.kubernetes.pod.deletionGracePeriod"
+	terminationGrace = "io.kubernetes.pod.terminationGracePeriod"
+)
+
+// grace are annotations with one grace period or two: in order, negative, huge, or no number.
+func (m *maker) grace() map[string]string {
+	period := func() string {
+		return pick(m, "0", "1", "30", "7", "-1", "-30", "1000000000", "99999999999999999999", "soon", "")
+	}
+	annotations := map[string]string{}
+	if m.percent(60) {
+		annotations[deletionGrace] = period()
+	}
+	if m.percent(60) {
+		annotations[terminationGrace] = period()
+	}
+	if strings.HasPrefix(annotations[deletionGrace], "-") {
+		m.plant("S2.3")
+	}
+	return annotations
 }
 
 // imageOf lets a container use an image: by what the kubelet compares, or none that is there.
@@ -341,7 +476,11 @@ func linkName(p *pod, container, id string) string {
 }
 
 func (m *maker) link(p *pod, c *Container) {
-	m.Files = append(m.Files, File{Path: "links/" + linkName(p, c.Name, c.ID), Link: c.LogPath})
+	name, labelled := c.Labels["io.kubernetes.container.name"]
+	if !labelled {
+		name = c.Name
+	}
+	m.Files = append(m.Files, File{Path: "links/" + linkName(p, name, c.ID), Link: c.LogPath})
 }
 
 // strangeLogs are entries of the log directory behind which there are no containers.
@@ -360,7 +499,7 @@ func (m *maker) strangeLogs() {
 			m.file("pods/file_" + m.id()[:4] + "_" + uid)
 		case 4:
 			m.Files = append(m.Files, File{Path: "pods/link_" + m.id()[:4] + "_" + uid, Link: "@/outside"})
-			m.file("outside/kept.log")
+			m.outside("kept.log")
 		case 5:
 			m.file("pods/no-uid-" + m.id()[:4] + "_/app/0.log")
 		}
@@ -398,8 +537,25 @@ func (m *maker) strangeLinks() {
 	}
 }
 
+// hangs lets calls about a few objects never be answered, which costs real time.
+func (m *maker) hangs(method string, ids []string) {
+	if len(ids) == 0 {
+		return
+	}
+	m.Policy.RequestTimeout = time.Second
+	for range 1 + m.IntN(2) {
+		m.Faults = append(m.Faults, Hangs(method, pick(m, ids...)))
+	}
+	m.plant("S4.1")
+}
+
 // faults lets removals fail.
 func (m *maker) faults() {
+	if m.percent(1) {
+		m.hangs("RemoveContainer", m.deadIDs)
+		m.hangs(pick(m, "StopPodSandbox", "RemovePodSandbox"), m.sandboxIDs)
+		return
+	}
 	if !m.percent(30) {
 		return
 	}
@@ -420,6 +576,23 @@ func (m *maker) faults() {
 			}
 		}
 	}
+}
+
+// failingLists lets lists of the runtime fail: the first of each pass, or all.
+func (m *maker) failingLists(methods ...string) {
+	// Who ages images looks at them, and what a failed look does not find is new to the next.
+	aged := slices.ContainsFunc(m.Steps, func(step Step) bool { return step.Age > 0 })
+	if !m.percent(4) || aged {
+		return
+	}
+	method := pick(m, methods...)
+	fault := Fails(method, "", pick(m, 2, 13, 14), "as ordered")
+	if method == "ListContainers" && m.percent(50) {
+		fault.Count = 1
+	}
+	m.Faults = append(m.Faults, fault)
+	m.plant("S4.1")
+	m.plant("S1.1")
 }
 
 // failing lets calls about a container fail. Where its pod goes, crigc keeps the pod's logs with it.

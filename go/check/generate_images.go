@@ -23,6 +23,9 @@ func (m *maker) fill() uint64 {
 		free := capacity * uint64(100-m.Policy.LowThreshold) / 100
 		return max(1, free-min(free, uint64(1+m.IntN(800))*mib))
 	}
+	if m.percent(2) {
+		return capacity * 2
+	}
 	percent := pick(m, m.IntN(101), m.IntN(25), m.IntN(25), 20, 15, 14, 16, 10, 1, 0)
 	return max(1, capacity*uint64(percent)/100)
 }
@@ -30,6 +33,12 @@ func (m *maker) fill() uint64 {
 func (m *maker) image() Image {
 	number := len(m.imageIDs)
 	image := Image{ID: "sha256:" + m.id(), Size: uint64(1+m.IntN(400)) * mib}
+	if m.percent(5) {
+		image.Size = 0
+	}
+	if m.percent(15) {
+		image.RuntimeHandler = pick(m, "runc", "kata")
+	}
 	if m.percent(75) {
 		image.Tags = []string{fmt.Sprintf("registry.example/app-%d:v1", number)}
 	}
@@ -43,6 +52,8 @@ func (m *maker) image() Image {
 	if m.knows.SandboxImage != "" && !m.hasSandboxImage && m.percent(10) {
 		m.hasSandboxImage = true
 		image.Tags = []string{m.knows.SandboxImage}
+		// That kubelet's client takes no answer about an image without a size.
+		image.Size = max(image.Size, mib)
 	}
 	m.imageIDs = append(m.imageIDs, image.ID)
 	return image
@@ -50,6 +61,9 @@ func (m *maker) image() Image {
 
 // imageSteps lets images come one by one, each with a look of its own, so that no two are equally old; then collects.
 func (m *maker) imageSteps() {
+	if m.knows.MaxAge && m.percent(12) {
+		m.maxAge()
+	}
 	if len(m.Node.Images) == 0 {
 		m.images(1)
 	}
@@ -66,6 +80,10 @@ func (m *maker) imageSteps() {
 	for range 1 + m.IntN(3) {
 		step := Step{Pass: pick(m, Images, Images, Images, AllImages), Before: m.using()}
 		step.Before.Available = m.fill()
+		if m.Policy.ImageMaxAge > 0 {
+			// Space needs nothing, or what goes for it would depend on what goes by age.
+			step.Before.Available = m.Node.Filesystem.Capacity
+		}
 		if m.percent(50) {
 			step.Age = time.Duration(1+m.IntN(90)) * time.Minute
 		}
@@ -74,6 +92,14 @@ func (m *maker) imageSteps() {
 	if m.planting {
 		m.plantImages()
 	}
+}
+
+// maxAge lets images go by age. No sum of the steps' ages comes near it.
+func (m *maker) maxAge() {
+	m.Policy.HighThreshold, m.Policy.LowThreshold = 85, 80
+	m.Policy.ImageMaxAge = pick(m, 5*time.Minute, 30*time.Minute, time.Hour, 25*time.Hour) + 30*time.Second
+	m.Policy.ImageMinAge = min(m.Policy.ImageMinAge, 2*time.Minute)
+	m.plant("S5.5")
 }
 
 // using is a container that comes and uses some image, by what the kubelet compares, and one that goes again.
@@ -103,7 +129,14 @@ func (m *maker) using() Changes {
 }
 
 func (m *maker) imageFaults() {
-	if m.percent(20) {
+	switch {
+	case m.percent(20):
 		m.Faults = append(m.Faults, Fails("RemoveImage", pick(m, m.imageIDs...), pick(m, 2, 13), "as ordered"))
+	case m.percent(1):
+		m.hangs("RemoveImage", m.imageIDs)
+	}
+	if m.percent(2) {
+		// As told by a filesystem that is not there.
+		m.Node.Filesystem.Capacity = 0
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // containerSteps are one to three passes, with changes between them.
@@ -14,8 +15,31 @@ func (m *maker) containerSteps() {
 		if i > 0 {
 			step.Before = m.changes()
 		}
+		if m.percent(15) {
+			m.returns(&step)
+		}
 		m.Steps = append(m.Steps, step)
 	}
+}
+
+// returns lets the host's word of a dead pod change under way: it comes back under its UID, or goes.
+func (m *maker) returns(step *Step) {
+	dead := func(p pod) bool { return len(p.ready) == 0 && len(p.running) == 0 }
+	pods := slices.DeleteFunc(slices.Clone(m.made), func(p pod) bool { return !dead(p) })
+	if len(pods) == 0 {
+		return
+	}
+	p := pick(m, pods...)
+	words := []Word{Known, pick(m, Gone, Evicted, Terminated)}
+	if p.word != Known {
+		slices.Reverse(words)
+	}
+	step.Before.Pods = merged(step.Before.Pods, map[string]Word{p.uid: words[0]})
+	step.Later = map[Stage]map[string]Word{pick(m, OfSandboxes, OfLogs): {p.uid: words[1]}}
+	// Afterwards it is as before: the next pass begins so, and what is left of the pod is not followed any more.
+	p.word = words[0]
+	m.young[p.uid] = true
+	m.logsMayStay(&pod{uid: p.uid, word: Gone})
 }
 
 // changes are pods that end, containers that exit and come, and sources that become ready.
@@ -53,6 +77,7 @@ func (m *maker) end(p *pod, c *Changes) {
 
 // restart lets the containers of a pod exit, and new ones run, often in a new sandbox.
 func (m *maker) restart(p *pod, c *Changes) {
+	m.plant("S1.5")
 	ended := p.running
 	p.running = nil
 	if m.percent(50) {
@@ -78,6 +103,7 @@ func (m *maker) renew(p *pod, c *Changes) {
 		c.States[id] = NotReady
 	}
 	p.ready = nil
+	m.plant("S3.3")
 	attempt := uint32(len(p.sandboxes))
 	s := Sandbox{ID: m.id(), UID: p.uid, Name: p.name, Namespace: p.namespace, Attempt: attempt, State: Ready, CreatedAt: m.time(),
 		LogDirectory: "@/pods/" + p.folder, Labels: labels(p, "")}
@@ -150,7 +176,7 @@ func (m *maker) plantUndefinedContainer() {
 	// What the container keeps stays with it.
 	m.plant("S4.1")
 	c := m.container(&p, "app", 50, Exited, m.time())
-	c.Labels, c.State = labels(&p, "app"), 7
+	c.Name, c.Labels, c.State = "app", labels(&p, "app"), 7
 	if p.word == Known {
 		// The kubelet keeps the newest, and that is it.
 		c.CreatedAt = -(200 + m.Int64N(60)) * second
@@ -164,6 +190,7 @@ func (m *maker) plantUndefinedSandbox() {
 	p := m.planted("odd", Gone)
 	m.plant("S0.4")
 	m.plant("S3.2")
+	m.plant("S3.3")
 	m.sandbox(&p, 9, NotReady, m.time())
 	m.Node.Sandboxes[len(m.Node.Sandboxes)-1].State = 5
 	m.sandbox(&p, 10, NotReady, m.time())
@@ -174,7 +201,7 @@ func (m *maker) plantPathOutside() {
 	p, c := m.logged()
 	m.Files = slices.DeleteFunc(m.Files, func(file File) bool { return strings.HasPrefix(file.Path, c.LogPath[2:]) })
 	c.LogPath = "@/outside/" + c.ID[:8] + ".log"
-	m.file(c.LogPath[2:])
+	m.outside(c.ID[:8] + ".log")
 	m.Node.Containers = append(m.Node.Containers, c)
 	if m.turn()%2 == 0 {
 		m.containersOf(&p, "app")
@@ -200,7 +227,8 @@ func (m *maker) logged() (pod, Container) {
 	m.plant("S2.4")
 	p := m.planted("logs", pick(m, Known, Terminated))
 	c := m.container(&p, "app", 30, Exited, -(3*86_400+m.Int64N(3600))*second)
-	c.Labels = labels(&p, "app")
+	m.plant("S1.5")
+	c.Name, c.Labels = "app", labels(&p, "app")
 	return p, c
 }
 
@@ -216,16 +244,37 @@ func (m *maker) plantBrokenStatus() {
 func (m *maker) plantImages() {
 	image := m.image()
 	image.Pinned = false
-	if m.Seed/3%2 == 0 {
+	switch {
+	case m.Seed/3%2 == 0:
 		m.plant("S5.3")
 		m.protect(&image)
-	} else {
+	case m.Seed/6%3 == 0:
+		m.plant("S5.2")
+		m.meanwhile(&image)
+	default:
 		m.plant("S5.2")
 		m.useByName(&image)
 	}
 	// In a look of its own: no two images are equally old.
 	first := slices.IndexFunc(m.Steps, func(step Step) bool { return step.Pass == Look })
 	m.Steps = slices.Insert(m.Steps, first+1, Step{Pass: Look, Before: Changes{Images: []Image{image}}})
+}
+
+// meanwhile lets a container come that uses it while a pass runs, between its look and its first removal.
+func (m *maker) meanwhile(image *Image) {
+	at := slices.IndexFunc(m.Steps, func(step Step) bool { return step.Pass == Images })
+	if at < 0 || m.Policy.ImageMaxAge > 0 {
+		// What went by age would be there again.
+		return
+	}
+	m.Policy.EvidenceMaxAge = time.Second
+	p := &pod{uid: m.uid(), name: "late", namespace: "default"}
+	c := Container{ID: m.id(), Name: "user", State: Running, CreatedAt: m.time(), Image: "registry.example/app:v1",
+		ImageRef: image.ID, Labels: labels(p, "user")}
+	if m.knows.ImageID {
+		c.ImageID = image.ID
+	}
+	m.Steps[at].Meanwhile = &Changes{Containers: []Container{c}}
 }
 
 // protect makes a sandbox image of it, by its name or by what the runtime tells, or pins it.

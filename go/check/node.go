@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"sort"
@@ -77,15 +78,20 @@ type (
 
 // Fault makes crisim answer calls of a method about an object with a status code.
 type Fault struct {
-	Method string         `json:"method"`
-	ID     string         `json:"id,omitempty"`
-	Action map[string]any `json:"action"`
+	Method string `json:"method"`
+	ID     string `json:"id,omitempty"`
+	// Count is how many calls it hits; 0 = all.
+	Count  int `json:"count,omitempty"`
+	Action any `json:"action"`
 }
 
 // Fails is a fault of all calls of a method about one object.
 func Fails(method, id string, code int, text string) Fault {
 	return Fault{Method: method, ID: id, Action: map[string]any{"code": []any{code, text}}}
 }
+
+// Hangs is a fault of all calls of a method about one object.
+func Hangs(method, id string) Fault { return Fault{Method: method, ID: id, Action: "hang"} }
 
 // Call is a line of crisim's trace.
 type Call struct {
@@ -113,6 +119,8 @@ type File struct {
 	Link string `json:",omitempty"`
 	// Dir makes it an empty directory.
 	Dir bool `json:",omitempty"`
+	// Canary: nothing of it may ever go but with the log directory of a pod that is gone.
+	Canary bool `json:",omitempty"`
 }
 
 // at puts the folder in the place of a leading @.
@@ -177,6 +185,20 @@ func listing(folder string) (found []string, links map[string]string, err error)
 	return found, links, nil
 }
 
+// Times that are not relative to now: none at all (created_at 0), and the first there is.
+const (
+	Never = math.MinInt64
+	Epoch = math.MinInt64 + 1
+)
+
+// since is a time of a node: ns before or after now.
+func since(at, now int64) int64 {
+	if at == Never || at == Epoch {
+		return at - Never
+	}
+	return at + now
+}
+
 // placed is the node with absolute paths and times: @ stands for the folder, times are ns before or after now.
 func placed(node Node, folder string, now int64) Node {
 	var out Node
@@ -189,12 +211,12 @@ func placed(node Node, folder string, now int64) Node {
 	}
 	for i := range out.Containers {
 		c := &out.Containers[i]
-		c.CreatedAt += now
+		c.CreatedAt = since(c.CreatedAt, now)
 		c.LogPath = at(folder, c.LogPath)
 	}
 	for i := range out.Sandboxes {
 		s := &out.Sandboxes[i]
-		s.CreatedAt += now
+		s.CreatedAt = since(s.CreatedAt, now)
 		s.LogDirectory = at(folder, s.LogDirectory)
 	}
 	return out

@@ -28,12 +28,15 @@ type Seen struct {
 // Left is a node after a pass.
 type Left struct {
 	Seen
-	// Before is the node before the pass.
+	// Before is the node before the pass, which began At; ns since the epoch.
 	Before Seen
+	At     int64
 	// Stops are the containers that were stopped, with their grace periods.
 	Stops []string
 	// Asked are the containers about which the runtime was asked one by one.
 	Asked []string
+	// Events are those that the pass told, but for those that crigc alone has.
+	Events []Event
 	// Err is how the pass ended.
 	Err error
 	// Report is crigc's; nil for the kubelet.
@@ -42,6 +45,9 @@ type Left struct {
 
 // New makes a collector for a setting.
 type New func(Setting) (Collector, error)
+
+// beforeFirstLook is how long what the first look finds was there before.
+const beforeFirstLook = 24 * time.Hour
 
 // passTimeout is far above what a pass over such a node takes.
 const passTimeout = time.Minute
@@ -58,24 +64,17 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 			return nil, err
 		}
 	}
-	if err := lay(s.Folder, c.Files); err != nil {
+	if err := lay(s.Folder, slices.Concat(c.Files, []File{{Path: folderOfOnlyLogs, Dir: true}})); err != nil {
 		return nil, err
 	}
 	node := placed(c.Node, s.Folder, now)
 	node.Filesystem.UsageFile = s.path("usage")
-	var words map[string]Word
-	ready := c.Ready
+	h := &hosted{Case: c, sim: s, now: now, ready: c.Ready}
 	collector, err := create(Setting{
 		Endpoint: s.Endpoint(), PodLogsDir: s.path("pods"), ContainerLogsDir: s.path("links"), RootDir: s.path("root"),
-		Policy: c.Policy,
-		Pod: func(uid string) (bool, bool) {
-			if word, found := words[uid]; found {
-				return word.removable()
-			}
-			return c.Strange.removable()
-		},
-		SourcesReady: func() bool { return ready },
-		ImageFS:      func() (uint64, uint64) { return usage(s.path("usage")) },
+		Policy: c.Policy, Pod: h.pod, SourcesReady: func() bool { return h.ready }, ImageFS: h.imageFS,
+		Reached: func(stage Stage) { h.stage = stage },
+		Event:   func(event Event) { h.events = append(h.events, event) },
 	})
 	if err != nil {
 		return nil, err
@@ -83,10 +82,13 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 	defer func() { err = errors.Join(err, collector.Close()) }()
 	looked := false
 	for i, step := range c.Steps {
-		words = c.words()[i]
-		ready = ready || step.Before.Ready
 		if err := lay(s.Folder, step.Before.Files); err != nil {
 			return nil, err
+		}
+		if step.Age > 0 {
+			if err := collector.Age(step.Age); err != nil {
+				return nil, err
+			}
 		}
 		node = step.Before.applied(node, s.Folder, now)
 		if err := s.Load(node, c.Faults); err != nil {
@@ -96,20 +98,65 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 		if err != nil {
 			return nil, err
 		}
-		collector.Age(step.Age)
+		h.begin(i, node)
 		left, err := s.pass(collector, step.Pass)
-		if err != nil {
+		if err = errors.Join(err, h.err); err != nil {
 			return nil, err
 		}
-		left.Before = before
+		left.Before, left.Events = before, h.events
 		if step.Pass == Look && !looked {
 			// S5.1: what the first look finds was there long before.
 			looked = true
-			collector.Age(24 * time.Hour)
+			if err := collector.Age(beforeFirstLook); err != nil {
+				return nil, err
+			}
 		}
 		all, node = append(all, left), left.node
 	}
 	return all, nil
+}
+
+// hosted is the host that a collector under test belongs to.
+type hosted struct {
+	Case
+	sim  *Sim
+	now  int64
+	step Step
+	node Node // before the pass
+	// words of the step, and the stage that the pass has reached.
+	words     map[string]Word
+	stage     Stage
+	ready     bool
+	meanwhile *Changes // what is still to happen in this pass
+	events    []Event
+	err       error
+}
+
+// begin prepares it for a pass.
+func (h *hosted) begin(step int, node Node) {
+	h.step, h.node, h.words = h.Steps[step], node, h.Case.words()[step]
+	h.stage, h.ready, h.meanwhile, h.events = OfContainers, h.Case.ready(step), h.Steps[step].Meanwhile, nil
+}
+
+func (h *hosted) pod(uid string) (content, runtime bool) {
+	word, found := h.step.word(h.words, h.stage, uid)
+	switch {
+	case uid == onlyLogs:
+		word = Known
+	case !found:
+		word = h.Strange
+	}
+	return word.removable()
+}
+
+// imageFS tells the filesystem. Both collectors ask between their look and their first removal.
+func (h *hosted) imageFS() (capacity, available uint64) {
+	if changes := h.meanwhile; changes != nil {
+		h.meanwhile = nil
+		h.err = h.sim.Load(changes.applied(h.node, h.sim.Folder, h.now), h.Faults)
+		time.Sleep(h.Policy.EvidenceMaxAge + h.Policy.EvidenceMaxAge/5)
+	}
+	return usage(h.sim.path("usage"))
 }
 
 // usage reads what crisim tells of its filesystem.
@@ -126,6 +173,7 @@ func usage(path string) (capacity, available uint64) {
 
 // pass leads the collector through one pass, and looks at what it left.
 func (s *Sim) pass(collector Collector, pass Pass) (left Left, err error) {
+	left.At = time.Now().UnixNano()
 	ctx, cancel := context.WithTimeout(context.Background(), passTimeout)
 	defer cancel()
 	switch pass {

@@ -87,7 +87,7 @@ var words = map[crigc.Kind]map[crigc.Reason]string{
 		crigc.ReasonOlderSandbox: "S3.3", crigc.ReasonNewestSandbox: "S3.3"},
 	crigc.PodLogs: {crigc.ReasonPodRemoved: "S4.1", crigc.ReasonPodExists: "S4.1", crigc.ReasonSourcesNotReady: "S0.2"},
 	crigc.LogLink: {crigc.ReasonDeadLink: "S4.2", crigc.ReasonLinkAlive: "S4.2"},
-	crigc.Image: {crigc.ReasonSpace: "S5.6", crigc.ReasonBelowThreshold: "S5.6", crigc.ReasonInUse: "S5.2",
+	crigc.Image: {crigc.ReasonAge: "S5.5", crigc.ReasonSpace: "S5.6", crigc.ReasonBelowThreshold: "S5.6", crigc.ReasonInUse: "S5.2",
 		crigc.ReasonPinned: "S5.3", crigc.ReasonSandboxImage: "S5.3", crigc.ReasonEnoughFreed: "S5.8", crigc.ReasonTooYoung: "S5.7", crigc.ReasonUnused: "S5.10"},
 }
 
@@ -164,8 +164,9 @@ func needs(knows Knows) []need {
 		{rule: "S0.2", kept: true, more: true}, {rule: "S0.3", more: true},
 		{rule: "S0.4 one pod", more: true}, {rule: "S0.4 most pods", more: true},
 		{rule: "S1.1", kept: true}, {rule: "S1.1 the state", more: true}, {rule: "S1.1 beside it", more: true},
+		{rule: "S1.1 no sandboxes", more: true}, {rule: "S2.3 a negative grace", more: true}, {rule: "S4.1 no lists", more: true},
 		{rule: "S1.2", kept: true}, {rule: "S1.3", removed: true}, {rule: "S1.4", removed: true}, {rule: "S1.5", removed: true, kept: true},
-		{rule: "S1.6", removed: true}, {rule: "S1.7", removed: true}, {rule: "S1.8", kept: true},
+		{rule: "S1.6", removed: true}, {rule: "S1.7", removed: true}, {rule: "S1.8", kept: true}, {rule: noCreationTime, more: true},
 		{rule: "S2.3", removed: true}, {rule: "S2.4", removed: true}, {rule: "S2.4 a path outside", more: true},
 		{rule: "S2.4 a file beside", more: true}, {rule: "S2.4 a log outside", more: true}, {rule: "S2.5", removed: true}, {rule: "S2.6", removed: true},
 		{rule: "S3.2", kept: true, more: true}, {rule: "S3.3", removed: true, kept: true}, {rule: "S3.4", kept: true},
@@ -177,6 +178,12 @@ func needs(knows Knows) []need {
 	}
 	if !knows.Pinned {
 		all = append(all, need{rule: "S5.3 pinned", more: true})
+	}
+	if knows.LooksFirst {
+		all = append(all, need{rule: "S5.2 since the look", more: true})
+	}
+	if knows.MaxAge {
+		all = append(all, need{rule: "S5.5", removed: true}, need{rule: "S5.5 never used", more: true})
 	}
 	return all
 }

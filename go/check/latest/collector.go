@@ -26,6 +26,8 @@ type collector struct {
 	// listed is the runtime as the image collector sees it.
 	listed  *listedImages
 	records check.Records
+	// began is when the kubelet began, which counts for the maximum age of images.
+	began time.Time
 	// closers free what was opened, last first.
 	closers []func() error
 }
@@ -33,7 +35,7 @@ type collector struct {
 // New sets the kubelet's collectors up for a node. The directories of the setting must exist.
 func New(setting check.Setting) (check.Collector, error) {
 	quiet()
-	c := &collector{}
+	c := &collector{began: time.Now()}
 	if err := c.open(setting); err != nil {
 		return nil, errors.Join(fmt.Errorf("kubelet %s: %w", Version, err), c.Close())
 	}
@@ -73,8 +75,7 @@ func (c *collector) Images(ctx context.Context, allUnused bool) error {
 	if allUnused {
 		return c.images.DeleteUnusedImages(ctx)
 	}
-	// When the kubelet began counts only for the maximum age of images, which is off.
-	return c.images.GarbageCollect(ctx, time.Now())
+	return c.images.GarbageCollect(ctx, c.began)
 }
 
 // Look lets the kubelet look at images of which none may go. How old what it found is then says Age.
@@ -84,9 +85,11 @@ func (c *collector) Look(ctx context.Context) error {
 	return c.images.DeleteUnusedImages(ctx)
 }
 
-// Age makes what the kubelet knows of the images older.
-func (c *collector) Age(by time.Duration) {
+// Age makes what the kubelet knows of the images older, and itself.
+func (c *collector) Age(by time.Duration) error {
 	c.records.Age(by)
+	c.began = c.began.Add(-by)
+	return nil
 }
 
 // Close ends the connections and all goroutines.

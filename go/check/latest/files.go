@@ -10,6 +10,7 @@ import (
 // files is the filesystem that the kubelet sees: what is not in check.Files comes from the real one.
 type files struct {
 	*check.Files
+	setting check.Setting
 	rest
 }
 
@@ -20,9 +21,12 @@ type rest struct {
 
 func newFiles(setting check.Setting) (*files, error) {
 	own, err := check.NewFiles(setting)
-	return &files{Files: own}, err
+	return &files{Files: own, setting: setting}, err
 }
 
 func (f *files) ReadDir(path string) ([]os.DirEntry, error) {
+	if f.Real(path) == f.setting.PodLogsDir {
+		f.setting.Reaches(check.OfLogs)
+	}
 	return f.RealOS.ReadDir(f.Real(path))
 }

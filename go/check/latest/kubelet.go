@@ -3,6 +3,7 @@ package latest
 import (
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -13,9 +14,11 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	internalapi "k8s.io/cri-api/pkg/apis"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	remote "k8s.io/cri-client/pkg"
 	"k8s.io/klog/v2"
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
@@ -45,22 +48,42 @@ var quiet = sync.OnceFunc(func() {
 	_ = flags.Set("v", level)
 })
 
+// timeoutOf is how long a call of the runtime may take.
+func timeoutOf(setting check.Setting) time.Duration {
+	if timeout := setting.Policy.RequestTimeout; timeout > 0 {
+		return timeout
+	}
+	return requestTimeout
+}
+
 // connect opens the kubelet's own clients of the runtime.
-func (c *collector) connect(endpoint string) (internalapi.RuntimeService, internalapi.ImageManagerService, error) {
+func (c *collector) connect(setting check.Setting) (internalapi.RuntimeService, internalapi.ImageManagerService, error) {
 	ctx, tracer := context.Background(), noop.NewTracerProvider()
+	endpoint, timeout := setting.Endpoint, timeoutOf(setting)
 	runtimeService, err := remote.NewRemoteRuntimeServiceBuilder().WithEndpoint(endpoint).
-		WithConnectionTimeout(requestTimeout).WithTracerProvider(tracer).Build(ctx)
+		WithConnectionTimeout(timeout).WithTracerProvider(tracer).Build(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.closers = append(c.closers, func() error { return runtimeService.Close(ctx) })
 	imageService, err := remote.NewRemoteImageServiceBuilder().WithEndpoint(endpoint).
-		WithConnectionTimeout(requestTimeout).WithTracerProvider(tracer).Build(ctx)
+		WithConnectionTimeout(timeout).WithTracerProvider(tracer).Build(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	c.closers = append(c.closers, func() error { return imageService.Close(ctx) })
-	return runtimeService, imageService, nil
+	return staged{runtimeService, setting}, imageService, nil
+}
+
+// staged tells when sandboxes are listed, which in a pass over containers only their own stage does.
+type staged struct {
+	internalapi.RuntimeService
+	setting check.Setting
+}
+
+func (s staged) ListPodSandbox(ctx context.Context, filter *runtimeapi.PodSandboxFilter) ([]*runtimeapi.PodSandbox, error) {
+	s.setting.Reaches(check.OfSandboxes)
+	return s.RuntimeService.ListPodSandbox(ctx, filter)
 }
 
 // newLogManager makes the kubelet's own, which deletes the logs of a removed container. It is never started: nothing is rotated.
@@ -79,7 +102,7 @@ func (c *collector) newLogManager(service internalapi.RuntimeService, files *fil
 
 // newRuntime makes the kubelet's runtime manager. What is nil in it is there to start pods.
 func (c *collector) newRuntime(setting check.Setting, files *files) (kubecontainer.Runtime, error) {
-	runtimeService, imageService, err := c.connect(setting.Endpoint)
+	runtimeService, imageService, err := c.connect(setting)
 	if err != nil {
 		return nil, err
 	}
@@ -149,8 +172,9 @@ func newImageGC(runtime kubecontainer.Runtime, setting check.Setting) (images.Im
 		HighThresholdPercent: setting.Policy.HighThreshold,
 		LowThresholdPercent:  setting.Policy.LowThreshold,
 		MinAge:               setting.Policy.ImageMinAge,
+		MaxAge:               setting.Policy.ImageMaxAge,
 	}
-	return images.NewImageGCManager(runtime, imageFS(setting.ImageFS), nil, &record.FakeRecorder{},
+	return images.NewImageGCManager(runtime, imageFS(setting.ImageFS), nil, &recorder{setting: setting},
 		&v1.ObjectReference{Kind: "Node", Name: "node"}, policy, noop.NewTracerProvider())
 }
 
@@ -166,6 +190,16 @@ func (l *listedImages) ListImages(ctx context.Context) ([]kubecontainer.Image, e
 		list[i].Pinned = list[i].Pinned || l.pinned.Load()
 	}
 	return list, err
+}
+
+// recorder hears of the image collector's events.
+type recorder struct {
+	record.FakeRecorder
+	setting check.Setting
+}
+
+func (r *recorder) Eventf(_ runtime.Object, _, reason, format string, args ...any) {
+	r.setting.Tells(reason, fmt.Sprintf(format, args...))
 }
 
 // podStates stands for the kubelet's pod workers.

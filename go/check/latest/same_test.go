@@ -8,7 +8,7 @@ import (
 
 var harness = check.Harness{
 	Version: Version,
-	Knows:   check.Knows{ImageID: true, Pinned: true, ImageVolumes: true},
+	Knows:   check.Knows{ImageID: true, Pinned: true, ImageVolumes: true, MaxAge: true, LooksFirst: true},
 	New:     New,
 }
 

@@ -88,8 +88,9 @@ func (c *collector) Look(context.Context) error {
 }
 
 // Age makes what the kubelet knows of the images older.
-func (c *collector) Age(by time.Duration) {
+func (c *collector) Age(by time.Duration) error {
 	c.records.Age(by)
+	return nil
 }
 
 // Close ends the connections and all goroutines.

@@ -2,6 +2,7 @@ package oldest
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -11,9 +12,11 @@ import (
 	"github.com/go-logr/logr"
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/record"
 	internalapi "k8s.io/cri-api/pkg/apis"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
 	"k8s.io/klog/v2"
 	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
 	"k8s.io/kubernetes/pkg/kubelet/cm"
@@ -42,20 +45,40 @@ var quiet = sync.OnceFunc(func() {
 	_ = flags.Set("v", level)
 })
 
+// timeoutOf is how long a call of the runtime may take.
+func timeoutOf(setting check.Setting) time.Duration {
+	if timeout := setting.Policy.RequestTimeout; timeout > 0 {
+		return timeout
+	}
+	return requestTimeout
+}
+
 // connect opens the kubelet's own clients of the runtime.
-func (c *collector) connect(endpoint string) (internalapi.RuntimeService, internalapi.ImageManagerService, error) {
-	runtimeService, err := remote.NewRemoteRuntimeService(endpoint, requestTimeout)
+func (c *collector) connect(setting check.Setting) (internalapi.RuntimeService, internalapi.ImageManagerService, error) {
+	endpoint, timeout := setting.Endpoint, timeoutOf(setting)
+	runtimeService, err := remote.NewRemoteRuntimeService(endpoint, timeout)
 	if err != nil {
 		return nil, nil, err
 	}
 	if err := c.closes(runtimeService, "runtimeClient"); err != nil {
 		return nil, nil, err
 	}
-	imageService, err := remote.NewRemoteImageService(endpoint, requestTimeout)
+	imageService, err := remote.NewRemoteImageService(endpoint, timeout)
 	if err != nil {
 		return nil, nil, err
 	}
-	return runtimeService, imageService, c.closes(imageService, "imageClient")
+	return staged{runtimeService, setting}, imageService, c.closes(imageService, "imageClient")
+}
+
+// staged tells when sandboxes are listed, which in a pass over containers only their own stage does.
+type staged struct {
+	internalapi.RuntimeService
+	setting check.Setting
+}
+
+func (s staged) ListPodSandbox(filter *runtimeapi.PodSandboxFilter) ([]*runtimeapi.PodSandbox, error) {
+	s.setting.Reaches(check.OfSandboxes)
+	return s.RuntimeService.ListPodSandbox(filter)
 }
 
 // closes takes on the connection of a client, which has no way to close it.
@@ -70,7 +93,7 @@ func (c *collector) closes(service any, stub string) error {
 
 // newRuntime makes the kubelet's runtime manager. What is nil in it is there to start pods.
 func (c *collector) newRuntime(setting check.Setting, files *files) (kubecontainer.Runtime, error) {
-	runtimeService, imageService, err := c.connect(setting.Endpoint)
+	runtimeService, imageService, err := c.connect(setting)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +151,7 @@ func newImageGC(runtime kubecontainer.Runtime, setting check.Setting) (images.Im
 		LowThresholdPercent:  setting.Policy.LowThreshold,
 		MinAge:               setting.Policy.ImageMinAge,
 	}
-	return images.NewImageGCManager(runtime, imageFS(setting.ImageFS), &record.FakeRecorder{},
+	return images.NewImageGCManager(runtime, imageFS(setting.ImageFS), &recorder{setting: setting},
 		&v1.ObjectReference{Kind: "Node", Name: "node"}, policy, sandboxImage)
 }
 
@@ -144,6 +167,16 @@ func (l *listedImages) ListImages() ([]kubecontainer.Image, error) {
 		list[i].Pinned = list[i].Pinned || l.pinned.Load()
 	}
 	return list, err
+}
+
+// recorder hears of the image collector's events.
+type recorder struct {
+	record.FakeRecorder
+	setting check.Setting
+}
+
+func (r *recorder) Eventf(_ runtime.Object, _, reason, format string, args ...any) {
+	r.setting.Tells(reason, fmt.Sprintf(format, args...))
 }
 
 // podStates stands for the kubelet's pod workers.
