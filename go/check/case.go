@@ -60,6 +60,10 @@ type Step struct {
 	Pass   Pass
 	// Later is what the host says of some pods from a stage of the pass on.
 	Later map[Stage]map[string]Word `json:",omitempty"`
+	// Back are pods, by UID, that are there again as soon as a file or directory of the node is gone, for as long as the pass runs.
+	Back map[string]string `json:",omitempty"`
+	// Leap sets crigc's clock ahead, and nothing gets older by it: the kubelet measures with one that cannot leap.
+	Leap time.Duration `json:",omitempty"`
 	// Meanwhile happens in a pass over images, between its look and its first removal. The pass waits then until that look is too old.
 	Meanwhile *Changes `json:",omitempty"`
 }
@@ -86,7 +90,9 @@ type Case struct {
 	Ready   bool // whether the host has seen all its pods
 	Policy  Policy
 	Faults  []Fault `json:",omitempty"`
-	Steps   []Step
+	// AsOf is when the host's picture of its pods was true, which it tells crigc; 0 = now.
+	AsOf  int64 `json:",omitempty"`
+	Steps []Step
 	// Planted are the rules by which crigc may keep more than the kubelet here.
 	Planted []string `json:",omitempty"`
 	// Ties are objects that are equally old, by ID or path: which of one class stays is nobody's business, how many is.

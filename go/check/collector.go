@@ -67,6 +67,10 @@ type Setting struct {
 	Pod func(uid string) (content, runtime bool)
 	// SourcesReady says whether the host has seen all its pods.
 	SourcesReady func() bool
+	// AsOf is when what Pod says was true; the zero Time = now. The kubelet has no such thing.
+	AsOf time.Time
+	// Ahead is how far crigc's clock runs ahead. nil: not at all.
+	Ahead func() time.Duration
 	// ImageFS tells the image filesystem in bytes.
 	ImageFS func() (capacity, available uint64)
 	// Reached hears that a pass over containers begins a stage, before the host is asked in it. nil: nobody listens.

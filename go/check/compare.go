@@ -61,6 +61,10 @@ func compare(c Case, knows Knows, folder string, step int, kubelet, ours Left) v
 	}
 	with.keepsMore(&v)
 	with.removesMore(&v, fewer)
+	if with.isStillListed() && slices.Contains(with.Planted, "S5.12") {
+		// From here on crigc knows what the kubelet does not.
+		v.Differences = append(v.Differences, Difference{"an image that did not go", stillListed})
+	}
 	with.tellsTheTruth(&v)
 	with.tellsAll(&v)
 	with.sparesCanaries(&v)
@@ -156,6 +160,7 @@ func isLinkOf(c Container, name string) bool {
 // replace says why what crigc alone removes is not there in place of a protected image; "" where it is.
 func (with *comparison) replace(differences []Difference, fewer []string) (wrong string) {
 	protects := slices.ContainsFunc(differences, func(d Difference) bool { return protectsImage(d.Rule) })
+	protects = protects || with.isStillListed()
 	if with.pass() != Images || !protects {
 		return "no image is protected in its place"
 	}
@@ -178,6 +183,18 @@ func (with *comparison) replace(differences []Difference, fewer []string) (wrong
 		return fmt.Sprintf("the kubelet, which freed %d bytes of %d, did not find it either", theirs, wanted)
 	}
 	return ""
+}
+
+// stillListed is S5.12: RemoveImage answered well, and the image is still there.
+const stillListed = "S5.12 still listed"
+
+// isStillListed says whether crigc reports that of an image of which the runtime only pretends to remove it.
+func (with *comparison) isStillListed() bool {
+	return slices.ContainsFunc(with.Faults, func(fault Fault) bool {
+		entry, found := with.entries[fault.ID]
+		return fault.Action == "nothing" && found && entry.Outcome == crigc.Failed && strings.Contains(entry.Error, "still listed") &&
+			with.ours.has("image "+fault.ID)
+	})
 }
 
 func protectsImage(rule string) bool { return numberOf(rule) == "S5.2" || numberOf(rule) == "S5.3" }
@@ -237,6 +254,8 @@ func (with *comparison) ends(v *verdict) {
 	case k != nil && o != nil && errors.Is(o, likeTheKubelets(k)):
 	// Of several errors the contradiction gives the status.
 	case k != nil && errors.Is(o, crigc.ErrContradiction) && with.mayFail(o, v.Differences):
+	case k != nil && errors.Is(o, crigc.ErrRuntime) && with.isStillListed():
+	case o == nil && errors.Is(likeTheKubelets(k), crigc.ErrNotEnoughFreed) && with.hasEnough() && slices.Contains(with.Planted, "S5.8"):
 	default:
 		v.problem("the end", "the kubelet ends with %v, crigc with %v", k, o)
 	}
@@ -254,6 +273,10 @@ func (with *comparison) mayFail(err error, differences []Difference) bool {
 		return slices.Contains(with.Planted, "S0.4") && with.isContradicted()
 	case errors.Is(err, crigc.ErrNotEnoughFreed):
 		return protects
+	case errors.Is(err, crigc.ErrConfig):
+		return slices.ContainsFunc(differences, func(d Difference) bool { return d.Rule == "S2.4 the key" })
+	case errors.Is(err, crigc.ErrRuntime) && with.isStillListed():
+		return true
 	case errors.Is(err, crigc.ErrRuntime):
 		return protects && with.ours.Report.Count(crigc.Image, crigc.Failed) > 0
 	}
@@ -284,7 +307,7 @@ func likeTheKubelets(err error) crigc.Status {
 
 // events compares what the passes told the host, where they ended alike.
 func (with *comparison) events(v *verdict) {
-	if (with.kubelet.Err == nil) != (with.ours.Err == nil) {
+	if (with.kubelet.Err == nil) != (with.ours.Err == nil) || with.isStillListed() {
 		return
 	}
 	reasons := func(events []Event) (all []string) {

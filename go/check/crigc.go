@@ -58,6 +58,13 @@ func (o *Ours) config() crigc.Config {
 		},
 		Event: o.setting.Tells,
 	}
+	if asOf := o.setting.AsOf; !asOf.IsZero() {
+		config.PodStates = nil
+		config.PodStatesAsOf = func(uids []string) ([]crigc.PodState, time.Time, bool) {
+			states, ready := o.podStates(uids)
+			return states, asOf, ready
+		}
+	}
 	if policy.RequestTimeout > 0 {
 		config.Settings["runtime-request-timeout"] = policy.RequestTimeout.String()
 	}
@@ -96,6 +103,9 @@ func (o *Ours) newImages() (*crigc.Engine, error) {
 	config := o.config()
 	config.Settings["image-records-file"] = o.records()
 	config.Settings["hold-file"] = o.hold()
+	if ahead := o.setting.Ahead; ahead != nil {
+		config.Clock = func() time.Time { return time.Now().Add(ahead()) }
+	}
 	engine, err := crigc.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("crigc for images: %w", err)

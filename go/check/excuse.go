@@ -89,8 +89,12 @@ func (with *comparison) ruleOfContainer(entry crigc.Entry) string {
 		return with.ruleOfActive(entry.PodUID)
 	case kept(entry, crigc.ReasonUnknownState) && isUndefined(container.State):
 		return "S1.1 the state"
-	case entry.Outcome == crigc.Failed && strings.Contains(entry.Error, "not below pod-logs-dir") && with.isOutside(container.LogPath):
-		return "S2.4 a path outside"
+	case with.isNewer(entry), kept(entry, crigc.ReasonSourcesNotReady) && with.AsOf > 0:
+		return newerThanAnswer
+	case entry.Outcome == crigc.Failed && with.hasDirectoryForLink(container):
+		return "S2.4 the link's place"
+	case kept(entry, crigc.ReasonNotReached) && errors.Is(with.ours.Err, crigc.ErrConfig) && with.isOutside(container.LogPath):
+		return "S2.4 the key"
 	case kept(entry, crigc.ReasonWithinLimit) && isStrange(entry):
 		return "S0.3"
 	case kept(entry, crigc.ReasonTooYoung) && with.isJustCreated(container):
@@ -105,6 +109,46 @@ func (with *comparison) ruleOfContainer(entry crigc.Entry) string {
 // fails says whether the runtime fails a call that is about no object.
 func (with *comparison) fails(method string) bool {
 	return slices.ContainsFunc(with.Faults, func(fault Fault) bool { return fault.Method == method && fault.ID == "" })
+}
+
+// newerThanAnswer is the case of S0.3 in which the host's answer speaks of the past.
+const newerThanAnswer = "S0.3 newer than the answer"
+
+// isNewer says whether something of an entry's pod has come or changed since the moment for which the host answered, and crigc keeps
+// it for that.
+func (with *comparison) isNewer(entry crigc.Entry) bool {
+	if !kept(entry, crigc.ReasonNewerThanAnswer) || with.AsOf == 0 {
+		return false
+	}
+	before, owners := with.ours.Before, map[string]string{}
+	asOf := with.asOf(with.ours.Now).UnixNano()
+	newer := func(at int64) bool { return at > asOf && at <= with.ours.At }
+	for _, s := range before.node.Sandboxes {
+		owners[s.ID] = s.UID
+		if s.UID == entry.PodUID && newer(s.CreatedAt) {
+			return true
+		}
+	}
+	for _, c := range before.node.Containers {
+		if (uidOf(c) == entry.PodUID || owners[c.SandboxID] == entry.PodUID) && newer(c.CreatedAt) {
+			return true
+		}
+	}
+	for name, at := range before.changed {
+		parts := strings.Split(name, "/")
+		if parts[0] == "pods" && len(parts) > 1 && uidOfLogs(parts[1]) == entry.PodUID && newer(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// uidOfLogs is the UID that an entry of the log directory names (S4.1).
+func uidOfLogs(entry string) string { return entry[strings.LastIndex(entry, "_")+1:] }
+
+// hasDirectoryForLink says whether a directory stands where a container's link should.
+func (with *comparison) hasDirectoryForLink(c Container) bool {
+	return with.ours.Before.has("file " + linkOf(c) + "/")
 }
 
 func (with *comparison) container(id string) (Container, bool) {
@@ -126,6 +170,8 @@ func (with *comparison) ruleOfSandbox(entry crigc.Entry) string {
 	switch {
 	case at < 0:
 		return ""
+	case with.isNewer(entry), kept(entry, crigc.ReasonSourcesNotReady) && with.AsOf > 0:
+		return newerThanAnswer
 	case kept(entry, crigc.ReasonSourcesNotReady) && !with.ready(with.step):
 		// The kubelet asks for ready sources before it removes containers and logs, but not for sandboxes.
 		return "S0.2"
@@ -248,8 +294,10 @@ func (with *comparison) ruleOfImage(entry crigc.Entry) string {
 		return "S5.3 by name"
 	case kept(entry, crigc.ReasonPinned) && image.Pinned && !with.knows.Pinned:
 		return "S5.3 pinned"
-	case kept(entry, crigc.ReasonChanged) && with.isProtectedMeanwhile(image):
-		return "S5.2 since the look"
+	case entry.Outcome == crigc.Kept && meanwhileReasons[entry.Reason] && with.protectedMeanwhile(image) != "":
+		return "S5.2 " + with.protectedMeanwhile(image)
+	case kept(entry, crigc.ReasonEnoughFreed) && with.hasEnough():
+		return enoughByFilesystem
 	case entry.Outcome == crigc.Kept && with.isUsedByNobody(image) && with.isTooYoungToAge(image):
 		// The kubelet takes it for unused since ever.
 		return "S5.5 never used"
@@ -257,16 +305,38 @@ func (with *comparison) ruleOfImage(entry crigc.Entry) string {
 	return ""
 }
 
-// isProtectedMeanwhile says whether what happens between look and removal protects an image.
-func (with *comparison) isProtectedMeanwhile(image Image) bool {
+// meanwhileReasons are what crigc says of an image that a later look has protected.
+var meanwhileReasons = map[crigc.Reason]bool{crigc.ReasonChanged: true, crigc.ReasonInUse: true, crigc.ReasonPinned: true}
+
+// protectedMeanwhile is what protects an image that happens between look and removal; "" if nothing does.
+func (with *comparison) protectedMeanwhile(image Image) string {
 	changes := with.Steps[with.step].Meanwhile
 	if changes == nil {
-		return false
+		return ""
 	}
 	after := *with
 	after.ours.Before.node = changes.applied(with.ours.Before.node, with.folder, with.ours.At)
 	now, found := after.image(image.ID)
-	return found && (now.Pinned || after.uses(now) != "")
+	switch {
+	case !found:
+		return ""
+	case now.Pinned:
+		return "pinned since the look"
+	case after.uses(now) != "" && len(now.Tags) > len(image.Tags):
+		return "tagged since the look"
+	case after.uses(now) != "":
+		return "used since the look"
+	}
+	return ""
+}
+
+// enoughByFilesystem is the case of S5.8 in which the filesystem tells that enough is free, whatever sizes say.
+const enoughByFilesystem = "S5.8 enough by the filesystem"
+
+// hasEnough says whether as much is available as a pass for space has to reach.
+func (with *comparison) hasEnough() bool {
+	disk, low := with.ours.node.Filesystem, uint64(with.Policy.LowThreshold)
+	return with.pass() == Images && disk.Available >= disk.Capacity*(100-low)/100
 }
 
 // isUsedByNobody says whether no container ever referred to an image.
@@ -330,7 +400,9 @@ func (with *comparison) ruleOfFile(name string) string {
 		return with.ruleOfLink(name)
 	}
 	path := filepath.Join(with.folder, name)
-	rule := with.ruleOfOwner(func(c Container) bool { return c.LogPath != "" && strings.HasPrefix(path, c.LogPath) })
+	rule := with.ruleOfOwner(func(c Container) bool {
+		return c.LogPath != "" && (strings.HasPrefix(path, c.LogPath) || strings.HasPrefix(path, with.behindLinks(c.LogPath)))
+	})
 	if rule != "" {
 		return rule
 	}
@@ -343,6 +415,8 @@ func (with *comparison) ruleOfFile(name string) string {
 		return ""
 	case kept(entry, crigc.ReasonPodActive):
 		return with.ruleOfActive(uid)
+	case with.isNewer(entry), kept(entry, crigc.ReasonSourcesNotReady) && with.AsOf > 0:
+		return newerThanAnswer
 	case kept(entry, crigc.ReasonPodExists) && strings.Contains(uid, "\n"):
 		return "S0.3"
 	case kept(entry, crigc.ReasonActive) && with.holdsContainerOf(uid):
@@ -368,20 +442,33 @@ func (with *comparison) ruleOfOwner(owns func(Container) bool) string {
 }
 
 // ruleOfRest is the rule of a file that stays behind when both remove its container, or try to: one whose name only begins like that of the
-// log, or the log itself where it lies outside. Where S2.6 spares the question for the path, crigc does not even hear of that one.
+// log, or the log itself where it lies elsewhere: outside, or behind a link.
 func (with *comparison) ruleOfRest(path string) string {
 	for _, c := range with.ours.Before.node.Containers {
 		rest, begins := strings.CutPrefix(path, c.LogPath)
 		entry, _ := with.entry("container " + c.ID)
+		behind := with.behindLinks(c.LogPath)
 		switch {
-		case c.LogPath == "" || !begins || entry.Outcome != crigc.Removed && entry.Outcome != crigc.Failed:
-		case rest != "" && rest[0] != '.':
+		case c.LogPath == "" || entry.Outcome != crigc.Removed && entry.Outcome != crigc.Failed:
+		case begins && rest != "" && rest[0] != '.':
 			return "S2.4 a file beside"
-		case with.isOutside(path) && !slices.Contains(with.ours.Asked, c.ID):
+		case begins && with.isOutside(path):
 			return "S2.4 a log outside"
+		case behind != c.LogPath && strings.HasPrefix(path, behind):
+			return "S2.4 a link on the way"
 		}
 	}
 	return ""
+}
+
+// behindLinks is where a log's path leads when links on the way are followed.
+func (with *comparison) behindLinks(path string) string {
+	for name, target := range with.ours.Before.links {
+		if rest, through := strings.CutPrefix(path, filepath.Join(with.folder, name)+"/"); through {
+			return filepath.Join(target, rest)
+		}
+	}
+	return path
 }
 
 // holdsContainerOf says whether crigc left a container of a pod.
@@ -393,7 +480,10 @@ func (with *comparison) ruleOfLink(name string) string {
 	if entry, _ := with.entry("file " + name); kept(entry, crigc.ReasonLinkUnknown) && with.hasNoAnswer(name) {
 		return "S4.2"
 	}
-	if rule := with.ruleOfOwner(func(c Container) bool { return strings.HasSuffix(name, "-"+c.ID+".log") }); rule != "" {
+	if entry, _ := with.entry("file " + name); kept(entry, crigc.ReasonLinkAlive) && with.isCutLink(name) {
+		return "S4.2 a cut name"
+	}
+	if rule := with.ruleOfOwner(func(c Container) bool { return strings.TrimSuffix(name, "/") == linkOf(c) || isLinkOf(c, name) }); rule != "" {
 		return rule
 	}
 	// The link's target is among what crigc keeps.
@@ -402,6 +492,13 @@ func (with *comparison) ruleOfLink(name string) string {
 		return with.rule(target)
 	}
 	return ""
+}
+
+// isCutLink says whether a link is that of a container that has not exited, with an ID that is cut.
+func (with *comparison) isCutLink(name string) bool {
+	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
+		return c.State != Exited && name == linkOf(c) && !strings.HasSuffix(name, "-"+c.ID+".log")
+	})
 }
 
 // hasNoAnswer says whether the runtime gives no answer about the container that a link names.

@@ -42,6 +42,9 @@ func Generate(seed uint64, knows Knows) Case {
 		m.images(1)
 		m.pods(1 + m.IntN(8))
 		m.containerSteps()
+		if m.percent(10) {
+			m.backAgain()
+		}
 		m.failingLists("ListContainers", "ListPodSandbox")
 	case 4, 5, 6:
 		m.pods(m.IntN(3))

@@ -92,6 +92,9 @@ func (m *maker) imageSteps() {
 	if m.planting {
 		m.plantImages()
 	}
+	if m.percent(8) {
+		m.leap()
+	}
 }
 
 // maxAge lets images go by age. No sum of the steps' ages comes near it.

@@ -115,12 +115,12 @@ func (m *maker) renew(p *pod, c *Changes) {
 // hold each.
 func (m *maker) plantSomething() {
 	plants := []func(){m.plantStrangeUID, m.plantRunning, m.plantUndefinedContainer, m.plantUndefinedSandbox, m.plantPathOutside,
-		m.plantFileBeside, m.plantBrokenStatus}
+		m.plantFileBeside, m.plantBrokenStatus, m.plantAsOf, m.plantLinkOnTheWay, m.plantLinkPlace, m.plantCutLink}
 	plants[m.Seed/3%uint64(len(plants))]()
 }
 
-// turn counts how often something was planted before in its turn of seven.
-func (m *maker) turn() uint64 { return m.Seed / 21 }
+// turn counts how often something was planted before in its turn.
+func (m *maker) turn() uint64 { return m.Seed / 33 }
 
 // plantStrangeUID makes a deleted pod whose UID is none to ask about.
 func (m *maker) plantStrangeUID() {
@@ -203,14 +203,15 @@ func (m *maker) plantPathOutside() {
 	c.LogPath = "@/outside/" + c.ID[:8] + ".log"
 	m.outside(c.ID[:8] + ".log")
 	m.Node.Containers = append(m.Node.Containers, c)
+	if m.turn()%3 > 0 {
+		// So pod-logs-dir is where logs are, though not this one.
+		m.file("pods/" + p.folder + "/other/0.log")
+	}
 	if m.turn()%2 == 0 {
 		m.containersOf(&p, "app")
 		return
 	}
-	// With no log in the pod's own directory, crigc does not ask where this one is (S2.6).
-	newer := m.container(&p, "app", 31, Created, m.time())
-	newer.Labels = labels(&p, "app")
-	m.Node.Containers = append(m.Node.Containers, newer)
+	m.newer(&p)
 }
 
 // plantFileBeside makes a file that begins like a log: the kubelet's pattern takes it for a rotated one.
@@ -244,23 +245,28 @@ func (m *maker) plantBrokenStatus() {
 func (m *maker) plantImages() {
 	image := m.image()
 	image.Pinned = false
-	switch {
-	case m.Seed/3%2 == 0:
+	switch m.IntN(8) {
+	case 0, 1:
 		m.plant("S5.3")
 		m.protect(&image)
-	case m.Seed/6%3 == 0:
-		m.plant("S5.2")
-		m.meanwhile(&image)
-	default:
+	case 2, 3:
 		m.plant("S5.2")
 		m.useByName(&image)
+	case 4, 5:
+		m.plant("S5.2")
+		m.meanwhile(&image)
+	case 6:
+		m.plantEnough()
+	case 7:
+		m.plantPretended()
 	}
 	// In a look of its own: no two images are equally old.
 	first := slices.IndexFunc(m.Steps, func(step Step) bool { return step.Pass == Look })
 	m.Steps = slices.Insert(m.Steps, first+1, Step{Pass: Look, Before: Changes{Images: []Image{image}}})
 }
 
-// meanwhile lets a container come that uses it while a pass runs, between its look and its first removal.
+// meanwhile protects it while a pass runs, between its look and its first removal: a container comes that uses it, it gets a name by
+// which one does, or it is pinned.
 func (m *maker) meanwhile(image *Image) {
 	at := slices.IndexFunc(m.Steps, func(step Step) bool { return step.Pass == Images })
 	if at < 0 || m.Policy.ImageMaxAge > 0 {
@@ -268,22 +274,36 @@ func (m *maker) meanwhile(image *Image) {
 		return
 	}
 	m.Policy.EvidenceMaxAge = time.Second
+	// It is old enough, and space is needed.
+	m.Steps[at].Age += m.Policy.ImageMinAge + time.Minute
+	m.Steps[at].Before.Available = max(1, m.Node.Filesystem.Capacity*uint64(100-m.Policy.HighThreshold)/200)
 	p := &pod{uid: m.uid(), name: "late", namespace: "default"}
 	c := Container{ID: m.id(), Name: "user", State: Running, CreatedAt: m.time(), Image: "registry.example/app:v1",
 		ImageRef: image.ID, Labels: labels(p, "user")}
 	if m.knows.ImageID {
 		c.ImageID = image.ID
 	}
-	m.Steps[at].Meanwhile = &Changes{Containers: []Container{c}}
+	switch m.IntN(3) {
+	case 0:
+		m.Steps[at].Meanwhile = &Changes{Containers: []Container{c}}
+	case 1:
+		c.Image, c.ImageRef, c.ImageID = "registry.example/late:1", "sha256:"+m.id(), ""
+		m.Node.Containers = append(m.Node.Containers, c)
+		m.Pods[p.uid] = Known
+		m.Steps[at].Meanwhile = &Changes{Tags: map[string][]string{image.ID: {c.Image}}}
+	case 2:
+		m.plant("S5.3")
+		m.Steps[at].Meanwhile = &Changes{Pinned: []string{image.ID}}
+	}
 }
 
 // protect makes a sandbox image of it, by its name or by what the runtime tells, or pins it.
 func (m *maker) protect(image *Image) {
-	ways := uint64(2)
+	ways := 2
 	if !m.knows.Pinned {
 		ways = 3
 	}
-	switch m.Seed / 6 % ways {
+	switch m.IntN(ways) {
 	case 0:
 		image.Tags = []string{pick(m, "registry.example/pause:3.9", "registry.example/team/my-pause:1", "registry.example:5000/pause")}
 	case 1:
@@ -301,7 +321,7 @@ func (m *maker) useByName(image *Image) {
 	p := &pod{uid: m.uid(), name: "by-name", namespace: "default"}
 	c := Container{ID: m.id(), Name: "user", State: Exited, CreatedAt: m.time(), Image: "registry.example/app:v1",
 		ImageRef: "sha256:" + m.id(), Labels: labels(p, "user")}
-	switch m.Seed / 6 % 5 {
+	switch m.IntN(5) {
 	case 0:
 		c.ImageRef = image.Tags[0]
 	case 1:

@@ -90,6 +90,9 @@ func Fails(method, id string, code int, text string) Fault {
 	return Fault{Method: method, ID: id, Action: map[string]any{"code": []any{code, text}}}
 }
 
+// Pretends is a fault of all calls of a method about one object, which answer that all is well, and do nothing.
+func Pretends(method, id string) Fault { return Fault{Method: method, ID: id, Action: "nothing"} }
+
 // Hangs is a fault of all calls of a method about one object.
 func Hangs(method, id string) Fault { return Fault{Method: method, ID: id, Action: "hang"} }
 
@@ -119,6 +122,8 @@ type File struct {
 	Link string `json:",omitempty"`
 	// Dir makes it an empty directory.
 	Dir bool `json:",omitempty"`
+	// ChangedAt is when it was last changed, ns before or after now; 0 = long ago.
+	ChangedAt int64 `json:",omitempty"`
 	// Canary: nothing of it may ever go but with the log directory of a pod that is gone.
 	Canary bool `json:",omitempty"`
 }
@@ -154,9 +159,10 @@ func lay(folder string, files []File) error {
 	return nil
 }
 
-// listing is everything below the log directories of folder, directories with a slash behind them, and the targets of links.
-func listing(folder string) (found []string, links map[string]string, err error) {
-	links = map[string]string{}
+// listing is everything below the log directories of folder, directories with a slash behind them, the targets of links, and when
+// each was changed last.
+func listing(folder string) (found []string, links map[string]string, changed map[string]int64, err error) {
+	links, changed = map[string]string{}, map[string]int64{}
 	for _, top := range []string{"pods", "links", "outside"} {
 		err := filepath.WalkDir(filepath.Join(folder, top), func(path string, entry os.DirEntry, err error) error {
 			if err != nil {
@@ -174,15 +180,20 @@ func listing(folder string) (found []string, links map[string]string, err error)
 					return err
 				}
 			}
+			info, err := entry.Info()
+			if err != nil {
+				return err
+			}
 			found = append(found, name)
+			changed[name] = info.ModTime().UnixNano()
 			return nil
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 	}
 	sort.Strings(found)
-	return found, links, nil
+	return found, links, changed, nil
 }
 
 // Times that are not relative to now: none at all (created_at 0), and the first there is.

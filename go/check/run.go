@@ -23,14 +23,15 @@ type Seen struct {
 	reported map[string]string
 	node     Node
 	links    map[string]string // targets of symlinks
+	changed  map[string]int64  // when files were changed; ns since the epoch
 }
 
 // Left is a node after a pass.
 type Left struct {
 	Seen
-	// Before is the node before the pass, which began At; ns since the epoch.
-	Before Seen
-	At     int64
+	// Before is the node before the pass, which began At. Now is what the node's times are relative to. ns since the epoch.
+	Before  Seen
+	At, Now int64
 	// Stops are the containers that were stopped, with their grace periods.
 	Stops []string
 	// Asked are the containers about which the runtime was asked one by one.
@@ -48,6 +49,9 @@ type New func(Setting) (Collector, error)
 
 // beforeFirstLook is how long what the first look finds was there before.
 const beforeFirstLook = 24 * time.Hour
+
+// longBefore is how old files are that say nothing else.
+const longBefore = 30 * 24 * time.Hour
 
 // passTimeout is far above what a pass over such a node takes.
 const passTimeout = time.Minute
@@ -67,11 +71,15 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 	if err := lay(s.Folder, slices.Concat(c.Files, []File{{Path: folderOfOnlyLogs, Dir: true}})); err != nil {
 		return nil, err
 	}
+	if err := s.settle(c.Files, now); err != nil {
+		return nil, err
+	}
 	node := placed(c.Node, s.Folder, now)
 	node.Filesystem.UsageFile = s.path("usage")
 	h := &hosted{Case: c, sim: s, now: now, ready: c.Ready}
 	collector, err := create(Setting{
 		Endpoint: s.Endpoint(), PodLogsDir: s.path("pods"), ContainerLogsDir: s.path("links"), RootDir: s.path("root"),
+		AsOf: c.asOf(now), Ahead: func() time.Duration { return h.ahead },
 		Policy: c.Policy, Pod: h.pod, SourcesReady: func() bool { return h.ready }, ImageFS: h.imageFS,
 		Reached: func(stage Stage) { h.stage = stage },
 		Event:   func(event Event) { h.events = append(h.events, event) },
@@ -103,7 +111,7 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 		if err = errors.Join(err, h.err); err != nil {
 			return nil, err
 		}
-		left.Before, left.Events = before, h.events
+		left.Before, left.Now, left.Events = before, now, h.events
 		if step.Pass == Look && !looked {
 			// S5.1: what the first look finds was there long before.
 			looked = true
@@ -127,6 +135,7 @@ type hosted struct {
 	words     map[string]Word
 	stage     Stage
 	ready     bool
+	ahead     time.Duration
 	meanwhile *Changes // what is still to happen in this pass
 	events    []Event
 	err       error
@@ -135,6 +144,7 @@ type hosted struct {
 // begin prepares it for a pass.
 func (h *hosted) begin(step int, node Node) {
 	h.step, h.node, h.words = h.Steps[step], node, h.Case.words()[step]
+	h.ahead += h.step.Leap
 	h.stage, h.ready, h.meanwhile, h.events = OfContainers, h.Case.ready(step), h.Steps[step].Meanwhile, nil
 }
 
@@ -143,10 +153,62 @@ func (h *hosted) pod(uid string) (content, runtime bool) {
 	switch {
 	case uid == onlyLogs:
 		word = Known
+	case h.isBack(uid):
+		word = Known
 	case !found:
 		word = h.Strange
 	}
 	return word.removable()
+}
+
+// isBack says whether what a pod waits for has happened.
+func (h *hosted) isBack(uid string) bool {
+	path, waits := h.step.Back[uid]
+	if !waits {
+		return false
+	}
+	_, err := os.Lstat(h.sim.path(path))
+	return os.IsNotExist(err)
+}
+
+// asOf is when the host's picture was true.
+func (c Case) asOf(now int64) time.Time {
+	if c.AsOf == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, now+c.AsOf)
+}
+
+// settle makes files as old as they are said to be, and directories as old as all else.
+func (s *Sim) settle(files []File, now int64) error {
+	old := time.Unix(0, now).Add(-longBefore)
+	for _, top := range []string{"pods", "links", "outside"} {
+		err := filepath.WalkDir(s.path(top), func(path string, entry os.DirEntry, err error) error {
+			if err != nil || entry.Type()&os.ModeSymlink != 0 {
+				return ignoreMissing(err)
+			}
+			return os.Chtimes(path, old, old)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for _, file := range files {
+		if file.ChangedAt != 0 && file.Link == "" {
+			at := time.Unix(0, now+file.ChangedAt)
+			if err := os.Chtimes(s.path(file.Path), at, at); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func ignoreMissing(err error) error {
+	if os.IsNotExist(err) {
+		return nil
+	}
+	return err
 }
 
 // imageFS tells the filesystem. Both collectors ask between their look and their first removal.
@@ -208,8 +270,10 @@ func (s *Sim) pass(collector Collector, pass Pass) (left Left, err error) {
 
 // see looks at the files beside a node.
 func (s *Sim) see(node Node) (Seen, error) {
-	files, links, err := listing(s.Folder)
-	return seen(s.Folder, node, files, links), err
+	files, links, changed, err := listing(s.Folder)
+	seen := seen(s.Folder, node, files, links)
+	seen.changed = changed
+	return seen, err
 }
 
 func seen(folder string, node Node, files []string, links map[string]string) Seen {

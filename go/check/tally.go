@@ -47,7 +47,7 @@ func (n counts) step(c Case, step int, kubelet, ours Left, v verdict) {
 	if ours.Report == nil || c.Steps[step].Pass == Look {
 		return
 	}
-	s := scene{Case: c, kubelet: kubelet, ours: ours}
+	s := scene{Case: c, step: c.Steps[step], kubelet: kubelet, ours: ours}
 	s.reached = ours.Report.Count(crigc.Image, crigc.Removed) > 0 && slices.ContainsFunc(ours.Report.Entries, func(e crigc.Entry) bool {
 		return kept(e, crigc.ReasonEnoughFreed)
 	})
@@ -73,6 +73,7 @@ func (n counts) step(c Case, step int, kubelet, ours Left, v verdict) {
 // scene is a step that is counted.
 type scene struct {
 	Case
+	step          Step
 	kubelet, ours Left
 	// reached says that images went for space, and others stayed because it was enough.
 	reached bool
@@ -105,6 +106,12 @@ func (s scene) rules(entry crigc.Entry) (named []string) {
 		named = append(named, s.rulesOfRemoval(entry)...)
 	case entry.Outcome == crigc.Removed && entry.Reason == crigc.ReasonSpace && s.reached:
 		named = append(named, "S5.4", "S5.8")
+	}
+	if _, waits := s.step.Back[entry.PodUID]; waits && entry.Kind == crigc.PodLogs && entry.Outcome == crigc.Kept {
+		named = append(named, "S4.1 back again")
+	}
+	if s.step.Leap > 0 && kept(entry, crigc.ReasonTooYoung) {
+		named = append(named, "S5.7 a leap")
 	}
 	if _, tied := s.Ties[entry.ID]; tied && entry.Outcome == crigc.Removed {
 		named = append(named, "S1.7")
@@ -164,10 +171,14 @@ func needs(knows Knows) []need {
 		{rule: "S0.2", kept: true, more: true}, {rule: "S0.3", more: true},
 		{rule: "S0.4 one pod", more: true}, {rule: "S0.4 most pods", more: true},
 		{rule: "S1.1", kept: true}, {rule: "S1.1 the state", more: true}, {rule: "S1.1 beside it", more: true},
+		{rule: newerThanAnswer, more: true}, {rule: "S1.1 just created", more: true}, {rule: "S1.5 the last that ran", more: true},
+		{rule: "S1.5 the highest attempt", more: true}, {rule: "S2.4 a link on the way", more: true}, {rule: "S2.4 the link's place", more: true},
+		{rule: "S3.3 the highest attempt", more: true}, {rule: "S4.1 back again", kept: true}, {rule: "S4.2 a cut name", more: true},
+		{rule: "S5.7 a leap", kept: true}, {rule: enoughByFilesystem, more: true}, {rule: stillListed, more: true},
 		{rule: "S1.1 no sandboxes", more: true}, {rule: "S2.3 a negative grace", more: true}, {rule: "S4.1 no lists", more: true},
 		{rule: "S1.2", kept: true}, {rule: "S1.3", removed: true}, {rule: "S1.4", removed: true}, {rule: "S1.5", removed: true, kept: true},
 		{rule: "S1.6", removed: true}, {rule: "S1.7", removed: true}, {rule: "S1.8", kept: true}, {rule: noCreationTime, more: true},
-		{rule: "S2.3", removed: true}, {rule: "S2.4", removed: true}, {rule: "S2.4 a path outside", more: true},
+		{rule: "S2.3", removed: true}, {rule: "S2.4", removed: true},
 		{rule: "S2.4 a file beside", more: true}, {rule: "S2.4 a log outside", more: true}, {rule: "S2.5", removed: true}, {rule: "S2.6", removed: true},
 		{rule: "S3.2", kept: true, more: true}, {rule: "S3.3", removed: true, kept: true}, {rule: "S3.4", kept: true},
 		{rule: "S4.1", removed: true, kept: true, more: true}, {rule: "S4.2", removed: true, kept: true, more: true},
@@ -180,7 +191,8 @@ func needs(knows Knows) []need {
 		all = append(all, need{rule: "S5.3 pinned", more: true})
 	}
 	if knows.LooksFirst {
-		all = append(all, need{rule: "S5.2 since the look", more: true})
+		all = append(all, need{rule: "S5.2 used since the look", more: true}, need{rule: "S5.2 tagged since the look", more: true},
+			need{rule: "S5.2 pinned since the look", more: true})
 	}
 	if knows.MaxAge {
 		all = append(all, need{rule: "S5.5", removed: true}, need{rule: "S5.5 never used", more: true})

@@ -47,9 +47,14 @@ func (with *comparison) owns(c Container, name string) bool {
 	if c.LogPath != "" && begins && (rest == "" || rest[0] == '.') {
 		return true
 	}
+	return name == linkOf(c)
+}
+
+// linkOf is the link that a kubelet makes for a container.
+func linkOf(c Container) string {
 	label := func(key string) string { return c.Labels["io.kubernetes."+key] }
 	p := &pod{name: label("pod.name"), namespace: label("pod.namespace")}
-	return name == "links/"+linkName(p, label("container.name"), c.ID)
+	return "links/" + linkName(p, label("container.name"), c.ID)
 }
 
 // sparesCanaries looks for what no pass may touch: files of living pods, files outside, and the logs of what runs.
@@ -80,6 +85,6 @@ func (with *comparison) mayGo(name string) bool {
 	if parts[0] != "pods" || !with.ready(with.step) {
 		return false
 	}
-	content, _ := with.word(parts[1][strings.LastIndex(parts[1], "_")+1:], OfLogs).removable()
+	content, _ := with.word(uidOfLogs(parts[1]), OfLogs).removable()
 	return content
 }
