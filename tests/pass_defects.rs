@@ -127,7 +127,7 @@ fn a_defect_that_repeats_holds_up_no_other_image() {
         let error = end.error.as_ref().expect("an error");
         assert_eq!(error.status, Status::Internal, "{}", error.message);
         // It comes before all else that went wrong, and hides none of it.
-        let not_enough = error.message.contains("Failed to garbage collect");
+        let not_enough = error.message.contains("Failed to free sufficient space");
         assert!(not_enough, "{}", error.message);
         let events = host.events.lock().unwrap().clone();
         assert_eq!(events, ["FreeDiskSpaceFailed"], "{panics:?}");

@@ -794,10 +794,11 @@ fn grace_periods_are_read_as_the_kubelet_reads_them() {
         (Some("-3"), None, 2, 2),
         (Some("0"), None, 0, 2),
         (Some("99999999999999999999"), Some("7"), 7, 7),
+        (Some("18446744073709551615"), Some("7"), 7, 7),
         (
-            Some("18446744073709551615"),
+            Some("9223372036854775807"),
             None,
-            u64::MAX,
+            i64::MAX.cast_unsigned(),
             i64::MAX / 1_000_000_000,
         ),
     ];

@@ -599,3 +599,26 @@ fn s5_11_a_fuller_filesystem_is_one_with_more_percent() {
     assert_eq!(images::fuller(&first, &others[..3]), None);
     assert_eq!(images::fuller(&usage(0, 0), &others), None);
 }
+
+/// S5.9: the words that alerts look for are those of the newest kubelet.
+#[test]
+fn s5_9_too_little_is_told_in_the_words_of_the_newest_kubelet() {
+    let mut rules = Rules::default();
+    let cases = [
+        (1000, 150, "(85% of 1000 B used)"),
+        (2048, 0, "(100% of 2.0 KiB used)"),
+        (7_301_444_403, 730_144_440, "(91% of 6.8 GiB used)"),
+        (3 << 50, 1 << 50, "(67% of 3072.0 TiB used)"),
+    ];
+    for (capacity, available, used) in cases {
+        let usage = FsUsage {
+            capacity,
+            available,
+            ..FsUsage::default()
+        };
+        let told = images::too_little(&usage, 112);
+        assert!(told.contains(used), "S5.9: {told}");
+        assert!(told.contains("(freed 112 bytes)"), "S5.9: {told}");
+        rules.case("S5.9");
+    }
+}

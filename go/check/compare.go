@@ -320,6 +320,16 @@ func (with *comparison) events(v *verdict) {
 	}
 	if k, o := reasons(with.kubelet.Events), reasons(with.ours.Events); !slices.Equal(k, o) {
 		v.problem("the events", "the kubelet tells %q, crigc %q", with.kubelet.Events, with.ours.Events)
+	} else if with.knows.Messages && slices.Equal(with.kubelet.Objects, with.ours.Objects) {
+		with.messages(v)
+	}
+}
+
+// messages compares what the same events say of the same images.
+func (with *comparison) messages(v *verdict) {
+	ours := slices.DeleteFunc(slices.Clone(with.ours.Events), func(e Event) bool { return e.Reason == "PodStatesContradicted" })
+	if !slices.Equal(with.kubelet.Events, ours) {
+		v.problem("the words of events", "the kubelet tells %q, crigc %q", with.kubelet.Events, ours)
 	}
 }
 

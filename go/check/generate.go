@@ -27,6 +27,8 @@ type Knows struct {
 	MaxAge bool
 	// LooksFirst: it looks at the images before it asks how full the disk is.
 	LooksFirst bool
+	// Messages: its events say what crigc's say.
+	Messages bool
 }
 
 // Generate makes the case of a seed. A third of them holds something on which crigc and the kubelet differ on purpose.

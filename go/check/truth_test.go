@@ -80,10 +80,12 @@ func TestEvents(t *testing.T) {
 		"not told":        {[]Event{event}, nil, false},
 		"told for itself": {nil, []Event{event}, false},
 		"crigc's own":     {nil, []Event{{Reason: "PodStatesContradicted"}}, true},
+		"other words":     {[]Event{event}, []Event{{Reason: event.Reason, Message: "too much"}}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := judged{pass: Images, theirErr: errors.New("wanted to free 5 bytes"), ourErr: crigc.ErrNotEnoughFreed}
 			j.c.Steps = []Step{{Pass: j.pass}}
+			j.knows.Messages = true
 			kubelet, ours := j.lefts()
 			kubelet.Events, ours.Events = row.theirs, row.ours
 			if v := compare(j.c, j.knows, folder, 0, kubelet, ours); (len(v.Problems) == 0) != row.fine {

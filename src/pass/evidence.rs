@@ -125,6 +125,11 @@ fn judge(run: &Run<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTreeSet
     let logs = Logs::of(run, open);
     let mut unknown = Vec::new();
     for uid in open {
+        if !go_on() {
+            // The pass is to end: nothing goes any more.
+            newer.judge(uid, as_of, Changed::Unknown);
+            continue;
+        }
         let changed = logs.last_change(uid, &question, |path| newer.saw_beyond(path));
         let changed = changed.unwrap_or_else(|e| {
             unknown.push((uid, e));

@@ -10,7 +10,7 @@ use super::progress::Progress;
 use super::removals::{begin, may_go};
 use super::run::{Done, Run};
 use crate::error::Error;
-use crate::node::Image;
+use crate::node::{FsUsage, Image};
 use crate::plan::Step;
 use crate::plan::exempt::Exempt;
 use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
@@ -32,6 +32,8 @@ pub(super) struct Removals<'r, 'a> {
     pub(super) exempt: Exempt,
     /// Who tells how full the image filesystem is, if somebody was asked.
     pub(super) gauge: Option<Gauge>,
+    /// The figures by which space is wanted.
+    pub(super) usage: FsUsage,
     /// Nobody can tell any more who uses what.
     blind: bool,
     /// Images that have had their turn, by their place in the look.
@@ -58,6 +60,7 @@ impl<'r, 'a> Removals<'r, 'a> {
             sandbox: SandboxImages::NotAsked,
             exempt: Exempt::parse(&run.config.image_gc_exempt),
             gauge: None,
+            usage: FsUsage::default(),
             blind: false,
             tried: HashSet::new(),
             has_removed: false,
@@ -83,7 +86,7 @@ impl<'r, 'a> Removals<'r, 'a> {
         let mut waiting: VecDeque<usize> = (0..planned.len()).collect();
         let mut removing = FuturesUnordered::new();
         let mut tally = Tally::new(goal);
-        let mut progress = Progress::of(run, Kind::Image);
+        let progress = Progress::of(run, Kind::Image);
         let mut left_out = 0;
         let mut round = Round::default();
         loop {

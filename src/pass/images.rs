@@ -16,6 +16,9 @@ use crate::plan::{Plan, Step};
 use crate::quiet;
 use crate::report::Reason;
 
+/// S5.6: what the newest kubelet says of a filesystem without a size.
+const NO_CAPACITY: &str = "invalid capacity 0 on image filesystem";
+
 /// Runs the pass; what fails is in the run.
 pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) {
     image_records::load(run, memory);
@@ -150,7 +153,7 @@ impl Stages<'_, '_> {
         for step in &plan.keep {
             self.keep(removals, *step);
         }
-        conclude(run, &tally, &removals.failures, removals.held);
+        conclude(run, &tally, removals);
     }
 
     fn keep(&self, removals: &Removals<'_, '_>, step: Step) {
@@ -222,14 +225,16 @@ impl Stages<'_, '_> {
         if run.dry_run {
             usage.available = usage.available.saturating_add(freed);
         }
+        removals.usage = usage;
         let (high, low) = (
             run.config.image_gc_high_threshold,
             run.config.image_gc_low_threshold,
         );
         plans::space_goal(&usage, high, low).map_err(|_| {
-            no_figures(run, Error::new(Status::Io, format!(
-                "invalid capacity 0 of the image filesystem, as told by {source}; see whether it is mounted, or give figures by the image_fs callback"
-            )))
+            run.event("InvalidDiskCapacity", NO_CAPACITY);
+            Error::new(Status::Io, format!(
+                "{NO_CAPACITY}, as told by {source}; see whether it is mounted, or give figures by the image_fs callback"
+            ))
         })
     }
 
@@ -260,7 +265,8 @@ fn no_figures(run: &Run<'_>, error: Error) -> Error {
 }
 
 /// S5.9: errors of removals fail the pass; without any, and where nothing was held, freeing less than wanted does.
-fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String], held: bool) {
+fn conclude(run: &Run<'_>, tally: &Tally, removals: &Removals<'_, '_>) {
+    let failures = &removals.failures;
     ended(run);
     if !failures.is_empty() {
         let mut causes = Causes::default();
@@ -270,13 +276,11 @@ fn conclude(run: &Run<'_>, tally: &Tally, failures: &[String], held: bool) {
         let message = causes.message();
         return run.fail(Error::new(Status::Runtime, message));
     }
-    if held || run.has_failed() {
+    if removals.held || run.has_failed() {
         return;
     }
-    if let Some((wanted, freed)) = tally.shortfall() {
-        let message = format!(
-            "Failed to garbage collect required amount of images. Attempted to free {wanted} bytes, but only found {freed} bytes eligible to free."
-        );
+    if let Some((_, freed)) = tally.shortfall() {
+        let message = plans::too_little(&removals.usage, freed);
         run.event("FreeDiskSpaceFailed", &message);
         run.fail(Error::new(Status::NotEnoughFreed, message));
     }

@@ -208,7 +208,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
     };
     let together = stream::iter(planned).map(ask).buffered(QUESTIONS);
     let mut answers = pin!(together.chain(stream::iter(alone).then(ask)));
-    let mut progress = Progress::of(run, Kind::LogLink);
+    let progress = Progress::of(run, Kind::LogLink);
     while let Some((mut entry, link, answer)) = answers.next().await {
         let result = match answer {
             Err(done) => done,
@@ -272,13 +272,16 @@ async fn evidence_of(
     if owners.are_unclear(&link.name) {
         return Ok(LinkEvidence::Error);
     }
-    let listed = owners.of(&link.name);
     let mut answers = Vec::new();
-    for id in listed {
-        answers.push(ask(run, runtime, rooms, entry, id).await?);
+    for id in owners.of(&link.name) {
+        let answer = ask(run, runtime, rooms, entry, id).await?;
+        answers.push(answer);
+        if plan::logs::link(&answer) == (false, Reason::LinkAlive) {
+            break;
+        }
     }
     match link_container_id(&link.name) {
-        _ if !listed.is_empty() => Ok(plan::logs::of_all(answers)),
+        _ if !answers.is_empty() => Ok(plan::logs::of_all(answers)),
         Some(id) => ask(run, runtime, rooms, entry, id).await,
         None => Ok(LinkEvidence::NoId),
     }

@@ -7,13 +7,11 @@ use crate::report::Kind;
 pub(super) struct Progress<'r, 'a> {
     run: &'r Run<'a>,
     kind: Kind,
-    done: usize,
 }
 
 impl<'r, 'a> Progress<'r, 'a> {
     pub(super) fn of(run: &'r Run<'a>, kind: Kind) -> Progress<'r, 'a> {
-        let done = 0;
-        Progress { run, kind, done }
+        Progress { run, kind }
     }
 
     /// Whether that is a removal that has ended; what stays after all is none.
@@ -22,12 +20,12 @@ impl<'r, 'a> Progress<'r, 'a> {
     }
 
     /// A removal has ended, and so many may still follow.
-    pub(super) fn ended(&mut self, left: usize) {
+    pub(super) fn ended(&self, left: usize) {
         // Nothing goes in a dry run; and once the pass is told to end the rest only falls out of its hands.
         if self.run.dry_run || self.run.stop.cause().is_some() {
             return;
         }
-        self.done += 1;
-        self.run.progress(self.kind, self.done, self.done + left);
+        let done = self.run.one_more_ended(self.kind);
+        self.run.progress(self.kind, done, done + left);
     }
 }

@@ -142,7 +142,7 @@ pub(crate) async fn carry_out<R: Remover>(
     let total = planned.len();
     let stage = run.stage();
     let mut left = total;
-    let mut progress = Progress::of(run, R::KIND);
+    let progress = Progress::of(run, R::KIND);
     let mut gone = Vec::new();
     let mut finish = |at: usize, result: Done| {
         let (entry, index) = &planned[at];

@@ -19,7 +19,7 @@ use crate::plan::pods::{Contradiction, Newer};
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How many single objects are asked about at once, where nothing is removed: the statuses of containers.
@@ -114,6 +114,8 @@ pub(crate) struct Run<'a> {
     /// Theirs, and those of what could not be removed.
     causes: RefCell<Causes>,
     object_causes: RefCell<Causes>,
+    /// How many removals of each kind have ended, in all rounds of the pass.
+    removals_ended: RefCell<HashMap<Kind, usize>>,
     /// The first and the last figures of the image filesystem.
     filesystem: Cell<Option<(FsUsage, FsUsage)>>,
     backoff: &'a RefCell<Backoff>,
@@ -177,6 +179,7 @@ impl<'a> Run<'a> {
             errors: RefCell::default(),
             causes: RefCell::default(),
             object_causes: RefCell::default(),
+            removals_ended: RefCell::default(),
             filesystem: Cell::default(),
             backoff,
             unfinished,
@@ -246,6 +249,14 @@ impl<'a> Run<'a> {
     pub(crate) fn has_failed(&self) -> bool {
         let errors = self.errors.borrow();
         errors.iter().any(|e| e.status != Status::Internal)
+    }
+
+    /// A removal has ended; how many of its kind have.
+    pub(super) fn one_more_ended(&self, kind: Kind) -> usize {
+        let mut ended = self.removals_ended.borrow_mut();
+        let ended = ended.entry(kind).or_default();
+        *ended += 1;
+        *ended
     }
 
     pub(crate) fn progress(&self, kind: Kind, done: usize, total: usize) {

@@ -280,7 +280,8 @@ fn remove_oldest(containers: &[Container], units: &mut Units<'_>, limit: usize, 
 
 /// S2.3: the annotated grace period in seconds; one that does not parse or is negative counts as absent.
 pub fn grace_period(deletion: Option<&str>, termination: Option<&str>) -> u64 {
-    let parse = |text: &str| text.parse::<u64>().ok();
+    // As many bits as the kubelet reads.
+    let parse = |text: &str| u64::try_from(text.parse::<i64>().ok()?).ok();
     deletion
         .and_then(parse)
         .or_else(|| termination.and_then(parse))

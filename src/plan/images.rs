@@ -67,6 +67,32 @@ pub fn fuller<'u>(
     others.into_iter().position(is_fuller)
 }
 
+/// S5.9: what an operator reads of a pass that freed less than is wanted; in the words of the newest kubelet, which alerts look for.
+pub fn too_little(usage: &FsUsage, freed: u64) -> String {
+    let percent = usage_percent(usage).unwrap_or(100);
+    let capacity = size(usage.capacity);
+    format!(
+        "Insufficient free disk space on the node's image filesystem ({percent}% of {capacity} used). Failed to free sufficient space by deleting unused images (freed {freed} bytes). Investigate disk usage, as it could be used by active images, logs, volumes, or other data."
+    )
+}
+
+/// A size for people.
+fn size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // What a double holds of it is enough for one digit behind the point.
+    #[allow(clippy::cast_precision_loss)]
+    let mut size = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    while size >= 1024.0 && unit + 1 < UNITS.len() {
+        size /= 1024.0;
+        unit += 1;
+    }
+    format!("{size:.1} {}", UNITS[unit])
+}
+
 /// The images that sandboxes are made from, as far as somebody asked (S5.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SandboxImages {

@@ -4,7 +4,7 @@ use super::pods::{PodView, Standing};
 use super::{Plan, Step};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::report::Reason;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The longest name of a file, in bytes.
 const NAME_LIMIT: usize = 255;
@@ -120,7 +120,7 @@ pub fn is_cut(name: &str) -> bool {
 /// Which listed containers links are those of: by the names that S2.4 makes of their labels, however they were cut.
 #[derive(Debug)]
 pub struct Owners {
-    by_name: HashMap<String, Vec<Text>>,
+    by_name: HashMap<String, BTreeSet<Text>>,
     whole: bool,
 }
 
@@ -152,16 +152,14 @@ impl Owners {
         for container in containers {
             if let Some(name) = link_name(container).filter(|name| wanted.contains(&**name)) {
                 let ids = self.by_name.entry(name).or_default();
-                if !ids.contains(&container.id) {
-                    ids.push(container.id.clone());
-                }
+                ids.insert(container.id.clone());
             }
         }
     }
 
     /// The IDs of those with this name.
-    pub fn of(&self, link: &str) -> &[Text] {
-        self.by_name.get(link).map_or(&[], |ids| ids)
+    pub fn of(&self, link: &str) -> impl Iterator<Item = &Text> {
+        self.by_name.get(link).into_iter().flatten()
     }
 
     /// There may be others with this name that nobody has seen.

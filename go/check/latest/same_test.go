@@ -8,7 +8,7 @@ import (
 
 var harness = check.Harness{
 	Version: Version,
-	Knows:   check.Knows{ImageID: true, Pinned: true, ImageVolumes: true, MaxAge: true, LooksFirst: true},
+	Knows:   check.Knows{ImageID: true, Pinned: true, ImageVolumes: true, MaxAge: true, LooksFirst: true, Messages: true},
 	New:     New,
 }
 

@@ -149,7 +149,7 @@ func TestImagesForSpace(t *testing.T) {
 		t.Error("the kubelet frees enough with one image")
 	}
 	if err := w.GarbageCollect(t.Context(), time.Time{}); !errors.Is(err, crigc.ErrNotEnoughFreed) ||
-		!strings.Contains(err.Error(), "140 bytes, but only found 60 bytes") {
+		!strings.Contains(err.Error(), "(freed 60 bytes)") {
 		t.Errorf("GarbageCollect frees a alone: %v", err)
 	}
 	want := ids(node[0], node[2], node[3], node[4])
