@@ -359,3 +359,22 @@ fn s6_5_a_pass_that_waits_for_stops_ends_when_it_is_told_to() {
     assert!(error.contains("outcome unknown"), "{error}");
     others_went(&bench);
 }
+
+#[test]
+fn s2_3_logs_without_a_uid_go_when_the_last_container_without_labels_was_stopped() {
+    Rules::default().case("S2.3");
+    let mut maker = Maker::new();
+    maker.container("none", "lost", 0, Word::Unknown);
+    let container: &mut Container = maker.node.containers.last_mut().unwrap();
+    container.labels.clear();
+    let tree = maker.path("pods/no-uid_");
+    write(&tree.join("app/0.log"));
+    let bench = maker.start();
+    bench.host.remove_pod("");
+    let engine = bench.engine(&[NONE_KEPT], bench.hooks());
+    let end = engine.containers(Flags::default(), None);
+    assert_eq!(end.error, None);
+    let report = end.report.unwrap();
+    assert_eq!(fate(&report, tree.to_str().unwrap()).0, Outcome::Removed);
+    assert!(!there(&tree) && bench.containers().is_empty());
+}

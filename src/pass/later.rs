@@ -219,7 +219,7 @@ impl Later {
     /// A container went at the end of the pass.
     pub(crate) fn emptied(&self, c: &Container) {
         let (pods, sandboxes) = &mut *self.emptied.borrow_mut();
-        pods.extend(c.pod_uid.clone());
+        pods.insert(c.uid().into());
         sandboxes.insert(c.sandbox_id.clone());
     }
 
