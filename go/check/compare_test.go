@@ -212,6 +212,8 @@ func TestRulesOfDifferences(t *testing.T) {
 	}
 	outside := labelled("c", "uid", Exited)
 	outside.LogPath = "/elsewhere/0.log"
+	linked := labelled("c", "uid", Exited)
+	linked.Labels = labels(&pod{uid: "uid", name: "p", namespace: "n"}, "app")
 	odd := labelled("c", "uid", 7.0)
 	for name, row := range map[string]struct {
 		node   Node
@@ -240,10 +242,12 @@ func TestRulesOfDifferences(t *testing.T) {
 			entryOf(crigc.Container, "c", crigc.ReasonUnknownState), "S1.1 the state"},
 		"a state that is one": {Node{Containers: []Container{labelled("c", "uid", Exited)}}, nil, []string{"container c"},
 			entryOf(crigc.Container, "c", crigc.ReasonUnknownState), ""},
+		"a directory for a link": {Node{Containers: []Container{linked}}, []string{"links/p_n_app-c.log/"}, []string{"container c"},
+			failed(entryOf(crigc.Container, "c", crigc.ReasonUnitLimit), "it is a directory"), "S2.4 the link's place"},
+		"a link for a link": {Node{Containers: []Container{linked}}, []string{"links/p_n_app-c.log"}, []string{"container c"},
+			failed(entryOf(crigc.Container, "c", crigc.ReasonUnitLimit), "it is a directory"), ""},
 		"a log outside": {Node{Containers: []Container{outside}}, nil, []string{"container c"},
-			failed(entryOf(crigc.Container, "c", crigc.ReasonUnitLimit), "it is not below pod-logs-dir"), "S2.4 a path outside"},
-		"a log inside": {Node{Containers: []Container{labelled("c", "uid", Exited)}}, nil, []string{"container c"},
-			failed(entryOf(crigc.Container, "c", crigc.ReasonUnitLimit), "it is not below pod-logs-dir"), ""},
+			failed(entryOf(crigc.Container, "c", crigc.ReasonUnitLimit), "no"), ""},
 		"a sandbox in no state": {Node{Sandboxes: []Sandbox{{ID: "s", State: 5.0}}}, nil, []string{"sandbox s"},
 			entryOf(crigc.Sandbox, "s", crigc.ReasonUnknownState), "S3.2"},
 		"a sandbox in a state": {Node{Sandboxes: []Sandbox{{ID: "s", State: NotReady}}}, nil, []string{"sandbox s"},

@@ -99,11 +99,31 @@ func (with *comparison) ruleOfContainer(entry crigc.Entry) string {
 		return "S0.3"
 	case kept(entry, crigc.ReasonTooYoung) && with.isJustCreated(container):
 		return "S1.1 just created"
+	case entry.Outcome == crigc.Kept && container.State == Unknown && with.isBackLater(uidOf(container)):
+		return "S0.3 asked again"
 	case kept(entry, crigc.ReasonListIncomplete) && with.fails("ListPodSandbox"):
 		// Whether the pod runs is not known (S0.4).
 		return "S1.1 no sandboxes"
 	}
 	return with.ruleOfLimit(entry, container)
+}
+
+// hasUnknown says whether a pod has a container that is UNKNOWN, by its label or by its sandbox.
+func (with *comparison) hasUnknown(uid string) bool {
+	before := with.ours.Before.node
+	return slices.ContainsFunc(before.Containers, func(c Container) bool {
+		in := func(s Sandbox) bool { return s.ID == c.SandboxID && s.UID == uid }
+		return c.State == Unknown && (uidOf(c) == uid || slices.ContainsFunc(before.Sandboxes, in))
+	})
+}
+
+// isBackLater says whether the host says at a later stage that a pod is there. An UNKNOWN container is removed when its stop has ended and
+// all else is done (S2.3), and the host is asked again before.
+func (with *comparison) isBackLater(uid string) bool {
+	return slices.ContainsFunc([]Stage{OfSandboxes, OfLogs}, func(stage Stage) bool {
+		_, says := with.Steps[with.step].Later[stage][uid]
+		return says && with.word(uid, stage) == Known
+	})
 }
 
 // fails says whether the runtime fails a call that is about no object.
@@ -183,6 +203,9 @@ func (with *comparison) ruleOfSandbox(entry crigc.Entry) string {
 		return "S0.3"
 	case kept(entry, crigc.ReasonActive):
 		return with.ruleOfContainersIn(entry.ID)
+	case kept(entry, crigc.ReasonNewestSandbox) && with.isBackLater(all[at].UID) && with.hasUnknown(all[at].UID):
+		// What was stopped went late, and S3 came once more for its pod.
+		return "S0.3 asked again"
 	case kept(entry, crigc.ReasonNewestSandbox) && with.isHighestSandbox(all[at]):
 		return "S3.3 the highest attempt"
 	}

@@ -35,6 +35,7 @@ func (m *maker) returns(step *Step) {
 		slices.Reverse(words)
 	}
 	step.Before.Pods = merged(step.Before.Pods, map[string]Word{p.uid: words[0]})
+	m.plant("S0.3")
 	step.Later = map[Stage]map[string]Word{pick(m, OfSandboxes, OfLogs): {p.uid: words[1]}}
 	// Afterwards it is as before: the next pass begins so, and what is left of the pod is not followed any more.
 	p.word = words[0]
