@@ -41,7 +41,9 @@ type ImageLister interface {
 // ImageGCManager is an images.ImageGCManager that works through crigc. Its methods may be called at any time from any
 // goroutine; passes follow one another.
 type ImageGCManager struct {
-	engine  *crigc.Engine
+	engine *crigc.Engine
+	// config is what the engine was made from.
+	config  crigc.Config
 	runtime ImageLister
 	stats   images.StatsProvider
 	hooks   []images.PostImageGCHook
@@ -100,6 +102,7 @@ func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 	config.Approve = m.approve
 	config.Event = m.event
 	config.Clock = now
+	m.config = config
 	engine, err := crigc.New(config)
 	if err != nil {
 		return nil, fmt.Errorf("the image collector cannot be set up: %w", err)

@@ -133,16 +133,18 @@ func TestImagesForSpace(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, kubelet.Close()) }()
 	host := nodeAt(ours.Endpoint())
-	w := imageGC(t, host, imageDefaults, figures(200-wanted))
+	available := uint64(1000)
+	w := imageGC(t, host, imageDefaults, func() (uint64, uint64, error) { return 1000, available, nil })
 	for count := 1; count <= len(node); count++ {
 		must(t, theirs.Load(byHand(node[:count]...), nil))
 		must(t, ours.Load(byHand(node[:count]...), nil))
 		must(t, kubelet.Look(t.Context()))
-		_, err := w.collect(t.Context(), crigc.DryRun|crigc.AllUnused)
-		must(t, err)
+		must(t, w.GarbageCollect(t.Context(), time.Time{}))
 		kubelet.Age(30 * time.Second)
-		w.clock.add(30 * time.Second)
+		w.later(t, 30*time.Second)
 	}
+	available = 200 - wanted
+	w.remaining = nil // a pass over an image in use alone tells the hooks, too
 	// a is 2 minutes old, b is not.
 	counter := counted(t)
 	if err := kubelet.Images(t.Context(), false); err == nil {
@@ -162,7 +164,7 @@ func TestImagesForSpace(t *testing.T) {
 		t.Errorf("events %q", made)
 	}
 	kubelet.Age(time.Hour)
-	w.clock.add(time.Hour)
+	w.later(t, time.Hour)
 	// b and c are enough.
 	must(t, kubelet.Images(t.Context(), false))
 	must(t, w.GarbageCollect(t.Context(), time.Time{}))
@@ -195,7 +197,7 @@ func TestFirstLook(t *testing.T) {
 			began := w.clock.now()
 			expect := func(at time.Duration, want ...check.Image) {
 				t.Helper()
-				w.clock.add(at - w.clock.now().Sub(began))
+				w.later(t, at-w.clock.now().Sub(began))
 				must(t, w.DeleteUnusedImages(t.Context()))
 				if got := imagesLeft(t, sim); !slices.Equal(got, ids(want...)) {
 					t.Errorf("after %v %q are left", at, got)

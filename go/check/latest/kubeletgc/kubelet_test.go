@@ -2,6 +2,7 @@ package kubeletgc
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/crigc/crigc/go"
 	"github.com/crigc/crigc/go/check"
 	"github.com/crigc/crigc/go/check/latest"
 	"github.com/go-logr/logr"
@@ -142,6 +144,33 @@ func (s *sim) left(t *testing.T) (objects []string) {
 	}
 	slices.Sort(objects)
 	return objects
+}
+
+// withoutLastCrashes is what crigc left, less the last crashes that it keeps behind attempts that were never started (S1.5), with their
+// logs and links. node is the node before, limit how many of a unit stay.
+func (s *sim) withoutLastCrashes(node check.Node, limit int, kubelet, ours []string) []string {
+	units := map[string][]check.Container{}
+	for _, c := range node.Containers {
+		if c.State == check.Created || c.State == check.Exited || c.State == check.Unknown {
+			unit := c.Labels["io.kubernetes.pod.uid"] + " " + c.Name
+			units[unit] = append(units[unit], c)
+		}
+	}
+	alone := map[string]bool{}
+	for _, unit := range units {
+		slices.SortFunc(unit, func(a, b check.Container) int { return cmp.Compare(b.CreatedAt, a.CreatedAt) })
+		crash := slices.IndexFunc(unit, func(c check.Container) bool { return c.State != check.Created })
+		if limit > 0 && crash >= limit {
+			c := unit[crash]
+			alone["container "+c.ID] = true
+			alone["file "+strings.TrimPrefix(c.LogPath, s.folder)] = true
+			alone["link "+c.ID] = true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(ours), func(object string) bool {
+		id := strings.TrimSuffix(object[strings.LastIndex(object, "-")+1:], ".log")
+		return (alone[object] || alone["link "+id]) && !slices.Contains(kubelet, object)
+	})
 }
 
 // leftAndSandboxImage is what the kubelet left, and the sandbox image that crigc keeps where the runtime does not pin it (S5.3).
@@ -387,6 +416,26 @@ func imageGC(t *testing.T, node Node, policy images.ImageGCPolicy, disk disk) *w
 	var err error
 	w.ImageGCManager, err = newImageGCManager(node, policy, w.runtime, disk, hooks, w.clock.now)
 	must(t, err)
-	t.Cleanup(w.Close)
+	t.Cleanup(func() { w.Close() })
+	// Its records stand in a file, for Later.
+	w.config.Settings["image-records-file"] = filepath.Join(t.TempDir(), "records")
+	w.again(t)
 	return w
+}
+
+// again makes the engine anew.
+func (w *wiring) again(t *testing.T) {
+	t.Helper()
+	w.engine.Close()
+	engine, err := crigc.New(w.config)
+	must(t, err)
+	w.engine = engine
+}
+
+// later sets the clock ahead for an engine that comes after this one: within the life of an engine crigc trusts no clock that
+// leaps (S5.7).
+func (w *wiring) later(t *testing.T, by time.Duration) {
+	t.Helper()
+	w.clock.add(by)
+	w.again(t)
 }
