@@ -222,10 +222,11 @@ fn s0_8_s4_2_a_link_that_was_asked_about_well_has_its_turn_with_all_others() {
     let path = link.to_str().unwrap();
     let mut lists = Vec::new();
     for reason in ["link-unknown", "link-alive", "link-alive"] {
-        bench.server.clear_trace();
+        // The call that hangs may still be on its way: as long as one is, the trace is not cleared.
+        let before = bench.calls("ListContainers").len();
         let report = engine.containers(Flags::default(), None).report.unwrap();
         assert_eq!(fate(&report, path).1, reason);
-        lists.push(bench.calls("ListContainers").len());
+        lists.push(bench.calls("ListContainers").len() - before);
     }
     assert_eq!(lists, [1, 2, 1]);
 }
