@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Test is the differential test of a kubelet: the nodes of the seeds FROM..TO in CRIGC_SEEDS, else of 0..300. It fails at a
+// Test is the differential test of a kubelet: the nodes of the seeds FROM..TO in CRIGC_SEEDS, else of 0..600. It fails at a
 // difference that no rule allows, and at a rule that no node exercised. With CRIGC_SHRINK=no a failing node is told as it is.
 func Test(t *testing.T, h Harness) {
 	needProgram(t)
@@ -115,7 +115,7 @@ func (s *Sim) use(create New) error {
 func seeds() (from, to uint64, err error) {
 	text := os.Getenv("CRIGC_SEEDS")
 	if text == "" {
-		return 0, 300, nil
+		return 0, 600, nil
 	}
 	if _, err = fmt.Sscanf(text, "%d..%d", &from, &to); err == nil && from >= to {
 		err = errors.New("there is no seed")
