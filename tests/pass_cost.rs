@@ -364,7 +364,7 @@ fn s2_7_a_slow_one_holds_no_other_up() {
     let (outcome, _, error) = fate(&report, &id("u1", "app", 0));
     assert_eq!(outcome, Outcome::Failed);
     assert!(error.contains("runtime-request-timeout"), "{error}");
-    let trace = bench.server.trace();
+    let trace = bench.ended_trace();
     let hung = trace.iter().find(|c| c.id == id("u1", "app", 0)).unwrap();
     let others = trace
         .iter()

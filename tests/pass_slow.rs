@@ -46,7 +46,7 @@ fn s2_3_a_stop_has_the_request_timeout_and_the_grace_period() {
         let bench = maker.start();
         let report = bench.collected(&[NONE_KEPT, ("runtime-request-timeout", "4s")]);
         let (outcome, _, error) = fate(&report, &id("u1", "app", 0));
-        let trace = bench.server.trace();
+        let trace = bench.ended_trace();
         let stop = trace.iter().find(|c| c.method == "StopContainer").unwrap();
         let kept = there(&bench.log("u1", "app", 0)) && there(&bench.link("u1", "app", 0));
         if hangs {

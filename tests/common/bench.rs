@@ -14,6 +14,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// gRPC's codes that tests use.
@@ -261,6 +262,19 @@ impl Bench {
         let end = self.collect(own, Flags::default());
         assert_eq!(end.error, None);
         end.report.unwrap()
+    }
+
+    /// The calls, once all have ended: the runtime hears a moment later that a pass waits no longer.
+    pub fn ended_trace(&self) -> Vec<crisim::trace::Call> {
+        let begin = Instant::now();
+        loop {
+            let trace = self.server.trace();
+            if trace.iter().all(|call| call.end > 0) {
+                return trace;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(60), "{trace:?}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// IDs of the calls of one method, in their order.
