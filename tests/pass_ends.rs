@@ -202,6 +202,22 @@ fn s0_6_s6_4_a_list_that_fails_fails_the_pass_and_nothing_of_it_is_used() {
     }
 }
 
+/// api.md, Status: where both lists fail, the first in the order of the pass gives the status, and both are told.
+#[test]
+fn s6_4_where_both_lists_fail_that_of_containers_is_the_status() {
+    let mut rules = Rules::default();
+    rules.case("S6.4");
+    let mut maker = mixed();
+    let hangs = Fault::all("ListPodSandbox", Action::Hang);
+    maker.options.faults = vec![Fault::all("ListContainers", code(INTERNAL)), hangs];
+    let bench = maker.start();
+    let end = bench.collect(&[("runtime-request-timeout", "2s")], Flags::default());
+    let error = end.error.unwrap();
+    assert_eq!(error.status, Status::Runtime, "{error}");
+    assert!(error.message.contains("list containers"), "{error}");
+    assert!(error.message.contains("list pod sandboxes"), "{error}");
+}
+
 #[test]
 fn s0_10_a_clock_that_stands_before_the_epoch_fails_the_pass() {
     let mut rules = Rules::default();

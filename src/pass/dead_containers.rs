@@ -49,9 +49,13 @@ pub(super) async fn dead_containers(
         return Left::Changed;
     }
     let stage = Stage::new(run, runtime, rooms, stops);
+    // The first error in the order of the pass gives its status.
+    if let Err(e) = &containers {
+        run.fail(e.clone());
+    }
     let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
     match containers {
-        Err(e) => run.fail(e),
+        Err(_) => {}
         Ok(Listed::Whole(containers)) => {
             let mut look = Snapshot::new(containers, sandboxes);
             if stage.all(&mut look, &HashSet::new()).await && look.sandboxes.is_some() {
