@@ -93,7 +93,7 @@ func (with *comparison) ruleOfContainer(entry crigc.Entry) string {
 		return newerThanAnswer
 	case entry.Outcome == crigc.Failed && with.hasDirectoryForLink(container):
 		return "S2.4 the link's place"
-	case kept(entry, crigc.ReasonNotReached) && errors.Is(with.ours.Err, crigc.ErrConfig) && with.isOutside(container.LogPath):
+	case kept(entry, crigc.ReasonNotReached) && errors.Is(with.ours.Err, crigc.ErrConfig) && with.hasWrongKey():
 		return "S2.4 the key"
 	case kept(entry, crigc.ReasonWithinLimit) && isStrange(entry):
 		return "S0.3"
@@ -177,6 +177,23 @@ func (with *comparison) container(id string) (Container, bool) {
 		return all[at], true
 	}
 	return Container{}, false
+}
+
+// hasWrongKey says whether the log of a dead container lies elsewhere, and no pod of any has its directory in the log directory.
+func (with *comparison) hasWrongKey() bool {
+	outside := false
+	for _, c := range with.ours.Before.node.Containers {
+		label := func(key string) string { return c.Labels["io.kubernetes."+key] }
+		if c.State == Running || label("container.name") == "" {
+			continue
+		}
+		uid := label("pod.uid")
+		if with.ours.Before.has("file pods/"+uid+"/") || with.ours.Before.has("file pods/"+label("pod.namespace")+"_"+label("pod.name")+"_"+uid+"/") {
+			return false
+		}
+		outside = outside || with.isOutside(c.LogPath)
+	}
+	return outside
 }
 
 // isOutside says whether a log path does not lie in the log directory.

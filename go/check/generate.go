@@ -84,6 +84,7 @@ type maker struct {
 	users               []string // containers that came for an image
 	planting            bool
 	onlyContainers      bool
+	wrongKey            bool
 	hasSandboxImage     bool
 }
 

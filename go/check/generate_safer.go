@@ -53,6 +53,38 @@ func (m *maker) plantLinkOnTheWay() {
 	}
 }
 
+// plantWrongKey lets the runtime keep all logs elsewhere than in the log directory, in which no pod has a directory then.
+func (m *maker) plantWrongKey() {
+	if !m.onlyContainers {
+		// What crigc keeps would keep images.
+		m.plantPathOutside()
+		return
+	}
+	p, c := m.logged()
+	m.Node.Containers = append(m.Node.Containers, c)
+	m.newer(&p)
+	m.wrongKey = true
+	m.plant("S4.1")
+	m.Files = slices.DeleteFunc(m.Files, func(file File) bool { return strings.HasPrefix(file.Path, "pods/") })
+	for i := range m.Node.Containers {
+		c := &m.Node.Containers[i]
+		if c.LogPath == "" {
+			continue
+		}
+		class, tied := m.Ties[c.LogPath[2:]]
+		c.LogPath = "@/outside/" + c.ID[:8] + ".log"
+		m.outside(c.ID[:8] + ".log")
+		if tied {
+			m.Ties[c.LogPath[2:]] = class
+		}
+		for i := range m.Files {
+			if m.Files[i].Path == linkOf(*c) {
+				m.Files[i].Link = c.LogPath
+			}
+		}
+	}
+}
+
 // newer makes a container of a unit for which another has to go, with neither log nor link.
 func (m *maker) newer(p *pod) {
 	c := m.container(p, "app", 31, Exited, m.time())

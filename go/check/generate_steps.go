@@ -10,6 +10,9 @@ import (
 // containerSteps are one to three passes, with changes between them.
 func (m *maker) containerSteps() {
 	count := 1 + m.IntN(3)
+	if m.wrongKey {
+		count = 1
+	}
 	for i := range count {
 		step := Step{Pass: pick(m, Containers, Containers, Containers, AllContainers)}
 		if i > 0 {
@@ -116,12 +119,12 @@ func (m *maker) renew(p *pod, c *Changes) {
 // hold each.
 func (m *maker) plantSomething() {
 	plants := []func(){m.plantStrangeUID, m.plantRunning, m.plantUndefinedContainer, m.plantUndefinedSandbox, m.plantPathOutside,
-		m.plantFileBeside, m.plantBrokenStatus, m.plantAsOf, m.plantLinkOnTheWay, m.plantLinkPlace, m.plantCutLink}
+		m.plantFileBeside, m.plantBrokenStatus, m.plantAsOf, m.plantLinkOnTheWay, m.plantLinkPlace, m.plantCutLink, m.plantWrongKey}
 	plants[m.Seed/3%uint64(len(plants))]()
 }
 
 // turn counts how often something was planted before in its turn.
-func (m *maker) turn() uint64 { return m.Seed / 33 }
+func (m *maker) turn() uint64 { return m.Seed / 36 }
 
 // plantStrangeUID makes a deleted pod whose UID is none to ask about.
 func (m *maker) plantStrangeUID() {

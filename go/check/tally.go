@@ -175,7 +175,7 @@ func needs(knows Knows) []need {
 		{rule: "S1.5 the highest attempt", more: true}, {rule: "S2.4 a link on the way", more: true}, {rule: "S2.4 the link's place", more: true},
 		{rule: "S3.3 the highest attempt", more: true}, {rule: "S4.1 back again", kept: true}, {rule: "S4.2 a cut name", more: true},
 		{rule: "S5.7 a leap", kept: true}, {rule: enoughByFilesystem, more: true}, {rule: stillListed, more: true},
-		{rule: "S1.1 no sandboxes", more: true}, {rule: "S2.3 a negative grace", more: true}, {rule: "S4.1 no lists", more: true},
+		{rule: "S0.3 asked again", more: true}, {rule: "S2.4 the key", more: true}, {rule: "S1.1 no sandboxes", more: true}, {rule: "S2.3 a negative grace", more: true}, {rule: "S4.1 no lists", more: true},
 		{rule: "S1.2", kept: true}, {rule: "S1.3", removed: true}, {rule: "S1.4", removed: true}, {rule: "S1.5", removed: true, kept: true},
 		{rule: "S1.6", removed: true}, {rule: "S1.7", removed: true}, {rule: "S1.8", kept: true}, {rule: noCreationTime, more: true},
 		{rule: "S2.3", removed: true}, {rule: "S2.4", removed: true},
