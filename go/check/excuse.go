@@ -93,7 +93,7 @@ func (with *comparison) ruleOfContainer(entry crigc.Entry) string {
 		return newerThanAnswer
 	case entry.Outcome == crigc.Failed && with.hasDirectoryForLink(container):
 		return "S2.4 the link's place"
-	case kept(entry, crigc.ReasonNotReached) && errors.Is(with.ours.Err, crigc.ErrConfig) && with.hasWrongKey():
+	case kept(entry, crigc.ReasonNotReached) && with.saysWrongKey() && with.hasWrongKey():
 		return "S2.4 the key"
 	case kept(entry, crigc.ReasonWithinLimit) && isStrange(entry):
 		return "S0.3"
@@ -177,6 +177,11 @@ func (with *comparison) container(id string) (Container, bool) {
 		return all[at], true
 	}
 	return Container{}, false
+}
+
+// saysWrongKey says whether crigc failed for the key, if only among other things.
+func (with *comparison) saysWrongKey() bool {
+	return with.ours.Err != nil && strings.Contains(with.ours.Err.Error(), "is likely wrong")
 }
 
 // hasWrongKey says whether the log of a dead container lies elsewhere, and no pod of any has its directory in the log directory.
@@ -526,12 +531,24 @@ func (with *comparison) ruleOfLink(name string) string {
 	if rule := with.ruleOfOwner(func(c Container) bool { return strings.TrimSuffix(name, "/") == linkOf(c) || isLinkOf(c, name) }); rule != "" {
 		return rule
 	}
+	if with.isLinkOfLate(name) {
+		return "S2.3 a link left"
+	}
 	// The link's target is among what crigc keeps.
 	target := "file " + strings.TrimPrefix(with.ours.links[name], with.folder+"/")
 	if target != "file "+name && with.isMore(target) {
 		return with.rule(target)
 	}
 	return ""
+}
+
+// isLinkOfLate says whether a link is that of an UNKNOWN container without labels whose removal failed: crigc removes such a container, with
+// its log, at the end of the pass, and the next pass finds that its link dangles.
+func (with *comparison) isLinkOfLate(name string) bool {
+	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
+		entry, _ := with.entry("container " + c.ID)
+		return c.State == Unknown && c.Labels["io.kubernetes.container.name"] == "" && entry.Outcome == crigc.Failed && isLinkOf(c, name)
+	})
 }
 
 // isCutLink says whether a link is that of a container that has not exited, with an ID that is cut.

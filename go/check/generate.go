@@ -605,4 +605,5 @@ func (m *maker) failingLists(methods ...string) {
 func (m *maker) failing(id, method string, code int) {
 	m.Faults = append(m.Faults, Fails(method, id, code, "as ordered"))
 	m.plant("S4.1")
+	m.plant("S2.3")
 }
