@@ -265,7 +265,7 @@ func (with *comparison) ends(v *verdict) {
 	// Of several errors the contradiction gives the status.
 	case k != nil && errors.Is(o, crigc.ErrContradiction) && with.mayFail(o, v.Differences):
 	case k != nil && errors.Is(o, crigc.ErrRuntime) && with.isStillListed():
-	case o == nil && errors.Is(likeTheKubelets(k), crigc.ErrNotEnoughFreed) && with.hasEnough() && slices.Contains(with.Planted, "S5.8"):
+	case o == nil && with.failsBeyondEnough(likeTheKubelets(k)) && slices.Contains(with.Planted, "S5.8"):
 	default:
 		v.problem("the end", "the kubelet ends with %v, crigc with %v", k, o)
 	}
@@ -291,6 +291,16 @@ func (with *comparison) mayFail(err error, differences []Difference) bool {
 		return protects && with.ours.Report.Count(crigc.Image, crigc.Failed) > 0
 	}
 	return false
+}
+
+// failsBeyondEnough says whether the kubelet fails where crigc has enough by the filesystem (S5.8): it frees too little by the sizes of
+// images, or it goes on to one that cannot be removed.
+func (with *comparison) failsBeyondEnough(k error) bool {
+	failing := slices.ContainsFunc(with.Faults, func(fault Fault) bool {
+		entry, found := with.entries[fault.ID]
+		return fault.Method == "RemoveImage" && found && kept(entry, crigc.ReasonEnoughFreed)
+	})
+	return with.hasEnough() && (errors.Is(k, crigc.ErrNotEnoughFreed) || errors.Is(k, crigc.ErrRuntime) && failing)
 }
 
 // failsOnNeverUsed says whether the kubelet fails to remove an image by age that crigc has not come to (S5.5).
@@ -353,6 +363,13 @@ func (with *comparison) stops(v *verdict) {
 		})
 	}
 	k, o := both(with.kubelet.Stops), both(with.ours.Stops)
+	k = slices.DeleteFunc(k, func(stop string) bool {
+		// Where its removal fails, the kubelet keeps what crigc does not even stop.
+		id, _, _ := strings.Cut(stop, " ")
+		entry, _ := with.entry("container " + id)
+		rule := with.ruleOfContainer(entry)
+		return entry.Outcome == crigc.Kept && rule != "" && slices.Contains(with.Planted, numberOf(rule))
+	})
 	if slices.Equal(k, o) {
 		return
 	}

@@ -531,6 +531,9 @@ func (with *comparison) ruleOfLink(name string) string {
 	if rule := with.ruleOfOwner(func(c Container) bool { return strings.TrimSuffix(name, "/") == linkOf(c) || isLinkOf(c, name) }); rule != "" {
 		return rule
 	}
+	if entry, _ := with.entry("file " + name); kept(entry, crigc.ReasonLinkAlive) && with.isLinkOfRefused(name) {
+		return noCreationTime
+	}
 	if with.isLinkOfLate(name) {
 		return "S2.3 a link left"
 	}
@@ -540,6 +543,14 @@ func (with *comparison) ruleOfLink(name string) string {
 		return with.rule(target)
 	}
 	return ""
+}
+
+// isLinkOfRefused says whether a link is that of a container without a creation time that has not exited: the kubelet's client takes no
+// answer about it, and so the link for a dead one.
+func (with *comparison) isLinkOfRefused(name string) bool {
+	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
+		return c.CreatedAt == 0 && c.State != Exited && isLinkOf(c, name)
+	})
 }
 
 // isLinkOfLate says whether a link is that of an UNKNOWN container without labels whose removal failed: crigc removes such a container, with
