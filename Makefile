@@ -76,5 +76,17 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 
+# Builds everything with the oldest Rust that Cargo.toml promises; rustup fetches it where it is not installed.
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+.PHONY: msrv
+msrv:
+	rustup toolchain install --profile minimal $(MSRV)
+	RUSTUP_TOOLCHAIN=$(MSRV) cargo check --locked --workspace --all-targets
+
+# Licences, bans and sources of all that is built, by deny.toml; needs cargo-deny (`cargo install cargo-deny --locked`), and no network.
+.PHONY: deny
+deny:
+	cargo deny --offline --locked check bans licenses sources
+
 clean:
 	cargo clean
