@@ -34,8 +34,8 @@ gentle: library
 test-mutations: crisim
 	go/check/mutations.sh
 
-# crigc beside the kubelet's own code and crictl: ratios, benches/RESULTS.md, the picture and the README's table. About 40 minutes;
-# QUICK=1 prints a few rows in a few minutes. BENCH has more of the program's flags, such as --only images.
+# crigc beside the kubelet's own code and crictl; writes docs/benchmark-results.md, the picture and the table in docs/benchmarks.md.
+# About 40 minutes; QUICK=1 prints a few rows in a few minutes. BENCH has more of the program's flags, such as --only images.
 QUICK ?=
 BENCH ?=
 .PHONY: bench
@@ -56,7 +56,7 @@ fuzz:
 lint-go: library
 	go/lint.sh
 
-# Writes include/crigc.h and CONFIGURATION.md anew.
+# Writes include/crigc.h and docs/configuration.md anew.
 generate:
 	CRIGC_GENERATE=1 cargo test -q -p crigc --test generated
 
@@ -75,6 +75,18 @@ install: library
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+# Builds everything with the oldest Rust that Cargo.toml promises; rustup fetches it where it is not installed.
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+.PHONY: msrv
+msrv:
+	rustup toolchain install --profile minimal $(MSRV)
+	RUSTUP_TOOLCHAIN=$(MSRV) cargo check --locked --workspace --all-targets
+
+# Licences, bans and sources of all that is built, by deny.toml; needs cargo-deny (`cargo install cargo-deny --locked`), and no network.
+.PHONY: deny
+deny:
+	cargo deny --offline --locked check bans licenses sources
 
 clean:
 	cargo clean

@@ -15,7 +15,7 @@ import (
 )
 
 func TestKeysAreThoseOfTheManual(t *testing.T) {
-	manual, err := os.ReadFile("../CONFIGURATION.md")
+	manual, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {
 		t.Skip("skipped:", err)
 	}

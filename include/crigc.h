@@ -54,8 +54,8 @@
  * removal failed; periodic passes leave it alone for a while), not-reached, sandbox-image-unknown, link-unknown,
  * newer-than-answer (its pod has changed since the moment that the host's answer is of).
  *
- * The keys with their defaults and ranges are in CONFIGURATION.md, the rules that passes follow in ARCHITECTURE.md; both name
- * a rule by its number, such as S1.6.
+ * The keys with their defaults and ranges are in docs/configuration.md, the rules that passes follow in docs/rules.md; both
+ * name a rule by its number, such as S1.6.
  *
  * Generated from src/ffi/ by `make generate`; do not edit.
  */

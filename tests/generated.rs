@@ -1,4 +1,4 @@
-//! The generated files, `include/crigc.h` and `CONFIGURATION.md`: stale ones fail here. `make generate` writes them.
+//! The generated files, `include/crigc.h` and `docs/configuration.md`: stale ones fail here. `make generate` writes them.
 
 use crigc::config::keys::KEYS;
 use std::path::Path;
@@ -102,5 +102,5 @@ fn configuration_page_is_fresh() {
             key.rule
         );
     }
-    check("CONFIGURATION.md", &page);
+    check("docs/configuration.md", &page);
 }

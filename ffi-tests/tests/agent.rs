@@ -144,12 +144,13 @@ fn exit_codes_and_messages() {
     }
 }
 
-/// The help names every key of the library, and CONFIGURATION.md the same.
+/// The help names every key of the library, and docs/configuration.md the same.
 #[test]
 fn every_key_is_an_option() {
     let bench = Bench::new(Vec::new());
     let help = bench.run(&["--help"]).out;
-    let manual = fs::read_to_string(ffi_tests::root().join("CONFIGURATION.md")).expect("a manual");
+    let manual =
+        fs::read_to_string(ffi_tests::root().join("docs/configuration.md")).expect("a manual");
     let keys = help.lines().filter_map(|line| line.strip_prefix("  --"));
     let keys: Vec<&str> = keys.filter(|key| !key.contains(' ')).collect();
     assert!(keys.len() >= 20, "{keys:?}");

@@ -1,5 +1,5 @@
 //! The one table of keys: names, defaults, ranges, what they do. `gc_config_set` and `gc_config_get`, the checks, the
-//! messages, the help and `CONFIGURATION.md` come out of it.
+//! messages, the help and `docs/configuration.md` come out of it.
 
 use super::values::Value;
 use super::{AgeFrom, Config};
@@ -105,7 +105,7 @@ pub static KEYS: &[Key] = &[
         default: "1",
         shape: COUNT,
         rule: "S2.7",
-        doc: "How many containers are removed at once; half as many sandboxes, at least 1. 1: one after another, as the kubelet does, and as pods wait least (benches/GENTLE.md); more end a pass earlier on a node that is far behind.",
+        doc: "How many containers are removed at once; half as many sandboxes, at least 1. 1: one after another, as the kubelet does, and as pods wait least (docs/pod-starts.md); more end a pass earlier on a node that is far behind.",
         set: |c, v| c.max_parallel_removals = v.count(),
     },
     Key {
@@ -116,7 +116,7 @@ pub static KEYS: &[Key] = &[
             most: 1000,
         },
         rule: "S2.7",
-        doc: "A removal of a container or sandbox that took clearly longer than the quickest tenth of the last 64 is followed by a rest: that many percent of what it took longer, at most 1 s. Runtimes remove slower while pods start, and pods start slower while they remove (benches/GENTLE.md). With 200 removals take at most three times as long as without rests. No rests: with 0, where all take equally long, in dry runs, in passes with GC_ALL_UNUSED, and while a call waits for its turn.",
+        doc: "A removal of a container or sandbox that took clearly longer than the quickest tenth of the last 64 is followed by a rest: that many percent of what it took longer, at most 1 s. Runtimes remove slower while pods start, and pods start slower while they remove (docs/pod-starts.md). With 200 removals take at most three times as long as without rests. No rests: with 0, where all take equally long, in dry runs, in passes with GC_ALL_UNUSED, and while a call waits for its turn.",
         set: |c, v| c.removal_rest_percent = v.part(),
     },
     Key {

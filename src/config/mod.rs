@@ -21,7 +21,7 @@ pub enum AgeFrom {
     Finished,
 }
 
-/// Values of all keys; see `keys.rs` and `CONFIGURATION.md` for what each does.
+/// Values of all keys; see `keys.rs` and `docs/configuration.md` for what each does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)] // each field is the key of its name
 pub struct Config {

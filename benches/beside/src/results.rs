@@ -276,10 +276,10 @@ collector's in the same rounds. The *limit* is the number of removals over how m
 crisim's own trace. *CPU* is user and system time of the collector's process during the pass, deletion of logs included; *each* counts
 for a removed container. *Memory* is by how much the peak of resident memory during the pass is above what there was before. For
 crictl, CPU is that of all processes from their start on, and memory the peak of the largest. Where a collector leaves another node
-than the others, or fails, there are no ratios, but what differs. How it is measured: [README.md](README.md).
+than the others, or fails, there are no ratios, but what differs. How it is measured: [benchmarks.md](benchmarks.md).
 ";
 
-/// Writes RESULTS.md, the picture and the README's table. `nodes`: where nodes had their files.
+/// Writes the results, the picture and the table of figures. `nodes`: where nodes had their files.
 pub fn write(table: &Table, nodes: &Path) -> Result<(), Box<dyn Error>> {
     let mut text = String::from("# Measured\n\nWritten by `make bench`.\n\n| | |\n|---|---|\n");
     for (name, value) in machine::described(nodes) {
@@ -291,27 +291,28 @@ pub fn write(table: &Table, nodes: &Path) -> Result<(), Box<dyn Error>> {
     );
     text += "## The figures to reach\n\n";
     text += &table.markdown();
-    std::fs::write("benches/RESULTS.md", text)?;
+    std::fs::write("docs/benchmark-results.md", text)?;
     if let Some(picture) = picture::draw(table) {
-        std::fs::write("benches/time-over-size.svg", picture)?;
+        std::fs::write("docs/time-over-size.svg", picture)?;
     }
     let figures = figures::table(table);
-    readme(&format!("On {}:\n\n{figures}", machine::in_short()))
+    put_figures(&format!("On {}:\n\n{figures}", machine::in_short()))
 }
 
-/// Puts the figures between the README's two marks.
-fn readme(figures: &str) -> Result<(), Box<dyn Error>> {
+/// Puts the figures between the page's two marks.
+fn put_figures(figures: &str) -> Result<(), Box<dyn Error>> {
     const BEGIN: &str = "<!-- written by make bench -->\n";
     const END: &str = "<!-- end -->";
-    let text = std::fs::read_to_string("README.md")?;
+    const BENCHMARKS: &str = "docs/benchmarks.md";
+    let text = std::fs::read_to_string(BENCHMARKS)?;
     let (head, rest) = text
         .split_once(BEGIN)
-        .ok_or("README.md has no mark of `make bench`")?;
+        .ok_or("the page has no mark of `make bench`")?;
     let (_, tail) = rest
         .split_once(END)
-        .ok_or("README.md has no end of what `make bench` writes")?;
+        .ok_or("the page has no end of what `make bench` writes")?;
     Ok(std::fs::write(
-        "README.md",
+        BENCHMARKS,
         format!("{head}{BEGIN}{figures}{END}{tail}"),
     )?)
 }
