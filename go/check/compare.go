@@ -97,6 +97,9 @@ func numberOf(rule string) string {
 // keepsMore looks for a rule behind each object that crigc alone keeps.
 func (with *comparison) keepsMore(v *verdict) {
 	for _, object := range with.more {
+		if with.isUsedByTied(object, with.ours, with.kubelet) {
+			continue
+		}
 		if rule := with.rule(object); slices.Contains(with.Planted, numberOf(rule)) {
 			v.Differences = append(v.Differences, Difference{object, rule})
 		} else {
@@ -109,6 +112,9 @@ func (with *comparison) keepsMore(v *verdict) {
 // removesMore judges what crigc alone removes: at most the next images in order, in place of one that it protects.
 func (with *comparison) removesMore(v *verdict, fewer []string) {
 	fewer = slices.DeleteFunc(fewer, func(object string) bool {
+		if with.isUsedByTied(object, with.kubelet, with.ours) {
+			return true
+		}
 		refused := with.isRefused(object) && slices.Contains(with.Planted, numberOf(noCreationTime))
 		if refused {
 			v.Differences = append(v.Differences, Difference{object, noCreationTime})
@@ -126,6 +132,19 @@ func (with *comparison) removesMore(v *verdict, fewer []string) {
 		v.problem("crigc removes a "+kindOf(object), "%s: crigc removes it (%s), the kubelet keeps it, and %s", object, with.why(object),
 			wrong)
 	}
+}
+
+// isUsedByTied says whether an object is an image of one of several equally old containers, of which one side keeps this one and the other
+// another.
+func (with *comparison) isUsedByTied(object string, keeps, removes Left) bool {
+	image, found := with.image(strings.TrimPrefix(object, "image "))
+	if !found || kindOf(object) != "image" {
+		return false
+	}
+	return slices.ContainsFunc(keeps.node.Containers, func(c Container) bool {
+		_, tied := with.Ties[c.ID]
+		return tied && (c.ImageRef == image.ID || c.ImageID == image.ID) && !removes.has("container "+c.ID)
+	})
 }
 
 // noCreationTime is the one case in which crigc removes and the kubelet does not: its client takes no answer about a container whose
@@ -368,6 +387,9 @@ func (with *comparison) stops(v *verdict) {
 		id, _, _ := strings.Cut(stop, " ")
 		entry, _ := with.entry("container " + id)
 		rule := with.ruleOfContainer(entry)
+		if slices.ContainsFunc(o, func(stop string) bool { return strings.HasPrefix(stop, id+" ") }) {
+			return false
+		}
 		return entry.Outcome == crigc.Kept && rule != "" && slices.Contains(with.Planted, numberOf(rule))
 	})
 	if slices.Equal(k, o) {
