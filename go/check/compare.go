@@ -97,6 +97,9 @@ func numberOf(rule string) string {
 // keepsMore looks for a rule behind each object that crigc alone keeps.
 func (with *comparison) keepsMore(v *verdict) {
 	for _, object := range with.more {
+		if with.isUsedByTied(object, with.ours, with.kubelet) {
+			continue
+		}
 		if rule := with.rule(object); slices.Contains(with.Planted, numberOf(rule)) {
 			v.Differences = append(v.Differences, Difference{object, rule})
 		} else {
@@ -109,11 +112,15 @@ func (with *comparison) keepsMore(v *verdict) {
 // removesMore judges what crigc alone removes: at most the next images in order, in place of one that it protects.
 func (with *comparison) removesMore(v *verdict, fewer []string) {
 	fewer = slices.DeleteFunc(fewer, func(object string) bool {
-		refused := with.isRefused(object) && slices.Contains(with.Planted, numberOf(noCreationTime))
-		if refused {
-			v.Differences = append(v.Differences, Difference{object, noCreationTime})
+		if with.isUsedByTied(object, with.kubelet, with.ours) {
+			return true
 		}
-		return refused
+		rule := with.ruleOfRemoval(object)
+		allowed := rule != "" && slices.Contains(with.Planted, numberOf(rule))
+		if allowed {
+			v.Differences = append(v.Differences, Difference{object, rule})
+		}
+		return allowed
 	})
 	if len(fewer) == 0 {
 		return
@@ -128,9 +135,66 @@ func (with *comparison) removesMore(v *verdict, fewer []string) {
 	}
 }
 
+// isUsedByTied says whether an object is an image of one of several equally old containers, of which one side keeps this one and the other
+// another.
+func (with *comparison) isUsedByTied(object string, keeps, removes Left) bool {
+	image, found := with.image(strings.TrimPrefix(object, "image "))
+	if !found || kindOf(object) != "image" {
+		return false
+	}
+	return slices.ContainsFunc(keeps.node.Containers, func(c Container) bool {
+		_, tied := with.Ties[c.ID]
+		return tied && (c.ImageRef == image.ID || c.ImageID == image.ID) && !removes.has("container "+c.ID)
+	})
+}
+
 // noCreationTime is the one case in which crigc removes and the kubelet does not: its client takes no answer about a container whose
 // created_at is 0, so that it can never remove one, nor the sandbox around it.
 const noCreationTime = "S1.7 no creation time"
+
+// ruleOfRemoval is the one by which crigc may remove what the kubelet keeps; "" if there is none.
+func (with *comparison) ruleOfRemoval(object string) string {
+	switch {
+	case with.isRefused(object):
+		return noCreationTime
+	case with.isGoneLater(object):
+		return "S0.3 gone later"
+	case with.isInPlace(object):
+		return "S0.2 an answer of the future"
+	}
+	return ""
+}
+
+// isGoneLater says whether an object is a sandbox to which crigc comes once more at the end of the pass, since its pod has an UNKNOWN
+// container (S2.3), and whose pod the host calls gone by then.
+func (with *comparison) isGoneLater(object string) bool {
+	all := with.ours.Before.node.Sandboxes
+	at := slices.IndexFunc(all, func(s Sandbox) bool { return "sandbox "+s.ID == object })
+	if at < 0 || !with.hasUnknown(all[at].UID) {
+		return false
+	}
+	word, says := with.Steps[with.step].Later[OfLogs][all[at].UID]
+	content, runtime := word.removable()
+	return says && (content || runtime)
+}
+
+// isInPlace says whether an object goes for the limit of all, or with what goes for it, in place of containers of pods that the host, by an
+// answer of the future, cannot call gone.
+func (with *comparison) isInPlace(object string) bool {
+	kind, name, _ := strings.Cut(object, " ")
+	return with.AsOf > 0 && slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
+		entry, _ := with.entry("container " + c.ID)
+		switch {
+		case entry.Reason != crigc.ReasonTotalLimit || entry.Outcome != crigc.Removed:
+			return false
+		case kind == "container":
+			return name == c.ID
+		case kind == "sandbox":
+			return name == c.SandboxID
+		}
+		return kind == "file" && (with.owns(c, name) || isLinkOf(c, name))
+	})
+}
 
 // isRefused says whether the kubelet's client keeps an object back: a container without a creation time, its files, its sandbox.
 func (with *comparison) isRefused(object string) bool {
@@ -262,6 +326,7 @@ func (with *comparison) ends(v *verdict) {
 	case k == nil && o == nil, k == nil && with.mayFail(o, v.Differences):
 	case o == nil && errors.Is(likeTheKubelets(k), crigc.ErrRuntime) && with.failsOnNeverUsed():
 	case k != nil && o != nil && errors.Is(o, likeTheKubelets(k)):
+	case k != nil && likeTheKubelets(k) == crigc.ErrIO && with.asksCapacityFirst():
 	// Of several errors the contradiction gives the status.
 	case k != nil && errors.Is(o, crigc.ErrContradiction) && with.mayFail(o, v.Differences):
 	case k != nil && errors.Is(o, crigc.ErrRuntime) && with.isStillListed():
@@ -291,6 +356,11 @@ func (with *comparison) mayFail(err error, differences []Difference) bool {
 		return protects && with.ours.Report.Count(crigc.Image, crigc.Failed) > 0
 	}
 	return false
+}
+
+// asksCapacityFirst says whether the kubelet asks for the capacity before its lists, and lists fail.
+func (with *comparison) asksCapacityFirst() bool {
+	return !with.knows.LooksFirst && (with.fails("ListImages") || with.fails("ListContainers"))
 }
 
 // failsBeyondEnough says whether the kubelet fails where crigc has enough by the filesystem (S5.8): it frees too little by the sizes of
@@ -332,7 +402,7 @@ func (with *comparison) events(v *verdict) {
 	}
 	reasons := func(events []Event) (all []string) {
 		for _, event := range events {
-			if event.Reason != "PodStatesContradicted" {
+			if event.Reason != "PodStatesContradicted" && !(event.Reason == "InvalidDiskCapacity" && with.asksCapacityFirst()) {
 				all = append(all, event.Reason)
 			}
 		}
@@ -368,6 +438,9 @@ func (with *comparison) stops(v *verdict) {
 		id, _, _ := strings.Cut(stop, " ")
 		entry, _ := with.entry("container " + id)
 		rule := with.ruleOfContainer(entry)
+		if slices.ContainsFunc(o, func(stop string) bool { return strings.HasPrefix(stop, id+" ") }) {
+			return false
+		}
 		return entry.Outcome == crigc.Kept && rule != "" && slices.Contains(with.Planted, numberOf(rule))
 	})
 	if slices.Equal(k, o) {

@@ -70,6 +70,10 @@ func (m *maker) changes() Changes {
 // end stops everything of a pod, as a kubelet does before the pod may be removed.
 func (m *maker) end(p *pod, c *Changes) {
 	p.alive = false
+	if len(p.running) > 0 {
+		// The attempt that ran is the highest, if not the newest.
+		m.plant("S1.5")
+	}
 	for _, id := range p.running {
 		c.States[id] = Exited
 	}
