@@ -1,4 +1,4 @@
-/* Collects a node once, as far as limits go; with no argument it only says what would go. Link: README.md in this directory. */
+/* Collects a node once; without --apply it only prints what it would remove. README.md in this folder says how to link it. */
 #include <stdio.h>
 #include <string.h>
 #include "crigc.h"

@@ -1,4 +1,4 @@
-# `make run`: a simulated node is shown and collected; with ENDPOINT=unix://... a real one is looked at.
+# `make run` shows and collects a simulated node; with ENDPOINT=unix://... it looks at a real one.
 # What a C program links with, besides the library itself (`rustc --print native-static-libs`).
 NATIVE_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 CFLAGS ?= -O2
@@ -14,8 +14,10 @@ library:
 crisim:
 	cargo build -q -p crisim --release
 
-target/agent target/collect: target/%: examples-c/%.c include/crigc.h $(LIBRARY)
-	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude $< $(LIBRARY) -Wl,--gc-sections $(NATIVE_LIBS) -o $@
+target/agent: $(wildcard examples-c/agent/*.[ch]) include/crigc.h $(LIBRARY)
+target/collect: examples-c/collect.c include/crigc.h $(LIBRARY)
+target/agent target/collect:
+	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude $(filter %.c,$^) $(LIBRARY) -Wl,--gc-sections $(NATIVE_LIBS) -o $@
 
 agent: library
 	@$(MAKE) -s --no-print-directory target/agent target/collect

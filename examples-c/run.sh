@@ -1,6 +1,6 @@
 #!/bin/sh
-# Shows crigc at work. ENDPOINT unset: a simulated node in a temporary folder is looked at (a dry run), then collected.
-# ENDPOINT=unix://...: a real node is looked at; APPLY=1 collects it.
+# Shows crigc at work. Without ENDPOINT it looks at a simulated node in a temporary folder (a dry run), then collects it.
+# With ENDPOINT=unix://... it looks at a real node; APPLY=1 collects that.
 set -eu
 cd "$(dirname "$0")/.."
 agent=target/agent
@@ -10,7 +10,7 @@ if [ -n "${ENDPOINT:-}" ]; then
     if [ -d /var/lib/kubelet/pods ]; then
         set -- "$@" --kubelet-dir /var/lib/kubelet
     else
-        echo "no /var/lib/kubelet/pods here: only limits and thresholds count"
+        echo "no /var/lib/kubelet/pods here: only limits and thresholds apply"
     fi
     [ -d /var/log/pods ] || set -- "$@" --pod-logs-dir=
     if [ "${APPLY:-}" = 1 ]; then set -- "$@" --apply; fi

@@ -1,6 +1,6 @@
 //! The agent of `examples-c/`, built under AddressSanitizer, and a simulated node with its files for it to collect.
 
-use crate::{compile, run};
+use crate::{compile, root, run};
 use crisim::fault::Fault;
 use crisim::made::{Made, Order};
 use crisim::{Options, Server};
@@ -13,15 +13,27 @@ use std::time::{Duration, SystemTime};
 /// Far above what any run takes.
 pub const WATCHDOG: Duration = Duration::from_secs(60);
 
-/// The agent, built once.
+/// The agent under AddressSanitizer, built once.
 pub fn agent() -> PathBuf {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     BUILT
         .get_or_init(|| {
-            let flags = ["-std=c99", "-fsanitize=address", "-fno-omit-frame-pointer"];
-            compile("agent-asan", "cc", &["examples-c/agent.c"], &flags)
+            let flags = ["-fsanitize=address", "-fno-omit-frame-pointer"];
+            compile_agent("agent-asan", &flags)
         })
         .clone()
+}
+
+/// Builds the agent from all sources in its folder.
+pub fn compile_agent(name: &str, flags: &[&str]) -> PathBuf {
+    let folder = fs::read_dir(root().join("examples-c/agent")).expect("the agent's folder");
+    let sources: Vec<String> = folder
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "c"))
+        .map(|path| path.to_str().expect("UTF-8").to_owned())
+        .collect();
+    let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
+    compile(name, "cc", &sources, &[&["-std=c99"], flags].concat())
 }
 
 /// A simulated node with its files, and the folder that holds them.

@@ -2,8 +2,8 @@
 //! is in `agent_sources.rs`; a real containerd is collected by it in `containerd.rs`.
 
 use crisim::fault::{Action, Fault};
-use ffi_tests::simulated::{Bench, Told, WATCHDOG, agent, told};
-use ffi_tests::{compile, has, run, skip};
+use ffi_tests::simulated::{Bench, Told, WATCHDOG, agent, compile_agent, told};
+use ffi_tests::{has, run, skip};
 use serde_json::Value;
 use std::fs;
 use std::io::Read;
@@ -15,7 +15,7 @@ fn exit_codes_and_messages() {
     let deny = || Action::Code(13, "not today".to_owned());
     // Name, faults, arguments, exit code, what is said.
     type Case<'a> = (&'a str, Vec<Fault>, &'a [&'a str], i32, &'a str);
-    let cases: [Case; 16] = [
+    let cases: [Case; 18] = [
         ("help", vec![], &["--help"], 0, "--maximum-dead-containers"),
         ("version", vec![], &["--version"], 0, "agent, crigc "),
         (
@@ -66,6 +66,20 @@ fn exit_codes_and_messages() {
             &["--aply"],
             2,
             "unknown, or a value is missing behind it: --aply",
+        ),
+        (
+            "the beginning of an option",
+            vec![],
+            &["--once", "--now", "--appl"],
+            2,
+            "unknown, or a value is missing behind it: --appl",
+        ),
+        (
+            "the beginning of an option, with a value",
+            vec![],
+            &["--once", "--live-pod", "live"],
+            2,
+            "unknown key `live-pod`",
         ),
         (
             "now, for ever",
@@ -296,7 +310,7 @@ fn valgrind_finds_nothing_in_the_agent() {
     if !has("valgrind") {
         return skip("valgrind is not installed");
     }
-    let program = compile("agent", "cc", &["examples-c/agent.c"], &["-std=c99"]);
+    let program = compile_agent("agent", &[]);
     let bench = Bench::new(Vec::new());
     let kubelet = bench.at("kubelet");
     let mut command = bench.command(

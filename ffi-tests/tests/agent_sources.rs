@@ -1,8 +1,10 @@
 //! Whom the agent takes for gone: only what a source that can be trusted does not know (S0.2, S0.4).
 
 use crisim::node::{Container, Sandbox, State, Word};
-use ffi_tests::simulated::{Bench, Told};
+use ffi_tests::run;
+use ffi_tests::simulated::{Bench, Told, WATCHDOG, compile_agent, told};
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -153,6 +155,33 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
         let logs = fs::read_dir(bench.at("pods")).expect("a folder").count();
         assert_eq!(logs, expected.len(), "{name}");
     }
+}
+
+/// Memory ends in the middle of the file: what was read of it is not the list (S0.2).
+#[test]
+fn a_file_that_does_not_fit_into_memory_is_not_trusted() {
+    let bench = Bench::new(Vec::new());
+    let before = bench.uids();
+    // A line of 256 MiB, a hole in the file, before the last UID.
+    let (last, first) = bench.live.split_last().expect("pods");
+    let file = fs::File::create(bench.at("live")).expect("a file");
+    let head = first.join("\n") + "\n#";
+    file.write_all_at(head.as_bytes(), 0).expect("writable");
+    file.write_all_at(format!("\n{last}\n").as_bytes(), 1 << 28)
+        .expect("writable");
+    // AddressSanitizer could not start with so little.
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -v 100000; exec \"$0\" \"$@\""])
+        .arg(compile_agent("agent-limited", &[]));
+    let live = bench.at("live");
+    let arguments = ["--once", "--containers", "--apply", "--live-pods", &live];
+    let agent = bench.command(Path::new("agent"), &arguments);
+    let told = told(run(command.args(agent.get_args()), WATCHDOG));
+    assert_eq!(told.code, Some(0), "{}\n{}", told.out, told.error);
+    let message = "Cannot allocate memory; no pod counts as gone";
+    assert!(told.error.contains(message), "{}", told.error);
+    assert_eq!(bench.uids(), before, "{}", told.out);
 }
 
 /// S0.4: a READY pod without a directory stays; when most have none, nothing goes and the pass fails.

@@ -3,7 +3,8 @@
 use crisim::client::{Cri, log_directory, pod};
 use crisim::proto::{self, PodSandboxConfig};
 use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE, missing, wait_for};
-use ffi_tests::{compile, run, skip};
+use ffi_tests::simulated::compile_agent;
+use ffi_tests::{run, skip};
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -167,7 +168,7 @@ fn a_real_containerd_is_collected_by_the_rules() {
     if let Some(why) = missing() {
         return skip(why);
     }
-    let agent = compile("agent", "cc", &["examples-c/agent.c"], &["-std=c99"]);
+    let agent = compile_agent("agent", &[]);
     let node = Node {
         containerd: Containerd::start().unwrap(),
         agent,

@@ -1,0 +1,22 @@
+/* The agent's exit codes, which --help and the README list, and which of them the passes come to. */
+#ifndef AGENT_EXIT_CODE_H
+#define AGENT_EXIT_CODE_H
+
+#include "crigc.h"
+
+enum {
+    EXIT_FINE = 0,
+    EXIT_PASS_FAILED = 1,
+    EXIT_USAGE = 2,
+    EXIT_SOME_FAILED = 3,
+    EXIT_NO_RUNTIME = 4,
+    EXIT_INTERRUPTED = 5
+};
+
+/* Notes how a pass ended. `report` may be NULL. Only one thread at a time may call this. */
+void note_end(gc_status status, const gc_report *report);
+
+/* The code of the first pass that failed; if none did, EXIT_SOME_FAILED if a removal failed, else EXIT_FINE. */
+int worst_exit_code(void);
+
+#endif

@@ -1,0 +1,72 @@
+/* agent: a node agent to start from. It collects dead containers, sandboxes, logs and unused images of a node through
+ * crigc, once or every period, and reports what it removed, what failed, what it kept, and why. */
+#include <errno.h>
+#include <string.h>
+#include "crigc.h"
+#include "exit_code.h"
+#include "image_fs.h"
+#include "kubelet_dir.h"
+#include "live_pods.h"
+#include "log.h"
+#include "once.h"
+#include "options.h"
+#include "output.h"
+#include "passes.h"
+#include "periodic.h"
+#include "progress.h"
+#include "signals.h"
+
+static void set_callbacks(gc_config *config, struct options *options, struct pass_printer *printer)
+{
+    if (options->kubelet_dir)
+        gc_config_set_pod_states(config, kubelet_dir_pod_states, options->kubelet_dir);
+    if (options->live_pods.path)
+        gc_config_set_pod_states(config, live_pods_pod_states, &options->live_pods);
+    if (options->image_fs_file)
+        gc_config_set_image_fs(config, image_fs_from_file, options->image_fs_file);
+    gc_config_set_log(config, GC_LOG_INFO, on_log, &options->verbose);
+    gc_config_set_event(config, on_event, &options->verbose);
+    gc_config_set_pass(config, on_pass, printer);
+    if (options->apply)
+        gc_config_set_progress(config, on_progress, NULL);
+}
+
+/* Makes an engine and runs it; returns the exit code. */
+static int run(gc_config *config, struct options *options)
+{
+    struct pass_printer printer = {
+        .json = options->json,
+        .verbose = options->verbose,
+        .dry_run = !options->apply,
+    };
+    gc_error *error = NULL;
+    set_callbacks(config, options, &printer);
+    if (!catch_signals()) {
+        say("cannot catch signals: %s; see --help", strerror(errno));
+        return EXIT_USAGE;
+    }
+    gc_engine *engine = gc_engine_new(config, &error);
+    if (!engine) {
+        say_error(error);
+        return EXIT_USAGE;
+    }
+    int code = options->once ? run_once(engine, config, options, &printer)
+                             : run_periodically(engine, config, options, &printer);
+    gc_engine_free(engine);
+    return code;
+}
+
+int main(int count, char **arguments)
+{
+    if (gc_abi() != GC_ABI) {
+        say("the library has ABI %u, this program needs ABI %u; build both from one release", gc_abi(), GC_ABI);
+        return EXIT_USAGE;
+    }
+    int code;
+    gc_config *config = gc_config_new();
+    struct options *options = read_options(config, count, arguments, &code);
+    if (options)
+        code = run(config, options);
+    gc_config_free(config);
+    return code;
+}

@@ -1,0 +1,116 @@
+/* --once: a pass over containers, a pass over images, and the end. A signal cancels the pass that runs. */
+#define _POSIX_C_SOURCE 200809L
+#include "once.h"
+#include <pthread.h>
+#include <string.h>
+#include "duration.h"
+#include "exit_code.h"
+#include "output.h"
+#include "signals.h"
+
+/* What each pass needs. */
+struct job {
+    gc_engine *engine;
+    gc_call *call; /* a signal cancels it */
+    uint32_t flags;
+    const struct options *options;
+    struct pass_printer *printer;
+};
+
+typedef gc_status (*collect_function)(gc_engine *, uint32_t, gc_call *, gc_report **, gc_error **);
+
+/* Runs one pass. on_pass prints it; if it never begins, this prints why. */
+static void collect(const struct job *job, collect_function function)
+{
+    gc_report *report = NULL;
+    gc_error *error = NULL;
+    gc_status status = function(job->engine, job->flags, job->call, &report, &error);
+    if (!report) {
+        note_end(status, NULL);
+        say_error(error);
+    } else {
+        gc_error_free(error);
+    }
+    gc_report_free(report);
+}
+
+/* Looks at the images, and prints the dry run only if it fails; 1 = crigc has seen them. */
+static int look_at_images(const struct job *job)
+{
+    gc_report *report = NULL;
+    gc_error *error = NULL;
+    job->printer->quiet = 1;
+    gc_status status = gc_images(job->engine, job->flags | GC_DRY_RUN, job->call, &report, &error);
+    job->printer->quiet = 0;
+    int seen = status == GC_OK || status == GC_ERROR_NOT_ENOUGH_FREED;
+    if (!seen)
+        on_pass(job->printer, GC_PASS_IMAGES, status, report, error);
+    gc_report_free(report);
+    gc_error_free(error);
+    return seen;
+}
+
+/* Waits until no image that crigc has seen is younger than the minimum TTL; 1 = a signal came first. */
+static int wait_for_images(const gc_config *config)
+{
+    char *ttl = gc_config_get(config, "minimum-image-ttl-duration", NULL);
+    say("looked at the images; collecting in %s, when none can be younger than minimum-image-ttl-duration (--now: at once)",
+        ttl);
+    long wait = milliseconds_of(ttl) + 1;
+    gc_string_free(ttl);
+    return wait_for(wait, "images in");
+}
+
+/* Looks, waits and collects: an engine counts all images of its first look as old, so that a single pass could remove an
+ * image that was pulled a moment ago. A dry run removes none and need not wait. */
+static void collect_images(const struct job *job, const gc_config *config)
+{
+    if (job->options->apply && !job->options->now) {
+        if (!look_at_images(job))
+            return;
+        if (wait_for_images(config)) {
+            note_end(GC_ERROR_CANCELLED, NULL);
+            return;
+        }
+    }
+    collect(job, gc_images);
+}
+
+static void collect_all(const struct job *job, const gc_config *config)
+{
+    if (job->options->containers)
+        collect(job, gc_containers);
+    if (job->options->images && was_interrupted())
+        note_end(GC_ERROR_CANCELLED, NULL);
+    else if (job->options->images)
+        collect_images(job, config);
+}
+
+static void *cancel_on_signal(void *call)
+{
+    wait_for(-1, NULL);
+    gc_call_cancel(call);
+    return NULL;
+}
+
+int run_once(gc_engine *engine, const gc_config *config, const struct options *options, struct pass_printer *printer)
+{
+    struct job job = {
+        .engine = engine,
+        .call = gc_call_new(0),
+        .flags = options->all_unused ? GC_ALL_UNUSED : 0u,
+        .options = options,
+        .printer = printer,
+    };
+    pthread_t canceller;
+    int failure = pthread_create(&canceller, NULL, cancel_on_signal, job.call);
+    if (failure == 0) {
+        collect_all(&job, config);
+        end_waits();
+        pthread_join(canceller, NULL);
+    } else {
+        say("cannot start a thread: %s", strerror(failure));
+    }
+    gc_call_free(job.call);
+    return failure == 0 ? worst_exit_code() : EXIT_PASS_FAILED;
+}

@@ -1,0 +1,224 @@
+/* The command line: one table of the agent's options, from which getopt_long's table and the help are made. Every key of
+ * crigc is an option, too. */
+#include "options.h"
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "duration.h"
+#include "exit_code.h"
+#include "output.h"
+
+static struct options given = { .live_pods.max_age = 60000 };
+
+/* An option has one of three targets: a flag, which it sets to 1, a text, or milliseconds. */
+struct row {
+    const char *name;
+    int *flag;
+    const char *value; /* its name in the help */
+    char **text;
+    long *milliseconds;
+    const char *help;
+};
+
+static const struct row rows[] = {
+    { "apply", .flag = &given.apply, .help = "remove; without it only report what would be removed" },
+    { "once", .flag = &given.once,
+      .help = "run one pass of each kind and exit; without it run one every period until SIGTERM" },
+    { "now", .flag = &given.now,
+      .help = "with --once: collect images at once, do not wait for minimum-image-ttl-duration" },
+    { "containers", .flag = &given.containers, .help = "collect only containers, sandboxes and logs" },
+    { "images", .flag = &given.images, .help = "collect only images" },
+    { "all-unused", .flag = &given.all_unused,
+      .help = "with --once: remove all that is unused, as the kubelet does under disk pressure" },
+    { "kubelet-dir", .value = "DIR", .text = &given.kubelet_dir,
+      .help = "a pod lives while the directory DIR/pods/UID exists; DIR is mostly /var/lib/kubelet" },
+    { "live-pods", .value = "FILE", .text = &given.live_pods.path,
+      .help = "a pod lives while its UID is a line of FILE (write a new file and rename it into place).\n"
+              "A line `# as-of 2026-01-02T03:04:05Z` says when the list was true; without it that is\n"
+              "10 s before FILE was written. What is newer is kept. Static pods count as living unless\n"
+              "FILE has the UID of one" },
+    { "live-pods-max-age", .value = "T", .milliseconds = &given.live_pods.max_age,
+      .help = "do not trust FILE if it is older than this (such as 90s or 5m; default 1m)" },
+    { "image-fs-file", .value = "FILE", .text = &given.image_fs_file,
+      .help = "how full the image filesystem is: a line with capacity and available, in bytes" },
+    { "verbose", .flag = &given.verbose, .help = "print every object, not only the numbers" },
+    { "json", .flag = &given.json,
+      .help = "print reports as JSON on standard output, a line each; all else on standard error" },
+    { "help", .flag = &given.help, .help = "print this text" },
+    { "version", .flag = &given.version, .help = "print the version of crigc" },
+};
+
+enum { ROWS = sizeof rows / sizeof *rows, HELP_COLUMN = 25 };
+
+/* Prints an option and its help, which starts at the same column in each of its lines. */
+static void print_row(const struct row *row)
+{
+    int width = printf("  --%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
+    printf("%*s", HELP_COLUMN - width, "");
+    for (const char *at = row->help; *at; at++) {
+        putchar(*at);
+        if (*at == '\n')
+            printf("%*s", HELP_COLUMN, "");
+    }
+    putchar('\n');
+}
+
+static void print_help(void)
+{
+    const char *key;
+    puts(
+        "usage: agent [OPTION]... [--KEY VALUE]...\n\n"
+        "Collects dead containers, sandboxes, logs and unused images of this node. Without --apply it is a dry run.\n");
+    for (size_t i = 0; i < ROWS; i++)
+        print_row(&rows[i]);
+    puts("\nWithout --kubelet-dir and --live-pods nothing is removed because its pod is gone: only limits and\n"
+         "thresholds apply. With one of them the agent removes what a pod left behind if its UID has the form that\n"
+         "Kubernetes gives and is not among those that live. examples-c/README.md shows how to make FILE, and which\n"
+         "UIDs static pods have.\n\n"
+         "Keys of crigc, as the kubelet's flags:");
+    for (size_t i = 0; (key = gc_config_key(i)) != NULL; i++)
+        printf("  --%s\n      %s\n", key, gc_config_key_help(key));
+    puts("\nExit codes: 0 fine, 1 a pass failed, 2 wrong usage, 3 some objects could not be removed, 4 no runtime\n"
+         "answers, 5 interrupted before a pass was over. Without --once: 0 when a signal ends the agent, however its\n"
+         "passes ended.");
+}
+
+static int usage_error(const char *what, const char *argument)
+{
+    say("%s %s; see --help", what, argument);
+    return EXIT_USAGE;
+}
+
+/* The table of getopt_long: the rows above, then the keys of crigc. The caller frees it. */
+static struct option *long_options(void)
+{
+    size_t keys = 0;
+    while (gc_config_key(keys))
+        keys++;
+    struct option *all = calloc(ROWS + keys + 1, sizeof *all);
+    for (size_t i = 0; all && i < ROWS; i++)
+        all[i] = (struct option){ rows[i].name, rows[i].flag ? no_argument : required_argument, NULL, 0 };
+    for (size_t i = 0; all && i < keys; i++)
+        all[ROWS + i] = (struct option){ gc_config_key(i), required_argument, NULL, 0 };
+    return all;
+}
+
+static int set_key(gc_config *config, const char *key, const char *value)
+{
+    gc_error *error = NULL;
+    if (gc_config_set(config, key, value, &error) == GC_OK)
+        return 0;
+    say("--%s: %s; --help lists all options", key, gc_error_message(error));
+    gc_error_free(error);
+    return EXIT_USAGE;
+}
+
+static int set_row(const struct row *row, char *value)
+{
+    if (row->flag)
+        *row->flag = 1;
+    if (row->text)
+        *row->text = value;
+    if (row->milliseconds) {
+        *row->milliseconds = milliseconds_of(value);
+        if (*row->milliseconds < 0) {
+            say("--%s takes a duration such as 90s or 5m, not %s; see --help", row->name, value);
+            return EXIT_USAGE;
+        }
+    }
+    return 0;
+}
+
+/* Says what is wrong with an argument: it is no option, its value is missing, or it takes none. */
+static int refuse(gc_config *config, const char *argument, const char *next)
+{
+    size_t length = strcspn(argument, "=");
+    const char *value = argument[length] ? argument + length + 1 : next;
+    char name[64];
+    if (strncmp(argument, "--", 2) != 0 || length < 3 || length - 2 >= sizeof name)
+        return usage_error("unexpected argument", argument);
+    memcpy(name, argument + 2, length - 2);
+    name[length - 2] = '\0';
+    for (size_t i = 0; i < ROWS; i++)
+        if (rows[i].flag && strcmp(rows[i].name, name) == 0)
+            return usage_error("this option takes no value:", argument);
+    if (!value)
+        return usage_error("unknown, or a value is missing behind it:", argument);
+    set_key(config, name, value); /* fails and says why: getopt_long knows every key that there is */
+    return EXIT_USAGE;
+}
+
+/* Whether an argument has the whole name. getopt_long takes `--app` for `--apply`, but what removes should not guess. */
+static int is_whole(const char *argument, const char *name)
+{
+    size_t length = strlen(name);
+    return strncmp(argument + 2, name, length) == 0 && (argument[2 + length] == '\0' || argument[2 + length] == '=');
+}
+
+static int read_arguments(gc_config *config, int count, char **arguments)
+{
+    struct option *all = long_options();
+    int code = all ? 0 : usage_error("cannot read options:", strerror(ENOMEM));
+    while (code == 0 && optind < count) {
+        const char *argument = arguments[optind], *next = arguments[optind + 1];
+        int index = -1;
+        /* "+": stop at what is no option. ":": print nothing. */
+        if (getopt_long(count, arguments, "+:", all, &index) != 0 || !is_whole(argument, all[index].name))
+            code = refuse(config, argument, next);
+        else if (index < ROWS)
+            code = set_row(&rows[index], optarg);
+        else
+            code = set_key(config, all[index].name, optarg);
+    }
+    free(all);
+    return code;
+}
+
+/* 0, or the exit code for options that exclude each other. */
+static int check(void)
+{
+    if (!given.containers && !given.images)
+        given.containers = given.images = 1;
+    if (!given.once && !given.containers)
+        return usage_error("without --once containers are collected too; leave out", "--images");
+    if (!given.once && (given.all_unused || given.now))
+        return usage_error("only with --once:", given.now ? "--now" : "--all-unused");
+    if (given.kubelet_dir && given.live_pods.path)
+        return usage_error("give one of --kubelet-dir and --live-pods, not both:", given.live_pods.path);
+    return 0;
+}
+
+/* Makes options and keys agree: a dry run that one side asks for is one for the other, too. */
+static void settle(gc_config *config)
+{
+    char *dry_run = gc_config_get(config, "dry-run", NULL);
+    if (!dry_run || strcmp(dry_run, "false") != 0)
+        given.apply = 0;
+    gc_string_free(dry_run);
+    if (!given.apply)
+        gc_config_set(config, "dry-run", "true", NULL);
+    if (!given.once && !given.images)
+        gc_config_set(config, "image-gc-high-threshold", "100", NULL); /* switches periodic passes over images off */
+}
+
+struct options *read_options(gc_config *config, int count, char **arguments, int *exit_code)
+{
+    *exit_code = read_arguments(config, count, arguments);
+    if (*exit_code != 0)
+        return NULL;
+    if (given.help) {
+        print_help();
+        return NULL;
+    }
+    if (given.version) {
+        printf("agent, crigc %s\n", gc_version());
+        return NULL;
+    }
+    *exit_code = check();
+    if (*exit_code != 0)
+        return NULL;
+    settle(config);
+    return &given;
+}

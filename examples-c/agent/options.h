@@ -1,0 +1,19 @@
+/* The command line. */
+#ifndef AGENT_OPTIONS_H
+#define AGENT_OPTIONS_H
+
+#include "crigc.h"
+#include "live_pods.h"
+
+struct options {
+    int apply, once, now, all_unused, verbose, json, help, version;
+    int containers, images; /* what to collect */
+    char *kubelet_dir;      /* NULL = not given, as for the other paths */
+    char *image_fs_file;
+    struct live_pods_file live_pods;
+};
+
+/* Reads the command line; keys of crigc are set in `config`. NULL = do not go on, but exit with `*exit_code`. */
+struct options *read_options(gc_config *config, int count, char **arguments, int *exit_code);
+
+#endif

@@ -1,0 +1,20 @@
+/* What several threads write to standard output and standard error. */
+#ifndef AGENT_OUTPUT_H
+#define AGENT_OUTPUT_H
+
+#include "crigc.h"
+
+/* Periodic passes over containers and over images report from a thread each: who writes holds the lock. */
+void lock_output(void);
+void unlock_output(void);
+
+/* Writes a line to standard error. The caller does not hold the lock. */
+void say(const char *format, ...);
+
+/* Writes the status and the message of an error, and frees it. */
+void say_error(gc_error *error);
+
+/* Draws a bar over the last one, or below it if that has another label. `label` lives for ever. */
+void draw_bar(const char *label, const char *bar);
+
+#endif

@@ -1,0 +1,53 @@
+/* What is printed when a pass has ended: a summary for a person, or JSON for a program. It also notes the exit code. */
+#include "passes.h"
+#include <stdio.h>
+#include "exit_code.h"
+#include "output.h"
+#include "summary.h"
+
+static void print_json(const gc_report *report)
+{
+    char *json = gc_report_json(report);
+    if (json)
+        puts(json);
+    gc_string_free(json);
+}
+
+static void print_for_a_person(struct pass_printer *printer, const struct ended_pass *ended)
+{
+    int *has_printed = &printer->has_printed[ended->pass == GC_PASS_IMAGES];
+    print_headline(ended);
+    if (printer->verbose)
+        print_entries(ended->report);
+    /* The tables of a pass that changed nothing are printed once: those of the next pass are the same. */
+    if (*has_printed && !has_news(ended))
+        return;
+    *has_printed = 1;
+    print_tables(ended, printer->verbose);
+    print_next(ended);
+}
+
+void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *report, const gc_error *error)
+{
+    struct pass_printer *printer = context;
+    struct ended_pass ended = {
+        .pass = pass,
+        .status = status,
+        .dry_run = report ? gc_report_dry_run(report) : printer->dry_run,
+        .report = report,
+        .error = error,
+        .period = printer->periods[pass == GC_PASS_IMAGES],
+    };
+    if (printer->quiet)
+        return;
+    lock_output();
+    note_end(status, report);
+    if (printer->json)
+        print_json(report);
+    else
+        print_for_a_person(printer, &ended);
+    fflush(stdout);
+    unlock_output();
+    if (printer->json && error)
+        say("%s: %s", gc_status_name(status), gc_error_message(error));
+}

@@ -1,0 +1,18 @@
+/* What is printed when a pass has ended. */
+#ifndef AGENT_PASSES_H
+#define AGENT_PASSES_H
+
+#include "crigc.h"
+
+struct pass_printer {
+    int json, verbose;
+    int dry_run;            /* for a pass without a report */
+    const char *periods[2]; /* of passes over containers and over images; NULL = there is no next pass */
+    int quiet;              /* do not print, and do not note the exit code */
+    int has_printed[2];     /* the tables, for each kind of pass */
+};
+
+/* A gc_pass_fn. Its context is a pass_printer. */
+void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *report, const gc_error *error);
+
+#endif

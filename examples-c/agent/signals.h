@@ -1,0 +1,17 @@
+/* SIGTERM and SIGINT, and waits that they end. */
+#ifndef AGENT_SIGNALS_H
+#define AGENT_SIGNALS_H
+
+/* Catches both; 0 and errno if that fails. */
+int catch_signals(void);
+
+/* Whether a signal has come, or end_waits was called. */
+int was_interrupted(void);
+
+/* Waits, for ever if `milliseconds` is negative; 1 = it was interrupted. With a label it counts down on a terminal. */
+int wait_for(long milliseconds, const char *label);
+
+/* Ends all waits, as a signal does. */
+void end_waits(void);
+
+#endif

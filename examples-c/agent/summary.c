@@ -1,0 +1,113 @@
+/* What a person reads about a pass that has ended. */
+#define _POSIX_C_SOURCE 200809L
+#include "summary.h"
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "tally.h"
+#include "words.h"
+
+static size_t count_of(const struct ended_pass *ended, gc_outcome outcome)
+{
+    return gc_report_count(ended->report, GC_ANY_KIND, outcome);
+}
+
+static void print_time(void)
+{
+    char text[16];
+    time_t now = time(NULL);
+    struct tm parts;
+    if (localtime_r(&now, &parts) && strftime(text, sizeof text, "%H:%M:%S ", &parts) > 0)
+        fputs(text, stdout);
+}
+
+void print_headline(const struct ended_pass *ended)
+{
+    int is_images = ended->pass == GC_PASS_IMAGES;
+    size_t failed = count_of(ended, GC_FAILED);
+    char size[32];
+    if (ended->period)
+        print_time();
+    printf("%s: %zu %s", is_images ? "images" : "containers, sandboxes and logs", count_of(ended, GC_REMOVED),
+           ended->dry_run ? "would go (dry run, nothing was removed)" : "removed");
+    if (is_images)
+        printf(", %s", bytes_text(gc_report_bytes_freed(ended->report), size, sizeof size));
+    if (failed > 0)
+        printf(", %zu failed", failed);
+    putchar('\n');
+}
+
+void print_entries(const gc_report *report)
+{
+    static const char *const words[] = { "kept", "removed", "failed", "refused" };
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const gc_entry *entry = gc_report_entry(report, i);
+        int is_known = entry->outcome >= GC_KEPT && entry->outcome <= GC_REFUSED;
+        printf("  %-8s %-10s %s %s %s\n", words[is_known ? entry->outcome : GC_KEPT], kind_name(entry->kind),
+               entry->reason, entry->id, entry->name);
+    }
+}
+
+static void print_failures(const gc_report *report, int all)
+{
+    size_t shown = 0;
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const gc_entry *entry = gc_report_entry(report, i);
+        if (entry->outcome != GC_FAILED)
+            continue;
+        if (shown++ == 5 && !all) {
+            printf("    ... --verbose shows all\n");
+            return;
+        }
+        printf("    %s%s%s: %s\n", entry->id, entry->name[0] ? " " : "", entry->name, entry->error);
+    }
+}
+
+void print_tables(const struct ended_pass *ended, int all_failures)
+{
+    struct tally tally;
+    count_entries(ended->report, &tally);
+    print_tally(&tally, GC_REMOVED, ended->dry_run ? "would be removed" : "removed");
+    print_tally(&tally, GC_FAILED, "could not be removed");
+    print_failures(ended->report, all_failures);
+    print_tally(&tally, GC_REFUSED, "refused");
+    print_tally(&tally, GC_KEPT, "kept");
+    if (ended->error)
+        printf("  failed: %s: %s\n", gc_status_name(ended->status), gc_error_message(ended->error));
+}
+
+/* The images that the pass had no need to remove, in their order: the next pass removes them first if space runs out. */
+static void print_next_images(const gc_report *report)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const gc_entry *entry = gc_report_entry(report, i);
+        if (strcmp(entry->reason, "enough-freed") != 0 || found++ >= 2)
+            continue;
+        fputs(found == 1 ? "  next, if space runs out: " : ", ", stdout);
+        if (entry->name[0])
+            fputs(entry->name, stdout);
+        else
+            printf("%.19s", entry->id); /* sha256: and the first 12 digits */
+    }
+    if (found > 2)
+        printf(" and %zu more", found - 2);
+    if (found > 0)
+        putchar('\n');
+}
+
+void print_next(const struct ended_pass *ended)
+{
+    print_next_images(ended->report);
+    if (count_of(ended, GC_FAILED) > 0)
+        printf("  next: see the causes above; the next pass tries again\n");
+    if (ended->dry_run && count_of(ended, GC_REMOVED) > 0)
+        printf("  next: run the same with --apply to remove them\n");
+    if (ended->period)
+        printf("  next pass in %s\n", ended->period);
+}
+
+int has_news(const struct ended_pass *ended)
+{
+    return count_of(ended, GC_REMOVED) + count_of(ended, GC_FAILED) + count_of(ended, GC_REFUSED) > 0 || ended->error;
+}
