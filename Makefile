@@ -1,10 +1,17 @@
 # `make run` shows crigc at work, `make test` tests everything; the other targets are for developers.
 .DEFAULT_GOAL := agent
 include examples-c/run.mk
+# Tests of passes wait more than they compute, so more of them run at once than there are processors.
+TEST_THREADS ?= 8
 
-.PHONY: test test-containerd2 test-crictl generate lint clean
+.PHONY: check test test-containerd2 test-crictl generate lint clean
+# Before each commit: two minutes at most where the tree is built. Installs nothing and needs no root: without CI=true the tests that do
+# need it say that they were skipped. What takes longer is left to `make test`: the modules `slow`, and all other packages and test binaries.
+check: lint
+	CI= cargo test -q -p crigc --lib --test all -- --test-threads $(TEST_THREADS) --skip ::slow::
+
 test:
-	tests/run.sh
+	TEST_THREADS=$(TEST_THREADS) tests/run.sh
 
 # The tests of a real containerd with a containerd 2, and crisim under crictl: both built from their Go modules.
 test-containerd2:
@@ -58,7 +65,7 @@ lint-go: library
 
 # Writes include/crigc.h and docs/configuration.md anew.
 generate:
-	CRIGC_GENERATE=1 cargo test -q -p crigc --test generated
+	CRIGC_GENERATE=1 cargo test -q -p crigc --test all generated
 
 # Library, header and crigc.pc, for pkg-config and for Go's tag crigc_pkgconfig.
 PREFIX ?= /usr/local

@@ -43,7 +43,9 @@ step "library" cargo rustc -q -p crigc --release --crate-type staticlib
 export CRIGC_STATIC_LIBRARY=$PWD/target/release/libcrigc.a
 step "agent" make --no-print-directory agent
 # Each package by itself: features of the simulator must not reach the library.
-step "tests of the library" cargo test -q -p crigc --no-fail-fast -- --nocapture
+# They wait more than they compute: more of them at once than there are processors.
+step "tests of the library" cargo test -q -p crigc --no-fail-fast -- --nocapture --test-threads "${TEST_THREADS:-8}"
+step "tests of panics" cargo test -q -p panic-tests --no-fail-fast -- --nocapture
 step "tests of crisim" cargo test -q -p crisim --no-fail-fast -- --nocapture
 step "tests of the C interface" cargo test -q -p ffi-tests --no-fail-fast -- --nocapture
 step "fuzz" fuzz/run.sh 20000

@@ -1,6 +1,6 @@
 //! A panic inside of crigc as a C host sees it (rule 5 of the C interface): an error, nothing printed, and an engine that finishes
 //! the job.
-//! Where each place of a pass panics, and what it leaves, is `tests/pass_panics.rs`'s.
+//! Where each place of a pass panics, and what it leaves, is `panic-tests/tests/panics/passes.rs`'s.
 
 use crisim::{Options, Server};
 use ffi_tests::simulated::without_files;

@@ -1,0 +1,7 @@
+//! Whole passes over containers: which are removed, in which order, at what pace (S1, S2).
+
+mod cost;
+mod kept;
+mod removal;
+mod rests;
+mod stops;

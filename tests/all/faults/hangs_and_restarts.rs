@@ -1,0 +1,248 @@
+//! A runtime of which one kind of call hangs, and one that dies or restarts while a pass runs (S2.4, S6.5, S0.11).
+
+use crigc::engine::{Engine, Flags};
+use crigc::error::Status;
+use crigc::hooks::Hook;
+use crigc::report::{Entry, Kind, Outcome, Reason};
+use crisim::fault::{Action, Fault};
+use crisim::node::Word;
+use crisim::{Options, Server};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use test_support::bench::{Bench, Maker, dead, fate, id, there, with_logs};
+use test_support::fault_node::{everything, mixed};
+use test_support::rules::Rules;
+
+const ONE_BY_ONE: (&str, &str) = ("max-parallel-removals", "1");
+const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
+
+/// The job of each kind, on the node with something of all kinds; what stands for it there.
+const JOBS: [(Kind, &str); 5] = [
+    (Kind::Container, "cu1app0x0000"),
+    (Kind::Sandbox, "su1a1x0000"),
+    (Kind::Sandbox, "srunsa1x0000"),
+    (Kind::PodLogs, "/pods/ns_pod-left_left"),
+    (Kind::LogLink, "/links/p_n_c-0123456789.log"),
+];
+
+#[test]
+fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
+    let mut rules = Rules::default();
+    for (method, hangs, doing) in [
+        (
+            "RemoveContainer",
+            &[Kind::Container][..],
+            "cannot remove container",
+        ),
+        (
+            "StopPodSandbox",
+            &[Kind::Sandbox],
+            "cannot stop pod sandbox",
+        ),
+        (
+            "RemovePodSandbox",
+            &[Kind::Sandbox],
+            "cannot remove pod sandbox",
+        ),
+        // Before a container's logs go, a runtime that left a call unanswered is asked for its status.
+        (
+            "ContainerStatus",
+            &[Kind::Container, Kind::LogLink],
+            "cannot ask for the status of container",
+        ),
+    ] {
+        rules.case("S6.5");
+        let bench = mixed(false);
+        let before = everything(&bench);
+        bench
+            .server
+            .set_faults(vec![Fault::all(method, Action::Hang)]);
+        let engine = bench.engine(&[("runtime-request-timeout", "3s")], bench.hooks());
+        let end = engine.containers(Flags::default(), None);
+        let after = everything(&bench);
+        for (kind, name) in JOBS {
+            assert!(before.contains(name), "{name}");
+            assert_eq!(
+                after.contains(name),
+                hangs.contains(&kind),
+                "{method} hangs: {name}"
+            );
+        }
+        // S6.4: what becomes of single objects is no failure of the pass.
+        assert_eq!(end.error, None, "{method}");
+        let entries = end.report.unwrap().entries;
+        let named: Vec<&String> = before.iter().filter(|name| has_an_entry(name)).collect();
+        assert_eq!((named.len(), entries.len()), (20, 20), "{method}");
+        for name in named {
+            let is_of = |e: &&Entry| e.id.ends_with(name.as_str());
+            let own: Vec<&Entry> = entries.iter().filter(is_of).collect();
+            let [entry] = own[..] else {
+                panic!("{method} hangs: {name}: {own:?}");
+            };
+            let what = format!("{method} hangs: {entry:?}");
+            let is_gone = entry.outcome == Outcome::Removed;
+            assert_ne!(is_gone, after.contains(name), "{what}");
+            says_what_hung(entry, name, hangs, doing, &what);
+        }
+    }
+}
+
+/// What hung has failed, and says by which question; a link of which nothing is known stays; of all else nothing failed.
+fn says_what_hung(entry: &Entry, name: &str, hangs: &[Kind], doing: &str, what: &str) {
+    let is_job = JOBS.iter().any(|(_, job)| *job == name);
+    let is_stuck = is_job && hangs.contains(&entry.kind);
+    if is_stuck && entry.kind == Kind::LogLink {
+        let fate = (entry.outcome, entry.reason);
+        return assert_eq!(fate, (Outcome::Kept, Reason::LinkUnknown), "{what}");
+    }
+    let Some(error) = &entry.error else {
+        assert!(!is_stuck && entry.outcome != Outcome::Failed, "{what}");
+        return;
+    };
+    assert_eq!(entry.outcome, Outcome::Failed, "{what}");
+    assert!(hangs.contains(&entry.kind), "{what}");
+    assert!(error.starts_with(&format!("{doing} {name} ")), "{what}");
+    let late = "no answer within runtime-request-timeout (3s)";
+    assert!(error.contains(late), "{what}");
+}
+
+/// The objects of the runtime, the pods' log directories, and the links to nowhere.
+fn has_an_entry(name: &str) -> bool {
+    match name.strip_prefix("/pods/") {
+        Some(below) => !below.contains('/'),
+        None => !name.starts_with('/') || name.starts_with("/links/p_n_c-"),
+    }
+}
+
+/// A runtime that a hook can take away and bring back, with all that is left in it.
+#[derive(Clone)]
+struct Service {
+    socket: PathBuf,
+    server: Arc<Mutex<Option<Server>>>,
+}
+
+impl Service {
+    fn stop(&self) -> crisim::node::Node {
+        let server = self.server.lock().unwrap().take().unwrap();
+        server.state()
+    }
+
+    fn start(&self, node: crisim::node::Node) {
+        let options = Options {
+            socket: Some(self.socket.clone()),
+            ..Options::default()
+        };
+        *self.server.lock().unwrap() = Some(Server::start(node, options).unwrap());
+    }
+}
+
+/// Twelve dead containers that may all go, of a runtime to which something happens before the fifth removal.
+fn interrupted(happens: impl Fn(&Service) + Send + 'static) -> (Bench, Service, Engine) {
+    let mut maker = Maker::new();
+    for n in 0..12 {
+        maker.container("u1", &format!("c{n:02}"), 0, Word::Exited);
+    }
+    let socket = maker.path("own.sock");
+    let bench = maker.start();
+    let service = Service {
+        socket,
+        server: Arc::default(),
+    };
+    service.start(bench.server.state());
+    let mut hooks = bench.hooks();
+    let (of_hook, mut asked) = (service.clone(), 0);
+    hooks.approve = Some(Hook::new(Box::new(move |_: &Entry| {
+        asked += 1;
+        if asked == 5 {
+            happens(&of_hook);
+        }
+        true
+    }) as _));
+    let keys = [
+        (
+            "container-runtime-endpoint",
+            service.socket.to_str().unwrap(),
+        ),
+        ("max-parallel-removals", "1"),
+        ("maximum-dead-containers-per-container", "0"),
+    ];
+    let engine = bench.engine(&keys, hooks);
+    (bench, service, engine)
+}
+
+#[test]
+fn s0_11_a_runtime_that_restarts_under_way_is_found_again_by_the_same_pass() {
+    let mut rules = Rules::default();
+    rules.case("S0.11");
+    let (bench, service, engine) = interrupted(|service| {
+        let node = service.stop();
+        service.start(node);
+    });
+    let end = engine.containers(Flags::default(), None);
+    let report = end.report.unwrap();
+    let count = |outcome| report.count(Some(Kind::Container), Some(outcome));
+    // The one in flight may have met the old one.
+    assert!(count(Outcome::Removed) >= 11, "{:?}", report.entries);
+    assert_eq!(count(Outcome::Removed) + count(Outcome::Failed), 12);
+    let end = engine.containers(Flags::default(), None);
+    assert_eq!(end.error, None);
+    let left = service.stop().containers;
+    assert!(left.is_empty(), "{left:?}");
+    assert!(!there(&bench.log("u1", "c11", 0)));
+}
+
+#[test]
+fn s6_4_a_runtime_that_goes_under_way_and_comes_back_later_is_the_next_passes() {
+    let mut rules = Rules::default();
+    rules.case("S6.4");
+    let kept = Arc::new(Mutex::new(None));
+    let of_hook = kept.clone();
+    let (bench, service, engine) = interrupted(move |service| {
+        *of_hook.lock().unwrap() = Some(service.stop());
+    });
+    let end = engine.containers(Flags::default(), None);
+    assert_eq!(end.error.map(|e| e.status), Some(Status::Unavailable));
+    let report = end.report.unwrap();
+    let count = |outcome| report.count(Some(Kind::Container), Some(outcome));
+    assert_eq!(count(Outcome::Removed), 4);
+    assert_eq!(
+        fate(&report, &id("u1", "c11", 0)).0,
+        Outcome::Failed,
+        "it says what it could not do"
+    );
+    // One had lost its log before its removal could not be sent; the others have theirs.
+    let logs = (0..12).filter(|n| there(&bench.log("u1", &format!("c{n:02}"), 0)));
+    assert_eq!(logs.count(), 7);
+    let node = kept.lock().unwrap().take().unwrap();
+    assert_eq!(node.containers.len(), 8);
+    service.start(node);
+    let end = engine.containers(Flags::default(), None);
+    assert_eq!(end.error, None);
+    assert!(service.stop().containers.is_empty());
+}
+
+#[test]
+fn s2_4_a_runtime_that_dies_under_way_costs_one_container_its_logs() {
+    let mut rules = Rules::default();
+    rules.case("S2.4");
+    let mut maker = dead(20);
+    // Two lists, two removals; from then on every connection is cut.
+    maker.options.faults.push(Fault {
+        skip: 4,
+        ..Fault::all("*", Action::Disconnect)
+    });
+    let bench = maker.start();
+    let end = bench.collect(&[ONE_BY_ONE, NONE_KEPT], Flags::default());
+    let report = end.report.unwrap();
+    assert_eq!(
+        report.count(Some(Kind::Container), Some(Outcome::Removed)),
+        2
+    );
+    assert_eq!(
+        report.count(Some(Kind::Container), Some(Outcome::Failed)),
+        18
+    );
+    assert_eq!(with_logs(&bench, 20), 17, "two went, and one had begun to");
+    // The lists after it failed, and so did the pass.
+    assert_eq!(end.error.map(|e| e.status), Some(Status::Unavailable));
+}

@@ -1,0 +1,129 @@
+//! A dry run sees which links would dangle through what it would remove (S0.5), and what the real removal then makes of it.
+
+use crigc::host::gone::GonePaths;
+use crigc::host::logs::{LogRoom, Names};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use tempfile::TempDir;
+use test_support::rules::Rules;
+
+/// Links of every kind, each with whether it dangles once log `a/c/0.log`, entries `b` and `entry` of the pods and the link
+/// `own.log` are gone.
+const LINKS: [(&str, &str, bool); 16] = [
+    ("log", "TOP/pods/a/c/0.log", true),
+    ("rotated", "TOP/pods/a/c/0.log.1", true),
+    ("rotated-deep", "TOP/pods/a/c/0.log.1.gz", true),
+    ("other-attempt", "TOP/pods/a/c/1.log", false),
+    ("no-sibling", "TOP/pods/a/c/0.logs", false),
+    ("relative", "../pods/a/c/0.log", true),
+    ("in-tree", "TOP/pods/b/c/0.log", true),
+    ("tree-itself", "TOP/pods/b", true),
+    ("like-tree", "TOP/pods/bb/c/0.log", false),
+    ("by-other-name", "TOP/alias/a/c/0.log", true),
+    ("through-entry", "TOP/pods/entry/c/0.log", true),
+    ("target-of-entry", "TOP/elsewhere/c/0.log", false),
+    ("chain", "log", true),
+    ("chain-own", "own.log", true),
+    ("chain-alive", "other-attempt", false),
+    ("through-file", "TOP/pods/a/c/1.log/x", false),
+];
+
+fn build(top: &Path) {
+    let at = |path: &str| top.join(path);
+    for dir in ["pods/a/c", "pods/b/c", "pods/bb/c", "elsewhere/c", "links"] {
+        fs::create_dir_all(at(dir)).unwrap();
+    }
+    for file in [
+        "pods/a/c/0.log",
+        "pods/a/c/0.log.1",
+        "pods/a/c/0.log.1.gz",
+        "pods/a/c/0.logs",
+        "pods/a/c/1.log",
+        "pods/b/c/0.log",
+        "pods/bb/c/0.log",
+        "elsewhere/c/0.log",
+        "keep",
+    ] {
+        fs::write(at(file), "x").unwrap();
+    }
+    symlink(at("pods"), at("alias")).unwrap();
+    symlink(at("elsewhere"), at("pods/entry")).unwrap();
+    symlink(at("keep"), at("links/own.log")).unwrap();
+    for (name, target, _) in LINKS {
+        // Those that others point to have their plain name; `*.log` is not asked for here.
+        symlink(
+            target.replace("TOP", top.to_str().unwrap()),
+            at("links").join(name),
+        )
+        .unwrap();
+    }
+}
+
+#[test]
+fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
+    let mut rules = Rules::default();
+    rules.case("S0.5");
+    let top = TempDir::new().unwrap();
+    let top = top.path().canonicalize().unwrap();
+    build(&top);
+    let room = LogRoom::open(top.join("pods").to_str().unwrap()).unwrap();
+    let links = LogRoom::open(top.join("links").to_str().unwrap()).unwrap();
+    let log = format!("{}/a/c/0.log", room.dir());
+
+    let mut gone = GonePaths::default();
+    for (name, ..) in LINKS {
+        assert!(
+            !gone.covers(&top.join("links").join(name)),
+            "nothing is gone yet: {name}"
+        );
+    }
+    gone.add_log(&log);
+    gone.add_tree(&room, "b");
+    gone.add_tree(&room, "entry");
+    gone.add_tree(&links, "own.log");
+    for (name, _, dangles) in LINKS {
+        let target = fs::read_link(top.join("links").join(name)).unwrap();
+        assert_eq!(
+            gone.covers(&top.join("links").join(target)),
+            dangles,
+            "{name}"
+        );
+    }
+
+    room.remove_log(&log, Names::Fresh, &|| true).unwrap();
+    room.remove_tree(OsStr::new("b"), &|| true).unwrap();
+    room.remove_tree(OsStr::new("entry"), &|| true).unwrap();
+    links.remove_link("own.log").unwrap();
+    for (name, _, dangles) in LINKS {
+        let found = fs::metadata(top.join("links").join(name));
+        let dangling = found.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
+        assert_eq!(dangling, dangles, "{name}");
+    }
+}
+
+#[test]
+fn s0_5_no_path_at_all_makes_nothing_gone() {
+    let mut rules = Rules::default();
+    rules.case("S0.5");
+    let top = TempDir::new().unwrap();
+    let top = top.path().canonicalize().unwrap();
+    fs::write(top.join("x"), "x").unwrap();
+    let room = LogRoom::open(top.to_str().unwrap()).unwrap();
+    let mut gone = GonePaths::default();
+    gone.add_log("");
+    gone.add_log(&format!("{}/", room.dir()));
+    gone.add_log(&format!("{}/none/0.log", room.dir()));
+    assert!(!gone.covers(&top.join("x")));
+    // A loop of links ends, and is no proof of anything.
+    gone.add_log(&format!("{}/y.log", room.dir()));
+    symlink("loop", top.join("loop")).unwrap();
+    assert!(!gone.covers(&top.join("loop")));
+    let rotated = top.join(OsStr::from_bytes(b"y.log.\xff"));
+    assert!(
+        gone.covers(&rotated),
+        "a rotated log whose name is no UTF-8 goes as well"
+    );
+}

@@ -1,0 +1,6 @@
+//! What crigc does to files and log directories (`src/host`), by itself.
+
+mod changed;
+mod gone;
+mod logs;
+mod trees;

@@ -1,0 +1,7 @@
+//! Whole passes over images (S5).
+
+mod ages;
+mod evidence;
+mod gone;
+mod records;
+mod removal;

@@ -1,0 +1,5 @@
+//! The keys, and the files that are generated from the code.
+
+mod config;
+mod generated;
+mod header_statuses;

@@ -1,0 +1,5 @@
+//! Lists that do not fit a message, and lists that are streamed (S7).
+
+mod bounds;
+mod images;
+mod parts;

@@ -1,0 +1,5 @@
+//! Whole passes over logs and links (S2.4, S4).
+
+mod left_behind;
+mod places;
+mod trees_and_links;

@@ -1,0 +1,31 @@
+//! All tests of crigc that can share a process. What cannot is a binary of its own beside this one and says why. What the tests stand
+//! on is the package `tests/support`.
+//!
+//! A name begins with the number of the rule that its test is about: `cargo test -p crigc s1_5` runs all tests of S1.5, and
+//! `cargo test -p crigc --test all images::` all about images.
+
+mod containers;
+mod ends;
+mod faults;
+mod files;
+mod host;
+mod hostile;
+mod images;
+mod interface;
+mod large;
+mod logs;
+mod plans;
+mod random;
+mod sandboxes;
+mod turns;
+
+/// A feature holds for all that is built with it: where a package that panics on purpose is built beside this one, these are tests of
+/// another crigc.
+#[test]
+fn the_code_under_test_is_the_code_that_is_shipped() {
+    let shipped = !cfg!(feature = "panic-points");
+    assert!(
+        shipped,
+        "test each package by itself, as in `cargo test -p crigc`"
+    );
+}

@@ -1,0 +1,7 @@
+//! The decisions, by tables and by random nodes: no runtime, no files.
+
+mod containers;
+mod images;
+mod pace;
+mod random;
+mod sandboxes_and_logs;

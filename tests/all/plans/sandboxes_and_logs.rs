@@ -1,0 +1,518 @@
+//! S3 and S4: which sandboxes, logs and links go. Tables whose rows read like their rules.
+
+use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Text};
+use crigc::plan::logs::{self, LinkEvidence};
+use crigc::plan::pods::PodView;
+use crigc::plan::sandboxes;
+use test_support::node::{S, answer, container, exited, look, sandbox};
+use test_support::rules::Rules;
+
+/// `id reason` of the steps.
+fn lines<'a>(steps: &[crigc::plan::Step], id: impl Fn(usize) -> &'a Text) -> Vec<String> {
+    let line = |step: &crigc::plan::Step| format!("{} {}", id(step.index), step.reason.word());
+    steps.iter().map(line).collect()
+}
+
+type SandboxCase = (
+    &'static str,
+    &'static str,
+    Vec<Sandbox>,
+    Vec<Container>,
+    PodStates,
+    bool,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
+fn sandbox_cases() -> Vec<SandboxCase> {
+    use SandboxState::{NotReady, Ready, Undefined};
+    let two = || {
+        vec![
+            sandbox("old", "p", NotReady, S),
+            sandbox("new", "p", NotReady, 2 * S),
+        ]
+    };
+    let dead = |sandbox_id: &str| Container {
+        sandbox_id: sandbox_id.into(),
+        ..exited("c", "p", "c", S)
+    };
+    let exists = || answer(&["p"]);
+    vec![
+        (
+            "S3.3",
+            "the newest inactive one stays",
+            two(),
+            vec![],
+            exists(),
+            false,
+            &["old older-sandbox"],
+            &["new newest-sandbox"],
+        ),
+        (
+            "S3.3",
+            "of a removable pod all inactive ones go",
+            two(),
+            vec![],
+            answer(&["+p"]),
+            false,
+            &["old pod-removed", "new pod-removed"],
+            &[],
+        ),
+        (
+            "S3.3",
+            "a terminated pod keeps its newest",
+            two(),
+            vec![],
+            answer(&["~p"]),
+            false,
+            &["old older-sandbox"],
+            &["new newest-sandbox"],
+        ),
+        (
+            "S3.3",
+            "a terminated pod loses all in an all-unused pass",
+            two(),
+            vec![],
+            answer(&["~p"]),
+            true,
+            &["old pod-terminated", "new pod-terminated"],
+            &[],
+        ),
+        (
+            "S3.3",
+            "the newest counts though it is active",
+            vec![
+                sandbox("old", "p", NotReady, S),
+                sandbox("new", "p", Ready, 2 * S),
+            ],
+            vec![],
+            exists(),
+            false,
+            &["old older-sandbox"],
+            &["new active"],
+        ),
+        (
+            "S3.2",
+            "one with a container is active",
+            two(),
+            vec![dead("old")],
+            exists(),
+            false,
+            &[],
+            &["new newest-sandbox", "old active"],
+        ),
+        (
+            "S3.2",
+            "one with a container stays though its pod is gone",
+            two(),
+            vec![dead("new")],
+            answer(&["+p"]),
+            false,
+            &["old pod-removed"],
+            &["new active"],
+        ),
+        (
+            "S3.2",
+            "a ready one is never removed",
+            vec![sandbox("x", "p", Ready, S)],
+            vec![],
+            answer(&["+p"]),
+            true,
+            &[],
+            &["x active"],
+        ),
+        (
+            "S3.2",
+            "a state that CRI does not define is never removed",
+            vec![
+                sandbox("x", "p", Undefined(7), S),
+                sandbox("y", "p", NotReady, 2 * S),
+            ],
+            vec![],
+            exists(),
+            false,
+            &[],
+            &["x unknown-state", "y newest-sandbox"],
+        ),
+        (
+            "S0.4",
+            "a pod that runs keeps its inactive ones, for that reason",
+            vec![
+                sandbox("x", "p", NotReady, 2 * S),
+                sandbox("y", "p", Ready, S),
+            ],
+            vec![],
+            answer(&["+p"]),
+            false,
+            &[],
+            &["x pod-active", "y active"],
+        ),
+        (
+            "S0.2",
+            "before sources are ready only limits hold",
+            two(),
+            vec![],
+            PodStates {
+                ready: false,
+                ..answer(&["+p"])
+            },
+            false,
+            &["old older-sandbox"],
+            &["new sources-not-ready"],
+        ),
+        (
+            "S1.7",
+            "of equal age the greater ID is newer",
+            vec![
+                sandbox("b", "p", NotReady, S),
+                sandbox("a", "p", NotReady, S),
+            ],
+            vec![],
+            exists(),
+            false,
+            &["a older-sandbox"],
+            &["b newest-sandbox"],
+        ),
+        (
+            "S0.4",
+            "an ID twice with different content is kept",
+            vec![
+                sandbox("a", "p", NotReady, S),
+                sandbox("a", "p", NotReady, 3 * S),
+                sandbox("z", "p", NotReady, 4 * S),
+            ],
+            vec![],
+            exists(),
+            false,
+            &[],
+            &["a unknown-state", "z newest-sandbox"],
+        ),
+    ]
+}
+
+/// S3.3: sandboxes whose attempts and times disagree.
+fn disagreeing_cases() -> Vec<SandboxCase> {
+    use SandboxState::{NotReady, Ready};
+    let attempt = |id: &str, attempt: u32, state, created: i64| Sandbox {
+        attempt,
+        ..sandbox(id, "p", state, created * S)
+    };
+    let set_back = |highest| {
+        vec![
+            attempt("s0", 0, NotReady, 50),
+            attempt("s1", 1, NotReady, 51),
+            attempt("s2", 2, highest, 10),
+        ]
+    };
+    vec![
+        (
+            "S3.3",
+            "the highest attempt stays where a clock was set back",
+            set_back(NotReady),
+            vec![],
+            answer(&["p"]),
+            false,
+            &["s0 older-sandbox"],
+            &["s1 newest-sandbox", "s2 newest-sandbox"],
+        ),
+        (
+            "S3.3",
+            "or its time is 0",
+            vec![
+                attempt("s0", 0, NotReady, 1),
+                attempt("s1", 1, NotReady, 2),
+                attempt("s2", 2, NotReady, 0),
+            ],
+            vec![],
+            answer(&["p"]),
+            false,
+            &["s0 older-sandbox"],
+            &["s1 newest-sandbox", "s2 newest-sandbox"],
+        ),
+        (
+            "S3.3",
+            "the highest counts though it is active",
+            set_back(Ready),
+            vec![],
+            answer(&["p"]),
+            false,
+            &["s0 older-sandbox"],
+            &["s1 newest-sandbox", "s2 active"],
+        ),
+        (
+            "S3.3",
+            "of equal attempts the newest alone stays",
+            vec![
+                attempt("a", 7, NotReady, 1),
+                attempt("b", 7, NotReady, 2),
+                attempt("c", 0, NotReady, 3),
+            ],
+            vec![],
+            answer(&["p"]),
+            false,
+            &["a older-sandbox"],
+            &["b newest-sandbox", "c newest-sandbox"],
+        ),
+        (
+            "S3.3",
+            "of a removable pod the highest goes like all others",
+            set_back(NotReady),
+            vec![],
+            answer(&["+p"]),
+            false,
+            &["s2 pod-removed", "s0 pod-removed", "s1 pod-removed"],
+            &[],
+        ),
+        (
+            "S3.3",
+            "of a pod that runs both stay for that reason",
+            vec![
+                attempt("s0", 0, NotReady, 50),
+                attempt("s1", 1, Ready, 51),
+                attempt("s2", 2, NotReady, 10),
+            ],
+            vec![],
+            answer(&["+p"]),
+            false,
+            &["s0 older-sandbox"],
+            &["s1 active", "s2 pod-active"],
+        ),
+    ]
+}
+
+#[test]
+fn sandboxes_go_by_the_rules() {
+    let mut rules = Rules::default();
+    for (rule, what, list, containers, host, all_unused, removed, kept) in
+        sandbox_cases().into_iter().chain(disagreeing_cases())
+    {
+        let snapshot = look(containers, list);
+        let pods = PodView::new(&snapshot, &host, all_unused, false);
+        let plan = sandboxes::plan(&snapshot, &pods);
+        let rows = snapshot.sandboxes.as_ref().expect("given above");
+        assert_eq!(
+            lines(&plan.remove, |i| &rows[i].id),
+            removed,
+            "{rule}: {what}"
+        );
+        assert_eq!(lines(&plan.keep, |i| &rows[i].id), kept, "{rule}: {what}");
+        rules.case(rule);
+    }
+}
+
+#[test]
+fn log_trees_go_by_the_rules() {
+    let mut rules = Rules::default();
+    let unready = PodStates {
+        ready: false,
+        ..answer(&["+u"])
+    };
+    let dead = || vec![exited("c", "u", "c", S)];
+    type Case = (
+        &'static str,
+        &'static str,
+        Vec<Container>,
+        PodStates,
+        bool,
+        &'static str,
+    );
+    let cases: Vec<Case> = vec![
+        (
+            "ns_pod_u",
+            "of a removable pod, by its path",
+            vec![],
+            answer(&["+u"]),
+            true,
+            "pod-removed",
+        ),
+        (
+            "u",
+            "of a removable pod, by its UID alone",
+            vec![],
+            answer(&["+u"]),
+            true,
+            "pod-removed",
+        ),
+        (
+            "ns_pod_u",
+            "the pod exists",
+            vec![],
+            answer(&["u"]),
+            true,
+            "pod-exists",
+        ),
+        (
+            "ns_pod_u",
+            "a terminated pod still has its logs",
+            vec![],
+            answer(&["~u"]),
+            true,
+            "pod-exists",
+        ),
+        (
+            "ns_pod_u",
+            "sources are not ready",
+            vec![],
+            unready,
+            true,
+            "sources-not-ready",
+        ),
+        (
+            "ns_pod_u",
+            "a list did not arrive",
+            vec![],
+            answer(&["+u"]),
+            false,
+            "list-incomplete",
+        ),
+        (
+            "ns_pod_u",
+            "a container of the pod stays",
+            dead(),
+            answer(&["+u"]),
+            true,
+            "active",
+        ),
+        (
+            "ns_pod_u",
+            "the pod runs",
+            vec![container("c", "u", "c", ContainerState::Running, S)],
+            answer(&["+u"]),
+            true,
+            "pod-active",
+        ),
+    ];
+    for (name, what, containers, host, arrived, reason) in cases {
+        let mut snapshot = look(containers, vec![]);
+        snapshot.partial = !arrived;
+        let pods = PodView::new(&snapshot, &host, true, false);
+        let plan = logs::trees(&[name.into()], &snapshot, &pods);
+        let steps = plan.remove.iter().chain(&plan.keep);
+        let told: Vec<&str> = steps.map(|step| step.reason.word()).collect();
+        assert_eq!(told, [reason], "S4.1: {what}");
+        assert_eq!(
+            plan.remove.len(),
+            usize::from(reason == "pod-removed"),
+            "S4.1: {what}"
+        );
+        rules.case("S4.1");
+    }
+}
+
+#[test]
+fn dead_links_go_by_the_rules() {
+    let mut rules = Rules::default();
+    let ids = [
+        ("pod_ns_app-0123456789ab.log", Some("0123456789ab")),
+        ("pod_ns_my-app-012345.log", Some("012345")),
+        ("pod_ns_app-01234.log", None),
+        ("pod.log", None),
+        ("pod_ns_app-0123456789ab", None),
+    ];
+    for (name, id) in ids {
+        assert_eq!(logs::link_container_id(name), id, "S4.2: {name}");
+        rules.case("S4.2");
+    }
+    let cases = [
+        (LinkEvidence::NoId, true, "dead-link"),
+        (LinkEvidence::NotFound, true, "dead-link"),
+        (
+            LinkEvidence::State(ContainerState::Exited),
+            true,
+            "dead-link",
+        ),
+        (
+            LinkEvidence::State(ContainerState::Running),
+            false,
+            "link-alive",
+        ),
+        (
+            LinkEvidence::State(ContainerState::Created),
+            false,
+            "link-alive",
+        ),
+        (
+            LinkEvidence::State(ContainerState::Unknown),
+            false,
+            "link-alive",
+        ),
+        (LinkEvidence::Error, false, "link-unknown"),
+    ];
+    for (evidence, removed, reason) in cases {
+        let (remove, told) = logs::link(&evidence);
+        assert_eq!(
+            (remove, told.word()),
+            (removed, reason),
+            "S4.2: {evidence:?}"
+        );
+        rules.case("S4.2");
+    }
+}
+
+#[test]
+fn paths_of_logs_come_from_usable_labels_only() {
+    let mut rules = Rules::default();
+    let good = exited("0123", "u", "app", S);
+    let log = logs::expected_log(&good).expect("all labels are there");
+    assert_eq!(
+        (log.pod_dir.as_str(), log.file.as_str()),
+        ("ns_pod-u_u", "app/0.log"),
+        "S2.6"
+    );
+    assert_eq!(
+        logs::link_name(&good).as_deref(),
+        Some("pod-u_ns_app-0123.log"),
+        "S2.4"
+    );
+    for bad in ["", ".", "..", "a/b", "nul\0"] {
+        let c = Container {
+            pod_name: Some(bad.into()),
+            ..good.clone()
+        };
+        assert_eq!(
+            (logs::expected_log(&c), logs::link_name(&c)),
+            (None, None),
+            "S2.4: {bad:?}"
+        );
+        rules.case("S2.4");
+    }
+    assert_eq!(
+        logs::expected_log(&Container {
+            pod_uid: None,
+            ..good.clone()
+        }),
+        None,
+        "S2.6"
+    );
+    rules.case("S2.6");
+    let long = Container {
+        pod_name: Some("é".repeat(200).into()),
+        ..good
+    };
+    let name = logs::link_name(&long).expect("usable");
+    assert!(
+        name.len() <= 255 && name.ends_with(".log"),
+        "S2.4: {}",
+        name.len()
+    );
+    rules.case("S2.4");
+}
+
+/// S0.4, S3.3: a sandbox that a list holds twice is nobody's newest, wherever its rows stand.
+#[test]
+fn doubles_do_not_make_another_sandbox_older() {
+    let mut rules = Rules::default();
+    let double = |created| sandbox("a", "p", SandboxState::NotReady, created * S);
+    let other = sandbox("b", "p", SandboxState::NotReady, 5 * S);
+    let rows = [double(1), double(9), other];
+    for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0], [1, 2, 0]] {
+        let look = look(vec![], order.map(|at| rows[at].clone()).to_vec());
+        let view = PodView::new(&look, &answer(&["p"]), false, false);
+        let plan = sandboxes::plan(&look, &view);
+        let list = look.sandboxes.as_deref().unwrap_or_default();
+        assert!(plan.remove.is_empty());
+        let kept = lines(&plan.keep, |at| &list[at].id);
+        assert_eq!(kept, ["a unknown-state", "b newest-sandbox"]);
+        rules.case("S0.4");
+    }
+}

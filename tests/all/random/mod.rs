@@ -1,0 +1,6 @@
+//! Whole passes over random nodes.
+
+mod containers;
+mod hangs;
+mod images;
+mod parts;

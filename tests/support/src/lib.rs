@@ -1,0 +1,15 @@
+//! What the tests of crigc stand on. A package, because the test binaries of crigc and those of `panic-tests` share it.
+#![allow(missing_docs)] // a name and its test say it
+#![allow(clippy::new_without_default)] // `new` makes folders on the disk
+
+pub mod bench;
+pub mod defects;
+pub mod dice;
+pub mod fault_node;
+pub mod images;
+pub mod large;
+pub mod node;
+pub mod random_node;
+pub mod records;
+pub mod rules;
+pub mod straced;
