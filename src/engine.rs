@@ -4,6 +4,7 @@
 use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
+use crate::host::clock::Boot;
 use crate::pass::cancel::{Cause, Flag, Stop};
 use crate::pass::slots::Queue;
 use crate::pass::{self, How, Memory};
@@ -141,10 +142,10 @@ impl Shared {
             Ok(memory) => memory,
             Err(e) => return PassEnd::from(e),
         };
-        let limit = self.config.pass_timeout;
-        if !limit.is_zero() {
-            stop.pass_deadline = Some((crate::host::clock::Boot::now().plus(limit), limit));
-        }
+        stop.pass_deadline = self
+            .config
+            .pass_timeout
+            .map(|limit| (Boot::now().plus(limit), limit));
         let how = How {
             dry_run: flags.dry_run || self.config.dry_run,
             all_unused: flags.all_unused,

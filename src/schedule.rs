@@ -37,7 +37,7 @@ impl Schedule {
     pub(crate) fn start(shared: &Arc<Shared>, stopped: Arc<Flag>) -> Result<Schedule> {
         let config = &shared.config;
         let mut kinds = vec![(Pass::Containers, config.container_gc_period)];
-        if config.image_gc_high_threshold < OFF || !config.image_maximum_gc_age.is_zero() {
+        if config.image_gc_high_threshold < OFF || config.image_maximum_gc_age.is_some() {
             kinds.push((Pass::Images, config.image_gc_period));
         }
         let mut schedule = Schedule {
@@ -97,9 +97,8 @@ impl Drop for Schedule {
 /// S5.1: how often somebody looks at images between two passes; `None` = the passes are looks enough. An image counts as unused from
 /// the look that first saw it so.
 fn looks(config: &Config) -> Option<Duration> {
-    let age = config.image_maximum_gc_age;
-    let often = (age / LOOKS_IN_AN_AGE).max(CLOSEST_LOOKS);
-    (!age.is_zero() && often < config.image_gc_period).then_some(often)
+    let often = (config.image_maximum_gc_age? / LOOKS_IN_AN_AGE).max(CLOSEST_LOOKS);
+    (often < config.image_gc_period).then_some(often)
 }
 
 /// Waits for the next pass, and looks at images meanwhile; whether the thread is to end.

@@ -318,10 +318,9 @@ impl<'a> Run<'a> {
 
     /// S0.7; in doubt all is held.
     fn is_held(&self) -> bool {
-        let path = self.config.hold_file.as_str();
-        if path.is_empty() {
+        let Some(path) = &self.config.hold_file else {
             return false;
-        }
+        };
         hold::is_there(path).unwrap_or_else(|e| {
             if !self.told_of_hold.replace(true) {
                 self.log(
