@@ -40,7 +40,7 @@ pub unsafe extern "C" fn gc_engine_new(
     unsafe {
         fallible(error, std::ptr::null_mut(), || {
             let config = required(config, "config")?;
-            let engine = Engine::new(config.settings.config(), config.callbacks.hooks())?;
+            let engine = Engine::new(config.settings.config(), config.hooks.clone())?;
             Ok(Box::into_raw(Box::new(gc_engine(engine))))
         })
     }

@@ -8,6 +8,7 @@ use crisim::fault::{Action, Fault};
 use crisim::node::Word;
 use crisim::{Options, Server};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use test_support::bench::{Bench, Maker, dead, fate, id, there, with_logs};
 use test_support::fault_node::{everything, mixed};
@@ -137,7 +138,7 @@ impl Service {
 }
 
 /// Twelve dead containers that may all go, of a runtime to which something happens before the fifth removal.
-fn interrupted(happens: impl Fn(&Service) + Send + 'static) -> (Bench, Service, Engine) {
+fn interrupted(happens: impl Fn(&Service) + Send + Sync + 'static) -> (Bench, Service, Engine) {
     let mut maker = Maker::new();
     for n in 0..12 {
         maker.container("u1", &format!("c{n:02}"), 0, Word::Exited);
@@ -150,10 +151,9 @@ fn interrupted(happens: impl Fn(&Service) + Send + 'static) -> (Bench, Service, 
     };
     service.start(bench.server.state());
     let mut hooks = bench.hooks();
-    let (of_hook, mut asked) = (service.clone(), 0);
+    let (of_hook, asked) = (service.clone(), AtomicUsize::new(0));
     hooks.approve = Some(Hook::new(Box::new(move |_: &Entry| {
-        asked += 1;
-        if asked == 5 {
+        if asked.fetch_add(1, Ordering::SeqCst) == 4 {
             happens(&of_hook);
         }
         true

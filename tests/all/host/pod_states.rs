@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use test_support::bench::{
@@ -72,11 +73,11 @@ fn gone(maker: &mut Maker, uid: &str) {
 /// The host's closures; its answers are of these moments, the last one of all that follow. What the log hears is kept.
 fn as_of(bench: &Bench, moments: &[i64]) -> (Hooks, Arc<Mutex<Vec<String>>>) {
     let (host, moments) = (bench.host.clone(), moments.to_vec());
-    let mut asked = 0;
+    let asked = AtomicUsize::new(0);
     let answer = move |uids: &[Text]| {
         let mut answer = host.answer(uids);
+        let asked = asked.fetch_add(1, Ordering::SeqCst);
         answer.as_of = moments[asked.min(moments.len() - 1)];
-        asked += 1;
         answer
     };
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();

@@ -192,7 +192,7 @@ fn s5_9_images_that_fail_for_one_cause_are_one_error_with_a_count() {
 type Seen = Arc<Mutex<Vec<(Kind, usize, usize)>>>;
 
 /// Keeps what progress tells, and does something at the first of a kind.
-fn watch(hooks: &mut Hooks, mut first: impl FnMut(Kind) + Send + 'static) -> Seen {
+fn watch(hooks: &mut Hooks, first: impl Fn(Kind) + Send + Sync + 'static) -> Seen {
     let seen = Seen::default();
     let told = seen.clone();
     let progress = move |kind: Kind, done: usize, total: usize| {

@@ -10,6 +10,7 @@ use crisim::node::Container;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use test_support::bench::{Bench, there, with};
 use test_support::dice::{Dice, nodes};
@@ -232,9 +233,9 @@ fn s0_4_a_host_that_answers_nonsense_costs_no_living_pod_anything() {
         let living = living(&before);
         let logs = logs_of(&living, &bench);
         let mut hooks = bench.hooks();
-        let mut question = 0;
+        let asked = AtomicU64::new(0);
         let answer = move |uids: &[Text]| {
-            question += 1;
+            let question = asked.fetch_add(1, Ordering::SeqCst) + 1;
             lie(nonsense, question, uids)
         };
         hooks.pod_states = Some(Hook::new(Box::new(answer)));
@@ -333,10 +334,11 @@ fn s4_1_a_tree_goes_only_by_the_hosts_last_word() {
         let alone: Arc<Mutex<HashMap<Text, usize>>> = Arc::default();
         let heard = alone.clone();
         let mut hooks = bench.hooks();
+        let dice = Mutex::new(dice);
         let answer = move |uids: &[Text]| {
             let states = uids.iter().map(|uid| {
                 // A host that claims what runs would not be believed at all (S0.4).
-                let content_removable = !lives.contains(&**uid) && !dice.one_in(3);
+                let content_removable = !lives.contains(&**uid) && !dice.lock().unwrap().one_in(3);
                 if content_removable && uids.len() == 1 {
                     *heard.lock().unwrap().entry(uid.clone()).or_default() += 1;
                 }

@@ -7,6 +7,7 @@ use crigc::node::Text;
 use crigc::report::{Kind, Outcome};
 use crisim::node::{Container, Node, State, Word};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use test_support::bench::{Bench, Maker};
 use test_support::dice::{Dice, nodes};
@@ -104,14 +105,13 @@ fn changed(
     let bench = large::limited(limit, &PODS, nothing);
     let (server, host) = (bench.server.clone(), bench.host.clone());
     let changed_at = Arc::new(Mutex::new(usize::MAX));
-    let (mut questions, at) = (0, changed_at.clone());
+    let (questions, at) = (AtomicUsize::new(0), changed_at.clone());
     let mut hooks = bench.hooks();
     hooks.pod_states = Some(Hook::new(Box::new(move |uids: &[Text]| {
-        if questions == question {
+        if questions.fetch_add(1, Ordering::SeqCst) == question {
             server.edit(change);
             *at.lock().unwrap() = server.trace().len();
         }
-        questions += 1;
         host.answer(uids)
     })));
     let end = bench.engine(keys, hooks).containers(Flags::default(), None);

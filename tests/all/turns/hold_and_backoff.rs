@@ -9,6 +9,7 @@ use crisim::node::Word;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use test_support::bench::{Bench, DRY_RUN, INTERNAL, Maker, code, fate, id, sandbox_id, write};
@@ -118,10 +119,10 @@ fn s0_7_a_hold_that_comes_under_way_is_seen_before_the_next_removal() {
             true => sandbox_id("left", 0),
             false => id("u1", "app", 1),
         };
-        let mut file = Some(hold.clone());
+        let file = Mutex::new(Some(hold.clone()));
         let approve = move |planned: &Entry| {
             if *planned.id == *at
-                && let Some(file) = file.take()
+                && let Some(file) = file.lock().unwrap().take()
             {
                 match slow_stop {
                     false => fs::write(&file, "").unwrap(),
@@ -386,10 +387,9 @@ fn s0_7_a_removal_leaves_before_the_next_one_is_asked_about() {
             .for_each(|uid| bench.host.remove_pod(uid));
         let mut hooks = bench.hooks();
         let (file, server) = (hold.clone(), bench.server.clone());
-        let mut asked = 0;
+        let asked = AtomicUsize::new(0);
         hooks.approve = Some(Hook::new(Box::new(move |planned: &Entry| {
-            asked += 1;
-            if asked == 2 {
+            if asked.fetch_add(1, Ordering::SeqCst) == 1 {
                 let began = std::time::Instant::now();
                 // The first image is on its way: it will not go after the hold has come.
                 while planned.kind == Kind::Image

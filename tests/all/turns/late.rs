@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use test_support::bench::{Bench, DRY_RUN, INTERNAL, Maker, code, fate, id, there, with, write};
 use test_support::rules::Rules;
 
@@ -110,12 +111,11 @@ fn broken_off() -> (Bench, crigc::engine::Engine, Arc<Call>) {
     bench.host.remove_pod("gone");
     let call = Arc::new(Call::new(0));
     let (host, button) = (bench.host.clone(), call.clone());
-    let mut asked = 0;
+    let asked = AtomicUsize::new(0);
     let ask = move |uids: &[Text]| {
         if uids.len() == 1 && &*uids[0] == "gone" {
-            asked += 1;
             // First for all, then right before its turn.
-            if asked == 3 {
+            if asked.fetch_add(1, Ordering::SeqCst) == 2 {
                 button.cancel();
             }
         }
@@ -244,10 +244,9 @@ fn s0_4_s2_3_a_contradiction_that_is_seen_beside_a_stage_ends_its_removals() {
     let bench = maker.start();
     bench.host.remove_pod("gone");
     let host = bench.host.clone();
-    let mut asked = 0;
+    let asked = AtomicUsize::new(0);
     let ask = move |uids: &[Text]| {
-        asked += 1;
-        if asked == 2 {
+        if asked.fetch_add(1, Ordering::SeqCst) == 1 {
             host.remove_pod("r1");
             host.remove_pod("r2");
         }

@@ -9,7 +9,7 @@ use crisim::fault::{Action, Fault};
 use crisim::node::Word;
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 use test_support::bench::{Bench, INTERNAL, Maker, code, fate, id, sandbox_id, there, write};
 use test_support::images;
@@ -448,9 +448,9 @@ fn s6_5_a_callback_that_blocks_holds_a_pass_of_the_other_kind_beyond_its_deadlin
     let bench = maker.start();
     let (entered, is_in) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
-    let mut first = Some((entered, released));
+    let first = Mutex::new(Some((entered, released)));
     let clock = move || {
-        if let Some((entered, released)) = first.take() {
+        if let Some((entered, released)) = first.lock().unwrap().take() {
             entered.send(()).unwrap();
             released.recv().unwrap();
         }
