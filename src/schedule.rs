@@ -3,13 +3,13 @@
 
 use crate::config::Config;
 use crate::effect;
-use crate::engine::{Asker, Flags, PassEnd, Shared};
+use crate::engine::{PassEnd, Shared};
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
 use crate::host::clock::Boot;
 use crate::host::signals;
 use crate::pass::cancel::Flag;
-use crate::pass::{event, log};
+use crate::pass::{PassOptions, Trigger, event, log};
 use crate::quiet;
 use crate::report::Pass;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -113,12 +113,13 @@ fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: Boot) -> bool {
             return true;
         }
         // A pass that runs looks as well.
-        let flags = Flags {
+        let options = PassOptions {
             no_wait: true,
-            ..Flags::default()
+            trigger: Trigger::Look,
+            ..PassOptions::default()
         };
         // What goes wrong is told by the next pass.
-        let look = || shared.pass(kind, flags, Asker::Look(stopped));
+        let look = || shared.pass(kind, options, None, Some(stopped));
         let _ = catch_unwind(AssertUnwindSafe(look));
     }
     shared.closed.is_raised() || stopped.wait_until(next)
@@ -126,9 +127,13 @@ fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: Boot) -> bool {
 
 /// The life of one thread.
 fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
+    let options = PassOptions {
+        trigger: Trigger::Period,
+        ..PassOptions::default()
+    };
     let mut failures = 0;
     while !stopped.is_raised() && !shared.closed.is_raised() {
-        let pass = || shared.pass(kind, Flags::default(), Asker::Schedule(stopped));
+        let pass = || shared.pass(kind, options, None, Some(stopped));
         let end =
             catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|_| PassEnd::from(quiet::defect()));
         let over = stopped.is_raised() || shared.closed.is_raised();

@@ -1,10 +1,10 @@
 //! What all stages of one pass share: configuration, hooks, the way to end it, and its growing report.
 
-use super::How;
 use super::cancel::Stop;
 use super::later::Later;
 use super::slots::Queue;
 use super::words::{many, sentence};
+use super::{PassOptions, Trigger};
 use crate::causes::Causes;
 use crate::config::Config;
 use crate::cri::{CallError, Place, UNREACHABLE};
@@ -157,20 +157,20 @@ impl<'a> Run<'a> {
         config: &'a Config,
         hooks: &'a Hooks,
         stop: Stop<'a>,
-        how: How<'a>,
+        options: PassOptions,
+        queue: &'a Queue,
         now: i64,
-        backoff: &'a RefCell<Backoff>,
-        unfinished: &'a RefCell<Unfinished>,
+        (backoff, unfinished): (&'a RefCell<Backoff>, &'a RefCell<Unfinished>),
     ) -> Run<'a> {
         Run {
             config,
             hooks,
             stop,
-            dry_run: how.dry_run,
-            all_unused: how.all_unused,
-            periodic: how.periodic,
-            only_records: how.only_records,
-            queue: how.queue,
+            dry_run: options.dry_run,
+            all_unused: options.all_unused,
+            periodic: options.trigger != Trigger::Call,
+            only_records: options.trigger == Trigger::Look,
+            queue,
             now,
             broken: Cell::new(false),
             newer: RefCell::default(),

@@ -1,7 +1,7 @@
 //! The header names the statuses that its functions answer.
 
 use crigc::config::Settings;
-use crigc::engine::{Call, Engine, Flags};
+use crigc::engine::{Call, Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks};
 
@@ -92,7 +92,7 @@ fn gc_containers_names_what_it_answers() {
     ];
     let comment = comment("gc_containers");
     for (engine, call, want) in cases {
-        let end = engine.containers(Flags::default(), call);
+        let end = engine.containers(PassOptions::default(), call);
         assert_eq!(end.error.map(|e| e.status), Some(want));
         assert!(
             comment.contains(want.c_name().to_str().unwrap()),

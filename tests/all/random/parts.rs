@@ -1,6 +1,6 @@
 //! Nodes whose lists do not fit a message, random ones and some that change meanwhile, against the same nodes where they do (S7.3).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::{Error, Status};
 use crigc::hooks::Hook;
 use crigc::node::Text;
@@ -34,9 +34,9 @@ fn s7_3_random_nodes_in_parts_lose_no_more_than_in_one_message() {
                 own.of(&["-1", "0", "1", "2"]),
             ),
         ];
-        let flags = Flags {
+        let flags = PassOptions {
             all_unused: own.one_in(3),
-            ..Flags::default()
+            ..PassOptions::default()
         };
         let size = large::size(made(&mut dice()));
         let fits = node(&mut dice());
@@ -114,7 +114,9 @@ fn changed(
         }
         host.answer(uids)
     })));
-    let end = bench.engine(keys, hooks).containers(Flags::default(), None);
+    let end = bench
+        .engine(keys, hooks)
+        .containers(PassOptions::default(), None);
     let at = *changed_at.lock().unwrap();
     let trace = bench.server.trace();
     let (before, after) = trace.split_at(at.min(trace.len()));
@@ -264,9 +266,9 @@ fn s7_3_s5_2_images_in_use_stay_on_random_nodes_in_parts() {
         bench.server.change_at("ListContainers", at, move |node| {
             happens(node, &mut later, comes, goes)
         });
-        let flags = Flags {
+        let flags = PassOptions {
             all_unused: true,
-            ..Flags::default()
+            ..PassOptions::default()
         };
         let hooks = images::Host::new(1000, 0).hooks(true);
         let end = bench.engine(&[], hooks).images(flags, None);
