@@ -56,6 +56,7 @@ impl<F: ?Sized> Clone for Hook<F> {
 
 /// What a host has set; `None` = nothing.
 #[derive(Clone, Default)]
+#[allow(clippy::type_complexity)] // a name for each type would be one more list of the callbacks
 pub struct Hooks {
     /// S0.3: which of these pods may go. Without it none may, and sources count as ready.
     pub pod_states: Option<Hook<dyn Fn(&[Text]) -> PodStates + Send + Sync>>,

@@ -42,8 +42,7 @@ pub(super) const OWN_ENDPOINT: Shape<Option<Endpoint>> = Shape {
     )
 };
 
-pub(super) const DURATION: Shape<Duration> =
-    Shape::new(|| OR_ZERO.to_owned(), |text| duration::parse(text));
+pub(super) const DURATION: Shape<Duration> = Shape::new(|| OR_ZERO.to_owned(), duration::parse);
 
 pub(super) const DURATION_ABOVE_ZERO: Shape<Duration> = Shape::new(
     || "a duration above 0 such as `1h30m`".to_owned(),
