@@ -188,15 +188,16 @@ impl<'a> ContainerRemover<'a> {
         log: &Log,
         objection: &dyn Fn() -> Option<Reason>,
     ) -> Result<Lies, Done> {
+        let overlay = &self.rooms.overlay;
         let link = self.link_of(c).map_err(Done::Failed)?;
         let lies = match self.room_of(log).map_err(Done::Failed)? {
             None => Lies::Here,
             Some((room, path)) => delete(objection, |go_on| {
-                room.remove_log(path, names_for(c), go_on)
+                overlay.remove_log(room, path, names_for(c), go_on)
             })?,
         };
         if let (Some(name), Room::Open(room)) = (link, &self.rooms.links) {
-            let removed = room.remove_own_link(&name);
+            let removed = overlay.remove_own_link(room, &name);
             removed.map_err(|e| Done::Failed(e.to_string()))?;
         }
         Ok(lies)
@@ -228,29 +229,6 @@ impl<'a> ContainerRemover<'a> {
             Room::Missing(dir) => below(path, dir).map(|()| None),
             Room::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e)),
         }
-    }
-
-    /// S0.5: what the removal would take with it counts as gone for the rules after it.
-    fn pretend(&self, c: &Container, log: &Log) -> Result<Lies, String> {
-        let link = self.link_of(c)?;
-        let mut lies = Lies::Here;
-        if let Some((room, path)) = self.room_of(log)? {
-            let go_on = || self.run.stop.cause().is_none();
-            let checked = room.check_log(path, names_for(c), &go_on);
-            lies = checked.map_err(|e| e.to_string())?;
-            if lies == Lies::Here {
-                self.rooms.paths.borrow_mut().add_log(path);
-            }
-        }
-        if let Some(name) = link {
-            // Another link may point to this one.
-            if let Room::Open(room) = &self.rooms.links {
-                self.rooms.paths.borrow_mut().add_tree(room, &name);
-            }
-            self.rooms.link_names.borrow_mut().insert(name);
-        }
-        self.rooms.containers.borrow_mut().insert(c.id.clone());
-        Ok(lies)
     }
 
     /// It went, and its log lies there: what was left alone is told at the end of the pass.
@@ -310,8 +288,8 @@ impl Remover for ContainerRemover<'_> {
     }
 
     async fn remove(&self, c: &Container, objection: &dyn Fn() -> Option<Reason>) -> Done {
-        if self.run.dry_run && c.state == ContainerState::Unknown {
-            self.rooms.stopped.borrow_mut().insert(c.id.clone());
+        if c.state == ContainerState::Unknown {
+            self.rooms.overlay.stop(&c.id);
         }
         if self.runtime.has_given_up() {
             return Done::Kept(Reason::NotReached);
@@ -320,15 +298,6 @@ impl Remover for ContainerRemover<'_> {
             Ok(log) => log,
             Err(done) => return done,
         };
-        if self.run.stop.cause().is_some() {
-            return Done::Kept(Reason::NotReached);
-        }
-        if self.run.dry_run {
-            return match self.pretend(c, &log) {
-                Ok(lies) => self.went(c, &log, lies),
-                Err(error) => Done::Failed(error),
-            };
-        }
         if let Some(reason) = objection() {
             return Done::Kept(reason);
         }
@@ -340,9 +309,11 @@ impl Remover for ContainerRemover<'_> {
                 Err(done) => return done,
             }
         }
-        match self.runtime.remove_container(&c.id).await {
-            Ok(()) => self.went(c, &log, lies),
-            Err(e) => self.failed(&e, "remove", c),
+        if !self.rooms.overlay.take(&c.id)
+            && let Err(e) = self.runtime.remove_container(&c.id).await
+        {
+            return self.failed(&e, "remove", c);
         }
+        self.went(c, &log, lies)
     }
 }

@@ -226,10 +226,7 @@ impl Stages<'_, '_> {
         let partial = containers.is_none();
         let mut snapshot = Snapshot::new(containers.unwrap_or_default(), sandboxes);
         snapshot.partial = partial;
-        if run.dry_run {
-            let gone = self.rooms.containers.borrow();
-            snapshot.containers.retain(|c| !gone.contains(&c.id));
-        }
+        self.rooms.overlay.retain(&mut snapshot.containers);
         let first = false;
         Look { snapshot, first }
     }

@@ -15,8 +15,7 @@ use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
 use crate::host::links::LogLink;
 use crate::host::logs::{Entry as DirEntry, LogRoom};
-use crate::host::mounts::mounts;
-use crate::node::{ContainerState, Text};
+use crate::node::Text;
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
 use crate::quiet;
@@ -25,7 +24,6 @@ use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
 use std::pin::pin;
 
 /// Removes entries of `pod-logs-dir`.
@@ -34,8 +32,6 @@ struct TreeRemover<'a> {
     rooms: &'a Rooms,
     room: &'a LogRoom,
     evidence: &'a Evidence<'a>,
-    /// Where something is mounted; a dry run asks them.
-    mounts: Vec<PathBuf>,
 }
 
 impl Remover for TreeRemover<'_> {
@@ -58,15 +54,10 @@ impl Remover for TreeRemover<'_> {
         if has_newer_files(self.run, self.room, name) {
             return Done::Kept(Reason::NewerThanAnswer);
         }
-        if self.run.dry_run {
-            if let Err(e) = self.room.check_tree(name, &self.mounts) {
-                return Done::Failed(e.to_string());
-            }
-            self.rooms.paths.borrow_mut().add_tree(self.room, name);
-            return Done::Removed;
-        }
-        let tree = OsStr::new(&**name);
-        match delete(objection, |go_on| self.room.remove_tree(tree, go_on)) {
+        let overlay = &self.rooms.overlay;
+        match delete(objection, |go_on| {
+            overlay.remove_tree(self.room, name, go_on)
+        }) {
             Ok(()) => Done::Removed,
             Err(done) => done,
         }
@@ -145,16 +136,11 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
             run.record(entry, Done::Kept(Reason::UnknownState));
         }
     }
-    let mounts = match run.dry_run {
-        true => mounts(),
-        false => Vec::new(),
-    };
     let remover = TreeRemover {
         run,
         rooms,
         room,
         evidence: &evidence,
-        mounts,
     };
     carry_out(run, &evidence, &names, &plan, &Slots::of_host(), &remover).await;
     Ok(true)
@@ -169,8 +155,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
     };
     // What a dry run would have removed is still there, and so are links to it.
     let go_on = || run.stop.cause().is_none();
-    let dangling = |link: &LogLink| dangles(rooms, link);
-    let mut links = match room.log_links(run.dry_run, &go_on, dangling) {
+    let mut links = match room.log_links(run.dry_run, &go_on, |link| rooms.overlay.dangles(link)) {
         Ok(links) => links,
         Err(_) if ended(run) => return,
         Err(e) => return run.fail(unreadable("container-logs-dir", room.dir(), &e)),
@@ -234,14 +219,6 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
     }
 }
 
-/// Whether a link's target is gone, as far as this pass knows.
-fn dangles(rooms: &Rooms, link: &LogLink) -> bool {
-    if rooms.link_names.borrow().contains(&link.name) {
-        return false; // goes with its container
-    }
-    !link.alive || rooms.paths.borrow().covers(&link.target)
-}
-
 /// Whose links they may be, by the lists. A cut name tells no ID, or part of one: then the containers are listed once more, since
 /// one that came after the look may have the name, too.
 async fn owners(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look, links: &[LogLink]) -> Owners {
@@ -295,13 +272,10 @@ async fn ask(
     id: &str,
 ) -> Result<LinkEvidence, Done> {
     match runtime.container_status(id).await {
-        Ok(look) if run.dry_run && rooms.containers.borrow().contains(&look.id) => {
-            Ok(LinkEvidence::NotFound)
-        }
-        Ok(look) if run.dry_run && rooms.stopped.borrow().contains(&look.id) => {
-            Ok(LinkEvidence::State(ContainerState::Exited))
-        }
-        Ok(look) => Ok(LinkEvidence::State(look.state)),
+        Ok(look) => Ok(match rooms.overlay.state(&look.id, look.state) {
+            Some(state) => LinkEvidence::State(state),
+            None => LinkEvidence::NotFound,
+        }),
         Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
         Err(CallError::NotBegun(_)) => Err(Done::Kept(Reason::NotReached)),
         Err(e) => {
@@ -323,11 +297,10 @@ fn remove_link(
     }
     // The runtime may have taken its time: a log that was rotated meanwhile is back.
     match room.log_link(OsStr::new(&link.name)) {
-        Some(now) if !dangles(rooms, &now) => return Done::Kept(Reason::LinkAlive),
-        _ if run.dry_run => return Done::Removed,
+        Some(now) if !rooms.overlay.dangles(&now) => return Done::Kept(Reason::LinkAlive),
         _ => {}
     }
-    match room.remove_link(&link.name) {
+    match rooms.overlay.remove_link(room, &link.name) {
         Ok(()) => Done::Removed,
         Err(e) => Done::Failed(e.to_string()),
     }

@@ -4,6 +4,7 @@ pub(crate) mod cancel;
 mod container_removal;
 mod containers;
 mod dead_containers;
+pub mod dry_run;
 mod evidence;
 mod image_figures;
 mod image_gone;
