@@ -309,11 +309,12 @@ impl Remover for ContainerRemover<'_> {
                 Err(done) => return done,
             }
         }
-        if !self.rooms.overlay.take(&c.id)
-            && let Err(e) = self.runtime.remove_container(&c.id).await
-        {
-            return self.failed(&e, "remove", c);
+        if self.rooms.overlay.take(&c.id) {
+            return self.went(c, &log, lies);
         }
-        self.went(c, &log, lies)
+        match self.runtime.remove_container(&c.id).await {
+            Ok(()) => self.went(c, &log, lies),
+            Err(e) => self.failed(&e, "remove", c),
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! A pass over images, from look to report (S5).
 
-use super::containers::ended;
 use super::image_figures::{Gauge, NoGauge};
 use super::image_look::{self, ImageMemory, Services};
 use super::image_records;
 use super::image_removals::{Removals, entry, min_age};
+use super::look::ended;
 use super::run::{Done, Run};
 use crate::causes::Causes;
 use crate::cri::Learnt;

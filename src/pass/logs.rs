@@ -1,9 +1,8 @@
 //! Logs that pods left behind, and links whose target is gone (S4).
 
-use super::containers::ended;
-use super::containers::{Look, Stale};
 use super::evidence::{Evidence, has_newer_files};
 use super::later::{Ordered, Round};
+use super::look::{Decision, Look, ended};
 use super::parts::all_containers;
 use super::progress::Progress;
 use super::removals::{Remover, begin, blank, carry_out};
@@ -15,7 +14,7 @@ use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
 use crate::host::links::LogLink;
 use crate::host::logs::{Entry as DirEntry, LogRoom};
-use crate::node::Text;
+use crate::node::{Snapshot, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
 use crate::quiet;
@@ -95,19 +94,21 @@ fn entries<'a>(
 }
 
 /// S4.1; false = the directory cannot be read, and the links are not to be looked at.
-pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<bool, Stale> {
-    let snapshot = &look.snapshot;
+pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look<'_>) -> bool {
     let (room, entries) = match entries(run, &rooms.pod_logs) {
         Ok(Some(found)) => found,
-        Ok(None) => return Ok(true),
-        Err(_) if ended(run) => return Ok(false),
+        Ok(None) => return true,
+        Err(_) if ended(run) => return false,
         Err(e) => {
+            let Some(snapshot) = look.latest().await else {
+                return false;
+            };
             // Before sources are ready the directory does not matter.
             let ready = Evidence::ask(run, snapshot, []).with(|pods| pods.ready());
             if ready {
                 run.fail(e);
             }
-            return Ok(!ready);
+            return !ready;
         }
     };
     let mut names: Vec<Text> = Vec::new();
@@ -128,9 +129,18 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
     run.later
         .settle_gone(run, Kind::PodLogs, |id| is_there.contains(id));
     run.keep_only(Kind::PodLogs, |id| is_there.contains(id));
-    let evidence = Evidence::ask(run, snapshot, uids);
-    let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
-    look.carries(&plan)?;
+    let decided = look.decide(|snapshot| {
+        let evidence = Evidence::ask(run, snapshot, uids.iter().cloned());
+        let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
+        Some(Decision {
+            snapshot,
+            evidence,
+            plan,
+        })
+    });
+    let Some(Decision { evidence, plan, .. }) = decided.await else {
+        return false;
+    };
     if run.later.round.get() == Round::First {
         for entry in unreadable {
             run.record(entry, Done::Kept(Reason::UnknownState));
@@ -143,11 +153,14 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
         evidence: &evidence,
     };
     carry_out(run, &evidence, &names, &plan, &Slots::of_host(), &remover).await;
-    Ok(true)
+    true
 }
 
 /// S4.2: links whose target is gone, or would be after a dry run's removals.
-pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, look: &Look) {
+pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, look: &Look<'_>) {
+    let Some(snapshot) = look.latest().await else {
+        return;
+    };
     let room = match &rooms.links {
         Room::Off | Room::Missing(_) => return,
         Room::Open(room) => room,
@@ -162,7 +175,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
     };
     links.retain(|link| !run.later.has_link(&link.name));
     links.sort_by(|a, b| a.name.cmp(&b.name));
-    let owners = &owners(run, runtime, look, &links).await;
+    let owners = &owners(run, runtime, snapshot, &links).await;
     let planned = links.into_iter().map(|link| {
         let path = format!("{}/{}", room.dir(), link.name);
         (blank(Kind::LogLink, path, "", ""), link)
@@ -221,11 +234,15 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
 
 /// Whose links they may be, by the lists. A cut name tells no ID, or part of one: then the containers are listed once more, since
 /// one that came after the look may have the name, too.
-async fn owners(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look, links: &[LogLink]) -> Owners {
+async fn owners(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    look: &Snapshot,
+    links: &[LogLink],
+) -> Owners {
     let names = || links.iter().map(|link| &*link.name);
-    let listed = &look.snapshot.containers;
-    let mut owners = Owners::new(names(), listed, !look.snapshot.partial);
-    if !look.snapshot.partial && names().any(is_cut) {
+    let mut owners = Owners::new(names(), &look.containers, !look.partial);
+    if !look.partial && names().any(is_cut) {
         let fresh = all_containers(run, runtime, None).await;
         let fresh = fresh.map_err(|e| run.fail(e)).ok();
         let whole = fresh.is_some();

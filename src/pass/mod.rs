@@ -15,6 +15,7 @@ mod images;
 mod later;
 mod log_place;
 mod logs;
+mod look;
 mod options;
 mod parts;
 mod progress;
