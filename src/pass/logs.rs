@@ -6,7 +6,7 @@ use super::look::{Decision, Look, ended};
 use super::parts::all_containers;
 use super::progress::Progress;
 use super::removals::{Remover, begin, blank, carry_out};
-use super::rooms::{Room, Rooms, delete};
+use super::rooms::{Room, Rooms, delete, unreadable};
 use super::run::{Done, QUESTIONS, Run};
 use super::slots::Slots;
 use crate::cri::CallError;
@@ -61,14 +61,6 @@ impl Remover for TreeRemover<'_> {
             Err(done) => done,
         }
     }
-}
-
-fn unreadable(key: &str, dir: &str, e: &io::Error) -> Error {
-    let way_out = format!("make it readable, or set {key} to nothing to leave it alone");
-    Error::new(
-        Status::Io,
-        format!("cannot read {key} ({dir}): {e}; {way_out}"),
-    )
 }
 
 /// The entries of `pod-logs-dir`.

@@ -34,6 +34,15 @@ impl Room {
     }
 }
 
+/// Why nothing in a log directory can be seen.
+pub(super) fn unreadable(key: &str, dir: &str, e: &io::Error) -> Error {
+    let way_out = format!("make it readable, or set {key} to nothing to leave it alone");
+    Error::new(
+        Status::Io,
+        format!("cannot read {key} ({dir}): {e}; {way_out}"),
+    )
+}
+
 /// Both log directories, and what was seen of them.
 pub(crate) struct Rooms {
     pub(crate) pod_logs: Room,
