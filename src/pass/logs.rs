@@ -85,6 +85,19 @@ fn entries<'a>(
     }
 }
 
+/// The names of entries in their order, and those that are no UTF-8, as they can be shown.
+fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
+    let (mut names, mut unreadable) = (Vec::new(), Vec::new());
+    for DirEntry { name, .. } in entries {
+        match name.to_str() {
+            Some(name) => names.push(Text::from(name)),
+            None => unreadable.push(name.to_string_lossy().into_owned()),
+        }
+    }
+    names.sort();
+    (names, unreadable)
+}
+
 /// S4.1; false = the directory cannot be read, and the links are not to be looked at.
 pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look<'_>) -> bool {
     let (room, entries) = match entries(run, &rooms.pod_logs) {
@@ -103,18 +116,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look<'_>) -> bool
             return !ready;
         }
     };
-    let mut names: Vec<Text> = Vec::new();
-    let mut unreadable = Vec::new();
-    for entry in entries {
-        match entry.name.to_str() {
-            Some(name) => names.push(name.into()),
-            None => {
-                let shown = format!("{}/{}", room.dir(), entry.name.to_string_lossy());
-                unreadable.push(blank(Kind::PodLogs, shown, "", ""));
-            }
-        }
-    }
-    names.sort();
+    let (names, unreadable) = names_of(entries);
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
     let path = |name: &Text| Text::from(format!("{}/{name}", room.dir()));
     let is_there: HashSet<Text> = names.iter().map(path).collect();
@@ -134,7 +136,9 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look<'_>) -> bool
         return false;
     };
     if run.later.round.get() == Round::First {
-        for entry in unreadable {
+        for name in unreadable {
+            let path = format!("{}/{name}", room.dir());
+            let entry = blank(Kind::PodLogs, path, "", "");
             run.record(entry, Done::Kept(Reason::UnknownState));
         }
     }
@@ -158,15 +162,9 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
         Room::Open(room) => room,
         Room::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
     };
-    // What a dry run would have removed is still there, and so are links to it.
-    let go_on = || run.stop.cause().is_none();
-    let mut links = match room.log_links(run.dry_run, &go_on, |link| rooms.overlay.dangles(link)) {
-        Ok(links) => links,
-        Err(_) if ended(run) => return,
-        Err(e) => return run.fail(unreadable("container-logs-dir", room.dir(), &e)),
+    let Some(links) = dangling(run, rooms, room) else {
+        return;
     };
-    links.retain(|link| !run.later.has_link(&link.name));
-    links.sort_by(|a, b| a.name.cmp(&b.name));
     let owners = &owners(run, runtime, snapshot, &links).await;
     let planned = links.into_iter().map(|link| {
         let path = format!("{}/{}", room.dir(), link.name);
@@ -175,13 +173,8 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
     let planned: Vec<_> = planned.collect();
     let is_there: HashSet<Text> = planned.iter().map(|(e, _)| e.id.clone()).collect();
     run.later.settle(run, Kind::LogLink, |id| {
-        if is_there.contains(id) {
-            return None;
-        }
-        // One that leads somewhere again dangles no more.
-        let name = id.rsplit('/').next().unwrap_or_default();
-        let now = room.log_link(OsStr::new(name));
-        Some(now.map_or(Done::Removed, |_| Done::Kept(Reason::LinkAlive)))
+        let is_gone = !is_there.contains(id);
+        is_gone.then(|| no_longer_dangling(room, id))
     });
     run.keep_only(Kind::LogLink, |id| is_there.contains(id));
     let Ordered {
@@ -222,6 +215,29 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
             progress.ended(left);
         }
     }
+}
+
+/// The links that lead nowhere, in their order; `None` = the directory cannot be read.
+fn dangling(run: &Run<'_>, rooms: &Rooms, room: &LogRoom) -> Option<Vec<LogLink>> {
+    let go_on = || run.stop.cause().is_none();
+    let dangles = |link: &LogLink| rooms.overlay.dangles(link) && !run.later.has_link(&link.name);
+    // What a dry run would have removed is still there, and so are links to it.
+    match room.log_links(run.dry_run, &go_on, dangles) {
+        Ok(mut links) => {
+            links.sort_by(|a, b| a.name.cmp(&b.name));
+            return Some(links);
+        }
+        Err(_) if ended(run) => {}
+        Err(e) => run.fail(unreadable("container-logs-dir", room.dir(), &e)),
+    }
+    None
+}
+
+/// What became of a link that was put off. One that leads somewhere again stays.
+fn no_longer_dangling(room: &LogRoom, path: &str) -> Done {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let now = room.log_link(OsStr::new(name));
+    now.map_or(Done::Removed, |_| Done::Kept(Reason::LinkAlive))
 }
 
 /// Whose links they may be, by the lists. A cut name tells no ID, or part of one: then the containers are listed once more, since
