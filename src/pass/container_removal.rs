@@ -1,27 +1,22 @@
 //! Removing one container: approval is asked before; here come the second look, the logs, the call (S2.2, S2.4 to S2.6).
 
 use super::removals::{Remover, blank};
-use super::rooms::{Room, Rooms, delete};
+use super::rooms::{Room, Rooms, delete, unreadable};
 use super::run::{Done, Run};
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerLook};
 use crate::host::logs::{Lies, LogRoom, Names};
 use crate::node::{Container, ContainerState, Snapshot, Text};
-use crate::plan;
-use crate::plan::logs::{expected_log, is_cut, link_name};
+use crate::plan::logs::{Live, Told, expected_log, link_name, told_by_labels};
 use crate::report::{Entry, Kind, Reason, visible};
 use std::cell::RefCell;
-use std::collections::HashSet;
 
 /// Removes containers with their logs.
 pub(crate) struct ContainerRemover<'a> {
     run: &'a Run<'a>,
     runtime: &'a Runtime<'a>,
     rooms: &'a Rooms,
-    /// Logs that a running container writes, relative to `pod-logs-dir`: nobody else's removal takes them.
-    live_logs: HashSet<String>,
-    /// Cut names of links that are those of a running container, too.
-    live_links: HashSet<String>,
+    live: Live,
     last_name: RefCell<Text>,
 }
 
@@ -41,22 +36,11 @@ impl<'a> ContainerRemover<'a> {
         rooms: &'a Rooms,
         look: &Snapshot,
     ) -> ContainerRemover<'a> {
-        let running = || {
-            let all = look.containers.iter();
-            all.filter(|c| !plan::containers::is_candidate_state(c))
-        };
         ContainerRemover {
             run,
             runtime,
             rooms,
-            live_logs: running()
-                .filter_map(expected_log)
-                .map(|log| format!("{}/{}", log.pod_dir, log.file))
-                .collect(),
-            live_links: running()
-                .filter_map(link_name)
-                .filter(|name| is_cut(name))
-                .collect(),
+            live: Live::of(&look.containers),
             last_name: RefCell::default(),
         }
     }
@@ -142,16 +126,13 @@ impl<'a> ContainerRemover<'a> {
         }
         if let (None, Room::Open(room), Some(log)) = (&look, &self.rooms.pod_logs, expected_log(c))
         {
-            let file = format!("{}/{}", log.pod_dir, log.file);
-            let is_there = |relative: &str| room.exists(relative).ok();
             let go_on = || self.run.stop.cause().is_none();
-            let has_log = || room.has_log(&file, &go_on).ok() == Some(true);
-            // Where a running container's log should be, the runtime has to tell them apart.
-            if !self.live_logs.contains(&file) && has_log() {
-                return Ok(Log::At(format!("{}/{file}", room.dir()).into()));
-            }
-            if is_there(&log.pod_dir) == Some(false) && is_there(&log.old_pod_dir) == Some(false) {
-                return Ok(Log::NoDirectory);
+            let has_log = |path: &str| room.has_log(path, &go_on).ok();
+            let has_dir = |path: &str| room.exists(path).ok();
+            match told_by_labels(&log, &self.live, has_log, has_dir) {
+                Told::There => return Ok(Log::At(format!("{}/{}", room.dir(), log.path()).into())),
+                Told::NoDirectory => return Ok(Log::NoDirectory),
+                Told::Ask => {}
             }
         }
         let look = match look {
@@ -159,25 +140,13 @@ impl<'a> ContainerRemover<'a> {
             None => self.status(c, "ask for the log path of").await?,
         };
         match look.log_path {
-            Ok(path) if self.is_live(&path) => Ok(Log::None),
+            Ok(path) if self.live.writes(&path) => Ok(Log::None),
             Ok(path) => Ok(Log::At(path)),
             Err(shown) => Err(Done::Failed(format!(
                 "cannot delete the log of container {}: its path {} is no UTF-8; delete it by hand",
                 visible(&c.id),
                 visible(&shown)
             ))),
-        }
-    }
-
-    /// Whether a running container writes there, as far as its labels tell: by the last three names, since a runtime may
-    /// spell the directories before them in another way.
-    fn is_live(&self, path: &str) -> bool {
-        let mut names = path.rsplit('/').filter(|name| !name.is_empty());
-        match (names.next(), names.next(), names.next()) {
-            (Some(file), Some(container), Some(pod)) => self
-                .live_logs
-                .contains(&format!("{pod}/{container}/{file}")),
-            _ => false,
         }
     }
 
@@ -188,15 +157,16 @@ impl<'a> ContainerRemover<'a> {
         log: &Log,
         objection: &dyn Fn() -> Option<Reason>,
     ) -> Result<Lies, Done> {
+        let overlay = &self.rooms.overlay;
         let link = self.link_of(c).map_err(Done::Failed)?;
         let lies = match self.room_of(log).map_err(Done::Failed)? {
             None => Lies::Here,
             Some((room, path)) => delete(objection, |go_on| {
-                room.remove_log(path, names_for(c), go_on)
+                overlay.remove_log(room, path, names_for(c), go_on)
             })?,
         };
         if let (Some(name), Room::Open(room)) = (link, &self.rooms.links) {
-            let removed = room.remove_own_link(&name);
+            let removed = overlay.remove_own_link(room, &name);
             removed.map_err(|e| Done::Failed(e.to_string()))?;
         }
         Ok(lies)
@@ -204,11 +174,11 @@ impl<'a> ContainerRemover<'a> {
 
     /// The link that goes with it, if any; an error where there is something that cannot go.
     fn link_of(&self, c: &Container) -> Result<Option<String>, String> {
-        let Some(name) = link_name(c).filter(|name| !self.live_links.contains(name)) else {
+        let Some(name) = link_name(c).filter(|name| !self.live.has_link(name)) else {
             return Ok(None);
         };
         match &self.rooms.links {
-            Room::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e)),
+            Room::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e).message),
             Room::Open(room) => match room.check_own_link(&name) {
                 Ok(()) => Ok(Some(name)),
                 Err(e) => Err(e.to_string()),
@@ -226,31 +196,8 @@ impl<'a> ContainerRemover<'a> {
             Room::Off => Ok(None),
             Room::Open(room) => Ok(Some((room, path))),
             Room::Missing(dir) => below(path, dir).map(|()| None),
-            Room::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e)),
+            Room::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e).message),
         }
-    }
-
-    /// S0.5: what the removal would take with it counts as gone for the rules after it.
-    fn pretend(&self, c: &Container, log: &Log) -> Result<Lies, String> {
-        let link = self.link_of(c)?;
-        let mut lies = Lies::Here;
-        if let Some((room, path)) = self.room_of(log)? {
-            let go_on = || self.run.stop.cause().is_none();
-            let checked = room.check_log(path, names_for(c), &go_on);
-            lies = checked.map_err(|e| e.to_string())?;
-            if lies == Lies::Here {
-                self.rooms.paths.borrow_mut().add_log(path);
-            }
-        }
-        if let Some(name) = link {
-            // Another link may point to this one.
-            if let Room::Open(room) = &self.rooms.links {
-                self.rooms.paths.borrow_mut().add_tree(room, &name);
-            }
-            self.rooms.link_names.borrow_mut().insert(name);
-        }
-        self.rooms.containers.borrow_mut().insert(c.id.clone());
-        Ok(lies)
     }
 
     /// It went, and its log lies there: what was left alone is told at the end of the pass.
@@ -290,12 +237,6 @@ pub(super) fn below(path: &str, dir: &str) -> Result<(), String> {
     ))
 }
 
-fn unreadable(key: &str, dir: &str, e: &std::io::Error) -> String {
-    format!(
-        "cannot delete logs: {key} ({dir}) cannot be opened: {e}; make it readable, or set {key} to nothing to leave it alone"
-    )
-}
-
 impl Remover for ContainerRemover<'_> {
     type Object = Container;
     const KIND: Kind = Kind::Container;
@@ -310,8 +251,8 @@ impl Remover for ContainerRemover<'_> {
     }
 
     async fn remove(&self, c: &Container, objection: &dyn Fn() -> Option<Reason>) -> Done {
-        if self.run.dry_run && c.state == ContainerState::Unknown {
-            self.rooms.stopped.borrow_mut().insert(c.id.clone());
+        if c.state == ContainerState::Unknown {
+            self.rooms.overlay.stop(&c.id);
         }
         if self.runtime.has_given_up() {
             return Done::Kept(Reason::NotReached);
@@ -320,15 +261,6 @@ impl Remover for ContainerRemover<'_> {
             Ok(log) => log,
             Err(done) => return done,
         };
-        if self.run.stop.cause().is_some() {
-            return Done::Kept(Reason::NotReached);
-        }
-        if self.run.dry_run {
-            return match self.pretend(c, &log) {
-                Ok(lies) => self.went(c, &log, lies),
-                Err(error) => Done::Failed(error),
-            };
-        }
         if let Some(reason) = objection() {
             return Done::Kept(reason);
         }
@@ -339,6 +271,9 @@ impl Remover for ContainerRemover<'_> {
                 Ok(found) => lies = found,
                 Err(done) => return done,
             }
+        }
+        if self.rooms.overlay.take(&c.id) {
+            return self.went(c, &log, lies);
         }
         match self.runtime.remove_container(&c.id).await {
             Ok(()) => self.went(c, &log, lies),

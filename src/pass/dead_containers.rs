@@ -18,7 +18,6 @@ use crate::host::clock::Boot;
 use crate::node::{Container, ContainerState, Sandbox, Snapshot, Text};
 use crate::plan;
 use crate::plan::containers::ContainerPolicy;
-use crate::plan::pods::rests_on_pod;
 use crate::plan::{Plan, Step};
 use crate::report::{Entry, Kind, Reason};
 use futures_util::stream::{self, StreamExt};
@@ -155,14 +154,14 @@ impl<'a, 'p> Stage<'a, 'p> {
         plan.keep
             .retain(|step| report_kept && !done.contains(id(step.index)));
         if run.later.round.get() == Round::Again {
-            self.stand_by(look, &mut plan);
+            let reasons = run.later.reasons(Kind::Container);
+            plan.stand_by(|index| reasons.get(id(index)).copied());
         }
         if !plan.remove.is_empty() && self.logs_are_lost(look).await {
-            let stays = plan.remove.drain(..).map(|step| Step {
-                reason: Reason::NotReached,
-                ..step
-            });
-            plan.keep.extend(stays.filter(|_| report_kept));
+            match report_kept {
+                true => plan.spare(Reason::NotReached, |_| true),
+                false => plan.remove.clear(),
+            }
         }
         let of_step = |step: &Step| id(step.index).clone();
         let tried: HashSet<Text> = plan.remove.iter().map(of_step).collect();
@@ -191,43 +190,22 @@ impl<'a, 'p> Stage<'a, 'p> {
         }
     }
 
-    /// What was planned before goes for its reason then: another look only takes removals away. For its pod's sake it goes only if that
-    /// still holds.
-    fn stand_by(&self, look: &Snapshot, plan: &mut Plan) {
-        let reasons = self.run.later.reasons(Kind::Container);
-        for step in std::mem::take(&mut plan.remove) {
-            let now = step.reason;
-            let reason = match reasons.get(&look.containers[step.index].id) {
-                Some(then) if !rests_on_pod(*then) => *then,
-                Some(_) if !rests_on_pod(now) => {
-                    let reason = Reason::Changed;
-                    plan.keep.push(Step { reason, ..step });
-                    continue;
-                }
-                _ => now,
-            };
-            plan.remove.push(Step { reason, ..step });
-        }
-    }
-
     /// S2.3: UNKNOWN ones are stopped first, and not waited for.
     fn stop(&self, look: &Snapshot, plan: &mut Plan, remover: &ContainerRemover<'_>) {
         let run = self.run;
         if run.dry_run {
             return;
         }
-        let is_up = |step: &mut Step| {
+        let is_up = |step: &Step| {
             let c = &look.containers[step.index];
             c.state == ContainerState::Unknown && !run.later.was_stopped(&c.id)
         };
-        let up: Vec<Step> = plan.remove.extract_if(.., is_up).collect();
         if run.later.round.get() == Round::Again {
             // It was not UNKNOWN before: the next pass looks again.
-            let reason = Reason::Changed;
-            let stay = up.into_iter().map(|step| Step { reason, ..step });
-            return plan.keep.extend(stay);
+            return plan.spare(Reason::Changed, is_up);
         }
-        let planned = up.into_iter().map(|step| {
+        let up = plan.remove.extract_if(.., |step| is_up(step));
+        let planned = up.map(|step| {
             let c = &look.containers[step.index];
             run.later.awaits_stop(c);
             let entry = Entry {

@@ -1,9 +1,9 @@
 //! Whether images that were removed are gone, and what goes in another way where they are not (S5.12).
 
-use super::image_look::{ImageLook, ImageMemory, Key, Services, key};
+use super::image_look::{ImageLook, ImageMemory, Services};
 use super::run::{Done, Run, wall_time};
 use crate::host::clock::Boot;
-use crate::node::Image;
+use crate::node::{Image, ImageKey};
 use crate::quiet;
 use crate::report::{Reason, visible};
 use std::collections::HashSet;
@@ -35,7 +35,7 @@ pub(super) fn name_to_ask_by(
     memory: &ImageMemory,
     image: &Image,
 ) -> Option<String> {
-    let is_still_there = memory.still_listed.contains(&key(image));
+    let is_still_there = memory.still_listed.contains(&image.key());
     match look.latest(image)?.tags.as_slice() {
         [tag] if is_still_there => Some(tag.to_string()),
         _ => None,
@@ -89,8 +89,8 @@ pub(super) async fn confirm(
         return as_told();
     }
     let listed = quiet::caught_async(services.images.list_images()).await;
-    let listed: HashSet<Key> = match listed.and_then(|listed| listed) {
-        Ok(listed) => listed.iter().map(key).collect(),
+    let listed: HashSet<ImageKey> = match listed.and_then(|listed| listed) {
+        Ok(listed) => listed.iter().map(Image::key).collect(),
         Err(e) => {
             // What ended the pass is told at its end.
             if run.stop.cause().is_none() {
@@ -107,7 +107,7 @@ pub(super) async fn confirm(
     let now = now.max(run.now);
     let mut confirmed = Vec::with_capacity(told.len());
     for image in told {
-        let key = key(image);
+        let key = image.key();
         confirmed.push(match listed.contains(&key) {
             false => {
                 memory.still_listed.remove(&key);

@@ -1,17 +1,17 @@
 //! A pass over images, from look to report (S5).
 
-use super::containers::ended;
 use super::image_figures::{Gauge, NoGauge};
 use super::image_look::{self, ImageMemory, Services};
 use super::image_records;
 use super::image_removals::{Removals, entry, min_age};
+use super::look::ended;
 use super::run::{Done, Run};
 use crate::causes::Causes;
 use crate::cri::Learnt;
 use crate::cri::client;
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
-use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
+use crate::plan::images::{self as plans, Ending, Goal, SandboxImages, Tally};
 use crate::plan::{Plan, Step};
 use crate::quiet;
 use crate::report::Reason;
@@ -76,20 +76,20 @@ async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory
         true => 0,
         false => stages.by_age(memory, &mut removals).await,
     };
-    let goal = match only_look {
-        true => Goal::FirstLook,
-        // S5.5: as in the kubelet.
-        false if !removals.failures.is_empty() => Goal::Unknown,
-        // Nothing goes, however full the disk is.
-        false if removals.sandbox == SandboxImages::Failed => Goal::Unknown,
-        false => stages
-            .goal(memory, &mut removals, freed)
-            .await
-            .unwrap_or_else(|e| {
+    let failed = !removals.failures.is_empty();
+    let goal = match plans::goal(only_look, failed, &removals.sandbox, run.all_unused) {
+        Some(goal) => goal,
+        None => {
+            let goal = stages.space_goal(memory, &mut removals, freed).await;
+            goal.unwrap_or_else(|e| {
                 run.fail(e);
                 Goal::Unknown
-            }),
+            })
+        }
     };
+    if goal == Goal::AllUnused {
+        stages.find_gauge(memory, &mut removals).await;
+    }
     stages.by_goal(memory, &mut removals, &goal).await;
     image_records::save(run, memory);
     Ok(())
@@ -180,9 +180,7 @@ impl Stages<'_, '_> {
         let mut plan = self.plan(memory, removals, goal);
         if let Some(e) = &self.unasked {
             // Nobody knows who uses what: all stays.
-            let reason = Reason::ListIncomplete;
-            let stay = plan.remove.drain(..).map(|step| Step { reason, ..step });
-            plan.keep.extend(stay);
+            plan.spare(Reason::ListIncomplete, |_| true);
             self.run.fail(e.clone());
         }
         plan
@@ -198,18 +196,14 @@ impl Stages<'_, '_> {
         plan
     }
 
-    /// S5.6, S5.10: what is to be reached. What a dry run would have freed is still there when the disk is looked at.
-    async fn goal(
+    /// S5.6: what the disk wants. What a dry run would have freed is still there when it is looked at.
+    async fn space_goal(
         &self,
         memory: &mut ImageMemory,
         removals: &mut Removals<'_, '_>,
         freed: u64,
     ) -> Result<Goal> {
         let run = self.run;
-        if run.all_unused {
-            self.find_gauge(memory, removals).await;
-            return Ok(Goal::AllUnused);
-        }
         let figures = match removals.gauge.take() {
             // They have grown old.
             Some(gauge) => {
@@ -266,24 +260,23 @@ fn no_figures(run: &Run<'_>, error: Error) -> Error {
     error
 }
 
-/// S5.9: errors of removals fail the pass; without any, and where nothing was held, freeing less than wanted does.
+/// Ends the pass (S5.9).
 fn conclude(run: &Run<'_>, tally: &Tally, removals: &Removals<'_, '_>) {
-    let failures = &removals.failures;
     ended(run);
-    if !failures.is_empty() {
-        let mut causes = Causes::default();
-        for failure in failures {
-            causes.add("image", &[], failure);
+    let excused = removals.held || run.has_failed();
+    match plans::ending(!removals.failures.is_empty(), excused, tally) {
+        Ending::Settled => {}
+        Ending::RemovalsFailed => {
+            let mut causes = Causes::default();
+            for failure in &removals.failures {
+                causes.add("image", &[], failure);
+            }
+            run.fail(Error::new(Status::Runtime, causes.message()));
         }
-        let message = causes.message();
-        return run.fail(Error::new(Status::Runtime, message));
-    }
-    if removals.held || run.has_failed() {
-        return;
-    }
-    if let Some((_, freed)) = tally.shortfall() {
-        let message = plans::too_little(&removals.usage, freed);
-        run.event("FreeDiskSpaceFailed", &message);
-        run.fail(Error::new(Status::NotEnoughFreed, message));
+        Ending::TooLittle(freed) => {
+            let message = plans::too_little(&removals.usage, freed);
+            run.event("FreeDiskSpaceFailed", &message);
+            run.fail(Error::new(Status::NotEnoughFreed, message));
+        }
     }
 }

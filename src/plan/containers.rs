@@ -6,7 +6,6 @@ use crate::config::duration::nanoseconds;
 use crate::config::{AgeFrom, Config};
 use crate::node::{Container, ContainerState, Snapshot};
 use crate::report::Reason;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 /// Seconds that a container gets to end where nothing says how many (S2.3), and the least that StopContainer is given.
@@ -57,11 +56,6 @@ pub fn is_candidate_state(c: &Container) -> bool {
     )
 }
 
-/// S1.7: oldest first; a higher attempt is newer, then a greater ID.
-fn by_age(a: &Container, b: &Container) -> Ordering {
-    (a.created_at, a.attempt, &a.id).cmp(&(b.created_at, b.attempt, &b.id))
-}
-
 /// S1.1: somebody may be about to start it (safer). One whose age nobody knows (`created_at` 0) is not taken for young: it would
 /// stay for ever.
 fn is_starting(c: &Container, now: i64) -> bool {
@@ -105,14 +99,14 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: 
         match not_a_candidate(c, policy, now) {
             Some(reason) => {
                 if c.readable || doubles.insert(&c.id) {
-                    plan.keep.push(Step { index, reason });
+                    plan.add(index, false, reason);
                 }
             }
             None => units.entry((c.uid(), &c.name)).or_default().push(index),
         }
     }
     for unit in units.values_mut() {
-        unit.sort_by(|&a, &b| by_age(&containers[a], &containers[b]));
+        unit.sort_by_key(|&index| containers[index].age());
     }
     remove_for_pods(&mut units, pods, &mut plan);
     let mut extras = Units::new();
@@ -125,7 +119,10 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: 
         None => add(&mut units, extras),
     }
     if snapshot.partial {
-        spare_total(&mut plan);
+        // S7.3: how many there are in all is not known, so that nothing goes for it.
+        plan.spare(Reason::ListIncomplete, |step| {
+            step.reason == Reason::TotalLimit
+        });
     }
     for (&(uid, _), unit) in &units {
         let reason = match pods.standing(uid) {
@@ -135,8 +132,7 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: 
         plan.keep
             .extend(unit.iter().map(|&index| Step { index, reason }));
     }
-    plan.keep
-        .sort_by(|a, b| containers[a.index].id.cmp(&containers[b.index].id));
+    plan.keep.sort_by_key(|step| &containers[step.index].id);
     plan
 }
 
@@ -227,18 +223,6 @@ fn add<'a>(units: &mut Units<'a>, more: Units<'a>) {
     }
 }
 
-/// S7.3: how many there are in all is not known, so that nothing goes for it.
-fn spare_total(plan: &mut Plan) {
-    let spared = plan
-        .remove
-        .extract_if(.., |step| step.reason == Reason::TotalLimit)
-        .map(|step| Step {
-            reason: Reason::ListIncomplete,
-            ..step
-        });
-    plan.keep.extend(spared);
-}
-
 fn count(units: &Units<'_>) -> usize {
     units.values().map(Vec::len).sum()
 }
@@ -257,7 +241,7 @@ fn keep_shares(containers: &[Container], units: &mut Units<'_>, limit: usize, pl
 fn remove_oldest(containers: &[Container], units: &mut Units<'_>, limit: usize, plan: &mut Plan) {
     let too_many = count(units).saturating_sub(limit);
     let mut left: Vec<usize> = units.values().flatten().copied().collect();
-    left.sort_by(|&a, &b| by_age(&containers[a], &containers[b]));
+    left.sort_by_key(|&index| containers[index].age());
     let oldest: HashSet<usize> = left.iter().take(too_many).copied().collect();
     plan.remove
         .extend(left.iter().take(too_many).map(|&index| Step {

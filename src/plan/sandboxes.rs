@@ -1,16 +1,10 @@
 //! Which sandboxes go (S3).
 
+use super::Plan;
 use super::pods::{PodView, Standing};
-use super::{Plan, Step};
 use crate::node::{Sandbox, SandboxState, Snapshot};
 use crate::report::Reason;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
-
-/// S1.7 for sandboxes: oldest first.
-fn by_age(a: &Sandbox, b: &Sandbox) -> Ordering {
-    (a.created_at, a.attempt, &a.id).cmp(&(b.created_at, b.attempt, &b.id))
-}
 
 /// The plan over the sandboxes of a look; empty where they could not be listed. Without all containers nobody knows which
 /// sandboxes are empty (S7.3): none goes.
@@ -25,34 +19,25 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView) -> Plan {
             by_pod.entry(&sandbox.pod_uid).or_default().push(index);
         } else if doubles.insert(&sandbox.id) {
             // What cannot be read is nobody's newest.
-            let reason = Reason::UnknownState;
-            plan.keep.push(Step { index, reason });
+            plan.add(index, false, Reason::UnknownState);
         }
     }
     for (uid, mut of_pod) in by_pod {
-        of_pod.sort_by(|&a, &b| by_age(&sandboxes[a], &sandboxes[b]));
+        of_pod.sort_by_key(|&index| sandboxes[index].age());
         // Of equal attempts the last is the newest; the highest is another one only where creation times say otherwise (safer).
         let newest = of_pod.last().copied();
         let highest = of_pod.iter().copied().max_by_key(|&i| sandboxes[i].attempt);
         for index in of_pod {
             let sandbox = &sandboxes[index];
-            match decide(
-                sandbox,
-                named.contains(&*sandbox.id),
-                pods.standing(uid),
-                newest == Some(index) || highest == Some(index),
-            ) {
-                (true, _) if snapshot.partial => plan.keep.push(Step {
-                    index,
-                    reason: Reason::ListIncomplete,
-                }),
-                (true, reason) => plan.remove.push(Step { index, reason }),
-                (false, reason) => plan.keep.push(Step { index, reason }),
+            let is_named = named.contains(&*sandbox.id);
+            let is_newest = newest == Some(index) || highest == Some(index);
+            match decide(sandbox, is_named, pods.standing(uid), is_newest) {
+                (true, _) if snapshot.partial => plan.add(index, false, Reason::ListIncomplete),
+                (goes, reason) => plan.add(index, goes, reason),
             }
         }
     }
-    plan.keep
-        .sort_by(|a, b| sandboxes[a.index].id.cmp(&sandboxes[b.index].id));
+    plan.keep.sort_by_key(|step| &sandboxes[step.index].id);
     plan
 }
 
