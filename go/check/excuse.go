@@ -341,6 +341,9 @@ func (with *comparison) ruleOfImage(entry crigc.Entry) string {
 		return "S5.3 pinned"
 	case entry.Outcome == crigc.Kept && meanwhileReasons[entry.Reason] && with.protectedMeanwhile(image) != "":
 		return "S5.2 " + with.protectedMeanwhile(image)
+	case kept(entry, crigc.ReasonNotReached) && with.isStillListed():
+		// A runtime that removes nothing is not asked for the rest.
+		return stillListed
 	case kept(entry, crigc.ReasonEnoughFreed) && with.hasEnough():
 		return enoughByFilesystem
 	case entry.Outcome == crigc.Kept && with.isUsedByNobody(image) && with.isTooYoungToAge(image):
