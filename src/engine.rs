@@ -4,17 +4,17 @@
 use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
-use crate::pass::cancel::{Cause, Flag, Stop};
 use crate::pass::slots::Queue;
 use crate::pass::{self, How, Memory};
 use crate::quiet;
 use crate::report::{Pass, Report};
 use crate::schedule::Schedule;
+use crate::stop::{Cause, Flag, Stop};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Mutex as Turns;
 use tokio::sync::MutexGuard as Turn;
 
-pub use crate::pass::cancel::Call;
+pub use crate::stop::Call;
 
 /// How a pass is to be run; the flags of the header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,7 +143,7 @@ impl Shared {
         };
         let limit = self.config.pass_timeout;
         if !limit.is_zero() {
-            stop.pass_deadline = Some((crate::host::clock::Boot::now().plus(limit), limit));
+            stop.pass_deadline = Some((crate::clock::Boot::now().plus(limit), limit));
         }
         let how = How {
             dry_run: flags.dry_run || self.config.dry_run,

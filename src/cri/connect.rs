@@ -1,12 +1,12 @@
 //! Connections to a unix socket that never raise SIGPIPE in the host, and that wait out a full backlog.
 
 use super::error::{no_cri, root_cause};
+use crate::clock::Boot;
 use crate::effect;
 use crate::error::{self, Error};
-use crate::host::clock::Boot;
-use crate::pass::cancel::{Stop, sleep_until};
 use crate::quiet;
 use crate::report::visible;
+use crate::stop::{Stop, sleep_until};
 use h2::Reason;
 use http::{Request, Response};
 use http_body_util::Full;

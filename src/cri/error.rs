@@ -3,8 +3,8 @@
 use super::Place;
 use super::client::PATIENCE;
 use crate::error::{Error, Status};
-use crate::pass::cancel::Cause;
 use crate::report::visible;
+use crate::stop::Cause;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;

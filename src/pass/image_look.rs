@@ -4,12 +4,12 @@
 use super::parts::{all_containers, all_sandboxes};
 use super::removals::blank;
 use super::run::{Done, QUESTIONS, Run, wall_time};
+use crate::clock::{Boot, awake_for};
 use crate::config::Config;
 use crate::cri::CallError;
 use crate::cri::client::{Images, Runtime};
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
-use crate::host::clock::{Boot, awake_for};
 use crate::host::records::RecordsFile;
 use crate::node::{Container, Image, SandboxState, Text, settle_doubles};
 use crate::plan::exempt::Exempt;

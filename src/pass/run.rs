@@ -1,16 +1,15 @@
 //! What all stages of one pass share: configuration, hooks, the way to end it, and its growing report.
 
 use super::How;
-use super::cancel::Stop;
 use super::later::Later;
 use super::slots::Queue;
 use super::words::{many, sentence};
 use crate::causes::Causes;
+use crate::clock::{Boot, wall_now};
 use crate::config::Config;
 use crate::cri::{CallError, Place, UNREACHABLE};
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
-use crate::host::clock::{Boot, wall_now};
 use crate::host::hold;
 use crate::node::{FsUsage, PodStates, Text};
 use crate::plan::backoff::Backoff;
@@ -18,6 +17,7 @@ use crate::plan::order::{Trouble, Unfinished};
 use crate::plan::pods::{Contradiction, Newer};
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
+use crate::stop::Stop;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;

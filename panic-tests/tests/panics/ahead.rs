@@ -2,7 +2,7 @@
 
 use crigc::engine::Flags;
 use crigc::error::Status;
-use crigc::host::clock;
+use crigc::clock;
 use crisim::Server;
 use crisim::fault::{Action, Fault};
 use crisim::node::Node;

@@ -1,7 +1,7 @@
 //! How a pass is ended before its time: cancel, close, stop and deadlines (S6.5).
 
+use crate::clock::Boot;
 use crate::error::{Error, Status};
-use crate::host::clock::Boot;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
