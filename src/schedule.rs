@@ -4,7 +4,6 @@
 use crate::clock::Boot;
 use crate::config::Config;
 use crate::effect;
-use crate::engine::{Asker, Flags, PassEnd, Shared};
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
 use crate::host::signals;
@@ -12,6 +11,7 @@ use crate::pass::{event, log};
 use crate::quiet;
 use crate::report::Pass;
 use crate::stop::Flag;
+use crate::turns::{Asker, Flags, PassEnd, Shared};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;

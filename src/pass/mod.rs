@@ -19,7 +19,7 @@ mod removals;
 mod rooms;
 mod run;
 mod sandboxes;
-pub(crate) mod slots;
+mod slots;
 mod stops;
 mod words;
 
@@ -32,12 +32,12 @@ use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::plan::backoff::Backoff;
 use crate::plan::order::Unfinished;
+use crate::queue::Queue;
 use crate::quiet;
 use crate::report::{Kind, Outcome, Pass, Report};
 use crate::stop::Stop;
 use image_look::ImageMemory;
 use run::{Run, wall_time};
-use slots::Queue;
 use std::cell::RefCell;
 
 /// What the engine remembers between passes of one kind. A pass changes it where it is: what a defect breaks off is not forgotten.

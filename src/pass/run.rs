@@ -2,7 +2,6 @@
 
 use super::How;
 use super::later::Later;
-use super::slots::Queue;
 use super::words::{many, sentence};
 use crate::causes::Causes;
 use crate::clock::{Boot, wall_now};
@@ -15,6 +14,7 @@ use crate::node::{FsUsage, PodStates, Text};
 use crate::plan::backoff::Backoff;
 use crate::plan::order::{Trouble, Unfinished};
 use crate::plan::pods::{Contradiction, Newer};
+use crate::queue::Queue;
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
 use crate::stop::Stop;
