@@ -18,7 +18,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::time::Duration;
-use tonic::Status;
 
 /// The key of the runtime's socket.
 pub(super) const RUNTIME_KEY: &str = "container-runtime-endpoint";
@@ -30,9 +29,8 @@ pub(super) const PATIENCE: u32 = 10;
 /// came: then it is there, and was in time.
 const LAST_LOOKS: usize = 8;
 
-type Reply<T> = std::result::Result<T, Status>;
 /// A call to be made. It stays where it is: calls are large, and would else be copied from hand to hand.
-type Call<'a, T> = Pin<&'a mut dyn Future<Output = Reply<T>>>;
+type Call<'a, T> = Pin<&'a mut dyn Future<Output = Answer<T>>>;
 type Answer<T> = std::result::Result<T, CallError>;
 
 /// What the calls of one service in one pass share.
@@ -114,15 +112,9 @@ impl<'a> Line<'a> {
             Err(CallError::Timeout(_)) => self.silence(method),
             _ => drop(self.silent.borrow_mut().remove(method)),
         }
-        let unanswered = matches!(
-            answer,
-            Err(CallError::Timeout(_)
-                | CallError::Disconnected(_)
-                | CallError::Interrupted(_)
-                | CallError::Garbage(_))
-        );
+        let unanswered = answer.as_ref().is_err_and(CallError::is_no_answer);
         self.doubtful.set(unanswered);
-        let is_hollow = method == VERSION || matches!(answer, Err(CallError::Unimplemented(_)));
+        let is_hollow = method == VERSION || matches!(answer, Err(CallError::Unimplemented { .. }));
         let is_known = match &answer {
             Err(CallError::Timeout(_)) => self.has_looked.get(),
             _ => self.answered.get(),
@@ -162,14 +154,14 @@ impl<'a> Line<'a> {
         };
         let why = tokio::select! {
             biased;
-            answer = &mut call => return Ok(answer?),
+            answer = &mut call => return answer,
             () = sleep_until(Boot::now().plus(limit)) => CallError::Timeout(limit),
             cause = ending => CallError::Interrupted(cause),
         };
         for _ in 0..LAST_LOOKS {
             tokio::task::yield_now().await;
             if let Some(answer) = (&mut call).now_or_never() {
-                return Ok(answer?);
+                return answer;
             }
         }
         Err(why)

@@ -8,7 +8,7 @@ use super::error::CallError;
 use super::learnt::{Learnt, List};
 use super::rows::{Messages, Rows, call};
 use super::{Place, proto};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::node::{Container, ContainerState, Image, Sandbox, SandboxState, Text};
 use crate::plan::parts::{Labels, Part};
 use prost::bytes::Bytes;
@@ -229,12 +229,18 @@ impl Source<'_> {
         let call = call(self.wire, method, &request, Messages::One);
         match self.line.ask_all(method, pin!(call)).await {
             Ok(rows) => Ok(Listed::Whole(rows)),
-            Err(e) => match e.of_list() {
-                CallError::TooLarge(message) => Ok(Listed::TooLarge(TooLarge {
-                    size: told_sizes(&message),
-                    error: CallError::TooLarge(message).error(doing, self.endpoint),
+            Err(e) => match e.does_not_fit() {
+                Some((why, size)) => Ok(Listed::TooLarge(TooLarge {
+                    error: Error::new(
+                        Status::Runtime,
+                        format!(
+                            "{doing} at {}: the list is too large for one message: {why}; raise the runtime's limit for messages (containerd: max_recv_message_size and max_send_message_size in the [grpc] section), or remove some dead containers or images by hand once, so that the list fits again",
+                            self.endpoint
+                        ),
+                    ),
+                    size,
                 })),
-                e => Err(e.error(doing, self.endpoint)),
+                None => Err(e.error(doing, self.endpoint)),
             },
         }
     }
@@ -250,9 +256,9 @@ impl Source<'_> {
                 // is a message in any case, has to say so too.
                 Ok(all) if all.messages == 0 => {}
                 Ok(all) => return Ok(Listed::Whole(all.rows)),
-                Err(CallError::Unimplemented(_)) => learnt.lacks(R::LIST),
+                Err(CallError::Unimplemented { .. }) => learnt.lacks(R::LIST),
                 // Before its first message: the runtime puts all into one.
-                Err(CallError::Exhausted(_) | CallError::TooMuch(_)) => {}
+                Err(e) if e.does_not_fit().is_some() => {}
                 Err(e) => return Err(e.error(R::LIST.doing(), self.endpoint)),
             }
         }
@@ -261,31 +267,6 @@ impl Source<'_> {
             Listed::TooLarge(e) => Listed::TooLarge(e),
         })
     }
-}
-
-/// The two sizes in the refusal of a message, in the words of gRPC's libraries: `... message larger than max (18400000 vs.
-/// 16777216)` of Go, C++ and those that are made after them, `... message length too large: found N bytes, the limit is: M bytes` of
-/// Rust. Other numbers are of something else: of a limit of calls, say.
-fn told_sizes(message: &str) -> Option<(u64, u64)> {
-    let after = |words: &str| message.split_once(words).map(|(_, rest)| rest);
-    let words = [
-        "message larger than max (",
-        "message length too large: found ",
-        // Of this side.
-        "message length is too large: ",
-    ];
-    let (size, rest) = number(words.into_iter().find_map(after)?)?;
-    let between = [" vs. ", " vs ", " bytes, the limit is: ", " bytes, where "];
-    let rest = between.iter().find_map(|words| rest.strip_prefix(words))?;
-    let (limit, _) = number(rest)?;
-    (size > limit).then_some((size, limit))
-}
-
-/// The number at the front of a text, and what follows.
-fn number(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit());
-    let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
-    Some((digits.parse().ok()?, rest))
 }
 
 impl Runtime<'_> {
@@ -347,55 +328,6 @@ impl Images<'_> {
         match source.all(learnt).await? {
             Listed::Whole(images) => Ok(images),
             Listed::TooLarge(e) => Err(e.error),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_read_where_a_refusal_tells_them() {
-        let cases = [
-            (
-                "grpc: trying to send message larger than max (18400000 vs. 16777216)",
-                Some((18_400_000, 16_777_216)),
-            ),
-            (
-                "Error, decoded message length too large: found 200 bytes, the limit is: 100 bytes",
-                Some((200, 100)),
-            ),
-            (
-                "rpc error: code = ResourceExhausted desc = trying to send message larger than max (7 vs. 5)",
-                Some((7, 5)),
-            ),
-            (
-                "SERVER: Sent message larger than max (17 vs. 16)",
-                Some((17, 16)),
-            ),
-            (
-                "Received message larger than max (17 vs 16)",
-                Some((17, 16)),
-            ),
-            (
-                "Error, encoded message length too large: found 9 bytes, the limit is: 8 bytes",
-                Some((9, 8)),
-            ),
-            ("grpc: received message larger than max (7 vs. 9)", None),
-            (
-                "message larger than max (99999999999999999999999 vs. 4)",
-                None,
-            ),
-            ("message larger than max (9", None),
-            ("message larger than max (9 vs. ", None),
-            ("too large by 4 bytes, 3", None),
-            ("rate limit exceeded: 500 requests, 100 allowed", None),
-            ("quota of calls exceeded (2000 vs. 1000)", None),
-            ("too large", None),
-        ];
-        for (message, sizes) in cases {
-            assert_eq!(told_sizes(message), sizes, "{message}");
         }
     }
 }

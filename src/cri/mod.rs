@@ -9,7 +9,7 @@ mod learnt;
 pub(crate) mod list;
 mod rows;
 
-pub(crate) use connect::{Place, UNREACHABLE};
+pub(crate) use connect::Place;
 pub(crate) use convert::ContainerLook;
 pub(crate) use error::CallError;
 pub(crate) use learnt::{Learnt, List};

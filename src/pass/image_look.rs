@@ -350,7 +350,7 @@ async fn sandbox_image_of_runtime(run: &Run<'_>, runtime: &Runtime<'_>) -> Resul
         silent += usize::from(matches!(e, CallError::Timeout(_)));
         let may_go_on = match e {
             CallError::Timeout(_) => silent < SILENT_SANDBOXES,
-            CallError::Runtime(_) | CallError::Exhausted(_) | CallError::TooMuch(_) => true,
+            CallError::Runtime(_) | CallError::Exhausted(_) | CallError::TooLarge { .. } => true,
             // Nobody is there any more to be asked, or to ask.
             _ => false,
         };

@@ -6,7 +6,7 @@ use super::words::{many, sentence};
 use crate::causes::Causes;
 use crate::clock::{Boot, wall_now};
 use crate::config::Config;
-use crate::cri::{CallError, Place, UNREACHABLE};
+use crate::cri::{CallError, Place};
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
 use crate::host::hold;
@@ -55,10 +55,8 @@ impl Done {
             CallError::NotBegun(_) | CallError::GivenUp(_) => Done::Kept(Reason::NotReached),
             CallError::Interrupted(_) => Done::BrokenOff(e.story(doing, place)),
             CallError::Timeout(_) => Done::Silent(e.story(doing, place)),
-            CallError::Disconnected(m) if m.starts_with(UNREACHABLE) => {
-                Done::Unsent(e.story(doing, place))
-            }
-            CallError::Disconnected(_) => Done::Lost {
+            CallError::Unreachable(_) => Done::Unsent(e.story(doing, place)),
+            CallError::Lost(_) => Done::Lost {
                 alone: true,
                 error: e.story(doing, place),
             },
@@ -84,7 +82,7 @@ pub(super) fn trouble(e: &CallError) -> Option<Trouble> {
     match e {
         CallError::Timeout(_) => Some(Trouble::Silent),
         CallError::Interrupted(_) => Some(Trouble::Failed),
-        CallError::Disconnected(m) if !m.starts_with(UNREACHABLE) => Some(Trouble::Lost),
+        CallError::Lost(_) => Some(Trouble::Lost),
         _ => None,
     }
 }
