@@ -20,7 +20,6 @@ pub mod host;
 pub mod node;
 pub(crate) mod pass;
 pub mod plan;
-mod queue;
 mod quiet;
 pub mod report;
 mod schedule;

@@ -5,10 +5,9 @@ use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::pass::{self, How, Memory};
-use crate::queue::Queue;
 use crate::quiet;
 use crate::report::{Pass, Report};
-use crate::stop::{Call, Flag, Stop};
+use crate::stop::{Call, Flag, Queue, Stop};
 use tokio::sync::Mutex as Turns;
 use tokio::sync::MutexGuard as Turn;
 

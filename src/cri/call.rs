@@ -35,10 +35,10 @@ pub(super) fn frame(pending: &mut BytesMut, limit: usize) -> Result<Option<usize
         ));
     }
     let bytes = usize::try_from(pending.get_u32()).unwrap_or(usize::MAX);
-    match bytes > limit {
-        true => Err(CallError::TooLarge { bytes, limit }),
-        false => Ok(Some(bytes)),
+    if bytes > limit {
+        return Err(CallError::TooLarge { bytes, limit });
     }
+    Ok(Some(bytes))
 }
 
 /// A request in its frame.
@@ -67,10 +67,10 @@ pub(super) async fn call(
     let (head, mut body) = wire.send(request).await?.into_parts();
     // An answer without a message has its status at once.
     if let Some(status) = Status::from_header_map(&head.headers) {
-        return match status.code() == Code::Ok && !body.is_end_stream() {
-            true => Err(CallError::garbage("its status came before its messages")),
-            false => ended(status),
-        };
+        if status.code() == Code::Ok && !body.is_end_stream() {
+            return Err(CallError::garbage("its status came before its messages"));
+        }
+        return ended(status);
     }
     if head.status != StatusCode::OK {
         let text = format!("the answer has the HTTP status {}", head.status);
@@ -82,7 +82,7 @@ pub(super) async fn call(
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => CallError::Lost(text),
+            | StatusCode::GATEWAY_TIMEOUT => CallError::Unavailable(text),
             _ => CallError::Runtime(text),
         });
     }
@@ -90,13 +90,17 @@ pub(super) async fn call(
         let frame = frame.map_err(|e| failed(&e))?;
         if let Some(trailers) = frame.trailers_ref() {
             let status = Status::from_header_map(trailers);
-            return status.map_or_else(|| Err(without_status()), ended);
+            return status.map_or_else(without_status, ended);
         }
         if let Some(data) = frame.data_ref() {
             sink.take(data)?;
         }
     }
-    Err(without_status())
+    without_status()
+}
+
+fn without_status() -> Result<(), CallError> {
+    Err(CallError::garbage("it ended without a status"))
 }
 
 fn ended(status: Status) -> Result<(), CallError> {
@@ -104,10 +108,6 @@ fn ended(status: Status) -> Result<(), CallError> {
         Code::Ok => Ok(()),
         _ => Err(status.into()),
     }
-}
-
-fn without_status() -> CallError {
-    CallError::garbage("it ended without a status")
 }
 
 /// A message whose bytes are kept until it is there.
@@ -193,10 +193,12 @@ mod tests {
         for (bytes, is_too_large) in cases {
             for cut in 1..=bytes.len().max(1) {
                 let e = taken(bytes, cut).expect_err("no message");
-                match is_too_large {
-                    true => assert!(matches!(e, CallError::TooLarge { .. }), "{bytes:?}: {e:?}"),
-                    false => assert!(matches!(e, CallError::Garbage(_)), "{bytes:?}: {e:?}"),
-                }
+                let found = matches!(e, CallError::TooLarge { .. });
+                assert_eq!(found, is_too_large, "{bytes:?}: {e:?}");
+                assert!(
+                    found || matches!(e, CallError::Garbage(_)),
+                    "{bytes:?}: {e:?}"
+                );
             }
         }
     }

@@ -244,7 +244,7 @@ impl Wire {
 
 /// A call that failed below gRPC: the connection is gone, or what came is no HTTP/2.
 pub(super) fn failed(e: &hyper::Error) -> CallError {
-    let gone = || CallError::Lost(format!("the connection broke: {}", root_cause(e)));
+    let gone = || CallError::Unavailable(format!("the connection broke: {}", root_cause(e)));
     if e.is_canceled() || e.is_closed() || e.is_incomplete_message() {
         return gone();
     }
@@ -267,7 +267,7 @@ pub(super) fn failed(e: &hyper::Error) -> CallError {
             ]
             .contains(&reason)
         {
-            return CallError::Lost(format!("the runtime refused the call: {reason}"));
+            return CallError::Unavailable(format!("the runtime refused the call: {reason}"));
         }
         cause = e.source();
     }

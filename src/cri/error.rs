@@ -1,7 +1,7 @@
 //! How a call of the runtime can fail, and the story that a host gets of it.
 
 use super::Place;
-use super::client::PATIENCE;
+use super::budget::PATIENCE;
 use crate::error::{Error, Status};
 use crate::report::visible;
 use crate::stop::Cause;
@@ -28,8 +28,8 @@ pub(crate) enum CallError {
     Interrupted(Cause),
     /// It was not sent: there was no connection to be had.
     Unreachable(String),
-    /// The connection is gone, or nobody serves it; in words for the host.
-    Lost(String),
+    /// The connection is gone, or the runtime says that it does not serve the call; in words for the host.
+    Unavailable(String),
     /// The runtime does not know the call, or the whole `service`.
     Unimplemented { message: String, service: bool },
     /// The answer is no CRI, or no HTTP/2.
@@ -52,13 +52,11 @@ impl From<tonic::Status> for CallError {
                 service: message.contains("unknown service"),
                 message,
             },
-            Code::Unavailable => CallError::Lost(format!(
+            Code::Unavailable => CallError::Unavailable(format!(
                 "the runtime says that it is unavailable: {message}"
             )),
-            code => CallError::Runtime(match message.is_empty() {
-                true => format!("{code:?}"),
-                false => format!("{code:?}: {message}"),
-            }),
+            code if message.is_empty() => CallError::Runtime(format!("{code:?}")),
+            code => CallError::Runtime(format!("{code:?}: {message}")),
         }
     }
 }
@@ -147,7 +145,7 @@ impl CallError {
             CallError::Timeout(_)
                 | CallError::Interrupted(_)
                 | CallError::Unreachable(_)
-                | CallError::Lost(_)
+                | CallError::Unavailable(_)
                 | CallError::Garbage(_)
         )
     }
@@ -190,7 +188,7 @@ impl CallError {
                 format!("the runtime does not know the call: {message}")
             }
             CallError::Garbage(m) => format!("the answer is no CRI: {m}"),
-            CallError::Lost(m) | CallError::Runtime(m) => m.clone(),
+            CallError::Unavailable(m) | CallError::Runtime(m) => m.clone(),
         }
     }
 
@@ -220,7 +218,7 @@ impl CallError {
                 Status::Timeout,
                 "see whether the runtime hangs; the next pass tries again",
             ),
-            CallError::Unreachable(_) | CallError::Lost(_) => (
+            CallError::Unreachable(_) | CallError::Unavailable(_) => (
                 Status::Unavailable,
                 "see whether the runtime restarts; the next pass connects anew",
             ),
@@ -251,45 +249,30 @@ mod tests {
 
     #[test]
     fn sizes_are_read_where_a_refusal_tells_them() {
-        let cases = [
-            (
-                "grpc: trying to send message larger than max (18400000 vs. 16777216)",
-                Some((18_400_000, 16_777_216)),
-            ),
-            (
-                "Error, decoded message length too large: found 200 bytes, the limit is: 100 bytes",
-                Some((200, 100)),
-            ),
-            (
-                "rpc error: code = ResourceExhausted desc = trying to send message larger than max (7 vs. 5)",
-                Some((7, 5)),
-            ),
-            (
-                "SERVER: Sent message larger than max (17 vs. 16)",
-                Some((17, 16)),
-            ),
-            (
-                "Received message larger than max (17 vs 16)",
-                Some((17, 16)),
-            ),
-            (
-                "Error, encoded message length too large: found 9 bytes, the limit is: 8 bytes",
-                Some((9, 8)),
-            ),
-            ("grpc: received message larger than max (7 vs. 9)", None),
-            (
-                "message larger than max (99999999999999999999999 vs. 4)",
-                None,
-            ),
-            ("message larger than max (9", None),
-            ("message larger than max (9 vs. ", None),
-            ("too large by 4 bytes, 3", None),
-            ("rate limit exceeded: 500 requests, 100 allowed", None),
-            ("quota of calls exceeded (2000 vs. 1000)", None),
-            ("too large", None),
+        let told = [
+            "grpc: trying to send message larger than max (18400000 vs. 16777216)",
+            "Error, decoded message length too large: found 18400000 bytes, the limit is: 16777216 bytes",
+            "rpc error: code = ResourceExhausted desc = trying to send message larger than max (18400000 vs. 16777216)",
+            "SERVER: Sent message larger than max (18400000 vs. 16777216)",
+            "Received message larger than max (18400000 vs 16777216)",
+            "Error, encoded message length too large: found 18400000 bytes, the limit is: 16777216 bytes",
         ];
-        for (message, sizes) in cases {
+        for message in told {
+            let sizes = Some((18_400_000, 16_777_216));
             assert_eq!(told_sizes(message), sizes, "{message}");
+        }
+        let not_told = [
+            "grpc: received message larger than max (7 vs. 9)",
+            "message larger than max (99999999999999999999999 vs. 4)",
+            "message larger than max (9",
+            "message larger than max (9 vs. ",
+            "too large by 4 bytes, 3",
+            "rate limit exceeded: 500 requests, 100 allowed",
+            "quota of calls exceeded (2000 vs. 1000)",
+            "too large",
+        ];
+        for message in not_told {
+            assert_eq!(told_sizes(message), None, "{message}");
         }
     }
 }

@@ -14,10 +14,9 @@ use crate::node::{FsUsage, PodStates, Text};
 use crate::plan::backoff::Backoff;
 use crate::plan::order::{Trouble, Unfinished};
 use crate::plan::pods::{Contradiction, Newer};
-use crate::queue::Queue;
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
-use crate::stop::Stop;
+use crate::stop::{Queue, Stop};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -56,7 +55,7 @@ impl Done {
             CallError::Interrupted(_) => Done::BrokenOff(e.story(doing, place)),
             CallError::Timeout(_) => Done::Silent(e.story(doing, place)),
             CallError::Unreachable(_) => Done::Unsent(e.story(doing, place)),
-            CallError::Lost(_) => Done::Lost {
+            CallError::Unavailable(_) => Done::Lost {
                 alone: true,
                 error: e.story(doing, place),
             },
@@ -82,7 +81,7 @@ pub(super) fn trouble(e: &CallError) -> Option<Trouble> {
     match e {
         CallError::Timeout(_) => Some(Trouble::Silent),
         CallError::Interrupted(_) => Some(Trouble::Failed),
-        CallError::Lost(_) => Some(Trouble::Lost),
+        CallError::Unavailable(_) => Some(Trouble::Lost),
         _ => None,
     }
 }
