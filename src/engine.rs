@@ -6,11 +6,12 @@ use crate::hooks::Hooks;
 use crate::report::Pass;
 use crate::schedule::Schedule;
 use crate::stop::{Cause, Flag};
-use crate::turns::{Asker, Shared};
+use crate::turns::Shared;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+pub use crate::pass::PassOptions;
 pub use crate::stop::Call;
-pub use crate::turns::{Flags, PassEnd};
+pub use crate::turns::PassEnd;
 
 /// A mutex whose data stays usable after a panic: what is behind ours is replaced whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -71,13 +72,13 @@ impl Engine {
     }
 
     /// S1 to S4.
-    pub fn containers(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        self.inside(|shared| shared.pass(Pass::Containers, flags, Asker::Host(call)))
+    pub fn containers(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
+        self.inside(|shared| shared.pass(Pass::Containers, options, call, None))
     }
 
     /// S5.
-    pub fn images(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        self.inside(|shared| shared.pass(Pass::Images, flags, Asker::Host(call)))
+    pub fn images(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
+        self.inside(|shared| shared.pass(Pass::Images, options, call, None))
     }
 
     /// S6 in the background; twice is fine.

@@ -7,7 +7,7 @@ use super::convert::{self, ContainerLook};
 use super::error::CallError;
 use super::learnt::{Learnt, Version};
 use super::{Place, proto};
-use crate::config::Config;
+use crate::config::{Config, RUNTIME_KEY};
 use crate::error::{Error, Result};
 use crate::node::{Image, Text};
 use crate::report::visible;
@@ -45,7 +45,7 @@ pub(crate) struct Images<'a> {
 fn place_of_runtime(config: &Config) -> Place<'_> {
     Place {
         endpoint: &config.container_runtime_endpoint,
-        key: "container-runtime-endpoint",
+        key: RUNTIME_KEY,
     }
 }
 
@@ -66,14 +66,10 @@ pub(crate) async fn images<'a>(
     stop: Stop<'a>,
     learnt: &'a Learnt,
 ) -> Result<Images<'a>> {
-    let (endpoint, learnt) = match config.image_service_endpoint.as_str() {
-        "" => (place_of_runtime(config), Some(learnt)),
-        // The version that is asked for is the runtime's: of another program nothing is remembered.
-        own => {
-            let key = "image-service-endpoint";
-            (Place { endpoint: own, key }, None)
-        }
-    };
+    let (endpoint, key) = config.image_service();
+    let endpoint = Place { endpoint, key };
+    // The version that is asked for is the runtime's: of another program nothing is remembered.
+    let learnt = Some(learnt).filter(|_| key == RUNTIME_KEY);
     let service = Service::connect(config, endpoint, stop, learnt).await?;
     Ok(Images { endpoint, service })
 }

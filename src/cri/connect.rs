@@ -2,10 +2,10 @@
 
 use super::error::{CallError, not_cri, root_cause};
 use crate::clock::Boot;
+use crate::config::Endpoint;
 use crate::effect;
 use crate::error::{self, Error};
 use crate::quiet;
-use crate::report::visible;
 use crate::stop::{Stop, sleep_until};
 use h2::Reason;
 use http::{Request, Response};
@@ -120,22 +120,19 @@ async fn open(path: &str) -> io::Result<QuietStream> {
 /// Where a service is, and the key that says so.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    /// `unix://PATH` or PATH, as configured.
-    pub(crate) endpoint: &'a str,
+    pub(crate) endpoint: &'a Endpoint,
     pub(crate) key: &'static str,
 }
 
 impl std::fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&visible(self.endpoint))
+        self.endpoint.fmt(f)
     }
 }
 
 impl Place<'_> {
     fn path(&self) -> &str {
-        self.endpoint
-            .strip_prefix("unix://")
-            .unwrap_or(self.endpoint)
+        self.endpoint.path()
     }
 }
 

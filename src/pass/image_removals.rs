@@ -9,6 +9,7 @@ use super::later::Ordered;
 use super::progress::Progress;
 use super::removals::{begin, may_go};
 use super::run::{Done, Run};
+use crate::config::duration::nanoseconds;
 use crate::error::Error;
 use crate::node::{FsUsage, Image};
 use crate::plan::Step;
@@ -58,7 +59,7 @@ impl<'r, 'a> Removals<'r, 'a> {
             services,
             look,
             sandbox: SandboxImages::NotAsked,
-            exempt: Exempt::parse(&run.config.image_gc_exempt),
+            exempt: Exempt::new(&run.config.image_gc_exempt),
             gauge: None,
             usage: FsUsage::default(),
             blind: false,
@@ -295,7 +296,7 @@ impl<'r, 'a> Removals<'r, 'a> {
 
 /// `minimum-image-ttl-duration` in ns.
 pub(super) fn min_age(run: &Run<'_>) -> i64 {
-    i64::try_from(run.config.minimum_image_ttl_duration.as_nanos()).unwrap_or(i64::MAX)
+    nanoseconds(run.config.minimum_image_ttl_duration)
 }
 
 /// Lets a removal leave that was just begun; what has ended meanwhile. It is on its way before the next image is asked about: that may

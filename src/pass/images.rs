@@ -111,9 +111,11 @@ impl Stages<'_, '_> {
 
     /// S5.5: what has been unused for too long goes, whatever the disk. The bytes that it freed.
     async fn by_age(&mut self, memory: &mut ImageMemory, removals: &mut Removals<'_, '_>) -> u64 {
-        let longest = self.run.config.image_maximum_gc_age;
+        let Some(longest) = self.run.config.image_maximum_gc_age else {
+            return 0;
+        };
         let goal = Goal::Aged(longest);
-        if longest.is_zero() || self.plan(memory, removals, &goal).remove.is_empty() {
+        if self.plan(memory, removals, &goal).remove.is_empty() {
             return 0;
         }
         self.find_gauge(memory, removals).await;

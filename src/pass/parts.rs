@@ -22,7 +22,7 @@ fn hints<'r>(run: &'r Run<'_>) -> impl Fn(List, &Error) -> Known + 'r {
         let message = format!("{}; it is read in parts", refusal.message);
         run.log(LogLevel::Info, &message);
         let mut known = Known::default();
-        if let Room::Open(room) = Room::open(&run.config.pod_logs_dir) {
+        if let Room::Open(room) = Room::open(run.config.pod_logs_dir.as_deref()) {
             let go_on = || run.stop.cause().is_none();
             for logs in room.pod_logs(&go_on).unwrap_or_default() {
                 add_logs(&mut known, logs, list);
@@ -130,7 +130,7 @@ impl<'a, 'p> InParts<'a, 'p> {
         look.partial = partial;
         // S1.6 counts all that there are.
         let policy = ContainerPolicy {
-            total: -1,
+            total: None,
             ..self.stage.policy
         };
         let outcome = self.stage.collect(&mut look, &policy, &self.done, false);

@@ -1,8 +1,8 @@
 //! What all stages of one pass share: configuration, hooks, the way to end it, and its growing report.
 
-use super::How;
 use super::later::Later;
 use super::words::{many, sentence};
+use super::{PassOptions, Trigger};
 use crate::causes::Causes;
 use crate::clock::{Boot, wall_now};
 use crate::config::Config;
@@ -154,20 +154,20 @@ impl<'a> Run<'a> {
         config: &'a Config,
         hooks: &'a Hooks,
         stop: Stop<'a>,
-        how: How<'a>,
+        options: PassOptions,
+        queue: &'a Queue,
         now: i64,
-        backoff: &'a RefCell<Backoff>,
-        unfinished: &'a RefCell<Unfinished>,
+        (backoff, unfinished): (&'a RefCell<Backoff>, &'a RefCell<Unfinished>),
     ) -> Run<'a> {
         Run {
             config,
             hooks,
             stop,
-            dry_run: how.dry_run,
-            all_unused: how.all_unused,
-            periodic: how.periodic,
-            only_records: how.only_records,
-            queue: how.queue,
+            dry_run: options.dry_run,
+            all_unused: options.all_unused,
+            periodic: options.trigger != Trigger::Call,
+            only_records: options.trigger == Trigger::Look,
+            queue,
             now,
             broken: Cell::new(false),
             newer: RefCell::default(),
@@ -315,10 +315,9 @@ impl<'a> Run<'a> {
 
     /// S0.7; in doubt all is held.
     fn is_held(&self) -> bool {
-        let path = self.config.hold_file.as_str();
-        if path.is_empty() {
+        let Some(path) = &self.config.hold_file else {
             return false;
-        }
+        };
         hold::is_there(path).unwrap_or_else(|e| {
             if !self.told_of_hold.replace(true) {
                 self.log(

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 type Imports = BTreeMap<String, BTreeSet<String>>;
 
 /// In front of the picture.
-const MARK: &str = "<!-- The modules; tests/all/interface/architecture.rs compares this with src/. -->";
+const MARK: &str =
+    "<!-- The modules; tests/all/interface/architecture.rs compares this with src/. -->";
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
