@@ -1,62 +1,17 @@
-//! The engine: what a host holds, and what `ffi` calls. A called pass runs on the caller's thread (see Callbacks in crigc.h);
-//! passes of one kind take turns (S6.3).
+//! The engine: what a host holds, and what `ffi` calls. A called pass runs on the caller's thread (see Callbacks in crigc.h).
 
 use crate::config::Config;
-use crate::error::{Error, Result, Status};
+use crate::error::Result;
 use crate::hooks::Hooks;
-use crate::host::clock::Boot;
-use crate::pass::cancel::{Cause, Flag, Stop};
-use crate::pass::slots::Queue;
-use crate::pass::{self, Memory, Trigger};
-use crate::quiet;
-use crate::report::{Pass, Report};
+use crate::report::Pass;
 use crate::schedule::Schedule;
+use crate::stop::{Cause, Flag};
+use crate::turns::Shared;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Mutex as Turns;
-use tokio::sync::MutexGuard as Turn;
 
 pub use crate::pass::PassOptions;
-pub use crate::pass::cancel::Call;
-
-/// How a call ended: a report if and only if the pass began, an error if and only if it failed.
-#[derive(Debug, Default)]
-pub struct PassEnd {
-    /// What it decided and did.
-    pub report: Option<Report>,
-    /// Why it failed.
-    pub error: Option<Error>,
-}
-
-impl From<Error> for PassEnd {
-    fn from(error: Error) -> PassEnd {
-        PassEnd {
-            report: None,
-            error: Some(error),
-        }
-    }
-}
-
-/// Where the passes of one kind run one after the other.
-#[derive(Default)]
-struct Lane {
-    /// What they remember: whoever holds it has the turn. Fair, so callers wait in turn.
-    turns: Turns<Memory>,
-    /// The calls of the host that wait for theirs.
-    queue: Queue,
-}
-
-/// What the engine's threads share.
-pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) hooks: Hooks,
-    pub(crate) closed: Flag,
-    containers: Lane,
-    images: Lane,
-    /// The periodic passes. Held while they are started, and while their end is waited for.
-    schedule: Mutex<Option<Schedule>>,
-    /// What stops them; a lock of its own, held for an instant, because closing never waits.
-    stop_periodic: Mutex<Option<Arc<Flag>>>,
-}
+pub use crate::stop::Call;
+pub use crate::turns::PassEnd;
 
 /// A mutex whose data stays usable after a panic: what is behind ours is replaced whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -87,120 +42,26 @@ impl Drop for Inside {
     }
 }
 
-impl Shared {
-    /// Runs one pass, once it has its turn; what ends it is the call of the host, or the flag of the schedule.
-    pub(crate) fn pass(
-        &self,
-        kind: Pass,
-        options: PassOptions,
-        call: Option<&Call>,
-        stopped: Option<&Flag>,
-    ) -> PassEnd {
-        let stop = Stop {
-            closed: &self.closed,
-            stopped,
-            call,
-            pass_deadline: None,
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        match runtime {
-            Ok(runtime) => runtime.block_on(self.take_turn(kind, options, stop)),
-            Err(e) => PassEnd::from(Error::new(
-                Status::Io,
-                format!("cannot start a pass: {e}; see the limit of open files of this process"),
-            )),
-        }
-    }
-
-    async fn take_turn(&self, kind: Pass, mut options: PassOptions, mut stop: Stop<'_>) -> PassEnd {
-        let lane = match kind {
-            Pass::Containers => &self.containers,
-            Pass::Images => &self.images,
-        };
-        let mut memory = match turn(lane, options, &stop).await {
-            Ok(memory) => memory,
-            Err(e) => return PassEnd::from(e),
-        };
-        stop.pass_deadline = self
-            .config
-            .pass_timeout
-            .map(|limit| (Boot::now().plus(limit), limit));
-        options.dry_run |= self.config.dry_run;
-        let (config, hooks) = (&self.config, &self.hooks);
-        let (mut report, error) =
-            pass::run(&mut memory, config, hooks, stop, options, &lane.queue).await;
-        if options.trigger == Trigger::Look {
-            return error.map(PassEnd::from).unwrap_or_default();
-        }
-        let told = quiet::caught(|| {
-            if let Some(ended) = &self.hooks.pass {
-                ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
-            }
-        });
-        // The report of what was done is not lost for a defect that comes after it.
-        let errors: Vec<Error> = error.into_iter().chain(told.err()).collect();
-        let error = Error::all(&errors);
-        report.failure.clone_from(&error);
-        PassEnd {
-            report: Some(report),
-            error,
-        }
-    }
-}
-
-/// The turn of a pass, with what those of its kind remember; however it ends, the next one finds that.
-async fn turn<'a>(
-    lane: &'a Lane,
-    options: PassOptions,
-    stop: &Stop<'_>,
-) -> Result<Turn<'a, Memory>> {
-    if let Some(cause) = stop.cause() {
-        return Err(cause.error());
-    }
-    if options.no_wait {
-        return lane.turns.try_lock().map_err(|_| {
-            Error::new(
-                Status::Busy,
-                "a pass of this kind runs already; call without GC_NO_WAIT to wait for its end",
-            )
-        });
-    }
-    let _waits = (options.trigger == Trigger::Call).then(|| lane.queue.join());
-    tokio::select! {
-        turn = lane.turns.lock() => Ok(turn),
-        cause = stop.wait() => Err(cause.error()),
-    }
-}
-
 /// A configured collector. May be used from any number of threads at once. Dropping it closes it and waits for its passes. Calls borrow
 /// what they share with its threads, so that it is the last owner: with it go the descriptors.
 pub struct Engine {
     shared: Arc<Shared>,
     calls: Arc<Calls>,
+    /// The periodic passes. Held while they are started, and while their end is waited for.
+    schedule: Mutex<Option<Schedule>>,
+    /// What stops them; a lock of its own, held for an instant, because closing never waits.
+    stop_periodic: Mutex<Option<Arc<Flag>>>,
 }
 
 impl Engine {
     /// Needs no running runtime yet. What is wrong only together is refused here, and a records file that another engine holds.
     pub fn new(config: Config, hooks: Hooks) -> Result<Engine> {
         config.check()?;
-        let images = Memory::of_images(&config)?;
-        let shared = Arc::new(Shared {
-            config,
-            hooks,
-            closed: Flag::new(),
-            containers: Lane::default(),
-            images: Lane {
-                turns: Turns::new(images),
-                ..Lane::default()
-            },
-            schedule: Mutex::new(None),
-            stop_periodic: Mutex::new(None),
-        });
         Ok(Engine {
-            shared,
+            shared: Arc::new(Shared::new(config, hooks)?),
             calls: Arc::default(),
+            schedule: Mutex::default(),
+            stop_periodic: Mutex::default(),
         })
     }
 
@@ -223,11 +84,11 @@ impl Engine {
     /// S6 in the background; twice is fine.
     pub fn start(&self) -> Result<()> {
         self.inside(|shared| {
-            let mut schedule = lock(&shared.schedule);
+            let mut schedule = lock(&self.schedule);
             if schedule.is_none() {
                 // First the flag, then the look: whoever closes after the look finds the flag.
                 let stopped = Arc::new(Flag::new());
-                *lock(&shared.stop_periodic) = Some(stopped.clone());
+                *lock(&self.stop_periodic) = Some(stopped.clone());
                 if !shared.closed.is_raised() {
                     *schedule = Some(Schedule::start(shared, stopped)?);
                 }
@@ -241,8 +102,8 @@ impl Engine {
 
     /// Cancels the periodic passes and waits for them, as does everyone who calls it meanwhile; may be started again.
     pub fn stop(&self) {
-        self.inside(|shared| {
-            let mut schedule = lock(&shared.schedule);
+        self.inside(|_| {
+            let mut schedule = lock(&self.schedule);
             if let Some(schedule) = schedule.take() {
                 schedule.stop();
             }
@@ -253,7 +114,7 @@ impl Engine {
     pub fn close(&self) {
         self.inside(|shared| {
             shared.closed.raise();
-            if let Some(stopped) = &*lock(&shared.stop_periodic) {
+            if let Some(stopped) = &*lock(&self.stop_periodic) {
                 stopped.raise();
             }
         });

@@ -1,6 +1,6 @@
 //! The way in for `fuzz/`: bytes of a runtime's answer as what a look makes of them. In no other build.
 
-use crate::cri::rows_of;
+use crate::cri::lists::rows_of;
 use crate::node::{Container, Image, Sandbox};
 
 /// A ListContainersResponse that comes in pieces of `cut` bytes.

@@ -3,6 +3,7 @@
 //! The interface is `include/crigc.h`. The Rust modules are public for crigc's own tests; they are no stable interface.
 
 mod causes;
+pub mod clock;
 pub mod config;
 pub(crate) mod cri;
 #[cfg(not(feature = "panic-points"))]
@@ -22,3 +23,5 @@ pub mod plan;
 mod quiet;
 pub mod report;
 mod schedule;
+pub(crate) mod stop;
+mod turns;

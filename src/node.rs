@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Text of the runtime; shared, because names and IDs repeat.
 pub type Text = Arc<str>;
@@ -140,6 +141,33 @@ impl Image {
     pub fn key(&self) -> ImageKey {
         (self.id.clone(), self.handler.clone())
     }
+}
+
+/// What is remembered of an image (S5.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageRecord {
+    /// ns since the epoch; `None` = in the past, before everything else.
+    pub first_detected: Option<i64>,
+    /// The same by CLOCK_BOOTTIME; ns, below 0 before this boot. `None` = not known yet. It does not outlive the engine.
+    pub detected_boot: Option<i64>,
+    /// ns since the epoch; `None` = never.
+    pub last_used: Option<i64>,
+    /// How much of the time that was watched had passed when it was last used, or first detected.
+    pub unused_since: Duration,
+    /// Bytes.
+    pub size: u64,
+    /// The runtime says that it must stay.
+    pub pinned: bool,
+}
+
+/// What is remembered of all images.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageRecords {
+    /// By ID and runtime handler.
+    pub images: HashMap<ImageKey, ImageRecord>,
+    /// How long images have been watched in all: time between two looks of one engine. That between an engine and the next is not
+    /// in it, nor is a leap of a clock.
+    pub watched: Duration,
 }
 
 /// The containers and sandboxes of one look at the runtime.

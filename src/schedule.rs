@@ -1,17 +1,17 @@
 //! Periodic passes (S6.1, S6.2), and the looks at images between them (S5.1): one thread for each kind, which owns nothing between
 //! passes but its stack.
 
+use crate::clock::Boot;
 use crate::config::Config;
 use crate::effect;
-use crate::engine::{PassEnd, Shared};
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
-use crate::host::clock::Boot;
 use crate::host::signals;
-use crate::pass::cancel::Flag;
 use crate::pass::{PassOptions, Trigger, event, log};
 use crate::quiet;
 use crate::report::Pass;
+use crate::stop::Flag;
+use crate::turns::{PassEnd, Shared};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;

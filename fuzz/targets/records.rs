@@ -10,9 +10,8 @@ const NOW: i64 = 1_700_000_000_000_000_000;
 fuzz_target!(|data: &[u8]| {
     match parse(data, ENDPOINT, NOW) {
         Ok(records) => {
-            assert!(records.has_looked());
-            for ((id, _), record) in records.iter() {
-                assert!(!id.is_empty() && record.unused_since <= records.watched());
+            for ((id, _), record) in &records.images {
+                assert!(!id.is_empty() && record.unused_since <= records.watched);
             }
         }
         Err(why) => assert!(!why.is_empty()),

@@ -1,7 +1,7 @@
 //! A call on the wire, as gRPC wants it: frames, trailers, codes. Nothing is reserved because a length says how much is to come.
 
 use super::connect::{ORIGIN, Wire, failed};
-use super::error::no_cri;
+use super::error::CallError;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body;
@@ -16,35 +16,29 @@ const ONE_LIMIT: usize = 16 << 20;
 
 /// What takes the bytes of an answer as they come.
 pub(super) trait Sink {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Status>;
-}
-
-/// An answer that is no message.
-pub(super) fn garbage(what: &str) -> Status {
-    // The words of prost for what it cannot decode.
-    no_cri(format!("failed to decode Protobuf message: {what}"))
+    fn take(&mut self, bytes: &[u8]) -> Result<(), CallError>;
 }
 
 /// Not one message, where there has to be one.
-pub(super) fn not_one(messages: usize) -> Status {
-    garbage(&format!("{messages} messages came in place of one"))
+pub(super) fn not_one(messages: usize) -> CallError {
+    CallError::garbage(&format!("{messages} messages came in place of one"))
 }
 
 /// Takes the frame of the next message off the front, and says how long it is; `None` = it is not there yet.
-pub(super) fn frame(pending: &mut BytesMut, limit: usize) -> Result<Option<usize>, Status> {
+pub(super) fn frame(pending: &mut BytesMut, limit: usize) -> Result<Option<usize>, CallError> {
     if pending.len() < FRAME_HEAD {
         return Ok(None);
     }
     if pending.get_u8() != 0 {
-        return Err(garbage("it is compressed, and nobody asked for that"));
+        return Err(CallError::garbage(
+            "it is compressed, and nobody asked for that",
+        ));
     }
-    let length = usize::try_from(pending.get_u32()).unwrap_or(usize::MAX);
-    if length > limit {
-        return Err(Status::out_of_range(format!(
-            "the message length is too large: {length} bytes, where {limit} are taken"
-        )));
+    let bytes = usize::try_from(pending.get_u32()).unwrap_or(usize::MAX);
+    if bytes > limit {
+        return Err(CallError::TooLarge { bytes, limit });
     }
-    Ok(Some(length))
+    Ok(Some(bytes))
 }
 
 /// A request in its frame.
@@ -64,53 +58,56 @@ pub(super) async fn call(
     path: &str,
     request: &impl Message,
     sink: &mut impl Sink,
-) -> Result<(), Status> {
+) -> Result<(), CallError> {
     let request = Request::post(format!("{ORIGIN}{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(Full::new(framed(request)))
-        .map_err(|e| Status::internal(e.to_string()))?;
+        .map_err(|e| CallError::Runtime(e.to_string()))?;
     let (head, mut body) = wire.send(request).await?.into_parts();
     // An answer without a message has its status at once.
     if let Some(status) = Status::from_header_map(&head.headers) {
-        return match status.code() == Code::Ok && !body.is_end_stream() {
-            true => Err(garbage("its status came before its messages")),
-            false => ended(status),
-        };
+        if status.code() == Code::Ok && !body.is_end_stream() {
+            return Err(CallError::garbage("its status came before its messages"));
+        }
+        return ended(status);
     }
     if head.status != StatusCode::OK {
         let text = format!("the answer has the HTTP status {}", head.status);
         return Err(match head.status {
-            StatusCode::NOT_FOUND => Status::unimplemented(text),
+            StatusCode::NOT_FOUND => CallError::Unimplemented {
+                message: text,
+                service: true,
+            },
             StatusCode::TOO_MANY_REQUESTS
             | StatusCode::BAD_GATEWAY
             | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Status::unavailable(text),
-            _ => Status::unknown(text),
+            | StatusCode::GATEWAY_TIMEOUT => CallError::Unavailable(text),
+            _ => CallError::Runtime(text),
         });
     }
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(failed)?;
+        let frame = frame.map_err(|e| failed(&e))?;
         if let Some(trailers) = frame.trailers_ref() {
             let status = Status::from_header_map(trailers);
-            return ended(status.unwrap_or_else(without_status));
+            return status.map_or_else(without_status, ended);
         }
         if let Some(data) = frame.data_ref() {
             sink.take(data)?;
         }
     }
-    Err(without_status())
+    without_status()
 }
 
-fn ended(status: Status) -> Result<(), Status> {
+fn without_status() -> Result<(), CallError> {
+    Err(CallError::garbage("it ended without a status"))
+}
+
+fn ended(status: Status) -> Result<(), CallError> {
     match status.code() {
         Code::Ok => Ok(()),
-        _ => Err(status),
+        _ => Err(status.into()),
     }
-}
-
-fn without_status() -> Status {
-    garbage("it ended without a status")
 }
 
 /// A message whose bytes are kept until it is there.
@@ -122,14 +119,14 @@ struct Whole {
 }
 
 impl Sink for Whole {
-    fn take(&mut self, bytes: &[u8]) -> Result<(), Status> {
+    fn take(&mut self, bytes: &[u8]) -> Result<(), CallError> {
         self.pending.extend_from_slice(bytes);
         if self.length.is_none() {
             self.length = frame(&mut self.pending, ONE_LIMIT)?;
         }
         match self.length {
             Some(length) if self.pending.len() > length => {
-                Err(garbage("more came than one message"))
+                Err(CallError::garbage("more came than one message"))
             }
             _ => Ok(()),
         }
@@ -138,13 +135,13 @@ impl Sink for Whole {
 
 impl Whole {
     /// After the last byte.
-    fn message<M: Message + Default>(self) -> Result<M, Status> {
+    fn message<M: Message + Default>(self) -> Result<M, CallError> {
         match self.length {
             None if self.pending.is_empty() => Err(not_one(0)),
             Some(length) if length == self.pending.len() => {
-                M::decode(self.pending.freeze()).map_err(|e| no_cri(e.to_string()))
+                M::decode(self.pending.freeze()).map_err(|e| CallError::Garbage(e.to_string()))
             }
-            _ => Err(garbage("it ends too early")),
+            _ => Err(CallError::garbage("it ends too early")),
         }
     }
 }
@@ -154,7 +151,7 @@ pub(super) async fn one<M: Message + Default>(
     wire: &Wire,
     path: &str,
     request: &impl Message,
-) -> Result<M, Status> {
+) -> Result<M, CallError> {
     let mut whole = Whole::default();
     call(wire, path, request, &mut whole).await?;
     whole.message()
@@ -165,7 +162,7 @@ mod tests {
     use super::*;
     use crate::cri::proto::VersionResponse;
 
-    fn taken(bytes: &[u8], cut: usize) -> Result<VersionResponse, Status> {
+    fn taken(bytes: &[u8], cut: usize) -> Result<VersionResponse, CallError> {
         let mut whole = Whole::default();
         for piece in bytes.chunks(cut) {
             whole.take(piece)?;
@@ -184,19 +181,24 @@ mod tests {
             assert_eq!(taken(&bytes, cut).unwrap(), version);
         }
         let twice = [&bytes[..], &bytes[..]].concat();
-        let cases: [(&[u8], Code); 7] = [
-            (&[], Code::Internal),
-            (&bytes[..4], Code::Internal),
-            (&bytes[..9], Code::Internal),
-            (&twice, Code::Internal),
-            (&[1, 0, 0, 0, 0], Code::Internal),
-            (&[0, 0, 0, 0, 2, 0x12, 9], Code::Internal),
-            (&[0, 1, 0, 0, 1], Code::OutOfRange),
+        let cases: [(&[u8], bool); 7] = [
+            (&[], false),
+            (&bytes[..4], false),
+            (&bytes[..9], false),
+            (&twice, false),
+            (&[1, 0, 0, 0, 0], false),
+            (&[0, 0, 0, 0, 2, 0x12, 9], false),
+            (&[0, 1, 0, 0, 1], true),
         ];
-        for (bytes, code) in cases {
+        for (bytes, is_too_large) in cases {
             for cut in 1..=bytes.len().max(1) {
                 let e = taken(bytes, cut).expect_err("no message");
-                assert_eq!(e.code(), code, "{bytes:?}: {e}");
+                let found = matches!(e, CallError::TooLarge { .. });
+                assert_eq!(found, is_too_large, "{bytes:?}: {e:?}");
+                assert!(
+                    found || matches!(e, CallError::Garbage(_)),
+                    "{bytes:?}: {e:?}"
+                );
             }
         }
     }

@@ -1,12 +1,12 @@
 //! Connections to a unix socket that never raise SIGPIPE in the host, and that wait out a full backlog.
 
-use super::error::{no_cri, root_cause};
+use super::error::{CallError, not_cri, root_cause};
+use crate::clock::Boot;
 use crate::config::Endpoint;
 use crate::effect;
 use crate::error::{self, Error};
-use crate::host::clock::Boot;
-use crate::pass::cancel::{Stop, sleep_until};
 use crate::quiet;
+use crate::stop::{Stop, sleep_until};
 use h2::Reason;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -25,7 +25,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
-use tonic::Status;
 
 /// A stream in flight is given this much before the reader has to ask for more: a list of 16 MiB in few round trips.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -35,8 +34,6 @@ const CONNECTION_WINDOW: u32 = 16 << 20;
 const HEADER_LIMIT: u32 = 16 << 20;
 /// What HTTP/2 wants to know of a host that is a socket.
 pub(super) const ORIGIN: &str = "http://localhost";
-/// So begins what is told where no other connection came about: the call was not sent.
-pub(crate) const UNREACHABLE: &str = "cannot connect again";
 /// How long to wait before a full backlog is tried again.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(20);
 
@@ -153,12 +150,12 @@ pub(crate) struct Wire {
 struct Connection {
     sender: SendRequest<Full<Bytes>>,
     /// How it ended, where that was an error.
-    end: Arc<OnceLock<Status>>,
+    end: Arc<OnceLock<CallError>>,
 }
 
 impl Connection {
     /// Why a call failed. One that was not sent any more is only told that the connection is closed: what closed it is the cause.
-    fn failed(&self, e: hyper::Error) -> Status {
+    fn failed(&self, e: &hyper::Error) -> CallError {
         let is_closed = e.is_canceled() || e.is_closed();
         let end = self.end.get().filter(|_| is_closed).cloned();
         end.unwrap_or_else(|| failed(e))
@@ -200,7 +197,7 @@ async fn handshake(stream: QuietStream, defect: &Defect) -> Result<Connection, h
     tasks.execute(async move {
         if let Err(e) = connection.await {
             // Set by nobody else.
-            let _ = ended.set(failed(e));
+            let _ = ended.set(failed(&e));
         }
     });
     Ok(Connection { sender, end })
@@ -216,20 +213,21 @@ impl Wire {
     pub(super) async fn send(
         &self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, Status> {
+    ) -> Result<Response<Incoming>, CallError> {
         let mut connection = self.connection().await?;
         let answer = connection.sender.send_request(request).await;
-        answer.map_err(|e| connection.failed(e))
+        answer.map_err(|e| connection.failed(&e))
     }
 
-    async fn connection(&self) -> Result<Connection, Status> {
+    async fn connection(&self) -> Result<Connection, CallError> {
         let current = self.lock().clone();
         if !current.sender.is_closed() {
             return Ok(current);
         }
         let stream = open(&self.path).await;
-        let stream = stream.map_err(|e| Status::unavailable(format!("{UNREACHABLE}: {e}")))?;
-        let connection = handshake(stream, &self.defect).await.map_err(failed)?;
+        let stream = stream.map_err(|e| CallError::Unreachable(e.to_string()))?;
+        let connection = handshake(stream, &self.defect).await;
+        let connection = connection.map_err(|e| failed(&e))?;
         *self.lock() = connection.clone();
         Ok(connection)
     }
@@ -242,10 +240,10 @@ impl Wire {
 }
 
 /// A call that failed below gRPC: the connection is gone, or what came is no HTTP/2.
-pub(super) fn failed(e: hyper::Error) -> Status {
-    let gone = Status::unavailable(root_cause(&e));
+pub(super) fn failed(e: &hyper::Error) -> CallError {
+    let gone = || CallError::Unavailable(format!("the connection broke: {}", root_cause(e)));
     if e.is_canceled() || e.is_closed() || e.is_incomplete_message() {
-        return gone;
+        return gone();
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = e.source();
     while let Some(e) = cause {
@@ -255,7 +253,7 @@ pub(super) fn failed(e: hyper::Error) -> Status {
         // A server that shuts down says so.
         let bye = |e: &h2::Error| e.is_go_away() && e.reason() == Some(Reason::NO_ERROR);
         if io.is_some_and(is_broken) || h2.is_some_and(bye) {
-            return gone;
+            return gone();
         }
         // So does one that has too much to do.
         if let Some(reason) = h2.and_then(h2::Error::reason)
@@ -266,11 +264,11 @@ pub(super) fn failed(e: hyper::Error) -> Status {
             ]
             .contains(&reason)
         {
-            return Status::unavailable(format!("the runtime refused the call: {reason}"));
+            return CallError::Unavailable(format!("the runtime refused the call: {reason}"));
         }
         cause = e.source();
     }
-    no_cri(format!("h2 protocol error: {}", root_cause(&e)))
+    CallError::Garbage(format!("h2 protocol error: {}", root_cause(e)))
 }
 
 /// What h2 itself finds wrong with a stream comes as an error of no kind.
@@ -295,7 +293,7 @@ pub(crate) async fn connect(
     };
     let defect = Defect::default();
     let connection = handshake(stream, &defect).await;
-    let connection = connection.map_err(|e| super::error::not_cri(place, &e))?;
+    let connection = connection.map_err(|e| not_cri(place, &e))?;
     Ok(Wire {
         path: path.into(),
         connection: Arc::new(Mutex::new(connection)),

@@ -1,12 +1,11 @@
 //! How a call of the runtime can fail, and the story that a host gets of it.
 
 use super::Place;
-use super::client::PATIENCE;
+use super::budget::PATIENCE;
 use crate::error::{Error, Status};
-use crate::pass::cancel::Cause;
 use crate::report::visible;
+use crate::stop::Cause;
 use std::borrow::Cow;
-use std::sync::Arc;
 use std::time::Duration;
 use tonic::Code;
 
@@ -15,12 +14,10 @@ use tonic::Code;
 pub(crate) enum CallError {
     /// The runtime does not know the object.
     NotFound(String),
-    /// The runtime ran out of something, or the answer does not fit a message.
+    /// The runtime ran out of something, or could not put its answer into a message.
     Exhausted(String),
-    /// The answer is larger than is taken.
-    TooMuch(String),
-    /// The list does not fit a message.
-    TooLarge(String),
+    /// The answer has more bytes than are taken.
+    TooLarge { bytes: usize, limit: usize },
     /// No answer within the deadline.
     Timeout(Duration),
     /// It was not made, because too many of its kind before it got no answer; their path.
@@ -29,33 +26,37 @@ pub(crate) enum CallError {
     NotBegun(Cause),
     /// The pass ended while it was in flight: its outcome is unknown.
     Interrupted(Cause),
-    /// The connection is gone.
-    Disconnected(String),
-    /// The runtime does not know the call or the service.
-    Unimplemented(String),
+    /// It was not sent: there was no connection to be had.
+    Unreachable(String),
+    /// The connection is gone, or the runtime says that it does not serve the call; in words for the host.
+    Unavailable(String),
+    /// The runtime does not know the call, or the whole `service`.
+    Unimplemented { message: String, service: bool },
     /// The answer is no CRI, or no HTTP/2.
     Garbage(String),
-    /// Any other answer that is an error.
+    /// Any other answer that is an error, or none that can be used.
     Runtime(String),
 }
 
+/// An error that the runtime has answered with.
 impl From<tonic::Status> for CallError {
     fn from(status: tonic::Status) -> CallError {
         let message = visible(&cut(status.message()));
-        // What this side found wrong with an answer says so by its source; a runtime may use the same words.
-        if std::error::Error::source(&status).is_some_and(|source| source.is::<NoCri>()) {
-            return CallError::Garbage(message);
-        }
         match status.code() {
             Code::NotFound => CallError::NotFound(message),
             Code::ResourceExhausted => CallError::Exhausted(message),
-            Code::OutOfRange if message.contains("message length") => CallError::TooMuch(message),
-            Code::Unimplemented => CallError::Unimplemented(message),
-            Code::Unavailable => CallError::Disconnected(message),
-            code => CallError::Runtime(match message.is_empty() {
-                true => format!("{code:?}"),
-                false => format!("{code:?}: {message}"),
-            }),
+            // With this code servers in Rust refuse to send what is larger than they may.
+            Code::OutOfRange if told_sizes(&message).is_some() => CallError::Exhausted(message),
+            Code::Unimplemented => CallError::Unimplemented {
+                // In the words of grpc-go, in which all runtimes but one in Rust are served.
+                service: message.contains("unknown service"),
+                message,
+            },
+            Code::Unavailable => CallError::Unavailable(format!(
+                "the runtime says that it is unavailable: {message}"
+            )),
+            code if message.is_empty() => CallError::Runtime(format!("{code:?}")),
+            code => CallError::Runtime(format!("{code:?}: {message}")),
         }
     }
 }
@@ -76,25 +77,36 @@ fn cut(message: &str) -> Cow<'_, str> {
     format!("{} ... (cut, {all} bytes in all)", &message[..end]).into()
 }
 
-/// The source of a status that this side made of an answer which is no HTTP/2, or no message.
-#[derive(Debug, thiserror::Error)]
-#[error("the answer is no CRI")]
-pub(super) struct NoCri;
-
-/// A status about such an answer.
-pub(super) fn no_cri(message: String) -> tonic::Status {
-    let mut status = tonic::Status::internal(message);
-    status.set_source(Arc::new(NoCri));
-    status
+/// The two sizes in the refusal of a message, in the words of gRPC's libraries: `... message larger than max (18400000 vs.
+/// 16777216)` of Go, C++ and those that are made after them, `... message length too large: found N bytes, the limit is: M bytes` of
+/// Rust. Other numbers are of something else: of a limit of calls, say.
+fn told_sizes(message: &str) -> Option<(u64, u64)> {
+    let after = |words: &str| message.split_once(words).map(|(_, rest)| rest);
+    let words = [
+        "message larger than max (",
+        "message length too large: found ",
+    ];
+    let (size, rest) = number(words.into_iter().find_map(after)?)?;
+    let between = [" vs. ", " vs ", " bytes, the limit is: "];
+    let rest = between.iter().find_map(|words| rest.strip_prefix(words))?;
+    let (limit, _) = number(rest)?;
+    (size > limit).then_some((size, limit))
 }
 
-/// The innermost cause of a failure, in words.
+/// The number at the front of a text, and what follows.
+fn number(text: &str) -> Option<(u64, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit());
+    let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
+    Some((digits.parse().ok()?, rest))
+}
+
+/// The innermost cause of a failure, in words for the host.
 pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut last = error;
     while let Some(e) = last.source() {
         last = e;
     }
-    last.to_string()
+    visible(&cut(&last.to_string()))
 }
 
 /// What connects and speaks no HTTP/2.
@@ -103,100 +115,120 @@ pub(crate) fn not_cri(place: Place<'_>, e: &hyper::Error) -> Error {
         Status::Runtime,
         format!(
             "{place} does not speak CRI: {}; set {} to the socket of a CRI v1 runtime",
-            visible(&root_cause(e)),
+            root_cause(e),
             place.key
         ),
     )
 }
 
 impl CallError {
+    /// An answer that is no message.
+    pub(super) fn garbage(what: &str) -> CallError {
+        CallError::Garbage(format!("failed to decode Protobuf message: {what}"))
+    }
+
     /// Whether it shows, as the first thing that is heard of a service, that nothing is to be had there: no answer at all, no
-    /// HTTP/2, or no CRI v1 (in the words of grpc-go, in which all runtimes but one in Rust are served).
+    /// HTTP/2, or no CRI v1.
     pub(super) fn shows_no_service(&self) -> bool {
+        matches!(
+            self,
+            CallError::Timeout(_)
+                | CallError::Garbage(_)
+                | CallError::Unimplemented { service: true, .. }
+        )
+    }
+
+    /// Whether nobody knows what became of the call, and whether the next one will be answered.
+    pub(super) fn is_no_answer(&self) -> bool {
+        matches!(
+            self,
+            CallError::Timeout(_)
+                | CallError::Interrupted(_)
+                | CallError::Unreachable(_)
+                | CallError::Unavailable(_)
+                | CallError::Garbage(_)
+        )
+    }
+
+    /// Of a list: why it does not fit a message, if that is why it failed, and how large it would be and may be, in bytes, where
+    /// whoever refused it says so.
+    pub(super) fn does_not_fit(&self) -> Option<(String, Option<(u64, u64)>)> {
         match self {
-            CallError::Timeout(_) | CallError::Garbage(_) => true,
-            CallError::Unimplemented(m) => {
-                m.contains("unknown service") || m.contains("HTTP status")
+            CallError::Exhausted(m) => Some((m.clone(), told_sizes(m))),
+            CallError::TooLarge { bytes, limit } => {
+                let sizes = (*bytes as u64, *limit as u64);
+                Some((too_large(*bytes, *limit), Some(sizes)))
             }
-            _ => false,
+            _ => None,
         }
     }
 
-    /// The same about a list: what is exhausted then is the room of a message.
-    pub(crate) fn of_list(self) -> CallError {
+    /// What went wrong.
+    pub(super) fn cause(&self) -> String {
         match self {
-            CallError::Exhausted(m) | CallError::TooMuch(m) => CallError::TooLarge(m),
-            other => other,
+            CallError::NotFound(m) => format!("not found: {m}"),
+            CallError::Exhausted(m) => format!("the runtime has run out of something: {m}"),
+            CallError::TooLarge { bytes, limit } => {
+                format!("the answer is too large: {}", too_large(*bytes, *limit))
+            }
+            CallError::Timeout(limit) => {
+                format!("no answer within runtime-request-timeout ({limit:?})")
+            }
+            CallError::GivenUp(method) => format!(
+                "the last {PATIENCE} calls of {} got no answer within runtime-request-timeout",
+                method.rsplit('/').next().unwrap_or(method)
+            ),
+            CallError::NotBegun(cause) => cause.error().message,
+            CallError::Interrupted(cause) => format!(
+                "outcome unknown, no answer yet when {}",
+                cause.error().message
+            ),
+            CallError::Unreachable(m) => format!("the connection broke: cannot connect again: {m}"),
+            CallError::Unimplemented { message, .. } => {
+                format!("the runtime does not know the call: {message}")
+            }
+            CallError::Garbage(m) => format!("the answer is no CRI: {m}"),
+            CallError::Unavailable(m) | CallError::Runtime(m) => m.clone(),
         }
     }
 
     /// The story for the host: `doing` is such as `cannot list containers`.
     pub(crate) fn error(&self, doing: &str, place: Place<'_>) -> Error {
-        let socket_wrong = format!(
-            "see whether {} is the socket of a CRI v1 runtime",
-            place.key
-        );
-        let (status, cause, way_out) = match self {
-            CallError::NotFound(m) => (
+        let cause = self.cause();
+        let (status, way_out) = match self {
+            CallError::NotBegun(end) | CallError::Interrupted(end) => {
+                return Error::new(end.error().status, format!("{doing}: {cause}"));
+            }
+            CallError::NotFound(_) => (
                 Status::Runtime,
-                format!("not found: {m}"),
                 "it went in the meantime; the next pass looks again",
             ),
-            CallError::Exhausted(m) => (
+            CallError::TooLarge { .. } | CallError::Garbage(_) => (
                 Status::Runtime,
-                format!("the runtime has run out of something: {m}"),
-                "see the runtime's log",
+                &*format!(
+                    "see whether {} is the socket of a CRI v1 runtime",
+                    place.key
+                ),
             ),
-            CallError::TooMuch(m) => (
-                Status::Runtime,
-                format!("the answer is too large: {m}"),
-                socket_wrong.as_str(),
-            ),
-            CallError::TooLarge(m) => (
-                Status::Runtime,
-                format!("the list is too large for one message: {m}"),
-                "raise the runtime's limit for messages (containerd: max_recv_message_size and max_send_message_size in the [grpc] section), or remove some dead containers or images by hand once, so that the list fits again",
-            ),
-            CallError::Timeout(limit) => (
+            CallError::Timeout(_) => (
                 Status::Timeout,
-                format!("no answer within runtime-request-timeout ({limit:?})"),
                 "see whether the runtime hangs, or set a longer runtime-request-timeout",
             ),
-            CallError::GivenUp(method) => (
+            CallError::GivenUp(_) => (
                 Status::Timeout,
-                format!(
-                    "the last {PATIENCE} calls of {} got no answer within runtime-request-timeout",
-                    method.rsplit('/').next().unwrap_or(method)
-                ),
                 "see whether the runtime hangs; the next pass tries again",
             ),
-            CallError::NotBegun(cause) => {
-                let e = cause.error();
-                return Error::new(e.status, format!("{doing}: {}", e.message));
-            }
-            CallError::Interrupted(cause) => {
-                let e = cause.error();
-                return Error::new(
-                    e.status,
-                    format!("{doing}: outcome unknown, no answer yet when {}", e.message),
-                );
-            }
-            CallError::Disconnected(m) => (
+            CallError::Unreachable(_) | CallError::Unavailable(_) => (
                 Status::Unavailable,
-                format!("the connection broke: {m}"),
                 "see whether the runtime restarts; the next pass connects anew",
             ),
-            CallError::Unimplemented(m) => (
+            CallError::Unimplemented { .. } => (
                 Status::Runtime,
-                format!("the runtime does not know the call: {m}"),
                 "crigc needs a runtime that speaks CRI v1 (containerd 1.6, CRI-O 1.20 or later)",
             ),
-            CallError::Garbage(m) => (
-                Status::Runtime,
-                format!("the answer is no CRI: {m}"),
-                socket_wrong.as_str(),
-            ),
-            CallError::Runtime(m) => (Status::Runtime, m.clone(), "see the runtime's log"),
+            CallError::Exhausted(_) | CallError::Runtime(_) => {
+                (Status::Runtime, "see the runtime's log")
+            }
         };
         Error::new(status, format!("{doing} at {place}: {cause}; {way_out}"))
     }
@@ -204,5 +236,43 @@ impl CallError {
     /// The same for one object of a report.
     pub(crate) fn story(&self, doing: &str, place: Place<'_>) -> String {
         self.error(doing, place).message
+    }
+}
+
+fn too_large(bytes: usize, limit: usize) -> String {
+    format!("the message length is too large: {bytes} bytes, where {limit} are taken")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_where_a_refusal_tells_them() {
+        let told = [
+            "grpc: trying to send message larger than max (18400000 vs. 16777216)",
+            "Error, decoded message length too large: found 18400000 bytes, the limit is: 16777216 bytes",
+            "rpc error: code = ResourceExhausted desc = trying to send message larger than max (18400000 vs. 16777216)",
+            "SERVER: Sent message larger than max (18400000 vs. 16777216)",
+            "Received message larger than max (18400000 vs 16777216)",
+            "Error, encoded message length too large: found 18400000 bytes, the limit is: 16777216 bytes",
+        ];
+        for message in told {
+            let sizes = Some((18_400_000, 16_777_216));
+            assert_eq!(told_sizes(message), sizes, "{message}");
+        }
+        let not_told = [
+            "grpc: received message larger than max (7 vs. 9)",
+            "message larger than max (99999999999999999999999 vs. 4)",
+            "message larger than max (9",
+            "message larger than max (9 vs. ",
+            "too large by 4 bytes, 3",
+            "rate limit exceeded: 500 requests, 100 allowed",
+            "quota of calls exceeded (2000 vs. 1000)",
+            "too large",
+        ];
+        for message in not_told {
+            assert_eq!(told_sizes(message), None, "{message}");
+        }
     }
 }

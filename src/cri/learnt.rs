@@ -70,7 +70,7 @@ impl Learnt {
     /// At the begin of a pass: forgets what was learnt about another version.
     pub(crate) async fn renew(&self, runtime: &Runtime<'_>) {
         if self.has_any() {
-            self.settle(runtime.version().await.ok());
+            self.settle(runtime.version().await);
         }
     }
 
@@ -78,7 +78,7 @@ impl Learnt {
     /// more: the next pass learns anew.
     pub(crate) async fn sign(&self, runtime: &Runtime<'_>) {
         if self.has_any() && self.of.borrow().is_none() && !runtime.is_doubtful() {
-            self.of.replace(runtime.version().await.ok());
+            self.of.replace(runtime.version().await);
         }
     }
 

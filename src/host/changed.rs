@@ -2,7 +2,7 @@
 //! and crosses no mount.
 
 use super::beneath::{self, Means};
-use super::clock::wall_now;
+use crate::clock::wall_now;
 use crate::effect;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Stat};

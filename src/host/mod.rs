@@ -1,8 +1,7 @@
-//! What a pass does to, and asks of, the machine itself: log files, filesystems, clocks, signals. Decides nothing.
+//! What a pass does to, and asks of, the machine itself: log files, filesystems, signals. Decides nothing.
 
 pub mod beneath;
 pub mod changed;
-pub mod clock;
 pub mod filesystem;
 pub mod hold;
 pub mod links;

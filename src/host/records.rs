@@ -5,7 +5,7 @@ use super::signals::without_sigxfsz;
 use crate::config::duration::nanoseconds;
 use crate::effect;
 use crate::error::{Error, Result, Status};
-use crate::plan::records::{Record, Records};
+use crate::node::{ImageRecord, ImageRecords, Text};
 use crate::report::visible;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -107,7 +107,7 @@ impl RecordsFile {
     }
 
     /// What the file holds, until it has told once; `None` = there is no file. `Err` = it cannot be used, with the story.
-    pub fn load(&mut self, now: i64) -> std::result::Result<Option<Records>, String> {
+    pub fn load(&mut self, now: i64) -> std::result::Result<Option<ImageRecords>, String> {
         if self.found != Found::Unread {
             return Ok(None);
         }
@@ -139,7 +139,7 @@ impl RecordsFile {
 
     /// Replaces the file: all of it is on the disk before it takes the old one's name. Does nothing where the file is only to be read, or
     /// could not be read yet.
-    pub fn write(&mut self, records: &Records, now: i64) -> io::Result<()> {
+    pub fn write(&mut self, records: &ImageRecords, now: i64) -> io::Result<()> {
         if self.lock.is_none() || self.found == Found::Unread {
             return Ok(());
         }
@@ -313,7 +313,7 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
 }
 
 /// What a file's bytes say; `Err` = why they cannot be used.
-pub fn parse(bytes: &[u8], endpoint: &str, now: i64) -> std::result::Result<Records, String> {
+pub fn parse(bytes: &[u8], endpoint: &str, now: i64) -> std::result::Result<ImageRecords, String> {
     let head: Head = serde_json::from_slice(bytes)
         .map_err(|e| format!("it holds no records of images ({e})"))?;
     if head.format != FORMAT {
@@ -349,7 +349,7 @@ pub fn parse(bytes: &[u8], endpoint: &str, now: i64) -> std::result::Result<Reco
         }
     }
     let images = content.images.into_iter().map(|row| {
-        let record = Record {
+        let record = ImageRecord {
             first_detected: row.first_detected,
             detected_boot: None,
             last_used: row.last_used,
@@ -359,32 +359,29 @@ pub fn parse(bytes: &[u8], endpoint: &str, now: i64) -> std::result::Result<Reco
         };
         ((row.id.into(), row.handler.into()), record)
     });
-    Ok(Records::restored(
-        images.collect(),
-        Duration::from_nanos(content.watched),
-    ))
+    Ok(ImageRecords {
+        images: images.collect(),
+        watched: Duration::from_nanos(content.watched),
+    })
 }
 
-fn text(records: &Records, endpoint: &str, now: i64) -> Vec<u8> {
-    let row = |((id, handler), record): (&(_, _), &Record)| {
-        let (id, handler): (&crate::node::Text, &crate::node::Text) = (id, handler);
-        Row {
-            id: id.to_string(),
-            handler: handler.to_string(),
-            first_detected: record.first_detected,
-            last_used: record.last_used,
-            unused_since: nanoseconds(record.unused_since).unsigned_abs(),
-            size: record.size,
-            pinned: record.pinned,
-        }
+fn text(records: &ImageRecords, endpoint: &str, now: i64) -> Vec<u8> {
+    let row = |((id, handler), record): (&(Text, Text), &ImageRecord)| Row {
+        id: id.to_string(),
+        handler: handler.to_string(),
+        first_detected: record.first_detected,
+        last_used: record.last_used,
+        unused_since: nanoseconds(record.unused_since).unsigned_abs(),
+        size: record.size,
+        pinned: record.pinned,
     };
-    let mut images: Vec<Row> = records.iter().map(row).collect();
+    let mut images: Vec<Row> = records.images.iter().map(row).collect();
     images.sort_by(|a, b| (&a.id, &a.handler).cmp(&(&b.id, &b.handler)));
     let content = Content {
         format: FORMAT,
         endpoint: endpoint.to_owned(),
         written: now,
-        watched: nanoseconds(records.watched()).unsigned_abs(),
+        watched: nanoseconds(records.watched).unsigned_abs(),
         images,
     };
     // Plain strings and numbers into a vector: there is nothing that serde_json could refuse.

@@ -4,18 +4,17 @@ use super::container_removal::ContainerRemover;
 use super::evidence::Evidence;
 use super::later::Round;
 use super::log_place::likely_wrong;
-use super::parts::{Arrived, End, Place, Walk, all_sandboxes, pods_of};
+use super::parts::{InParts, all_sandboxes};
 use super::removals::{Remover, carry_out};
 use super::rooms::Rooms;
 use super::run::{QUESTIONS, Run, trouble};
 use super::slots::Slots;
 use super::stops::Stops;
+use crate::clock::Boot;
+use crate::cri::CallError;
 use crate::cri::client::Runtime;
-use crate::cri::list::{Listed, TooLarge};
-use crate::cri::{CallError, List};
-use crate::error::Result;
-use crate::host::clock::Boot;
-use crate::node::{Container, ContainerState, Sandbox, Snapshot, Text};
+use crate::cri::lists::Listed;
+use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan;
 use crate::plan::containers::ContainerPolicy;
 use crate::plan::{Plan, Step};
@@ -41,7 +40,7 @@ pub(super) async fn dead_containers(
     stops: &Stops<'_>,
 ) -> Left {
     let (containers, sandboxes) =
-        tokio::join!(runtime.list::<Container>(), all_sandboxes(run, runtime));
+        tokio::join!(runtime.containers_at_once(), all_sandboxes(run, runtime));
     if let Some(e) = runtime.lost() {
         // In place of what both lists say of it.
         run.fail(e);
@@ -62,7 +61,7 @@ pub(super) async fn dead_containers(
             }
         }
         Ok(Listed::TooLarge(refusal)) => {
-            let seen = Parts::new(stage, refusal, sandboxes).collect().await;
+            let seen = InParts::new(stage, refusal, sandboxes).collect().await;
             return seen.map_or(Left::Changed, Left::Short);
         }
     }
@@ -100,21 +99,21 @@ pub(super) async fn late_containers(
 }
 
 /// What the looks of S1 share.
-struct Stage<'a, 'p> {
-    run: &'a Run<'a>,
-    runtime: &'a Runtime<'a>,
+pub(super) struct Stage<'a, 'p> {
+    pub(super) run: &'a Run<'a>,
+    pub(super) runtime: &'a Runtime<'a>,
     rooms: &'a Rooms,
     stops: &'a Stops<'p>,
-    policy: ContainerPolicy,
+    pub(super) policy: ContainerPolicy,
     slots: Slots,
 }
 
 /// What a look led to.
-struct Outcome {
+pub(super) struct Outcome {
     /// IDs that were to go.
-    tried: HashSet<Text>,
+    pub(super) tried: HashSet<Text>,
     /// Those that went.
-    gone: HashSet<Text>,
+    pub(super) gone: HashSet<Text>,
 }
 
 impl<'a, 'p> Stage<'a, 'p> {
@@ -135,7 +134,7 @@ impl<'a, 'p> Stage<'a, 'p> {
     }
 
     /// Decides over a look and carries out; IDs in `done` have had their turn. What stays is written down if `report_kept`.
-    async fn collect(
+    pub(super) async fn collect(
         &self,
         look: &mut Snapshot,
         policy: &ContainerPolicy,
@@ -229,7 +228,7 @@ impl<'a, 'p> Stage<'a, 'p> {
 
     /// The whole list at once. What has had its turn counts as done for the limits (S1.8). True = nothing was to go, and the look
     /// is as it was.
-    async fn all(&self, look: &mut Snapshot, done: &HashSet<Text>) -> bool {
+    pub(super) async fn all(&self, look: &mut Snapshot, done: &HashSet<Text>) -> bool {
         if !look.partial {
             let is_there: HashSet<&Text> = look.containers.iter().map(|c| &c.id).collect();
             let run = self.run;
@@ -286,213 +285,5 @@ impl<'a, 'p> Stage<'a, 'p> {
                 Err(_) => container.readable = false,
             }
         }
-    }
-}
-
-/// S7.3: the list in parts. Each part's removals are carried out before the next is asked for; once the rest fits a message, or
-/// all parts together are the whole list, S1 goes on as over any list.
-struct Parts<'a, 'p> {
-    stage: Stage<'a, 'p>,
-    walk: Walk<'a>,
-    sandboxes: Option<Vec<Sandbox>>,
-    /// What runs, of all parts: which pods are active has to be known before anything goes for a pod's sake (S0.4).
-    running: Vec<Container>,
-    /// What came of the namespace at hand and was not looked at yet.
-    small: Vec<Container>,
-    /// The same of namespaces that are whole in one part.
-    alone: Vec<Container>,
-    /// What was seen of the namespace at hand, did not run and is still there.
-    namespace: Vec<Container>,
-    /// The same of those before.
-    rest: Vec<Container>,
-    /// What has had its turn.
-    done: HashSet<Text>,
-    /// Looks in which something was put off, and whether they are partial.
-    put_off: Vec<(Vec<Container>, bool)>,
-}
-
-impl<'a, 'p> Parts<'a, 'p> {
-    fn new(
-        stage: Stage<'a, 'p>,
-        refusal: TooLarge,
-        sandboxes: Option<Vec<Sandbox>>,
-    ) -> Parts<'a, 'p> {
-        let pods = pods_of(sandboxes.as_deref().unwrap_or_default());
-        Parts {
-            walk: Walk::new(stage.run, stage.runtime, refusal, pods, List::Containers),
-            stage,
-            sandboxes,
-            running: Vec::new(),
-            small: Vec::new(),
-            alone: Vec::new(),
-            namespace: Vec::new(),
-            rest: Vec::new(),
-            done: HashSet::new(),
-            put_off: Vec::new(),
-        }
-    }
-
-    /// What was seen, if that is not the whole list in the end.
-    async fn collect(mut self) -> Option<Snapshot> {
-        let run = self.stage.run;
-        let end = match self.walk().await {
-            Ok(Some(rows)) => Ok(End::Fits(rows)),
-            Ok(None) => self.walk.end().await,
-            Err(e) => Err(e),
-        };
-        match end {
-            Ok(End::Fits(rows)) => self.all(rows).await,
-            Ok(End::AllSeen) => {
-                let rows = self.seen();
-                self.all(rows).await;
-            }
-            Ok(End::Short(e)) | Err(e) => {
-                run.fail(e);
-                self.again().await;
-                return Some(self.incomplete().await);
-            }
-        }
-        None
-    }
-
-    /// Part after part; the whole list, if it came to fit a message on the way.
-    async fn walk(&mut self) -> Result<Option<Vec<Container>>> {
-        let run = self.stage.run;
-        match self.stage.runtime.list_running().await? {
-            Listed::Whole(answer) => self.running = self.walk.take(answer),
-            Listed::TooLarge(refusal) => return Err(refusal.error),
-        }
-        while let Some(arrived) = self.walk.next::<Container>().await? {
-            if !self.part(arrived).await {
-                continue;
-            }
-            if let Some(cause) = run.stop.cause() {
-                return Err(cause.error());
-            }
-            if !run.dry_run
-                && self.walk.account.whole_may_fit()
-                && let Some(rows) = self.walk.whole().await?
-            {
-                return Ok(Some(rows));
-            }
-        }
-        self.namespaces_alone().await;
-        let in_use = self.walk.in_use::<Container>().await?;
-        self.rest.extend(in_use);
-        Ok(None)
-    }
-
-    /// One part. Units are whole in it, pods only once all parts of their namespace are there. Small parts are looked at
-    /// together, a quarter of a message at once; false = more of them are awaited.
-    async fn part(&mut self, arrived: Arrived<Container>) -> bool {
-        let Arrived { mut rows, place } = arrived;
-        let enough = self.walk.account.fits() / 4;
-        if place == Place::Alone {
-            self.alone.append(&mut rows);
-            if self.alone.len() < enough {
-                return false;
-            }
-            self.namespaces_alone().await;
-            return true;
-        }
-        self.small.append(&mut rows);
-        if place == Place::Among && self.small.len() < enough {
-            return false;
-        }
-        let rows = std::mem::take(&mut self.small);
-        let left = self.look(rows, true).await;
-        self.namespace.extend(left);
-        if let Place::Last(whole) = place {
-            let rows = std::mem::take(&mut self.namespace);
-            let left = self.look(rows, !whole).await;
-            self.rest.extend(left);
-        }
-        true
-    }
-
-    /// Whole namespaces together.
-    async fn namespaces_alone(&mut self) {
-        let rows = std::mem::take(&mut self.alone);
-        if !rows.is_empty() {
-            let left = self.look(rows, false).await;
-            self.rest.extend(left);
-        }
-    }
-
-    /// Decides over some containers and carries out; what is left of them.
-    async fn look(&mut self, rows: Vec<Container>, partial: bool) -> Vec<Container> {
-        let mut containers = rows;
-        containers.extend(self.running.iter().cloned());
-        let mut look = Snapshot::new(containers, self.sandboxes.take());
-        look.partial = partial;
-        // S1.6 counts all that there are.
-        let policy = ContainerPolicy {
-            total: None,
-            ..self.stage.policy
-        };
-        let outcome = self
-            .stage
-            .collect(&mut look, &policy, &self.done, false)
-            .await;
-        self.sandboxes = look.sandboxes;
-        if !self.stage.run.dry_run {
-            outcome.gone.iter().for_each(|id| self.walk.removed(id));
-        }
-        let put_off = self.stage.run.later.put_off(Kind::Container);
-        let tried = outcome.tried.into_iter();
-        let (late, done): (Vec<Text>, Vec<Text>) = tried.partition(|id| put_off.contains(id));
-        self.done.extend(done);
-        let running: HashSet<&Text> = self.running.iter().map(|c| &c.id).collect();
-        look.containers
-            .retain(|c| !outcome.gone.contains(&c.id) && !running.contains(&c.id));
-        if !late.is_empty() {
-            self.put_off.push((look.containers.clone(), partial));
-        }
-        look.containers
-    }
-
-    /// The whole list will not be seen: what was put off has its turn in the parts that it was seen in (S0.8).
-    async fn again(&mut self) {
-        let later = &self.stage.run.later;
-        later.round.set(Round::Again);
-        for (rows, partial) in std::mem::take(&mut self.put_off) {
-            self.look(rows, partial).await;
-        }
-        later.round.set(Round::First);
-        later.forget_emptied();
-    }
-
-    /// The whole list is there.
-    async fn all(&mut self, rows: Vec<Container>) {
-        let mut look = Snapshot::new(rows, self.sandboxes.take());
-        self.stage.all(&mut look, &self.done).await;
-    }
-
-    /// All that was seen and is still there.
-    fn seen(&mut self) -> Vec<Container> {
-        let mut rows = std::mem::take(&mut self.running);
-        rows.append(&mut self.small);
-        rows.append(&mut self.alone);
-        rows.append(&mut self.namespace);
-        rows.append(&mut self.rest);
-        rows
-    }
-
-    /// Nobody knows what else there is: what was seen is reported, and nothing goes for the number of all.
-    async fn incomplete(&mut self) -> Snapshot {
-        let mut look = Snapshot::new(self.seen(), self.sandboxes.take());
-        look.partial = true;
-        // S2.3: those whose stop may still end are decided on once more at the end of the pass.
-        let is_stopping =
-            |c: &&Container| c.state == ContainerState::Unknown && self.done.contains(&c.id);
-        let stopping: Vec<Container> = look
-            .containers
-            .iter()
-            .filter(is_stopping)
-            .cloned()
-            .collect();
-        self.stage.all(&mut look, &self.done).await;
-        look.containers.extend(stopping);
-        look
     }
 }

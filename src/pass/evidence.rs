@@ -2,9 +2,9 @@
 
 use super::rooms::Room;
 use super::run::{Run, wall_time};
+use crate::clock::Boot;
 use crate::hooks::LogLevel;
 use crate::host::changed::Question;
-use crate::host::clock::Boot;
 use crate::host::logs::LogRoom;
 use crate::node::{PodStates, Snapshot, Text};
 use crate::plan::logs::entry_uid;

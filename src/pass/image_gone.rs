@@ -2,7 +2,7 @@
 
 use super::image_look::{ImageLook, ImageMemory, Services};
 use super::run::{Done, Run, wall_time};
-use crate::host::clock::Boot;
+use crate::clock::Boot;
 use crate::node::{Image, ImageKey};
 use crate::quiet;
 use crate::report::{Reason, visible};

@@ -4,12 +4,12 @@
 use super::parts::{all_containers, all_sandboxes};
 use super::removals::blank;
 use super::run::{Done, QUESTIONS, Run, wall_time};
+use crate::clock::{Boot, awake_for};
 use crate::config::Config;
 use crate::cri::CallError;
 use crate::cri::client::{Images, Runtime};
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
-use crate::host::clock::{Boot, awake_for};
 use crate::host::records::RecordsFile;
 use crate::node::{Container, Image, ImageKey, SandboxState, Text, settle_images};
 use crate::plan::exempt::Exempt;
@@ -313,7 +313,7 @@ async fn sandbox_image_of_runtime(run: &Run<'_>, runtime: &Runtime<'_>) -> Resul
         silent += usize::from(matches!(e, CallError::Timeout(_)));
         let may_go_on = match e {
             CallError::Timeout(_) => silent < SILENT_SANDBOXES,
-            CallError::Runtime(_) | CallError::Exhausted(_) | CallError::TooMuch(_) => true,
+            CallError::Runtime(_) | CallError::Exhausted(_) | CallError::TooLarge { .. } => true,
             // Nobody is there any more to be asked, or to ask.
             _ => false,
         };

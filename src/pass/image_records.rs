@@ -6,6 +6,7 @@ use super::run::{Run, wall_time};
 use crate::hooks::LogLevel;
 use crate::host::records::RecordsFile;
 use crate::node::Image;
+use crate::plan::records::Records;
 
 /// What an earlier engine has left, at the first look.
 pub(super) fn load(run: &Run<'_>, memory: &mut ImageMemory) {
@@ -13,7 +14,7 @@ pub(super) fn load(run: &Run<'_>, memory: &mut ImageMemory) {
         return;
     };
     match file.load(run.now) {
-        Ok(Some(records)) => memory.records.take_over(records, run.now),
+        Ok(Some(kept)) => memory.records.take_over(Records::restored(kept), run.now),
         Ok(None) => {}
         Err(story) => tell(run, &story),
     }
@@ -31,7 +32,7 @@ pub(super) fn leave_out<'i>(
     };
     let mut records = memory.records.clone();
     images.for_each(|image| records.forget(image));
-    let Err(e) = file.write(&records, wall_time(run.hooks)) else {
+    let Err(e) = file.write(records.kept(), wall_time(run.hooks)) else {
         return true;
     };
     let discarded = match file.discard() {
@@ -50,7 +51,7 @@ pub(super) fn save(run: &Run<'_>, memory: &mut ImageMemory) {
     let Some(file) = memory.file.as_mut().filter(|_| wanted) else {
         return;
     };
-    if let Err(e) = file.write(&memory.records, wall_time(run.hooks)) {
+    if let Err(e) = file.write(memory.records.kept(), wall_time(run.hooks)) {
         warn(run, file, &format!("{e}; the next pass tries again"));
     }
 }

@@ -3,7 +3,7 @@
 
 use super::image_removals::entry;
 use super::run::{Done, Run};
-use crate::host::clock::Boot;
+use crate::clock::Boot;
 use crate::node::{Container, Image, Text};
 use crate::plan::Step;
 use crate::plan::logs::link_name;

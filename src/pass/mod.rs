@@ -1,6 +1,5 @@
 //! A pass from its turn to its end; the stages are in `containers` (S1 to S4) and `images` (S5). Holds no policy.
 
-pub(crate) mod cancel;
 mod container_removal;
 mod containers;
 mod dead_containers;
@@ -23,26 +22,25 @@ mod removals;
 mod rooms;
 mod run;
 mod sandboxes;
-pub(crate) mod slots;
+mod slots;
 mod stops;
 mod words;
 
 pub use options::{PassOptions, Trigger};
 pub(crate) use run::{event, log};
 
+use crate::clock::Boot;
 use crate::config::Config;
 use crate::cri::Learnt;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
-use crate::host::clock::Boot;
 use crate::plan::backoff::Backoff;
 use crate::plan::order::Unfinished;
 use crate::quiet;
 use crate::report::{Kind, Outcome, Pass, Report};
-use cancel::Stop;
+use crate::stop::{Queue, Stop};
 use image_look::ImageMemory;
 use run::{Run, wall_time};
-use slots::Queue;
 use std::cell::RefCell;
 
 /// What the engine remembers between passes of one kind. A pass changes it where it is: what a defect breaks off is not forgotten.

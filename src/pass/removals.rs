@@ -5,7 +5,7 @@ use super::later::Ordered;
 use super::progress::Progress;
 use super::run::{Done, Run};
 use super::slots::Slots;
-use crate::host::clock::Boot;
+use crate::clock::Boot;
 use crate::node::Text;
 use crate::plan::{Plan, Step};
 use crate::quiet;

@@ -1,16 +1,14 @@
 //! What all stages of one pass share: configuration, hooks, the way to end it, and its growing report.
 
-use super::cancel::Stop;
 use super::later::Later;
-use super::slots::Queue;
 use super::words::{many, sentence};
 use super::{PassOptions, Trigger};
 use crate::causes::Causes;
+use crate::clock::{Boot, wall_now};
 use crate::config::Config;
-use crate::cri::{CallError, Place, UNREACHABLE};
+use crate::cri::{CallError, Place};
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
-use crate::host::clock::{Boot, wall_now};
 use crate::host::hold;
 use crate::node::{FsUsage, PodStates, Text};
 use crate::plan::backoff::Backoff;
@@ -18,6 +16,7 @@ use crate::plan::order::{Trouble, Unfinished};
 use crate::plan::pods::{Contradiction, Newer};
 use crate::quiet;
 use crate::report::{Entry, Kind, Outcome, Reason, visible};
+use crate::stop::{Queue, Stop};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -55,10 +54,8 @@ impl Done {
             CallError::NotBegun(_) | CallError::GivenUp(_) => Done::Kept(Reason::NotReached),
             CallError::Interrupted(_) => Done::BrokenOff(e.story(doing, place)),
             CallError::Timeout(_) => Done::Silent(e.story(doing, place)),
-            CallError::Disconnected(m) if m.starts_with(UNREACHABLE) => {
-                Done::Unsent(e.story(doing, place))
-            }
-            CallError::Disconnected(_) => Done::Lost {
+            CallError::Unreachable(_) => Done::Unsent(e.story(doing, place)),
+            CallError::Unavailable(_) => Done::Lost {
                 alone: true,
                 error: e.story(doing, place),
             },
@@ -84,7 +81,7 @@ pub(super) fn trouble(e: &CallError) -> Option<Trouble> {
     match e {
         CallError::Timeout(_) => Some(Trouble::Silent),
         CallError::Interrupted(_) => Some(Trouble::Failed),
-        CallError::Disconnected(m) if !m.starts_with(UNREACHABLE) => Some(Trouble::Lost),
+        CallError::Unavailable(_) => Some(Trouble::Lost),
         _ => None,
     }
 }

@@ -5,45 +5,6 @@ use crate::hooks::LogLevel;
 use crate::plan::pace::Pace;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
-use tokio::sync::watch;
-
-/// How many calls wait for their turn behind a pass. Nobody rests while one does.
-#[derive(Debug)]
-pub(crate) struct Queue(watch::Sender<usize>);
-
-impl Default for Queue {
-    fn default() -> Queue {
-        Queue(watch::Sender::new(0))
-    }
-}
-
-impl Queue {
-    /// Waits in the queue until it is dropped.
-    pub(crate) fn join(&self) -> InQueue<'_> {
-        self.0.send_modify(|waiting| *waiting += 1);
-        InQueue(self)
-    }
-
-    fn is_empty(&self) -> bool {
-        *self.0.borrow() == 0
-    }
-
-    /// Comes back once somebody waits.
-    async fn joined(&self) {
-        let mut receiver = self.0.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = receiver.wait_for(|waiting| *waiting > 0).await;
-    }
-}
-
-/// A call that waits.
-pub(crate) struct InQueue<'a>(&'a Queue);
-
-impl Drop for InQueue<'_> {
-    fn drop(&mut self) {
-        self.0.0.send_modify(|waiting| *waiting -= 1);
-    }
-}
 
 /// Places in which objects of a kind are removed side by side.
 pub(crate) struct Slots {

@@ -1,18 +1,18 @@
 //! Stops of UNKNOWN containers (S2.3): in slots of their own beside the stages of a pass, which wait for none of them. Those that ended
 //! by the end of the pass are removed then.
 
-use super::cancel::sleep_until;
 use super::evidence::Evidence;
 use super::removals::begin;
 use super::run::{Done, Run};
+use crate::clock::Boot;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
-use crate::host::clock::Boot;
 use crate::node::{Container, Snapshot, Text};
 use crate::plan::containers::{grace_period, stop_timeout};
 use crate::plan::order::turns;
 use crate::quiet;
 use crate::report::{Entry, Kind, Reason, visible};
+use crate::stop::sleep_until;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
 use std::cell::{Cell, RefCell};

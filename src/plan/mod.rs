@@ -1,6 +1,6 @@
 //! Decisions: pure functions from a look at the node, policy and time to an ordered plan with a reason for every object.
 //! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6 and S4,
-//! `images` S5, `parts` S7.3, `backoff` and `order` S0.8, `pace` how removals give way (S2.7).
+//! `images` S5, `backoff` and `order` S0.8, `pace` how removals give way (S2.7).
 
 pub mod backoff;
 pub mod containers;
@@ -10,7 +10,6 @@ pub mod in_use;
 pub mod logs;
 pub mod order;
 pub mod pace;
-pub mod parts;
 pub mod pods;
 pub mod records;
 pub mod sandboxes;

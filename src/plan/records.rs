@@ -2,26 +2,9 @@
 
 use super::in_use::InUse;
 use crate::config::duration::nanoseconds;
-use crate::node::{Image, ImageKey};
+use crate::node::{Image, ImageRecord, ImageRecords};
 use std::collections::HashMap;
 use std::time::Duration;
-
-/// What is remembered of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// ns since the epoch; `None` = in the past, before everything else.
-    pub first_detected: Option<i64>,
-    /// The same by CLOCK_BOOTTIME; ns, below 0 before this boot. `None` = not known yet. It does not outlive the engine.
-    pub detected_boot: Option<i64>,
-    /// ns since the epoch; `None` = never.
-    pub last_used: Option<i64>,
-    /// How much of the time that was watched had passed when it was last used, or first detected.
-    pub unused_since: Duration,
-    /// Bytes.
-    pub size: u64,
-    /// The runtime says that it must stay.
-    pub pinned: bool,
-}
 
 /// The time of a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,26 +17,27 @@ struct Moment {
     boot: i64,
 }
 
-/// The records of all images, by ID and runtime handler.
+/// The records of all images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
-    images: HashMap<ImageKey, Record>,
+    kept: ImageRecords,
     looked: bool,
-    /// How long images have been watched in all: time between two looks of one engine. That between an engine and the next is not
-    /// in it, nor is a leap of a clock.
-    watched: Duration,
     last: Option<Moment>,
 }
 
 impl Records {
     /// Those of an earlier engine.
-    pub fn restored(images: HashMap<ImageKey, Record>, watched: Duration) -> Records {
+    pub fn restored(kept: ImageRecords) -> Records {
         Records {
-            images,
+            kept,
             looked: true,
-            watched,
             last: None,
         }
+    }
+
+    /// What the next engine may go on with.
+    pub fn kept(&self) -> &ImageRecords {
+        &self.kept
     }
 
     /// Takes in those of an earlier engine, which could not be had until now. What this one has seen with its own eyes stands: an image
@@ -63,9 +47,9 @@ impl Records {
             *self = older;
             return;
         }
-        let later = |unused_since: Duration| older.watched.saturating_add(unused_since);
-        for (key, record) in &mut self.images {
-            let old = older.images.get(key);
+        let later = |unused_since: Duration| older.kept.watched.saturating_add(unused_since);
+        for (key, record) in &mut self.kept.images {
+            let old = older.kept.images.get(key);
             match old.filter(|_| record.first_detected.is_none()) {
                 Some(old) => {
                     record.first_detected = old.first_detected;
@@ -82,7 +66,7 @@ impl Records {
                 }
             }
         }
-        self.watched = later(self.watched);
+        self.kept.watched = later(self.kept.watched);
     }
 
     /// Whether there has been a look.
@@ -91,24 +75,14 @@ impl Records {
     }
 
     /// What is known of an image.
-    pub fn get(&self, image: &Image) -> Option<&Record> {
-        self.images.get(&image.key())
-    }
-
-    /// All of them, by ID and handler, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&ImageKey, &Record)> {
-        self.images.iter()
-    }
-
-    /// How long images have been watched in all.
-    pub fn watched(&self) -> Duration {
-        self.watched
+    pub fn get(&self, image: &Image) -> Option<&ImageRecord> {
+        self.kept.images.get(&image.key())
     }
 
     /// S5.5: how long it has been unused while somebody looked.
     pub fn unused_for(&self, image: &Image) -> Duration {
         self.get(image).map_or(Duration::ZERO, |record| {
-            self.watched.saturating_sub(record.unused_since)
+            self.kept.watched.saturating_sub(record.unused_since)
         })
     }
 
@@ -129,13 +103,14 @@ impl Records {
         if let Some(last) = self.last {
             let by_wall = u64::try_from(wall.saturating_sub(last.wall)).unwrap_or(0);
             let passed = awake.saturating_sub(last.awake);
-            self.watched = self
+            self.kept.watched = self
+                .kept
                 .watched
                 .saturating_add(passed.min(Duration::from_nanos(by_wall)));
         }
         self.last = Some(Moment { wall, awake, boot });
         // What an earlier engine has left: from here on a leap of the wall clock makes it no older.
-        for record in self.images.values_mut() {
+        for record in self.kept.images.values_mut() {
             if let (Some(detected), None) = (record.first_detected, record.detected_boot) {
                 let age = wall.saturating_sub(detected).max(0);
                 record.detected_boot = Some(boot.saturating_sub(age));
@@ -150,11 +125,11 @@ impl Records {
         let mut next = HashMap::with_capacity(images.len());
         for image in images {
             let key = image.key();
-            let known = self.images.get(&key);
+            let known = self.kept.images.get(&key);
             let used = in_use.uses(image);
             // A clock that was ahead and came back must not protect an image for the whole leap.
             let past = |time: Option<i64>| time.map(|time| time.min(now));
-            let record = Record {
+            let record = ImageRecord {
                 first_detected: known.map_or(detected, |known| past(known.first_detected)),
                 detected_boot: known.map_or(boot, |known| known.detected_boot),
                 last_used: match used {
@@ -163,14 +138,14 @@ impl Records {
                 },
                 unused_since: match known {
                     Some(known) if !used => known.unused_since,
-                    _ => self.watched,
+                    _ => self.kept.watched,
                 },
                 size: image.size,
                 pinned: image.pinned,
             };
             next.insert(key, record);
         }
-        self.images = next;
+        self.kept.images = next;
         self.looked = true;
     }
 
@@ -178,29 +153,29 @@ impl Records {
     pub fn note_uses(&mut self, images: &[Image], in_use: &InUse, now: i64) {
         for image in images.iter().filter(|image| in_use.uses(image)) {
             let key = image.key();
-            if let Some(record) = self.images.get_mut(&key) {
+            if let Some(record) = self.kept.images.get_mut(&key) {
                 record.last_used = record.last_used.max(Some(now));
-                record.unused_since = self.watched;
+                record.unused_since = self.kept.watched;
             }
         }
     }
 
     /// S5.12: it was to go and is still there, or there again: it is as if it had come now.
     pub fn begin_anew(&mut self, image: &Image, now: i64, boot: Duration) {
-        let record = Record {
+        let record = ImageRecord {
             first_detected: Some(now),
             detected_boot: Some(nanoseconds(boot)),
             last_used: None,
-            unused_since: self.watched,
+            unused_since: self.kept.watched,
             size: image.size,
             pinned: image.pinned,
         };
         let key = image.key();
-        self.images.insert(key, record);
+        self.kept.images.insert(key, record);
     }
 
     /// Forgets an image that has been removed: if it is pulled again before the next look, it is a new one.
     pub fn forget(&mut self, image: &Image) {
-        self.images.remove(&image.key());
+        self.kept.images.remove(&image.key());
     }
 }

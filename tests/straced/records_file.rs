@@ -324,6 +324,7 @@ fn is_whole(place: &Place, walk: &Walk, told: &Told, what: &str) {
     let endpoint = place.server.socket().to_str().unwrap().to_owned();
     let records = parse(&bytes, &endpoint, NOW).unwrap();
     let known: BTreeMap<String, Option<i64>> = records
+        .images
         .iter()
         .map(|((id, _), record)| (id.to_string(), record.first_detected))
         .collect();

@@ -1,8 +1,8 @@
 //! Images that grow older within the life of an engine (S5.7): the clock that nobody sets is put ahead for the thread of the test.
 
+use crigc::clock;
 use crigc::engine::PassOptions;
 use crigc::error::Status;
-use crigc::host::clock;
 use crisim::Server;
 use crisim::fault::{Action, Fault};
 use crisim::node::Node;

@@ -189,7 +189,7 @@ fn s6_3_passes_of_one_kind_take_turns() {
         let mut running = entered.lock().unwrap();
         running.0 += 1;
         running.1 = running.1.max(running.0);
-        crigc::host::clock::wall_now()
+        crigc::clock::wall_now()
     };
     hooks.clock = Some(Hook::new(Box::new(clock)));
     hooks.pass = Some(Hook::new(Box::new(move |_, _, _| {

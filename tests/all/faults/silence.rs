@@ -237,30 +237,72 @@ fn s0_6_a_long_message_of_the_runtime_is_cut_and_kept() {
     }
 }
 
-/// Words of a runtime that sound like those of crigc about a broken answer are the runtime's.
+/// Words of a runtime that sound like those of crigc about a broken answer are the runtime's: the host is not sent to look for another
+/// socket, and the next container costs no question whether the runtime is there.
 #[test]
 fn s0_6_a_runtime_that_speaks_of_protocols_is_one() {
     let mut rules = Rules::default();
-    for words in [
-        "failed to decode the state",
-        "pull: h2 protocol error: http2 error",
-    ] {
+    let cases = [
+        (INTERNAL, "failed to decode the state"),
+        (INTERNAL, "pull: h2 protocol error: http2 error"),
+        (2, "failed to decode Protobuf message: unexpected end"),
+        (2, "the answer has the HTTP status 404 Not Found"),
+        (
+            2,
+            "the message length is too large: 9 bytes, where 8 are taken",
+        ),
+        (11, "the message length is too large: no bytes"),
+        (
+            11,
+            "the message length is too large: 9 bytes, where 8 are taken",
+        ),
+        (10, "the list broke off after 1 rows"),
+    ];
+    for (code, words) in cases {
         rules.case("S0.6");
         let mut maker = Maker::new();
         maker.container("u1", "app", 0, Word::Exited);
+        maker.container("u1", "web", 0, Word::Exited);
         maker.fault(
             "RemoveContainer",
             &id("u1", "app", 0),
-            Action::Code(INTERNAL, words.to_owned()),
+            Action::Code(code, words.to_owned()),
         );
         let bench = maker.start();
         let report = bench.collected(&[("maximum-dead-containers-per-container", "0")]);
-        let (_, _, error) = fate(&report, &id("u1", "app", 0));
+        let (outcome, _, error) = fate(&report, &id("u1", "app", 0));
+        assert_eq!(outcome, Outcome::Failed);
         assert!(
             error.contains(words) && !error.contains("no CRI"),
             "{error}"
         );
+        assert!(error.ends_with("; see the runtime's log"), "{error}");
+        assert_eq!(fate(&report, &id("u1", "web", 0)).0, Outcome::Removed);
+        assert_eq!(bench.calls("ContainerStatus").len(), 0, "{words}");
+        // The same as the first that is heard of it: it is asked on.
+        let answer = Action::Code(code, words.to_owned());
+        bench.server.set_faults(vec![Fault::all("*", answer)]);
+        let end = bench.collect(&[], PassOptions::default());
+        let error = end.error.unwrap();
+        assert_eq!(error.status, Status::Runtime, "{error}");
+        assert!(
+            error.message.contains(words) && !error.message.contains("no CRI"),
+            "{error}"
+        );
+        assert!(!error.message.contains("cannot ask the runtime"), "{error}");
+        assert!(!error.message.contains("is the socket of"), "{error}");
     }
+    // What the runtime says of itself is not that of the connection.
+    let mut maker = Maker::new();
+    maker.container("u1", "app", 0, Word::Exited);
+    let words = "cannot connect again: the shim is gone";
+    let failing = id("u1", "app", 0);
+    maker.fault("RemoveContainer", &failing, Action::Code(14, words.into()));
+    let bench = maker.start();
+    let report = bench.collected(&[("maximum-dead-containers-per-container", "0")]);
+    let (_, _, error) = fate(&report, &failing);
+    let says = "the runtime says that it is unavailable: cannot connect again: the shim is gone";
+    assert!(error.contains(says), "{error}");
 }
 
 /// A listener that answers every connection with these bytes; how many there were.

@@ -528,8 +528,7 @@ fn images_grow_old_only_while_somebody_looks() {
             wall = wall.saturating_add(by_wall * 3600 * S);
             awake += hour(by_awake);
             if let Restart(..) = event {
-                let images = records.iter().map(|(key, r)| (key.clone(), *r));
-                records = Records::restored(images.collect(), records.watched());
+                records = Records::restored(records.kept().clone());
                 continue;
             }
             records.watch(wall, awake, awake);

@@ -457,7 +457,7 @@ fn s6_5_a_callback_that_blocks_holds_a_pass_of_the_other_kind_beyond_its_deadlin
             entered.send(()).unwrap();
             released.recv().unwrap();
         }
-        crigc::host::clock::wall_now()
+        crigc::clock::wall_now()
     };
     let hooks = Hooks {
         clock: Some(Hook::new(Box::new(clock) as _)),

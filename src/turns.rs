@@ -1,0 +1,150 @@
+//! Passes of one kind take turns (S6.3): whoever calls for one waits here for its turn, and is told how it ended.
+
+use crate::clock::Boot;
+use crate::config::Config;
+use crate::error::{Error, Result, Status};
+use crate::hooks::Hooks;
+use crate::pass::{self, Memory, PassOptions, Trigger};
+use crate::quiet;
+use crate::report::{Pass, Report};
+use crate::stop::{Call, Flag, Queue, Stop};
+use tokio::sync::Mutex as Turns;
+use tokio::sync::MutexGuard as Turn;
+
+/// How a call ended: a report if and only if the pass began, an error if and only if it failed.
+#[derive(Debug, Default)]
+pub struct PassEnd {
+    /// What it decided and did.
+    pub report: Option<Report>,
+    /// Why it failed.
+    pub error: Option<Error>,
+}
+
+impl From<Error> for PassEnd {
+    fn from(error: Error) -> PassEnd {
+        PassEnd {
+            report: None,
+            error: Some(error),
+        }
+    }
+}
+
+/// Where the passes of one kind run one after the other.
+#[derive(Default)]
+struct Lane {
+    /// What they remember: whoever holds it has the turn. Fair, so callers wait in turn.
+    turns: Turns<Memory>,
+    /// The calls of the host that wait for theirs.
+    queue: Queue,
+}
+
+/// What the threads of an engine share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) hooks: Hooks,
+    pub(crate) closed: Flag,
+    containers: Lane,
+    images: Lane,
+}
+
+impl Shared {
+    /// Takes hold of the file of records.
+    pub(crate) fn new(config: Config, hooks: Hooks) -> Result<Shared> {
+        let images = Memory::of_images(&config)?;
+        Ok(Shared {
+            config,
+            hooks,
+            closed: Flag::new(),
+            containers: Lane::default(),
+            images: Lane {
+                turns: Turns::new(images),
+                ..Lane::default()
+            },
+        })
+    }
+
+    /// Runs one pass, once it has its turn; what ends it is the call of the host, or the flag of the schedule.
+    pub(crate) fn pass(
+        &self,
+        kind: Pass,
+        options: PassOptions,
+        call: Option<&Call>,
+        stopped: Option<&Flag>,
+    ) -> PassEnd {
+        let stop = Stop {
+            closed: &self.closed,
+            stopped,
+            call,
+            pass_deadline: None,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        match runtime {
+            Ok(runtime) => runtime.block_on(self.take_turn(kind, options, stop)),
+            Err(e) => PassEnd::from(Error::new(
+                Status::Io,
+                format!("cannot start a pass: {e}; see the limit of open files of this process"),
+            )),
+        }
+    }
+
+    async fn take_turn(&self, kind: Pass, mut options: PassOptions, mut stop: Stop<'_>) -> PassEnd {
+        let lane = match kind {
+            Pass::Containers => &self.containers,
+            Pass::Images => &self.images,
+        };
+        let mut memory = match turn(lane, options, &stop).await {
+            Ok(memory) => memory,
+            Err(e) => return PassEnd::from(e),
+        };
+        stop.pass_deadline = self
+            .config
+            .pass_timeout
+            .map(|limit| (Boot::now().plus(limit), limit));
+        options.dry_run |= self.config.dry_run;
+        let (config, hooks) = (&self.config, &self.hooks);
+        let (mut report, error) =
+            pass::run(&mut memory, config, hooks, stop, options, &lane.queue).await;
+        if options.trigger == Trigger::Look {
+            return error.map(PassEnd::from).unwrap_or_default();
+        }
+        let told = quiet::caught(|| {
+            if let Some(ended) = &self.hooks.pass {
+                ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
+            }
+        });
+        // The report of what was done is not lost for a defect that comes after it.
+        let errors: Vec<Error> = error.into_iter().chain(told.err()).collect();
+        let error = Error::all(&errors);
+        report.failure.clone_from(&error);
+        PassEnd {
+            report: Some(report),
+            error,
+        }
+    }
+}
+
+/// The turn of a pass, with what those of its kind remember; however it ends, the next one finds that.
+async fn turn<'a>(
+    lane: &'a Lane,
+    options: PassOptions,
+    stop: &Stop<'_>,
+) -> Result<Turn<'a, Memory>> {
+    if let Some(cause) = stop.cause() {
+        return Err(cause.error());
+    }
+    if options.no_wait {
+        return lane.turns.try_lock().map_err(|_| {
+            Error::new(
+                Status::Busy,
+                "a pass of this kind runs already; call without GC_NO_WAIT to wait for its end",
+            )
+        });
+    }
+    let _waits = (options.trigger == Trigger::Call).then(|| lane.queue.join());
+    tokio::select! {
+        turn = lane.turns.lock() => Ok(turn),
+        cause = stop.wait() => Err(cause.error()),
+    }
+}
