@@ -1,5 +1,6 @@
-//! The keys, and the files that are generated from the code.
+//! The keys, and what is written down: the files that are generated from the code, and the documents.
 
 mod config;
+mod documents;
 mod generated;
 mod header_statuses;
