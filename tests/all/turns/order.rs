@@ -68,8 +68,8 @@ fn s0_8_what_the_host_broke_off_is_in_no_backoff() {
             let call = of_call.then(|| Call::new(700));
             engine.containers(PassOptions::default(), call.as_ref());
             let report = reports.recv_timeout(WATCHDOG).unwrap();
-            let (outcome, _, error) = fate(&report, &id("u1", "app", 0));
-            if bench.calls("RemoveContainer").len() == broken_off {
+            let (outcome, reason, error) = fate(&report, &id("u1", "app", 0));
+            if reason == "not-reached" {
                 continue;
             }
             broken_off += 1;
