@@ -3,12 +3,11 @@
 include examples-c/run.mk
 
 .PHONY: check test test-containerd2 test-crictl generate lint clean
-# These tests wait more than they compute: four at once for each processor.
-CHECK_THREADS ?= $(shell expr 4 \* $$(nproc))
 # Before each commit: two minutes at most where the tree is built. Installs nothing and needs no root: without CI=true the tests that do
 # need it say that they were skipped. What takes longer is left to `make test`: the module `slow`, and all other packages and test binaries.
+# These tests wait more than they compute: two at once for each processor.
 check: lint
-	CI= cargo test -q -p crigc --lib --test all -- --test-threads $(CHECK_THREADS) --skip slow::
+	CI= cargo test -q -p crigc --lib --test all -- --test-threads $$((2 * $$(nproc))) --skip slow::
 
 test:
 	tests/run.sh
