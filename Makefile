@@ -1,17 +1,16 @@
 # `make run` shows crigc at work, `make test` tests everything; the other targets are for developers.
 .DEFAULT_GOAL := agent
 include examples-c/run.mk
-# Tests of passes wait more than they compute, so more of them run at once than there are processors.
-TEST_THREADS ?= 8
 
 .PHONY: check test test-containerd2 test-crictl generate lint clean
 # Before each commit: two minutes at most where the tree is built. Installs nothing and needs no root: without CI=true the tests that do
-# need it say that they were skipped. What takes longer is left to `make test`: the modules `slow`, and all other packages and test binaries.
+# need it say that they were skipped. What takes longer is left to `make test`: the module `slow`, and all other packages and test binaries.
+# These tests wait more than they compute: two at once for each processor.
 check: lint
-	CI= cargo test -q -p crigc --lib --test all -- --test-threads $(TEST_THREADS) --skip ::slow::
+	CI= cargo test -q -p crigc --lib --test all -- --test-threads $$((2 * $$(nproc))) --skip slow::
 
 test:
-	TEST_THREADS=$(TEST_THREADS) tests/run.sh
+	tests/run.sh
 
 # The tests of a real containerd with a containerd 2, and crisim under crictl: both built from their Go modules.
 test-containerd2:

@@ -43,8 +43,8 @@ step "library" cargo rustc -q -p crigc --release --crate-type staticlib
 export CRIGC_STATIC_LIBRARY=$PWD/target/release/libcrigc.a
 step "agent" make --no-print-directory agent
 # Each package by itself: features of the simulator must not reach the library.
-# They wait more than they compute: more of them at once than there are processors.
-step "tests of the library" cargo test -q -p crigc --no-fail-fast -- --nocapture --test-threads "${TEST_THREADS:-8}"
+# They wait more than they compute: two at once for each processor.
+step "tests of the library" cargo test -q -p crigc --no-fail-fast -- --nocapture --test-threads $((2 * $(nproc)))
 step "tests of panics" cargo test -q -p panic-tests --no-fail-fast -- --nocapture
 step "tests of crisim" cargo test -q -p crisim --no-fail-fast -- --nocapture
 step "tests of the C interface" cargo test -q -p ffi-tests --no-fail-fast -- --nocapture

@@ -9,14 +9,12 @@ mod ends;
 mod faults;
 mod files;
 mod host;
-mod hostile;
 mod images;
 mod interface;
-mod large;
 mod logs;
 mod plans;
-mod random;
 mod sandboxes;
+mod slow;
 mod turns;
 
 /// A feature holds for all that is built with it: where a package that panics on purpose is built beside this one, these are tests of

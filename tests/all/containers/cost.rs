@@ -1,20 +1,16 @@
-//! Whole passes against a runtime in memory: what they cost, and what runs side by side (S0.11, S2.6, S2.7).
+//! Whole passes against a runtime in memory: what they cost (S0.11, S2.6, S3.1).
 
 use crigc::engine::PassOptions;
 use crigc::hooks::Hook;
 use crigc::node::Text;
-use crigc::report::{Kind, Outcome};
-use crisim::fault::Action;
+use crigc::report::Outcome;
 use crisim::node::{Container, Word};
-use crisim::trace::Call;
 use crisim::{Options, Server};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 use test_support::bench::{DRY_RUN, INTERNAL, Maker, code, fate, id, sandbox_id, there, write};
-use test_support::large;
 use test_support::rules::Rules;
 
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
@@ -66,46 +62,6 @@ fn s2_6_a_removal_costs_one_call_where_the_log_is_known() {
     );
     assert_eq!(count("Version"), 1);
     assert_eq!(methods.len(), 21 + 4 + 3, "{methods:?}");
-}
-
-/// The most calls of these methods that were in flight at once.
-fn most_at_once(trace: &[Call], methods: &[&str]) -> usize {
-    let calls = || trace.iter().filter(|call| methods.contains(&call.method));
-    let with = |time: u64| calls().filter(move |call| call.start <= time && time < call.end);
-    let most = calls().map(|call| with(call.start).count()).max();
-    most.unwrap_or(0)
-}
-
-/// The bench of CI: `make bench` measures the same on large nodes, beside the kubelet.
-#[test]
-fn s2_6_s2_7_calls_stay_one_for_each_container_and_no_more_are_in_flight_than_allowed() {
-    let mut rules = Rules::default();
-    for streams in [false, true] {
-        for parallel in [1, 4, 16] {
-            rules.case("S2.6");
-            let mut maker = Maker::new();
-            for pod in 0..10 {
-                maker.restarted(&format!("u{pod}"), 50);
-            }
-            maker.options.streams = streams;
-            // Long enough that all slots are filled before the first is free again.
-            let delay = Duration::from_millis(2 * parallel as u64);
-            maker.options.delays.insert("RemoveContainer".into(), delay);
-            let bench = maker.start();
-            let report = bench.collected(&[("max-parallel-removals", &parallel.to_string())]);
-            let removed = report.count(Some(Kind::Container), Some(Outcome::Removed));
-            assert_eq!(removed, 490);
-            let trace = bench.server.trace();
-            let each = trace.len() as f64 / removed as f64;
-            let in_flight = most_at_once(&trace, &["RemoveContainer"]);
-            println!(
-                "streams {streams}, {parallel} at once: {each:.3} RPCs for a container, {in_flight} in flight"
-            );
-            assert!(each <= 1.02, "{each} RPCs for a container");
-            assert_eq!(in_flight, parallel);
-            assert!(trace.iter().all(|call| call.in_flight <= parallel));
-        }
-    }
 }
 
 #[test]
@@ -300,105 +256,5 @@ fn s2_6_where_the_log_is_not_known_the_runtime_is_asked() {
                 assert!(error.contains(&id("u1", "app", 0)), "{error}");
             }
         }
-    }
-}
-
-#[test]
-fn s2_7_removals_run_side_by_side_up_to_the_limit() {
-    let mut rules = Rules::default();
-    for (limit, containers, sandboxes) in [("1", 1, 1), ("2", 2, 1), ("4", 4, 2), ("9", 9, 4)] {
-        rules.case("S2.7");
-        let mut maker = Maker::new();
-        for n in 0..12 {
-            maker.container("u1", &format!("c{n}"), 0, Word::Exited);
-        }
-        for attempt in 1..12 {
-            maker.sandbox("u2", attempt, Word::NotReady);
-        }
-        for (method, slots) in [
-            ("RemoveContainer", containers),
-            ("StopPodSandbox", sandboxes),
-            ("RemovePodSandbox", sandboxes),
-        ] {
-            // Long enough that all slots are filled before the first is free again.
-            let delay = Duration::from_millis(100 * slots as u64);
-            maker.options.delays.insert(method.to_owned(), delay);
-        }
-        let bench = maker.start();
-        let report = bench.collected(&[NONE_KEPT, ("max-parallel-removals", limit)]);
-        assert_eq!(
-            report.count(Some(Kind::Container), Some(Outcome::Removed)),
-            12
-        );
-        let trace = bench.server.trace();
-        let (stop, remove) = ("StopPodSandbox", "RemovePodSandbox");
-        for (methods, slots) in [
-            (&["RemoveContainer"][..], containers),
-            (&[stop], sandboxes),
-            (&[remove], sandboxes),
-            (&[stop, remove], sandboxes),
-        ] {
-            let most = most_at_once(&trace, methods);
-            assert_eq!(most, slots, "limit {limit}, {methods:?}");
-        }
-        let begun = bench.calls("RemoveContainer");
-        let planned = report.entries.iter().filter(|e| e.kind == Kind::Container);
-        let planned: Vec<String> = planned.map(|e| e.id.to_string()).collect();
-        assert_eq!(begun, planned, "started in plan order");
-    }
-}
-
-#[test]
-fn s2_7_a_slow_one_holds_no_other_up() {
-    let mut rules = Rules::default();
-    rules.case("S2.7");
-    let mut maker = Maker::new();
-    maker.restarted("u1", 30);
-    maker.fault("RemoveContainer", &id("u1", "app", 0), Action::Hang);
-    let bench = maker.start();
-    let keys = [
-        ("max-parallel-removals", "2"),
-        ("runtime-request-timeout", "15s"),
-    ];
-    let report = bench.collected(&keys);
-    let (outcome, _, error) = fate(&report, &id("u1", "app", 0));
-    assert_eq!(outcome, Outcome::Failed);
-    assert!(error.contains("runtime-request-timeout"), "{error}");
-    let trace = bench.ended_trace();
-    let hung = trace.iter().find(|c| c.id == id("u1", "app", 0)).unwrap();
-    let others = trace
-        .iter()
-        .filter(|c| c.method == "RemoveContainer" && c.id != hung.id);
-    assert_eq!(others.clone().filter(|c| c.start < hung.end).count(), 28);
-}
-
-/// Sandboxes whose containers are known lead to no parts of their own.
-#[test]
-fn s7_3_sandboxes_by_the_hundred_do_not_make_parts_by_the_hundred() {
-    let mut rules = Rules::default();
-    // UIDs, and whether the host calls them gone.
-    for (deleted, most) in [(false, 8), (true, 8)] {
-        rules.case("S7.3");
-        let uids: Vec<String> = (0..150).map(|n| format!("p{n}")).collect();
-        let pods: Vec<large::Pod<'_>> = uids
-            .iter()
-            .map(|uid| large::Pod {
-                namespace: "shop",
-                uid,
-                state: Word::NotReady,
-                names: &["web", "side", "log"],
-                dead: 1,
-            })
-            .collect();
-        let bench = large::node(60, &pods, large::nothing);
-        if deleted {
-            uids.iter().for_each(|uid| bench.host.remove_pod(uid));
-        }
-        let end = bench.collect(&[], PassOptions::default());
-        assert_eq!(end.error, None);
-        let left = if deleted { 0 } else { 450 };
-        assert_eq!(bench.containers().len(), left);
-        // Whole, what runs, whole with the three names, and the same for the second look.
-        assert!(bench.calls("ListContainers").len() <= 2 * most, "{deleted}");
     }
 }

@@ -3,5 +3,4 @@
 mod cost;
 mod kept;
 mod removal;
-mod rests;
 mod stops;

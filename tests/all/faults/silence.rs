@@ -1,5 +1,5 @@
-//! A runtime that does not answer, one whose calls of one kind hang, one that says very much, and a socket that is none (S2.7, S6.5,
-//! S0.6): how soon a pass ends, and how often the host is told.
+//! A runtime that does not answer, one whose calls of one kind hang, one that says very much, and a socket that is none (S6.5, S0.6): how
+//! soon a pass ends, and how often the host is told.
 
 use crigc::config::Settings;
 use crigc::engine::{Engine, PassEnd, PassOptions};
@@ -13,12 +13,9 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use test_support::bench::{Bench, INTERNAL, Maker, dead, fate, id, sandbox_id, there};
+use test_support::bench::{Bench, INTERNAL, Maker, fate, id, sandbox_id, there};
 use test_support::images;
 use test_support::rules::Rules;
-
-const ONE_BY_ONE: (&str, &str) = ("max-parallel-removals", "1");
-const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
 
 const SOON: (&str, &str) = ("runtime-request-timeout", "300ms");
 const ALL_UNUSED: PassOptions = PassOptions {
@@ -382,55 +379,4 @@ fn s6_4_a_socket_that_is_no_cri_is_told_once() {
         }
     }
     assert!(there(&top.path().join("pods/a_b_c")));
-}
-
-#[test]
-fn s6_5_a_runtime_whose_removals_hang_is_not_asked_for_ever() {
-    let mut rules = Rules::default();
-    rules.case("S6.5");
-    let mut maker = dead(40);
-    maker
-        .options
-        .faults
-        .push(Fault::all("RemoveContainer", Action::Hang));
-    let bench = maker.start();
-    let settings = [ONE_BY_ONE, NONE_KEPT, ("runtime-request-timeout", "3s")];
-    let end = bench.collect(&settings, PassOptions::default());
-    let report = end.report.unwrap();
-    assert_eq!(
-        report.count(Some(Kind::Container), Some(Outcome::Failed)),
-        10
-    );
-    assert_eq!(fate(&report, &id("u1", "c39", 0)).1, "not-reached");
-    let error = end.error.unwrap();
-    assert_eq!(error.status, Status::Timeout, "{error}");
-    assert!(error.message.contains("the last 10 calls"), "{error}");
-    assert_eq!(bench.calls("RemoveContainer").len(), 10);
-}
-
-#[test]
-fn s2_7_single_removals_that_hang_do_not_end_the_others() {
-    let mut rules = Rules::default();
-    rules.case("S2.7");
-    let mut maker = dead(24);
-    for n in (0..24).step_by(2) {
-        let id = id("u1", &format!("c{n:02}"), 0);
-        maker
-            .options
-            .faults
-            .push(Fault::of("RemoveContainer", &id, Action::Hang));
-    }
-    let bench = maker.start();
-    let settings = [ONE_BY_ONE, NONE_KEPT, ("runtime-request-timeout", "3s")];
-    let end = bench.collect(&settings, PassOptions::default());
-    assert_eq!(end.error, None);
-    let report = end.report.unwrap();
-    assert_eq!(
-        report.count(Some(Kind::Container), Some(Outcome::Failed)),
-        12
-    );
-    assert_eq!(
-        report.count(Some(Kind::Container), Some(Outcome::Removed)),
-        12
-    );
 }

@@ -3,7 +3,7 @@
 use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::hooks::Hook;
-use crigc::report::{Entry, Kind, Outcome};
+use crigc::report::{Entry, Outcome};
 use crisim::fault::{Action, Fault};
 use crisim::node::{Container, Image, Node, Sandbox, State, Word};
 use crisim::{Options, Server};
@@ -360,49 +360,6 @@ fn the_first_ready_sandbox_that_tells_names_the_sandbox_image() {
     let asked: Vec<&str> = asked.map(|c| &*c.id).collect();
     assert_eq!(asked, ["gone", "silent", "tells"]);
     rules.case("S5.3");
-}
-
-#[test]
-fn s2_7_s5_8_images_go_several_at_once_and_no_more_than_are_needed() {
-    let mut rules = Rules::default();
-    // At once, does the first fail, how many are tried: three of 100 bytes are wanted of six.
-    for (limit, fails, tried) in [
-        ("1", false, 3),
-        ("3", false, 3),
-        ("8", false, 3),
-        ("3", true, 4),
-    ] {
-        rules.case("S2.7");
-        rules.case("S5.8");
-        let six = ["a", "b", "c", "d", "e", "f"].map(|id| image(id, &format!("r/{id}:1"), 100));
-        let options = Options {
-            delays: [("RemoveImage".to_owned(), Duration::from_secs(1))].into(),
-            ..Options::default()
-        };
-        let server = Server::start(node(six.to_vec()), options).unwrap();
-        if fails {
-            server.set_faults(vec![Fault::of(
-                "RemoveImage",
-                "a",
-                Action::Late(13, "busy".into()),
-            )]);
-        }
-        let host = Host::new(1500, 0);
-        let keys = [("max-parallel-image-removals", limit)];
-        let end = engine(&server, host.hooks(true), &keys).images(PassOptions::default(), None);
-        let trace = server.trace();
-        let removals = trace.iter().filter(|c| c.method == "RemoveImage");
-        assert_eq!(removals.clone().count(), tried, "limit {limit}");
-        let at_once = removals.map(|c| c.in_flight).max().unwrap_or(0);
-        assert_eq!(
-            at_once,
-            limit.parse::<usize>().unwrap().min(3),
-            "limit {limit}"
-        );
-        let report = end.report.unwrap();
-        assert_eq!(report.count(Some(Kind::Image), Some(Outcome::Removed)), 3);
-        assert_eq!(report.bytes_freed, 300);
-    }
 }
 
 #[test]

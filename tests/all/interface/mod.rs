@@ -1,6 +1,7 @@
-//! The keys, and the files that are generated from the code.
+//! The keys, and what is written down: the files that are generated from the code, and the documents.
 
 mod architecture;
 mod config;
+mod documents;
 mod generated;
 mod header_statuses;

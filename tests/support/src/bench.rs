@@ -356,3 +356,11 @@ pub fn alive_beside_gone() -> Maker {
     write(&maker.path("pods/ns_other_gone/app/0.log"));
     maker
 }
+
+/// The most calls of these methods that were in flight at once.
+pub fn most_at_once(trace: &[crisim::trace::Call], methods: &[&str]) -> usize {
+    let calls = || trace.iter().filter(|call| methods.contains(&call.method));
+    let with = |time: u64| calls().filter(move |call| call.start <= time && time < call.end);
+    let most = calls().map(|call| with(call.start).count()).max();
+    most.unwrap_or(0)
+}

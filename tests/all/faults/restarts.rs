@@ -1,9 +1,9 @@
-//! A runtime of which one kind of call hangs, and one that dies or restarts while a pass runs (S2.4, S6.5, S0.11).
+//! A runtime that dies or restarts while a pass runs (S2.4, S6.4, S0.11).
 
 use crigc::engine::{Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::Hook;
-use crigc::report::{Entry, Kind, Outcome, Reason};
+use crigc::report::{Entry, Kind, Outcome};
 use crisim::fault::{Action, Fault};
 use crisim::node::Word;
 use crisim::{Options, Server};
@@ -11,109 +11,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use test_support::bench::{Bench, Maker, dead, fate, id, there, with_logs};
-use test_support::fault_node::{everything, mixed};
 use test_support::rules::Rules;
 
 const ONE_BY_ONE: (&str, &str) = ("max-parallel-removals", "1");
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
-
-/// The job of each kind, on the node with something of all kinds; what stands for it there.
-const JOBS: [(Kind, &str); 5] = [
-    (Kind::Container, "cu1app0x0000"),
-    (Kind::Sandbox, "su1a1x0000"),
-    (Kind::Sandbox, "srunsa1x0000"),
-    (Kind::PodLogs, "/pods/ns_pod-left_left"),
-    (Kind::LogLink, "/links/p_n_c-0123456789.log"),
-];
-
-#[test]
-fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
-    let mut rules = Rules::default();
-    for (method, hangs, doing) in [
-        (
-            "RemoveContainer",
-            &[Kind::Container][..],
-            "cannot remove container",
-        ),
-        (
-            "StopPodSandbox",
-            &[Kind::Sandbox],
-            "cannot stop pod sandbox",
-        ),
-        (
-            "RemovePodSandbox",
-            &[Kind::Sandbox],
-            "cannot remove pod sandbox",
-        ),
-        // Before a container's logs go, a runtime that left a call unanswered is asked for its status.
-        (
-            "ContainerStatus",
-            &[Kind::Container, Kind::LogLink],
-            "cannot ask for the status of container",
-        ),
-    ] {
-        rules.case("S6.5");
-        let bench = mixed(false);
-        let before = everything(&bench);
-        bench
-            .server
-            .set_faults(vec![Fault::all(method, Action::Hang)]);
-        let engine = bench.engine(&[("runtime-request-timeout", "3s")], bench.hooks());
-        let end = engine.containers(PassOptions::default(), None);
-        let after = everything(&bench);
-        for (kind, name) in JOBS {
-            assert!(before.contains(name), "{name}");
-            assert_eq!(
-                after.contains(name),
-                hangs.contains(&kind),
-                "{method} hangs: {name}"
-            );
-        }
-        // S6.4: what becomes of single objects is no failure of the pass.
-        assert_eq!(end.error, None, "{method}");
-        let entries = end.report.unwrap().entries;
-        let named: Vec<&String> = before.iter().filter(|name| has_an_entry(name)).collect();
-        assert_eq!((named.len(), entries.len()), (20, 20), "{method}");
-        for name in named {
-            let is_of = |e: &&Entry| e.id.ends_with(name.as_str());
-            let own: Vec<&Entry> = entries.iter().filter(is_of).collect();
-            let [entry] = own[..] else {
-                panic!("{method} hangs: {name}: {own:?}");
-            };
-            let what = format!("{method} hangs: {entry:?}");
-            let is_gone = entry.outcome == Outcome::Removed;
-            assert_ne!(is_gone, after.contains(name), "{what}");
-            says_what_hung(entry, name, hangs, doing, &what);
-        }
-    }
-}
-
-/// What hung has failed, and says by which question; a link of which nothing is known stays; of all else nothing failed.
-fn says_what_hung(entry: &Entry, name: &str, hangs: &[Kind], doing: &str, what: &str) {
-    let is_job = JOBS.iter().any(|(_, job)| *job == name);
-    let is_stuck = is_job && hangs.contains(&entry.kind);
-    if is_stuck && entry.kind == Kind::LogLink {
-        let fate = (entry.outcome, entry.reason);
-        return assert_eq!(fate, (Outcome::Kept, Reason::LinkUnknown), "{what}");
-    }
-    let Some(error) = &entry.error else {
-        assert!(!is_stuck && entry.outcome != Outcome::Failed, "{what}");
-        return;
-    };
-    assert_eq!(entry.outcome, Outcome::Failed, "{what}");
-    assert!(hangs.contains(&entry.kind), "{what}");
-    assert!(error.starts_with(&format!("{doing} {name} ")), "{what}");
-    let late = "no answer within runtime-request-timeout (3s)";
-    assert!(error.contains(late), "{what}");
-}
-
-/// The objects of the runtime, the pods' log directories, and the links to nowhere.
-fn has_an_entry(name: &str) -> bool {
-    match name.strip_prefix("/pods/") {
-        Some(below) => !below.contains('/'),
-        None => !name.starts_with('/') || name.starts_with("/links/p_n_c-"),
-    }
-}
 
 /// A runtime that a hook can take away and bring back, with all that is left in it.
 #[derive(Clone)]

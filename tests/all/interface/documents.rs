@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files the documents name from the root.
-const FOLDERS: [&str; 11] = [
+const FOLDERS: [&str; 12] = [
     "benches/",
     "docs/",
     "examples-c/",
@@ -12,6 +12,7 @@ const FOLDERS: [&str; 11] = [
     "fuzz/",
     "go/",
     "include/",
+    "panic-tests/",
     "proto/",
     "sim/",
     "src/",

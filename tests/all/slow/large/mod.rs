@@ -2,4 +2,5 @@
 
 mod bounds;
 mod images;
+mod many;
 mod parts;
