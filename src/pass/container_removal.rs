@@ -1,7 +1,8 @@
 //! Removing one container: approval is asked before; here come the second look, the logs, the call (S2.2, S2.4 to S2.6).
 
+use super::gate::Gate;
 use super::removals::{Remover, blank};
-use super::rooms::{Room, Rooms, delete};
+use super::rooms::{Room, Rooms};
 use super::run::{Done, Run};
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerLook};
@@ -182,18 +183,13 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// S2.4: its log file with rotated siblings, then its link, or nothing of them; where the log lies.
-    fn delete_logs(
-        &self,
-        c: &Container,
-        log: &Log,
-        objection: &dyn Fn() -> Option<Reason>,
-    ) -> Result<Lies, Done> {
+    fn delete_logs(&self, c: &Container, log: &Log, gate: &Gate<'_>) -> Result<Lies, Done> {
         let link = self.link_of(c).map_err(Done::Failed)?;
         let lies = match self.room_of(log).map_err(Done::Failed)? {
             None => Lies::Here,
-            Some((room, path)) => delete(objection, |go_on| {
-                room.remove_log(path, names_for(c), go_on)
-            })?,
+            Some((room, path)) => {
+                gate.delete(|go_on| room.remove_log(path, names_for(c), go_on))?
+            }
         };
         if let (Some(name), Room::Open(room)) = (link, &self.rooms.links) {
             let removed = room.remove_own_link(&name);
@@ -309,7 +305,7 @@ impl Remover for ContainerRemover<'_> {
         blank(Kind::Container, c.id.clone(), name, uid)
     }
 
-    async fn remove(&self, c: &Container, objection: &dyn Fn() -> Option<Reason>) -> Done {
+    async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Done {
         if self.run.dry_run && c.state == ContainerState::Unknown {
             self.rooms.stopped.borrow_mut().insert(c.id.clone());
         }
@@ -329,13 +325,13 @@ impl Remover for ContainerRemover<'_> {
                 Err(error) => Done::Failed(error),
             };
         }
-        if let Some(reason) = objection() {
+        if let Some(reason) = gate.objection() {
             return Done::Kept(reason);
         }
         let mut lies = Lies::Here;
         // One that the runtime did not know when it was to be stopped: its logs may be another's by now (S2.5).
         if !self.run.later.was_unknown(&c.id) {
-            match self.delete_logs(c, &log, objection) {
+            match self.delete_logs(c, &log, gate) {
                 Ok(found) => lies = found,
                 Err(done) => return done,
             }

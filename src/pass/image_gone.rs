@@ -1,5 +1,6 @@
 //! Whether images that were removed are gone, and what goes in another way where they are not (S5.12).
 
+use super::gate::Gate;
 use super::image_look::{ImageLook, ImageMemory, Key, Services, key};
 use super::run::{Done, Run, wall_time};
 use crate::host::clock::Boot;
@@ -49,6 +50,7 @@ pub(super) async fn remove(
     image: &Image,
     tag: Option<String>,
     until: Boot,
+    gate: Gate<'_>,
 ) -> Done {
     if run.dry_run {
         return Done::Removed;
@@ -60,8 +62,15 @@ pub(super) async fn remove(
         Some(tag) => match images.image_named(&tag).await {
             // Who uses it was asked too long ago by now (S5.2).
             Ok(_) if Boot::now() > until => return Done::Kept(Reason::NotReached),
-            Ok(Some(found)) if found.id == image.id => tag,
-            Ok(_) => image.id.to_string(),
+            Ok(found) => {
+                if let Some(reason) = gate.objection() {
+                    return Done::Kept(reason);
+                }
+                match found {
+                    Some(found) if found.id == image.id => tag,
+                    _ => image.id.to_string(),
+                }
+            }
             Err(e) => {
                 let doing = format!("cannot ask for image {}", visible(&tag));
                 return Done::of(&e, &doing, images.endpoint);

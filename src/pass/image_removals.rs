@@ -1,13 +1,13 @@
 //! Removing images: in the order of a plan, no more than are needed, only over a look that is fresh enough, and with a last look at
 //! what is really gone (S5.2, S5.8, S5.12; see `image_gone`).
 
+use super::gate::Gate;
 use super::image_figures::Gauge;
 use super::image_gone::{Round, confirm, name_to_ask_by, remove};
 use super::image_look::{self, ImageLook, ImageMemory, Services};
 use super::image_records;
 use super::later::Ordered;
 use super::progress::Progress;
-use super::removals::{begin, may_go};
 use super::run::{Done, Run};
 use crate::error::Error;
 use crate::node::{FsUsage, Image};
@@ -106,7 +106,7 @@ impl<'r, 'a> Removals<'r, 'a> {
                 Some(at) => {
                     let (known, mut word) = (at < left_out, Ok(()));
                     if !known {
-                        word = may_go(run, None, &planned[at]);
+                        word = Gate::new(run, None, &planned[at]).still_open();
                     }
                     if !known && word.is_ok() {
                         let needed =
@@ -133,7 +133,8 @@ impl<'r, 'a> Removals<'r, 'a> {
                             tally.started(image(at).size);
                             let name = name_to_ask_by(&self.look, memory, image(at));
                             let until = self.look.looked.plus(run.config.evidence_max_age);
-                            let removal = remove(run, services, image(at), name, until);
+                            let gate = Gate::new(run, None, &planned[at]);
+                            let removal = remove(run, services, image(at), name, until, gate);
                             removing.push(async move {
                                 let flight = run.later.take_off();
                                 let done = quiet::caught_async(removal).await;
@@ -245,8 +246,9 @@ impl<'r, 'a> Removals<'r, 'a> {
         if self.blind {
             return Err(Done::Kept(Reason::ListIncomplete));
         }
+        let gate = Gate::new(self.run, None, planned);
+        gate.open()?;
         // The host's approval may take its time: after it comes the last look.
-        begin(self.run, None, planned)?;
         if image_look::is_old(self.run, &self.look) {
             let look = image_look::look_again(self.run, self.services, memory, &mut self.look);
             let looked = quiet::caught_async(look).await;
@@ -260,7 +262,7 @@ impl<'r, 'a> Removals<'r, 'a> {
         if !self.seen(memory).still_goes(image, latest, goal, times) {
             return Err(Done::Kept(Reason::Changed));
         }
-        may_go(self.run, None, planned)
+        gate.still_open()
     }
 
     /// All that is known of the images of the first look, for a plan.

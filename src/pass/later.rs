@@ -1,6 +1,7 @@
 //! Who has its turn when (S0.8). In its first round a pass comes to what was never begun, stage by stage; at its end to what was begun
 //! before and did not end, and once more to the pods of containers that went so late (S2.3).
 
+use super::gate::waits;
 use super::image_removals::entry;
 use super::run::{Done, Run};
 use crate::host::clock::Boot;
@@ -88,7 +89,7 @@ impl Later {
             return turns(items, kind, |(entry, _)| &entry.id, &unfinished).into();
         }
         // What is left alone for now is told at once.
-        let is_again = |e: &Entry| unfinished.was_tried(e.kind, &e.id) && !run.waits(e);
+        let is_again = |e: &Entry| unfinished.was_tried(e.kind, &e.id) && !waits(run, e);
         let (put_off, items): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|(entry, _)| is_again(entry));
         // In parts of a list an object may be planned for more than once (S7.3).
@@ -207,13 +208,12 @@ impl Later {
         stopped.get(id).is_some_and(|stopped| !stopped.was_known)
     }
 
-    /// Whether the host approved of it before its stop, and that not too long ago.
-    pub(crate) fn was_approved(&self, run: &Run<'_>, planned: &Entry) -> bool {
+    /// When the host approved of a container before its stop.
+    pub(crate) fn approved(&self, planned: &Entry) -> Option<Boot> {
         let stopped = self.stopped.borrow();
-        let of_kind = planned.kind == Kind::Container;
-        let stopped = stopped.get(&planned.id).filter(|_| of_kind);
-        let age = stopped.map(|stopped| Boot::now().since(stopped.approved));
-        age.is_some_and(|age| age <= run.config.evidence_max_age)
+        let is_container = planned.kind == Kind::Container;
+        let stopped = stopped.get(&planned.id).filter(|_| is_container);
+        stopped.map(|stopped| stopped.approved)
     }
 
     /// A container went at the end of the pass.

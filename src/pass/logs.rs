@@ -3,11 +3,12 @@
 use super::containers::ended;
 use super::containers::{Look, Stale};
 use super::evidence::{Evidence, has_newer_files};
+use super::gate::Gate;
 use super::later::{Ordered, Round};
 use super::parts::all_containers;
 use super::progress::Progress;
-use super::removals::{Remover, begin, blank, carry_out};
-use super::rooms::{Room, Rooms, delete};
+use super::removals::{Remover, blank, carry_out};
+use super::rooms::{Room, Rooms};
 use super::run::{Done, QUESTIONS, Run};
 use super::slots::Slots;
 use crate::cri::CallError;
@@ -49,7 +50,7 @@ impl Remover for TreeRemover<'_> {
         blank(Kind::PodLogs, path, pod, entry_uid(name))
     }
 
-    async fn remove(&self, name: &Text, objection: &dyn Fn() -> Option<Reason>) -> Done {
+    async fn remove(&self, name: &Text, gate: &Gate<'_>) -> Done {
         // A static pod comes back under its UID, and does so while the host approves.
         let uid: Text = entry_uid(name).into();
         if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
@@ -66,7 +67,7 @@ impl Remover for TreeRemover<'_> {
             return Done::Removed;
         }
         let tree = OsStr::new(&**name);
-        match delete(objection, |go_on| self.room.remove_tree(tree, go_on)) {
+        match gate.delete(|go_on| self.room.remove_tree(tree, go_on)) {
             Ok(()) => Done::Removed,
             Err(done) => done,
         }
@@ -318,7 +319,7 @@ fn remove_link(
     planned: &Entry,
     link: &LogLink,
 ) -> Done {
-    if let Err(done) = begin(run, None, planned) {
+    if let Err(done) = Gate::new(run, None, planned).open() {
         return done;
     }
     // The runtime may have taken its time: a log that was rotated meanwhile is back.

@@ -5,6 +5,7 @@ mod container_removal;
 mod containers;
 mod dead_containers;
 mod evidence;
+mod gate;
 mod image_figures;
 mod image_gone;
 mod image_look;

@@ -1,6 +1,7 @@
 //! Carries out a plan: in its order, a bounded number at once, a slow one holding no other up (S2.7).
 
 use super::evidence::Evidence;
+use super::gate::Gate;
 use super::later::Ordered;
 use super::progress::Progress;
 use super::run::{Done, Run};
@@ -21,9 +22,9 @@ pub(crate) trait Remover {
     /// ID, name and UID for the report.
     fn entry(&self, object: &Self::Object) -> Entry;
 
-    /// Removes it; in a dry run, finds out whether it would go. `objection`: why it stays after all, to be asked after everything
-    /// that takes long.
-    async fn remove(&self, object: &Self::Object, objection: &dyn Fn() -> Option<Reason>) -> Done;
+    /// Removes it; in a dry run, finds out whether it would be removed. The gate is open, and is asked again after everything that
+    /// takes long.
+    async fn remove(&self, object: &Self::Object, gate: &Gate<'_>) -> Done;
 }
 
 /// An entry before anything became of it.
@@ -43,54 +44,6 @@ pub(crate) fn blank(
         error: None,
         bytes: 0,
     }
-}
-
-/// Why an object that was to go stays after all, if it does.
-pub(crate) fn objection(
-    run: &Run<'_>,
-    evidence: Option<&Evidence<'_>>,
-    planned: &Entry,
-) -> Option<Reason> {
-    if run.stop.cause().is_some() {
-        return Some(Reason::NotReached);
-    }
-    if let Some(reason) = run.holds_back(planned) {
-        return Some(reason);
-    }
-    let stands = evidence.is_none_or(|e| e.stands(&planned.pod_uid, planned.reason));
-    (!stands).then_some(Reason::Changed)
-}
-
-/// The same as what becomes of it; `Err` = it stays.
-pub(crate) fn may_go(
-    run: &Run<'_>,
-    evidence: Option<&Evidence<'_>>,
-    planned: &Entry,
-) -> Result<(), Done> {
-    match quiet::caught(|| objection(run, evidence, planned)) {
-        Ok(None) => Ok(()),
-        Ok(Some(reason)) => Err(Done::Kept(reason)),
-        Err(defect) => Err(run.defect(defect)),
-    }
-}
-
-/// Asks all that is to be asked at the last moment; `Err` = the object stays.
-pub(crate) fn begin(
-    run: &Run<'_>,
-    evidence: Option<&Evidence<'_>>,
-    planned: &Entry,
-) -> Result<(), Done> {
-    may_go(run, evidence, planned)?;
-    if run.later.was_approved(run, planned) {
-        return Ok(());
-    }
-    match quiet::caught(|| run.approved(planned)) {
-        Ok(true) => {}
-        Ok(false) => return Err(Done::Refused),
-        Err(defect) => return Err(run.defect(defect)),
-    }
-    // The host may have taken its time, or told the pass to end.
-    may_go(run, evidence, planned)
 }
 
 /// What came of the work for one object; a defect in it is its failure, and stops no other.
@@ -167,8 +120,8 @@ pub(crate) async fn carry_out<R: Remover>(
             Occupant::Removal(at) => {
                 let began = Boot::now();
                 let (entry, index) = &planned[at];
-                let objection = || objection(run, Some(evidence), entry);
-                let work = remover.remove(&objects[*index], &objection);
+                let gate = Gate::new(run, Some(evidence), entry);
+                let work = remover.remove(&objects[*index], &gate);
                 let done = in_flight(run, work).await;
                 Worked::Removal(at, done, Boot::now().since(began))
             }
@@ -186,7 +139,7 @@ pub(crate) async fn carry_out<R: Remover>(
             let Some(at) = waiting.next() else {
                 break;
             };
-            match begin(run, Some(evidence), &planned[at].0) {
+            match Gate::new(run, Some(evidence), &planned[at].0).open() {
                 Err(result) => finish(at, result),
                 Ok(()) => removing.push(occupy(Occupant::Removal(at))),
             }

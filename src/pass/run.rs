@@ -11,7 +11,6 @@ use crate::cri::{CallError, Place, UNREACHABLE};
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
 use crate::host::clock::{Boot, wall_now};
-use crate::host::hold;
 use crate::node::{FsUsage, PodStates, Text};
 use crate::plan::backoff::Backoff;
 use crate::plan::order::{Trouble, Unfinished};
@@ -118,13 +117,13 @@ pub(crate) struct Run<'a> {
     removals_ended: RefCell<HashMap<Kind, usize>>,
     /// The first and the last figures of the image filesystem.
     filesystem: Cell<Option<(FsUsage, FsUsage)>>,
-    backoff: &'a RefCell<Backoff>,
+    pub(super) backoff: &'a RefCell<Backoff>,
     /// What was begun and is not known to be gone (S0.8).
     pub(crate) unfinished: &'a RefCell<Unfinished>,
     /// What has its turn at the end of the pass.
     pub(crate) later: Later,
     /// The host was told that nobody can look for the hold file.
-    told_of_hold: Cell<bool>,
+    pub(super) told_of_hold: Cell<bool>,
 }
 
 /// Wall time by the host's clock, or the system's (S0.10).
@@ -301,40 +300,6 @@ impl<'a> Run<'a> {
         (0..=now).contains(&as_of)
     }
 
-    /// S0.7, S0.8: why an object that is to go stays for now, if it does.
-    pub(crate) fn holds_back(&self, planned: &Entry) -> Option<Reason> {
-        if self.is_held() {
-            return Some(Reason::Held);
-        }
-        self.waits(planned).then_some(Reason::Backoff)
-    }
-
-    /// S0.8: whether an object is left alone for now, because it could not be removed lately.
-    pub(crate) fn waits(&self, planned: &Entry) -> bool {
-        let now = Boot::now().since_boot();
-        let backoff = self.backoff.borrow();
-        self.periodic && backoff.waits(planned.kind, &planned.id, now)
-    }
-
-    /// S0.7; in doubt all is held.
-    fn is_held(&self) -> bool {
-        let path = self.config.hold_file.as_str();
-        if path.is_empty() {
-            return false;
-        }
-        hold::is_there(path).unwrap_or_else(|e| {
-            if !self.told_of_hold.replace(true) {
-                self.log(
-                    LogLevel::Warn,
-                    &format!(
-                        "cannot tell whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
-                    ),
-                );
-            }
-            true
-        })
-    }
-
     /// S0.8: remembers what could not be removed.
     fn note(&self, entry: &Entry, done: &Done) {
         let now = Boot::now().since_boot();
@@ -399,14 +364,6 @@ impl<'a> Run<'a> {
     pub(crate) fn withdraw(&self, kind: Kind, ids: &HashSet<Text>) {
         let stays = |e: &Entry| e.kind != kind || !ids.contains(&e.id);
         self.entries.borrow_mut().retain(stays);
-    }
-
-    /// S2.1; a dry run does not ask.
-    pub(crate) fn approved(&self, planned: &Entry) -> bool {
-        match &self.hooks.approve {
-            Some(approve) if !self.dry_run => approve.with(|approve| approve(planned)),
-            _ => true,
-        }
     }
 
     /// S0.4: from here on no pod is removable.

@@ -1,11 +1,12 @@
 //! Removing one sandbox: stop, then remove (S3.4).
 
+use super::gate::Gate;
 use super::removals::{Remover, blank};
 use super::run::{Done, Run};
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::node::Sandbox;
-use crate::report::{Entry, Kind, Reason, visible};
+use crate::report::{Entry, Kind, visible};
 
 /// Removes sandboxes.
 pub(crate) struct SandboxRemover<'a> {
@@ -29,18 +30,18 @@ impl Remover for SandboxRemover<'_> {
         blank(Kind::Sandbox, s.id.clone(), name, s.pod_uid.clone())
     }
 
-    async fn remove(&self, s: &Sandbox, objection: &dyn Fn() -> Option<Reason>) -> Done {
+    async fn remove(&self, s: &Sandbox, gate: &Gate<'_>) -> Done {
         if self.run.dry_run {
             return Done::Removed;
         }
         // Others may have been asked about since it was its turn.
-        if let Some(reason) = objection() {
+        if let Some(reason) = gate.objection() {
             return Done::Kept(reason);
         }
         if let Err(e) = self.runtime.stop_sandbox(&s.id).await {
             return self.failed(&e, "stop", s);
         }
-        if let Some(reason) = objection() {
+        if let Some(reason) = gate.objection() {
             return Done::Kept(reason);
         }
         match self.runtime.remove_sandbox(&s.id).await {

@@ -3,7 +3,7 @@
 
 use super::cancel::sleep_until;
 use super::evidence::Evidence;
-use super::removals::begin;
+use super::gate::Gate;
 use super::run::{Done, Run};
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
@@ -184,7 +184,7 @@ impl Job<'_> {
             .for_each_concurrent(SLOTS, |(planned, container)| async move {
                 // Nobody closes it.
                 let _slot = self.slots.acquire().await;
-                let word = begin(self.run, Some(evidence), &planned);
+                let word = Gate::new(self.run, Some(evidence), &planned).open();
                 let approved = Boot::now();
                 let result = match word {
                     Ok(()) => self.one(&container).await,
