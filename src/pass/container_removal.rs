@@ -1,16 +1,17 @@
 //! Removing one container: approval is asked before; here come the second look, the logs, the call (S2.2, S2.4 to S2.6).
 
+use super::fate::{Fate, Planned};
 use super::gate::Gate;
-use super::removals::{Remover, blank};
+use super::removals::Remover;
 use super::rooms::{Room, Rooms};
-use super::run::{Done, Run};
+use super::run::Run;
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerLook};
 use crate::host::logs::{Lies, LogRoom, Names};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan;
 use crate::plan::logs::{expected_log, is_cut, link_name};
-use crate::report::{Entry, Kind, Reason, visible};
+use crate::report::{Kind, Reason, visible};
 use std::cell::RefCell;
 use std::collections::HashSet;
 
@@ -72,7 +73,7 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// Asks about a container; an answer about another one is none.
-    async fn status(&self, c: &Container, doing: &str) -> Result<ContainerLook, Done> {
+    async fn status(&self, c: &Container, doing: &str) -> Result<ContainerLook, Fate> {
         let look = self.runtime.container_status(&c.id).await;
         self.own(c, look, doing)
     }
@@ -82,13 +83,13 @@ impl<'a> ContainerRemover<'a> {
         c: &Container,
         look: Result<ContainerLook, CallError>,
         doing: &str,
-    ) -> Result<ContainerLook, Done> {
+    ) -> Result<ContainerLook, Fate> {
         let look = look.map_err(|e| self.failed(&e, doing, c))?;
         match look.id == c.id {
             // S1.1: whatever the list said.
-            true if look.state == ContainerState::Running => Err(Done::Kept(Reason::Running)),
+            true if look.state == ContainerState::Running => Err(Fate::Kept(Reason::Running)),
             true => Ok(look),
-            false => Err(Done::Failed(format!(
+            false => Err(Fate::Failed(format!(
                 "cannot remove container {}: asked for its status, the runtime told that of {}; see the runtime's log",
                 visible(&c.id),
                 visible(&look.id)
@@ -98,7 +99,7 @@ impl<'a> ContainerRemover<'a> {
 
     /// S2.2, S2.6: where its log is. A runtime that has just left a call without an answer is asked first whether it is there at
     /// all: what is deleted and not removed would be lost.
-    async fn find_log(&self, c: &Container) -> Result<Log, Done> {
+    async fn find_log(&self, c: &Container) -> Result<Log, Fate> {
         let look = match c.state {
             ContainerState::Created => Some(self.look_again(c).await?),
             _ if self.runtime.is_doubtful() => {
@@ -114,30 +115,30 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// A failed call on the way, as the end of this container.
-    fn failed(&self, e: &CallError, doing: &str, c: &Container) -> Done {
+    fn failed(&self, e: &CallError, doing: &str, c: &Container) -> Fate {
         match e {
             // Its logs are left to S4: a new container may use the same path (S2.5).
-            CallError::NotFound(_) => Done::Removed,
+            CallError::NotFound(_) => Fate::Removed,
             e => {
                 let doing = format!("cannot {doing} container {}", visible(&c.id));
-                Done::of(e, &doing, self.runtime.endpoint)
+                Fate::of(e, &doing, self.runtime.endpoint)
             }
         }
     }
 
     /// S2.2: a CREATED candidate may have been started since the list.
-    async fn look_again(&self, c: &Container) -> Result<ContainerLook, Done> {
+    async fn look_again(&self, c: &Container) -> Result<ContainerLook, Fate> {
         let look = self.status(c, "ask for the status of").await?;
         match look.state {
             ContainerState::Created | ContainerState::Exited => Ok(look),
             ContainerState::Running | ContainerState::Unknown | ContainerState::Undefined(_) => {
-                Err(Done::Kept(Reason::UnknownState))
+                Err(Fate::Kept(Reason::UnknownState))
             }
         }
     }
 
     /// S2.6: where its log is, from the list if that is certain, else from the runtime.
-    async fn log_of(&self, c: &Container, look: Option<ContainerLook>) -> Result<Log, Done> {
+    async fn log_of(&self, c: &Container, look: Option<ContainerLook>) -> Result<Log, Fate> {
         if let Room::Off = self.rooms.pod_logs {
             return Ok(Log::None);
         }
@@ -162,7 +163,7 @@ impl<'a> ContainerRemover<'a> {
         match look.log_path {
             Ok(path) if self.is_live(&path) => Ok(Log::None),
             Ok(path) => Ok(Log::At(path)),
-            Err(shown) => Err(Done::Failed(format!(
+            Err(shown) => Err(Fate::Failed(format!(
                 "cannot delete the log of container {}: its path {} is no UTF-8; delete it by hand",
                 visible(&c.id),
                 visible(&shown)
@@ -183,9 +184,9 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// S2.4: its log file with rotated siblings, then its link, or nothing of them; where the log lies.
-    fn delete_logs(&self, c: &Container, log: &Log, gate: &Gate<'_>) -> Result<Lies, Done> {
-        let link = self.link_of(c).map_err(Done::Failed)?;
-        let lies = match self.room_of(log).map_err(Done::Failed)? {
+    fn delete_logs(&self, c: &Container, log: &Log, gate: &Gate<'_>) -> Result<Lies, Fate> {
+        let link = self.link_of(c).map_err(Fate::Failed)?;
+        let lies = match self.room_of(log).map_err(Fate::Failed)? {
             None => Lies::Here,
             Some((room, path)) => {
                 gate.delete(|go_on| room.remove_log(path, names_for(c), go_on))?
@@ -193,7 +194,7 @@ impl<'a> ContainerRemover<'a> {
         };
         if let (Some(name), Room::Open(room)) = (link, &self.rooms.links) {
             let removed = room.remove_own_link(&name);
-            removed.map_err(|e| Done::Failed(e.to_string()))?;
+            removed.map_err(|e| Fate::Failed(e.to_string()))?;
         }
         Ok(lies)
     }
@@ -250,7 +251,7 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// It went, and its log lies there: what was left alone is told at the end of the pass.
-    fn went(&self, c: &Container, log: &Log, lies: Lies) -> Done {
+    fn went(&self, c: &Container, log: &Log, lies: Lies) -> Fate {
         match (log, lies) {
             (Log::At(path), Lies::Elsewhere) => self
                 .rooms
@@ -260,7 +261,7 @@ impl<'a> ContainerRemover<'a> {
             (Log::NoDirectory, _) => self.rooms.without.borrow_mut().add(|| visible(&c.id)),
             _ => {}
         }
-        Done::Removed
+        Fate::Removed
     }
 }
 
@@ -296,37 +297,37 @@ impl Remover for ContainerRemover<'_> {
     type Object = Container;
     const KIND: Kind = Kind::Container;
 
-    fn entry(&self, c: &Container) -> Entry {
+    fn planned(&self, c: &Container, reason: Reason) -> Planned {
         let name = match (&c.pod_namespace, &c.pod_name) {
             (Some(namespace), Some(pod)) => self.shared(format!("{namespace}/{pod}/{}", c.name)),
             _ => c.name.clone(),
         };
         let uid = c.pod_uid.clone().unwrap_or_default();
-        blank(Kind::Container, c.id.clone(), name, uid)
+        Planned::new(Kind::Container, c.id.clone(), name, uid, reason)
     }
 
-    async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Done {
+    async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Fate {
         if self.run.dry_run && c.state == ContainerState::Unknown {
             self.rooms.stopped.borrow_mut().insert(c.id.clone());
         }
         if self.runtime.has_given_up() {
-            return Done::Kept(Reason::NotReached);
+            return Fate::Kept(Reason::NotReached);
         }
         let log = match self.find_log(c).await {
             Ok(log) => log,
             Err(done) => return done,
         };
         if self.run.stop.cause().is_some() {
-            return Done::Kept(Reason::NotReached);
+            return Fate::Kept(Reason::NotReached);
         }
         if self.run.dry_run {
             return match self.pretend(c, &log) {
                 Ok(lies) => self.went(c, &log, lies),
-                Err(error) => Done::Failed(error),
+                Err(error) => Fate::Failed(error),
             };
         }
         if let Some(reason) = gate.objection() {
-            return Done::Kept(reason);
+            return Fate::Kept(reason);
         }
         let mut lies = Lies::Here;
         // One that the runtime did not know when it was to be stopped: its logs may be another's by now (S2.5).

@@ -269,7 +269,7 @@ impl Look {
     }
 
     /// Whether a plan that was made over it may be carried out.
-    pub(super) fn carries(&self, plan: &Plan) -> Result<(), Stale> {
+    pub(super) fn carries<T>(&self, plan: &Plan<'_, T>) -> Result<(), Stale> {
         match self.first && !plan.remove.is_empty() {
             true => Err(Stale),
             false => Ok(()),
@@ -286,12 +286,13 @@ async fn sandboxes(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look) -> Result<
     let is_there: HashSet<&Text> = sandboxes.iter().map(|s| &s.id).collect();
     run.later
         .settle_gone(run, Kind::Sandbox, |id| is_there.contains(id));
-    run.keep_only(Kind::Sandbox, |id| is_there.contains(id));
+    run.attempts
+        .keep_only(Kind::Sandbox, |id| is_there.contains(id));
     let evidence = Evidence::ask(run, snapshot, []);
     let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
     look.carries(&plan)?;
     let remover = SandboxRemover { run, runtime };
     let slots = Slots::new(run, (run.config.max_parallel_removals / 2).max(1));
-    carry_out(run, &evidence, sandboxes, &plan, &slots, &remover).await;
+    carry_out(run, &evidence, plan, &slots, &remover).await;
     Ok(())
 }

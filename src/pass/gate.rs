@@ -15,13 +15,13 @@
 //! `objection` (S5.2).
 
 use super::evidence::Evidence;
-use super::run::{Done, Run};
-use crate::hooks::LogLevel;
+use super::fate::{Fate, Planned};
+use super::run::Run;
 use crate::host::clock::Boot;
 use crate::host::hold;
 use crate::host::logs::LogError;
 use crate::quiet;
-use crate::report::{Entry, Reason};
+use crate::report::Reason;
 use std::cell::Cell;
 
 /// The gate for one planned object.
@@ -29,14 +29,14 @@ pub(crate) struct Gate<'g> {
     run: &'g Run<'g>,
     /// The host's answer, where the removal may rest on one.
     evidence: Option<&'g Evidence<'g>>,
-    planned: &'g Entry,
+    planned: &'g Planned,
 }
 
 impl<'g> Gate<'g> {
     pub(crate) fn new(
         run: &'g Run<'g>,
         evidence: Option<&'g Evidence<'g>>,
-        planned: &'g Entry,
+        planned: &'g Planned,
     ) -> Gate<'g> {
         Gate {
             run,
@@ -46,24 +46,24 @@ impl<'g> Gate<'g> {
     }
 
     /// Asks everything; `Err` = the object is kept, and how that is reported.
-    pub(crate) fn open(&self) -> Result<(), Done> {
+    pub(crate) fn open(&self) -> Result<(), Fate> {
         self.still_open()?;
         if self.was_approved() {
             return Ok(());
         }
         match quiet::caught(|| self.approves()) {
             Ok(true) => self.still_open(),
-            Ok(false) => Err(Done::Refused),
-            Err(defect) => Err(self.run.defect(defect)),
+            Ok(false) => Err(Fate::Refused),
+            Err(defect) => Err(self.run.report.defect(defect)),
         }
     }
 
     /// Asks everything but the approval; `Err` = the object is kept, and how that is reported.
-    pub(crate) fn still_open(&self) -> Result<(), Done> {
+    pub(crate) fn still_open(&self) -> Result<(), Fate> {
         match quiet::caught(|| self.objection()) {
             Ok(None) => Ok(()),
-            Ok(Some(reason)) => Err(Done::Kept(reason)),
-            Err(defect) => Err(self.run.defect(defect)),
+            Ok(Some(reason)) => Err(Fate::Kept(reason)),
+            Err(defect) => Err(self.run.report.defect(defect)),
         }
     }
 
@@ -76,7 +76,7 @@ impl<'g> Gate<'g> {
         if is_held(run) {
             return Some(Reason::Held);
         }
-        if waits(run, planned) {
+        if run.attempts.waits(planned.kind, &planned.id) {
             return Some(Reason::Backoff);
         }
         let holds = |evidence: &Evidence<'_>| evidence.stands(&planned.pod_uid, planned.reason);
@@ -87,24 +87,26 @@ impl<'g> Gate<'g> {
     pub(crate) fn delete<T>(
         &self,
         work: impl FnOnce(&dyn Fn() -> bool) -> Result<T, LogError>,
-    ) -> Result<T, Done> {
+    ) -> Result<T, Fate> {
         let seen = Cell::new(None);
         let go_on = || {
             seen.set(self.objection());
             seen.get().is_none()
         };
         work(&go_on).map_err(|e| match seen.get() {
-            None => Done::Failed(e.to_string()),
-            Some(Reason::NotReached) => Done::BrokenOff(e.to_string()),
+            None => Fate::Failed(e.to_string()),
+            Some(Reason::NotReached) => Fate::BrokenOff(e.to_string()),
             // The pod came back under way (S0.3), and what is left is its own; or everything is held (S0.7).
-            Some(reason) => Done::Kept(reason),
+            Some(reason) => Fate::Kept(reason),
         })
     }
 
     /// S2.1; a dry run does not ask.
     fn approves(&self) -> bool {
         match &self.run.hooks.approve {
-            Some(approve) if !self.run.dry_run => approve.with(|approve| approve(self.planned)),
+            Some(approve) if !self.run.dry_run => {
+                approve.with(|approve| approve(&self.planned.entry()))
+            }
             _ => true,
         }
     }
@@ -117,12 +119,6 @@ impl<'g> Gate<'g> {
     }
 }
 
-/// S0.8: whether an object is left alone for now, because it could not be removed lately.
-pub(crate) fn waits(run: &Run<'_>, planned: &Entry) -> bool {
-    let now = Boot::now().since_boot();
-    run.periodic && run.backoff.borrow().waits(planned.kind, &planned.id, now)
-}
-
 /// S0.7; in doubt everything is held.
 fn is_held(run: &Run<'_>) -> bool {
     let path = run.config.hold_file.as_str();
@@ -130,14 +126,9 @@ fn is_held(run: &Run<'_>) -> bool {
         return false;
     }
     hold::is_there(path).unwrap_or_else(|e| {
-        if !run.told_of_hold.replace(true) {
-            run.log(
-                LogLevel::Warn,
-                &format!(
-                    "cannot tell whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
-                ),
-            );
-        }
+        run.report.warn_once("hold-file", || format!(
+            "cannot tell whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
+        ));
         true
     })
 }
@@ -145,14 +136,14 @@ fn is_held(run: &Run<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::How;
+    use super::super::attempts::Attempts;
     use super::super::cancel::{Flag, Stop};
-    use super::super::removals::blank;
     use super::super::slots::Queue;
     use super::*;
     use crate::config::Config;
     use crate::hooks::{Hook, Hooks};
     use crate::node::{PodState, PodStates, Snapshot, Text};
-    use crate::report::Kind;
+    use crate::report::{Entry, Kind};
     use Against::{End, Hold, PodIsBack, Refusal, Waits};
     use With::*;
     use std::cell::RefCell;
@@ -233,7 +224,7 @@ mod tests {
     }
 
     /// The gate for an object of pod `u`; how it is opened, and what was asked.
-    fn opened(with: With, before: &[Against], meanwhile: &[Against]) -> (String, Result<(), Done>) {
+    fn opened(with: With, before: &[Against], meanwhile: &[Against]) -> (String, Result<(), Fate>) {
         let folder = tempfile::tempdir().unwrap();
         let hold = folder.path().join("hold");
         let closed = Arc::new(Flag::new());
@@ -253,11 +244,11 @@ mod tests {
             },
             ..Config::default()
         };
-        let mut planned = blank(Kind::Container, "c", "n", "u");
-        planned.reason = match with {
+        let reason = match with {
             AReasonOfItsOwn => Reason::UnitLimit,
             _ => Reason::PodRemoved,
         };
+        let planned = Planned::new(Kind::Container, "c", "n", "u", reason);
         let (backoff, unfinished) = (RefCell::default(), RefCell::default());
         let queue = Queue::default();
         let how = How {
@@ -273,9 +264,10 @@ mod tests {
             call: None,
             pass_deadline: None,
         };
-        let run = Run::new(&config, &hooks, stop, how, 1, &backoff, &unfinished);
+        let attempts = Attempts::new(&backoff, &unfinished, (how.periodic, how.dry_run));
+        let run = Run::new(&config, &hooks, stop, how, 1, attempts);
         if before.contains(&Waits) {
-            run.record(planned.clone(), Done::Failed(String::new()));
+            run.record(planned.clone(), Fate::Failed(String::new()));
         }
         if matches!(with, AnApprovalBeforeItsStop | AnOldApprovalBeforeItsStop) {
             run.later.has_stopped(planned.clone(), true, Boot::now());
@@ -294,10 +286,10 @@ mod tests {
 
     #[test]
     fn what_speaks_against_a_removal_is_asked_in_one_order() {
-        let kept = |reason| Err(Done::Kept(reason));
+        let kept = |reason| Err(Fate::Kept(reason));
         let ended = || kept(Reason::NotReached);
         // With what, what speaks against it, and what only once the host was asked; what is asked, what comes of it.
-        let table: [(With, &[Against], &[Against], &str, Result<(), Done>); 20] = [
+        let table: [(With, &[Against], &[Against], &str, Result<(), Fate>); 20] = [
             (Nothing, &[], &[], "pap", Ok(())),
             (
                 Nothing,
@@ -327,8 +319,8 @@ mod tests {
                 "p",
                 kept(Reason::Changed),
             ),
-            (Nothing, &[Refusal], &[], "pa", Err(Done::Refused)),
-            (Nothing, &[Refusal], &[End], "pa", Err(Done::Refused)),
+            (Nothing, &[Refusal], &[], "pa", Err(Fate::Refused)),
+            (Nothing, &[Refusal], &[End], "pa", Err(Fate::Refused)),
             (Nothing, &[], &[End, Hold, PodIsBack], "pa", ended()),
             (Nothing, &[], &[Hold, PodIsBack], "pa", kept(Reason::Held)),
             (Nothing, &[], &[PodIsBack], "pap", kept(Reason::Changed)),
@@ -354,7 +346,7 @@ mod tests {
                 &[Refusal],
                 &[],
                 "pa",
-                Err(Done::Refused),
+                Err(Fate::Refused),
             ),
         ];
         for (with, before, meanwhile, asked, result) in table {

@@ -52,7 +52,7 @@ impl Gauge {
         let usage = usage.map_err(NoGauge::NoFigures)?;
         tell_fuller(run, memory, (&first, &usage), filesystems);
         let gauge = Gauge::MountPoint(first.mount_point);
-        run.saw_filesystem(usage);
+        run.report.saw_filesystem(usage);
         Ok((gauge, usage))
     }
 
@@ -68,7 +68,7 @@ impl Gauge {
             }
             Gauge::MountPoint(mount_point) => filesystem::usage(mount_point, None)?,
         };
-        run.saw_filesystem(usage);
+        run.report.saw_filesystem(usage);
         Ok(usage)
     }
 

@@ -1,8 +1,9 @@
 //! Whether images that were removed are gone, and what goes in another way where they are not (S5.12).
 
+use super::fate::Fate;
 use super::gate::Gate;
 use super::image_look::{ImageLook, ImageMemory, Key, Services, key};
-use super::run::{Done, Run, wall_time};
+use super::run::{Run, wall_time};
 use crate::host::clock::Boot;
 use crate::node::Image;
 use crate::quiet;
@@ -51,9 +52,9 @@ pub(super) async fn remove(
     tag: Option<String>,
     until: Boot,
     gate: Gate<'_>,
-) -> Done {
+) -> Fate {
     if run.dry_run {
-        return Done::Removed;
+        return Fate::Removed;
     }
     let images = &services.images;
     let name = match tag {
@@ -61,10 +62,10 @@ pub(super) async fn remove(
         // It may stand for another image by now.
         Some(tag) => match images.image_named(&tag).await {
             // Who uses it was asked too long ago by now (S5.2).
-            Ok(_) if Boot::now() > until => return Done::Kept(Reason::NotReached),
+            Ok(_) if Boot::now() > until => return Fate::Kept(Reason::NotReached),
             Ok(found) => {
                 if let Some(reason) = gate.objection() {
-                    return Done::Kept(reason);
+                    return Fate::Kept(reason);
                 }
                 match found {
                     Some(found) if found.id == image.id => tag,
@@ -73,15 +74,15 @@ pub(super) async fn remove(
             }
             Err(e) => {
                 let doing = format!("cannot ask for image {}", visible(&tag));
-                return Done::of(&e, &doing, images.endpoint);
+                return Fate::of(&e, &doing, images.endpoint);
             }
         },
     };
     match images.remove_image(&name, &image.handler).await {
-        Ok(()) => Done::Removed,
+        Ok(()) => Fate::Removed,
         Err(e) => {
             let doing = format!("cannot remove image {}", visible(&image.id));
-            Done::of(&e, &doing, images.endpoint)
+            Fate::of(&e, &doing, images.endpoint)
         }
     }
 }
@@ -92,8 +93,8 @@ pub(super) async fn confirm(
     services: &Services<'_>,
     memory: &mut ImageMemory,
     told: &[&Image],
-) -> Vec<Done> {
-    let as_told = || told.iter().map(|_| Done::Removed).collect();
+) -> Vec<Fate> {
+    let as_told = || told.iter().map(|_| Fate::Removed).collect();
     if told.is_empty() || run.dry_run || run.stop.cause().is_some() {
         return as_told();
     }
@@ -120,13 +121,13 @@ pub(super) async fn confirm(
         confirmed.push(match listed.contains(&key) {
             false => {
                 memory.still_listed.remove(&key);
-                Done::Removed
+                Fate::Removed
             }
             true => {
                 memory.still_listed.insert(key);
                 let boot = Boot::now().since_boot();
                 memory.records.begin_anew(image, now, boot);
-                Done::Failed(format!(
+                Fate::Failed(format!(
                     "image {} is still listed, though the runtime said that it removed it; see the log of {}",
                     visible(&image.id),
                     services.images.endpoint

@@ -1,21 +1,21 @@
 //! Removing images: in the order of a plan, no more than are needed, only over a look that is fresh enough, and with a last look at
 //! what is really gone (S5.2, S5.8, S5.12; see `image_gone`).
 
+use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::image_figures::Gauge;
 use super::image_gone::{Round, confirm, name_to_ask_by, remove};
-use super::image_look::{self, ImageLook, ImageMemory, Services};
+use super::image_look::{self, ImageLook, ImageMemory, Key, Services, key};
 use super::image_records;
 use super::later::Ordered;
-use super::progress::Progress;
-use super::run::{Done, Run};
+use super::run::Run;
 use crate::error::Error;
 use crate::node::{FsUsage, Image};
 use crate::plan::Step;
 use crate::plan::exempt::Exempt;
 use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
 use crate::quiet;
-use crate::report::{Entry, Kind, Reason};
+use crate::report::Reason;
 use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::{HashSet, VecDeque};
@@ -36,8 +36,8 @@ pub(super) struct Removals<'r, 'a> {
     pub(super) usage: FsUsage,
     /// Nobody can tell any more who uses what.
     blind: bool,
-    /// Images that have had their turn, by their place in the look.
-    pub(super) tried: HashSet<usize>,
+    /// Images that have had their turn.
+    pub(super) tried: HashSet<Key>,
     /// The runtime said that it removed something.
     pub(super) has_removed: bool,
     /// Something was not removed because all is held (S0.7).
@@ -73,20 +73,21 @@ impl<'r, 'a> Removals<'r, 'a> {
     pub(super) async fn carry_out(
         &mut self,
         memory: &mut ImageMemory,
-        steps: &[Step],
+        steps: Vec<Step<'_, Image>>,
         goal: &Goal,
     ) -> Tally {
         let (run, services) = (self.run, self.services);
-        let images = self.look.images.clone();
-        let Ordered { items, alone_from } = run.later.images(run, &images, steps);
-        let (planned, steps): (Vec<Entry>, Vec<Step>) = items.into_iter().unzip();
-        self.tried.extend(steps.iter().map(|step| step.index));
-        let image = |at: usize| &images[steps[at].index];
-        let stage = run.stage();
+        let Ordered { items, alone_from } = run.later.images(run, &self.look.images, steps);
+        let (planned, images): (Vec<Planned>, Vec<&Image>) = items.into_iter().unzip();
+        self.tried.extend(images.iter().map(|image| key(image)));
+        let image = |at: usize| images[at];
+        let mut order = Vec::new();
+        let mut ended = |at: usize, fate: Fate| {
+            order.push((at, run.record(planned[at].clone(), fate)));
+        };
         let mut waiting: VecDeque<usize> = (0..planned.len()).collect();
         let mut removing = FuturesUnordered::new();
         let mut tally = Tally::new(goal);
-        let progress = Progress::of(run, Kind::Image);
         let mut left_out = 0;
         let mut round = Round::default();
         loop {
@@ -101,7 +102,7 @@ impl<'r, 'a> Removals<'r, 'a> {
                 true => waiting.pop_front(),
                 false => None,
             };
-            let ended = match next {
+            let left = match next {
                 None => removing.next().await,
                 Some(at) => {
                     let (known, mut word) = (at < left_out, Ok(()));
@@ -110,13 +111,13 @@ impl<'r, 'a> Removals<'r, 'a> {
                     }
                     if !known && word.is_ok() {
                         let needed =
-                            tally.still_needed(steps[at..].iter().map(|s| images[s.index].size));
+                            tally.still_needed(images[at..].iter().map(|image| image.size));
                         // Twice as many each time: where the host refuses most of them, this is not done for each.
-                        left_out = (at + needed.max(at + 1)).min(steps.len());
-                        let going = steps[..left_out].iter().map(|s| &images[s.index]);
+                        left_out = (at + needed.max(at + 1)).min(images.len());
+                        let going = images[..left_out].iter().copied();
                         match quiet::caught(|| image_records::leave_out(run, memory, going)) {
                             Ok(true) => {}
-                            Ok(false) => left_out = steps.len(),
+                            Ok(false) => left_out = images.len(),
                             Err(defect) => self.stop_for(defect),
                         }
                     }
@@ -125,8 +126,8 @@ impl<'r, 'a> Removals<'r, 'a> {
                     }
                     match word {
                         Err(result) => {
-                            self.held |= result == Done::Kept(Reason::Held);
-                            stage.ended(at, planned[at].clone(), result);
+                            self.held |= result == Fate::Kept(Reason::Held);
+                            ended(at, result);
                             continue;
                         }
                         Ok(()) => {
@@ -144,25 +145,25 @@ impl<'r, 'a> Removals<'r, 'a> {
                     }
                     match leaves(&mut removing).await {
                         None => continue,
-                        ended => ended,
+                        left => left,
                     }
                 }
             };
-            let Some((at, result)) = ended else {
+            let Some((at, result)) = left else {
                 let places = std::mem::take(&mut round.places);
                 if places.is_empty() {
                     break;
                 }
                 let told: Vec<&Image> = places.iter().map(|at| image(*at)).collect();
                 let results = confirm(run, services, memory, &told).await;
-                let stay = |result: &&Done| **result != Done::Removed;
+                let stay = |result: &&Fate| **result != Fate::Removed;
                 round.lost(results.iter().filter(stay).count(), places.len());
                 for (at, result) in places.into_iter().zip(results) {
-                    if let Done::Failed(error) = &result {
+                    if let Fate::Failed(error) = &result {
                         tally.was_not_freed(image(at).size);
                         self.failures.push(error.clone());
                     }
-                    stage.ended(at, planned[at].clone(), result);
+                    ended(at, result);
                 }
                 match round.is_another_due {
                     true => continue,
@@ -174,11 +175,11 @@ impl<'r, 'a> Removals<'r, 'a> {
                 Ok(result) => (result, false),
                 Err(defect) => {
                     self.stop_for(defect.clone());
-                    (Done::Failed(defect.message), true)
+                    (Fate::Failed(defect.message), true)
                 }
             };
-            tally.ended(image(at).size, result == Done::Removed);
-            if result == Done::Removed && !run.dry_run {
+            tally.ended(image(at).size, result == Fate::Removed);
+            if result == Fate::Removed && !run.dry_run {
                 memory.records.forget(image(at));
                 self.has_removed = true;
                 self.gauge_after(goal, &mut tally);
@@ -192,14 +193,14 @@ impl<'r, 'a> Removals<'r, 'a> {
             }
             let to_go =
                 removing.len() + tally.still_needed(waiting.iter().map(|at| image(*at).size));
-            let counts = Progress::counts(&result);
+            let is_an_end = result.is_an_end();
             match result {
                 // What became of it in truth is not known before the next look.
-                Done::Removed => round.places.push(at),
-                result => stage.ended(at, planned[at].clone(), result),
+                Fate::Removed => round.places.push(at),
+                result => ended(at, result),
             }
-            if counts {
-                progress.ended(to_go);
+            if is_an_end {
+                run.progress(&planned[at], to_go);
             }
         }
         let rest = match run.stop.cause() {
@@ -209,9 +210,9 @@ impl<'r, 'a> Removals<'r, 'a> {
             _ => Reason::EnoughFreed,
         };
         for at in waiting {
-            stage.ended(at, planned[at].clone(), Done::Kept(rest));
+            ended(at, Fate::Kept(rest));
         }
-        stage.arrange();
+        run.report.arrange(order);
         tally
     }
 
@@ -219,13 +220,13 @@ impl<'r, 'a> Removals<'r, 'a> {
     async fn last_word(
         &mut self,
         memory: &mut ImageMemory,
-        planned: &Entry,
+        planned: &Planned,
         image: &Image,
         goal: &Goal,
-    ) -> std::result::Result<(), Done> {
+    ) -> std::result::Result<(), Fate> {
         let verdict = self.ask(memory, planned, image, goal).await;
         match self.run.stop.cause() {
-            Some(_) => Err(Done::Kept(Reason::NotReached)),
+            Some(_) => Err(Fate::Kept(Reason::NotReached)),
             None => verdict,
         }
     }
@@ -239,12 +240,12 @@ impl<'r, 'a> Removals<'r, 'a> {
     async fn ask(
         &mut self,
         memory: &mut ImageMemory,
-        planned: &Entry,
+        planned: &Planned,
         image: &Image,
         goal: &Goal,
-    ) -> std::result::Result<(), Done> {
+    ) -> std::result::Result<(), Fate> {
         if self.blind {
-            return Err(Done::Kept(Reason::ListIncomplete));
+            return Err(Fate::Kept(Reason::ListIncomplete));
         }
         let gate = Gate::new(self.run, None, planned);
         gate.open()?;
@@ -254,21 +255,26 @@ impl<'r, 'a> Removals<'r, 'a> {
             let looked = quiet::caught_async(look).await;
             if let Err(e) = looked.and_then(|looked| looked) {
                 self.stop_for(e);
-                return Err(Done::Kept(Reason::ListIncomplete));
+                return Err(Fate::Kept(Reason::ListIncomplete));
             }
         }
         let latest = self.look.latest(image);
         let times = (min_age(self.run), self.run.now);
-        if !self.seen(memory).still_goes(image, latest, goal, times) {
-            return Err(Done::Kept(Reason::Changed));
+        let seen = self.seen(memory, &self.look.images);
+        if !seen.still_goes(image, latest, goal, times) {
+            return Err(Fate::Kept(Reason::Changed));
         }
         gate.still_open()
     }
 
     /// All that is known of the images of the first look, for a plan.
-    pub(super) fn seen<'s>(&'s self, memory: &'s ImageMemory) -> plans::ImageLook<'s> {
+    pub(super) fn seen<'i, 's>(
+        &'s self,
+        memory: &'s ImageMemory,
+        images: &'i [Image],
+    ) -> plans::ImageLook<'i, 's> {
         plans::ImageLook {
-            images: &self.look.images,
+            images,
             in_use: &self.look.in_use,
             records: &memory.records,
             sandbox: &self.sandbox,
@@ -310,12 +316,4 @@ async fn leaves<F: Future>(removing: &mut FuturesUnordered<F>) -> Option<F::Outp
         tokio::task::yield_now().await;
     }
     None
-}
-
-/// The entry of an image that was planned for.
-pub(super) fn entry(images: &[Image], step: Step) -> Entry {
-    Entry {
-        reason: step.reason,
-        ..image_look::entry(&images[step.index])
-    }
 }

@@ -2,15 +2,16 @@
 
 use super::containers::ended;
 use super::image_figures::{Gauge, NoGauge};
-use super::image_look::{self, ImageMemory, Services};
+use super::image_look::{self, ImageMemory, Services, keep, key};
 use super::image_records;
-use super::image_removals::{Removals, entry, min_age};
-use super::run::{Done, Run};
+use super::image_removals::{Removals, min_age};
+use super::run::Run;
 use crate::causes::Causes;
 use crate::cri::Learnt;
 use crate::cri::client;
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
+use crate::node::Image;
 use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
 use crate::plan::{Plan, Step};
 use crate::quiet;
@@ -113,17 +114,23 @@ impl Stages<'_, '_> {
     async fn by_age(&mut self, memory: &mut ImageMemory, removals: &mut Removals<'_, '_>) -> u64 {
         let longest = self.run.config.image_maximum_gc_age;
         let goal = Goal::Aged(longest);
-        if longest.is_zero() || self.plan(memory, removals, &goal).remove.is_empty() {
+        let images = removals.look.images.clone();
+        if longest.is_zero()
+            || self
+                .plan(memory, removals, &images, &goal)
+                .remove
+                .is_empty()
+        {
             return 0;
         }
         self.find_gauge(memory, removals).await;
-        let plan = self.decide(memory, removals, &goal).await;
-        let unknown = |step: &&Step| step.reason == Reason::ListIncomplete;
-        for step in plan.keep.iter().filter(unknown) {
-            removals.tried.insert(step.index);
-            self.keep(removals, *step);
+        let plan = self.decide(memory, removals, &images, &goal).await;
+        let unknown = plan.keep.iter().map(|step| (step.object, step.reason));
+        for (image, reason) in unknown.filter(|(_, reason)| *reason == Reason::ListIncomplete) {
+            removals.tried.insert(key(image));
+            keep(self.run, image, reason);
         }
-        let tally = removals.carry_out(memory, &plan.remove, &goal).await;
+        let tally = removals.carry_out(memory, plan.remove, &goal).await;
         tally.freed()
     }
 
@@ -135,39 +142,36 @@ impl Stages<'_, '_> {
         goal: &Goal,
     ) {
         let run = self.run;
+        let images = removals.look.images.clone();
         let plan = match goal {
-            Goal::Free(_) | Goal::AllUnused => self.decide(memory, removals, goal).await,
+            Goal::Free(_) | Goal::AllUnused => self.decide(memory, removals, &images, goal).await,
             _ => {
                 // The next look asks again.
-                if let Some(e) = self.unasked.as_ref().filter(|_| !run.has_failed()) {
+                if let Some(e) = self.unasked.as_ref().filter(|_| !run.report.has_failed()) {
                     run.log(LogLevel::Warn, &e.message);
                 }
-                self.plan(memory, removals, goal)
+                self.plan(memory, removals, &images, goal)
             }
         };
-        let tally = removals.carry_out(memory, &plan.remove, goal).await;
+        let tally = removals.carry_out(memory, plan.remove, goal).await;
         if !matches!(goal, Goal::Free(_)) {
             // Else it was read after each removal.
             self.read_gauge(removals);
         }
         for step in &plan.keep {
-            self.keep(removals, *step);
+            keep(run, step.object, step.reason);
         }
         conclude(run, &tally, removals);
     }
 
-    fn keep(&self, removals: &Removals<'_, '_>, step: Step) {
-        let entry = entry(&removals.look.images, step);
-        self.run.record(entry, Done::Kept(step.reason));
-    }
-
     /// What a goal comes to, after all has been asked that has to be known before anything goes.
-    async fn decide(
+    async fn decide<'i>(
         &mut self,
         memory: &ImageMemory,
         removals: &mut Removals<'_, '_>,
+        images: &'i [Image],
         goal: &Goal,
-    ) -> Plan {
+    ) -> Plan<'i, Image> {
         if removals.sandbox == SandboxImages::NotAsked && !self.is_mute() {
             let known = image_look::sandbox_images(self.run, self.services).await;
             removals.sandbox = known.unwrap_or_else(|e| {
@@ -175,22 +179,27 @@ impl Stages<'_, '_> {
                 SandboxImages::Failed
             });
         }
-        let mut plan = self.plan(memory, removals, goal);
+        let mut plan = self.plan(memory, removals, images, goal);
         if let Some(e) = &self.unasked {
             // Nobody knows who uses what: all stays.
-            let reason = Reason::ListIncomplete;
-            let stay = plan.remove.drain(..).map(|step| Step { reason, ..step });
-            plan.keep.extend(stay);
+            plan.spare(Reason::ListIncomplete, |_| true);
             self.run.fail(e.clone());
         }
         plan
     }
 
     /// What a goal comes to over the images that have not had their turn yet.
-    fn plan(&self, memory: &ImageMemory, removals: &Removals<'_, '_>, goal: &Goal) -> Plan {
+    fn plan<'i>(
+        &self,
+        memory: &ImageMemory,
+        removals: &Removals<'_, '_>,
+        images: &'i [Image],
+        goal: &Goal,
+    ) -> Plan<'i, Image> {
         let run = self.run;
-        let mut plan = plans::plan(&removals.seen(memory), goal, min_age(run), run.now);
-        let is_new = |step: &Step| !removals.tried.contains(&step.index);
+        let seen = removals.seen(memory, images);
+        let mut plan = plans::plan(&seen, goal, min_age(run), run.now);
+        let is_new = |step: &Step<'_, Image>| !removals.tried.contains(&key(step.object));
         plan.remove.retain(is_new);
         plan.keep.retain(is_new);
         plan
@@ -231,7 +240,7 @@ impl Stages<'_, '_> {
             run.config.image_gc_low_threshold,
         );
         plans::space_goal(&usage, high, low).map_err(|_| {
-            run.event("InvalidDiskCapacity", NO_CAPACITY);
+            run.report.event("InvalidDiskCapacity", NO_CAPACITY);
             Error::new(Status::Io, format!(
                 "{NO_CAPACITY}, as told by {source}; see whether it is mounted, or give figures by the image_fs callback"
             ))
@@ -260,7 +269,7 @@ impl Stages<'_, '_> {
 }
 
 fn no_figures(run: &Run<'_>, error: Error) -> Error {
-    run.event("InvalidDiskCapacity", &error.message);
+    run.report.event("InvalidDiskCapacity", &error.message);
     error
 }
 
@@ -276,12 +285,12 @@ fn conclude(run: &Run<'_>, tally: &Tally, removals: &Removals<'_, '_>) {
         let message = causes.message();
         return run.fail(Error::new(Status::Runtime, message));
     }
-    if removals.held || run.has_failed() {
+    if removals.held || run.report.has_failed() {
         return;
     }
     if let Some((_, freed)) = tally.shortfall() {
         let message = plans::too_little(&removals.usage, freed);
-        run.event("FreeDiskSpaceFailed", &message);
+        run.report.event("FreeDiskSpaceFailed", &message);
         run.fail(Error::new(Status::NotEnoughFreed, message));
     }
 }

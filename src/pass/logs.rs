@@ -3,13 +3,13 @@
 use super::containers::ended;
 use super::containers::{Look, Stale};
 use super::evidence::{Evidence, has_newer_files};
+use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::{Ordered, Round};
 use super::parts::all_containers;
-use super::progress::Progress;
-use super::removals::{Remover, blank, carry_out};
+use super::removals::{Remover, carry_out};
 use super::rooms::{Room, Rooms};
-use super::run::{Done, QUESTIONS, Run};
+use super::run::{QUESTIONS, Run};
 use super::slots::Slots;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
@@ -21,7 +21,7 @@ use crate::node::{ContainerState, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
 use crate::quiet;
-use crate::report::{Entry, Kind, Reason};
+use crate::report::{Kind, Reason};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -43,32 +43,32 @@ impl Remover for TreeRemover<'_> {
     type Object = Text;
     const KIND: Kind = Kind::PodLogs;
 
-    fn entry(&self, name: &Text) -> Entry {
+    fn planned(&self, name: &Text, reason: Reason) -> Planned {
         let path = format!("{}/{name}", self.room.dir());
         let pod = entry_pod(name).map(|(namespace, pod, _)| format!("{namespace}/{pod}"));
         let pod = pod.unwrap_or_default();
-        blank(Kind::PodLogs, path, pod, entry_uid(name))
+        Planned::new(Kind::PodLogs, path, pod, entry_uid(name), reason)
     }
 
-    async fn remove(&self, name: &Text, gate: &Gate<'_>) -> Done {
+    async fn remove(&self, name: &Text, gate: &Gate<'_>) -> Fate {
         // A static pod comes back under its UID, and does so while the host approves.
         let uid: Text = entry_uid(name).into();
         if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
-            return Done::Kept(Reason::Changed);
+            return Fate::Kept(Reason::Changed);
         }
         if has_newer_files(self.run, self.room, name) {
-            return Done::Kept(Reason::NewerThanAnswer);
+            return Fate::Kept(Reason::NewerThanAnswer);
         }
         if self.run.dry_run {
             if let Err(e) = self.room.check_tree(name, &self.mounts) {
-                return Done::Failed(e.to_string());
+                return Fate::Failed(e.to_string());
             }
             self.rooms.paths.borrow_mut().add_tree(self.room, name);
-            return Done::Removed;
+            return Fate::Removed;
         }
         let tree = OsStr::new(&**name);
         match gate.delete(|go_on| self.room.remove_tree(tree, go_on)) {
-            Ok(()) => Done::Removed,
+            Ok(()) => Fate::Removed,
             Err(done) => done,
         }
     }
@@ -127,7 +127,8 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
             Some(name) => names.push(name.into()),
             None => {
                 let shown = format!("{}/{}", room.dir(), entry.name.to_string_lossy());
-                unreadable.push(blank(Kind::PodLogs, shown, "", ""));
+                let reason = Reason::UnknownState;
+                unreadable.push(Planned::new(Kind::PodLogs, shown, "", "", reason));
             }
         }
     }
@@ -137,13 +138,14 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
     let is_there: HashSet<Text> = names.iter().map(path).collect();
     run.later
         .settle_gone(run, Kind::PodLogs, |id| is_there.contains(id));
-    run.keep_only(Kind::PodLogs, |id| is_there.contains(id));
+    run.attempts
+        .keep_only(Kind::PodLogs, |id| is_there.contains(id));
     let evidence = Evidence::ask(run, snapshot, uids);
     let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
     look.carries(&plan)?;
     if run.later.round.get() == Round::First {
         for entry in unreadable {
-            run.record(entry, Done::Kept(Reason::UnknownState));
+            run.record(entry, Fate::Kept(Reason::UnknownState));
         }
     }
     let mounts = match run.dry_run {
@@ -157,7 +159,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
         evidence: &evidence,
         mounts,
     };
-    carry_out(run, &evidence, &names, &plan, &Slots::of_host(), &remover).await;
+    carry_out(run, &evidence, plan, &Slots::of_host(), &remover).await;
     Ok(true)
 }
 
@@ -181,7 +183,10 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
     let owners = &owners(run, runtime, look, &links).await;
     let planned = links.into_iter().map(|link| {
         let path = format!("{}/{}", room.dir(), link.name);
-        (blank(Kind::LogLink, path, "", ""), link)
+        (
+            Planned::new(Kind::LogLink, path, "", "", Reason::DeadLink),
+            link,
+        )
     });
     let planned: Vec<_> = planned.collect();
     let is_there: HashSet<Text> = planned.iter().map(|(e, _)| e.id.clone()).collect();
@@ -192,45 +197,39 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
         // One that leads somewhere again dangles no more.
         let name = id.rsplit('/').next().unwrap_or_default();
         let now = room.log_link(OsStr::new(name));
-        Some(now.map_or(Done::Removed, |_| Done::Kept(Reason::LinkAlive)))
+        Some(now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive)))
     });
-    run.keep_only(Kind::LogLink, |id| is_there.contains(id));
+    run.attempts
+        .keep_only(Kind::LogLink, |id| is_there.contains(id));
     let Ordered {
         items: mut planned,
         alone_from,
     } = run.later.order(run, Kind::LogLink, planned);
     let mut left = planned.len();
     let alone = planned.split_off(alone_from);
-    let ask = |(entry, link): (Entry, LogLink)| async move {
-        let answer = evidence_of(run, runtime, rooms, owners, &entry, &link);
+    let ask = |(planned, link): (Planned, LogLink)| async move {
+        let answer = evidence_of(run, runtime, rooms, owners, &planned, &link);
         let answer = quiet::caught_async(answer).await;
-        let answer = answer.unwrap_or_else(|defect| Err(run.defect(defect)));
-        (entry, link, answer)
+        let answer = answer.unwrap_or_else(|defect| Err(run.report.defect(defect)));
+        (planned, link, answer)
     };
     let together = stream::iter(planned).map(ask).buffered(QUESTIONS);
     let mut answers = pin!(together.chain(stream::iter(alone).then(ask)));
-    let progress = Progress::of(run, Kind::LogLink);
-    while let Some((mut entry, link, answer)) = answers.next().await {
-        let result = match answer {
-            Err(done) => done,
-            Ok(answer) => {
-                let (remove, reason) = plan::logs::link(&answer);
-                entry.reason = reason;
-                match remove {
-                    true => quiet::caught(|| remove_link(run, rooms, room, &entry, &link))
-                        .unwrap_or_else(|defect| run.defect(defect)),
-                    false => Done::Kept(reason),
-                }
-            }
+    while let Some((planned, link, answer)) = answers.next().await {
+        let fate = match answer.map(|answer| plan::logs::link(&answer)) {
+            Err(fate) => fate,
+            Ok((false, reason)) => Fate::Kept(reason),
+            Ok((true, _)) => quiet::caught(|| remove_link(run, rooms, room, &planned, &link))
+                .unwrap_or_else(|defect| run.report.defect(defect)),
         };
-        if result == Done::Kept(Reason::LinkAlive) {
-            run.ended_well(&entry);
+        if fate == Fate::Kept(Reason::LinkAlive) {
+            run.attempts.ended_well(&planned);
         }
         left -= 1;
-        let counts = Progress::counts(&result);
-        run.record(entry, result);
-        if counts {
-            progress.ended(left);
+        let is_an_end = fate.is_an_end();
+        run.record(planned.clone(), fate);
+        if is_an_end {
+            run.progress(&planned, left);
         }
     }
 }
@@ -264,18 +263,18 @@ async fn evidence_of(
     runtime: &Runtime<'_>,
     rooms: &Rooms,
     owners: &Owners,
-    entry: &Entry,
+    planned: &Planned,
     link: &LogLink,
-) -> Result<LinkEvidence, Done> {
+) -> Result<LinkEvidence, Fate> {
     if !link.readable {
-        return Err(Done::Kept(Reason::UnknownState));
+        return Err(Fate::Kept(Reason::UnknownState));
     }
     if owners.are_unclear(&link.name) {
         return Ok(LinkEvidence::Error);
     }
     let mut answers = Vec::new();
     for id in owners.of(&link.name) {
-        let answer = ask(run, runtime, rooms, entry, id).await?;
+        let answer = ask(run, runtime, rooms, planned, id).await?;
         answers.push(answer);
         if plan::logs::link(&answer) == (false, Reason::LinkAlive) {
             break;
@@ -283,7 +282,7 @@ async fn evidence_of(
     }
     match link_container_id(&link.name) {
         _ if !answers.is_empty() => Ok(plan::logs::of_all(answers)),
-        Some(id) => ask(run, runtime, rooms, entry, id).await,
+        Some(id) => ask(run, runtime, rooms, planned, id).await,
         None => Ok(LinkEvidence::NoId),
     }
 }
@@ -292,9 +291,9 @@ async fn ask(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
     rooms: &Rooms,
-    entry: &Entry,
+    planned: &Planned,
     id: &str,
-) -> Result<LinkEvidence, Done> {
+) -> Result<LinkEvidence, Fate> {
     match runtime.container_status(id).await {
         Ok(look) if run.dry_run && rooms.containers.borrow().contains(&look.id) => {
             Ok(LinkEvidence::NotFound)
@@ -304,9 +303,9 @@ async fn ask(
         }
         Ok(look) => Ok(LinkEvidence::State(look.state)),
         Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
-        Err(CallError::NotBegun(_)) => Err(Done::Kept(Reason::NotReached)),
+        Err(CallError::NotBegun(_)) => Err(Fate::Kept(Reason::NotReached)),
         Err(e) => {
-            run.asked_in_vain(entry, &e);
+            run.attempts.asked_in_vain(planned, &e);
             Ok(LinkEvidence::Error)
         }
     }
@@ -316,20 +315,20 @@ fn remove_link(
     run: &Run<'_>,
     rooms: &Rooms,
     room: &LogRoom,
-    planned: &Entry,
+    planned: &Planned,
     link: &LogLink,
-) -> Done {
+) -> Fate {
     if let Err(done) = Gate::new(run, None, planned).open() {
         return done;
     }
     // The runtime may have taken its time: a log that was rotated meanwhile is back.
     match room.log_link(OsStr::new(&link.name)) {
-        Some(now) if !dangles(rooms, &now) => return Done::Kept(Reason::LinkAlive),
-        _ if run.dry_run => return Done::Removed,
+        Some(now) if !dangles(rooms, &now) => return Fate::Kept(Reason::LinkAlive),
+        _ if run.dry_run => return Fate::Removed,
         _ => {}
     }
     match room.remove_link(&link.name) {
-        Ok(()) => Done::Removed,
-        Err(e) => Done::Failed(e.to_string()),
+        Ok(()) => Fate::Removed,
+        Err(e) => Fate::Failed(e.to_string()),
     }
 }

@@ -1,10 +1,12 @@
 //! A pass from its turn to its end; the stages are in `containers` (S1 to S4) and `images` (S5). Holds no policy.
 
+mod attempts;
 pub(crate) mod cancel;
 mod container_removal;
 mod containers;
 mod dead_containers;
 mod evidence;
+mod fate;
 mod gate;
 mod image_figures;
 mod image_gone;
@@ -16,8 +18,8 @@ mod later;
 mod log_place;
 mod logs;
 mod parts;
-mod progress;
 mod removals;
+mod report;
 mod rooms;
 mod run;
 mod sandboxes;
@@ -25,7 +27,7 @@ pub(crate) mod slots;
 mod stops;
 mod words;
 
-pub(crate) use run::{event, log};
+pub(crate) use report::{event, log};
 
 use crate::config::Config;
 use crate::cri::Learnt;
@@ -36,6 +38,7 @@ use crate::plan::backoff::Backoff;
 use crate::plan::order::Unfinished;
 use crate::quiet;
 use crate::report::{Kind, Outcome, Pass, Report};
+use attempts::Attempts;
 use cancel::Stop;
 use image_look::ImageMemory;
 use run::{Run, wall_time};
@@ -100,7 +103,8 @@ pub(crate) async fn run(
     } = memory;
     backoff.get_mut().forget_old(began.since_boot());
     unfinished.get_mut().forget_old(began.since_boot());
-    let run = Run::new(config, hooks, stop, how, now, backoff, unfinished);
+    let attempts = Attempts::new(backoff, unfinished, (how.periodic, how.dry_run));
+    let run = Run::new(config, hooks, stop, how, now, attempts);
     let pass = match images {
         None => Pass::Containers,
         Some(_) => Pass::Images,
@@ -121,9 +125,9 @@ pub(crate) async fn run(
     if let Err(defect) = quiet::caught_async(work).await {
         run.fail(defect);
     }
-    run.tell_causes();
-    let filesystem = run.filesystem();
-    let (entries, error) = run.into_parts();
+    run.report.tell_causes();
+    let filesystem = run.report.filesystem();
+    let (entries, error) = run.report.into_parts();
     let bytes_freed = entries
         .iter()
         .filter(|e| e.kind == Kind::Image && e.outcome == Outcome::Removed)

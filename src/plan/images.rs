@@ -1,9 +1,9 @@
 //! Which images go, in which order, and when it is enough (S5.3 to S5.10).
 
+use super::Plan;
 use super::exempt::Exempt;
 use super::in_use::{InUse, bare, names};
 use super::records::Records;
-use super::{Plan, Step};
 use crate::node::{FsUsage, Image, Text};
 use crate::report::Reason;
 use std::time::Duration;
@@ -114,9 +114,9 @@ pub fn is_pause(image: &Image) -> bool {
 }
 
 /// All that is known of the images of a node.
-pub struct ImageLook<'a> {
+pub struct ImageLook<'i, 'a> {
     /// The runtime's list.
-    pub images: &'a [Image],
+    pub images: &'i [Image],
     /// S5.2.
     pub in_use: &'a InUse,
     /// S5.1.
@@ -127,7 +127,7 @@ pub struct ImageLook<'a> {
     pub exempt: &'a Exempt,
 }
 
-impl ImageLook<'_> {
+impl ImageLook<'_, '_> {
     fn is_sandbox_image(&self, image: &Image) -> bool {
         let known = match self.sandbox {
             SandboxImages::Known(known) => known.as_slice(),
@@ -196,38 +196,30 @@ impl ImageLook<'_> {
 }
 
 /// The plan over the images of a look: all that may go, in the order of S5.4. A [`Tally`] says how many of them do.
-pub fn plan(look: &ImageLook<'_>, goal: &Goal, min_age: i64, now: i64) -> Plan {
+pub fn plan<'i>(look: &ImageLook<'i, '_>, goal: &Goal, min_age: i64, now: i64) -> Plan<'i, Image> {
     let reason = match goal {
         Goal::AllUnused => Reason::Unused,
         Goal::Aged(_) => Reason::Age,
         _ => Reason::Space,
     };
     let mut plan = Plan::default();
-    for (index, image) in look.images.iter().enumerate() {
+    for image in look.images {
         match look.keeps(image, goal, min_age, now) {
-            Some(reason) => plan.keep.push(Step { index, reason }),
-            None => plan.remove.push(Step { index, reason }),
+            Some(reason) => plan.keeps([image], reason),
+            None => plan.removes([image], reason),
         }
     }
     plan.remove.sort_by_key(|step| {
-        let image = &look.images[step.index];
-        let record = look.records.get(image);
+        let record = look.records.get(step.object);
         (
             record.and_then(|r| r.last_used),
             record.and_then(|r| r.first_detected),
-            image.id.clone(),
-            image.handler.clone(),
+            step.object.id.clone(),
+            step.object.handler.clone(),
         )
     });
-    plan.keep.sort_by(|a, b| {
-        let key = |step: &Step| {
-            (
-                &look.images[step.index].id,
-                &look.images[step.index].handler,
-            )
-        };
-        key(a).cmp(&key(b))
-    });
+    let by_name = |a: &Image, b: &Image| (&a.id, &a.handler).cmp(&(&b.id, &b.handler));
+    plan.keep.sort_by(|a, b| by_name(a.object, b.object));
     plan
 }
 

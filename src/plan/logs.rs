@@ -1,7 +1,7 @@
 //! Where the logs of a container are (S2.4, S2.6), and which trees and links that are left behind go (S4).
 
+use super::Plan;
 use super::pods::{PodView, Standing};
-use super::{Plan, Step};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::report::Reason;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -71,35 +71,19 @@ pub fn entry_pod(name: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// S4.1: which entries of `pod-logs-dir` go; none where the lists of S3.1 did not arrive whole. `snapshot` holds what stays.
-pub fn trees(names: &[Text], snapshot: &Snapshot, pods: &PodView) -> Plan {
+pub fn trees<'a>(names: &'a [Text], snapshot: &Snapshot, pods: &PodView) -> Plan<'a, Text> {
     let arrived = snapshot.sandboxes.is_some() && !snapshot.partial;
     let held: HashSet<&str> = snapshot.containers.iter().map(Container::uid).collect();
     let mut plan = Plan::default();
-    for (index, name) in names.iter().enumerate() {
+    for name in names {
         let uid = entry_uid(name);
         match pods.content_standing(uid) {
-            _ if !pods.ready() => plan.keep.push(Step {
-                index,
-                reason: Reason::SourcesNotReady,
-            }),
-            Standing::Stays => plan.keep.push(Step {
-                index,
-                reason: Reason::PodExists,
-            }),
-            Standing::Held(reason) => plan.keep.push(Step { index, reason }),
-            Standing::Removable(_) if !arrived => {
-                plan.keep.push(Step {
-                    index,
-                    reason: Reason::ListIncomplete,
-                });
-            }
-            Standing::Removable(_) if held.contains(uid) => {
-                plan.keep.push(Step {
-                    index,
-                    reason: Reason::Active,
-                });
-            }
-            Standing::Removable(reason) => plan.remove.push(Step { index, reason }),
+            _ if !pods.ready() => plan.keeps([name], Reason::SourcesNotReady),
+            Standing::Stays => plan.keeps([name], Reason::PodExists),
+            Standing::Held(reason) => plan.keeps([name], reason),
+            Standing::Removable(_) if !arrived => plan.keeps([name], Reason::ListIncomplete),
+            Standing::Removable(_) if held.contains(uid) => plan.keeps([name], Reason::Active),
+            Standing::Removable(reason) => plan.removes([name], reason),
         }
     }
     plan

@@ -17,20 +17,47 @@ pub mod sandboxes;
 
 use crate::report::Reason;
 
-/// What is to become of the object with this index in the input list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// Index into the list that was planned over.
-    pub index: usize,
-    /// Why it goes or stays.
+/// What is to become of one object.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step<'a, T> {
+    /// The object, in the list that was planned over.
+    pub object: &'a T,
+    /// Why it is removed or kept.
     pub reason: Reason,
 }
 
-/// A decision for each object of a list: the removals in their order, and what stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+/// A decision for each object of a list: the removals in their order, and what is kept.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan<'a, T> {
     /// To be removed, in this order.
-    pub remove: Vec<Step>,
-    /// To stay.
-    pub keep: Vec<Step>,
+    pub remove: Vec<Step<'a, T>>,
+    /// To be kept.
+    pub keep: Vec<Step<'a, T>>,
+}
+
+impl<T> Default for Plan<'_, T> {
+    fn default() -> Self {
+        Plan {
+            remove: Vec::new(),
+            keep: Vec::new(),
+        }
+    }
+}
+
+impl<'a, T> Plan<'a, T> {
+    fn removes(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
+        let steps = objects.into_iter().map(|object| Step { object, reason });
+        self.remove.extend(steps);
+    }
+
+    fn keeps(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
+        let steps = objects.into_iter().map(|object| Step { object, reason });
+        self.keep.extend(steps);
+    }
+
+    /// Keeps some of what was to be removed.
+    pub(crate) fn spare(&mut self, reason: Reason, spared: impl FnMut(&mut Step<'a, T>) -> bool) {
+        let spared = self.remove.extract_if(.., spared);
+        self.keep.extend(spared.map(|step| Step { reason, ..step }));
+    }
 }

@@ -1,7 +1,7 @@
 //! Which sandboxes go (S3).
 
+use super::Plan;
 use super::pods::{PodView, Standing};
-use super::{Plan, Step};
 use crate::node::{Sandbox, SandboxState, Snapshot};
 use crate::report::Reason;
 use std::cmp::Ordering;
@@ -14,45 +14,40 @@ fn by_age(a: &Sandbox, b: &Sandbox) -> Ordering {
 
 /// The plan over the sandboxes of a look; empty where they could not be listed. Without all containers nobody knows which
 /// sandboxes are empty (S7.3): none goes.
-pub fn plan(snapshot: &Snapshot, pods: &PodView) -> Plan {
+pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
     let sandboxes = snapshot.sandboxes.as_deref().unwrap_or_default();
     let named: HashSet<&str> = snapshot.containers.iter().map(|c| &*c.sandbox_id).collect();
-    let mut by_pod: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut by_pod: BTreeMap<&str, Vec<&Sandbox>> = BTreeMap::new();
     let mut doubles = HashSet::new();
     let mut plan = Plan::default();
-    for (index, sandbox) in sandboxes.iter().enumerate() {
+    for sandbox in sandboxes {
         if sandbox.readable {
-            by_pod.entry(&sandbox.pod_uid).or_default().push(index);
+            by_pod.entry(&sandbox.pod_uid).or_default().push(sandbox);
         } else if doubles.insert(&sandbox.id) {
             // What cannot be read is nobody's newest.
-            let reason = Reason::UnknownState;
-            plan.keep.push(Step { index, reason });
+            plan.keeps([sandbox], Reason::UnknownState);
         }
     }
     for (uid, mut of_pod) in by_pod {
-        of_pod.sort_by(|&a, &b| by_age(&sandboxes[a], &sandboxes[b]));
+        of_pod.sort_by(|a, b| by_age(a, b));
         // Of equal attempts the last is the newest; the highest is another one only where creation times say otherwise (safer).
         let newest = of_pod.last().copied();
-        let highest = of_pod.iter().copied().max_by_key(|&i| sandboxes[i].attempt);
-        for index in of_pod {
-            let sandbox = &sandboxes[index];
+        let highest = of_pod.iter().copied().max_by_key(|s| s.attempt);
+        for sandbox in of_pod {
+            let is = |other: Option<&Sandbox>| other.is_some_and(|s| std::ptr::eq(s, sandbox));
             match decide(
                 sandbox,
                 named.contains(&*sandbox.id),
                 pods.standing(uid),
-                newest == Some(index) || highest == Some(index),
+                is(newest) || is(highest),
             ) {
-                (true, _) if snapshot.partial => plan.keep.push(Step {
-                    index,
-                    reason: Reason::ListIncomplete,
-                }),
-                (true, reason) => plan.remove.push(Step { index, reason }),
-                (false, reason) => plan.keep.push(Step { index, reason }),
+                (true, _) if snapshot.partial => plan.keeps([sandbox], Reason::ListIncomplete),
+                (true, reason) => plan.removes([sandbox], reason),
+                (false, reason) => plan.keeps([sandbox], reason),
             }
         }
     }
-    plan.keep
-        .sort_by(|a, b| sandboxes[a.index].id.cmp(&sandboxes[b.index].id));
+    plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
 }
 
