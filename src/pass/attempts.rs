@@ -57,7 +57,7 @@ impl<'a> Attempts<'a> {
             }
             Fate::Kept(_) | Fate::Refused | Fate::Unsent(_) => return,
             Fate::BrokenOff(_) => (Trouble::Failed, false),
-            Fate::Failed(_) => (Trouble::Failed, true),
+            Fate::Failed(_) | Fate::Broke(_) => (Trouble::Failed, true),
             Fate::Silent(_) => (Trouble::Silent, true),
             Fate::Lost { alone, .. } => (Trouble::Lost, *alone),
         };

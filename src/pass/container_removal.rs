@@ -306,40 +306,29 @@ impl Remover for ContainerRemover<'_> {
         Planned::new(Kind::Container, c.id.clone(), name, uid, reason)
     }
 
-    async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Fate {
+    async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Result<Fate, Fate> {
         if self.run.dry_run && c.state == ContainerState::Unknown {
             self.rooms.stopped.borrow_mut().insert(c.id.clone());
         }
         if self.runtime.has_given_up() {
-            return Fate::Kept(Reason::NotReached);
+            return Err(Fate::Kept(Reason::NotReached));
         }
-        let log = match self.find_log(c).await {
-            Ok(log) => log,
-            Err(done) => return done,
-        };
+        let log = self.find_log(c).await?;
         if self.run.stop.cause().is_some() {
-            return Fate::Kept(Reason::NotReached);
+            return Err(Fate::Kept(Reason::NotReached));
         }
         if self.run.dry_run {
-            return match self.pretend(c, &log) {
-                Ok(lies) => self.went(c, &log, lies),
-                Err(error) => Fate::Failed(error),
-            };
+            let lies = self.pretend(c, &log).map_err(Fate::Failed)?;
+            return Ok(self.went(c, &log, lies));
         }
-        if let Some(reason) = gate.objection() {
-            return Fate::Kept(reason);
-        }
-        let mut lies = Lies::Here;
+        gate.still_open()?;
         // One that the runtime did not know when it was to be stopped: its logs may be another's by now (S2.5).
-        if !self.run.later.was_unknown(&c.id) {
-            match self.delete_logs(c, &log, gate) {
-                Ok(found) => lies = found,
-                Err(done) => return done,
-            }
-        }
-        match self.runtime.remove_container(&c.id).await {
-            Ok(()) => self.went(c, &log, lies),
-            Err(e) => self.failed(&e, "remove", c),
-        }
+        let lies = match self.run.later.was_unknown(&c.id) {
+            true => Lies::Here,
+            false => self.delete_logs(c, &log, gate)?,
+        };
+        let removed = self.runtime.remove_container(&c.id).await;
+        removed.map_err(|e| self.failed(&e, "remove", c))?;
+        Ok(self.went(c, &log, lies))
     }
 }

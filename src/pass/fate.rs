@@ -75,6 +75,8 @@ pub(crate) enum Fate {
     Removed,
     Kept(Reason),
     Failed(String),
+    /// A defect of crigc in the work for it. What was in flight may have been carried out.
+    Broke(String),
     /// The runtime did not answer in time.
     Silent(String),
     /// The host ended the pass meanwhile.
@@ -111,6 +113,7 @@ impl Fate {
     pub(crate) fn error(&self) -> Option<&String> {
         match self {
             Fate::Failed(error)
+            | Fate::Broke(error)
             | Fate::Silent(error)
             | Fate::BrokenOff(error)
             | Fate::Lost { error, .. }

@@ -20,11 +20,11 @@ use super::run::Run;
 use crate::host::clock::Boot;
 use crate::host::hold;
 use crate::host::logs::LogError;
-use crate::quiet;
 use crate::report::Reason;
 use std::cell::Cell;
 
 /// The gate for one planned object.
+#[derive(Clone, Copy)]
 pub(crate) struct Gate<'g> {
     run: &'g Run<'g>,
     /// The host's answer, where the removal may rest on one.
@@ -51,20 +51,16 @@ impl<'g> Gate<'g> {
         if self.was_approved() {
             return Ok(());
         }
-        match quiet::caught(|| self.approves()) {
-            Ok(true) => self.still_open(),
-            Ok(false) => Err(Fate::Refused),
-            Err(defect) => Err(self.run.report.defect(defect)),
+        if !self.approves() {
+            return Err(Fate::Refused);
         }
+        self.still_open()
     }
 
     /// Asks everything but the approval; `Err` = the object is kept, and how that is reported.
     pub(crate) fn still_open(&self) -> Result<(), Fate> {
-        match quiet::caught(|| self.objection()) {
-            Ok(None) => Ok(()),
-            Ok(Some(reason)) => Err(Fate::Kept(reason)),
-            Err(defect) => Err(self.run.report.defect(defect)),
-        }
+        self.objection()
+            .map_or(Ok(()), |reason| Err(Fate::Kept(reason)))
     }
 
     /// Asks everything but the approval; why the object is kept, if it is.

@@ -1,6 +1,7 @@
 //! A pass over images, from look to report (S5).
 
 use super::containers::ended;
+use super::defects::stage;
 use super::image_figures::{Gauge, NoGauge};
 use super::image_look::{self, ImageMemory, Services, keep, key};
 use super::image_records;
@@ -14,7 +15,6 @@ use crate::hooks::LogLevel;
 use crate::node::Image;
 use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
 use crate::plan::{Plan, Step};
-use crate::quiet;
 use crate::report::Reason;
 
 /// S5.6: what the newest kubelet says of a filesystem without a size.
@@ -42,12 +42,11 @@ async fn collect(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) -> Re
     if let Some(e) = services.runtime.lost() {
         return Err(e);
     }
-    let done = quiet::caught_async(stages(run, &services, memory)).await;
-    let done = done.and_then(|done| done);
+    let done = stage(run, stages(run, &services, memory)).await;
     learnt.sign(&services.runtime).await;
     let defects = [services.images.defect(), services.runtime.defect()];
     defects.into_iter().flatten().for_each(|e| run.fail(e));
-    done
+    done.unwrap_or(Ok(()))
 }
 
 async fn services<'a>(run: &Run<'a>, learnt: &'a Learnt) -> Result<Services<'a>> {
@@ -156,7 +155,7 @@ impl Stages<'_, '_> {
         let tally = removals.carry_out(memory, plan.remove, goal).await;
         if !matches!(goal, Goal::Free(_)) {
             // Else it was read after each removal.
-            self.read_gauge(removals);
+            self.read_gauge(removals).await;
         }
         for step in &plan.keep {
             keep(run, step.object, step.reason);
@@ -250,20 +249,15 @@ impl Stages<'_, '_> {
     /// Figures for the report alone, before anything goes: where there are none, nothing depends on them.
     async fn find_gauge(&self, memory: &mut ImageMemory, removals: &mut Removals<'_, '_>) {
         if removals.gauge.is_none() && !self.is_mute() {
-            let found = quiet::caught_async(Gauge::find(self.run, self.services, memory)).await;
-            match found {
-                Ok(found) => removals.gauge = found.ok().map(|(gauge, _)| gauge),
-                Err(defect) => self.run.fail(defect),
-            }
+            let found = stage(self.run, Gauge::find(self.run, self.services, memory)).await;
+            removals.gauge = found.and_then(|found| found.ok()).map(|(gauge, _)| gauge);
         }
     }
 
     /// The same at the end, if something went.
-    fn read_gauge(&self, removals: &Removals<'_, '_>) {
-        if let Some(gauge) = removals.gauge.as_ref().filter(|_| removals.has_removed)
-            && let Err(defect) = quiet::caught(|| gauge.read(self.run))
-        {
-            self.run.fail(defect);
+    async fn read_gauge(&self, removals: &Removals<'_, '_>) {
+        if let Some(gauge) = removals.gauge.as_ref().filter(|_| removals.has_removed) {
+            let _ = stage(self.run, async { gauge.read(self.run) }).await;
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::containers::ended;
 use super::containers::{Look, Stale};
+use super::defects::object;
 use super::evidence::{Evidence, has_newer_files};
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
@@ -20,7 +21,6 @@ use crate::host::mounts::mounts;
 use crate::node::{ContainerState, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
-use crate::quiet;
 use crate::report::{Kind, Reason};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
@@ -50,27 +50,23 @@ impl Remover for TreeRemover<'_> {
         Planned::new(Kind::PodLogs, path, pod, entry_uid(name), reason)
     }
 
-    async fn remove(&self, name: &Text, gate: &Gate<'_>) -> Fate {
+    async fn remove(&self, name: &Text, gate: &Gate<'_>) -> Result<Fate, Fate> {
         // A static pod comes back under its UID, and does so while the host approves.
         let uid: Text = entry_uid(name).into();
         if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
-            return Fate::Kept(Reason::Changed);
+            return Err(Fate::Kept(Reason::Changed));
         }
         if has_newer_files(self.run, self.room, name) {
-            return Fate::Kept(Reason::NewerThanAnswer);
+            return Err(Fate::Kept(Reason::NewerThanAnswer));
         }
         if self.run.dry_run {
-            if let Err(e) = self.room.check_tree(name, &self.mounts) {
-                return Fate::Failed(e.to_string());
-            }
+            let checked = self.room.check_tree(name, &self.mounts);
+            checked.map_err(|e| Fate::Failed(e.to_string()))?;
             self.rooms.paths.borrow_mut().add_tree(self.room, name);
-            return Fate::Removed;
+            return Ok(Fate::Removed);
         }
-        let tree = OsStr::new(&**name);
-        match gate.delete(|go_on| self.room.remove_tree(tree, go_on)) {
-            Ok(()) => Fate::Removed,
-            Err(done) => done,
-        }
+        gate.delete(|go_on| self.room.remove_tree(OsStr::new(&**name), go_on))?;
+        Ok(Fate::Removed)
     }
 }
 
@@ -159,7 +155,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
         evidence: &evidence,
         mounts,
     };
-    carry_out(run, &evidence, plan, &Slots::of_host(), &remover).await;
+    carry_out(run, &evidence, plan, &Slots::without_rests(1), &remover).await;
     Ok(true)
 }
 
@@ -209,19 +205,19 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
     let alone = planned.split_off(alone_from);
     let ask = |(planned, link): (Planned, LogLink)| async move {
         let answer = evidence_of(run, runtime, rooms, owners, &planned, &link);
-        let answer = quiet::caught_async(answer).await;
-        let answer = answer.unwrap_or_else(|defect| Err(run.report.defect(defect)));
+        let answer = object(run, answer).await;
         (planned, link, answer)
     };
     let together = stream::iter(planned).map(ask).buffered(QUESTIONS);
     let mut answers = pin!(together.chain(stream::iter(alone).then(ask)));
     while let Some((planned, link, answer)) = answers.next().await {
-        let fate = match answer.map(|answer| plan::logs::link(&answer)) {
-            Err(fate) => fate,
-            Ok((false, reason)) => Fate::Kept(reason),
-            Ok((true, _)) => quiet::caught(|| remove_link(run, rooms, room, &planned, &link))
-                .unwrap_or_else(|defect| run.report.defect(defect)),
+        let removal = async {
+            match plan::logs::link(&answer?) {
+                (false, reason) => Err(Fate::Kept(reason)),
+                (true, _) => remove_link(run, rooms, room, &planned, &link),
+            }
         };
+        let fate = object(run, removal).await.unwrap_or_else(|fate| fate);
         if fate == Fate::Kept(Reason::LinkAlive) {
             run.attempts.ended_well(&planned);
         }
@@ -317,18 +313,15 @@ fn remove_link(
     room: &LogRoom,
     planned: &Planned,
     link: &LogLink,
-) -> Fate {
-    if let Err(done) = Gate::new(run, None, planned).open() {
-        return done;
-    }
+) -> Result<Fate, Fate> {
+    Gate::new(run, None, planned).open()?;
     // The runtime may have taken its time: a log that was rotated meanwhile is back.
     match room.log_link(OsStr::new(&link.name)) {
-        Some(now) if !dangles(rooms, &now) => return Fate::Kept(Reason::LinkAlive),
-        _ if run.dry_run => return Fate::Removed,
+        Some(now) if !dangles(rooms, &now) => return Err(Fate::Kept(Reason::LinkAlive)),
+        _ if run.dry_run => return Ok(Fate::Removed),
         _ => {}
     }
-    match room.remove_link(&link.name) {
-        Ok(()) => Fate::Removed,
-        Err(e) => Fate::Failed(e.to_string()),
-    }
+    let removed = room.remove_link(&link.name);
+    removed.map_err(|e| Fate::Failed(e.to_string()))?;
+    Ok(Fate::Removed)
 }

@@ -5,6 +5,7 @@ pub(crate) mod cancel;
 mod container_removal;
 mod containers;
 mod dead_containers;
+mod defects;
 mod evidence;
 mod fate;
 mod gate;

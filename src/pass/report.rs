@@ -123,13 +123,6 @@ impl<'a> PassReport<'a> {
         self.log(level, &message);
     }
 
-    /// A defect was met in the work for one object: the pass fails for it, and goes on with the others.
-    pub(crate) fn defect(&self, defect: Error) -> Fate {
-        let story = defect.message.clone();
-        self.fail(defect);
-        Fate::Failed(story)
-    }
-
     /// Whether it failed for anything but a defect, which may have been in a line for the log.
     pub(crate) fn has_failed(&self) -> bool {
         let errors = self.errors.borrow();

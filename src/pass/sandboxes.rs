@@ -31,23 +31,17 @@ impl Remover for SandboxRemover<'_> {
         Planned::new(Kind::Sandbox, s.id.clone(), name, s.pod_uid.clone(), reason)
     }
 
-    async fn remove(&self, s: &Sandbox, gate: &Gate<'_>) -> Fate {
+    async fn remove(&self, s: &Sandbox, gate: &Gate<'_>) -> Result<Fate, Fate> {
         if self.run.dry_run {
-            return Fate::Removed;
+            return Ok(Fate::Removed);
         }
         // Others may have been asked about since it was its turn.
-        if let Some(reason) = gate.objection() {
-            return Fate::Kept(reason);
-        }
-        if let Err(e) = self.runtime.stop_sandbox(&s.id).await {
-            return self.failed(&e, "stop", s);
-        }
-        if let Some(reason) = gate.objection() {
-            return Fate::Kept(reason);
-        }
-        match self.runtime.remove_sandbox(&s.id).await {
-            Ok(()) => Fate::Removed,
-            Err(e) => self.failed(&e, "remove", s),
-        }
+        gate.still_open()?;
+        let stopped = self.runtime.stop_sandbox(&s.id).await;
+        stopped.map_err(|e| self.failed(&e, "stop", s))?;
+        gate.still_open()?;
+        let removed = self.runtime.remove_sandbox(&s.id).await;
+        removed.map_err(|e| self.failed(&e, "remove", s))?;
+        Ok(Fate::Removed)
     }
 }

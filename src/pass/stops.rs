@@ -2,6 +2,7 @@
 //! by the end of the pass are removed then.
 
 use super::cancel::sleep_until;
+use super::defects::{object, stage};
 use super::evidence::Evidence;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
@@ -12,7 +13,6 @@ use crate::host::clock::Boot;
 use crate::node::{Container, Snapshot, Text};
 use crate::plan::containers::{grace_period, stop_timeout};
 use crate::plan::order::turns;
-use crate::quiet;
 use crate::report::{Kind, Reason, visible};
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
@@ -93,13 +93,9 @@ impl<'p> Stops<'p> {
                 alone,
             };
             let look = look.clone();
-            let work = async move { job.all(&look, planned).await };
-            let work = quiet::caught_async(work);
             let run = self.run;
             let work = async move {
-                if let Err(defect) = work.await {
-                    run.fail(defect);
-                }
+                stage(run, job.all(&look, planned)).await;
             };
             Box::pin(work) as LocalBoxFuture<'p, ()>
         };
@@ -185,19 +181,17 @@ impl Job<'_> {
             .for_each_concurrent(SLOTS, |(planned, container)| async move {
                 // Nobody closes it.
                 let _slot = self.slots.acquire().await;
-                let word = Gate::new(self.run, Some(evidence), &planned).open();
-                let approved = Boot::now();
-                let result = match word {
-                    Ok(()) => self.one(&container).await,
-                    Err(done) => Err(done),
-                };
-                self.ended(planned, result, approved);
+                let gate = Gate::new(self.run, Some(evidence), &planned);
+                let result = object(self.run, self.one(&container, &gate)).await;
+                self.ended(planned, result);
             })
             .await;
     }
 
-    /// Whether the runtime knew it; `Err` = it stays.
-    async fn one(&self, c: &Container) -> Result<bool, Fate> {
+    /// Whether the runtime knew it, and when the host approved; `Err` = it stays.
+    async fn one(&self, c: &Container, gate: &Gate<'_>) -> Result<(bool, Boot), Fate> {
+        gate.open()?;
+        let approved = Boot::now();
         if let Some(open) = self.open.borrow_mut().get_mut(&c.id) {
             open.begun = true;
         }
@@ -207,15 +201,16 @@ impl Job<'_> {
             // Lists and questions are in flight with it.
             false => flight.in_company(),
         };
-        let result = quiet::caught_async(stop(self.run, self.runtime, c)).await;
-        let result = result.unwrap_or_else(|defect| Err(self.run.report.defect(defect)));
-        result.map_err(|done| flight.landed(done))
+        match stop(self.run, self.runtime, c).await {
+            Ok(was_known) => Ok((was_known, approved)),
+            Err(fate) => Err(flight.landed(fate)),
+        }
     }
 
-    fn ended(&self, planned: Planned, result: Result<bool, Fate>, approved: Boot) {
+    fn ended(&self, planned: Planned, result: Result<(bool, Boot), Fate>) {
         self.open.borrow_mut().remove(&planned.id);
         match result {
-            Ok(was_known) => self.run.later.has_stopped(planned, was_known, approved),
+            Ok((was_known, approved)) => self.run.later.has_stopped(planned, was_known, approved),
             Err(fate) => {
                 self.run.record(planned, fate);
             }
