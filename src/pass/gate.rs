@@ -140,62 +140,43 @@ mod tests {
     use crate::hooks::{Hook, Hooks};
     use crate::node::{PodState, PodStates, Snapshot, Text};
     use crate::report::{Entry, Kind};
-    use Against::{End, Hold, PodIsBack, Refusal, Waits};
-    use With::*;
     use std::cell::RefCell;
     use std::path::Path;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    /// What speaks against a removal.
-    #[derive(Clone, Copy, Debug, PartialEq)]
-    enum Against {
-        /// The pass is told to end.
-        End,
-        Hold,
-        /// It could not be removed lately.
-        Waits,
-        PodIsBack,
-        Refusal,
-    }
-
-    /// What else the gate depends on; else the pass is periodic, and the host's answer is old.
-    #[derive(Clone, Copy, Debug, PartialEq)]
-    enum With {
-        Nothing,
-        ACall,
-        ADryRun,
-        AYoungAnswer,
-        AReasonOfItsOwn,
-        AnApprovalBeforeItsStop,
-        AnOldApprovalBeforeItsStop,
-    }
-
-    /// What speaks against it from when on, and what was asked: `p` about pods, `a` for the approval.
-    #[derive(Default)]
+    /// What speaks against a removal, now and once the host is asked for its approval, and what the host was asked.
     struct World {
-        against: Vec<Against>,
-        /// From the approval on.
-        meanwhile: Vec<Against>,
+        against: &'static str,
+        meanwhile: &'static str,
         asked: String,
+    }
+
+    fn happens(against: &str, closed: &Flag, hold: &Path) {
+        if against.contains("end") {
+            closed.raise();
+        }
+        if against.contains("hold") {
+            std::fs::write(hold, "").unwrap();
+        }
     }
 
     fn hooks(world: &Arc<Mutex<World>>, closed: &Arc<Flag>, hold: &Path) -> Hooks {
         let (w, closed, hold) = (world.clone(), closed.clone(), hold.to_owned());
         let approve = move |_: &Entry| {
             let mut world = w.lock().unwrap();
-            world.asked.push('a');
-            let meanwhile = std::mem::take(&mut world.meanwhile);
-            meanwhile.iter().for_each(|a| happens(*a, &closed, &hold));
-            world.against.extend(meanwhile);
-            !world.against.contains(&Refusal)
+            world.asked += "approval ";
+            happens(world.meanwhile, &closed, &hold);
+            let approves = !world.against.contains("refusal");
+            world.against = world.meanwhile;
+            approves
         };
         let w = world.clone();
         let pod_states = move |uids: &[Text]| {
             let mut world = w.lock().unwrap();
-            world.asked.push('p');
+            world.asked += "pods ";
             let state = PodState {
-                content_removable: !world.against.contains(&PodIsBack),
+                content_removable: !world.against.contains("pod"),
                 ..PodState::default()
             };
             PodStates {
@@ -211,48 +192,41 @@ mod tests {
         }
     }
 
-    fn happens(against: Against, closed: &Flag, hold: &Path) {
-        match against {
-            End => closed.raise(),
-            Hold => std::fs::write(hold, "").unwrap(),
-            Waits | PodIsBack | Refusal => {}
-        }
-    }
-
-    /// The gate for an object of pod `u`; how it is opened, and what was asked.
-    fn opened(with: With, before: &[Against], meanwhile: &[Against]) -> (String, Result<(), Fate>) {
+    /// Opens the gate for an object of a pod that was gone at first: what was asked, and what comes of it.
+    fn opened(
+        with: &str,
+        against: &'static str,
+        meanwhile: &'static str,
+    ) -> (String, &'static str) {
         let folder = tempfile::tempdir().unwrap();
         let hold = folder.path().join("hold");
         let closed = Arc::new(Flag::new());
         let world = Arc::new(Mutex::new(World {
-            against: before.to_vec(),
-            meanwhile: meanwhile.to_vec(),
+            against: "",
+            meanwhile,
             asked: String::new(),
         }));
         let hooks = hooks(&world, &closed, &hold);
-        before.iter().for_each(|a| happens(*a, &closed, &hold));
-        let is_young = matches!(with, AYoungAnswer | AnApprovalBeforeItsStop);
         let config = Config {
             hold_file: hold.to_str().unwrap().to_owned(),
-            evidence_max_age: match is_young {
+            evidence_max_age: match with.contains("young") {
                 true => Duration::from_secs(600),
                 false => Duration::ZERO,
             },
             ..Config::default()
         };
-        let reason = match with {
-            AReasonOfItsOwn => Reason::UnitLimit,
-            _ => Reason::PodRemoved,
+        let reason = match with.contains("limit") {
+            true => Reason::UnitLimit,
+            false => Reason::PodRemoved,
         };
         let planned = Planned::new(Kind::Container, "c", "n", "u", reason);
         let (backoff, unfinished) = (RefCell::default(), RefCell::default());
-        let queue = Queue::default();
         let how = How {
-            dry_run: with == ADryRun,
+            dry_run: with.contains("dry"),
             all_unused: false,
-            periodic: with != ACall,
+            periodic: !with.contains("call"),
             only_records: false,
-            queue: &queue,
+            queue: &Queue::default(),
         };
         let stop = Stop {
             closed: &closed,
@@ -262,94 +236,61 @@ mod tests {
         };
         let attempts = Attempts::new(&backoff, &unfinished, (how.periodic, how.dry_run));
         let run = Run::new(&config, &hooks, stop, how, 1, attempts);
-        if before.contains(&Waits) {
-            run.record(planned.clone(), Fate::Failed(String::new()));
-        }
-        if matches!(with, AnApprovalBeforeItsStop | AnOldApprovalBeforeItsStop) {
+        if with.contains("approved") {
             run.later.has_stopped(planned.clone(), true, Boot::now());
         }
         let look = Snapshot::new(Vec::new(), Some(Vec::new()));
-        // The first answer is that of the plan.
-        let against = std::mem::take(&mut world.lock().unwrap().against);
         let evidence = Evidence::ask(&run, &look, ["u".into()]);
-        let mut now = world.lock().unwrap();
-        (now.against, now.asked) = (against, String::new());
-        drop(now);
-        let result = Gate::new(&run, Some(&evidence), &planned).open();
-        let asked = world.lock().unwrap().asked.clone();
-        (asked, result)
+        world.lock().unwrap().against = against;
+        world.lock().unwrap().asked.clear();
+        happens(against, &closed, &hold);
+        if against.contains("waits") {
+            run.record(planned.clone(), Fate::Failed(String::new()));
+        }
+        let word = match Gate::new(&run, Some(&evidence), &planned).open() {
+            Ok(()) => "open",
+            Err(Fate::Kept(reason)) => reason.word(),
+            Err(Fate::Refused) => "refused",
+            Err(fate) => panic!("{fate:?}"),
+        };
+        let asked = world.lock().unwrap().asked.trim_end().to_owned();
+        (asked, word)
     }
 
     #[test]
     fn what_speaks_against_a_removal_is_asked_in_one_order() {
-        let kept = |reason| Err(Fate::Kept(reason));
-        let ended = || kept(Reason::NotReached);
-        // With what, what speaks against it, and what only once the host was asked; what is asked, what comes of it.
-        let table: [(With, &[Against], &[Against], &str, Result<(), Fate>); 20] = [
-            (Nothing, &[], &[], "pap", Ok(())),
-            (
-                Nothing,
-                &[End, Hold, Waits, PodIsBack, Refusal],
-                &[],
-                "",
-                ended(),
-            ),
-            (
-                Nothing,
-                &[Hold, Waits, PodIsBack, Refusal],
-                &[],
-                "",
-                kept(Reason::Held),
-            ),
-            (
-                Nothing,
-                &[Waits, PodIsBack, Refusal],
-                &[],
-                "",
-                kept(Reason::Backoff),
-            ),
-            (
-                Nothing,
-                &[PodIsBack, Refusal],
-                &[],
-                "p",
-                kept(Reason::Changed),
-            ),
-            (Nothing, &[Refusal], &[], "pa", Err(Fate::Refused)),
-            (Nothing, &[Refusal], &[End], "pa", Err(Fate::Refused)),
-            (Nothing, &[], &[End, Hold, PodIsBack], "pa", ended()),
-            (Nothing, &[], &[Hold, PodIsBack], "pa", kept(Reason::Held)),
-            (Nothing, &[], &[PodIsBack], "pap", kept(Reason::Changed)),
+        // The pass (periodic, and the host's answer old, where nothing else is said), what speaks against the removal, and what does once
+        // the host is asked for its approval; what the host is asked, and what comes of it.
+        let table = [
+            ("", "", "", "pods approval pods", "open"),
+            ("", "end hold waits pod refusal", "", "", "not-reached"),
+            ("", "hold waits pod refusal", "", "", "held"),
+            ("", "waits pod refusal", "", "", "backoff"),
+            ("", "pod refusal", "", "pods", "changed"),
+            ("", "refusal", "", "pods approval", "refused"),
+            ("", "refusal", "end", "pods approval", "refused"),
+            ("", "", "end hold pod", "pods approval", "not-reached"),
+            ("", "", "hold pod", "pods approval", "held"),
+            ("", "", "pod", "pods approval pods", "changed"),
             // Who calls wants to see it tried.
-            (ACall, &[Waits], &[], "pap", Ok(())),
-            (ADryRun, &[Refusal], &[], "pp", Ok(())),
-            (ADryRun, &[Hold], &[], "", kept(Reason::Held)),
-            (AYoungAnswer, &[PodIsBack], &[], "a", Ok(())),
-            (AYoungAnswer, &[Hold], &[], "", kept(Reason::Held)),
+            ("call", "waits", "", "pods approval pods", "open"),
+            ("dry", "refusal", "", "pods pods", "open"),
+            ("dry", "hold", "", "", "held"),
+            ("young", "pod", "", "approval", "open"),
+            ("young", "hold", "", "", "held"),
             // Nothing that the host says of its pod counts.
-            (AReasonOfItsOwn, &[PodIsBack], &[], "a", Ok(())),
-            (AReasonOfItsOwn, &[], &[End], "a", ended()),
-            (AnApprovalBeforeItsStop, &[Refusal], &[], "", Ok(())),
-            (
-                AnApprovalBeforeItsStop,
-                &[Hold],
-                &[],
-                "",
-                kept(Reason::Held),
-            ),
-            (
-                AnOldApprovalBeforeItsStop,
-                &[Refusal],
-                &[],
-                "pa",
-                Err(Fate::Refused),
-            ),
+            ("limit", "pod", "", "approval", "open"),
+            ("limit", "", "end", "approval", "not-reached"),
+            // The approval before a stop is good for as long as an answer is.
+            ("approved young", "refusal", "", "", "open"),
+            ("approved young", "hold", "", "", "held"),
+            ("approved", "refusal", "", "pods approval", "refused"),
         ];
-        for (with, before, meanwhile, asked, result) in table {
-            let what = format!("{with:?}, {before:?}, {meanwhile:?}");
+        for (with, against, meanwhile, asked, word) in table {
+            let what = format!("{with}: {against}: {meanwhile}");
             assert_eq!(
-                opened(with, before, meanwhile),
-                (asked.to_owned(), result),
+                opened(with, against, meanwhile),
+                (asked.to_owned(), word),
                 "{what}"
             );
         }

@@ -127,8 +127,7 @@ pub(crate) async fn run(
         run.fail(defect);
     }
     run.report.tell_causes();
-    let filesystem = run.report.filesystem();
-    let (entries, error) = run.report.into_parts();
+    let (entries, filesystem, error) = run.report.into_parts();
     let bytes_freed = entries
         .iter()
         .filter(|e| e.kind == Kind::Image && e.outcome == Outcome::Removed)

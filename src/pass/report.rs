@@ -218,14 +218,10 @@ impl<'a> PassReport<'a> {
         self.filesystem.set(Some((first, usage)));
     }
 
-    /// The first and the last figures of the image filesystem.
-    pub(crate) fn filesystem(&self) -> Option<(FsUsage, FsUsage)> {
-        self.filesystem.get()
-    }
-
-    /// The entries, and the failure of the pass.
-    pub(crate) fn into_parts(self) -> (Vec<Entry>, Option<Error>) {
+    /// The entries, the first and the last figures of the image filesystem, and the failure of the pass.
+    pub(crate) fn into_parts(self) -> (Vec<Entry>, Option<(FsUsage, FsUsage)>, Option<Error>) {
         let errors = self.errors.into_inner();
-        (self.entries.into_inner(), Error::all(&errors))
+        let entries = self.entries.into_inner();
+        (entries, self.filesystem.get(), Error::all(&errors))
     }
 }
