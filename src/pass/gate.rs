@@ -192,6 +192,17 @@ mod tests {
         }
     }
 
+    fn config(with: &str, hold: &Path) -> Config {
+        Config {
+            hold_file: hold.to_str().unwrap().to_owned(),
+            evidence_max_age: match with.contains("young") {
+                true => Duration::from_secs(600),
+                false => Duration::ZERO,
+            },
+            ..Config::default()
+        }
+    }
+
     /// Opens the gate for an object of a pod that was gone at first: what was asked, and what comes of it.
     fn opened(
         with: &str,
@@ -207,14 +218,7 @@ mod tests {
             asked: String::new(),
         }));
         let hooks = hooks(&world, &closed, &hold);
-        let config = Config {
-            hold_file: hold.to_str().unwrap().to_owned(),
-            evidence_max_age: match with.contains("young") {
-                true => Duration::from_secs(600),
-                false => Duration::ZERO,
-            },
-            ..Config::default()
-        };
+        let config = config(with, &hold);
         let reason = match with.contains("limit") {
             true => Reason::UnitLimit,
             false => Reason::PodRemoved,

@@ -166,41 +166,16 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
         Room::Open(room) => room,
         Room::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
     };
-    // What a dry run would have removed is still there, and so are links to it.
-    let go_on = || run.stop.cause().is_none();
-    let dangling = |link: &LogLink| dangles(rooms, link);
-    let mut links = match room.log_links(run.dry_run, &go_on, dangling) {
+    let links = match dead_links(run, rooms, room) {
         Ok(links) => links,
         Err(_) if ended(run) => return,
         Err(e) => return run.fail(unreadable("container-logs-dir", room.dir(), &e)),
     };
-    links.retain(|link| !run.later.has_link(&link.name));
-    links.sort_by(|a, b| a.name.cmp(&b.name));
     let owners = &owners(run, runtime, look, &links).await;
-    let planned = links.into_iter().map(|link| {
-        let path = format!("{}/{}", room.dir(), link.name);
-        (
-            Planned::new(Kind::LogLink, path, "", "", Reason::DeadLink),
-            link,
-        )
-    });
-    let planned: Vec<_> = planned.collect();
-    let is_there: HashSet<Text> = planned.iter().map(|(e, _)| e.id.clone()).collect();
-    run.later.settle(run, Kind::LogLink, |id| {
-        if is_there.contains(id) {
-            return None;
-        }
-        // One that leads somewhere again dangles no more.
-        let name = id.rsplit('/').next().unwrap_or_default();
-        let now = room.log_link(OsStr::new(name));
-        Some(now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive)))
-    });
-    run.attempts
-        .keep_only(Kind::LogLink, |id| is_there.contains(id));
     let Ordered {
         items: mut planned,
         alone_from,
-    } = run.later.order(run, Kind::LogLink, planned);
+    } = in_turn(run, room, links);
     let mut left = planned.len();
     let alone = planned.split_off(alone_from);
     let ask = |(planned, link): (Planned, LogLink)| async move {
@@ -228,6 +203,39 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
             run.progress(&planned, left);
         }
     }
+}
+
+/// The links that dangle, by name; those are left out that go with a container at the end of the pass.
+fn dead_links(run: &Run<'_>, rooms: &Rooms, room: &LogRoom) -> io::Result<Vec<LogLink>> {
+    let go_on = || run.stop.cause().is_none();
+    // What a dry run would have removed is still there, and so are links to it.
+    let mut links = room.log_links(run.dry_run, &go_on, |link| dangles(rooms, link))?;
+    links.retain(|link| !run.later.has_link(&link.name));
+    links.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(links)
+}
+
+/// Links in the order of S0.8. Those that were put off and do not dangle any more are settled.
+fn in_turn(run: &Run<'_>, room: &LogRoom, links: Vec<LogLink>) -> Ordered<LogLink> {
+    let planned = links.into_iter().map(|link| {
+        let path = format!("{}/{}", room.dir(), link.name);
+        let planned = Planned::new(Kind::LogLink, path, "", "", Reason::DeadLink);
+        (planned, link)
+    });
+    let planned: Vec<_> = planned.collect();
+    let is_there: HashSet<Text> = planned.iter().map(|(p, _)| p.id.clone()).collect();
+    run.later.settle(run, Kind::LogLink, |id| {
+        if is_there.contains(id) {
+            return None;
+        }
+        // One that leads somewhere again dangles no more.
+        let name = id.rsplit('/').next().unwrap_or_default();
+        let now = room.log_link(OsStr::new(name));
+        Some(now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive)))
+    });
+    let is_there = |id: &Text| is_there.contains(id);
+    run.attempts.keep_only(Kind::LogLink, is_there);
+    run.later.order(run, Kind::LogLink, planned)
 }
 
 /// Whether a link's target is gone, as far as this pass knows.

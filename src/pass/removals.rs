@@ -197,7 +197,10 @@ impl<'e, T: Copy> Engine<'e, T> {
         let was_removed = fate == Fate::Removed;
         // What it leaves undone when it panics, the policy has to know.
         let removed = self.ordered.items[at].1;
-        let ended = async { Ok(policy.ended(removed, &fate).await) };
+        let ended = async {
+            policy.ended(removed, &fate).await;
+            Ok(())
+        };
         let _ = object(self.run, ended).await;
         self.tell(policy, at, fate);
         let (run, slots) = (self.run, self.slots);
