@@ -81,13 +81,16 @@ impl UntilEnough<'_, '_, '_> {
         // Twice as many each time: where the host refuses most of them, this is not done for each.
         let until = (at + needed.max(at + 1)).min(items.len());
         let going = items[..until].iter().map(|(_, image)| *image);
-        // Broken off, nothing is known of the file.
-        self.pass.blind = true;
-        self.left_out = match image_records::leave_out(self.pass.run, self.pass.memory, going) {
-            true => until,
-            false => items.len(),
-        };
-        self.pass.blind = false;
+        let has_file = self.guarded(|p| image_records::leave_out(p.run, p.memory, going));
+        self.left_out = if has_file { until } else { items.len() };
+    }
+
+    /// Does something that nothing more may be removed after, if a panic breaks it off.
+    fn guarded<R>(&mut self, work: impl FnOnce(&mut ImagePass<'_, '_>) -> R) -> R {
+        let was_blind = std::mem::replace(&mut self.pass.blind, true);
+        let done = work(self.pass);
+        self.pass.blind = was_blind;
+        done
     }
 
     /// S5.2: who uses images is found out anew, where that has grown old. Once it failed, nothing more is removed.
@@ -96,6 +99,7 @@ impl UntilEnough<'_, '_, '_> {
         if !image_look::is_old(run, &pass.look) {
             return Ok(());
         }
+        // Nobody can tell before the look is whole.
         pass.blind = true;
         let look = &mut pass.look;
         if let Err(e) = image_look::look_again(run, pass.services, pass.memory, look).await {
@@ -108,15 +112,13 @@ impl UntilEnough<'_, '_, '_> {
 
     /// S5.8: after a removal; whether so much is available by now that no more has to go.
     fn read_gauge(&mut self) {
-        let (run, pass) = (self.pass.run, &mut *self.pass);
-        let (Goal::Free(_), Some(gauge)) = (self.goal, &pass.gauge) else {
+        if !matches!(self.goal, Goal::Free(_)) {
             return;
-        };
-        pass.blind = true;
-        let usage = gauge.read(run);
-        pass.blind = false;
+        }
+        let low = self.pass.run.config.image_gc_low_threshold;
+        let usage = self.guarded(|p| p.gauge.as_ref().map(|gauge| gauge.read(p.run)));
         // Without figures the sizes of the images tell.
-        if usage.is_ok_and(|u| plans::has_enough(&u, run.config.image_gc_low_threshold)) {
+        if usage.is_some_and(|usage| usage.is_ok_and(|usage| plans::has_enough(&usage, low))) {
             self.tally.has_enough();
         }
     }

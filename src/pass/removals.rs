@@ -137,15 +137,11 @@ impl<'e, T: Copy> Engine<'e, T> {
     fn next<P: Policy<'e, T>>(&mut self, policy: &P) -> Option<usize> {
         // What may make the runtime crash waits until nothing else is in flight (S0.8).
         let is_alone = self.waiting.start >= self.ordered.alone_from;
-        let has_room = match is_alone {
-            true => self.in_flight() == 0,
-            false => true,
-        };
-        let has_slot = self.occupied.len() < self.slots.limit;
-        match has_room && has_slot && policy.wants_more() {
-            true => self.waiting.next(),
-            false => None,
+        let is_full = self.occupied.len() >= self.slots.limit;
+        if is_full || (is_alone && self.in_flight() > 0) || !policy.wants_more() {
+            return None;
         }
+        self.waiting.next()
     }
 
     fn in_flight(&self) -> usize {

@@ -292,3 +292,23 @@ fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
         }
     }
 }
+
+/// S5.8: of two images that are removed at once one meets a panic, and the other one goes: no third takes the place of the first.
+#[test]
+fn no_panic_beside_another_removal_lets_one_more_image_go() {
+    for nth in 1.. {
+        let server = full();
+        // Two images are enough.
+        let host = Host::new(1000, 40);
+        let keys = [("max-parallel-image-removals", "2")];
+        let engine = images::engine(&server, listening(host.hooks(true)), &keys);
+        let pass = || engine.images(Flags::default(), None);
+        let unharmed = with_panic(nth, &mut Counts::new(), pass).is_none();
+        let gone = 7 - there(&server).len();
+        assert!(gone <= 2, "{nth}: {gone} images went");
+        if unharmed {
+            assert_eq!(gone, 2);
+            break;
+        }
+    }
+}
