@@ -1,6 +1,7 @@
 //! A pass over dead containers, sandboxes and logs, from look to report: S1 to S4, stage by stage.
 
 use super::dead_containers::{Left, dead_containers, late_containers};
+use super::defects::stage;
 use super::evidence::{self, Evidence};
 use super::later::Round;
 use super::logs;
@@ -15,7 +16,6 @@ use crate::cri::Learnt;
 use crate::cri::client::{self, Runtime};
 use crate::node::{Snapshot, Text};
 use crate::plan::{self, Plan};
-use crate::quiet;
 use crate::report::Kind;
 use std::cell::OnceCell;
 use std::collections::HashSet;
@@ -88,7 +88,7 @@ impl Stages<'_, '_> {
             stops,
             ..
         } = *self;
-        let left = part(run, dead_containers(run, runtime, rooms, stops)).await;
+        let left = stage(run, dead_containers(run, runtime, rooms, stops)).await;
         run.later.round.set(Round::First);
         // What is left by a defect is not known.
         let look = match left.unwrap_or(Left::Changed) {
@@ -119,27 +119,27 @@ impl Stages<'_, '_> {
         if !self.goes_on() {
             return;
         }
-        if let Some(Err(Stale)) = part(run, sandboxes(run, runtime, &look)).await {
+        if let Some(Err(Stale)) = stage(run, sandboxes(run, runtime, &look)).await {
             look = self.look().await;
             if !self.goes_on() {
                 return;
             }
-            let _ = part(run, sandboxes(run, runtime, &look)).await;
+            let _ = stage(run, sandboxes(run, runtime, &look)).await;
         }
         // Nothing of logs that may be another's (S2.4).
         if rooms.nested {
             return;
         }
-        let mut trees = part(run, logs::trees(run, rooms, &look)).await;
+        let mut trees = stage(run, logs::trees(run, rooms, &look)).await;
         if let Some(Err(Stale)) = trees {
             look = self.look().await;
             if !self.goes_on() {
                 return;
             }
-            trees = part(run, logs::trees(run, rooms, &look)).await;
+            trees = stage(run, logs::trees(run, rooms, &look)).await;
         }
         if trees == Some(Ok(true)) {
-            part(run, logs::links(run, runtime, rooms, &look)).await;
+            stage(run, logs::links(run, runtime, rooms, &look)).await;
         }
     }
 
@@ -159,19 +159,19 @@ impl Stages<'_, '_> {
                 Kind::Container => self.containers().await,
                 Kind::Sandbox => {
                     let look = self.look().await;
-                    let _ = part(run, sandboxes(run, runtime, &look)).await;
+                    let _ = stage(run, sandboxes(run, runtime, &look)).await;
                 }
                 Kind::PodLogs => {
                     let look = self.look().await;
-                    let trees = part(run, logs::trees(run, rooms, &look)).await;
+                    let trees = stage(run, logs::trees(run, rooms, &look)).await;
                     if trees == Some(Ok(true)) {
                         // Links into what went dangle since.
-                        part(run, logs::links(run, runtime, rooms, &look)).await;
+                        stage(run, logs::links(run, runtime, rooms, &look)).await;
                     }
                 }
                 Kind::LogLink => {
                     let look = self.look().await;
-                    part(run, logs::links(run, runtime, rooms, &look)).await;
+                    stage(run, logs::links(run, runtime, rooms, &look)).await;
                 }
                 Kind::Image => {}
             }
@@ -205,7 +205,7 @@ impl Stages<'_, '_> {
         let known = self.short.get().is_some() || !look.partial;
         if known && self.goes_on() {
             let late = late_containers(run, runtime, rooms, stops, look);
-            part(run, late).await;
+            stage(run, late).await;
         }
     }
 
@@ -233,12 +233,6 @@ impl Stages<'_, '_> {
         let first = false;
         Look { snapshot, first }
     }
-}
-
-/// A part of a pass; a defect in it fails the pass, and the other parts go on.
-async fn part<R>(run: &Run<'_>, work: impl Future<Output = R>) -> Option<R> {
-    let done = quiet::caught_async(work).await;
-    done.map_err(|defect| run.fail(defect)).ok()
 }
 
 /// Whether the pass was told to end; then it fails for that, too.
