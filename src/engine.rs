@@ -4,9 +4,10 @@
 use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
+use crate::host::clock::Boot;
 use crate::pass::cancel::{Cause, Flag, Stop};
 use crate::pass::slots::Queue;
-use crate::pass::{self, How, Memory};
+use crate::pass::{self, Memory, Trigger};
 use crate::quiet;
 use crate::report::{Pass, Report};
 use crate::schedule::Schedule;
@@ -14,18 +15,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Mutex as Turns;
 use tokio::sync::MutexGuard as Turn;
 
+pub use crate::pass::PassOptions;
 pub use crate::pass::cancel::Call;
-
-/// How a pass is to be run; the flags of the header.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Flags {
-    /// Decide and report, remove nothing (S0.5).
-    pub dry_run: bool,
-    /// The kubelet under disk pressure (S1.4, S3.3, S5.10).
-    pub all_unused: bool,
-    /// `Busy` rather than waiting for a pass of the kind that runs.
-    pub no_wait: bool,
-}
 
 /// How a call ended: a report if and only if the pass began, an error if and only if it failed.
 #[derive(Debug, Default)]
@@ -43,16 +34,6 @@ impl From<Error> for PassEnd {
             error: Some(error),
         }
     }
-}
-
-/// Who asks for a pass.
-#[derive(Clone, Copy)]
-pub(crate) enum Asker<'a> {
-    Host(Option<&'a Call>),
-    /// The schedule; its flag ends the pass.
-    Schedule(&'a Flag),
-    /// The schedule, for a look between two passes that only records (S5.1); nobody hears of it.
-    Look(&'a Flag),
 }
 
 /// Where the passes of one kind run one after the other.
@@ -107,13 +88,25 @@ impl Drop for Inside {
 }
 
 impl Shared {
-    /// Runs one pass, once it has its turn.
-    pub(crate) fn pass(&self, kind: Pass, flags: Flags, asker: Asker<'_>) -> PassEnd {
+    /// Runs one pass, once it has its turn; what ends it is the call of the host, or the flag of the schedule.
+    pub(crate) fn pass(
+        &self,
+        kind: Pass,
+        options: PassOptions,
+        call: Option<&Call>,
+        stopped: Option<&Flag>,
+    ) -> PassEnd {
+        let stop = Stop {
+            closed: &self.closed,
+            stopped,
+            call,
+            pass_deadline: None,
+        };
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
         match runtime {
-            Ok(runtime) => runtime.block_on(self.take_turn(kind, flags, asker)),
+            Ok(runtime) => runtime.block_on(self.take_turn(kind, options, stop)),
             Err(e) => PassEnd::from(Error::new(
                 Status::Io,
                 format!("cannot start a pass: {e}; see the limit of open files of this process"),
@@ -121,40 +114,24 @@ impl Shared {
         }
     }
 
-    async fn take_turn(&self, kind: Pass, flags: Flags, asker: Asker<'_>) -> PassEnd {
-        let (call, stopped) = match asker {
-            Asker::Host(call) => (call, None),
-            Asker::Schedule(flag) | Asker::Look(flag) => (None, Some(flag)),
-        };
-        let only_records = matches!(asker, Asker::Look(_));
-        let mut stop = Stop {
-            closed: &self.closed,
-            stopped,
-            call,
-            pass_deadline: None,
-        };
+    async fn take_turn(&self, kind: Pass, mut options: PassOptions, mut stop: Stop<'_>) -> PassEnd {
         let lane = match kind {
             Pass::Containers => &self.containers,
             Pass::Images => &self.images,
         };
-        let mut memory = match turn(lane, flags, &stop).await {
+        let mut memory = match turn(lane, options, &stop).await {
             Ok(memory) => memory,
             Err(e) => return PassEnd::from(e),
         };
-        let limit = self.config.pass_timeout;
-        if !limit.is_zero() {
-            stop.pass_deadline = Some((crate::host::clock::Boot::now().plus(limit), limit));
-        }
-        let how = How {
-            dry_run: flags.dry_run || self.config.dry_run,
-            all_unused: flags.all_unused,
-            periodic: stopped.is_some(),
-            only_records,
-            queue: &lane.queue,
-        };
+        stop.pass_deadline = self
+            .config
+            .pass_timeout
+            .map(|limit| (Boot::now().plus(limit), limit));
+        options.dry_run |= self.config.dry_run;
+        let (config, hooks) = (&self.config, &self.hooks);
         let (mut report, error) =
-            pass::run(&mut memory, &self.config, &self.hooks, stop, how).await;
-        if only_records {
+            pass::run(&mut memory, config, hooks, stop, options, &lane.queue).await;
+        if options.trigger == Trigger::Look {
             return error.map(PassEnd::from).unwrap_or_default();
         }
         let told = quiet::caught(|| {
@@ -174,11 +151,15 @@ impl Shared {
 }
 
 /// The turn of a pass, with what those of its kind remember; however it ends, the next one finds that.
-async fn turn<'a>(lane: &'a Lane, flags: Flags, stop: &Stop<'_>) -> Result<Turn<'a, Memory>> {
+async fn turn<'a>(
+    lane: &'a Lane,
+    options: PassOptions,
+    stop: &Stop<'_>,
+) -> Result<Turn<'a, Memory>> {
     if let Some(cause) = stop.cause() {
         return Err(cause.error());
     }
-    if flags.no_wait {
+    if options.no_wait {
         return lane.turns.try_lock().map_err(|_| {
             Error::new(
                 Status::Busy,
@@ -186,7 +167,7 @@ async fn turn<'a>(lane: &'a Lane, flags: Flags, stop: &Stop<'_>) -> Result<Turn<
             )
         });
     }
-    let _waits = stop.stopped.is_none().then(|| lane.queue.join());
+    let _waits = (options.trigger == Trigger::Call).then(|| lane.queue.join());
     tokio::select! {
         turn = lane.turns.lock() => Ok(turn),
         cause = stop.wait() => Err(cause.error()),
@@ -230,13 +211,13 @@ impl Engine {
     }
 
     /// S1 to S4.
-    pub fn containers(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        self.inside(|shared| shared.pass(Pass::Containers, flags, Asker::Host(call)))
+    pub fn containers(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
+        self.inside(|shared| shared.pass(Pass::Containers, options, call, None))
     }
 
     /// S5.
-    pub fn images(&self, flags: Flags, call: Option<&Call>) -> PassEnd {
-        self.inside(|shared| shared.pass(Pass::Images, flags, Asker::Host(call)))
+    pub fn images(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
+        self.inside(|shared| shared.pass(Pass::Images, options, call, None))
     }
 
     /// S6 in the background; twice is fine.

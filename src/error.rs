@@ -36,7 +36,29 @@ pub enum Status {
     Contradiction = 12,
 }
 
+/// The names in the header, by number.
+const NAMES: [&CStr; 13] = [
+    c"GC_OK",
+    c"GC_ERROR_INVALID_ARGUMENT",
+    c"GC_ERROR_CONFIG",
+    c"GC_ERROR_UNAVAILABLE",
+    c"GC_ERROR_RUNTIME",
+    c"GC_ERROR_TIMEOUT",
+    c"GC_ERROR_CANCELLED",
+    c"GC_ERROR_IO",
+    c"GC_ERROR_NOT_ENOUGH_FREED",
+    c"GC_ERROR_INTERNAL",
+    c"GC_ERROR_BUSY",
+    c"GC_ERROR_CLOSED",
+    c"GC_ERROR_CONTRADICTION",
+];
+
 impl Status {
+    /// The name of a number in the header; `None` = this version does not know it.
+    pub fn name_of(number: i32) -> Option<&'static CStr> {
+        NAMES.get(usize::try_from(number).ok()?).copied()
+    }
+
     /// The name in the header.
     pub fn name(self) -> &'static str {
         // The names are ours, and ASCII.
@@ -45,21 +67,7 @@ impl Status {
 
     /// The same for C.
     pub fn c_name(self) -> &'static CStr {
-        match self {
-            Status::Ok => c"GC_OK",
-            Status::InvalidArgument => c"GC_ERROR_INVALID_ARGUMENT",
-            Status::Config => c"GC_ERROR_CONFIG",
-            Status::Unavailable => c"GC_ERROR_UNAVAILABLE",
-            Status::Runtime => c"GC_ERROR_RUNTIME",
-            Status::Timeout => c"GC_ERROR_TIMEOUT",
-            Status::Cancelled => c"GC_ERROR_CANCELLED",
-            Status::Io => c"GC_ERROR_IO",
-            Status::NotEnoughFreed => c"GC_ERROR_NOT_ENOUGH_FREED",
-            Status::Internal => c"GC_ERROR_INTERNAL",
-            Status::Busy => c"GC_ERROR_BUSY",
-            Status::Closed => c"GC_ERROR_CLOSED",
-            Status::Contradiction => c"GC_ERROR_CONTRADICTION",
-        }
+        NAMES[self as usize]
     }
 }
 
@@ -100,8 +108,7 @@ impl Error {
 
     /// Counts it among the causes of its status; true = its own is a new one.
     pub(crate) fn count_in(&self, causes: &mut Causes) -> bool {
-        let of = self.status.c_name().to_str().unwrap_or_default();
-        causes.add(of, &[], &self.message)
+        causes.add(self.status.name(), &[], &self.message)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::effect;
 use crate::error::Error;
 use crate::node::{FsUsage, PodStates, Text};
 use crate::report::{Entry, Kind, Pass, Report};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How much a log message matters; the numbers of `gc_log_level`.
@@ -22,58 +22,58 @@ pub enum LogLevel {
     Debug = 3,
 }
 
-/// A closure of the host, called by one thread at a time.
-pub struct Hook<F: ?Sized>(Mutex<Box<F>>);
+/// A function of the host, called by one thread at a time. A clone is another engine's: it waits for itself alone.
+pub struct Hook<F: ?Sized> {
+    turn: Mutex<()>,
+    function: Arc<F>,
+}
 
 impl<F: ?Sized> Hook<F> {
     /// Guards a closure.
-    pub fn new(f: Box<F>) -> Hook<F> {
-        Hook(Mutex::new(f))
+    pub fn new(function: Box<F>) -> Hook<F> {
+        Hook {
+            turn: Mutex::new(()),
+            function: function.into(),
+        }
     }
 
     /// Calls it, once no other thread is in it.
-    pub fn with<R>(&self, call: impl FnOnce(&mut F) -> R) -> R {
+    pub fn with<R>(&self, call: impl FnOnce(&F) -> R) -> R {
         effect::point("call back");
-        call(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        call(&self.function)
     }
 }
 
-/// Asks which pods may go. Only those in `uids` may be answered.
-pub type PodStatesFn = dyn FnMut(&[Text]) -> PodStates + Send;
-/// Approves of one removal.
-pub type ApproveFn = dyn FnMut(&Entry) -> bool + Send;
-/// The host's own figures of the image filesystem; `None` = it has none.
-pub type ImageFsFn = dyn FnMut() -> Option<FsUsage> + Send;
-/// Hears of what happens.
-pub type LogFn = dyn FnMut(LogLevel, &str) + Send;
-/// Hears of warnings: reason and message (S6.2).
-pub type EventFn = dyn FnMut(&str, &str) + Send;
-/// Hears how far a pass is: kind, done, total.
-pub type ProgressFn = dyn FnMut(Kind, usize, usize) + Send;
-/// Hears that a pass has ended.
-pub type PassFn = dyn FnMut(Pass, Option<&Report>, Option<&Error>) + Send;
-/// The wall clock; ns since the epoch.
-pub type ClockFn = dyn FnMut() -> i64 + Send;
+impl<F: ?Sized> Clone for Hook<F> {
+    fn clone(&self) -> Hook<F> {
+        Hook {
+            turn: Mutex::new(()),
+            function: self.function.clone(),
+        }
+    }
+}
 
-/// The closures of one host.
-#[derive(Default)]
+/// What a host has set; `None` = nothing.
+#[derive(Clone, Default)]
+#[allow(clippy::type_complexity)] // a name for each type would be one more list of the callbacks
 pub struct Hooks {
-    /// S0.3; without it no pod is removable, and sources count as ready.
-    pub pod_states: Option<Hook<PodStatesFn>>,
-    /// S2.1; without it all is approved.
-    pub approve: Option<Hook<ApproveFn>>,
-    /// S5.11; without it the runtime and statvfs are asked.
-    pub image_fs: Option<Hook<ImageFsFn>>,
-    /// Up to which level, and where to.
-    pub log: Option<(LogLevel, Hook<LogFn>)>,
-    /// S6.2.
-    pub event: Option<Hook<EventFn>>,
-    /// How far a stage is.
-    pub progress: Option<Hook<ProgressFn>>,
-    /// Each ended pass.
-    pub pass: Option<Hook<PassFn>>,
-    /// S0.10; without it the system's clock.
-    pub clock: Option<Hook<ClockFn>>,
+    /// S0.3: which of these pods may go. Without it none may, and sources count as ready.
+    pub pod_states: Option<Hook<dyn Fn(&[Text]) -> PodStates + Send + Sync>>,
+    /// S2.1: whether an object may go. Without it all is approved.
+    pub approve: Option<Hook<dyn Fn(&Entry) -> bool + Send + Sync>>,
+    /// S5.11: the host's own figures of the image filesystem, if it has some. Without it the runtime and statvfs are asked.
+    pub image_fs: Option<Hook<dyn Fn() -> Option<FsUsage> + Send + Sync>>,
+    /// Hears what happens, up to this level.
+    pub log: Option<(LogLevel, Hook<dyn Fn(LogLevel, &str) + Send + Sync>)>,
+    /// S6.2: hears of warnings, reason and message.
+    pub event: Option<Hook<dyn Fn(&str, &str) + Send + Sync>>,
+    /// Hears how far a stage is: kind, done, total.
+    pub progress: Option<Hook<dyn Fn(Kind, usize, usize) + Send + Sync>>,
+    /// Hears that a pass has ended.
+    pub pass: Option<Hook<dyn Fn(Pass, Option<&Report>, Option<&Error>) + Send + Sync>>,
+    /// S0.10: the wall clock, ns since the epoch. Without it the system's.
+    pub clock: Option<Hook<dyn Fn() -> i64 + Send + Sync>>,
     /// For tests alone: how long a pass waits for stops in place of S2.3's 10 minutes.
     #[doc(hidden)]
     pub stop_wait: Option<Duration>,

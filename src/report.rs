@@ -60,8 +60,7 @@ pub enum Outcome {
 }
 
 /// Why an object went, should have gone, or stayed; in stable words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs)] // each is its word; the head of crigc.h lists them
 pub enum Reason {
     PodRemoved,

@@ -3,13 +3,13 @@
 
 use crate::config::Config;
 use crate::effect;
-use crate::engine::{Asker, Flags, PassEnd, Shared};
+use crate::engine::{PassEnd, Shared};
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
 use crate::host::clock::Boot;
 use crate::host::signals;
 use crate::pass::cancel::Flag;
-use crate::pass::{event, log};
+use crate::pass::{PassOptions, Trigger, event, log};
 use crate::quiet;
 use crate::report::Pass;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,7 +37,7 @@ impl Schedule {
     pub(crate) fn start(shared: &Arc<Shared>, stopped: Arc<Flag>) -> Result<Schedule> {
         let config = &shared.config;
         let mut kinds = vec![(Pass::Containers, config.container_gc_period)];
-        if config.image_gc_high_threshold < OFF || !config.image_maximum_gc_age.is_zero() {
+        if config.image_gc_high_threshold < OFF || config.image_maximum_gc_age.is_some() {
             kinds.push((Pass::Images, config.image_gc_period));
         }
         let mut schedule = Schedule {
@@ -97,9 +97,8 @@ impl Drop for Schedule {
 /// S5.1: how often somebody looks at images between two passes; `None` = the passes are looks enough. An image counts as unused from
 /// the look that first saw it so.
 fn looks(config: &Config) -> Option<Duration> {
-    let age = config.image_maximum_gc_age;
-    let often = (age / LOOKS_IN_AN_AGE).max(CLOSEST_LOOKS);
-    (!age.is_zero() && often < config.image_gc_period).then_some(often)
+    let often = (config.image_maximum_gc_age? / LOOKS_IN_AN_AGE).max(CLOSEST_LOOKS);
+    (often < config.image_gc_period).then_some(often)
 }
 
 /// Waits for the next pass, and looks at images meanwhile; whether the thread is to end.
@@ -114,12 +113,13 @@ fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: Boot) -> bool {
             return true;
         }
         // A pass that runs looks as well.
-        let flags = Flags {
+        let options = PassOptions {
             no_wait: true,
-            ..Flags::default()
+            trigger: Trigger::Look,
+            ..PassOptions::default()
         };
         // What goes wrong is told by the next pass.
-        let look = || shared.pass(kind, flags, Asker::Look(stopped));
+        let look = || shared.pass(kind, options, None, Some(stopped));
         let _ = catch_unwind(AssertUnwindSafe(look));
     }
     shared.closed.is_raised() || stopped.wait_until(next)
@@ -127,9 +127,13 @@ fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: Boot) -> bool {
 
 /// The life of one thread.
 fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
+    let options = PassOptions {
+        trigger: Trigger::Period,
+        ..PassOptions::default()
+    };
     let mut failures = 0;
     while !stopped.is_raised() && !shared.closed.is_raised() {
-        let pass = || shared.pass(kind, Flags::default(), Asker::Schedule(stopped));
+        let pass = || shared.pass(kind, options, None, Some(stopped));
         let end =
             catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|_| PassEnd::from(quiet::defect()));
         let over = stopped.is_raised() || shared.closed.is_raised();

@@ -1,7 +1,7 @@
 //! A connection lives for one pass (S0.11). A binary of its own, because it counts the descriptors of the process.
 
 use crigc::config::Settings;
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::hooks::Hooks;
 use crisim::node::{Container, Node, State, Word};
 use crisim::{Options, Server};
@@ -47,7 +47,7 @@ fn a_connection_lives_for_one_pass() {
     for id in ["first", "second"] {
         let server = start(folder.path(), id);
         let listening = descriptors();
-        let end = engine.containers(Flags::default(), None);
+        let end = engine.containers(PassOptions::default(), None);
         let ids: Vec<String> = end
             .report
             .unwrap()

@@ -53,8 +53,8 @@ fuzz_target!(|data: &[u8]| {
     let snapshot = Snapshot::new(containers, sandboxes);
     let view = PodView::new(&snapshot, &host(&snapshot, how & 1 == 1), how & 2 == 2, false);
     let config = crigc::config::Config {
-        maximum_dead_containers_per_container: i64::from(*limit) - 1,
-        maximum_dead_containers: i64::from(*total) - 1,
+        maximum_dead_containers_per_container: usize::from(*limit).checked_sub(1),
+        maximum_dead_containers: usize::from(*total).checked_sub(1),
         ..Default::default()
     };
     let policy = ContainerPolicy::from(&config);

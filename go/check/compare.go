@@ -138,13 +138,10 @@ func (with *comparison) removesMore(v *verdict, fewer []string) {
 // isUsedByTied says whether an object is an image of one of several equally old containers, of which one side keeps this one and the other
 // another.
 func (with *comparison) isUsedByTied(object string, keeps, removes Left) bool {
-	image, found := with.image(strings.TrimPrefix(object, "image "))
-	if !found || kindOf(object) != "image" {
-		return false
-	}
-	return slices.ContainsFunc(keeps.node.Containers, func(c Container) bool {
+	id, isImage := strings.CutPrefix(object, "image ")
+	return isImage && slices.ContainsFunc(keeps.node.Containers, func(c Container) bool {
 		_, tied := with.Ties[c.ID]
-		return tied && (c.ImageRef == image.ID || c.ImageID == image.ID) && !removes.has("container "+c.ID)
+		return tied && (c.ImageRef == id || c.ImageID == id) && !removes.has("container "+c.ID)
 	})
 }
 
@@ -154,6 +151,14 @@ const noCreationTime = "S1.7 no creation time"
 
 // ruleOfRemoval is the one by which crigc may remove what the kubelet keeps; "" if there is none.
 func (with *comparison) ruleOfRemoval(object string) string {
+	if kindOf(object) == "one" {
+		for _, own := range with.ours.Before.Objects {
+			if rule := with.ruleOfRemoval(own); with.named(own) == object && !with.ours.has(own) && rule != "" {
+				return rule
+			}
+		}
+		return ""
+	}
 	switch {
 	case with.isRefused(object):
 		return noCreationTime

@@ -183,6 +183,7 @@ func (m *maker) pod() pod {
 	if m.percent(4) {
 		// As long as names get: the link's name is cut.
 		p.name = fmt.Sprintf("%0200d", m.IntN(1000))
+		m.plant("S4.2")
 	}
 	p.word = pick(m, Known, Known, Known, Known, Known, Gone, Gone, Terminated, Terminated, Evicted)
 	p.alive = p.word == Known && m.percent(60)

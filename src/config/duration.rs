@@ -16,6 +16,11 @@ const UNITS: [(&str, u128); 8] = [
 /// Go's durations are 64-bit counts of nanoseconds.
 const LARGEST: u128 = i64::MAX as u128;
 
+/// A time as such a count; no longer than that holds.
+pub fn nanoseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
 /// Reads a duration; the error says what is wrong with it.
 pub fn parse(text: &str) -> Result<Duration, String> {
     let whole = text.strip_prefix('+').unwrap_or(text);

@@ -1,16 +1,18 @@
-//! The configuration: text by key as the host sets it, and typed values out of it, with the kubelet's defaults.
+//! The configuration: each key's text becomes a typed value where the host sets it; the others have the kubelet's defaults.
 
 pub mod duration;
 mod hints;
 pub mod keys;
-pub mod values;
+mod values;
+
+pub use keys::Config;
 
 use crate::error::{Error, Result, Status};
 use crate::report::visible;
-use keys::KEYS;
 use std::collections::BTreeMap;
-use std::time::Duration;
-use values::Value;
+
+/// The key of the runtime's endpoint.
+pub const RUNTIME_KEY: &str = "container-runtime-endpoint";
 
 /// What a container's age counts from (S1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,51 +23,29 @@ pub enum AgeFrom {
     Finished,
 }
 
-/// Values of all keys; see `keys.rs` and `docs/configuration.md` for what each does.
+/// Where a service listens, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // each field is the key of its name
-pub struct Config {
-    pub container_runtime_endpoint: String,
-    /// "" = the same as `container_runtime_endpoint`.
-    pub image_service_endpoint: String,
-    pub runtime_request_timeout: Duration,
-    /// Zero = none.
-    pub pass_timeout: Duration,
-    pub max_parallel_removals: usize,
-    /// Zero = no rests.
-    pub removal_rest_percent: u32,
-    pub max_parallel_image_removals: usize,
-    /// "" = none.
-    pub hold_file: String,
-    pub evidence_max_age: Duration,
-    pub dry_run: bool,
-    /// Negative = no limit.
-    pub maximum_dead_containers_per_container: i64,
-    /// Negative = no limit.
-    pub maximum_dead_containers: i64,
-    pub minimum_container_ttl_duration: Duration,
-    pub container_age_from: AgeFrom,
-    pub image_gc_high_threshold: u8,
-    pub image_gc_low_threshold: u8,
-    pub minimum_image_ttl_duration: Duration,
-    /// Zero = off.
-    pub image_maximum_gc_age: Duration,
-    /// Patterns, comma-separated (S5.3).
-    pub image_gc_exempt: String,
-    pub pod_infra_container_image: String,
-    /// "" = none.
-    pub image_records_file: String,
-    /// "" = leave those logs alone.
-    pub pod_logs_dir: String,
-    /// "" = leave those links alone.
-    pub container_logs_dir: String,
-    pub container_gc_period: Duration,
-    pub image_gc_period: Duration,
+pub struct Endpoint(String);
+
+impl Endpoint {
+    /// The path of its unix socket, however the endpoint is spelled.
+    pub fn path(&self) -> &str {
+        self.0.strip_prefix("unix://").unwrap_or(&self.0)
+    }
 }
 
-/// What a host has set, by key.
+impl std::fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&visible(&self.0))
+    }
+}
+
+/// What a host has set: the values, and the texts that they were set by.
 #[derive(Clone, Debug, Default)]
-pub struct Settings(BTreeMap<&'static str, String>);
+pub struct Settings {
+    config: Config,
+    texts: BTreeMap<&'static str, String>,
+}
 
 fn unknown(name: &str) -> Error {
     let hint = match hints::meant(name) {
@@ -83,7 +63,7 @@ impl Settings {
     /// Sets a key; a bad key or value is refused by name, and changes nothing.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let key = keys::find(name).ok_or_else(|| unknown(name))?;
-        let checked = values::check(key.shape, value).map_err(|why| {
+        let shown = key.set(&mut self.config, value).map_err(|why| {
             Error::new(
                 Status::InvalidArgument,
                 format!(
@@ -93,70 +73,35 @@ impl Settings {
                 ),
             )
         })?;
-        let text = match checked {
-            // Of the many ways to write it, one is given back.
-            Value::Bool(truth) => truth.to_string(),
-            _ => value.to_owned(),
-        };
-        self.0.insert(key.name, text);
+        self.texts.insert(key.name, shown);
         Ok(())
     }
 
     /// The value that was set, or the default.
     pub fn get(&self, name: &str) -> Result<&str> {
         let key = keys::find(name).ok_or_else(|| unknown(name))?;
-        Ok(self.0.get(key.name).map_or(key.default, String::as_str))
+        Ok(self.texts.get(key.name).map_or(key.default, String::as_str))
     }
 
     /// The typed values.
     pub fn config(&self) -> Config {
-        let mut config = Config::empty();
-        for key in KEYS {
-            let text = self.0.get(key.name).map_or(key.default, String::as_str);
-            // Defaults pass their own checks (there is a test), and `set` has checked the rest.
-            if let Ok(value) = values::check(key.shape, text) {
-                (key.set)(&mut config, value);
-            }
-        }
-        config
+        self.config.clone()
     }
 }
 
-impl Default for Config {
-    fn default() -> Config {
-        Settings::default().config()
-    }
+/// What crigc writes beside its records file (`host::records`).
+const BESIDE_RECORDS: [&str; 4] = ["", ".lock", ".new", ".aside"];
+
+fn together(message: String) -> Error {
+    Error::new(Status::Config, message)
 }
 
 impl Config {
-    /// Before the table has filled it.
-    fn empty() -> Config {
-        Config {
-            container_runtime_endpoint: String::new(),
-            image_service_endpoint: String::new(),
-            runtime_request_timeout: Duration::ZERO,
-            pass_timeout: Duration::ZERO,
-            max_parallel_removals: 1,
-            removal_rest_percent: 0,
-            max_parallel_image_removals: 1,
-            hold_file: String::new(),
-            evidence_max_age: Duration::ZERO,
-            dry_run: true,
-            maximum_dead_containers_per_container: -1,
-            maximum_dead_containers: -1,
-            minimum_container_ttl_duration: Duration::ZERO,
-            container_age_from: AgeFrom::Created,
-            image_gc_high_threshold: 100,
-            image_gc_low_threshold: 0,
-            minimum_image_ttl_duration: Duration::ZERO,
-            image_maximum_gc_age: Duration::ZERO,
-            image_gc_exempt: String::new(),
-            pod_infra_container_image: String::new(),
-            image_records_file: String::new(),
-            pod_logs_dir: String::new(),
-            container_logs_dir: String::new(),
-            container_gc_period: Duration::ZERO,
-            image_gc_period: Duration::ZERO,
+    /// Where the image service is, and the key that says so.
+    pub fn image_service(&self) -> (&Endpoint, &'static str) {
+        match &self.image_service_endpoint {
+            Some(own) => (own, "image-service-endpoint"),
+            None => (&self.container_runtime_endpoint, RUNTIME_KEY),
         }
     }
 
@@ -164,70 +109,52 @@ impl Config {
     pub fn check(&self) -> Result<()> {
         let (high, low) = (self.image_gc_high_threshold, self.image_gc_low_threshold);
         if low >= high {
-            return Err(Error::new(
-                Status::Config,
-                format!(
-                    "image-gc-low-threshold ({low}) is not below image-gc-high-threshold ({high}); lower the one or raise the other"
-                ),
-            ));
+            return Err(together(format!(
+                "image-gc-low-threshold ({low}) is not below image-gc-high-threshold ({high}); lower the one or raise the other"
+            )));
         }
-        let (age, least) = (self.image_maximum_gc_age, self.minimum_image_ttl_duration);
-        if !age.is_zero() && age <= least {
-            return Err(Error::new(
-                Status::Config,
-                format!(
-                    "image-maximum-gc-age ({age:?}) is not above minimum-image-ttl-duration ({least:?}); raise the one or lower the other"
-                ),
-            ));
+        let least = self.minimum_image_ttl_duration;
+        if let Some(age) = self.image_maximum_gc_age.filter(|age| *age <= least) {
+            return Err(together(format!(
+                "image-maximum-gc-age ({age:?}) is not above minimum-image-ttl-duration ({least:?}); raise the one or lower the other"
+            )));
         }
         self.check_files()?;
-        let (pods, links) = (&self.pod_logs_dir, &self.container_logs_dir);
-        if !pods.is_empty() && !links.is_empty() && nested(pods, links) {
-            return Err(Error::new(
-                Status::Config,
-                format!(
-                    "pod-logs-dir ({pods}) and container-logs-dir ({links}) lie one in the other: what is in the first is taken for logs of pods; set both as the kubelet has them"
-                ),
-            ));
+        match (&self.pod_logs_dir, &self.container_logs_dir) {
+            (Some(pods), Some(links)) if nested(pods, links) => Err(together(format!(
+                "pod-logs-dir ({pods}) and container-logs-dir ({links}) lie one in the other: what is in the first is taken for logs of pods; set both as the kubelet has them"
+            ))),
+            _ => Ok(()),
         }
-        Ok(())
     }
-}
 
-/// What crigc writes beside its records file (`host::records`).
-const BESIDE_RECORDS: [&str; 4] = ["", ".lock", ".new", ".aside"];
-
-impl Config {
     /// Whether its files are apart from each other, and from what it deletes.
     fn check_files(&self) -> Result<()> {
-        let (hold, records) = (self.hold_file.as_str(), self.image_records_file.as_str());
+        let (hold, records) = (&self.hold_file, &self.image_records_file);
         let files = [("hold-file", hold), ("image-records-file", records)];
         let dirs = [
-            ("pod-logs-dir", self.pod_logs_dir.as_str()),
-            ("container-logs-dir", self.container_logs_dir.as_str()),
+            ("pod-logs-dir", &self.pod_logs_dir),
+            ("container-logs-dir", &self.container_logs_dir),
         ];
-        let set = |(_, path): &(&str, &str)| !path.is_empty();
-        for (key, file) in files.into_iter().filter(set) {
-            for (dir_key, dir) in dirs.into_iter().filter(set) {
-                let names: Vec<&str> = values::parts(file).collect();
-                if names.starts_with(&values::parts(dir).collect::<Vec<_>>()) {
-                    return Err(Error::new(
-                        Status::Config,
-                        format!(
-                            "{key} ({file}) lies in {dir_key} ({dir}), where crigc deletes; put it elsewhere"
-                        ),
-                    ));
+        let set = |(key, path): (&'static str, &Option<String>)| Some((key, path.clone()?));
+        for (key, file) in files.into_iter().filter_map(set) {
+            let names: Vec<&str> = values::parts(&file).collect();
+            for (dir_key, dir) in dirs.into_iter().filter_map(set) {
+                if names.starts_with(&values::parts(&dir).collect::<Vec<_>>()) {
+                    return Err(together(format!(
+                        "{key} ({file}) lies in {dir_key} ({dir}), where crigc deletes; put it elsewhere"
+                    )));
                 }
             }
         }
+        let (Some(hold), Some(records)) = (hold, records) else {
+            return Ok(());
+        };
         let own = BESIDE_RECORDS.map(|suffix| format!("{records}{suffix}"));
-        if !hold.is_empty() && !records.is_empty() && own.iter().any(|path| same(path, hold)) {
-            return Err(Error::new(
-                Status::Config,
-                format!(
-                    "hold-file ({hold}) is one of the files of image-records-file ({records}), so that everything would be held for ever; name another one"
-                ),
-            ));
+        if own.iter().any(|path| same(path, hold)) {
+            return Err(together(format!(
+                "hold-file ({hold}) is one of the files of image-records-file ({records}), so that everything would be held for ever; name another one"
+            )));
         }
         Ok(())
     }

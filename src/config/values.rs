@@ -1,91 +1,146 @@
-//! Checks one value against the shape of its key.
+//! What values a key takes, in words, and how one is read. Each key has one of these shapes (see `keys.rs`).
 
 use super::duration;
-use super::keys::Shape;
+use super::{AgeFrom, Endpoint};
 use std::time::Duration;
 
 /// The longest path of a unix socket, in bytes: `sun_path` less its NUL.
 const SOCKET_PATH: usize = 107;
 
-/// A value that its shape has accepted. Each shape gives one kind, and the keys' setters take the kind of their shape.
-pub enum Value {
-    /// Everything that stays text.
-    Text(String),
-    /// A duration.
-    Duration(Duration),
-    /// A number.
-    Number(i64),
-    /// A truth.
-    Bool(bool),
+/// What values a key takes, and how one is read into the type of its field.
+pub(super) struct Shape<T> {
+    /// What values it takes, in words.
+    pub(super) range: fn() -> String,
+    /// What an empty default means, in words.
+    pub(super) empty: &'static str,
+    /// Reads a value; the error says what is wrong with it.
+    pub(super) read: fn(&str) -> Result<T, String>,
+    /// The text that is given back for a value, which was set as this text.
+    pub(super) shown: fn(&T, &str) -> String,
 }
 
-impl Value {
-    pub(super) fn text(self) -> String {
-        match self {
-            Value::Text(text) => text,
-            _ => String::new(),
+impl<T> Shape<T> {
+    const fn new(range: fn() -> String, read: fn(&str) -> Result<T, String>) -> Shape<T> {
+        Shape {
+            range,
+            empty: "none",
+            read,
+            shown: |_, text| text.to_owned(),
         }
-    }
-
-    pub(super) fn duration(self) -> Duration {
-        match self {
-            Value::Duration(duration) => duration,
-            _ => Duration::ZERO,
-        }
-    }
-
-    pub(super) fn number(self) -> i64 {
-        match self {
-            Value::Number(number) => number,
-            _ => 0,
-        }
-    }
-
-    pub(super) fn count(self) -> usize {
-        usize::try_from(self.number()).unwrap_or(1)
-    }
-
-    pub(super) fn percent(self) -> u8 {
-        u8::try_from(self.number()).unwrap_or(100)
-    }
-
-    pub(super) fn part(self) -> u32 {
-        u32::try_from(self.number()).unwrap_or(0)
-    }
-
-    pub(super) fn bool(self) -> bool {
-        matches!(self, Value::Bool(true))
     }
 }
 
-/// Checks a value; the error says what is wrong with it.
-pub fn check(shape: Shape, text: &str) -> Result<Value, String> {
-    if let Some(c) = text.chars().find(|c| c.is_control()) {
-        return Err(format!(
-            "it holds the control character {}",
-            c.escape_default()
-        ));
-    }
-    match shape {
-        Shape::OptionalEndpoint if text.is_empty() => Ok(()),
-        Shape::Endpoint | Shape::OptionalEndpoint => endpoint(text),
-        Shape::Directory => directory(text),
-        Shape::File if text.ends_with('/') => Err("it ends in `/`".to_owned()),
-        Shape::File => directory(text),
-        Shape::Patterns if !text.is_empty() && text.split(',').any(|p| p.trim().is_empty()) => {
-            Err("it holds an empty pattern between commas".to_owned())
-        }
-        Shape::Word(words) if !words.contains(&text) => Err("it is none of them".to_owned()),
-        Shape::Duration { zero } => return time(text, zero),
-        Shape::Number { least, most } => return number(text, least, most),
-        Shape::Bool => return truth(text),
-        Shape::Patterns | Shape::Word(_) | Shape::Image => Ok(()),
-    }?;
-    Ok(Value::Text(text.to_owned()))
+pub(super) const ENDPOINT: Shape<Endpoint> =
+    Shape::new(|| "`unix://PATH` or an absolute PATH".to_owned(), endpoint);
+
+/// Empty: the same as the runtime's.
+pub(super) const OWN_ENDPOINT: Shape<Option<Endpoint>> = Shape {
+    empty: "the same as the runtime's",
+    ..Shape::new(
+        || "`unix://PATH`, an absolute PATH, or empty".to_owned(),
+        |text| optional(text, endpoint),
+    )
+};
+
+pub(super) const DURATION: Shape<Duration> = Shape::new(|| OR_ZERO.to_owned(), duration::parse);
+
+pub(super) const DURATION_ABOVE_ZERO: Shape<Duration> = Shape::new(
+    || "a duration above 0 such as `1h30m`".to_owned(),
+    above_zero,
+);
+
+/// Zero: none.
+pub(super) const OPTIONAL_DURATION: Shape<Option<Duration>> = Shape::new(
+    || OR_ZERO.to_owned(),
+    |text| duration::parse(text).map(|time| Some(time).filter(|time| !time.is_zero())),
+);
+
+const OR_ZERO: &str = "a duration such as `1h30m` or `0`";
+
+/// Negative: no limit.
+pub(super) const LIMIT: Shape<Option<usize>> = Shape::new(
+    || between(i32::MIN.into(), i32::MAX.into()),
+    |text| whole::<i32>(text, i32::MIN.into(), i32::MAX.into()).map(|n| usize::try_from(n).ok()),
+);
+
+pub(super) const PERCENT: Shape<u8> = number::<u8, 0, 100>();
+
+/// How many removals at once.
+pub(super) const PARALLEL: Shape<usize> = number::<usize, 1, 256>();
+
+pub(super) const REST: Shape<u32> = number::<u32, 0, 1000>();
+
+pub(super) const BOOL: Shape<bool> = Shape {
+    // Of the many ways to write it, one is given back.
+    shown: |truth, _| truth.to_string(),
+    ..Shape::new(|| "`true` or `false`".to_owned(), truth)
+};
+
+pub(super) const AGE_FROM: Shape<AgeFrom> =
+    Shape::new(|| "`created` or `finished`".to_owned(), age_from);
+
+pub(super) const DIRECTORY: Shape<Option<String>> = Shape::new(
+    || "an absolute path that is not the root, or empty".to_owned(),
+    |text| optional(text, path),
+);
+
+pub(super) const FILE: Shape<Option<String>> = Shape::new(
+    || "the absolute path of a file, or empty".to_owned(),
+    |text| optional(text, file),
+);
+
+pub(super) const PATTERNS: Shape<Vec<String>> = Shape::new(
+    || "patterns separated by commas, or empty".to_owned(),
+    patterns,
+);
+
+pub(super) const IMAGE: Shape<Option<String>> = Shape::new(
+    || "the name of an image, or empty".to_owned(),
+    |text| optional(text, |name| Ok(name.to_owned())),
+);
+
+/// A whole number of a range that its type holds.
+const fn number<T: TryFrom<i64>, const LEAST: i64, const MOST: i64>() -> Shape<T> {
+    Shape::new(|| between(LEAST, MOST), |text| whole(text, LEAST, MOST))
 }
 
-fn endpoint(text: &str) -> Result<(), String> {
-    let path = text.strip_prefix("unix://").unwrap_or(text);
+fn between(least: i64, most: i64) -> String {
+    format!("a whole number from {least} to {most}")
+}
+
+fn whole<T: TryFrom<i64>>(text: &str, least: i64, most: i64) -> Result<T, String> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return Err("it is no whole number".to_owned());
+    }
+    let number = text.parse::<i64>().ok();
+    number
+        .filter(|number| (least..=most).contains(number))
+        .and_then(|number| T::try_from(number).ok())
+        .ok_or_else(|| "it is out of range".to_owned())
+}
+
+fn above_zero(text: &str) -> Result<Duration, String> {
+    let time = duration::parse(text)?;
+    if time.is_zero() {
+        return Err("it is zero".to_owned());
+    }
+    Ok(time)
+}
+
+fn optional<T>(
+    text: &str,
+    read: impl FnOnce(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    read(text).map(Some)
+}
+
+fn endpoint(text: &str) -> Result<Endpoint, String> {
+    let endpoint = Endpoint(text.to_owned());
+    let path = endpoint.path();
     if !path.starts_with('/') {
         return Err(match text.split_once("://") {
             Some((scheme, _)) if scheme != "unix" => {
@@ -100,14 +155,18 @@ fn endpoint(text: &str) -> Result<(), String> {
             path.len()
         ));
     }
-    Ok(())
+    Ok(endpoint)
+}
+
+fn file(text: &str) -> Result<String, String> {
+    if text.ends_with('/') {
+        return Err("it ends in `/`".to_owned());
+    }
+    path(text)
 }
 
 /// A path that is not the root, in whatever spelling: crigc deletes what is in directories.
-fn directory(text: &str) -> Result<(), String> {
-    if text.is_empty() {
-        return Ok(());
-    }
+fn path(text: &str) -> Result<String, String> {
     if !text.starts_with('/') {
         return Err("it is no absolute path".to_owned());
     }
@@ -115,7 +174,7 @@ fn directory(text: &str) -> Result<(), String> {
         return Err("it holds `..`".to_owned());
     }
     match parts(text).next() {
-        Some(_) => Ok(()),
+        Some(_) => Ok(text.to_owned()),
         None => Err("it is the root of the filesystem".to_owned()),
     }
 }
@@ -125,30 +184,30 @@ pub(super) fn parts(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|part| !matches!(*part, "" | "."))
 }
 
-fn time(text: &str, zero: bool) -> Result<Value, String> {
-    let time = duration::parse(text)?;
-    if time.is_zero() && !zero {
-        return Err("it is zero".to_owned());
+fn patterns(text: &str) -> Result<Vec<String>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
     }
-    Ok(Value::Duration(time))
+    let patterns: Vec<String> = text.split(',').map(|p| p.trim().to_owned()).collect();
+    if patterns.iter().any(String::is_empty) {
+        return Err("it holds an empty pattern between commas".to_owned());
+    }
+    Ok(patterns)
 }
 
-fn number(text: &str, least: i64, most: i64) -> Result<Value, String> {
-    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err("it is no whole number".to_owned());
-    }
-    match text.parse::<i64>() {
-        Ok(number) if (least..=most).contains(&number) => Ok(Value::Number(number)),
-        _ => Err("it is out of range".to_owned()),
+fn age_from(text: &str) -> Result<AgeFrom, String> {
+    match text {
+        "created" => Ok(AgeFrom::Created),
+        "finished" => Ok(AgeFrom::Finished),
+        _ => Err("it is none of them".to_owned()),
     }
 }
 
 /// What Go's flags take for a truth.
-fn truth(text: &str) -> Result<Value, String> {
+fn truth(text: &str) -> Result<bool, String> {
     match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Bool(true)),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Bool(false)),
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err("it is neither true nor false".to_owned()),
     }
 }

@@ -6,7 +6,7 @@ use super::convert::{self, ContainerLook};
 use super::error::CallError;
 use super::learnt::{Learnt, Version};
 use super::{Place, connect, proto};
-use crate::config::Config;
+use crate::config::{Config, RUNTIME_KEY};
 use crate::effect;
 use crate::error::{Error, Result};
 use crate::host::clock::Boot;
@@ -19,9 +19,6 @@ use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 use tonic::Status;
-
-/// The key of the runtime's socket.
-pub(super) const RUNTIME_KEY: &str = "container-runtime-endpoint";
 
 /// With so many calls of one kind in a row left without an answer, a pass makes no more of that kind about single objects: it would
 /// take the request timeout for each of thousands.
@@ -230,16 +227,8 @@ pub(crate) async fn images<'a>(
     stop: Stop<'a>,
     learnt: &'a Learnt,
 ) -> Result<Images<'a>> {
-    let endpoint = match config.image_service_endpoint.as_str() {
-        "" => Place {
-            endpoint: &config.container_runtime_endpoint,
-            key: RUNTIME_KEY,
-        },
-        own => Place {
-            endpoint: own,
-            key: "image-service-endpoint",
-        },
-    };
+    let (endpoint, key) = config.image_service();
+    let endpoint = Place { endpoint, key };
     let limit = config.runtime_request_timeout;
     let wire = connect::connect(endpoint, limit, &stop).await?;
     Ok(Images {

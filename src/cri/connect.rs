@@ -1,12 +1,12 @@
 //! Connections to a unix socket that never raise SIGPIPE in the host, and that wait out a full backlog.
 
 use super::error::{no_cri, root_cause};
+use crate::config::Endpoint;
 use crate::effect;
 use crate::error::{self, Error};
 use crate::host::clock::Boot;
 use crate::pass::cancel::{Stop, sleep_until};
 use crate::quiet;
-use crate::report::visible;
 use h2::Reason;
 use http::{Request, Response};
 use http_body_util::Full;
@@ -123,22 +123,19 @@ async fn open(path: &str) -> io::Result<QuietStream> {
 /// Where a service is, and the key that says so.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
-    /// `unix://PATH` or PATH, as configured.
-    pub(crate) endpoint: &'a str,
+    pub(crate) endpoint: &'a Endpoint,
     pub(crate) key: &'static str,
 }
 
 impl std::fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&visible(self.endpoint))
+        self.endpoint.fmt(f)
     }
 }
 
 impl Place<'_> {
     fn path(&self) -> &str {
-        self.endpoint
-            .strip_prefix("unix://")
-            .unwrap_or(self.endpoint)
+        self.endpoint.path()
     }
 }
 

@@ -1,13 +1,14 @@
 //! Lists of the runtime: streams where it has them, else one message, else parts by label selectors (S7). Which parts, others
 //! decide.
 
-use super::client::{Images, Line, RUNTIME_KEY, Runtime};
+use super::client::{Images, Line, Runtime};
 use super::connect::Wire;
 use super::convert::Names;
 use super::error::CallError;
 use super::learnt::{Learnt, List};
 use super::rows::{Messages, Rows, call};
 use super::{Place, proto};
+use crate::config::RUNTIME_KEY;
 use crate::error::{Error, Result};
 use crate::node::{Container, ContainerState, Image, Sandbox, SandboxState, Text};
 use crate::plan::parts::{Labels, Part};

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Status};
 use crate::quiet;
 use crate::report::{printable, visible};
 use std::cell::Cell;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 thread_local! {
@@ -24,6 +24,22 @@ pub(super) fn enter_callback() -> InCallback {
 impl Drop for InCallback {
     fn drop(&mut self) {
         CALLBACKS.with(|depth| depth.set(depth.get() - 1));
+    }
+}
+
+/// The host's context: handed through, never dereferenced.
+#[derive(Clone, Copy)]
+pub(super) struct Context(pub(super) *mut c_void);
+
+// SAFETY: only the host's functions look behind it, and the interface tells the host on which threads they run.
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl Context {
+    /// A method, so that closures take the whole value and not the bare pointer in it.
+    pub(super) fn pointer(self) -> *mut c_void {
+        self.0
     }
 }
 

@@ -3,21 +3,18 @@
 use super::boundary::{
     fallible, free, guarded, outside, owned, required, required_mut, status, text,
 };
-use super::callbacks::{
-    Callbacks, gc_approve_fn, gc_clock_fn, gc_event_fn, gc_image_fs_fn, gc_log_fn, gc_log_level,
-    gc_pass_fn, gc_pod_states_fn, gc_progress_fn,
-};
 use super::error::{gc_error, gc_status};
 use crate::config::Settings;
-use crate::config::keys::{self, KEYS};
-use std::ffi::{CString, c_char, c_void};
+use crate::config::keys::KEYS;
+use crate::hooks::Hooks;
+use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 
 /// Keys and callbacks of an engine to be. Made by gc_config_new, freed by gc_config_free; used from one thread at a time.
 #[derive(Default)]
 pub struct gc_config {
     pub(super) settings: Settings,
-    pub(super) callbacks: Callbacks,
+    pub(super) hooks: Hooks,
 }
 
 /// Makes a configuration with the kubelet's defaults. The caller frees it with gc_config_free. NULL in a callback.
@@ -109,158 +106,9 @@ pub unsafe extern "C" fn gc_config_key_help(key: *const c_char) -> *const c_char
     // SAFETY: the host's promise.
     guarded(std::ptr::null(), || {
         let name = unsafe { text(key, "key") }.unwrap_or_default();
-        let help = keys::find(name).and_then(|_| {
-            table()
-                .iter()
-                .find(|(n, _)| n.as_bytes() == name.as_bytes())
-        });
-        help.map_or(std::ptr::null(), |(_, help)| help.as_ptr())
+        let found = table()
+            .iter()
+            .find(|(n, _)| n.as_bytes() == name.as_bytes());
+        found.map_or(std::ptr::null(), |(_, help)| help.as_ptr())
     })
-}
-
-/// Sets the callback for the log: messages up to the level `up_to` (below GC_LOG_ERROR counts as that, above GC_LOG_DEBUG as
-/// that); a NULL function clears it. A NULL config does nothing.
-///
-/// # Safety
-/// `config` is NULL or a live handle; function and context are usable until config and engine are both freed.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gc_config_set_log(
-    config: *mut gc_config,
-    up_to: gc_log_level,
-    function: gc_log_fn,
-    context: *mut c_void,
-) {
-    // SAFETY: the host's promise.
-    outside((), || {
-        if let Some(config) = unsafe { config.as_mut() } {
-            config.callbacks.log_level = up_to;
-            config.callbacks.log.set(function, context);
-        }
-    });
-}
-
-/// Changes the callbacks of a configuration, unless that is NULL or a callback asks for it.
-///
-/// # Safety
-/// `config` is NULL or a live handle that nobody else uses meanwhile.
-unsafe fn change(config: *mut gc_config, set: impl FnOnce(&mut Callbacks)) {
-    outside((), || {
-        // SAFETY: the caller's promise.
-        if let Some(config) = unsafe { config.as_mut() } {
-            set(&mut config.callbacks);
-        }
-    });
-}
-
-/// Sets the callback for who may lose something. Without it no pod loses anything for its own sake: only limits and
-/// thresholds apply. A NULL function clears it. A NULL config does nothing.
-///
-/// # Safety
-/// As for gc_config_set_log.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gc_config_set_pod_states(
-    config: *mut gc_config,
-    function: gc_pod_states_fn,
-    context: *mut c_void,
-) {
-    // SAFETY: the host's promise.
-    unsafe {
-        change(config, |callbacks| {
-            callbacks.pod_states.set(function, context)
-        })
-    };
-}
-
-/// Sets the callback for the last word on each removal. Without it all is approved. A NULL function clears it. A NULL
-/// config does nothing.
-///
-/// # Safety
-/// As for gc_config_set_log.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gc_config_set_approve(
-    config: *mut gc_config,
-    function: gc_approve_fn,
-    context: *mut c_void,
-) {
-    // SAFETY: the host's promise.
-    unsafe { change(config, |callbacks| callbacks.approve.set(function, context)) };
-}
-
-/// Sets the callback for figures of the image filesystem. Without it the runtime is asked where it is, and the kernel how
-/// full. A NULL function clears it. A NULL config does nothing.
-///
-/// # Safety
-/// As for gc_config_set_log.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gc_config_set_image_fs(
-    config: *mut gc_config,
-    function: gc_image_fs_fn,
-    context: *mut c_void,
-) {
-    // SAFETY: the host's promise.
-    unsafe {
-        change(config, |callbacks| {
-            callbacks.image_fs.set(function, context)
-        })
-    };
-}
-
-/// Sets the callback for events. A NULL function clears it. A NULL config does nothing.
-///
-/// # Safety
-/// As for gc_config_set_log.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gc_config_set_event(
-    config: *mut gc_config,
-    function: gc_event_fn,
-    context: *mut c_void,
-) {
-    // SAFETY: the host's promise.
-    unsafe { change(config, |callbacks| callbacks.event.set(function, context)) };
-}
-
-/// Sets the callback for progress. A NULL function clears it. A NULL config does nothing.
-///
-/// # Safety
-/// As for gc_config_set_log.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gc_config_set_progress(
-    config: *mut gc_config,
-    function: gc_progress_fn,
-    context: *mut c_void,
-) {
-    // SAFETY: the host's promise.
-    unsafe {
-        change(config, |callbacks| {
-            callbacks.progress.set(function, context)
-        })
-    };
-}
-
-/// Sets the callback for ended passes. A NULL function clears it. A NULL config does nothing.
-///
-/// # Safety
-/// As for gc_config_set_log.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gc_config_set_pass(
-    config: *mut gc_config,
-    function: gc_pass_fn,
-    context: *mut c_void,
-) {
-    // SAFETY: the host's promise.
-    unsafe { change(config, |callbacks| callbacks.pass.set(function, context)) };
-}
-
-/// Sets the callback for the wall clock. Without it the system's. A NULL function clears it. A NULL config does nothing.
-///
-/// # Safety
-/// As for gc_config_set_log.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gc_config_set_clock(
-    config: *mut gc_config,
-    function: gc_clock_fn,
-    context: *mut c_void,
-) {
-    // SAFETY: the host's promise.
-    unsafe { change(config, |callbacks| callbacks.clock.set(function, context)) };
 }

@@ -5,7 +5,7 @@ use super::call::gc_call;
 use super::config::gc_config;
 use super::error::{gc_error, gc_status};
 use super::report::gc_report;
-use crate::engine::{Call, Engine, Flags, PassEnd};
+use crate::engine::{Call, Engine, PassEnd, PassOptions};
 use crate::error::{Error, Result, Status};
 use std::ffi::{CStr, CString, c_char};
 
@@ -40,7 +40,7 @@ pub unsafe extern "C" fn gc_engine_new(
     unsafe {
         fallible(error, std::ptr::null_mut(), || {
             let config = required(config, "config")?;
-            let engine = Engine::new(config.settings.config(), config.callbacks.hooks())?;
+            let engine = Engine::new(config.settings.config(), config.hooks.clone())?;
             Ok(Box::into_raw(Box::new(gc_engine(engine))))
         })
     }
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn gc_engine_free(engine: *mut gc_engine) {
     });
 }
 
-fn flags(bits: u32) -> Result<Flags> {
+fn options(bits: u32) -> Result<PassOptions> {
     let unknown = bits & !(GC_DRY_RUN | GC_ALL_UNUSED | GC_NO_WAIT);
     if unknown != 0 {
         return Err(Error::new(
@@ -94,10 +94,11 @@ fn flags(bits: u32) -> Result<Flags> {
             ),
         ));
     }
-    Ok(Flags {
+    Ok(PassOptions {
         dry_run: bits & GC_DRY_RUN != 0,
         all_unused: bits & GC_ALL_UNUSED != 0,
         no_wait: bits & GC_NO_WAIT != 0,
+        ..PassOptions::default()
     })
 }
 
@@ -111,7 +112,7 @@ unsafe fn pass(
     call: *mut gc_call,
     report: *mut *mut gc_report,
     error: *mut *mut gc_error,
-    run: impl FnOnce(&Engine, Flags, Option<&Call>) -> PassEnd,
+    run: impl FnOnce(&Engine, PassOptions, Option<&Call>) -> PassEnd,
 ) -> gc_status {
     if !report.is_null() {
         // SAFETY: not NULL, and the host's promise.
@@ -120,10 +121,10 @@ unsafe fn pass(
     // SAFETY: the host's promise.
     unsafe {
         status(error, || {
-            let flags = flags(bits)?;
+            let options = options(bits)?;
             let engine = &required(engine, "engine")?.0;
             let call = call.as_ref().map(|call| &call.0);
-            let end = run(engine, flags, call);
+            let end = run(engine, options, call);
             if let (false, Some(pass)) = (report.is_null(), end.report) {
                 report.write(Box::into_raw(Box::new(gc_report::new(pass))));
             }

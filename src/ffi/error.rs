@@ -52,32 +52,13 @@ impl gc_error {
     }
 }
 
-const STATUSES: [Status; 13] = [
-    Status::Ok,
-    Status::InvalidArgument,
-    Status::Config,
-    Status::Unavailable,
-    Status::Runtime,
-    Status::Timeout,
-    Status::Cancelled,
-    Status::Io,
-    Status::NotEnoughFreed,
-    Status::Internal,
-    Status::Busy,
-    Status::Closed,
-    Status::Contradiction,
-];
-
 /// The name of a status, such as "GC_ERROR_TIMEOUT"; "GC_ERROR_UNKNOWN" for a number that this version does not know. Never
 /// NULL, valid for ever. May be called from callbacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn gc_status_name(status: gc_status) -> *const c_char {
     const UNKNOWN: &std::ffi::CStr = c"GC_ERROR_UNKNOWN";
     guarded(UNKNOWN.as_ptr(), || {
-        match STATUSES.iter().find(|&&s| s as gc_status == status) {
-            Some(s) => s.c_name().as_ptr(),
-            None => UNKNOWN.as_ptr(),
-        }
+        Status::name_of(status).unwrap_or(UNKNOWN).as_ptr()
     })
 }
 

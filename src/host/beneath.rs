@@ -18,14 +18,15 @@ pub enum Means {
     Walk,
 }
 
-fn directory() -> OFlags {
-    OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC
-}
+/// How they are opened by whatever means. With O_DIRECTORY no FIFO in the place of one hangs the pass.
+pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC);
 
 /// Which of the two this system has.
 pub fn means(room: impl AsFd) -> Means {
     effect::point("try openat2");
-    let tried = rustix::fs::openat2(room, ".", directory(), Mode::empty(), ResolveFlags::BENEATH);
+    let tried = rustix::fs::openat2(room, ".", DIRECTORY, Mode::empty(), ResolveFlags::BENEATH);
     match tried {
         Err(Errno::NOSYS | Errno::PERM) => Means::Walk,
         _ => Means::Openat2,
@@ -38,7 +39,7 @@ pub fn open_dir(room: impl AsFd, relative: &Path, means: Means) -> io::Result<Ow
     match means {
         Means::Openat2 => {
             let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-            match open2(&room, relative, directory(), stay) {
+            match open2(&room, relative, DIRECTORY, stay) {
                 // What is behind a link is left alone for good: better looked at twice.
                 Err(e) if Errno::from_io_error(&e) == Some(Errno::LOOP) => {
                     walk(&room, relative).map_err(|_| e)
@@ -55,7 +56,7 @@ pub fn open_subdir(parent: impl AsFd, name: &OsStr, means: Means) -> io::Result<
     match means {
         Means::Openat2 => {
             let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-            open2(&parent, name, directory() | OFlags::NOFOLLOW, stay)
+            open2(&parent, name, DIRECTORY | OFlags::NOFOLLOW, stay)
         }
         Means::Walk => step(&parent, name, mount_id(&parent)?),
     }
@@ -92,7 +93,7 @@ fn walk(room: impl AsFd, relative: &Path) -> io::Result<OwnedFd> {
 }
 
 fn step(parent: impl AsFd, name: &OsStr, mount: u64) -> io::Result<OwnedFd> {
-    let flags = directory() | OFlags::NOFOLLOW;
+    let flags = DIRECTORY | OFlags::NOFOLLOW;
     effect::point("open a directory");
     let opened = rustix::fs::openat(&parent, name.as_bytes(), flags, Mode::empty());
     // A link that is not followed is no directory; openat2 tells the two apart.

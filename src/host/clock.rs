@@ -6,12 +6,12 @@ use std::time::Duration;
 
 /// A time of CLOCK_BOOTTIME, which no one sets and which goes on while the machine sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Boot(u64);
+pub struct Boot(Duration);
 
 impl Boot {
     /// Now.
     pub fn now() -> Boot {
-        let now = Boot(u64::try_from(nanoseconds(ClockId::Boottime)).unwrap_or(0));
+        let now = Boot(elapsed(ClockId::Boottime));
         #[cfg(feature = "panic-points")]
         return now.plus(ahead::get());
         #[cfg(not(feature = "panic-points"))]
@@ -20,18 +20,17 @@ impl Boot {
 
     /// How long the machine has been up.
     pub fn since_boot(self) -> Duration {
-        Duration::from_nanos(self.0)
+        self.0
     }
 
     /// That much later.
     pub fn plus(self, time: Duration) -> Boot {
-        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        Boot(self.0.saturating_add(ns))
+        Boot(self.0.saturating_add(time))
     }
 
     /// How long after `earlier` this is; zero if it is before.
     pub fn since(self, earlier: Boot) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        self.0.saturating_sub(earlier.0)
     }
 }
 
@@ -63,7 +62,12 @@ pub fn wall_now() -> i64 {
 
 /// How long the machine has been awake since it booted.
 pub fn awake_for() -> Duration {
-    Duration::from_nanos(u64::try_from(nanoseconds(ClockId::Monotonic)).unwrap_or(0))
+    elapsed(ClockId::Monotonic)
+}
+
+/// What a clock says that never goes below 0.
+fn elapsed(clock: ClockId) -> Duration {
+    Duration::from_nanos(u64::try_from(nanoseconds(clock)).unwrap_or(0))
 }
 
 fn nanoseconds(clock: ClockId) -> i64 {
@@ -79,11 +83,12 @@ mod tests {
 
     #[test]
     fn s0_10_times_saturate_and_never_go_back() {
-        let (early, late) = (Boot(5), Boot(1_000_000_005));
+        let early = Boot(Duration::from_nanos(5));
+        let late = Boot(Duration::from_nanos(1_000_000_005));
         assert_eq!(late.since(early), Duration::from_secs(1));
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(early.plus(Duration::from_secs(1)), late);
-        assert_eq!(late.plus(Duration::MAX), Boot(u64::MAX));
+        assert_eq!(late.plus(Duration::MAX), Boot(Duration::MAX));
         let first = Boot::now();
         assert!(Boot::now() >= first);
         assert!(wall_now() > 0);

@@ -8,7 +8,7 @@ use super::tree;
 use crate::effect;
 use crate::report::visible;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, Stat};
 use rustix::io::Errno;
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
@@ -141,10 +141,8 @@ pub(super) fn is_absent(e: &io::Error) -> bool {
 impl LogRoom {
     /// Opens a directory; it may itself be a symlink.
     pub fn open(dir: &str) -> io::Result<LogRoom> {
-        // O_DIRECTORY: a FIFO in its place must not hang the pass.
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         effect::point("open a log directory");
-        let handle = rustix::fs::open(dir, flags, Mode::empty())?;
+        let handle = rustix::fs::open(dir, beneath::DIRECTORY, Mode::empty())?;
         let means = beneath::means(&handle);
         let identity = beneath::identity(&handle)?;
         Ok(LogRoom {

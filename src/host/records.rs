@@ -2,6 +2,7 @@
 //! kill or a power cut finds the old file or the new one. What cannot be read is put aside, and is never a reason to remove.
 
 use super::signals::without_sigxfsz;
+use crate::config::duration::nanoseconds;
 use crate::effect;
 use crate::error::{Error, Result, Status};
 use crate::plan::records::{Record, Records};
@@ -84,10 +85,6 @@ enum Found {
     Unusable,
 }
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
 impl RecordsFile {
     /// Takes hold of the file, unless it is only to be read. Fails where another engine holds it, and names that.
     pub fn hold(path: &str, endpoint: &str, only_read: bool) -> Result<RecordsFile> {
@@ -104,12 +101,17 @@ impl RecordsFile {
         })
     }
 
+    /// Its path, for messages.
+    pub fn shown(&self) -> String {
+        visible(&self.path.to_string_lossy())
+    }
+
     /// What the file holds, until it has told once; `None` = there is no file. `Err` = it cannot be used, with the story.
     pub fn load(&mut self, now: i64) -> std::result::Result<Option<Records>, String> {
         if self.found != Found::Unread {
             return Ok(None);
         }
-        let path = visible(&self.path.to_string_lossy());
+        let path = self.shown();
         let unusable = match read(&self.path) {
             Ok(bytes) => match parse(&bytes, &self.endpoint, now) {
                 Ok(records) => {
@@ -371,7 +373,7 @@ fn text(records: &Records, endpoint: &str, now: i64) -> Vec<u8> {
             handler: handler.to_string(),
             first_detected: record.first_detected,
             last_used: record.last_used,
-            unused_since: nanoseconds(record.unused_since),
+            unused_since: nanoseconds(record.unused_since).unsigned_abs(),
             size: record.size,
             pinned: record.pinned,
         }
@@ -382,7 +384,7 @@ fn text(records: &Records, endpoint: &str, now: i64) -> Vec<u8> {
         format: FORMAT,
         endpoint: endpoint.to_owned(),
         written: now,
-        watched: nanoseconds(records.watched()),
+        watched: nanoseconds(records.watched()).unsigned_abs(),
         images,
     };
     // Plain strings and numbers into a vector: there is nothing that serde_json could refuse.

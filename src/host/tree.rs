@@ -1,9 +1,9 @@
 //! Removes a tree through directory handles, without recursion and with a bounded number of them (S4.1).
 
-use super::beneath::{self, Means, identity};
+use super::beneath::{self, DIRECTORY, Means, identity};
 use crate::effect;
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode};
 use rustix::io::Errno;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -147,11 +147,10 @@ impl Walk {
         let Some(level) = self.levels.pop() else {
             return Ok(());
         };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         effect::point("go up in a tree");
         let above = match self.levels.is_empty() {
             true => room.try_clone().map_err(|error| self.lost(error))?,
-            false => rustix::fs::openat(&self.here, "..", flags, Mode::empty())
+            false => rustix::fs::openat(&self.here, "..", DIRECTORY, Mode::empty())
                 .map_err(|e| self.lost(e.into()))?,
         };
         if identity(&above).map_err(|error| self.lost(error))? != level.above {

@@ -1,6 +1,7 @@
 //! What the passes of a kind remember of removals that were begun (S0.8): how long an object is left alone, and who has its turn last.
 
 use super::fate::{Fate, Planned, trouble};
+use super::{PassOptions, Trigger};
 use crate::cri::CallError;
 use crate::host::clock::Boot;
 use crate::node::Text;
@@ -29,13 +30,13 @@ impl<'a> Attempts<'a> {
     pub(crate) fn new(
         backoff: &'a RefCell<Backoff>,
         unfinished: &'a RefCell<Unfinished>,
-        (periodic, dry_run): (bool, bool),
+        options: PassOptions,
     ) -> Attempts<'a> {
         Attempts {
             backoff,
             unfinished,
-            periodic,
-            dry_run,
+            periodic: options.trigger != Trigger::Call,
+            dry_run: options.dry_run,
         }
     }
 

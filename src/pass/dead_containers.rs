@@ -81,7 +81,7 @@ pub(super) async fn late_containers(
 ) {
     let mut stage = Stage::new(run, runtime, rooms, stops);
     // S1.6 was decided over all that there were; what went since is not to make room for the others.
-    stage.policy.total = stage.policy.total.min(0);
+    stage.policy.total = stage.policy.total.map(|_| 0);
     let put_off = run.later.put_off(Kind::Container);
     let is_there: HashSet<Text> = look.containers.iter().map(|c| c.id.clone()).collect();
     if !look.partial {
@@ -433,7 +433,7 @@ impl<'a, 'p> Parts<'a, 'p> {
         look.partial = partial;
         // S1.6 counts all that there are.
         let policy = ContainerPolicy {
-            total: -1,
+            total: None,
             ..self.stage.policy
         };
         let outcome = self

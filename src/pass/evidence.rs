@@ -230,7 +230,7 @@ enum Logs {
 
 impl Logs {
     fn of(run: &Run<'_>, pods: &BTreeSet<Text>) -> Logs {
-        let room = match Room::open(&run.config.pod_logs_dir) {
+        let room = match Room::open(run.config.pod_logs_dir.as_deref()) {
             Room::Open(room) => room,
             Room::Off | Room::Missing(_) => return Logs::Nothing,
             Room::Failed(dir, e) => return Logs::Failed(format!("{dir}: {e}")),

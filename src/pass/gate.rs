@@ -117,10 +117,9 @@ impl<'g> Gate<'g> {
 
 /// S0.7; in doubt everything is held.
 fn is_held(run: &Run<'_>) -> bool {
-    let path = run.config.hold_file.as_str();
-    if path.is_empty() {
+    let Some(path) = &run.config.hold_file else {
         return false;
-    }
+    };
     hold::is_there(path).unwrap_or_else(|e| {
         run.report.warn_once("hold-file", || format!(
             "cannot tell whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
@@ -131,10 +130,10 @@ fn is_held(run: &Run<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::How;
     use super::super::attempts::Attempts;
     use super::super::cancel::{Flag, Stop};
     use super::super::slots::Queue;
+    use super::super::{PassOptions, Trigger};
     use super::*;
     use crate::config::Config;
     use crate::hooks::{Hook, Hooks};
@@ -194,7 +193,7 @@ mod tests {
 
     fn config(with: &str, hold: &Path) -> Config {
         Config {
-            hold_file: hold.to_str().unwrap().to_owned(),
+            hold_file: Some(hold.to_str().unwrap().to_owned()),
             evidence_max_age: match with.contains("young") {
                 true => Duration::from_secs(600),
                 false => Duration::ZERO,
@@ -225,21 +224,23 @@ mod tests {
         };
         let planned = Planned::new(Kind::Container, "c", "n", "u", reason);
         let (backoff, unfinished) = (RefCell::default(), RefCell::default());
-        let how = How {
+        let options = PassOptions {
             dry_run: with.contains("dry"),
-            all_unused: false,
-            periodic: !with.contains("call"),
-            only_records: false,
-            queue: &Queue::default(),
+            trigger: match with.contains("call") {
+                true => Trigger::Call,
+                false => Trigger::Period,
+            },
+            ..PassOptions::PLAIN
         };
+        let queue = Queue::default();
         let stop = Stop {
             closed: &closed,
             stopped: None,
             call: None,
             pass_deadline: None,
         };
-        let attempts = Attempts::new(&backoff, &unfinished, (how.periodic, how.dry_run));
-        let run = Run::new(&config, &hooks, stop, how, 1, attempts);
+        let attempts = Attempts::new(&backoff, &unfinished, options);
+        let run = Run::new(&config, &hooks, stop, options, &queue, 1, attempts);
         if with.contains("approved") {
             run.later.has_stopped(planned.clone(), true, Boot::now());
         }

@@ -53,19 +53,11 @@ pub(crate) struct ImageMemory {
 impl ImageMemory {
     /// Of a new engine. It takes hold of the file of records, where there is to be one (S5.1); a dry-run engine only reads it.
     pub(crate) fn of(config: &Config) -> Result<ImageMemory> {
-        let path = config.image_records_file.as_str();
-        let endpoint = match config.image_service_endpoint.as_str() {
-            "" => &config.container_runtime_endpoint,
-            own => own,
-        };
-        // However it is spelled.
-        let endpoint = endpoint.strip_prefix("unix://").unwrap_or(endpoint);
-        let file = match path {
-            "" => None,
-            path => Some(RecordsFile::hold(path, endpoint, config.dry_run)?),
-        };
+        let (endpoint, _) = config.image_service();
+        let file = config.image_records_file.as_deref();
+        let hold = |path| RecordsFile::hold(path, endpoint.path(), config.dry_run);
         Ok(ImageMemory {
-            file,
+            file: file.map(hold).transpose()?,
             ..ImageMemory::default()
         })
     }
@@ -176,7 +168,7 @@ fn take_in(
 
 /// S5.3: a pattern that exempts nothing may be a mistake; told once, and again when others match nothing.
 fn tell_unmatched(run: &Run<'_>, memory: &mut ImageMemory, images: &[Image]) {
-    let unmatched = Exempt::parse(&run.config.image_gc_exempt).unmatched(images);
+    let unmatched = Exempt::new(&run.config.image_gc_exempt).unmatched(images);
     if memory.told_unmatched == unmatched {
         return;
     }
@@ -321,9 +313,8 @@ pub(crate) async fn sandbox_images(
     services: &Services<'_>,
 ) -> Result<SandboxImages> {
     let mut known = Vec::new();
-    let configured = run.config.pod_infra_container_image.as_str();
-    if !configured.is_empty() {
-        known.push(Text::from(configured));
+    if let Some(configured) = &run.config.pod_infra_container_image {
+        known.push(Text::from(configured.as_str()));
         if let Some(image) = services.images.image_status(configured).await? {
             known.push(image.id);
         }

@@ -4,8 +4,8 @@
 use super::image_look::ImageMemory;
 use super::run::{Run, wall_time};
 use crate::hooks::LogLevel;
+use crate::host::records::RecordsFile;
 use crate::node::Image;
-use crate::report::visible;
 
 /// What an earlier engine has left, at the first look.
 pub(super) fn load(run: &Run<'_>, memory: &mut ImageMemory) {
@@ -40,7 +40,7 @@ pub(super) fn leave_out<'i>(
             format!("it cannot be deleted either ({e}), and is out of date: delete it by hand")
         }
     };
-    warn(run, &format!("{e}; {discarded}"));
+    warn(run, file, &format!("{e}; {discarded}"));
     false
 }
 
@@ -51,12 +51,12 @@ pub(super) fn save(run: &Run<'_>, memory: &mut ImageMemory) {
         return;
     };
     if let Err(e) = file.write(&memory.records, wall_time(run.hooks)) {
-        warn(run, &format!("{e}; the next pass tries again"));
+        warn(run, file, &format!("{e}; the next pass tries again"));
     }
 }
 
-fn warn(run: &Run<'_>, what: &str) {
-    let path = visible(&run.config.image_records_file);
+fn warn(run: &Run<'_>, file: &RecordsFile, what: &str) {
+    let path = file.shown();
     tell(
         run,
         &format!("cannot write image-records-file ({path}): {what}"),

@@ -8,6 +8,7 @@ use super::image_records;
 use super::image_removals;
 use super::run::Run;
 use crate::causes::Causes;
+use crate::config::duration::nanoseconds;
 use crate::cri::Learnt;
 use crate::cri::client;
 use crate::error::{Error, Result, Status};
@@ -75,7 +76,7 @@ async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory
         look,
         unasked: asked.err(),
         sandbox: SandboxImages::NotAsked,
-        exempt: Exempt::parse(&run.config.image_gc_exempt),
+        exempt: Exempt::new(&run.config.image_gc_exempt),
         gauge: None,
         usage: FsUsage::default(),
         blind: false,
@@ -144,10 +145,12 @@ impl ImagePass<'_, '_> {
 
     /// S5.5: what has been unused for too long goes, whatever the disk. The bytes that it freed.
     async fn by_age(&mut self) -> u64 {
-        let longest = self.run.config.image_maximum_gc_age;
+        let Some(longest) = self.run.config.image_maximum_gc_age else {
+            return 0;
+        };
         let goal = Goal::Aged(longest);
         let images = self.look.images.clone();
-        if longest.is_zero() || self.plan(&images, &goal).remove.is_empty() {
+        if self.plan(&images, &goal).remove.is_empty() {
             return 0;
         }
         self.find_gauge().await;
@@ -295,7 +298,7 @@ impl ImagePass<'_, '_> {
 
 /// `minimum-image-ttl-duration` in ns.
 pub(super) fn min_age(run: &Run<'_>) -> i64 {
-    i64::try_from(run.config.minimum_image_ttl_duration.as_nanos()).unwrap_or(i64::MAX)
+    nanoseconds(run.config.minimum_image_ttl_duration)
 }
 
 fn no_figures(run: &Run<'_>, error: Error) -> Error {

@@ -18,6 +18,7 @@ mod images;
 mod later;
 mod log_place;
 mod logs;
+mod options;
 mod parts;
 mod removals;
 mod report;
@@ -28,6 +29,7 @@ pub(crate) mod slots;
 mod stops;
 mod words;
 
+pub use options::{PassOptions, Trigger};
 pub(crate) use report::{event, log};
 
 use crate::config::Config;
@@ -69,28 +71,14 @@ impl Memory {
     }
 }
 
-/// How a pass is to be run.
-#[derive(Clone, Copy)]
-pub(crate) struct How<'a> {
-    /// Decide and report, remove nothing (S0.5).
-    pub(crate) dry_run: bool,
-    /// The kubelet under disk pressure (S1.4, S3.3, S5.10).
-    pub(crate) all_unused: bool,
-    /// It is one of the schedule's.
-    pub(crate) periodic: bool,
-    /// It looks at images and records, and nothing else (S5.1).
-    pub(crate) only_records: bool,
-    /// Who waits for its end.
-    pub(crate) queue: &'a Queue,
-}
-
 /// Runs one pass, which has its turn; of the kind whose memory it is.
 pub(crate) async fn run(
     memory: &mut Memory,
     config: &Config,
     hooks: &Hooks,
     stop: Stop<'_>,
-    how: How<'_>,
+    options: PassOptions,
+    queue: &Queue,
 ) -> (Report, Option<Error>) {
     let began = Boot::now();
     let clock = quiet::caught(|| wall_time(hooks));
@@ -104,8 +92,8 @@ pub(crate) async fn run(
     } = memory;
     backoff.get_mut().forget_old(began.since_boot());
     unfinished.get_mut().forget_old(began.since_boot());
-    let attempts = Attempts::new(backoff, unfinished, (how.periodic, how.dry_run));
-    let run = Run::new(config, hooks, stop, how, now, attempts);
+    let attempts = Attempts::new(backoff, unfinished, options);
+    let run = Run::new(config, hooks, stop, options, queue, now, attempts);
     let pass = match images {
         None => Pass::Containers,
         Some(_) => Pass::Images,
@@ -134,7 +122,7 @@ pub(crate) async fn run(
         .fold(0, |sum: u64, e| sum.saturating_add(e.bytes));
     let report = Report {
         pass,
-        dry_run: how.dry_run,
+        dry_run: options.dry_run,
         started: now.max(0),
         seconds: Boot::now().since(began).as_secs_f64(),
         bytes_freed,

@@ -85,7 +85,7 @@ const BLIND_REFUSALS: usize = 8;
 /// Which pods and containers the log directories and the other list tell of.
 fn known(run: &Run<'_>, others: Vec<Labels>, list: List) -> Known {
     let mut known = Known::default();
-    if let Room::Open(room) = Room::open(&run.config.pod_logs_dir) {
+    if let Room::Open(room) = Room::open(run.config.pod_logs_dir.as_deref()) {
         let go_on = || run.stop.cause().is_none();
         for logs in room.pod_logs(&go_on).unwrap_or_default() {
             add_logs(&mut known, logs, list);

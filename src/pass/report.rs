@@ -2,6 +2,7 @@
 
 use super::fate::{Fate, Planned};
 use super::words::{many, sentence};
+use super::{PassOptions, Trigger};
 use crate::causes::Causes;
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
@@ -51,11 +52,11 @@ pub(crate) fn event(hooks: &Hooks, reason: &str, message: &str) {
 }
 
 impl<'a> PassReport<'a> {
-    pub(crate) fn new(hooks: &'a Hooks, (dry_run, only_records): (bool, bool)) -> PassReport<'a> {
+    pub(crate) fn new(hooks: &'a Hooks, options: PassOptions) -> PassReport<'a> {
         PassReport {
             hooks,
-            dry_run,
-            only_records,
+            dry_run: options.dry_run,
+            only_records: options.trigger == Trigger::Look,
             entries: RefCell::default(),
             errors: RefCell::default(),
             causes: RefCell::default(),

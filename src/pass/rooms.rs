@@ -24,10 +24,10 @@ pub(crate) enum Room {
 }
 
 impl Room {
-    pub(super) fn open(dir: &str) -> Room {
-        if dir.is_empty() {
+    pub(super) fn open(dir: Option<&str>) -> Room {
+        let Some(dir) = dir else {
             return Room::Off;
-        }
+        };
         match LogRoom::open(dir) {
             Ok(room) => Room::Open(room),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Room::Missing(dir.to_owned()),
@@ -77,8 +77,8 @@ impl Tally {
 impl Rooms {
     pub(crate) fn open(run: &Run<'_>) -> Rooms {
         let config = run.config;
-        let pod_logs = Room::open(&config.pod_logs_dir);
-        let links = Room::open(&config.container_logs_dir);
+        let pod_logs = Room::open(config.pod_logs_dir.as_deref());
+        let links = Room::open(config.container_logs_dir.as_deref());
         let mixed_up = mixed_up(&pod_logs, &links);
         Rooms {
             nested: mixed_up.map(|e| run.fail(e)).is_some(),
@@ -96,7 +96,9 @@ impl Rooms {
 
     /// S2.4: what was left alone, once a pass.
     pub(crate) fn tell(&self, run: &Run<'_>) {
-        let dir = visible(&run.config.pod_logs_dir);
+        let Some(dir) = run.config.pod_logs_dir.as_deref().map(visible) else {
+            return;
+        };
         let elsewhere = self.elsewhere.take();
         if elsewhere.count > 0 {
             let message = format!(

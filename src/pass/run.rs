@@ -1,7 +1,6 @@
 //! What all stages of one pass share. Nothing of it changes but the report, which is only written to, and what the pass remembers for its
 //! later rounds and for the passes after it.
 
-use super::How;
 use super::attempts::Attempts;
 use super::cancel::Stop;
 use super::evidence::Pods;
@@ -9,6 +8,7 @@ use super::fate::{Fate, Planned};
 use super::later::Later;
 use super::report::PassReport;
 use super::slots::Queue;
+use super::{PassOptions, Trigger};
 use crate::config::Config;
 use crate::error::Error;
 use crate::hooks::{Hooks, LogLevel};
@@ -53,7 +53,8 @@ impl<'a> Run<'a> {
         config: &'a Config,
         hooks: &'a Hooks,
         stop: Stop<'a>,
-        how: How<'a>,
+        options: PassOptions,
+        queue: &'a Queue,
         now: i64,
         attempts: Attempts<'a>,
     ) -> Run<'a> {
@@ -61,13 +62,13 @@ impl<'a> Run<'a> {
             config,
             hooks,
             stop,
-            dry_run: how.dry_run,
-            all_unused: how.all_unused,
-            periodic: how.periodic,
-            only_records: how.only_records,
-            queue: how.queue,
+            dry_run: options.dry_run,
+            all_unused: options.all_unused,
+            periodic: options.trigger != Trigger::Call,
+            only_records: options.trigger == Trigger::Look,
+            queue,
             now,
-            report: PassReport::new(hooks, (how.dry_run, how.only_records)),
+            report: PassReport::new(hooks, options),
             pods: Pods::default(),
             attempts,
             later: Later::default(),

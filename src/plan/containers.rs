@@ -2,6 +2,7 @@
 
 use super::Plan;
 use super::pods::{PodView, Standing};
+use crate::config::duration::nanoseconds;
 use crate::config::{AgeFrom, Config};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::report::Reason;
@@ -22,19 +23,18 @@ const STARTING: i64 = 2 * 60 * 1_000_000_000;
 pub struct ContainerPolicy {
     /// ns; S1.2.
     pub min_age: i64,
-    /// S1.5; negative = no limit.
-    pub per_unit: i64,
-    /// S1.6; negative = no limit.
-    pub total: i64,
+    /// S1.5; `None` = no limit.
+    pub per_unit: Option<usize>,
+    /// S1.6; `None` = no limit.
+    pub total: Option<usize>,
     /// S1.2.
     pub age_from: AgeFrom,
 }
 
 impl From<&Config> for ContainerPolicy {
     fn from(config: &Config) -> ContainerPolicy {
-        let min_age = config.minimum_container_ttl_duration.as_nanos();
         ContainerPolicy {
-            min_age: i64::try_from(min_age).unwrap_or(i64::MAX),
+            min_age: nanoseconds(config.minimum_container_ttl_duration),
             per_unit: config.maximum_dead_containers_per_container,
             total: config.maximum_dead_containers,
             age_from: config.container_age_from,
@@ -121,9 +121,15 @@ pub fn plan<'a>(
         unit.sort_by(|a, b| by_age(a, b));
     }
     remove_for_pods(&mut units, pods, &mut plan);
-    let extras = take_extras(&mut units, policy.per_unit);
-    keep_newest(&mut units, policy.per_unit, Reason::UnitLimit, &mut plan);
-    keep_total(&mut units, extras, pods, policy.total, &mut plan);
+    let mut extras = Units::new();
+    if let Some(limit) = policy.per_unit {
+        extras = take_extras(&mut units, limit);
+        keep_newest(&mut units, limit, Reason::UnitLimit, &mut plan);
+    }
+    match policy.total {
+        Some(limit) => keep_total(&mut units, extras, pods, limit, &mut plan),
+        None => add(&mut units, extras),
+    }
     if snapshot.partial {
         // S7.3: how many there are in all is not known, so that nothing goes for it.
         plan.spare(Reason::ListIncomplete, |step| {
@@ -152,16 +158,13 @@ fn remove_for_pods<'a>(units: &mut Units<'a>, pods: &PodView, plan: &mut Contain
     });
 }
 
-/// S1.5: each unit keeps its newest `limit`; a negative limit is none.
+/// S1.5: each unit keeps its newest `limit`.
 fn keep_newest<'a>(
     units: &mut Units<'a>,
-    limit: i64,
+    limit: usize,
     reason: Reason,
     plan: &mut ContainerPlan<'a>,
 ) {
-    let Ok(limit) = usize::try_from(limit) else {
-        return;
-    };
     units.retain(|_, unit| {
         let too_many = unit.len().saturating_sub(limit);
         plan.removes(unit.drain(..too_many), reason);
@@ -171,11 +174,10 @@ fn keep_newest<'a>(
 
 /// S1.5: what stays beside the newest `limit` of each unit (safer): the last crash, where those were never started, and the
 /// highest attempt, where creation times say otherwise. Taken out of the units, so that all other rules decide without it.
-fn take_extras<'a>(units: &mut Units<'a>, limit: i64) -> Units<'a> {
-    let limit = match usize::try_from(limit) {
-        Ok(limit) if limit > 0 => limit,
-        _ => return Units::new(),
-    };
+fn take_extras<'a>(units: &mut Units<'a>, limit: usize) -> Units<'a> {
+    if limit == 0 {
+        return Units::new();
+    }
     let of_unit = |unit: &mut Unit<'a>| {
         let (over, newest) = unit.split_at(unit.len().saturating_sub(limit));
         let created = |c: &&Container| c.state == ContainerState::Created;
@@ -202,12 +204,9 @@ fn keep_total<'a>(
     units: &mut Units<'a>,
     extras: Units<'a>,
     pods: &PodView,
-    limit: i64,
+    limit: usize,
     plan: &mut ContainerPlan<'a>,
 ) {
-    let Ok(limit) = usize::try_from(limit) else {
-        return add(units, extras);
-    };
     let held = |uid: &str| match pods.standing(uid) {
         Standing::Held(reason) => reason != Reason::SourcesNotReady,
         _ => false,
@@ -247,7 +246,6 @@ fn keep_shares<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan
         return;
     }
     let share = (limit / units.len().max(1)).max(1);
-    let share = i64::try_from(share).unwrap_or(i64::MAX);
     keep_newest(units, share, Reason::TotalLimit, plan);
     remove_oldest(units, limit, plan);
 }

@@ -7,10 +7,9 @@ use crate::node::Image;
 pub struct Exempt(Vec<Vec<char>>);
 
 impl Exempt {
-    /// From a comma-separated list.
-    pub fn parse(patterns: &str) -> Exempt {
-        let patterns = patterns.split(',').map(str::trim).filter(|p| !p.is_empty());
-        Exempt(patterns.map(|p| p.chars().collect()).collect())
+    /// By these patterns.
+    pub fn new(patterns: &[String]) -> Exempt {
+        Exempt(patterns.iter().map(|p| p.chars().collect()).collect())
     }
 
     /// The patterns that match no image.

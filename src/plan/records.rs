@@ -1,6 +1,7 @@
 //! When each image was first seen and last used, how old it is, and for how long it has been unused (S5.1, S5.5, S5.7).
 
 use super::in_use::InUse;
+use crate::config::duration::nanoseconds;
 use crate::node::{Image, Text};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -31,10 +32,6 @@ struct Moment {
     awake: Duration,
     /// By CLOCK_BOOTTIME, which goes on while it sleeps.
     boot: i64,
-}
-
-fn nanoseconds(time: Duration) -> i64 {
-    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// The records of all images, by ID and runtime handler.

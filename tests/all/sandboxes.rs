@@ -1,6 +1,6 @@
 //! Whole passes over sandboxes: when they are looked at, and how they are removed (S3).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::report::Outcome;
 use crisim::fault::Fault;
@@ -44,7 +44,7 @@ fn s3_1_sandboxes_and_logs_go_also_where_the_first_list_failed() {
     });
     let bench = maker.start();
     bench.host.remove_pod("u3");
-    let end = bench.collect(&[], Flags::default());
+    let end = bench.collect(&[], PassOptions::default());
     assert_eq!(end.error.unwrap().status, Status::Runtime);
     assert_eq!(bench.containers().len(), 3);
     let left = BTreeSet::from([sandbox_id("u1", 0), sandbox_id("u2", 1)]);
@@ -69,7 +69,7 @@ fn s3_1_s4_1_nothing_goes_by_a_second_list_that_failed() {
         let bench = maker.start();
         bench.host.remove_pod("u3");
         let before = bench.everything();
-        let end = bench.collect(&[], Flags::default());
+        let end = bench.collect(&[], PassOptions::default());
         assert_eq!(end.error.unwrap().status, Status::Runtime, "{list}");
         assert_eq!(bench.everything(), before, "{list}");
         let tree = bench.path("pods/ns_pod-u3_u3");

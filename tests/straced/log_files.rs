@@ -2,7 +2,7 @@
 //! unharmed: strace makes them fail, in a process of their own. What had to stay is there each time, the report says what became
 //! of everything, and the next pass finishes the job.
 
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::hooks::{Hook, Hooks};
 use crigc::node::{PodState, PodStates, Text};
 use crigc::report::{Entry, Kind, Outcome, Reason};
@@ -52,7 +52,7 @@ fn the_pass_that_is_watched() {
     };
     let engine = Engine::new(all.config(), hooks).unwrap();
     straced::begin(&report);
-    let end = engine.containers(Flags::default(), None);
+    let end = engine.containers(PassOptions::default(), None);
     let text = lines(&end.report.unwrap().entries);
     // The fault may hit the report once.
     let written = fs::write(&report, &text).or_else(|_| fs::write(&report, &text));
@@ -169,7 +169,7 @@ fn no_fault_of_a_file_makes_a_pass_lose_anything() {
                 let lost: BTreeSet<&String> = stays.difference(&after).collect();
                 assert!(lost.is_empty(), "{what}: {lost:?} had to stay");
                 is_told(&bench, &all_before, &entries, &what);
-                let next = bench.collect(&[], Flags::default());
+                let next = bench.collect(&[], PassOptions::default());
                 assert_eq!(next.error, None, "{what}");
                 assert_eq!(everything(&bench), stays, "{what}");
             }

@@ -2,7 +2,7 @@
 //! unharmed: strace makes them fail, in a process of their own. No image goes by it that had to stay, the report says what became of
 //! each, the file is the whole old or a whole new one, and the next pass finishes the job (S5.1, S5.5).
 
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::hooks::{Hook, Hooks, LogLevel};
 use crigc::host::records::parse;
 use crisim::Server;
@@ -136,7 +136,11 @@ impl Place {
         let own: Vec<(&str, &str)> = own.iter().map(|(key, v)| (*key, v.as_str())).collect();
         let config = settings(&self.server, &own).config();
         let engine = Engine::new(config, hooks).unwrap();
-        assert_eq!(engine.images(Flags::default(), None).error, None, "{what}");
+        assert_eq!(
+            engine.images(PassOptions::default(), None).error,
+            None,
+            "{what}"
+        );
         let warnings = warnings.lock().unwrap();
         let expected = |line: &String| is_unusable && line.contains("puts it aside");
         assert!(warnings.iter().all(expected), "{what}: {warnings:?}");
@@ -164,7 +168,7 @@ fn the_image_pass_that_is_watched() {
     let text = match Engine::new(settings.config(), hooks) {
         Err(e) => format!("refused {}\n", e.message),
         Ok(engine) => {
-            let end = engine.images(Flags::default(), None);
+            let end = engine.images(PassOptions::default(), None);
             let error = end.error.iter().map(|e| format!("error {}\n", e.message));
             let warnings = warnings.lock().unwrap();
             let warnings = warnings.iter().map(|w| format!("warning {w}\n"));

@@ -1,6 +1,6 @@
 //! Images that grow older within the life of an engine (S5.7): the clock that nobody sets is put ahead for the thread of the test.
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::host::clock;
 use crisim::Server;
@@ -17,7 +17,7 @@ fn below_the_threshold_a_pass_looks_and_asks_nothing_else() {
     let server = start(node(vec![image("a", "r/a:1", 100)]));
     let host = Host::new(1000, 160);
     let engine = engine(&server, host.hooks(true), &[]);
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     assert_eq!(told(&end), ["a kept below-threshold"]);
     let learning = ["StreamContainers", "StreamImages", "Version"];
     assert_eq!(
@@ -28,7 +28,7 @@ fn below_the_threshold_a_pass_looks_and_asks_nothing_else() {
     server.edit(|node| node.images.push(image("b", "r/b:1", 900)));
     *host.usage.lock().unwrap() = Some((1000, 0));
     *host.now.lock().unwrap() = 1010 * S;
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     assert_eq!(
         told(&end),
         ["a removed space", "b kept too-young"],
@@ -42,7 +42,7 @@ fn below_the_threshold_a_pass_looks_and_asks_nothing_else() {
     );
     *host.now.lock().unwrap() = 1140 * S;
     clock::ahead::by(Duration::from_secs(130));
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     assert_eq!(told(&end), ["b removed space"], "S5.7: old enough");
     for rule in ["S5.1", "S5.7", "S5.9", "S6.2"] {
         rules.case(rule);
@@ -69,7 +69,7 @@ fn s5_12_what_is_still_listed_was_not_removed_and_goes_by_its_tag_later() {
     server.set_faults(vec![lies("artifact")]);
     let host = Host::new(1000, 100);
     let engine = engine(&server, host.hooks(true), &[]);
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     let first = [
         "artifact failed space",
         "b removed space",
@@ -84,12 +84,12 @@ fn s5_12_what_is_still_listed_was_not_removed_and_goes_by_its_tag_later() {
     // The look, and one closing list for each of two rounds.
     assert_eq!(calls(&server, "ListImages").len(), 3);
     // It may have been pulled again, so it is too young, and others go.
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     assert_eq!(told(&end), ["artifact kept too-young", "c removed space"]);
     assert_eq!(status(&end), None);
     clock::ahead::by(Duration::from_secs(150));
     *host.now.lock().unwrap() += 150 * S;
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     assert_eq!(told(&end), ["artifact removed space"]);
     assert_eq!(status(&end), None);
     let asked = calls(&server, "RemoveImage");
@@ -106,14 +106,14 @@ fn s5_7_a_wall_clock_that_leaps_ahead_makes_no_image_old() {
     let server = start(node(vec![]));
     let host = Host::new(1000, 900);
     let engine = engine(&server, host.hooks(true), &[]);
-    engine.images(Flags::default(), None);
+    engine.images(PassOptions::default(), None);
     server.edit(|node| node.images.push(image("a", "r/a:1", 100)));
-    engine.images(Flags::default(), None);
+    engine.images(PassOptions::default(), None);
     *host.usage.lock().unwrap() = Some((1000, 150));
     // A clock of 1970 that is set, a second after the image came.
     *host.now.lock().unwrap() = NOW;
     assert_eq!(
-        told(&engine.images(Flags::default(), None)),
+        told(&engine.images(PassOptions::default(), None)),
         ["a kept too-young"]
     );
     assert_eq!(told(&engine.images(ALL_UNUSED, None)), ["a kept too-young"]);
@@ -122,7 +122,7 @@ fn s5_7_a_wall_clock_that_leaps_ahead_makes_no_image_old() {
     assert_eq!(told(&engine.images(ALL_UNUSED, None)), ["a kept too-young"]);
     clock::ahead::by(Duration::from_secs(120));
     assert_eq!(
-        told(&engine.images(Flags::default(), None)),
+        told(&engine.images(PassOptions::default(), None)),
         ["a removed space"]
     );
 }

@@ -3,7 +3,7 @@
 
 use crate::panicking::*;
 use crigc::effect::panics;
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::error::{Error, Status};
 use crigc::hooks::{Hook, Hooks};
 use crigc::report::{Outcome, Pass, Report};
@@ -25,14 +25,14 @@ fn no_panic_makes_a_container_pass_lose_anything() {
     let mut counts = Counts::new();
     for (streams, at_once) in [(false, "1"), (true, "1"), (false, "4")] {
         let reference = mixed(streams);
-        container_engine(&reference, at_once).containers(Flags::default(), None);
+        container_engine(&reference, at_once).containers(PassOptions::default(), None);
         let stays = everything(&reference);
         for nth in 1.. {
             let what = format!("panic {nth}, streams {streams}, {at_once} at once");
             let bench = mixed(streams);
             let before = everything(&bench);
             let engine = container_engine(&bench, at_once);
-            let pass = || engine.containers(Flags::default(), None);
+            let pass = || engine.containers(PassOptions::default(), None);
             let Some(entries) = with_panic(nth, &mut counts, pass) else {
                 assert_eq!(everything(&bench), stays, "{what}");
                 break;
@@ -71,14 +71,14 @@ fn no_panic_makes_a_container_pass_lose_anything() {
 fn no_panic_of_the_connection_makes_a_pass_lose_anything() {
     let mut counts = Counts::new();
     let reference = mixed(false);
-    container_engine(&reference, "1").containers(Flags::default(), None);
+    container_engine(&reference, "1").containers(PassOptions::default(), None);
     let stays = everything(&reference);
     for nth in 1.. {
         let what = format!("panic {nth}");
         let bench = mixed(false);
         let before = everything(&bench);
         let engine = container_engine(&bench, "4");
-        let pass = || engine.containers(Flags::default(), None);
+        let pass = || engine.containers(PassOptions::default(), None);
         let Some(entries) = with_panic_beside(nth, &mut counts, pass) else {
             assert_eq!(everything(&bench), stays, "{what}");
             break;
@@ -116,7 +116,7 @@ fn no_panic_makes_an_image_pass_lose_anything() {
             // All that can go has to.
             let host = Host::new(1000, 0);
             let engine = images::engine(&server, listening(host.hooks(true)), &keys);
-            let pass = || engine.images(Flags::default(), None);
+            let pass = || engine.images(PassOptions::default(), None);
             let Some(entries) = with_panic(nth, &mut counts, pass) else {
                 assert_eq!(there(&server), stays, "{what}");
                 break;
@@ -128,7 +128,7 @@ fn no_panic_makes_an_image_pass_lose_anything() {
             let untold: Vec<&String> = gone.filter(|id| !told(&entries, id)).collect();
             assert!(untold.is_empty(), "{what}: {untold:?} went, nobody says so");
             // It still knows the images and holds their records.
-            let end = engine.images(Flags::default(), None);
+            let end = engine.images(PassOptions::default(), None);
             // What went before the panic cannot be freed twice.
             let status = images::status(&end);
             assert!(
@@ -177,7 +177,7 @@ fn s5_1_no_panic_makes_an_engine_forget_when_it_saw_an_image_come() {
         let host = Host::new(1000, 900);
         let keys = [("image-records-file", file.to_str().unwrap())];
         let engine = images::engine(&server, listening(host.hooks(true)), &keys);
-        let pass = || engine.images(Flags::default(), None);
+        let pass = || engine.images(PassOptions::default(), None);
         assert_eq!(pass().error, None);
         server.edit(|node| node.images.push(images::image("young", "r/young:1", 100)));
         assert_eq!(pass().error, None);
@@ -212,7 +212,7 @@ fn no_panic_at_the_figures_makes_an_image_pass_lose_anything() {
         let keys = [("pod-infra-container-image", "r/infra:1")];
         let engine = images::engine(&server, hooks, &keys);
         panics::at(nth);
-        engine.images(Flags::default(), None);
+        engine.images(PassOptions::default(), None);
         let passed = panics::passed();
         panics::at(0);
         for id in STAYS {
@@ -267,7 +267,7 @@ fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
         let before = everything(&bench);
         let engine = container_engine(&bench, "1");
         let mut place = Counts::new();
-        let pass = || engine.containers(Flags::default(), None);
+        let pass = || engine.containers(PassOptions::default(), None);
         let Some(entries) = with_panics(nth, &mut place, pass) else {
             break;
         };
@@ -283,7 +283,7 @@ fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
         // One image is enough.
         let host = Host::new(1000, 140);
         let engine = images::engine(&server, listening(host.hooks(true)), &[]);
-        let pass = || engine.images(Flags::default(), None);
+        let pass = || engine.images(PassOptions::default(), None);
         let unharmed = with_panics(nth, &mut Counts::new(), pass).is_none();
         let gone = 7 - there(&server).len();
         assert!(gone <= 1, "from {nth}: {gone} images went");
@@ -314,7 +314,7 @@ fn after_a_panic_no_image_goes_because_another_removal_ends_well() {
         let host = Host::new(1000, 40);
         let keys = [("max-parallel-image-removals", "2")];
         let engine = images::engine(&server, listening(host.hooks(true)), &keys);
-        let pass = || engine.images(Flags::default(), None);
+        let pass = || engine.images(PassOptions::default(), None);
         let Some(entries) = with_panic(nth, &mut Counts::new(), pass) else {
             assert!(!there(&server).contains("infra"));
             break;

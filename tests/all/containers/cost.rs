@@ -1,6 +1,6 @@
 //! Whole passes against a runtime in memory: what they cost, and what runs side by side (S0.11, S2.6, S2.7).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::hooks::Hook;
 use crigc::node::Text;
 use crigc::report::{Kind, Outcome};
@@ -29,7 +29,7 @@ fn s0_11_a_connection_lives_for_one_pass() {
     maker.options.socket = Some(socket.clone());
     let mut bench = maker.start();
     let engine = bench.engine(&[], bench.hooks());
-    let pass = || engine.containers(Flags::default(), None);
+    let pass = || engine.containers(PassOptions::default(), None);
     assert_eq!(pass().error, None);
     // The runtime restarts, and is there again before the next pass.
     let node = bench.server.state();
@@ -153,7 +153,11 @@ fn s3_1_a_pass_that_finds_nothing_to_do_looks_once() {
             make(&mut maker);
             let bench = maker.start();
             bench.host.remove_pod("gone");
-            let flags = if dry_run { DRY_RUN } else { Flags::default() };
+            let flags = if dry_run {
+                DRY_RUN
+            } else {
+                PassOptions::default()
+            };
             let report = bench.collect(&[], flags).report.unwrap();
             let lists = ["ListContainers", "ListPodSandbox"].map(|list| bench.calls(list).len());
             assert_eq!(lists, [looks; 2], "{what}, dry run: {dry_run}");
@@ -199,7 +203,9 @@ fn s3_1_what_a_first_look_would_remove_is_looked_at_again() {
         });
         host.answer(uids)
     })));
-    let end = bench.engine(&[], hooks).containers(Flags::default(), None);
+    let end = bench
+        .engine(&[], hooks)
+        .containers(PassOptions::default(), None);
     assert_eq!(end.error, None);
     let (outcome, reason, _) = fate(&end.report.unwrap(), &sandbox_id("u1", 0));
     assert_eq!((outcome, reason), (Outcome::Kept, "active"));
@@ -282,7 +288,7 @@ fn s2_6_where_the_log_is_not_known_the_runtime_is_asked() {
                 maker.fault("ContainerStatus", &id("u1", "app", 0), code(status));
             }
             let bench = maker.start();
-            let end = bench.collect(&[NONE_KEPT], Flags::default());
+            let end = bench.collect(&[NONE_KEPT], PassOptions::default());
             assert_eq!(end.error, None);
             assert_eq!(bench.calls("ContainerStatus").len(), 1, "{what}");
             assert_eq!(bench.containers().is_empty(), goes, "{what}");
@@ -388,7 +394,7 @@ fn s7_3_sandboxes_by_the_hundred_do_not_make_parts_by_the_hundred() {
         if deleted {
             uids.iter().for_each(|uid| bench.host.remove_pod(uid));
         }
-        let end = bench.collect(&[], Flags::default());
+        let end = bench.collect(&[], PassOptions::default());
         assert_eq!(end.error, None);
         let left = if deleted { 0 } else { 450 };
         assert_eq!(bench.containers().len(), left);

@@ -1,7 +1,7 @@
 //! Whole passes over what has to stay (S0.4, S1.1, S1.2, S1.5, S3.3): the last crash behind attempts that never started, what is about to
 //! be started, what has just ended, and the highest attempt where a clock was set back.
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::hooks::Hook;
 use crigc::report::{Outcome, Report};
@@ -14,10 +14,9 @@ use test_support::rules::Rules;
 const S: i64 = 1_000_000_000;
 /// The host's clock.
 const NOW: i64 = 1_700_000_000 * S;
-const ALL_UNUSED: Flags = Flags {
-    dry_run: false,
+const ALL_UNUSED: PassOptions = PassOptions {
     all_unused: true,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 const NONE_KEPT: [(&str, &str); 2] = [
     ("maximum-dead-containers-per-container", "0"),
@@ -25,7 +24,7 @@ const NONE_KEPT: [(&str, &str); 2] = [
 ];
 
 /// A pass by a host whose clock says that it is now.
-fn collected(bench: &Bench, own: &[(&str, &str)], flags: Flags, now: i64) -> Report {
+fn collected(bench: &Bench, own: &[(&str, &str)], flags: PassOptions, now: i64) -> Report {
     let mut hooks = bench.hooks();
     hooks.clock = Some(Hook::new(Box::new(move || now)));
     let end = bench.engine(own, hooks).containers(flags, None);
@@ -41,7 +40,7 @@ fn kept(report: &Report, id: &str) -> &'static str {
 
 /// A second pass finds nothing to do.
 fn nothing_more(bench: &Bench, own: &[(&str, &str)]) {
-    let more = collected(bench, own, Flags::default(), NOW);
+    let more = collected(bench, own, PassOptions::default(), NOW);
     assert!(with(&more, Outcome::Removed).is_empty());
 }
 
@@ -50,8 +49,8 @@ fn nothing_more(bench: &Bench, own: &[(&str, &str)]) {
 fn s1_1_a_container_that_somebody_is_about_to_start_stays_in_every_pass() {
     let mut rules = Rules::default();
     for (gone, flags) in [
-        (false, Flags::default()),
-        (true, Flags::default()),
+        (false, PassOptions::default()),
+        (true, PassOptions::default()),
         (true, ALL_UNUSED),
     ] {
         rules.case("S1.1");
@@ -66,7 +65,7 @@ fn s1_1_a_container_that_somebody_is_about_to_start_stays_in_every_pass() {
         }
         let app = id("u1", "app", 0);
         for dry_run in [true, false] {
-            let flags = Flags { dry_run, ..flags };
+            let flags = PassOptions { dry_run, ..flags };
             let report = collected(&bench, &NONE_KEPT, flags, NOW);
             assert_eq!(kept(&report, &app), "too-young");
             assert_eq!(kept(&report, &sandbox_id("u1", 0)), "active");
@@ -95,7 +94,7 @@ fn s1_5_attempts_stuck_in_created_do_not_take_the_log_of_the_last_crash() {
     }
     let bench = maker.start();
     // With the defaults.
-    let report = collected(&bench, &[], Flags::default(), NOW);
+    let report = collected(&bench, &[], PassOptions::default(), NOW);
     for attempt in [1, 4] {
         assert_eq!(kept(&report, &id("u1", "app", attempt)), "within-limit");
         assert!(there(&bench.log("u1", "app", attempt)), "{attempt}");
@@ -114,7 +113,7 @@ fn s1_5_attempts_stuck_in_created_do_not_take_the_log_of_the_last_crash() {
         next.created_at += S;
         node.containers.push(next);
     });
-    let report = collected(&bench, &[], Flags::default(), NOW);
+    let report = collected(&bench, &[], PassOptions::default(), NOW);
     assert_eq!(kept(&report, "next-attempt"), "within-limit");
     for attempt in [1, 4] {
         assert_eq!(fate(&report, &id("u1", "app", attempt)).1, "unit-limit");
@@ -140,7 +139,7 @@ fn s1_5_s3_3_the_highest_attempt_stays_whatever_the_times_say() {
         maker.node.containers[2].created_at = created;
         let bench = maker.start();
         let dry = collected(&bench, &[], DRY_RUN, NOW);
-        let report = collected(&bench, &[], Flags::default(), NOW);
+        let report = collected(&bench, &[], PassOptions::default(), NOW);
         for report in [&dry, &report] {
             assert_eq!(fate(report, &id("u2", "app", 0)).1, "unit-limit");
             assert_eq!(fate(report, &sandbox_id("u1", 0)).1, "older-sandbox");
@@ -173,7 +172,7 @@ fn s0_4_two_of_three_pods_that_were_deleted_by_force_and_hang_end_every_removal_
         }
         let engine = bench.engine(&[], bench.hooks());
         for _ in 0..3 {
-            let end = engine.containers(Flags::default(), None);
+            let end = engine.containers(PassOptions::default(), None);
             let error = end.error.unwrap();
             assert_eq!(error.status, Status::Contradiction);
             assert!(
@@ -208,7 +207,7 @@ fn s0_4_two_of_three_pods_that_were_deleted_by_force_and_hang_end_every_removal_
                 bench.host.remove_pod("gone");
             }
         }
-        let end = engine.containers(Flags::default(), None);
+        let end = engine.containers(PassOptions::default(), None);
         assert_eq!(end.error, None);
         let report = end.report.unwrap();
         assert_eq!(fate(&report, &id("gone", "app", 0)).1, "pod-removed");
@@ -248,7 +247,7 @@ fn s1_2_the_runtime_is_asked_when_each_candidate_ended() {
     ];
     let report = bench
         .engine(&keys, hooks)
-        .containers(Flags::default(), None)
+        .containers(PassOptions::default(), None)
         .report
         .unwrap();
     let wanted = [

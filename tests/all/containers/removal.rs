@@ -1,6 +1,6 @@
 //! Whole passes against a runtime in memory: removing dead containers, their logs and links (S1.8, S2).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::hooks::Hook;
 use crigc::report::{Entry, Kind, Outcome};
 use crisim::fault::Fault;
@@ -74,7 +74,7 @@ fn s2_1_what_the_host_does_not_approve_stays_and_is_refused() {
     assert_eq!(dry.count(None, Some(Outcome::Removed)), 4);
     assert!(asked.lock().unwrap().is_empty(), "a dry run asked");
 
-    let end = engine.containers(Flags::default(), None);
+    let end = engine.containers(PassOptions::default(), None);
     assert_eq!(end.error, None, "a refusal is no failure of the pass");
     let report = end.report.unwrap();
     let kinds = [
@@ -117,7 +117,10 @@ fn s2_2_a_created_container_that_was_started_meanwhile_stays() {
     };
     hooks.approve = Some(Hook::new(Box::new(approve)));
     let engine = bench.engine(&[NONE_KEPT], hooks);
-    let report = engine.containers(Flags::default(), None).report.unwrap();
+    let report = engine
+        .containers(PassOptions::default(), None)
+        .report
+        .unwrap();
     let (outcome, reason, _) = fate(&report, &started);
     assert_eq!((outcome, reason), (Outcome::Kept, "running"));
     assert_eq!(bench.containers(), BTreeSet::from([started]));
@@ -178,7 +181,7 @@ fn s2_3_a_failing_stop_keeps_the_container_and_not_found_does_not() {
         maker.container("u1", "app", 0, Word::Unknown);
         maker.fault("StopContainer", &id("u1", "app", 0), code(status));
         let bench = maker.start();
-        let end = bench.collect(&[NONE_KEPT], Flags::default());
+        let end = bench.collect(&[NONE_KEPT], PassOptions::default());
         assert_eq!(end.error, None);
         assert_eq!(bench.containers().is_empty(), goes);
         // S2.5: the log of one that was gone already may be another's by now.
@@ -445,7 +448,7 @@ fn s2_1_approval_is_asked_right_before_a_stop() {
     };
     hooks.approve = Some(Hook::new(Box::new(approve)));
     let engine = bench.engine(&[NONE_KEPT], hooks);
-    engine.containers(Flags::default(), None);
+    engine.containers(PassOptions::default(), None);
     let seen = seen.lock().unwrap();
     assert_eq!(seen.len(), 6);
     // Two slots: the third waits for one to end, and so on.

@@ -1,7 +1,7 @@
 //! Whole passes whose removals give way to a runtime that has become slow (S2.7). A rest is seen by the runtime's clock, which stands
 //! still for nobody: it is never shorter than it should be. That none is made is seen in the quickest of some passes.
 
-use crigc::engine::{Call, Engine, Flags};
+use crigc::engine::{Call, Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, LogLevel};
 use crigc::report::{Kind, Outcome};
@@ -20,10 +20,9 @@ const RESTS: (&str, &str) = ("removal-rest-percent", "1000");
 const NONE: (&str, &str) = ("removal-rest-percent", "0");
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
 const REST: Duration = Duration::from_secs(1);
-const UNUSED: Flags = Flags {
+const UNUSED: PassOptions = PassOptions {
     all_unused: true,
-    dry_run: false,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 /// Which of the objects does not answer: there are enough before it to tell what a quick one takes.
 const HANGS: u32 = 14;
@@ -43,7 +42,7 @@ fn maker() -> Maker {
     maker
 }
 
-fn removed(bench: &Bench, keys: &[(&str, &str)], flags: Flags) -> [usize; 2] {
+fn removed(bench: &Bench, keys: &[(&str, &str)], flags: PassOptions) -> [usize; 2] {
     let keys = [&[NONE_KEPT, DEADLINE], keys].concat();
     let report = bench.collect(&keys, flags).report.unwrap();
     [Kind::Container, Kind::Sandbox].map(|kind| report.count(Some(kind), Some(Outcome::Removed)))
@@ -88,12 +87,18 @@ fn s2_7_after_a_slow_removal_the_next_one_waits() {
         (
             "by the key",
             vec![RESTS],
-            Flags::default(),
+            PassOptions::default(),
             CONTAINERS,
             true,
         ),
-        ("by the key", vec![RESTS], Flags::default(), SANDBOXES, true),
-        ("off", vec![NONE], Flags::default(), CONTAINERS, false),
+        (
+            "by the key",
+            vec![RESTS],
+            PassOptions::default(),
+            SANDBOXES,
+            true,
+        ),
+        ("off", vec![NONE], PassOptions::default(), CONTAINERS, false),
         (
             "space is wanted at once",
             vec![RESTS],
@@ -112,14 +117,14 @@ fn s2_7_after_a_slow_removal_the_next_one_waits() {
         (
             "two slots",
             vec![RESTS, two],
-            Flags::default(),
+            PassOptions::default(),
             CONTAINERS,
             false,
         ),
         (
             "two slots",
             vec![RESTS, four],
-            Flags::default(),
+            PassOptions::default(),
             SANDBOXES,
             false,
         ),
@@ -149,9 +154,9 @@ fn s2_7_after_a_slow_removal_the_next_one_waits() {
 fn s2_7_nobody_rests_for_nothing() {
     let mut rules = Rules::default();
     let cases = [
-        ("the last one", 19, Flags::default(), RESTS, 0),
-        ("one before it", 18, Flags::default(), RESTS, 1),
-        ("off", 18, Flags::default(), NONE, 0),
+        ("the last one", 19, PassOptions::default(), RESTS, 0),
+        ("one before it", 18, PassOptions::default(), RESTS, 1),
+        ("off", 18, PassOptions::default(), NONE, 0),
         ("all unused", 18, UNUSED, RESTS, 0),
     ];
     for (what, hangs, flags, key, times) in cases {
@@ -189,7 +194,7 @@ fn in_a_rest(then: impl Fn(&Engine, &Call)) -> (Duration, Option<Status>) {
     let call = Call::new(0);
     thread::scope(|scope| {
         let pass = scope.spawn(|| {
-            let end = engine.containers(Flags::default(), Some(&call));
+            let end = engine.containers(PassOptions::default(), Some(&call));
             (Instant::now(), end.error.map(|e| e.status))
         });
         // Watchdog: by then the removal hangs.

@@ -1,6 +1,6 @@
 //! Stops of UNKNOWN containers: in slots of their own, beside all else, and waited for no longer than a pass may wait (S2.3).
 
-use crigc::engine::{Call, Flags};
+use crigc::engine::{Call, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks};
 use crigc::report::{Entry, Kind, Outcome};
@@ -83,7 +83,7 @@ fn s2_3_a_stop_that_does_not_end_holds_nothing_up() {
             ..bench.hooks()
         };
         let engine = bench.engine(&[NONE_KEPT], hooks);
-        let end = engine.containers(Flags::default(), None);
+        let end = engine.containers(PassOptions::default(), None);
         assert_eq!(end.error, None);
         let report = end.report.unwrap();
         let (outcome, reason, error) = fate(&report, &id("gone", "lost", 0));
@@ -132,7 +132,7 @@ fn s2_3_those_behind_stops_that_do_not_end_are_stopped_by_a_later_pass() {
     while bench.containers().len() > 5 {
         passes += 1;
         assert!(passes <= 8, "{:?}", bench.calls("StopContainer"));
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
     }
     assert!(bench.calls("StopContainer").len() >= 7);
 }
@@ -171,7 +171,7 @@ fn s2_3_what_was_stopped_late_goes_with_its_sandbox_and_its_logs() {
             ..bench.hooks()
         };
         let engine = bench.engine(&[NONE_KEPT], hooks);
-        let end = engine.containers(Flags::default(), None);
+        let end = engine.containers(PassOptions::default(), None);
         assert_eq!(end.error, None);
         // Each has one entry, and it says what became of it in the end.
         let report = end.report.unwrap();
@@ -238,10 +238,10 @@ fn s2_3_a_stop_that_is_tried_again_is_given_what_is_left_of_its_grace() {
         });
         let bench = started(maker);
         let engine = bench.engine(&[NONE_KEPT], bench.hooks());
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
         // The time that passes is part of what is asked for.
         std::thread::sleep(Duration::from_millis(2_050));
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
         let trace = bench.server.trace();
         let stops = trace.iter().filter(|c| c.method == "StopContainer");
         let given: Vec<i64> = stops.map(|c| c.argument).collect();
@@ -303,7 +303,7 @@ fn s2_3_before_what_was_stopped_goes_all_is_asked_again() {
         ];
         let engine = bench.engine(&keys, hooks);
         let report = std::thread::scope(|scope| {
-            let pass = scope.spawn(|| engine.containers(Flags::default(), None));
+            let pass = scope.spawn(|| engine.containers(PassOptions::default(), None));
             until("the stop", || !bench.calls("StopContainer").is_empty());
             match meanwhile {
                 Meanwhile::Nothing => {}
@@ -339,7 +339,7 @@ fn s6_5_a_pass_that_waits_for_stops_ends_when_it_is_told_to() {
     let call = Call::new(0);
     let ends: Arc<Mutex<Option<Instant>>> = Arc::default();
     let end = std::thread::scope(|scope| {
-        let pass = scope.spawn(|| engine.containers(Flags::default(), Some(&call)));
+        let pass = scope.spawn(|| engine.containers(PassOptions::default(), Some(&call)));
         until("all else", || {
             !there(&bench.path("links/p_n_c-9876543210.log"))
         });
@@ -369,7 +369,7 @@ fn s2_3_logs_without_a_uid_go_when_the_last_container_without_labels_was_stopped
     let bench = maker.start();
     bench.host.remove_pod("");
     let engine = bench.engine(&[NONE_KEPT], bench.hooks());
-    let end = engine.containers(Flags::default(), None);
+    let end = engine.containers(PassOptions::default(), None);
     assert_eq!(end.error, None);
     let report = end.report.unwrap();
     assert_eq!(fate(&report, tree.to_str().unwrap()).0, Outcome::Removed);

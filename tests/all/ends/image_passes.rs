@@ -1,7 +1,7 @@
 //! How image passes end: failing removals, no figures, periods and their events (S5.6, S5.8, S5.9, S5.11, S6), cancel, close and
 //! deadlines, a runtime that stops answering half way (S6.5), and what their progress tells.
 
-use crigc::engine::{Call, Engine, Flags};
+use crigc::engine::{Call, Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::Hook;
 use crigc::report::Kind;
@@ -41,7 +41,7 @@ fn a_removal_that_fails_is_made_up_for_and_fails_the_pass() {
     )]);
     let host = Host::new(1000, 100);
     let engine = engine(&server, host.hooks(true), &[]);
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     assert_eq!(
         told(&end),
         ["a failed space", "b removed space", "c kept enough-freed"],
@@ -105,7 +105,7 @@ fn figures_that_are_none_are_told_by_status_and_event() {
         let host = Host::new(1, 1);
         *host.usage.lock().unwrap() = figures;
         let engine = engine(&server, host.hooks(own), &[]);
-        let end = engine.images(Flags::default(), None);
+        let end = engine.images(PassOptions::default(), None);
         assert_eq!(status(&end), Some(want), "S5.6, S5.11: {what}");
         assert_eq!(
             *host.events.lock().unwrap(),
@@ -123,7 +123,7 @@ fn figures_that_are_none_are_told_by_status_and_event() {
         Host::new(1, 1).hooks(false),
         &[("image-gc-high-threshold", "100")],
     );
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     assert_eq!(
         (status(&end), told(&end)),
         (None, vec!["a kept below-threshold".to_owned()]),
@@ -230,7 +230,7 @@ fn s6_5_what_ends_an_image_pass_is_its_status() {
         let engine = engine(&server, Host::new(1000, 0).hooks(true), &[]);
         let call = Call::new(if want == Status::Timeout { 2000 } else { 0 });
         let end = std::thread::scope(|scope| {
-            let pass = scope.spawn(|| engine.images(Flags::default(), Some(&call)));
+            let pass = scope.spawn(|| engine.images(PassOptions::default(), Some(&call)));
             until("the removal hangs", &|| {
                 called(&server).contains(&"RemoveImage")
             });
@@ -274,7 +274,7 @@ fn progress_counts_what_is_to_go_and_what_takes_its_place() {
             told.lock().unwrap().push((done, total));
         };
         hooks.progress = Some(Hook::new(Box::new(progress)));
-        engine(&server, hooks, &[]).images(Flags::default(), None);
+        engine(&server, hooks, &[]).images(PassOptions::default(), None);
         assert_eq!(*seen.lock().unwrap(), want);
     }
 }
@@ -295,7 +295,7 @@ fn s5_6_a_call_for_figures_that_fails_is_no_event() {
         let host = Host::new(1000, 0);
         let engine = engine(&server, host.hooks(false), &[SOON]);
         let call = Call::new(deadline);
-        let end = engine.images(Flags::default(), Some(&call));
+        let end = engine.images(PassOptions::default(), Some(&call));
         assert_eq!(status(&end), Some(want), "{action:?}: {:?}", end.error);
         assert_eq!(told(&end), ["a kept not-reached"]);
         assert_eq!(*host.events.lock().unwrap(), [""; 0], "{action:?}");
@@ -324,7 +324,7 @@ fn s5_9_an_image_that_is_held_by_age_is_no_space_that_is_missing() {
     let hold = place.path(".hold");
     std::fs::write(&hold, "").unwrap();
     let keys = [("hold-file", hold.to_str().unwrap())];
-    let end = aged(&server, &place, &host, true, &keys).images(Flags::default(), None);
+    let end = aged(&server, &place, &host, true, &keys).images(PassOptions::default(), None);
     assert_eq!(told(&end), ["a kept held"]);
     assert_eq!((end.error, host.events.lock().unwrap().len()), (None, 0));
 }
@@ -336,23 +336,28 @@ fn s6_5_a_pass_over_images_that_can_remove_nothing_asks_for_nothing_more() {
     let image_calls = ["ImageStatus", "ImageFsInfo", "RemoveImage"];
     let all = [&image_calls[..], &["ContainerStatus", "Status", "Version"]].concat();
     // What is asked in vain: one request timeout each.
-    let table: [(&[&'static str], Flags, bool, &[&str]); 7] = [
+    let table: [(&[&'static str], PassOptions, bool, &[&str]); 7] = [
         // Whether the disk is full decides whether it matters that nobody knows who mounts what.
         (
             &all,
-            Flags::default(),
+            PassOptions::default(),
             false,
             &["ContainerStatus", "ImageFsInfo"],
         ),
         (&all, ALL_UNUSED, false, &["ContainerStatus"]),
         (
             &all,
-            Flags::default(),
+            PassOptions::default(),
             true,
             &["ContainerStatus", "ImageFsInfo"],
         ),
         (&all, ALL_UNUSED, true, &["ContainerStatus"]),
-        (&image_calls, Flags::default(), false, &["ImageFsInfo"]),
+        (
+            &image_calls,
+            PassOptions::default(),
+            false,
+            &["ImageFsInfo"],
+        ),
         (
             &image_calls,
             ALL_UNUSED,
@@ -361,7 +366,7 @@ fn s6_5_a_pass_over_images_that_can_remove_nothing_asks_for_nothing_more() {
         ),
         (
             &image_calls,
-            Flags::default(),
+            PassOptions::default(),
             true,
             &["ImageFsInfo", "ImageStatus"],
         ),

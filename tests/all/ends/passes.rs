@@ -1,6 +1,6 @@
 //! Whole passes against a runtime in memory: how they fail, take turns and end before their time (S0.6, S0.10, S6.3 to S6.5).
 
-use crigc::engine::{Call, Engine, Flags};
+use crigc::engine::{Call, Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks};
 use crigc::report::{Kind, Outcome, Report};
@@ -84,7 +84,7 @@ fn s0_6_s6_4_a_list_that_fails_fails_the_pass_and_nothing_of_it_is_used() {
         maker.options.faults.push(Fault::all(list, action.clone()));
         let bench = maker.start();
         bench.host.remove_pod("gone");
-        let end = bench.collect(&[("runtime-request-timeout", "5s")], Flags::default());
+        let end = bench.collect(&[("runtime-request-timeout", "5s")], PassOptions::default());
         let error = end.error.unwrap();
         let broken = matches!(action, Action::Garbage | Action::Disconnect);
         let fits = error.status == status || broken && error.status == Status::Runtime;
@@ -121,7 +121,7 @@ fn s6_4_where_both_lists_fail_that_of_containers_is_the_status() {
     let hangs = Fault::all("ListPodSandbox", Action::Hang);
     maker.options.faults = vec![Fault::all("ListContainers", code(INTERNAL)), hangs];
     let bench = maker.start();
-    let end = bench.collect(&[("runtime-request-timeout", "2s")], Flags::default());
+    let end = bench.collect(&[("runtime-request-timeout", "2s")], PassOptions::default());
     let error = end.error.unwrap();
     assert_eq!(error.status, Status::Runtime, "{error}");
     assert!(error.message.contains("list containers"), "{error}");
@@ -137,7 +137,9 @@ fn s0_10_a_clock_that_stands_before_the_epoch_fails_the_pass() {
         let before = bench.everything();
         let mut hooks = bench.hooks();
         hooks.clock = Some(Hook::new(Box::new(move || now)));
-        let end = bench.engine(&[], hooks).containers(Flags::default(), None);
+        let end = bench
+            .engine(&[], hooks)
+            .containers(PassOptions::default(), None);
         assert!(end.error.unwrap().message.contains("clock"));
         assert_eq!(bench.everything(), before);
         assert!(end.report.unwrap().entries.is_empty());
@@ -160,7 +162,10 @@ fn s0_10_ages_are_measured_by_the_hosts_clock() {
         let now = 1_000_000_000_000 + seconds_later * 1_000_000_000;
         hooks.clock = Some(Hook::new(Box::new(move || now)));
         let engine = bench.engine(&[("minimum-container-ttl-duration", "1m")], hooks);
-        let report = engine.containers(Flags::default(), None).report.unwrap();
+        let report = engine
+            .containers(PassOptions::default(), None)
+            .report
+            .unwrap();
         let removed = report.count(Some(Kind::Container), Some(Outcome::Removed));
         assert_eq!(removed, gone, "{seconds_later} s later");
     }
@@ -194,7 +199,7 @@ fn s6_3_passes_of_one_kind_take_turns() {
     let pass = |flags| engine.containers(flags, None);
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
-            .map(|_| scope.spawn(|| pass(Flags::default())))
+            .map(|_| scope.spawn(|| pass(PassOptions::default())))
             .collect();
         let ends = threads.into_iter().map(|thread| thread.join().unwrap());
         assert!(ends.into_iter().all(|end| end.error.is_none()));
@@ -247,7 +252,7 @@ fn end_by(
     end: impl FnOnce(),
 ) -> (Status, Report) {
     let ended = std::thread::scope(|scope| {
-        let pass = scope.spawn(|| engine.containers(Flags::default(), call));
+        let pass = scope.spawn(|| engine.containers(PassOptions::default(), call));
         until("the second removal", || {
             bench.calls("RemoveContainer").len() == 2
         });
@@ -268,7 +273,7 @@ fn s6_5_cancel_ends_a_pass_under_way() {
     assert_eq!(status, Status::Cancelled);
     ended_under_way(&bench, &report);
     // Cancel is sticky: the next call with it does not begin.
-    let end = engine.containers(Flags::default(), Some(&call));
+    let end = engine.containers(PassOptions::default(), Some(&call));
     assert!(end.report.is_none());
     assert_eq!(end.error.unwrap().status, Status::Cancelled);
 }
@@ -282,7 +287,7 @@ fn s6_5_closing_ends_a_pass_under_way_and_all_after_it() {
     let (status, report) = end_by(&bench, &engine, None, || engine.close());
     assert_eq!(status, Status::Closed);
     ended_under_way(&bench, &report);
-    let end = engine.containers(Flags::default(), None);
+    let end = engine.containers(PassOptions::default(), None);
     assert!(end.report.is_none());
     assert_eq!(end.error.unwrap().status, Status::Closed);
 }
@@ -315,15 +320,15 @@ fn s6_3_a_caller_that_will_not_wait_is_told_that_a_pass_runs() {
     let engine = bench.engine(&[ONE_BY_ONE], bench.hooks());
     let call = Call::new(0);
     end_by(&bench, &engine, Some(&call), || {
-        let flags = Flags {
+        let flags = PassOptions {
             no_wait: true,
-            ..Flags::default()
+            ..PassOptions::default()
         };
         let end = engine.containers(flags, None);
         assert!(end.report.is_none());
         assert_eq!(end.error.unwrap().status, Status::Busy);
         // One that waits, but not for ever, gives up.
-        let end = engine.containers(Flags::default(), Some(&Call::new(50)));
+        let end = engine.containers(PassOptions::default(), Some(&Call::new(50)));
         assert!(end.report.is_none());
         assert_eq!(end.error.unwrap().status, Status::Timeout);
         call.cancel();
@@ -452,7 +457,7 @@ fn s6_5_a_cancelled_pass_ends_soon_whatever_hangs() {
         let engine = bench.engine(&[NONE_KEPT], bench.hooks());
         let call = Call::new(0);
         let (end, took) = std::thread::scope(|scope| {
-            let pass = scope.spawn(|| engine.containers(Flags::default(), Some(&call)));
+            let pass = scope.spawn(|| engine.containers(PassOptions::default(), Some(&call)));
             while !bench.server.trace().iter().any(|c| c.method == method) {
                 assert!(!pass.is_finished(), "it never came to {method}");
                 std::thread::sleep(Duration::from_millis(2));

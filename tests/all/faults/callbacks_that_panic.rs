@@ -1,7 +1,7 @@
 //! Callbacks of the host that panic each time: what they were asked about fails, the pass goes on, and nothing is lost. Panics of crigc's
 //! own are tested in `panic-tests`.
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::{Error, Status};
 use crigc::hooks::{Hook, Hooks, LogLevel};
 use crigc::report::{Entry, Kind, Outcome, Pass, Report};
@@ -62,7 +62,7 @@ fn breaking(hooks: Hooks, panics: Panics) -> Hooks {
 #[test]
 fn a_defect_that_repeats_holds_up_no_other_object() {
     let reference = mixed(false);
-    container_engine(&reference, "1").containers(Flags::default(), None);
+    container_engine(&reference, "1").containers(PassOptions::default(), None);
     let stays = everything(&reference);
     // And the names that are left then.
     let cases: [(Panics, &[&str]); 7] = [
@@ -97,7 +97,7 @@ fn a_defect_that_repeats_holds_up_no_other_object() {
         let bench = mixed(false);
         let before = everything(&bench);
         let engine = bench.engine(&[], breaking(bench.hooks(), panics));
-        let end = engine.containers(Flags::default(), None);
+        let end = engine.containers(PassOptions::default(), None);
         let error = end.error.expect("an error");
         assert_eq!(error.status, Status::Internal, "{what}: {}", error.message);
         let after = everything(&bench);
@@ -121,7 +121,7 @@ fn a_defect_that_repeats_holds_up_no_other_image() {
         let host = Host::new(2000, 0);
         let keys = [("pod-infra-container-image", "r/infra:1")];
         let engine = images::engine(&server, breaking(host.hooks(true), panics), &keys);
-        let end = engine.images(Flags::default(), None);
+        let end = engine.images(PassOptions::default(), None);
         let error = end.error.as_ref().expect("an error");
         assert_eq!(error.status, Status::Internal, "{}", error.message);
         // It comes before all else that went wrong, and hides none of it.

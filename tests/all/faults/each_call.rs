@@ -1,7 +1,7 @@
 //! Every call of a pass goes wrong once, in every way, one call after another until a pass runs through unharmed. What had to stay
 //! is there each time, the report says what became of everything, and the next pass finishes the job.
 
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::error::Status;
 use crigc::report::{Kind, Outcome};
 use crisim::Server;
@@ -72,7 +72,7 @@ fn engine(bench: &Bench, timeout: (&str, &str)) -> Engine {
 /// Walks over the calls of a container pass; how many of each class were hit.
 fn walk(streams: bool, classes: Vec<(String, Action)>) -> Vec<(String, usize)> {
     let reference = mixed(streams);
-    engine(&reference, PATIENT).containers(Flags::default(), None);
+    engine(&reference, PATIENT).containers(PassOptions::default(), None);
     let stays = everything(&reference);
     let mut counts = Vec::new();
     for (class, action) in classes {
@@ -83,7 +83,7 @@ fn walk(streams: bool, classes: Vec<(String, Action)>) -> Vec<(String, usize)> {
             let before = everything(&bench);
             bench.server.set_faults(vec![at(hits, &action)]);
             let impatient = engine(&bench, timeout(&action));
-            let end = impatient.containers(Flags::default(), None);
+            let end = impatient.containers(PassOptions::default(), None);
             if !was_hit(&bench.server, hits) {
                 assert!(
                     action == Action::Hang || everything(&bench) == stays,
@@ -108,7 +108,7 @@ fn walk(streams: bool, classes: Vec<(String, Action)>) -> Vec<(String, usize)> {
                 Action::Hang => engine(&bench, PATIENT),
                 _ => impatient,
             };
-            let end = next.containers(Flags::default(), None);
+            let end = next.containers(PassOptions::default(), None);
             assert_eq!(end.error, None, "{what}");
             let mut left = everything(&bench);
             if believed {
@@ -191,7 +191,7 @@ fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
     // The disk is full, and low enough once two images have gone.
     let reference = full();
     let end = images::engine(&reference, Host::new(1000, 0).hooks(true), &keys(PATIENT))
-        .images(Flags::default(), None);
+        .images(PassOptions::default(), None);
     let unharmed = told(&end);
     assert_eq!((end.error, there(&reference)), (None, stays.clone()));
     assert!(
@@ -208,7 +208,7 @@ fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
             let host = Host::new(1000, 0);
             let impatient = images::engine(&server, host.hooks(true), &keys(timeout(&action)));
             server.set_faults(vec![at(hits, &action)]);
-            let end = impatient.images(Flags::default(), None);
+            let end = impatient.images(PassOptions::default(), None);
             if !was_hit(&server, hits) {
                 if action != Action::Hang {
                     assert_eq!((end.error.clone(), told(&end)), (None, unharmed.clone()));
@@ -244,7 +244,7 @@ fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
                 Action::Hang => images::engine(&server, host.hooks(true), &keys(PATIENT)),
                 _ => impatient,
             };
-            let next = next.images(Flags::default(), None);
+            let next = next.images(PassOptions::default(), None);
             if believed {
                 // What it called gone, and lists again, is a new image: not the next pass's.
                 let allowed = [None, Some(Status::NotEnoughFreed)];

@@ -1,6 +1,6 @@
 //! A runtime of which one kind of call hangs, and one that dies or restarts while a pass runs (S2.4, S6.5, S0.11).
 
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::Hook;
 use crigc::report::{Entry, Kind, Outcome, Reason};
@@ -8,6 +8,7 @@ use crisim::fault::{Action, Fault};
 use crisim::node::Word;
 use crisim::{Options, Server};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use test_support::bench::{Bench, Maker, dead, fate, id, there, with_logs};
 use test_support::fault_node::{everything, mixed};
@@ -58,7 +59,7 @@ fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
             .server
             .set_faults(vec![Fault::all(method, Action::Hang)]);
         let engine = bench.engine(&[("runtime-request-timeout", "3s")], bench.hooks());
-        let end = engine.containers(Flags::default(), None);
+        let end = engine.containers(PassOptions::default(), None);
         let after = everything(&bench);
         for (kind, name) in JOBS {
             assert!(before.contains(name), "{name}");
@@ -137,7 +138,7 @@ impl Service {
 }
 
 /// Twelve dead containers that may all go, of a runtime to which something happens before the fifth removal.
-fn interrupted(happens: impl Fn(&Service) + Send + 'static) -> (Bench, Service, Engine) {
+fn interrupted(happens: impl Fn(&Service) + Send + Sync + 'static) -> (Bench, Service, Engine) {
     let mut maker = Maker::new();
     for n in 0..12 {
         maker.container("u1", &format!("c{n:02}"), 0, Word::Exited);
@@ -150,10 +151,9 @@ fn interrupted(happens: impl Fn(&Service) + Send + 'static) -> (Bench, Service, 
     };
     service.start(bench.server.state());
     let mut hooks = bench.hooks();
-    let (of_hook, mut asked) = (service.clone(), 0);
+    let (of_hook, asked) = (service.clone(), AtomicUsize::new(0));
     hooks.approve = Some(Hook::new(Box::new(move |_: &Entry| {
-        asked += 1;
-        if asked == 5 {
+        if asked.fetch_add(1, Ordering::SeqCst) == 4 {
             happens(&of_hook);
         }
         true
@@ -178,13 +178,13 @@ fn s0_11_a_runtime_that_restarts_under_way_is_found_again_by_the_same_pass() {
         let node = service.stop();
         service.start(node);
     });
-    let end = engine.containers(Flags::default(), None);
+    let end = engine.containers(PassOptions::default(), None);
     let report = end.report.unwrap();
     let count = |outcome| report.count(Some(Kind::Container), Some(outcome));
     // The one in flight may have met the old one.
     assert!(count(Outcome::Removed) >= 11, "{:?}", report.entries);
     assert_eq!(count(Outcome::Removed) + count(Outcome::Failed), 12);
-    let end = engine.containers(Flags::default(), None);
+    let end = engine.containers(PassOptions::default(), None);
     assert_eq!(end.error, None);
     let left = service.stop().containers;
     assert!(left.is_empty(), "{left:?}");
@@ -200,7 +200,7 @@ fn s6_4_a_runtime_that_goes_under_way_and_comes_back_later_is_the_next_passes() 
     let (bench, service, engine) = interrupted(move |service| {
         *of_hook.lock().unwrap() = Some(service.stop());
     });
-    let end = engine.containers(Flags::default(), None);
+    let end = engine.containers(PassOptions::default(), None);
     assert_eq!(end.error.map(|e| e.status), Some(Status::Unavailable));
     let report = end.report.unwrap();
     let count = |outcome| report.count(Some(Kind::Container), Some(outcome));
@@ -216,7 +216,7 @@ fn s6_4_a_runtime_that_goes_under_way_and_comes_back_later_is_the_next_passes() 
     let node = kept.lock().unwrap().take().unwrap();
     assert_eq!(node.containers.len(), 8);
     service.start(node);
-    let end = engine.containers(Flags::default(), None);
+    let end = engine.containers(PassOptions::default(), None);
     assert_eq!(end.error, None);
     assert!(service.stop().containers.is_empty());
 }
@@ -232,7 +232,7 @@ fn s2_4_a_runtime_that_dies_under_way_costs_one_container_its_logs() {
         ..Fault::all("*", Action::Disconnect)
     });
     let bench = maker.start();
-    let end = bench.collect(&[ONE_BY_ONE, NONE_KEPT], Flags::default());
+    let end = bench.collect(&[ONE_BY_ONE, NONE_KEPT], PassOptions::default());
     let report = end.report.unwrap();
     assert_eq!(
         report.count(Some(Kind::Container), Some(Outcome::Removed)),

@@ -2,7 +2,7 @@
 //! S0.6): how soon a pass ends, and how often the host is told.
 
 use crigc::config::Settings;
-use crigc::engine::{Engine, Flags, PassEnd};
+use crigc::engine::{Engine, PassEnd, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::Hooks;
 use crigc::report::{Kind, Outcome};
@@ -21,10 +21,9 @@ const ONE_BY_ONE: (&str, &str) = ("max-parallel-removals", "1");
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
 
 const SOON: (&str, &str) = ("runtime-request-timeout", "300ms");
-const ALL_UNUSED: Flags = Flags {
+const ALL_UNUSED: PassOptions = PassOptions {
     all_unused: true,
-    dry_run: false,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 
 /// Twelve sandboxes that go, a dead link of a container that nobody knows, and a dead container.
@@ -49,7 +48,7 @@ fn s6_5_what_hangs_is_counted_for_each_kind_of_call() {
         maker.options.faults.push(hangs);
         let bench = maker.start();
         (0..12).for_each(|n| bench.host.remove_pod(&format!("g{n:02}")));
-        let end = bench.collect(&[SOON], Flags::default());
+        let end = bench.collect(&[SOON], PassOptions::default());
         let report = end.report.unwrap();
         let count = |outcome| report.count(Some(Kind::Sandbox), Some(outcome));
         assert_eq!((count(Outcome::Failed), count(Outcome::Removed)), (10, 0));
@@ -103,7 +102,7 @@ fn s6_5_a_runtime_that_never_answered_is_asked_no_further() {
         hooks.image_fs = images::Host::new(1000, 0).hooks(true).image_fs;
         let engine = bench.engine(&[SOON], hooks);
         let end = match images {
-            false => engine.containers(Flags::default(), None),
+            false => engine.containers(PassOptions::default(), None),
             true => engine.images(ALL_UNUSED, None),
         };
         told_once(&end);
@@ -146,7 +145,7 @@ fn s6_5_a_runtime_that_answers_only_what_it_need_not_look_for_is_asked_no_furthe
         hooks.image_fs = images::Host::new(1000, 0).hooks(true).image_fs;
         let engine = bench.engine(&[SOON], hooks);
         let pass = || match images {
-            false => engine.containers(Flags::default(), None),
+            false => engine.containers(PassOptions::default(), None),
             true => engine.images(ALL_UNUSED, None),
         };
         if has_learnt {
@@ -179,7 +178,7 @@ fn s6_5_a_version_call_that_hangs_ends_the_pass() {
             hooks.image_fs = images::Host::new(1000, 0).hooks(true).image_fs;
             let engine = bench.engine(&[SOON], hooks);
             let pass = || match images {
-                false => engine.containers(Flags::default(), None),
+                false => engine.containers(PassOptions::default(), None),
                 true => engine.images(ALL_UNUSED, None),
             };
             // It learns that there are no streams.
@@ -229,7 +228,7 @@ fn s0_6_a_long_message_of_the_runtime_is_cut_and_kept() {
         bench
             .server
             .set_faults(vec![Fault::all("ListContainers", broken)]);
-        let end = bench.collect(&keys, Flags::default());
+        let end = bench.collect(&keys, PassOptions::default());
         let error = end.error.unwrap();
         assert_eq!(error.status, Status::Runtime);
         assert!(error.message.contains("device busy: xxx"));
@@ -329,7 +328,7 @@ fn s6_4_a_socket_that_is_no_cri_is_told_once() {
         settings.set(SOON.0, "1s").unwrap();
         let engine = Engine::new(settings.config(), Hooks::default()).unwrap();
         for end in [
-            engine.containers(Flags::default(), None),
+            engine.containers(PassOptions::default(), None),
             engine.images(ALL_UNUSED, None),
         ] {
             let error = end.error.unwrap();
@@ -354,7 +353,7 @@ fn s6_5_a_runtime_whose_removals_hang_is_not_asked_for_ever() {
         .push(Fault::all("RemoveContainer", Action::Hang));
     let bench = maker.start();
     let settings = [ONE_BY_ONE, NONE_KEPT, ("runtime-request-timeout", "3s")];
-    let end = bench.collect(&settings, Flags::default());
+    let end = bench.collect(&settings, PassOptions::default());
     let report = end.report.unwrap();
     assert_eq!(
         report.count(Some(Kind::Container), Some(Outcome::Failed)),
@@ -381,7 +380,7 @@ fn s2_7_single_removals_that_hang_do_not_end_the_others() {
     }
     let bench = maker.start();
     let settings = [ONE_BY_ONE, NONE_KEPT, ("runtime-request-timeout", "3s")];
-    let end = bench.collect(&settings, Flags::default());
+    let end = bench.collect(&settings, PassOptions::default());
     assert_eq!(end.error, None);
     let report = end.report.unwrap();
     assert_eq!(

@@ -1,7 +1,7 @@
 //! Whole passes and what the host says of pods (S0.3, S0.4): an answer that speaks of the past, that is not true any more, or that
 //! contradicts the runtime.
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks, LogLevel};
 use crigc::node::Text;
@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use test_support::bench::{
@@ -72,11 +73,11 @@ fn gone(maker: &mut Maker, uid: &str) {
 /// The host's closures; its answers are of these moments, the last one of all that follow. What the log hears is kept.
 fn as_of(bench: &Bench, moments: &[i64]) -> (Hooks, Arc<Mutex<Vec<String>>>) {
     let (host, moments) = (bench.host.clone(), moments.to_vec());
-    let mut asked = 0;
+    let asked = AtomicUsize::new(0);
     let answer = move |uids: &[Text]| {
         let mut answer = host.answer(uids);
+        let asked = asked.fetch_add(1, Ordering::SeqCst);
         answer.as_of = moments[asked.min(moments.len() - 1)];
-        asked += 1;
         answer
     };
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -93,7 +94,9 @@ fn as_of(bench: &Bench, moments: &[i64]) -> (Hooks, Arc<Mutex<Vec<String>>>) {
 /// One pass by such a host.
 fn collected(bench: &Bench, own: &[(&str, &str)], moments: &[i64]) -> (Report, Vec<String>) {
     let (hooks, lines) = as_of(bench, moments);
-    let end = bench.engine(own, hooks).containers(Flags::default(), None);
+    let end = bench
+        .engine(own, hooks)
+        .containers(PassOptions::default(), None);
     assert_eq!(end.error, None);
     let lines = lines.lock().unwrap().clone();
     (end.report.unwrap(), lines)
@@ -356,7 +359,7 @@ fn s0_3_logs_that_cannot_be_read_keep_their_pods() {
         };
         let (hooks, lines) = as_of(&bench, &[now() - 40 * S]);
         let engine = bench.engine(&[("pod-logs-dir", dir)], hooks);
-        let end = engine.containers(Flags::default(), None);
+        let end = engine.containers(PassOptions::default(), None);
         let report = end.report.unwrap();
         let (outcome, reason, _) = fate(&report, &id("u1", "app", 0));
         let told = lines.lock().unwrap();
@@ -402,7 +405,9 @@ fn s0_3_a_pod_that_comes_back_before_the_turn_of_its_tree_keeps_its_log() {
         }
         true
     })));
-    let end = bench.engine(&[], hooks).containers(Flags::default(), None);
+    let end = bench
+        .engine(&[], hooks)
+        .containers(PassOptions::default(), None);
     assert_eq!(end.error, None);
     let report = end.report.unwrap();
     let (outcome, reason, _) = fate(&report, tree.to_str().unwrap());
@@ -462,7 +467,10 @@ fn s0_3_what_the_host_says_is_looked_at_after_its_approval() {
     };
     hooks.approve = Some(Hook::new(Box::new(approve)));
     let engine = bench.engine(&[("evidence-max-age", "10ms")], hooks);
-    let report = engine.containers(Flags::default(), None).report.unwrap();
+    let report = engine
+        .containers(PassOptions::default(), None)
+        .report
+        .unwrap();
     assert_eq!(fate(&report, &id("u1", "c00", 0)).1, "changed");
     assert_eq!(with_logs(&bench, 1), 1);
     assert!(bench.calls("RemoveContainer").is_empty());
@@ -489,7 +497,10 @@ fn s0_3_a_slow_question_on_the_way_makes_the_answer_old() {
     };
     hooks.approve = Some(Hook::new(Box::new(approve)));
     let engine = bench.engine(&[("evidence-max-age", "250ms")], hooks);
-    let report = engine.containers(Flags::default(), None).report.unwrap();
+    let report = engine
+        .containers(PassOptions::default(), None)
+        .report
+        .unwrap();
     assert_eq!(fate(&report, &id("u1", "c00", 0)).1, "changed");
     assert_eq!(with_logs(&bench, 1), 1);
 }
@@ -511,7 +522,7 @@ fn s0_4_a_contradiction_is_the_status_whatever_failed_before() {
     let bench = maker.start();
     bench.host.remove_pod("u1");
     bench.host.remove_pod("u2");
-    let end = bench.collect(&[], Flags::default());
+    let end = bench.collect(&[], PassOptions::default());
     let error = end.error.unwrap();
     assert_eq!(error.status, Status::Contradiction, "{error}");
     assert!(error.message.contains("as the test wants it"), "{error}");
@@ -533,7 +544,9 @@ fn s0_4_a_host_that_claims_what_runs_is_not_believed_at_all() {
         let mut hooks = bench.hooks();
         let event = move |reason: &str, _: &str| seen.lock().unwrap().push(reason.to_owned());
         hooks.event = Some(Hook::new(Box::new(event)));
-        let end = bench.engine(&[], hooks).containers(Flags::default(), None);
+        let end = bench
+            .engine(&[], hooks)
+            .containers(PassOptions::default(), None);
         let status = end.error.as_ref().map(|e| e.status);
         assert_eq!(status, broken.then_some(Status::Contradiction), "{claimed}");
         let expected: &[&str] = if broken {
@@ -579,7 +592,10 @@ fn s0_3_a_pod_that_comes_back_under_way_keeps_what_is_left() {
         let progress = move |_: Kind, _: usize, _: usize| host.keep_all();
         hooks.progress = Some(Hook::new(Box::new(progress)));
         let engine = bench.engine(&[ONE_BY_ONE, ("evidence-max-age", age)], hooks);
-        let report = engine.containers(Flags::default(), None).report.unwrap();
+        let report = engine
+            .containers(PassOptions::default(), None)
+            .report
+            .unwrap();
         let removed = report.count(Some(Kind::Container), Some(Outcome::Removed));
         assert_eq!(removed, if changed { 1 } else { 4 }, "{age}");
         if changed {

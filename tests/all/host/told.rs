@@ -1,7 +1,7 @@
 //! What a host hears of a pass: one cause once, whatever failed for it, and progress of removals alone.
 
 use crigc::config::Settings;
-use crigc::engine::{Call, Engine, Flags};
+use crigc::engine::{Call, Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks, LogLevel};
 use crigc::report::{Entry, Kind, Outcome};
@@ -72,7 +72,7 @@ fn a_socket_that_is_no_cri_is_one_error() {
         let lines = listen(&mut hooks, LogLevel::Info);
         let engine = Engine::new(settings.config(), hooks).unwrap();
         for pass in [Engine::containers, Engine::images] {
-            let error = pass(&engine, Flags::default(), None).error.unwrap();
+            let error = pass(&engine, PassOptions::default(), None).error.unwrap();
             let told = lines.lock().unwrap().drain(..).collect::<Vec<_>>();
             assert_eq!(error.message.matches(cause).count(), 1, "{error}");
             assert_eq!(error.message.matches("see whether").count(), 1, "{error}");
@@ -98,7 +98,10 @@ fn failing(bench: &Bench, up_to: LogLevel) -> (Vec<Entry>, Vec<String>) {
     let mut hooks = bench.hooks();
     let lines = listen(&mut hooks, up_to);
     let engine = bench.engine(&[NONE_STAYS], hooks);
-    let report = engine.containers(Flags::default(), None).report.unwrap();
+    let report = engine
+        .containers(PassOptions::default(), None)
+        .report
+        .unwrap();
     let failed = report.entries.into_iter();
     let failed = failed.filter(|e| e.outcome == Outcome::Failed).collect();
     let lines = lines.lock().unwrap().clone();
@@ -166,10 +169,9 @@ fn with_images(count: u32) -> Maker {
     maker
 }
 
-const ALL_UNUSED: Flags = Flags {
-    dry_run: false,
+const ALL_UNUSED: PassOptions = PassOptions {
     all_unused: true,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 
 #[test]
@@ -192,7 +194,7 @@ fn s5_9_images_that_fail_for_one_cause_are_one_error_with_a_count() {
 type Seen = Arc<Mutex<Vec<(Kind, usize, usize)>>>;
 
 /// Keeps what progress tells, and does something at the first of a kind.
-fn watch(hooks: &mut Hooks, mut first: impl FnMut(Kind) + Send + 'static) -> Seen {
+fn watch(hooks: &mut Hooks, first: impl Fn(Kind) + Send + Sync + 'static) -> Seen {
     let seen = Seen::default();
     let told = seen.clone();
     let progress = move |kind: Kind, done: usize, total: usize| {
@@ -228,7 +230,7 @@ fn of_all_kinds() -> Bench {
 const KINDS: [Kind; 5] = Kind::ALL;
 
 fn both(engine: &Engine, call: Option<&Call>) {
-    engine.containers(Flags::default(), call);
+    engine.containers(PassOptions::default(), call);
     engine.images(ALL_UNUSED, call);
 }
 
@@ -267,8 +269,8 @@ fn what_removes_nothing_has_no_progress() {
     let hold = ("hold-file", hold.path().to_str().unwrap());
     for (what, keys, flags) in [
         ("a dry run", vec![NONE_STAYS], DRY_RUN),
-        ("held", vec![NONE_STAYS, hold], Flags::default()),
-        ("refused", vec![NONE_STAYS], Flags::default()),
+        ("held", vec![NONE_STAYS, hold], PassOptions::default()),
+        ("refused", vec![NONE_STAYS], PassOptions::default()),
     ] {
         let bench = of_all_kinds();
         let mut hooks = bench.hooks();
@@ -278,7 +280,7 @@ fn what_removes_nothing_has_no_progress() {
         let engine = bench.engine(&keys, hooks);
         let report = engine.containers(flags, None).report.unwrap();
         assert!(report.entries.len() >= 16, "{what}");
-        let images = Flags {
+        let images = PassOptions {
             all_unused: true,
             ..flags
         };

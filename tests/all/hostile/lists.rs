@@ -2,7 +2,7 @@
 //! times before 1970 and after 2200, states nobody has heard of, lists that change between two calls. What runs stays, what a list says
 //! twice in two ways stays, and a pass never ends with a defect.
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::hooks::Hook;
 use crigc::node::{FsUsage, PodState, PodStates, Text as Known};
@@ -169,8 +169,8 @@ fn a_runtime_that_lies_costs_nothing_that_runs() {
         }))));
         let keys = [("maximum-dead-containers-per-container", "0"), ("maximum-dead-containers", "0")];
         let engine = bench.engine(&keys, hooks);
-        let all_unused = Flags { all_unused: true, ..Flags::default() };
-        for flags in [DRY_RUN, Flags::default(), all_unused] {
+        let all_unused = PassOptions { all_unused: true, ..PassOptions::default() };
+        for flags in [DRY_RUN, PassOptions::default(), all_unused] {
             for end in [engine.containers(flags, None), engine.images(flags, None)] {
                 if let Some(error) = end.error {
                     prop_assert_ne!(error.status, Status::Internal, "{}", error);
@@ -204,7 +204,7 @@ fn what_comes_between_two_lists_keeps_its_sandbox_and_its_logs() {
         let engine = bench.engine(&[], bench.hooks());
         let server = bench.server.clone();
         std::thread::scope(|scope| {
-            let pass = scope.spawn(|| engine.containers(Flags::default(), None));
+            let pass = scope.spawn(|| engine.containers(PassOptions::default(), None));
             // While the container goes: before the lists of S3.1.
             while bench.calls("RemoveContainer").is_empty() {
                 assert!(!pass.is_finished());
@@ -230,7 +230,7 @@ fn what_comes_between_two_lists_keeps_its_sandbox_and_its_logs() {
         );
         assert!(there(&bench.path("pods/ns_pod-gone_gone")), "{method}");
         // The next pass sees it from the beginning.
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
         assert!(bench.sandboxes().is_empty() && bench.containers().is_empty());
     }
 }

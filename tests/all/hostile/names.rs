@@ -1,7 +1,7 @@
 //! Names as an attacker would choose them, in all places where a pass takes them from a runtime or a directory: nothing outside of
 //! the log directories goes, whatever the names (S2.4, S4.1, S4.2).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crisim::node::{Container, Sandbox, State, Text, Word};
 use proptest::prelude::*;
 use std::cell::RefCell;
@@ -227,7 +227,7 @@ fn s2_4_hostile_names_lead_nowhere() {
             }
         })));
         let engine = bench.engine(&[("maximum-dead-containers-per-container", "0")], hooks);
-        for flags in [bench::DRY_RUN, Flags::default(), Flags::default()] {
+        for flags in [bench::DRY_RUN, PassOptions::default(), PassOptions::default()] {
             let end = engine.containers(flags, None);
             prop_assert_eq!(outside(&bench), before.clone());
             // What ends in a log of root's holds no control characters.

@@ -1,6 +1,6 @@
 //! Ages of images, by the file of records: whole passes of one engine after another (S5.5).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::hooks::{Hook, Hooks};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -67,7 +67,7 @@ fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
         "used kept in-use",
     ];
     assert_eq!(
-        pass(Flags::default()),
+        pass(PassOptions::default()),
         stays,
         "the first look is the beginning"
     );
@@ -81,15 +81,15 @@ fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
         "late kept below-threshold",
         "used kept in-use",
     ];
-    let dry_run = Flags {
+    let dry_run = PassOptions {
         dry_run: true,
-        ..Flags::default()
+        ..PassOptions::default()
     };
     assert_eq!(pass(dry_run), gone);
-    assert_eq!(pass(Flags::default()), gone);
+    assert_eq!(pass(PassOptions::default()), gone);
     // The user goes: from the last look that saw it on, its image is unused.
     server.edit(|node| node.containers.clear());
-    assert!(pass(Flags::default()).contains(&"used kept below-threshold".to_owned()));
+    assert!(pass(PassOptions::default()).contains(&"used kept below-threshold".to_owned()));
     clock.wait();
     let all = pass(ALL_UNUSED);
     assert_eq!(
@@ -130,17 +130,17 @@ fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
         ]);
         let engine = images::engine(&server, hooks, &keys);
         server.edit(|node| node.containers.push(user("u", "r/b:1")));
-        let looks_only = Flags {
+        let looks_only = PassOptions {
             dry_run: true,
-            ..Flags::default()
+            ..PassOptions::default()
         };
         engine.images(looks_only, None);
         clock.wait();
         engine.images(looks_only, None);
         server.edit(|node| node.containers.clear());
-        let flags = Flags {
+        let flags = PassOptions {
             dry_run,
-            ..Flags::default()
+            ..PassOptions::default()
         };
         let end = engine.images(flags, None);
         assert_eq!(
@@ -162,19 +162,19 @@ fn s5_5_time_in_which_nobody_looked_makes_nothing_old() {
         place
             .engine_by(&server, &AGES, |hooks| clock.set(hooks))
             .unwrap()
-            .images(Flags::default(), None),
+            .images(PassOptions::default(), None),
     );
     clock.wait();
     let engine = place
         .engine_by(&server, &AGES, |hooks| clock.set(hooks))
         .unwrap();
     assert_eq!(
-        told(&engine.images(Flags::default(), None)),
+        told(&engine.images(PassOptions::default(), None)),
         ["a kept below-threshold"]
     );
     clock.wait();
     assert_eq!(
-        told(&engine.images(Flags::default(), None)),
+        told(&engine.images(PassOptions::default(), None)),
         ["a removed age"]
     );
 }
@@ -190,7 +190,7 @@ fn s5_5_a_clock_that_leaps_makes_nothing_old() {
     for year in [0, 10, -5, 30] {
         rules.case("S5.5");
         *host.now.lock().unwrap() = NOW + year * 365 * 86_400 * S;
-        let end = engine.images(Flags::default(), None);
+        let end = engine.images(PassOptions::default(), None);
         assert_eq!(told(&end), ["a kept below-threshold"], "{year}");
     }
 }

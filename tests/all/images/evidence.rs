@@ -1,7 +1,7 @@
 //! What an image pass rests on, and how it grows old: looks at containers and images (S5.2), the sandbox image (S5.3), records between
 //! passes (S5.1), and clocks that leap (S5.7).
 
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks, LogLevel};
 use crigc::report::Entry;
@@ -17,10 +17,9 @@ use test_support::rules::Rules;
 
 const SOON: (&str, &str) = ("runtime-request-timeout", "300ms");
 
-const ALL_UNUSED: Flags = Flags {
-    dry_run: false,
+const ALL_UNUSED: PassOptions = PassOptions {
     all_unused: true,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 
 /// Beyond this evidence is old before it is used: each image that the host approves of is looked at again.
@@ -290,7 +289,7 @@ fn s5_3_a_pattern_that_exempts_no_image_is_told_once() {
     let keys = [("image-gc-exempt", "r/a:*, r/later:?, R/*")];
     let engine = engine(&server, hooks, &keys);
     let pass = || {
-        assert_eq!(engine.images(Flags::default(), None).error, None);
+        assert_eq!(engine.images(PassOptions::default(), None).error, None);
         std::mem::take(&mut *told.lock().unwrap())
     };
     let first = pass();
@@ -335,7 +334,7 @@ fn s5_11_a_fuller_filesystem_behind_the_first_is_told_once() {
         let keys = [("image-gc-high-threshold", "100")];
         let engine = engine(&server, hooks, &keys);
         for _ in 0..2 {
-            let end = engine.images(Flags::default(), None);
+            let end = engine.images(PassOptions::default(), None);
             assert_eq!(status(&end), None, "{:?}", end.error);
         }
         let told = told.lock().unwrap();
@@ -364,7 +363,7 @@ fn s5_7_records_of_an_earlier_engine_grow_old_by_the_wall_clock_alone_until_they
         first.images(ALL_UNUSED, None);
         drop(first);
         *host.now.lock().unwrap() += between * S;
-        let dry_run = Flags {
+        let dry_run = PassOptions {
             dry_run: true,
             ..ALL_UNUSED
         };
@@ -418,7 +417,7 @@ fn s5_1_between_passes_that_are_far_apart_images_are_looked_at() {
     assert!(!called(&server).contains(&"RemoveImage"));
     assert_eq!(*host.events.lock().unwrap(), [""; 0]);
     // The age counts from the first of them, so it is there by now.
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     assert_eq!(told(&end), ["a removed age"]);
     assert_eq!(
         status(&end),

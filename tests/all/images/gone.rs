@@ -1,7 +1,7 @@
 //! When it is enough, and whether what was removed is gone: figures after each removal (S5.8), the list at the end (S5.12), by-age
 //! removals that fail (S5.5).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks};
 use crigc::node::FsUsage;
@@ -16,15 +16,13 @@ use test_support::records;
 use test_support::records::{NOW, Place};
 use test_support::rules::Rules;
 
-const ALL_UNUSED: Flags = Flags {
-    dry_run: false,
+const ALL_UNUSED: PassOptions = PassOptions {
     all_unused: true,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
-const DRY_RUN: Flags = Flags {
+const DRY_RUN: PassOptions = PassOptions {
     dry_run: true,
-    all_unused: false,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 
 /// RemoveImage by this name answers OK and removes nothing.
@@ -89,7 +87,7 @@ fn s5_8_images_of_size_0_go_until_enough_is_available() {
         let hooks = frees(host.hooks(true), &server, 1000, 0, each);
         let keys = [("max-parallel-image-removals", at_once)];
         let engine = engine(&server, hooks, &keys);
-        let end = engine.images(Flags::default(), None);
+        let end = engine.images(PassOptions::default(), None);
         assert_eq!(9 - there(&server).len(), go, "{what}");
         assert_eq!(status(&end), None, "{what}: {:?}", end.error);
         assert_eq!(*host.events.lock().unwrap(), [""; 0], "{what}");
@@ -144,7 +142,7 @@ fn s5_8_figures_that_get_lost_leave_the_sizes() {
             image_fs: Some(Hook::new(Box::new(usage) as _)),
             ..Host::new(1000, 0).hooks(false)
         };
-        let end = engine(&server, hooks, &[]).images(Flags::default(), None);
+        let end = engine(&server, hooks, &[]).images(PassOptions::default(), None);
         assert_eq!(
             (3 - there(&server).len(), status(&end)),
             (go, None),
@@ -282,7 +280,7 @@ fn s5_12_rounds_end_where_nothing_goes() {
             host.hooks(true),
             &[("image-gc-high-threshold", "81")],
         );
-        let end = engine.images(Flags::default(), None);
+        let end = engine.images(PassOptions::default(), None);
         assert_eq!(told(&end), entries, "{stay:?}");
         assert_eq!(calls(&server, "RemoveImage"), asked, "{stay:?}");
         assert_eq!(status(&end), Some(Status::Runtime), "{stay:?}");
@@ -316,7 +314,7 @@ fn s5_12_the_closing_list_fails_or_is_not_taken() {
             ..Fault::all("ListImages", Action::Code(13, "broken".into()))
         },
     ]);
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     assert_eq!(told(&end), ["a removed space", "b kept enough-freed"]);
     let error = end.error.unwrap();
     assert_eq!(error.status, Status::Runtime);
@@ -405,7 +403,7 @@ fn s5_5_where_a_removal_by_age_failed_nothing_goes_for_space() {
         *host.now.lock().unwrap() += 350_000_000;
         engine.images(DRY_RUN, None);
         server.edit(|node| node.containers.clear());
-        let end = engine.images(Flags::default(), None);
+        let end = engine.images(PassOptions::default(), None);
         let (entries, wanted) = match goes_on {
             true => (["a removed age", "b removed space"], Status::NotEnoughFreed),
             false => (["a failed age", "b kept not-reached"], Status::Runtime),
@@ -424,7 +422,7 @@ fn the_json_of_a_report_tells_how_the_pass_ended() {
     let engine = engine(&server, host.hooks(true), &[]);
     let json =
         |report: &Report| -> serde_json::Value { serde_json::from_str(&report.json()).unwrap() };
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     let report = end.report.unwrap();
     assert_eq!(report.status(), Status::Runtime);
     let told = json(&report);
@@ -446,11 +444,11 @@ fn the_json_of_a_report_tells_how_the_pass_ended() {
     counts(1, 0, 1, 0);
     // A pass that went well, and one that got no figures.
     *host.usage.lock().unwrap() = Some((1000, 900));
-    let well = json(&engine.images(Flags::default(), None).report.unwrap());
+    let well = json(&engine.images(PassOptions::default(), None).report.unwrap());
     assert_eq!(well["status"], "GC_OK");
     assert_eq!(well["error"], serde_json::Value::Null);
     *host.usage.lock().unwrap() = None;
-    let none = json(&engine.images(Flags::default(), None).report.unwrap());
+    let none = json(&engine.images(PassOptions::default(), None).report.unwrap());
     assert_eq!(none["status"], "GC_ERROR_IO");
     assert_eq!(none["fs"], serde_json::Value::Null);
     // The order of api.md.

@@ -1,6 +1,6 @@
 //! The file of image records: whole passes of one engine after another (S5.1).
 
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::error::Status;
 use crigc::host::records::parse;
 use crisim::Server;
@@ -21,7 +21,7 @@ fn s5_1_records_survive_a_restart() {
     let server = start(node(vec![image("old", "r/old:1", 1)]));
     let first = place.engine(&server, &[]).unwrap();
     assert_eq!(
-        told(&first.images(Flags::default(), None)),
+        told(&first.images(PassOptions::default(), None)),
         ["old kept below-threshold"]
     );
     drop(first);
@@ -54,7 +54,7 @@ fn s5_1_periodic_passes_with_records_do_not_only_look() {
                 place
                     .engine(&server, &[])
                     .unwrap()
-                    .images(Flags::default(), None),
+                    .images(PassOptions::default(), None),
             );
             server.edit(|node| node.images.push(image("b", "r/b:1", 1)));
         }
@@ -174,9 +174,9 @@ fn s5_1_a_file_that_cannot_be_used_is_put_aside() {
         let keys = [("image-maximum-gc-age", "30m")];
         let engine = place.engine(&server, &keys).unwrap();
         // A dry run leaves it where it is.
-        let dry_run = Flags {
+        let dry_run = PassOptions {
             dry_run: true,
-            ..Flags::default()
+            ..PassOptions::default()
         };
         assert_eq!(
             told(&engine.images(dry_run, None)),
@@ -191,7 +191,7 @@ fn s5_1_a_file_that_cannot_be_used_is_put_aside() {
         );
         assert!(warnings[0].contains(&place.text()), "{what}: {warnings:?}");
         assert_eq!(
-            told(&engine.images(Flags::default(), None)),
+            told(&engine.images(PassOptions::default(), None)),
             ["a kept below-threshold"],
             "{what}"
         );
@@ -208,7 +208,7 @@ fn s5_1_a_file_that_cannot_be_used_is_put_aside() {
         .engine(&server, &[("image-maximum-gc-age", "30m")])
         .unwrap();
     assert_eq!(
-        told(&engine.images(Flags::default(), None)),
+        told(&engine.images(PassOptions::default(), None)),
         ["a removed age"]
     );
     assert!(place.warnings().is_empty());
@@ -236,7 +236,7 @@ fn s5_1_what_is_no_file_is_put_aside() {
             .engine(&server, &[("image-maximum-gc-age", "30m")])
             .unwrap();
         assert_eq!(
-            told(&engine.images(Flags::default(), None)),
+            told(&engine.images(PassOptions::default(), None)),
             ["a kept below-threshold"],
             "{what}"
         );
@@ -257,7 +257,7 @@ fn s5_1_one_engine_at_a_time_holds_the_file() {
     let place = Place::new();
     let server = start(node(vec![image("a", "r/a:1", 1)]));
     let first = place.engine(&server, &[]).unwrap();
-    first.images(Flags::default(), None);
+    first.images(PassOptions::default(), None);
     let refused = place.engine(&server, &[]).err().unwrap();
     assert_eq!(refused.status, Status::Busy);
     let own = format!("process {} (", std::process::id());
@@ -276,7 +276,7 @@ fn s5_1_one_engine_at_a_time_holds_the_file() {
     drop(dry);
     let dry = place.engine(&server, &[("dry-run", "true")]).unwrap();
     fs::write(place.path(""), "{").unwrap();
-    dry.images(Flags::default(), None);
+    dry.images(PassOptions::default(), None);
     assert_eq!(place.warnings().len(), 1);
     assert_eq!(place.names(), ["records", "records.lock"]);
     // Freed, it is the next one's.
@@ -326,7 +326,7 @@ fn s5_1_a_place_that_cannot_hold_the_file_is_refused_or_told() {
         "{warnings:?}"
     );
     fs::remove_dir(place.path(".new")).unwrap();
-    engine.images(Flags::default(), None);
+    engine.images(PassOptions::default(), None);
     assert!(place.warnings().is_empty() && place.path("").exists());
 }
 
@@ -346,7 +346,7 @@ fn s5_1_what_is_being_removed_is_not_in_the_file() {
         ]));
         server.edit(|node| node.containers.push(user("u", "r/c:1")));
         let engine = place.engine(&server, &[]).unwrap();
-        engine.images(Flags::default(), None);
+        engine.images(PassOptions::default(), None);
         if !writable {
             fs::create_dir(place.path(".new")).unwrap();
         }
@@ -399,7 +399,7 @@ fn s5_1_a_passing_error_does_not_put_the_file_aside() {
     let engine = passing.engine(&place, &server);
     passing.take_away();
     assert_eq!(
-        told(&engine.images(Flags::default(), None)),
+        told(&engine.images(PassOptions::default(), None)),
         ["a kept below-threshold"]
     );
     let warnings = place.warnings();
@@ -411,7 +411,7 @@ fn s5_1_a_passing_error_does_not_put_the_file_aside() {
     let text = fs::read_to_string(passing.file()).unwrap();
     assert_eq!(text, good(&server.endpoint()));
     assert_eq!(
-        told(&engine.images(Flags::default(), None)),
+        told(&engine.images(PassOptions::default(), None)),
         ["a removed age"]
     );
 }
@@ -441,7 +441,7 @@ fn s5_1_what_was_seen_while_the_file_could_not_be_read_stands() {
             "removed by others",
             |server, engine| {
                 server.edit(|node| node.images.clear());
-                assert_eq!(told(&engine.images(Flags::default(), None)).len(), 0);
+                assert_eq!(told(&engine.images(PassOptions::default(), None)).len(), 0);
             },
             false,
         ),
@@ -449,7 +449,7 @@ fn s5_1_what_was_seen_while_the_file_could_not_be_read_stands() {
             "used",
             |server, engine| {
                 server.edit(|node| node.containers.push(user("c", "r/a:1")));
-                let told = told(&engine.images(Flags::default(), None));
+                let told = told(&engine.images(PassOptions::default(), None));
                 assert_eq!(told, ["a kept in-use"]);
                 server.edit(|node| node.containers.clear());
             },
@@ -463,13 +463,13 @@ fn s5_1_what_was_seen_while_the_file_could_not_be_read_stands() {
         let passing = Passing::new(&place, &server);
         let engine = passing.engine(&place, &server);
         passing.take_away();
-        engine.images(Flags::default(), None);
+        engine.images(PassOptions::default(), None);
         happens(&server, &engine);
         if server.state().images.is_empty() {
             pulled_again(&server);
         }
         passing.bring_back();
-        let end = told(&engine.images(Flags::default(), None));
+        let end = told(&engine.images(PassOptions::default(), None));
         let expected = match goes {
             true => "a removed age",
             false => "a kept below-threshold",

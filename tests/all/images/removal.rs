@@ -1,6 +1,6 @@
 //! Whole image passes against crisim: looks, questions, thresholds, removals (S5). How they end is in `ends/image_passes.rs`.
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::hooks::Hook;
 use crigc::report::{Entry, Kind, Outcome};
@@ -25,14 +25,14 @@ fn a_full_disk_is_freed_in_order_and_no_further() {
     let host = Host::new(1000, 50);
     let engine = engine(&server, host.hooks(true), &[]);
     let dry = engine.images(
-        Flags {
+        PassOptions {
             dry_run: true,
-            ..Flags::default()
+            ..PassOptions::default()
         },
         None,
     );
     assert_eq!(server.state().images.len(), 4, "S0.5");
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     let want = [
         "a removed space",
         "b removed space",
@@ -83,9 +83,9 @@ fn all_unused_goes_whatever_the_disk() {
     let host = Host::new(1000, 1000);
     let engine = engine(&server, host.hooks(true), &[]);
     let end = engine.images(
-        Flags {
+        PassOptions {
             all_unused: true,
-            ..Flags::default()
+            ..PassOptions::default()
         },
         None,
     );
@@ -143,9 +143,9 @@ fn the_sandbox_image_is_found_by_every_question() {
         let server = start(node);
         let engine = engine(&server, Host::new(1000, 0).hooks(true), settings);
         let end = engine.images(
-            Flags {
+            PassOptions {
                 all_unused: true,
-                ..Flags::default()
+                ..PassOptions::default()
             },
             None,
         );
@@ -177,9 +177,9 @@ fn the_sandbox_image_is_found_by_every_question() {
         server.set_faults(vec![Fault::all(method, Action::Code(13, "broken".into()))]);
         let engine = engine(&server, Host::new(1000, 0).hooks(true), &[]);
         let end = engine.images(
-            Flags {
+            PassOptions {
                 all_unused: true,
-                ..Flags::default()
+                ..PassOptions::default()
             },
             None,
         );
@@ -203,9 +203,9 @@ fn image_volumes_count_and_each_container_is_asked_once() {
     }];
     let server = start(node);
     let engine = engine(&server, Host::new(1000, 0).hooks(true), &[]);
-    let all = Flags {
+    let all = PassOptions {
         all_unused: true,
-        ..Flags::default()
+        ..PassOptions::default()
     };
     assert_eq!(
         told(&engine.images(all, None)),
@@ -260,9 +260,9 @@ fn a_long_pass_looks_again_who_uses_images() {
     let end = std::thread::scope(|scope| {
         let pass = scope.spawn(|| {
             engine.images(
-                Flags {
+                PassOptions {
                     all_unused: true,
-                    ..Flags::default()
+                    ..PassOptions::default()
                 },
                 None,
             )
@@ -301,7 +301,7 @@ fn records_survive_a_long_pass_and_forget_what_it_removed() {
         ],
     );
     // 200 bytes are wanted: two of the unused three go, with a look again before each.
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     let first = [
         "a kept in-use",
         "b removed space",
@@ -316,7 +316,7 @@ fn records_survive_a_long_pass_and_forget_what_it_removed() {
     *host.now.lock().unwrap() += S;
     *host.usage.lock().unwrap() = Some((1000, 600));
     server.edit(|node| node.images.retain(|image| image.id != "a".into()));
-    let end = engine.images(Flags::default(), None);
+    let end = engine.images(PassOptions::default(), None);
     let second = ["b kept too-young", "d removed space"];
     assert_eq!(told(&end), second, "{:?}", end.error);
     rules.case("S5.1");
@@ -349,9 +349,9 @@ fn the_first_ready_sandbox_that_tells_names_the_sandbox_image() {
     let gone = Action::Code(5, "not found".into());
     server.set_faults(vec![Fault::of("PodSandboxStatus", "gone", gone)]);
     let engine = engine(&server, Host::new(1000, 0).hooks(true), &[]);
-    let flags = Flags {
+    let flags = PassOptions {
         all_unused: true,
-        ..Flags::default()
+        ..PassOptions::default()
     };
     let end = engine.images(flags, None);
     assert_eq!(told(&end), ["i kept sandbox-image", "o removed unused"]);
@@ -389,7 +389,7 @@ fn s2_7_s5_8_images_go_several_at_once_and_no_more_than_are_needed() {
         }
         let host = Host::new(1500, 0);
         let keys = [("max-parallel-image-removals", limit)];
-        let end = engine(&server, host.hooks(true), &keys).images(Flags::default(), None);
+        let end = engine(&server, host.hooks(true), &keys).images(PassOptions::default(), None);
         let trace = server.trace();
         let removals = trace.iter().filter(|c| c.method == "RemoveImage");
         assert_eq!(removals.clone().count(), tried, "limit {limit}");
@@ -443,7 +443,7 @@ fn s5_9_what_the_host_refuses_counts_nothing_and_is_no_error() {
         let mut hooks = host.hooks(true);
         let approve = move |planned: &Entry| !refused.contains(&&*planned.id);
         hooks.approve = Some(Hook::new(Box::new(approve)));
-        let end = engine(&server, hooks, &[]).images(Flags::default(), None);
+        let end = engine(&server, hooks, &[]).images(PassOptions::default(), None);
         assert_eq!(told(&end), want, "{refused:?}");
         assert_eq!(status(&end), ended, "{refused:?}");
     }

@@ -5,8 +5,8 @@ use crigc::config::{Config, Settings};
 #[test]
 fn defaults_are_the_kubelets_and_bad_values_are_named() {
     let config = Config::default();
-    assert_eq!(config.maximum_dead_containers_per_container, 1);
-    assert_eq!(config.maximum_dead_containers, -1);
+    assert_eq!(config.maximum_dead_containers_per_container, Some(1));
+    assert_eq!(config.maximum_dead_containers, None);
     assert_eq!(
         (
             config.image_gc_high_threshold,

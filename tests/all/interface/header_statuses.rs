@@ -1,7 +1,7 @@
 //! The header names the statuses that its functions answer.
 
 use crigc::config::Settings;
-use crigc::engine::{Call, Engine, Flags};
+use crigc::engine::{Call, Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks};
 
@@ -26,6 +26,27 @@ fn engine(keys: &[(&str, &str)], hooks: Hooks) -> Result<Engine, Status> {
         settings.set(key, value).unwrap();
     }
     Engine::new(settings.config(), hooks).map_err(|e| e.status)
+}
+
+/// A number has the same name in the header, in `gc_status_name` and in Rust.
+#[test]
+fn numbers_of_statuses_have_the_names_of_the_header() {
+    let header = std::fs::read_to_string("include/crigc.h").unwrap();
+    let defined: Vec<(&str, i32)> = header
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define ")?.split_once(' '))
+        .filter(|(name, _)| *name == "GC_OK" || name.starts_with("GC_ERROR_"))
+        .map(|(name, number)| (name, number.parse().unwrap()))
+        .collect();
+    assert!(defined.len() > 12, "{defined:?}");
+    for (name, number) in &defined {
+        let told = Status::name_of(*number).map(|told| told.to_str().unwrap());
+        assert_eq!(told, Some(*name));
+    }
+    assert_eq!(Status::name_of(-1), None);
+    assert_eq!(Status::name_of(defined.len().try_into().unwrap()), None);
+    let last = Status::Contradiction;
+    assert_eq!(defined[last as usize], (last.name(), last as i32));
 }
 
 #[test]
@@ -71,7 +92,7 @@ fn gc_containers_names_what_it_answers() {
     ];
     let comment = comment("gc_containers");
     for (engine, call, want) in cases {
-        let end = engine.containers(Flags::default(), call);
+        let end = engine.containers(PassOptions::default(), call);
         assert_eq!(end.error.map(|e| e.status), Some(want));
         assert!(
             comment.contains(want.c_name().to_str().unwrap()),

@@ -1,7 +1,7 @@
 //! Lists in parts, large lists, and lists without end (S7.3, S0.6): what a sum of bytes does not prove, how many calls and how many bytes
 //! a list may take, and what becomes of a row that is too large.
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::report::{Kind, Outcome};
 use crisim::fault::{Action, Fault};
@@ -14,10 +14,9 @@ use test_support::large;
 use test_support::large::{PODS, id, made, nothing};
 use test_support::rules::Rules;
 
-const ALL_UNUSED: Flags = Flags {
+const ALL_UNUSED: PassOptions = PassOptions {
     all_unused: true,
-    dry_run: false,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 const EXHAUSTED: i32 = 8;
 /// The image of the container that is in no part.
@@ -145,7 +144,7 @@ fn s7_3_s3_2_what_runs_in_a_sandbox_keeps_it_though_no_part_shows_it() {
             node.containers.push(other);
         });
         let keys = [("maximum-dead-containers-per-container", "-1")];
-        let end = bench.collect(&keys, Flags::default());
+        let end = bench.collect(&keys, PassOptions::default());
         if bench.server.changes_ahead() > 0 {
             break;
         }
@@ -183,7 +182,7 @@ fn s7_3_directories_of_logs_do_not_make_thousands_of_lists() {
         };
         bench.server.set_faults(vec![blind]);
         let keys = [("maximum-dead-containers-per-container", "-1")];
-        bench.collect(&keys, Flags::default());
+        bench.collect(&keys, PassOptions::default());
         let lists = bench.calls("ListContainers").len();
         assert!(lists <= most, "{lists} lists");
     }
@@ -226,7 +225,7 @@ fn s7_3_a_runtime_that_refuses_every_call_is_not_asked_for_each_part() {
                 ..Fault::all(method, Action::Code(EXHAUSTED, message.into()))
             };
             bench.server.set_faults(vec![refuses]);
-            let end = bench.collect(&[], Flags::default());
+            let end = bench.collect(&[], PassOptions::default());
             let error = end.error.expect("nothing could be listed");
             assert!(error.message.contains(message), "{error}");
             let lists = bench.calls("ListContainers").len() + bench.calls("ListPodSandbox").len();
@@ -332,7 +331,7 @@ fn s0_6_the_bytes_of_a_list_have_an_end() {
         let bench = maker.start();
         let before = bench.containers();
         let keys = [("pod-logs-dir", "")];
-        let end = bench.collect(&keys, Flags::default());
+        let end = bench.collect(&keys, PassOptions::default());
         let report = end.report.unwrap();
         assert_eq!(bench.containers(), before, "too long a name is unreadable");
         if comes {
@@ -432,7 +431,7 @@ fn s0_6_lists_of_many_megabytes_arrive() {
             ("maximum-dead-containers-per-container", "1495"),
             ("pod-logs-dir", ""),
         ];
-        let end = bench.collect(&keys, Flags::default());
+        let end = bench.collect(&keys, PassOptions::default());
         let report = end.report.unwrap();
         match error {
             None => {

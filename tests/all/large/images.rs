@@ -1,6 +1,6 @@
 //! Whole image passes where lists are streamed or do not fit a message (S7).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crisim::fault::{Action, Fault};
 use crisim::{Options, Server};
@@ -8,10 +8,9 @@ use test_support::images::*;
 use test_support::large;
 use test_support::rules::Rules;
 
-const ALL_UNUSED: Flags = Flags {
+const ALL_UNUSED: PassOptions = PassOptions {
     all_unused: true,
-    dry_run: false,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 
 /// gRPC's codes.

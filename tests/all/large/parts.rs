@@ -1,7 +1,7 @@
 //! Whole passes over lists that do not fit a message (S7), against a runtime in memory whose messages are small; and over lists
 //! that it streams.
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::{Error, Status};
 use crigc::report::{Kind, Outcome, Report};
 use crisim::fault::{Action, Fault};
@@ -131,7 +131,7 @@ fn s7_3_where_something_is_not_reached_the_rules_over_all_sleep() {
         bench.host.remove_pod("u7");
         bench.host.remove_pod("u8");
         let (all, before) = (bench.containers().len(), bench.sandboxes());
-        let end = bench.collect(&[("maximum-dead-containers", "2")], Flags::default());
+        let end = bench.collect(&[("maximum-dead-containers", "2")], PassOptions::default());
         let Error { status, message } = end.error.expect("the list is not whole");
         assert_eq!(status, Status::Runtime, "{message}");
         let seen = format!("; {} of about ", all - count);
@@ -174,7 +174,7 @@ fn s7_3_where_sandboxes_cannot_be_listed_limits_hold_in_parts() {
             let bench = node(percent, &PODS, nothing);
             let broken = Fault::all("ListPodSandbox", code(INTERNAL));
             bench.server.set_faults(vec![broken]);
-            let end = bench.collect(keys, Flags::default());
+            let end = bench.collect(keys, PassOptions::default());
             let Error { status, message } = end.error.expect("a list failed");
             assert_eq!(status, Status::Runtime, "{message}");
             assert!(message.contains("cannot list pod sandboxes"), "{message}");
@@ -227,7 +227,7 @@ fn s7_3_a_pod_is_known_to_run_before_anything_of_it_goes() {
         bench.host.remove_pod(uid);
     }
     let before = bench.everything();
-    let end = bench.collect(&keys, Flags::default());
+    let end = bench.collect(&keys, PassOptions::default());
     assert_eq!(end.error.map(|e| e.status), Some(Status::Contradiction));
     assert_eq!(bench.everything(), before);
 }
@@ -272,7 +272,7 @@ fn s7_3_a_part_that_fails_ends_the_walk_and_loses_nothing() {
             ..Fault::all("ListContainers", Action::Code(13, "broken".to_owned()))
         };
         bench.server.set_faults(vec![fault]);
-        let end = bench.collect(&[], Flags::default());
+        let end = bench.collect(&[], PassOptions::default());
         let error = end.error.expect("a list failed");
         assert!(
             error.message.contains("broken"),
@@ -304,7 +304,7 @@ fn s7_3_a_refusal_without_sizes_is_asked_again_in_the_end() {
             ..Fault::all("ListContainers", Action::Code(8, "too large".to_owned()))
         });
         bench.server.set_faults(faults.collect());
-        let end = bench.collect(&[], Flags::default());
+        let end = bench.collect(&[], PassOptions::default());
         if let Some(error) = end.error {
             break (bench, error);
         }
@@ -397,7 +397,7 @@ fn s7_1_a_stream_that_breaks_off_is_a_failed_list() {
             bench
                 .server
                 .set_faults(vec![Fault::all("StreamContainers", broken)]);
-            let end = bench.collect(&[], Flags::default());
+            let end = bench.collect(&[], PassOptions::default());
             let error = end.error.expect("a list failed");
             assert!(
                 [Status::Runtime, Status::Unavailable].contains(&error.status),
@@ -420,7 +420,7 @@ fn s7_1_a_stream_that_breaks_off_is_a_failed_list() {
     bench
         .server
         .set_faults(vec![Fault::all("StreamPodSandboxes", Action::Cut(1))]);
-    let end = bench.collect(&[], Flags::default());
+    let end = bench.collect(&[], PassOptions::default());
     let error = end.error.expect("a list failed");
     assert_eq!(error.status, Status::Unavailable, "{error:?}");
     // Without the sandboxes units lose what they lose, and no more.

@@ -1,7 +1,7 @@
 //! Whole passes over logs and links that are left behind while the node changes: pods that come back between question and
 //! removal (S4.1), links whose names were cut (S4.2), directories with very many entries (S6.5).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::hooks::Hook;
 use crigc::node::Text;
 use crigc::report::{Entry, Kind, Outcome};
@@ -10,6 +10,7 @@ use crisim::node::{Container, State, Word};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use test_support::bench;
 use test_support::bench::{Bench, DRY_RUN, INTERNAL, Maker, code, fate, there, write};
@@ -50,7 +51,7 @@ fn s4_1_a_static_pod_that_comes_back_while_the_host_approves_keeps_its_tree() {
         hooks.approve = Some(Hook::new(Box::new(approve)));
         let report = bench
             .engine(&[], hooks)
-            .containers(Flags::default(), None)
+            .containers(PassOptions::default(), None)
             .report;
         let report = report.unwrap();
         for uid in GONE {
@@ -80,7 +81,7 @@ enum Happened {
 #[test]
 fn s4_1_the_host_is_asked_right_before_each_tree_about_its_pod_alone() {
     let mut rules = Rules::default();
-    for flags in [DRY_RUN, Flags::default()] {
+    for flags in [DRY_RUN, PassOptions::default()] {
         rules.case("S4.1");
         let bench = with_trees();
         let happened: Arc<Mutex<Vec<Happened>>> = Arc::default();
@@ -132,7 +133,9 @@ fn s4_1_an_answer_at_the_last_moment_can_only_keep() {
             true
         };
         hooks.approve = Some(Hook::new(Box::new(approve)));
-        bench.engine(&[], hooks).containers(Flags::default(), None);
+        bench
+            .engine(&[], hooks)
+            .containers(PassOptions::default(), None);
         assert!(GONE.iter().all(|uid| there(&tree(&bench, uid))), "{ready}");
     }
 }
@@ -168,7 +171,7 @@ fn s4_2_a_cut_link_of_a_running_container_stays() {
             let mut maker = Maker::new();
             let link = long(&mut maker, pod, 0, state);
             let bench = maker.start();
-            for flags in [DRY_RUN, Flags::default()] {
+            for flags in [DRY_RUN, PassOptions::default()] {
                 let end = bench.collect(&[LONG], flags);
                 assert_eq!(end.error, None);
                 let report = end.report.unwrap();
@@ -248,7 +251,7 @@ fn s4_2_a_cut_link_of_nobody_goes_only_where_the_lists_arrived_whole() {
             ..Fault::all("ListContainers", code(INTERNAL))
         }));
         let bench = maker.start();
-        let end = bench.collect(&[], Flags::default());
+        let end = bench.collect(&[], PassOptions::default());
         assert_eq!(end.error.is_some(), skip.is_some());
         let report = end.report.unwrap();
         let reason = if skip.is_some() {
@@ -283,7 +286,9 @@ fn s4_2_a_container_that_came_meanwhile_keeps_its_cut_link() {
         true
     };
     hooks.approve = Some(Hook::new(Box::new(approve)));
-    let end = bench.engine(&[], hooks).containers(Flags::default(), None);
+    let end = bench
+        .engine(&[], hooks)
+        .containers(PassOptions::default(), None);
     assert_eq!(
         fate(&end.report.unwrap(), link.to_str().unwrap()).1,
         "link-alive"
@@ -306,17 +311,19 @@ fn s6_5_a_removal_of_very_many_logs_ends_when_it_is_told_to() {
     bench.host.remove_pod("u1");
     let host = bench.host.clone();
     let mut hooks = bench.hooks();
-    let mut asked = 0;
+    let asked = AtomicUsize::new(0);
     let answer = move |uids: &[Text]| {
-        asked += 1;
-        if asked == 10 {
+        if asked.fetch_add(1, Ordering::SeqCst) == 9 {
             host.keep_all();
         }
         host.answer(uids)
     };
     hooks.pod_states = Some(Hook::new(Box::new(answer)));
     let engine = bench.engine(&[("evidence-max-age", "1ns")], hooks);
-    let report = engine.containers(Flags::default(), None).report.unwrap();
+    let report = engine
+        .containers(PassOptions::default(), None)
+        .report
+        .unwrap();
     let own = bench::id("u1", "app", 0);
     assert_eq!(fate(&report, &own).1, "changed");
     let log = bench.log("u1", "app", 0);

@@ -1,7 +1,7 @@
 //! Whole passes over logs that are not where they should be: links and mounts on the way, logs elsewhere, a key that is wrong, log
 //! directories that are one and the same, places of links that cannot be written (S2.4).
 
-use crigc::engine::{Flags, PassEnd};
+use crigc::engine::{PassEnd, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, LogLevel};
 use crigc::report::Outcome;
@@ -20,7 +20,7 @@ use test_support::rules::Rules;
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
 
 /// One pass, and what it told the log from `Warn` up.
-fn collect(bench: &Bench, keys: &[(&str, &str)], flags: Flags) -> (PassEnd, Vec<String>) {
+fn collect(bench: &Bench, keys: &[(&str, &str)], flags: PassOptions) -> (PassEnd, Vec<String>) {
     collect_up_to(LogLevel::Warn, bench, keys, flags)
 }
 
@@ -28,7 +28,7 @@ fn collect_up_to(
     level: LogLevel,
     bench: &Bench,
     keys: &[(&str, &str)],
-    flags: Flags,
+    flags: PassOptions,
 ) -> (PassEnd, Vec<String>) {
     let lines: Arc<Mutex<Vec<String>>> = Arc::default();
     let heard = lines.clone();
@@ -96,7 +96,7 @@ fn s2_4_a_link_to_the_logs_of_another_pod_costs_that_pod_nothing() {
             let bench = maker.start();
             let log = bench.log("u2", "app", 0);
             let mut told = Vec::new();
-            for flags in [DRY_RUN, Flags::default()] {
+            for flags in [DRY_RUN, PassOptions::default()] {
                 let (end, lines) = collect(&bench, &[NONE_KEPT], flags);
                 assert_eq!(end.error, None);
                 let report = end.report.unwrap();
@@ -130,7 +130,7 @@ fn s2_4_a_log_elsewhere_is_left_alone_and_told_once_a_pass() {
         }
     }
     let bench = maker.start();
-    for flags in [DRY_RUN, Flags::default()] {
+    for flags in [DRY_RUN, PassOptions::default()] {
         let (end, lines) = collect(&bench, &[NONE_KEPT], flags);
         assert_eq!(end.error, None);
         let report = end.report.unwrap();
@@ -158,7 +158,7 @@ fn s2_4_containers_of_pods_without_a_directory_go_and_are_told_once_a_pass() {
         maker.bare(uid, "app", 0, Word::Exited);
     }
     let bench = maker.start();
-    for flags in [DRY_RUN, Flags::default()] {
+    for flags in [DRY_RUN, PassOptions::default()] {
         let (end, lines) = collect_up_to(LogLevel::Info, &bench, &[NONE_KEPT], flags);
         assert_eq!(end.error, None);
         let told = lines
@@ -185,7 +185,7 @@ fn s2_4_a_log_on_a_mount_below_is_left_alone_and_its_container_goes() {
         };
         rules.case("S2.4");
         let bench = maker.start();
-        for flags in [DRY_RUN, Flags::default()] {
+        for flags in [DRY_RUN, PassOptions::default()] {
             let (end, lines) = collect(&bench, &[NONE_KEPT], flags);
             assert_eq!(end.error, None);
             assert_eq!(lines.len(), usize::from(stays), "{lines:?}");
@@ -216,7 +216,7 @@ fn s2_4_a_file_that_is_mounted_stays_and_keeps_its_container_only_in_the_place_o
         rules.case("S2.4");
         let bench = maker.start();
         let log = bench.log("u1", "app", 0);
-        for flags in [DRY_RUN, Flags::default()] {
+        for flags in [DRY_RUN, PassOptions::default()] {
             let (end, lines) = collect(&bench, &[NONE_KEPT], flags);
             assert_eq!(end.error, None);
             assert_eq!(lines.len(), 1, "{lines:?}");
@@ -320,7 +320,7 @@ fn s2_4_a_key_that_is_likely_wrong_keeps_all_containers_and_fails_the_pass() {
         }
         let bench = maker.start();
         let before = bench.everything();
-        for flags in [DRY_RUN, Flags::default()] {
+        for flags in [DRY_RUN, PassOptions::default()] {
             let asked = bench.calls("ContainerStatus").len();
             let (end, _) = collect(&bench, &[NONE_KEPT], flags);
             let error = end.error.map(|e| e.to_string()).unwrap_or_default();
@@ -405,7 +405,7 @@ fn s2_4_logs_and_link_go_together_or_not_at_all() {
         let bench = maker.start();
         let log = bench.log("u1", "app", 0);
         let before = bench.everything();
-        for flags in [DRY_RUN, Flags::default()] {
+        for flags in [DRY_RUN, PassOptions::default()] {
             let report = bench.collect(&[NONE_KEPT], flags).report.unwrap();
             let (outcome, _, error) = fate(&report, &id("u1", "app", 0));
             let expected = if goes {
@@ -533,7 +533,7 @@ fn s2_4_s4_directories_that_are_one_lose_nothing() {
             ("pod-logs-dir", text(&pods)),
             ("container-logs-dir", text(&links)),
         ];
-        for flags in [DRY_RUN, Flags::default()] {
+        for flags in [DRY_RUN, PassOptions::default()] {
             let end = bench.collect(&keys, flags);
             let error = end.error.unwrap();
             assert_eq!(error.status, Status::Config, "{what}: {error}");

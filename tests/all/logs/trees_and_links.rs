@@ -1,6 +1,6 @@
 //! Whole passes over logs and links that are left behind on a node that stays as it is (S4).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::report::{Kind, Outcome};
 use crisim::fault::Action;
@@ -113,7 +113,7 @@ fn s4_1_a_directory_that_cannot_be_read_fails_the_pass_and_links_are_left_alone(
     let missing = bench.path("none");
     let end = bench.collect(
         &[("pod-logs-dir", missing.to_str().unwrap())],
-        Flags::default(),
+        PassOptions::default(),
     );
     let error = end.error.unwrap();
     assert_eq!(error.status, Status::Io);
@@ -127,7 +127,7 @@ fn s4_1_a_directory_that_cannot_be_read_fails_the_pass_and_links_are_left_alone(
     let file = bench.path("outside/canary");
     let end = bench.collect(
         &[("container-logs-dir", file.to_str().unwrap())],
-        Flags::default(),
+        PassOptions::default(),
     );
     assert_eq!(end.error.unwrap().status, Status::Io);
     assert!(there(&file));
@@ -190,7 +190,7 @@ fn s0_5_s4_1_a_tree_with_a_mount_in_it_fails_in_the_dry_run_too() {
     }
     let bench = maker.start();
     bench.host.remove_pod("gone");
-    let fates = [DRY_RUN, Flags::default()].map(|flags| {
+    let fates = [DRY_RUN, PassOptions::default()].map(|flags| {
         let report = bench.collect(&[], flags).report.unwrap();
         let tree = bench.path("pods/ns_pod_gone");
         fate(&report, tree.to_str().unwrap()).0

@@ -14,8 +14,8 @@ const NOW: i64 = 1_000_000 * S;
 fn defaults() -> ContainerPolicy {
     ContainerPolicy {
         min_age: 0,
-        per_unit: 1,
-        total: -1,
+        per_unit: Some(1),
+        total: None,
         age_from: AgeFrom::Created,
     }
 }
@@ -74,9 +74,9 @@ fn units(per_unit: &[(&str, &str, usize)]) -> Vec<Container> {
 }
 
 fn limits() -> Vec<Case> {
-    let policy = |per_unit, total| ContainerPolicy {
-        per_unit,
-        total,
+    let policy = |per_unit: i64, total: i64| ContainerPolicy {
+        per_unit: usize::try_from(per_unit).ok(),
+        total: usize::try_from(total).ok(),
         ..defaults()
     };
     vec![
@@ -206,7 +206,7 @@ fn limits() -> Vec<Case> {
 fn candidates() -> Vec<Case> {
     use ContainerState::{Created, Exited, Running, Undefined, Unknown};
     let none = ContainerPolicy {
-        per_unit: 0,
+        per_unit: Some(0),
         ..defaults()
     };
     let old = ContainerPolicy {
@@ -399,7 +399,7 @@ fn pods_cases() -> Vec<Case> {
             ],
             host: answer(&["+p", "q"]),
             policy: ContainerPolicy {
-                total: 1,
+                total: Some(1),
                 ..defaults()
             },
             removed: &["a total-limit"],
@@ -424,8 +424,8 @@ fn starting() -> Vec<Case> {
     use ContainerState::{Created, Exited, Unknown};
     let at = |id: &str, state, created| container(id, "p", "c", state, created);
     let none = ContainerPolicy {
-        per_unit: 0,
-        total: 0,
+        per_unit: Some(0),
+        total: Some(0),
         ..defaults()
     };
     let finished = ContainerPolicy {
@@ -511,9 +511,9 @@ fn attempts(rows: &[(&str, ContainerState, u32, i64)]) -> Vec<Container> {
 /// S1.5, S1.6: what stays beside the newest of a unit.
 fn extras() -> Vec<Case> {
     use ContainerState::{Created, Exited, Unknown};
-    let policy = |per_unit, total| ContainerPolicy {
-        per_unit,
-        total,
+    let policy = |per_unit: i64, total: i64| ContainerPolicy {
+        per_unit: usize::try_from(per_unit).ok(),
+        total: usize::try_from(total).ok(),
         ..defaults()
     };
     let stuck = || {
@@ -836,7 +836,7 @@ fn s0_9_a_pod_that_is_newer_than_the_answer_stays_for_the_first_reason_that_hold
     let snapshot = look(dead(), vec![]);
     let pods = PodView::new(&snapshot, &gone(), false, false).holding(["p".into()].into());
     let one = ContainerPolicy {
-        total: 1,
+        total: Some(1),
         ..defaults()
     };
     let plan = containers::plan(&snapshot, &pods, &one, NOW);

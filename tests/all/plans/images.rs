@@ -1,5 +1,6 @@
 //! S5: which images go, in which order, and when it is enough. Tables whose rows read like their rules.
 
+use crigc::config::Settings;
 use crigc::node::{Container, FsUsage, Image, Text};
 use crigc::plan::exempt::Exempt;
 use crigc::plan::images::{self, Goal, ImageLook, NoFigures, SandboxImages, Tally};
@@ -131,6 +132,12 @@ fn protected_images() -> Vec<(Image, &'static str, &'static str)> {
     ]
 }
 
+fn exempt(patterns: &str) -> Exempt {
+    let mut settings = Settings::default();
+    settings.set("image-gc-exempt", patterns).unwrap();
+    Exempt::new(&settings.config().image_gc_exempt)
+}
+
 fn plan_images<'i>(list: &'i [Image], sandbox: &SandboxImages, goal: &Goal) -> Plan<'i, Image> {
     let mut records = Records::default();
     let in_use = InUse::new([], ["used"]);
@@ -139,7 +146,7 @@ fn plan_images<'i>(list: &'i [Image], sandbox: &SandboxImages, goal: &Goal) -> P
     records.look(&old, &in_use, S);
     records.watch(1000 * S, Duration::from_secs(999), Duration::from_secs(999));
     records.look(list, &in_use, 1000 * S);
-    let exempt = Exempt::parse("keep/*, other/?");
+    let exempt = exempt("keep/*, other/?");
     let look = ImageLook {
         images: list,
         in_use: &in_use,
@@ -283,7 +290,7 @@ fn exempt_patterns_match_whole_names() {
         ("", "reg/a:1", false),
     ];
     for (patterns, tag, want) in cases {
-        let exempt = Exempt::parse(patterns);
+        let exempt = exempt(patterns);
         assert_eq!(
             exempt.matches(&image("sha256:id", tag, 1)),
             want,
@@ -291,7 +298,7 @@ fn exempt_patterns_match_whole_names() {
         );
         rules.case("S5.3");
     }
-    let hostile = Exempt::parse(&"*a".repeat(2000));
+    let hostile = exempt(&"*a".repeat(2000));
     assert!(
         !hostile.matches(&image("x", &"a".repeat(1500), 1)),
         "S5.3: no backtracking without end"

@@ -68,8 +68,8 @@ fn worlds() -> impl Strategy<Value = World> {
         8,
     );
     let limits = (
-        -1..4i64,
-        prop_oneof![Just(-1i64), 0..20i64],
+        (-1..4i64).prop_map(|limit| usize::try_from(limit).ok()),
+        prop_oneof![Just(None), (0..20usize).prop_map(Some)],
         prop_oneof![Just(0i64), Just(NOW - 3 * S)],
     );
     (
@@ -207,10 +207,10 @@ fn limits_hold(world: &World, after: &Snapshot) {
         units.entry((c.uid(), &c.name)).or_default().push(c);
     }
     let total: usize = units.values().map(Vec::len).sum();
-    if let Ok(limit) = usize::try_from(world.policy.total) {
+    if let Some(limit) = world.policy.total {
         assert!(total <= limit, "S1.6: {units:?}");
     }
-    let Ok(limit) = usize::try_from(world.policy.per_unit) else {
+    let Some(limit) = world.policy.per_unit else {
         return;
     };
     for unit in units.values_mut() {
@@ -261,10 +261,10 @@ fn kubelet_removes(world: &World) -> HashSet<Text> {
         }
         units.retain(|_, unit| !unit.is_empty());
     };
-    if let Ok(limit) = usize::try_from(policy.per_unit) {
+    if let Some(limit) = policy.per_unit {
         keep_newest(&mut units, limit);
     }
-    if let Ok(limit) = usize::try_from(policy.total) {
+    if let Some(limit) = policy.total {
         let count =
             |units: &HashMap<_, Vec<&Container>>| units.values().map(Vec::len).sum::<usize>();
         if count(&units) > limit {
@@ -418,7 +418,7 @@ fn s0_3_pods_that_are_newer_than_the_answer_lose_nothing_because_they_are_gone()
             newer.judge(&n.to_string().into(), later * S, Changed::Last(0));
         }
         let held = newer.pods();
-        let unlimited = ContainerPolicy { per_unit: -1, total: -1, ..world.policy };
+        let unlimited = ContainerPolicy { per_unit: None, total: None, ..world.policy };
         let pods = view(&world.snapshot, &world.host, world.all_unused).holding(held.clone());
         let plan = containers::plan(&world.snapshot, &pods, &unlimited, NOW);
         let is_newer = |stamp: i64| stamp > as_of && stamp <= NOW;
@@ -460,7 +460,7 @@ fn a_host_that_answers_nonsense_costs_no_living_pod_anything() {
     proptest!(config(), |(world in worlds(), mask in nonsense)| {
         let pods: Vec<String> = (0..8).map(|n| if mask >> n & 1 == 1 { format!("+{n}") } else { n.to_string() }).collect();
         let pods: Vec<&str> = pods.iter().map(String::as_str).collect();
-        let lying = World { host: answer(&pods), policy: ContainerPolicy { per_unit: -1, total: -1, ..world.policy }, ..world };
+        let lying = World { host: answer(&pods), policy: ContainerPolicy { per_unit: None, total: None, ..world.policy }, ..world };
         let living = living_pods(&lying.snapshot);
         let (gone, _, after) = pass(&lying, &mut Seen::new());
         for c in lying.snapshot.containers.iter().filter(|c| gone.contains(&c.id)) {

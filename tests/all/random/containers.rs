@@ -1,7 +1,7 @@
 //! Whole passes over random nodes: a dry run tells what the pass does, a second pass finds nothing more, and what lives is
 //! never touched (S0.4, S0.5, S1.1, S3.2).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Status;
 use crigc::hooks::Hook;
 use crigc::node::{PodState, PodStates, Text};
@@ -10,6 +10,7 @@ use crisim::node::Container;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use test_support::bench::{Bench, there, with};
 use test_support::dice::{Dice, nodes};
@@ -59,11 +60,11 @@ fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_do
                 dice.of(&["0s", "0s", "1h"]),
             ),
         ];
-        let flags = Flags {
+        let flags = PassOptions {
             all_unused: dice.one_in(3),
-            ..Flags::default()
+            ..PassOptions::default()
         };
-        let dry_flags = Flags {
+        let dry_flags = PassOptions {
             dry_run: true,
             ..flags
         };
@@ -232,17 +233,17 @@ fn s0_4_a_host_that_answers_nonsense_costs_no_living_pod_anything() {
         let living = living(&before);
         let logs = logs_of(&living, &bench);
         let mut hooks = bench.hooks();
-        let mut question = 0;
+        let asked = AtomicU64::new(0);
         let answer = move |uids: &[Text]| {
-            question += 1;
+            let question = asked.fetch_add(1, Ordering::SeqCst) + 1;
             lie(nonsense, question, uids)
         };
         hooks.pod_states = Some(Hook::new(Box::new(answer)));
         // Without limits all that goes goes for a pod's sake.
         let keys = [("maximum-dead-containers-per-container", "-1")];
-        let flags = Flags {
+        let flags = PassOptions {
             all_unused: dice.one_in(2),
-            ..Flags::default()
+            ..PassOptions::default()
         };
         let end = bench.engine(&keys, hooks).containers(flags, None);
         let status = end.error.as_ref().map(|e| e.status);
@@ -303,7 +304,7 @@ fn a_pass_does_not_depend_on_the_order_of_the_lists() {
                 });
             }
             let top = bench.top.path().to_str().unwrap().to_owned();
-            let report = bench.collect(&keys, Flags::default()).report.unwrap();
+            let report = bench.collect(&keys, PassOptions::default()).report.unwrap();
             [Outcome::Removed, Outcome::Kept, Outcome::Failed].map(|outcome| {
                 let strip = |(kind, id, reason): (Kind, String, &'static str)| {
                     (kind, id.replace(&top, ""), reason)
@@ -333,10 +334,11 @@ fn s4_1_a_tree_goes_only_by_the_hosts_last_word() {
         let alone: Arc<Mutex<HashMap<Text, usize>>> = Arc::default();
         let heard = alone.clone();
         let mut hooks = bench.hooks();
+        let dice = Mutex::new(dice);
         let answer = move |uids: &[Text]| {
             let states = uids.iter().map(|uid| {
                 // A host that claims what runs would not be believed at all (S0.4).
-                let content_removable = !lives.contains(&**uid) && !dice.one_in(3);
+                let content_removable = !lives.contains(&**uid) && !dice.lock().unwrap().one_in(3);
                 if content_removable && uids.len() == 1 {
                     *heard.lock().unwrap().entry(uid.clone()).or_default() += 1;
                 }
@@ -353,7 +355,9 @@ fn s4_1_a_tree_goes_only_by_the_hosts_last_word() {
             }
         };
         hooks.pod_states = Some(Hook::new(Box::new(answer)));
-        let end = bench.engine(&[], hooks).containers(Flags::default(), None);
+        let end = bench
+            .engine(&[], hooks)
+            .containers(PassOptions::default(), None);
         let report = end.report.unwrap();
         let mut alone = alone.lock().unwrap();
         for e in report.entries.iter().filter(|e| e.kind == Kind::PodLogs) {

@@ -1,7 +1,7 @@
 //! Random nodes on which any number of removals and stops hang, fail or cost the connection: after a bounded number of passes all is
 //! gone that would go without that, but for what is in trouble itself, and nothing that must stay is touched (S0.8, S2.3).
 
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::hooks::Hooks;
 use crigc::report::Outcome;
 use crisim::fault::{Action, Fault};
@@ -126,7 +126,7 @@ fn s0_8_whatever_hangs_on_a_random_node_all_else_goes() {
         let own_keys = keys(&mut dice);
         let of_clean = engine(&clean, &own_keys);
         for _ in 0..2 {
-            of_clean.containers(Flags::default(), None);
+            of_clean.containers(PassOptions::default(), None);
         }
         let stays = everything(&clean);
 
@@ -141,7 +141,7 @@ fn s0_8_whatever_hangs_on_a_random_node_all_else_goes() {
         // Ten that hang are given up in a pass, two stops; and a busy machine may cost some more.
         let most = troubled.len() / 2 + 6;
         for pass in 1.. {
-            let end = engine.containers(Flags::default(), None);
+            let end = engine.containers(PassOptions::default(), None);
             let report = end.report.unwrap();
             spared(seed, &before, &bench, &report);
             let after = everything(&bench);

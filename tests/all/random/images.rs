@@ -1,7 +1,7 @@
 //! Whole image passes over random nodes: what is used or protected stays, no more goes than is needed, a dry run tells what the
 //! pass does, a second pass finds nothing more, and the order of the lists does not matter (S5.2 to S5.4, S5.6, S5.8 to S5.10).
 
-use crigc::engine::{Flags, PassEnd};
+use crigc::engine::{PassEnd, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks};
 use crigc::report::{Kind, Outcome, Report};
@@ -24,7 +24,7 @@ struct World {
     protected: BTreeSet<String>,
     available: u64,
     keys: Vec<(&'static str, &'static str)>,
-    flags: Flags,
+    flags: PassOptions,
 }
 
 fn id(n: u64) -> String {
@@ -138,9 +138,9 @@ fn world(seed: u64) -> World {
             ("max-parallel-image-removals", dice.of(&["1", "1", "3"])),
             ("pod-infra-container-image", ""),
         ],
-        flags: Flags {
+        flags: PassOptions {
             all_unused: dice.one_in(3),
-            ..Flags::default()
+            ..PassOptions::default()
         },
     }
 }
@@ -234,7 +234,7 @@ fn random_nodes_lose_what_nobody_needs_and_no_more() {
         let server = start(world.node.clone());
         let host = Host::new(CAPACITY, world.available);
         let engine = engine(&server, host.hooks(true), &world.keys);
-        let dry_flags = Flags {
+        let dry_flags = PassOptions {
             dry_run: true,
             ..world.flags
         };
@@ -399,9 +399,9 @@ fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_stay() {
             world.keys.push(("image-maximum-gc-age", "1ms"));
         }
         let engine = engine(&server, hooks, &world.keys);
-        let dry_run = Flags {
+        let dry_run = PassOptions {
             dry_run: true,
-            ..Flags::default()
+            ..PassOptions::default()
         };
         engine.images(dry_run, None);
         std::thread::sleep(Duration::from_millis(2));

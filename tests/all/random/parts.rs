@@ -1,12 +1,13 @@
 //! Nodes whose lists do not fit a message, random ones and some that change meanwhile, against the same nodes where they do (S7.3).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::{Error, Status};
 use crigc::hooks::Hook;
 use crigc::node::Text;
 use crigc::report::{Kind, Outcome};
 use crisim::node::{Container, Node, State, Word};
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use test_support::bench::{Bench, Maker};
 use test_support::dice::{Dice, nodes};
@@ -33,9 +34,9 @@ fn s7_3_random_nodes_in_parts_lose_no_more_than_in_one_message() {
                 own.of(&["-1", "0", "1", "2"]),
             ),
         ];
-        let flags = Flags {
+        let flags = PassOptions {
             all_unused: own.one_in(3),
-            ..Flags::default()
+            ..PassOptions::default()
         };
         let size = large::size(made(&mut dice()));
         let fits = node(&mut dice());
@@ -104,17 +105,18 @@ fn changed(
     let bench = large::limited(limit, &PODS, nothing);
     let (server, host) = (bench.server.clone(), bench.host.clone());
     let changed_at = Arc::new(Mutex::new(usize::MAX));
-    let (mut questions, at) = (0, changed_at.clone());
+    let (questions, at) = (AtomicUsize::new(0), changed_at.clone());
     let mut hooks = bench.hooks();
     hooks.pod_states = Some(Hook::new(Box::new(move |uids: &[Text]| {
-        if questions == question {
+        if questions.fetch_add(1, Ordering::SeqCst) == question {
             server.edit(change);
             *at.lock().unwrap() = server.trace().len();
         }
-        questions += 1;
         host.answer(uids)
     })));
-    let end = bench.engine(keys, hooks).containers(Flags::default(), None);
+    let end = bench
+        .engine(keys, hooks)
+        .containers(PassOptions::default(), None);
     let at = *changed_at.lock().unwrap();
     let trace = bench.server.trace();
     let (before, after) = trace.split_at(at.min(trace.len()));
@@ -264,9 +266,9 @@ fn s7_3_s5_2_images_in_use_stay_on_random_nodes_in_parts() {
         bench.server.change_at("ListContainers", at, move |node| {
             happens(node, &mut later, comes, goes)
         });
-        let flags = Flags {
+        let flags = PassOptions {
             all_unused: true,
-            ..Flags::default()
+            ..PassOptions::default()
         };
         let hooks = images::Host::new(1000, 0).hooks(true);
         let end = bench.engine(&[], hooks).images(flags, None);

@@ -1,6 +1,6 @@
 //! Whole passes that are held, and objects that are left alone after a failed removal (S0.7, S0.8).
 
-use crigc::engine::Flags;
+use crigc::engine::PassOptions;
 use crigc::error::Error;
 use crigc::hooks::{Hook, LogLevel};
 use crigc::report::{Entry, Kind, Outcome, Pass, Report};
@@ -9,6 +9,7 @@ use crisim::node::Word;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use test_support::bench::{Bench, DRY_RUN, INTERNAL, Maker, code, fate, id, sandbox_id, write};
@@ -55,7 +56,7 @@ fn s0_7_while_the_hold_file_exists_nothing_goes() {
         ("no-such-folder/file", false),
     ];
     for (name, held) in cases {
-        for flags in [Flags::default(), DRY_RUN] {
+        for flags in [PassOptions::default(), DRY_RUN] {
             rules.case("S0.7");
             let bench = mixed();
             fs::write(bench.path("outside/file"), "").unwrap();
@@ -118,10 +119,10 @@ fn s0_7_a_hold_that_comes_under_way_is_seen_before_the_next_removal() {
             true => sandbox_id("left", 0),
             false => id("u1", "app", 1),
         };
-        let mut file = Some(hold.clone());
+        let file = Mutex::new(Some(hold.clone()));
         let approve = move |planned: &Entry| {
             if *planned.id == *at
-                && let Some(file) = file.take()
+                && let Some(file) = file.lock().unwrap().take()
             {
                 match slow_stop {
                     false => fs::write(&file, "").unwrap(),
@@ -136,7 +137,10 @@ fn s0_7_a_hold_that_comes_under_way_is_seen_before_the_next_removal() {
         hooks.approve = Some(Hook::new(Box::new(approve)));
         let keys = [("hold-file", hold.to_str().unwrap()), ONE_BY_ONE];
         let engine = bench.engine(&keys, hooks);
-        let report = engine.containers(Flags::default(), None).report.unwrap();
+        let report = engine
+            .containers(PassOptions::default(), None)
+            .report
+            .unwrap();
         let removed = report.count(Some(Kind::Container), Some(Outcome::Removed));
         assert_eq!(removed, if slow_stop { 3 } else { 1 });
         assert_eq!(fate(&report, &sandbox_id("left", 0)).1, "held");
@@ -144,7 +148,10 @@ fn s0_7_a_hold_that_comes_under_way_is_seen_before_the_next_removal() {
         assert!(bench.calls("RemovePodSandbox").is_empty());
         // It is taken away: the next pass goes on.
         fs::remove_file(&hold).unwrap();
-        let report = engine.containers(Flags::default(), None).report.unwrap();
+        let report = engine
+            .containers(PassOptions::default(), None)
+            .report
+            .unwrap();
         assert_eq!(fate(&report, &sandbox_id("left", 0)).1, "pod-removed");
         assert_eq!(bench.containers(), BTreeSet::from([id("u1", "app", 3)]));
     }
@@ -164,9 +171,9 @@ fn s0_7_s5_9_a_held_image_pass_does_not_fail_for_what_it_did_not_free() {
         fs::write(&hold, "").unwrap();
         let keys = [("hold-file", hold.to_str().unwrap())];
         let engine = images::engine(&server, host.hooks(true), &keys);
-        let flags = Flags {
+        let flags = PassOptions {
             all_unused,
-            ..Flags::default()
+            ..PassOptions::default()
         };
         let end = engine.images(flags, None);
         assert_eq!(told(&end), ["a kept held", "b kept held"]);
@@ -232,7 +239,10 @@ fn s0_8_periodic_passes_leave_alone_what_could_not_be_removed_and_calls_do_not()
     bench.server.set_faults(Vec::new());
     while reports.try_recv().is_ok() {}
     let dry = engine.containers(DRY_RUN, None).report.unwrap();
-    let called = engine.containers(Flags::default(), None).report.unwrap();
+    let called = engine
+        .containers(PassOptions::default(), None)
+        .report
+        .unwrap();
     for id in &troubled {
         rules.case("S0.8");
         assert_eq!(fate(&dry, id).0, Outcome::Removed, "{id}");
@@ -297,7 +307,7 @@ fn s0_8_what_the_host_broke_off_is_tried_again_at_once() {
     let (engine, reports) = passes(&bench, &[("container-gc-period", "1h")], Pass::Containers);
     let call = crigc::engine::Call::new(0);
     std::thread::scope(|scope| {
-        let pass = scope.spawn(|| engine.containers(Flags::default(), Some(&call)));
+        let pass = scope.spawn(|| engine.containers(PassOptions::default(), Some(&call)));
         while bench.calls("RemoveContainer").is_empty() {
             assert!(!pass.is_finished());
             std::thread::sleep(Duration::from_millis(2));
@@ -386,10 +396,9 @@ fn s0_7_a_removal_leaves_before_the_next_one_is_asked_about() {
             .for_each(|uid| bench.host.remove_pod(uid));
         let mut hooks = bench.hooks();
         let (file, server) = (hold.clone(), bench.server.clone());
-        let mut asked = 0;
+        let asked = AtomicUsize::new(0);
         hooks.approve = Some(Hook::new(Box::new(move |planned: &Entry| {
-            asked += 1;
-            if asked == 2 {
+            if asked.fetch_add(1, Ordering::SeqCst) == 1 {
                 let began = std::time::Instant::now();
                 // The first image is on its way: it will not go after the hold has come.
                 while planned.kind == Kind::Image
@@ -413,9 +422,9 @@ fn s0_7_a_removal_leaves_before_the_next_one_is_asked_about() {
         ];
         let engine = bench.engine(&keys, hooks);
         if images_too {
-            let flags = Flags {
+            let flags = PassOptions {
                 all_unused: true,
-                ..Flags::default()
+                ..PassOptions::default()
             };
             let end = engine.images(flags, None);
             assert_eq!(
@@ -424,7 +433,10 @@ fn s0_7_a_removal_leaves_before_the_next_one_is_asked_about() {
             );
             assert_eq!(bench.calls("RemoveImage"), ["a"]);
         } else {
-            let report = engine.containers(Flags::default(), None).report.unwrap();
+            let report = engine
+                .containers(PassOptions::default(), None)
+                .report
+                .unwrap();
             assert!(bench.calls("StopPodSandbox").is_empty());
             for uid in ["left1", "left2", "left3"] {
                 assert_eq!(fate(&report, &sandbox_id(uid, 0)).1, "held", "{uid}");

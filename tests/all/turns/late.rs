@@ -1,6 +1,6 @@
 //! What a pass comes to at its end: what was begun before and did not end, and the pods of containers that went late (S0.8, S2.3).
 
-use crigc::engine::{Call, Flags};
+use crigc::engine::{Call, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks};
 use crigc::node::Text;
@@ -11,6 +11,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use test_support::bench::{Bench, DRY_RUN, INTERNAL, Maker, code, fate, id, there, with, write};
 use test_support::rules::Rules;
 
@@ -43,7 +44,7 @@ fn s0_8_s1_2_many_questions_that_hang_keep_no_other_container_for_ever() {
     while bench.containers().len() > 40 {
         passes += 1;
         assert!(passes <= 9, "{:?}", bench.containers());
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
     }
 }
 
@@ -85,7 +86,10 @@ fn s0_8_s4_2_a_link_that_dangles_no_more_at_its_turn_is_not_told_as_removed() {
         ..Fault::all("ContainerStatus", Action::Hang)
     }]);
     let engine = bench.engine(&[("runtime-request-timeout", "500ms")], bench.hooks());
-    let report = engine.containers(Flags::default(), None).report.unwrap();
+    let report = engine
+        .containers(PassOptions::default(), None)
+        .report
+        .unwrap();
     let path = link.to_str().unwrap();
     assert_eq!(fate(&report, path).1, "link-unknown");
     // The next pass lists once, and once more for what it has put off.
@@ -93,7 +97,10 @@ fn s0_8_s4_2_a_link_that_dangles_no_more_at_its_turn_is_not_told_as_removed() {
     bench
         .server
         .change_at("ListContainers", 1, move |_| write(&file));
-    let report = engine.containers(Flags::default(), None).report.unwrap();
+    let report = engine
+        .containers(PassOptions::default(), None)
+        .report
+        .unwrap();
     assert_eq!(bench.server.changes_ahead(), 0);
     assert!(there(&link));
     let (outcome, reason, _) = fate(&report, path);
@@ -110,12 +117,11 @@ fn broken_off() -> (Bench, crigc::engine::Engine, Arc<Call>) {
     bench.host.remove_pod("gone");
     let call = Arc::new(Call::new(0));
     let (host, button) = (bench.host.clone(), call.clone());
-    let mut asked = 0;
+    let asked = AtomicUsize::new(0);
     let ask = move |uids: &[Text]| {
         if uids.len() == 1 && &*uids[0] == "gone" {
-            asked += 1;
             // First for all, then right before its turn.
-            if asked == 3 {
+            if asked.fetch_add(1, Ordering::SeqCst) == 2 {
                 button.cancel();
             }
         }
@@ -136,13 +142,16 @@ fn s0_5_s0_8_a_link_goes_with_a_tree_that_goes_at_the_end() {
     rules.case("S0.8");
     let (bench, engine, call) = broken_off();
     let report = engine
-        .containers(Flags::default(), Some(&call))
+        .containers(PassOptions::default(), Some(&call))
         .report
         .unwrap();
     let tree = bench.path("pods/ns_p_gone");
     assert_eq!(fate(&report, tree.to_str().unwrap()).0, Outcome::Failed);
     let foretold = engine.containers(DRY_RUN, None).report.unwrap();
-    let done = engine.containers(Flags::default(), None).report.unwrap();
+    let done = engine
+        .containers(PassOptions::default(), None)
+        .report
+        .unwrap();
     assert_eq!(
         foretold.count(Some(Kind::LogLink), Some(Outcome::Removed)),
         1
@@ -185,7 +194,7 @@ fn s2_3_s7_3_what_was_stopped_goes_where_the_whole_list_is_not_reached() {
     let bench = maker.start();
     let engine = bench.engine(&[NONE_KEPT], bench.hooks());
     for _ in 0..3 {
-        let end = engine.containers(Flags::default(), None);
+        let end = engine.containers(PassOptions::default(), None);
         eprintln!("{:?}", end.error);
         eprintln!(
             "{:?}",
@@ -219,7 +228,10 @@ fn s0_8_s4_2_a_link_that_was_asked_about_well_has_its_turn_with_all_others() {
     for reason in ["link-unknown", "link-alive", "link-alive"] {
         // The call that hangs may still be on its way: as long as one is, the trace is not cleared.
         let before = bench.calls("ListContainers").len();
-        let report = engine.containers(Flags::default(), None).report.unwrap();
+        let report = engine
+            .containers(PassOptions::default(), None)
+            .report
+            .unwrap();
         assert_eq!(fate(&report, path).1, reason);
         lists.push(bench.calls("ListContainers").len() - before);
     }
@@ -244,10 +256,9 @@ fn s0_4_s2_3_a_contradiction_that_is_seen_beside_a_stage_ends_its_removals() {
     let bench = maker.start();
     bench.host.remove_pod("gone");
     let host = bench.host.clone();
-    let mut asked = 0;
+    let asked = AtomicUsize::new(0);
     let ask = move |uids: &[Text]| {
-        asked += 1;
-        if asked == 2 {
+        if asked.fetch_add(1, Ordering::SeqCst) == 1 {
             host.remove_pod("r1");
             host.remove_pod("r2");
         }
@@ -258,7 +269,7 @@ fn s0_4_s2_3_a_contradiction_that_is_seen_beside_a_stage_ends_its_removals() {
         ..Hooks::default()
     };
     let engine = bench.engine(&[("max-parallel-removals", "1")], hooks);
-    let end = engine.containers(Flags::default(), None);
+    let end = engine.containers(PassOptions::default(), None);
     assert_eq!(end.error.map(|e| e.status), Some(Status::Contradiction));
     // One may have been on its way.
     let removed = bench.calls("RemoveContainer");
@@ -297,7 +308,7 @@ fn s0_8_s1_2_what_is_tried_again_goes_beside_questions_that_hang() {
     while bench.containers().contains(&healthy) {
         passes += 1;
         assert!(passes <= 6, "it is kept for ever");
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
     }
     assert_eq!(bench.calls("RemoveContainer").len(), 2);
 }

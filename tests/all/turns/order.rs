@@ -1,7 +1,7 @@
 //! Whole passes in which removals hang, are broken off or cost the connection: what was never begun has its turn before what is tried
 //! again, so that nothing is kept for ever behind what does not end (S0.8).
 
-use crigc::engine::{Call, Engine, Flags};
+use crigc::engine::{Call, Engine, PassOptions};
 use crigc::error::{Error, Status};
 use crigc::hooks::{Hook, Hooks};
 use crigc::report::{Kind, Outcome, Pass, Report};
@@ -9,7 +9,7 @@ use crisim::fault::{Action, Fault};
 use crisim::node::Word;
 use std::collections::BTreeSet;
 use std::os::unix::fs::symlink;
-use std::sync::mpsc;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 use test_support::bench::{Bench, INTERNAL, Maker, code, fate, id, sandbox_id, there, write};
 use test_support::images;
@@ -64,7 +64,7 @@ fn s0_8_what_the_host_broke_off_is_in_no_backoff() {
         let (engine, reports) = telling(&bench, &[("pass-timeout", timeout)]);
         for _ in 0..3 {
             let call = of_call.then(|| Call::new(700));
-            engine.containers(Flags::default(), call.as_ref());
+            engine.containers(PassOptions::default(), call.as_ref());
             let report = reports.recv_timeout(WATCHDOG).unwrap();
             let (outcome, _, error) = fate(&report, &id("u1", "app", 0));
             assert_eq!(outcome, Outcome::Failed);
@@ -147,7 +147,10 @@ fn s0_8_those_behind_what_hangs_are_tried_by_pass_h_tenths_plus_one() {
             let what = format!("{:?}, {hanging} hang, {at_once} at once", head.kind);
             let mut tried = BTreeSet::new();
             for _ in 0..hanging / 10 + 1 {
-                let report = engine.containers(Flags::default(), None).report.unwrap();
+                let report = engine
+                    .containers(PassOptions::default(), None)
+                    .report
+                    .unwrap();
                 // A busy machine may not answer in time; but they had their turn.
                 tried.extend(begun(&report));
                 tried.extend(asked_in_vain(&report));
@@ -156,7 +159,7 @@ fn s0_8_those_behind_what_hangs_are_tried_by_pass_h_tenths_plus_one() {
             assert!(untried.is_empty(), "{what}: {untried:?}");
             for _ in 0..20 {
                 if !left(&bench, &head.behind).is_empty() {
-                    engine.containers(Flags::default(), None);
+                    engine.containers(PassOptions::default(), None);
                 }
             }
             assert_eq!(left(&bench, &head.behind), BTreeSet::new(), "{what}");
@@ -235,7 +238,7 @@ fn s0_8_a_pass_timeout_below_what_hangs_starves_nobody() {
             passes += 1;
             assert!(passes <= 20, "{:?}", left(&bench, &behind));
             if !periodic {
-                engine.containers(Flags::default(), None);
+                engine.containers(PassOptions::default(), None);
             }
             reports.recv_timeout(WATCHDOG).unwrap();
         }
@@ -255,14 +258,14 @@ fn s0_8_what_did_not_end_is_tried_again_least_recently_first() {
     ];
     let engine = bench.engine(&keys, bench.hooks());
     for _ in 0..12 {
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
     }
     bench.server.set_faults(Vec::new());
     let mut passes = 0;
     while !bench.containers().is_empty() || !bench.sandboxes().contains(&sandbox_id("a3", 1)) {
         passes += 1;
         assert!(passes <= 10, "{:?}", bench.everything());
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
     }
     assert!(!there(&bench.path("links/a_n_c-0023456789.log")));
 }
@@ -332,7 +335,7 @@ fn s0_8_what_makes_the_runtime_crash_comes_last_in_calls() {
         let keys = [NONE_KEPT, ("max-parallel-removals", at_once)];
         let engine = bench.engine(&keys, bench.hooks());
         for _ in 0..3 {
-            engine.containers(Flags::default(), None);
+            engine.containers(PassOptions::default(), None);
         }
         assert_eq!(bench.containers(), BTreeSet::from([culprit.clone()]));
         let trace = bench.server.trace();
@@ -368,8 +371,8 @@ fn s0_8_s5_4_images_that_hang_come_last_and_those_that_fail_do_not() {
             ("max-parallel-image-removals", "1"),
         ];
         let engine = images::engine(&server, host.hooks(true), &keys);
-        engine.images(Flags::default(), None);
-        engine.images(Flags::default(), None);
+        engine.images(PassOptions::default(), None);
+        engine.images(PassOptions::default(), None);
         let calls = server.trace();
         let removals = calls.iter().filter(|c| c.method == "RemoveImage");
         let tried: String = removals.map(|c| c.id.as_str()).collect();
@@ -392,7 +395,7 @@ fn s0_8_images_behind_those_that_hang_go_with_the_next_pass() {
     let keys = [("runtime-request-timeout", "300ms")];
     let engine = images::engine(&server, host.hooks(true), &keys);
     for _ in 0..2 {
-        engine.images(Flags::default(), None);
+        engine.images(PassOptions::default(), None);
     }
     let calls = server.trace();
     let tried: BTreeSet<&str> = calls
@@ -433,7 +436,7 @@ fn s0_8_s1_2_questions_that_hang_keep_no_other_container_for_ever() {
     while bench.containers().len() > 10 {
         passes += 1;
         assert!(passes <= 6, "{:?}", bench.containers());
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
     }
 }
 
@@ -448,9 +451,9 @@ fn s6_5_a_callback_that_blocks_holds_a_pass_of_the_other_kind_beyond_its_deadlin
     let bench = maker.start();
     let (entered, is_in) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
-    let mut first = Some((entered, released));
+    let first = Mutex::new(Some((entered, released)));
     let clock = move || {
-        if let Some((entered, released)) = first.take() {
+        if let Some((entered, released)) = first.lock().unwrap().take() {
             entered.send(()).unwrap();
             released.recv().unwrap();
         }
@@ -462,9 +465,9 @@ fn s6_5_a_callback_that_blocks_holds_a_pass_of_the_other_kind_beyond_its_deadlin
     };
     let engine = bench.engine(&[], hooks);
     let end = std::thread::scope(|scope| {
-        scope.spawn(|| engine.images(Flags::default(), None));
+        scope.spawn(|| engine.images(PassOptions::default(), None));
         is_in.recv_timeout(WATCHDOG).unwrap();
-        let pass = scope.spawn(|| engine.containers(Flags::default(), Some(&Call::new(100))));
+        let pass = scope.spawn(|| engine.containers(PassOptions::default(), Some(&Call::new(100))));
         std::thread::sleep(Duration::from_millis(600));
         assert!(!pass.is_finished(), "its deadline is over, and it waits");
         release.send(()).unwrap();
@@ -516,13 +519,13 @@ fn s0_8_s7_3_what_hangs_in_one_part_of_a_list_keeps_no_other_part() {
             passes += 1;
             let what = left(&bench, &behind);
             assert!(passes <= 4, "{whole}: {what:?}");
-            let end = engine.containers(Flags::default(), None);
+            let end = engine.containers(PassOptions::default(), None);
             let parts = bench.server.trace();
             let parts = parts.iter().filter(|c| c.method == "ListContainers");
             assert!(parts.count() > 3, "{:?}", end.error);
         }
         let before = bench.calls("RemoveContainer").len();
-        engine.containers(Flags::default(), None);
+        engine.containers(PassOptions::default(), None);
         assert!(
             bench.calls("RemoveContainer").len() > before,
             "nobody is left out"

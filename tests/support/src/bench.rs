@@ -1,7 +1,7 @@
 //! A node of crisim with real log directories, and an engine to collect it: what tests of whole passes stand on.
 
 use crigc::config::Settings;
-use crigc::engine::{Engine, Flags, PassEnd};
+use crigc::engine::{Engine, PassEnd, PassOptions};
 use crigc::hooks::{Hook, Hooks};
 use crigc::node::{PodState, PodStates, Text};
 use crigc::report::{Kind, Outcome, Report};
@@ -196,10 +196,9 @@ pub fn there(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-pub const DRY_RUN: Flags = Flags {
+pub const DRY_RUN: PassOptions = PassOptions {
     dry_run: true,
-    all_unused: false,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 
 /// A running node.
@@ -252,13 +251,13 @@ impl Bench {
     }
 
     /// One pass with these keys.
-    pub fn collect(&self, own: &[(&str, &str)], flags: Flags) -> PassEnd {
+    pub fn collect(&self, own: &[(&str, &str)], flags: PassOptions) -> PassEnd {
         self.engine(own, self.hooks()).containers(flags, None)
     }
 
     /// One pass that must not fail.
     pub fn collected(&self, own: &[(&str, &str)]) -> Report {
-        let end = self.collect(own, Flags::default());
+        let end = self.collect(own, PassOptions::default());
         assert_eq!(end.error, None);
         end.report.unwrap()
     }

@@ -2,7 +2,7 @@
 
 use crate::images::{Host, S};
 use crigc::config::Settings;
-use crigc::engine::{Engine, Flags};
+use crigc::engine::{Engine, PassOptions};
 use crigc::hooks::{Hook, Hooks, LogLevel};
 use crisim::Server;
 use std::fs;
@@ -85,10 +85,9 @@ impl Place {
     }
 }
 
-pub const ALL_UNUSED: Flags = Flags {
-    dry_run: false,
+pub const ALL_UNUSED: PassOptions = PassOptions {
     all_unused: true,
-    no_wait: false,
+    ..PassOptions::PLAIN
 };
 
 /// A file as an engine writes it, of an image that is unused for an hour.
