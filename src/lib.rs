@@ -17,7 +17,7 @@ pub mod fuzzing;
 pub mod hooks;
 pub mod host;
 pub mod node;
-pub(crate) mod pass;
+pub mod pass;
 pub mod plan;
 mod quiet;
 pub mod report;

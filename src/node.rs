@@ -74,6 +74,11 @@ pub struct Container {
 }
 
 impl Container {
+    /// By what age goes, oldest first: a higher attempt is newer, then a greater ID (S1.7).
+    pub fn age(&self) -> (i64, u32, &Text) {
+        (self.created_at, self.attempt, &self.id)
+    }
+
     /// The UID of its pod: the label, "" without one (S0.1).
     pub fn uid(&self) -> &str {
         self.pod_uid.as_deref().unwrap_or("")
@@ -101,6 +106,16 @@ pub struct Sandbox {
     pub readable: bool,
 }
 
+impl Sandbox {
+    /// As [`Container::age`].
+    pub fn age(&self) -> (i64, u32, &Text) {
+        (self.created_at, self.attempt, &self.id)
+    }
+}
+
+/// An image by its ID and runtime handler.
+pub type ImageKey = (Text, Text);
+
 /// An image of the runtime's list.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Image {
@@ -120,6 +135,13 @@ pub struct Image {
     pub readable: bool,
 }
 
+impl Image {
+    /// What tells it from all others of a list.
+    pub fn key(&self) -> ImageKey {
+        (self.id.clone(), self.handler.clone())
+    }
+}
+
 /// The containers and sandboxes of one look at the runtime.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -136,38 +158,47 @@ impl Snapshot {
     /// rows stay, unreadable.
     pub fn new(containers: Vec<Container>, sandboxes: Option<Vec<Sandbox>>) -> Snapshot {
         Snapshot {
-            containers: settle_doubles(containers, |c| &c.id, |c| c.readable = false),
-            sandboxes: sandboxes.map(|s| settle_doubles(s, |s| &s.id, |s| s.readable = false)),
+            containers: settle_doubles(containers, |c| c.id.clone(), |c| c.readable = false),
+            sandboxes: sandboxes
+                .map(|s| settle_doubles(s, |s| s.id.clone(), |s| s.readable = false)),
             partial: false,
         }
     }
 }
 
-/// Drops equal doubles by ID, and marks all rows of an ID whose rows differ.
-pub fn settle_doubles<T: Clone + Eq + Hash>(
+/// The images of a list, with doubles settled (S0.4): an image stands in it once for each runtime handler. What is doubted for one
+/// handler is so for all: a runtime may remove an image for all of them.
+pub fn settle_images(images: Vec<Image>) -> Vec<Image> {
+    let mut images = settle_doubles(images, Image::key, |image| image.readable = false);
+    let doubted = images.iter().filter(|image| !image.readable);
+    let doubted: HashSet<Text> = doubted.map(|image| image.id.clone()).collect();
+    for image in &mut images {
+        image.readable &= !doubted.contains(&image.id);
+    }
+    images
+}
+
+/// Drops equal doubles by their key, and marks all rows of a key whose rows differ.
+fn settle_doubles<T: Clone + Eq + Hash, K: Eq + Hash>(
     rows: Vec<T>,
-    id: impl Fn(&T) -> &Text,
+    key: impl Fn(&T) -> K,
     doubt: impl Fn(&mut T),
 ) -> Vec<T> {
-    let mut first: HashMap<Text, usize> = HashMap::with_capacity(rows.len());
-    // Only rows beyond the first of an ID, of which a sound list has none.
+    let mut first: HashMap<K, usize> = HashMap::with_capacity(rows.len());
+    // Only rows beyond the first of a key, of which a sound list has none.
     let mut further: HashSet<T> = HashSet::new();
-    let mut doubted: HashSet<Text> = HashSet::new();
+    let mut doubted: HashSet<K> = HashSet::new();
     let mut kept: Vec<T> = Vec::with_capacity(rows.len());
     for row in rows {
-        match first.get(id(&row)) {
-            None => {
-                first.insert(id(&row).clone(), kept.len());
-            }
+        match first.get(&key(&row)) {
+            None => drop(first.insert(key(&row), kept.len())),
             Some(&at) if kept[at] == row || !further.insert(row.clone()) => continue,
-            Some(_) => {
-                doubted.insert(id(&row).clone());
-            }
+            Some(_) => drop(doubted.insert(key(&row))),
         }
         kept.push(row);
     }
     if !doubted.is_empty() {
-        let rows = kept.iter_mut().filter(|row| doubted.contains(id(row)));
+        let rows = kept.iter_mut().filter(|row| doubted.contains(&key(row)));
         rows.for_each(doubt);
     }
     kept

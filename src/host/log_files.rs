@@ -227,21 +227,14 @@ impl LogRoom {
         }
     }
 
-    /// S2.4: what a dry run asks before a log that the runtime told counts as gone: where it lies, and whether it and its
-    /// rotated siblings can go.
+    /// S2.4: where a log lies that the runtime told, and whether it and its rotated siblings can go. Deletes nothing.
     pub fn check_log(
         &self,
         log_path: &str,
         names: Names,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Lies, LogError> {
-        let mut mounted = false;
-        let lies = self.with_log(log_path, names, go_on, |known, inside| {
-            let all = self.to_delete(known, inside)?;
-            mounted = all.iter().any(|name| is_mounted(&known.handle, name));
-            Ok(false)
-        })?;
-        Ok(if mounted { Lies::Elsewhere } else { lies })
+        self.each_of_log(log_path, names, go_on, false)
     }
 
     /// S2.4: deletes the log that the runtime told, and its rotated siblings (`<log_path>.*`), unless it lies elsewhere. `go_on`
@@ -252,6 +245,16 @@ impl LogRoom {
         names: Names,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Lies, LogError> {
+        self.each_of_log(log_path, names, go_on, true)
+    }
+
+    fn each_of_log(
+        &self,
+        log_path: &str,
+        names: Names,
+        go_on: &dyn Fn() -> bool,
+        delete: bool,
+    ) -> Result<Lies, LogError> {
         let mut mounted = false;
         let lies = self.with_log(log_path, names, go_on, |known, inside| {
             for (number, name) in self.to_delete(known, inside)?.into_iter().enumerate() {
@@ -259,13 +262,17 @@ impl LogRoom {
                     let e = io::ErrorKind::Interrupted.into();
                     return Err(failed("delete the log", log_path, &e));
                 }
+                if !delete {
+                    mounted |= is_mounted(&known.handle, &name);
+                    continue;
+                }
                 match unlinked(&known.handle, &name) {
                     Ok(()) => drop(known.names.remove(&name)),
                     Err(Errno::BUSY) if is_mounted(&known.handle, &name) => mounted = true,
                     Err(e) => return Err(self.undeleted(inside, &name, e)),
                 }
             }
-            Ok(known.more && !mounted)
+            Ok(delete && known.more && !mounted)
         })?;
         Ok(if mounted { Lies::Elsewhere } else { lies })
     }

@@ -4,7 +4,6 @@ pub mod beneath;
 pub mod changed;
 pub mod clock;
 pub mod filesystem;
-pub mod gone;
 pub mod hold;
 pub mod links;
 mod log_files;

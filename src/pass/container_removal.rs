@@ -3,27 +3,22 @@
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::removals::Remover;
-use super::rooms::{Room, Rooms};
+use super::rooms::{Room, Rooms, unreadable};
 use super::run::Run;
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerLook};
 use crate::host::logs::{Lies, LogRoom, Names};
 use crate::node::{Container, ContainerState, Snapshot, Text};
-use crate::plan;
-use crate::plan::logs::{expected_log, is_cut, link_name};
+use crate::plan::logs::{Live, Told, expected_log, link_name, told_by_labels};
 use crate::report::{Kind, Reason, visible};
 use std::cell::RefCell;
-use std::collections::HashSet;
 
 /// Removes containers with their logs.
 pub(crate) struct ContainerRemover<'a> {
     run: &'a Run<'a>,
     runtime: &'a Runtime<'a>,
     rooms: &'a Rooms,
-    /// Logs that a running container writes, relative to `pod-logs-dir`: nobody else's removal takes them.
-    live_logs: HashSet<String>,
-    /// Cut names of links that are those of a running container, too.
-    live_links: HashSet<String>,
+    live: Live,
     last_name: RefCell<Text>,
 }
 
@@ -43,22 +38,11 @@ impl<'a> ContainerRemover<'a> {
         rooms: &'a Rooms,
         look: &Snapshot,
     ) -> ContainerRemover<'a> {
-        let running = || {
-            let all = look.containers.iter();
-            all.filter(|c| !plan::containers::is_candidate_state(c))
-        };
         ContainerRemover {
             run,
             runtime,
             rooms,
-            live_logs: running()
-                .filter_map(expected_log)
-                .map(|log| format!("{}/{}", log.pod_dir, log.file))
-                .collect(),
-            live_links: running()
-                .filter_map(link_name)
-                .filter(|name| is_cut(name))
-                .collect(),
+            live: Live::of(&look.containers),
             last_name: RefCell::default(),
         }
     }
@@ -144,16 +128,13 @@ impl<'a> ContainerRemover<'a> {
         }
         if let (None, Room::Open(room), Some(log)) = (&look, &self.rooms.pod_logs, expected_log(c))
         {
-            let file = format!("{}/{}", log.pod_dir, log.file);
-            let is_there = |relative: &str| room.exists(relative).ok();
             let go_on = || self.run.stop.cause().is_none();
-            let has_log = || room.has_log(&file, &go_on).ok() == Some(true);
-            // Where a running container's log should be, the runtime has to tell them apart.
-            if !self.live_logs.contains(&file) && has_log() {
-                return Ok(Log::At(format!("{}/{file}", room.dir()).into()));
-            }
-            if is_there(&log.pod_dir) == Some(false) && is_there(&log.old_pod_dir) == Some(false) {
-                return Ok(Log::NoDirectory);
+            let has_log = |path: &str| room.has_log(path, &go_on).ok();
+            let has_dir = |path: &str| room.exists(path).ok();
+            match told_by_labels(&log, &self.live, has_log, has_dir) {
+                Told::There => return Ok(Log::At(format!("{}/{}", room.dir(), log.path()).into())),
+                Told::NoDirectory => return Ok(Log::NoDirectory),
+                Told::Ask => {}
             }
         }
         let look = match look {
@@ -161,7 +142,7 @@ impl<'a> ContainerRemover<'a> {
             None => self.status(c, "ask for the log path of").await?,
         };
         match look.log_path {
-            Ok(path) if self.is_live(&path) => Ok(Log::None),
+            Ok(path) if self.live.writes(&path) => Ok(Log::None),
             Ok(path) => Ok(Log::At(path)),
             Err(shown) => Err(Fate::Failed(format!(
                 "cannot delete the log of container {}: its path {} is no UTF-8; delete it by hand",
@@ -171,29 +152,18 @@ impl<'a> ContainerRemover<'a> {
         }
     }
 
-    /// Whether a running container writes there, as far as its labels tell: by the last three names, since a runtime may
-    /// spell the directories before them in another way.
-    fn is_live(&self, path: &str) -> bool {
-        let mut names = path.rsplit('/').filter(|name| !name.is_empty());
-        match (names.next(), names.next(), names.next()) {
-            (Some(file), Some(container), Some(pod)) => self
-                .live_logs
-                .contains(&format!("{pod}/{container}/{file}")),
-            _ => false,
-        }
-    }
-
     /// S2.4: its log file with rotated siblings, then its link, or nothing of them; where the log lies.
     fn delete_logs(&self, c: &Container, log: &Log, gate: &Gate<'_>) -> Result<Lies, Fate> {
+        let overlay = &self.rooms.overlay;
         let link = self.link_of(c).map_err(Fate::Failed)?;
         let lies = match self.room_of(log).map_err(Fate::Failed)? {
             None => Lies::Here,
             Some((room, path)) => {
-                gate.delete(|go_on| room.remove_log(path, names_for(c), go_on))?
+                gate.delete(|go_on| overlay.remove_log(room, path, names_for(c), go_on))?
             }
         };
         if let (Some(name), Room::Open(room)) = (link, &self.rooms.links) {
-            let removed = room.remove_own_link(&name);
+            let removed = overlay.remove_own_link(room, &name);
             removed.map_err(|e| Fate::Failed(e.to_string()))?;
         }
         Ok(lies)
@@ -201,11 +171,11 @@ impl<'a> ContainerRemover<'a> {
 
     /// The link that goes with it, if any; an error where there is something that cannot go.
     fn link_of(&self, c: &Container) -> Result<Option<String>, String> {
-        let Some(name) = link_name(c).filter(|name| !self.live_links.contains(name)) else {
+        let Some(name) = link_name(c).filter(|name| !self.live.has_link(name)) else {
             return Ok(None);
         };
         match &self.rooms.links {
-            Room::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e)),
+            Room::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e).message),
             Room::Open(room) => match room.check_own_link(&name) {
                 Ok(()) => Ok(Some(name)),
                 Err(e) => Err(e.to_string()),
@@ -223,31 +193,8 @@ impl<'a> ContainerRemover<'a> {
             Room::Off => Ok(None),
             Room::Open(room) => Ok(Some((room, path))),
             Room::Missing(dir) => below(path, dir).map(|()| None),
-            Room::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e)),
+            Room::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e).message),
         }
-    }
-
-    /// S0.5: what the removal would take with it counts as gone for the rules after it.
-    fn pretend(&self, c: &Container, log: &Log) -> Result<Lies, String> {
-        let link = self.link_of(c)?;
-        let mut lies = Lies::Here;
-        if let Some((room, path)) = self.room_of(log)? {
-            let go_on = || self.run.stop.cause().is_none();
-            let checked = room.check_log(path, names_for(c), &go_on);
-            lies = checked.map_err(|e| e.to_string())?;
-            if lies == Lies::Here {
-                self.rooms.paths.borrow_mut().add_log(path);
-            }
-        }
-        if let Some(name) = link {
-            // Another link may point to this one.
-            if let Room::Open(room) = &self.rooms.links {
-                self.rooms.paths.borrow_mut().add_tree(room, &name);
-            }
-            self.rooms.link_names.borrow_mut().insert(name);
-        }
-        self.rooms.containers.borrow_mut().insert(c.id.clone());
-        Ok(lies)
     }
 
     /// It went, and its log lies there: what was left alone is told at the end of the pass.
@@ -287,12 +234,6 @@ pub(super) fn below(path: &str, dir: &str) -> Result<(), String> {
     ))
 }
 
-fn unreadable(key: &str, dir: &str, e: &std::io::Error) -> String {
-    format!(
-        "cannot delete logs: {key} ({dir}) cannot be opened: {e}; make it readable, or set {key} to nothing to leave it alone"
-    )
-}
-
 impl Remover for ContainerRemover<'_> {
     type Object = Container;
     const KIND: Kind = Kind::Container;
@@ -307,28 +248,23 @@ impl Remover for ContainerRemover<'_> {
     }
 
     async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Result<Fate, Fate> {
-        if self.run.dry_run && c.state == ContainerState::Unknown {
-            self.rooms.stopped.borrow_mut().insert(c.id.clone());
+        if c.state == ContainerState::Unknown {
+            self.rooms.overlay.stop(&c.id);
         }
         if self.runtime.has_given_up() {
             return Err(Fate::Kept(Reason::NotReached));
         }
         let log = self.find_log(c).await?;
-        if self.run.stop.cause().is_some() {
-            return Err(Fate::Kept(Reason::NotReached));
-        }
-        if self.run.dry_run {
-            let lies = self.pretend(c, &log).map_err(Fate::Failed)?;
-            return Ok(self.went(c, &log, lies));
-        }
         gate.still_open()?;
         // One that the runtime did not know when it was to be stopped: its logs may be another's by now (S2.5).
         let lies = match self.run.later.was_unknown(&c.id) {
             true => Lies::Here,
             false => self.delete_logs(c, &log, gate)?,
         };
-        let removed = self.runtime.remove_container(&c.id).await;
-        removed.map_err(|e| self.failed(&e, "remove", c))?;
+        if !self.rooms.overlay.take(&c.id) {
+            let removed = self.runtime.remove_container(&c.id).await;
+            removed.map_err(|e| self.failed(&e, "remove", c))?;
+        }
         Ok(self.went(c, &log, lies))
     }
 }

@@ -5,7 +5,7 @@ use super::defects::stage;
 use super::evidence::{self, Evidence};
 use super::later::Round;
 use super::logs;
-use super::parts::{all_containers, all_sandboxes};
+use super::look::{Decision, Look, ended};
 use super::removals::carry_out;
 use super::rooms::Rooms;
 use super::run::Run;
@@ -15,10 +15,10 @@ use super::stops::Stops;
 use crate::cri::Learnt;
 use crate::cri::client::{self, Runtime};
 use crate::node::{Snapshot, Text};
-use crate::plan::{self, Plan};
+use crate::plan;
 use crate::report::Kind;
-use std::cell::OnceCell;
 use std::collections::HashSet;
+use tokio::sync::OnceCell;
 
 /// Runs the pass; what fails is in the run.
 pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
@@ -74,105 +74,35 @@ struct Stages<'a, 'p> {
 }
 
 impl Stages<'_, '_> {
-    /// Whether the pass is to go on. A service that shows none at its first call is asked nothing more (S6.5).
-    fn goes_on(&self) -> bool {
-        !ended(self.run) && self.runtime.lost().is_none()
-    }
-
-    /// Stage by stage, what was never begun (S0.8).
+    /// What was never begun (S0.8).
     async fn first(&self) {
-        let Stages {
-            run,
-            runtime,
-            rooms,
-            stops,
-            ..
-        } = *self;
-        let left = stage(run, dead_containers(run, runtime, rooms, stops)).await;
-        run.later.round.set(Round::First);
-        // What is left by a defect is not known.
-        let look = match left.unwrap_or(Left::Changed) {
-            Left::Untouched(look) => Some(Look::first(look)),
-            Left::Changed => None,
-            Left::Short(seen) => {
-                let _ = self.short.set(seen);
-                None
-            }
-        };
-        if self.goes_on() {
-            self.behind(look).await;
-        }
-    }
-
-    /// S3 and S4; over a look that stands already, if there is one.
-    async fn behind(&self, look: Option<Look>) {
-        let Stages {
-            run,
-            runtime,
-            rooms,
-            ..
-        } = *self;
-        let mut look = match look {
-            Some(look) => look,
-            None => self.look().await,
-        };
-        if !self.goes_on() {
+        let look = self.containers().await;
+        if !look.goes_on() {
             return;
         }
-        if let Some(Err(Stale)) = stage(run, sandboxes(run, runtime, &look)).await {
-            look = self.look().await;
-            if !self.goes_on() {
-                return;
-            }
-            let _ = stage(run, sandboxes(run, runtime, &look)).await;
-        }
-        // Nothing of logs that may be another's (S2.4).
-        if rooms.nested {
-            return;
-        }
-        let mut trees = stage(run, logs::trees(run, rooms, &look)).await;
-        if let Some(Err(Stale)) = trees {
-            look = self.look().await;
-            if !self.goes_on() {
-                return;
-            }
-            trees = stage(run, logs::trees(run, rooms, &look)).await;
-        }
-        if trees == Some(Ok(true)) {
-            stage(run, logs::links(run, runtime, rooms, &look)).await;
+        self.sandboxes(&look).await;
+        if self.pod_logs(&look).await {
+            self.links(&look).await;
         }
     }
 
     /// What was put off: the kind first of which something was tried least recently (S0.8).
     async fn again(&self) {
-        let Stages {
-            run,
-            runtime,
-            rooms,
-            ..
-        } = *self;
-        for kind in run.later.kinds(run) {
-            if !self.goes_on() {
+        for kind in self.run.later.kinds(self.run) {
+            let look = self.look(None);
+            if !look.goes_on() {
                 return;
             }
             match kind {
-                Kind::Container => self.containers().await,
-                Kind::Sandbox => {
-                    let look = self.look().await;
-                    let _ = stage(run, sandboxes(run, runtime, &look)).await;
-                }
+                Kind::Container => self.late_containers(look).await,
+                Kind::Sandbox => self.sandboxes(&look).await,
                 Kind::PodLogs => {
-                    let look = self.look().await;
-                    let trees = stage(run, logs::trees(run, rooms, &look)).await;
-                    if trees == Some(Ok(true)) {
+                    if self.pod_logs(&look).await {
                         // Links into what went dangle since.
-                        stage(run, logs::links(run, runtime, rooms, &look)).await;
+                        self.links(&look).await;
                     }
                 }
-                Kind::LogLink => {
-                    let look = self.look().await;
-                    stage(run, logs::links(run, runtime, rooms, &look)).await;
-                }
+                Kind::LogLink => self.links(&look).await,
                 Kind::Image => {}
             }
         }
@@ -180,113 +110,102 @@ impl Stages<'_, '_> {
 
     /// What has been stopped meanwhile, and once more S3 and S4 for the pods of what went at the end (S2.3).
     async fn late(&self) {
-        if self.goes_on() && !self.run.later.put_off(Kind::Container).is_empty() {
-            self.containers().await;
+        let later = &self.run.later;
+        let look = self.look(None);
+        if look.goes_on() && !later.put_off(Kind::Container).is_empty() {
+            self.late_containers(look).await;
         }
-        if self.goes_on() && self.run.later.has_emptied() {
-            self.behind(None).await;
+        let look = self.look(None);
+        if look.goes_on() && later.has_emptied() {
+            self.sandboxes(&look).await;
+            if self.pod_logs(&look).await {
+                self.links(&look).await;
+            }
         }
+    }
+
+    /// S1; what the stages behind it look at.
+    async fn containers(&self) -> Look<'_> {
+        let run = self.run;
+        let work = dead_containers(run, self.runtime, self.rooms, self.stops);
+        let left = stage(run, work).await;
+        run.later.round.set(Round::First);
+        self.look(match left {
+            Some(Left::Untouched(first)) => Some(first),
+            Some(Left::Short(seen)) => {
+                let _ = self.short.set(seen);
+                None
+            }
+            // What is left by a defect is not known.
+            Some(Left::Changed) | None => None,
+        })
     }
 
     /// S1 over another look.
-    async fn containers(&self) {
-        let Stages {
-            run,
-            runtime,
-            rooms,
-            stops,
-            ..
-        } = *self;
+    async fn late_containers(&self, look: Look<'_>) {
         let look = match self.short.get() {
             Some(seen) => seen.clone(),
-            None => self.look().await.snapshot,
+            None => {
+                let snapshot = look.take().await;
+                // Without a list nothing is known of any of them.
+                if snapshot.partial || !look.goes_on() {
+                    return;
+                }
+                snapshot
+            }
         };
-        // Without a list nothing is known of any of them.
-        let known = self.short.get().is_some() || !look.partial;
-        if known && self.goes_on() {
-            let late = late_containers(run, runtime, rooms, stops, look);
-            stage(run, late).await;
-        }
+        let work = late_containers(self.run, self.runtime, self.rooms, self.stops, look);
+        stage(self.run, work).await;
     }
 
-    /// S3.1: both lists again, less what a dry run would have removed. The sandboxes come first: one that is not READY then gets no
-    /// containers any more, so that the containers after it name all that are in use.
-    async fn look(&self) -> Look {
-        let (run, runtime) = (self.run, self.runtime);
-        let sandboxes = all_sandboxes(run, runtime).await;
-        let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
-        // Where they were just seen not to be reached in whole, they are not asked for again.
-        let containers = match self.short.get() {
-            None => all_containers(run, runtime, sandboxes.as_deref())
-                .await
-                .map_err(|e| run.fail(e))
-                .ok(),
-            Some(_) => None,
-        };
-        let partial = containers.is_none();
-        let mut snapshot = Snapshot::new(containers.unwrap_or_default(), sandboxes);
-        snapshot.partial = partial;
-        if run.dry_run {
-            let gone = self.rooms.containers.borrow();
-            snapshot.containers.retain(|c| !gone.contains(&c.id));
-        }
-        let first = false;
-        Look { snapshot, first }
-    }
-}
-
-/// Whether the pass was told to end; then it fails for that, too.
-pub(super) fn ended(run: &Run<'_>) -> bool {
-    let Some(cause) = run.stop.cause() else {
-        return false;
-    };
-    run.fail(cause.error());
-    true
-}
-
-/// What S3 and S4.1 decide over.
-pub(super) struct Look {
-    pub(super) snapshot: Snapshot,
-    /// It was taken before S1, which had nothing to do: good enough to see that S3 and S4.1 have nothing to do either, so that such
-    /// a pass lists once. Before anything goes there has to be another look (S3.1).
-    first: bool,
-}
-
-/// Something would go, and the look is that of S1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stale;
-
-impl Look {
-    fn first(snapshot: Snapshot) -> Look {
-        let first = true;
-        Look { snapshot, first }
+    /// S3.
+    async fn sandboxes(&self, look: &Look<'_>) {
+        stage(self.run, sandboxes(self.run, self.runtime, look)).await;
     }
 
-    /// Whether a plan that was made over it may be carried out.
-    pub(super) fn carries<T>(&self, plan: &Plan<'_, T>) -> Result<(), Stale> {
-        match self.first && !plan.remove.is_empty() {
-            true => Err(Stale),
-            false => Ok(()),
+    /// S4.1; whether the links may be looked at.
+    async fn pod_logs(&self, look: &Look<'_>) -> bool {
+        // Nothing of logs that may be another's (S2.4).
+        !self.rooms.nested
+            && stage(self.run, logs::trees(self.run, self.rooms, look)).await == Some(true)
+    }
+
+    /// S4.2.
+    async fn links(&self, look: &Look<'_>) {
+        stage(
+            self.run,
+            logs::links(self.run, self.runtime, self.rooms, look),
+        )
+        .await;
+    }
+
+    fn look(&self, first: Option<Snapshot>) -> Look<'_> {
+        Look {
+            run: self.run,
+            runtime: self.runtime,
+            overlay: &self.rooms.overlay,
+            is_short: self.short.get().is_some(),
+            first,
+            fresh: OnceCell::new(),
         }
     }
 }
 
 /// S3: ask again, decide, carry out.
-async fn sandboxes(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look) -> Result<(), Stale> {
-    let snapshot = &look.snapshot;
-    let Some(sandboxes) = &snapshot.sandboxes else {
-        return Ok(());
+async fn sandboxes(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look<'_>) {
+    let decided = look.decide(|snapshot| {
+        let is_there: HashSet<&Text> = snapshot.sandboxes.as_ref()?.iter().map(|s| &s.id).collect();
+        let is_there = |id: &Text| is_there.contains(id);
+        run.later.settle_gone(run, Kind::Sandbox, is_there);
+        run.attempts.keep_only(Kind::Sandbox, is_there);
+        let evidence = Evidence::ask(run, snapshot, []);
+        let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
+        Some(Decision { evidence, plan })
+    });
+    let Some(Decision { evidence, plan }) = decided.await else {
+        return;
     };
-    let is_there: HashSet<&Text> = sandboxes.iter().map(|s| &s.id).collect();
-    run.later
-        .settle_gone(run, Kind::Sandbox, |id| is_there.contains(id));
-    run.attempts
-        .keep_only(Kind::Sandbox, |id| is_there.contains(id));
-    let evidence = Evidence::ask(run, snapshot, []);
-    let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
-    look.carries(&plan)?;
     let remover = SandboxRemover { run, runtime };
     let slots = Slots::new(run, (run.config.max_parallel_removals / 2).max(1));
     carry_out(run, &evidence, plan, &slots, &remover).await;
-    Ok(())
 }

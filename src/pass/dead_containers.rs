@@ -19,7 +19,6 @@ use crate::host::clock::Boot;
 use crate::node::{Container, ContainerState, Sandbox, Snapshot, Text};
 use crate::plan;
 use crate::plan::containers::ContainerPolicy;
-use crate::plan::pods::rests_on_pod;
 use crate::plan::{Plan, Step};
 use crate::report::{Kind, Reason};
 use futures_util::stream::{self, StreamExt};
@@ -155,11 +154,14 @@ impl<'a, 'p> Stage<'a, 'p> {
         plan.remove.retain(is_new);
         plan.keep.retain(|step| report_kept && is_new(step));
         if run.later.round.get() == Round::Again {
-            self.stand_by(&mut plan);
+            let reasons = run.later.reasons(Kind::Container);
+            plan.stand_by(|c| reasons.get(&c.id).copied());
         }
         if !plan.remove.is_empty() && self.logs_are_lost(look).await {
-            plan.spare(Reason::NotReached, |_| true);
-            plan.keep.retain(|_| report_kept);
+            match report_kept {
+                true => plan.spare(Reason::NotReached, |_| true),
+                false => plan.remove.clear(),
+            }
         }
         let to_go = plan.remove.iter().map(|step| step.object.id.clone());
         let tried: HashSet<Text> = to_go.collect();
@@ -179,21 +181,6 @@ impl<'a, 'p> Stage<'a, 'p> {
         }
     }
 
-    /// What was planned before goes for its reason then: another look only takes removals away. For its pod's sake it goes only if that
-    /// still holds.
-    fn stand_by(&self, plan: &mut Plan<'_, Container>) {
-        let reasons = self.run.later.reasons(Kind::Container);
-        let then = |step: &Step<'_, Container>| reasons.get(&step.object.id).copied();
-        plan.spare(Reason::Changed, |step| {
-            then(step).is_some_and(rests_on_pod) && !rests_on_pod(step.reason)
-        });
-        for step in &mut plan.remove {
-            if let Some(then) = then(step).filter(|then| !rests_on_pod(*then)) {
-                step.reason = then;
-            }
-        }
-    }
-
     /// S2.3: UNKNOWN ones are stopped first, and not waited for.
     fn stop(
         &self,
@@ -205,7 +192,7 @@ impl<'a, 'p> Stage<'a, 'p> {
         if run.dry_run {
             return;
         }
-        let is_up = |step: &mut Step<'_, Container>| {
+        let is_up = |step: &Step<'_, Container>| {
             let c = step.object;
             c.state == ContainerState::Unknown && !run.later.was_stopped(&c.id)
         };
@@ -213,7 +200,7 @@ impl<'a, 'p> Stage<'a, 'p> {
             // It was not UNKNOWN before: the next pass looks again.
             return plan.spare(Reason::Changed, is_up);
         }
-        let up = plan.remove.extract_if(.., is_up);
+        let up = plan.remove.extract_if(.., |step| is_up(step));
         let planned = up.map(|step| {
             run.later.awaits_stop(step.object);
             let planned = remover.planned(step.object, step.reason);

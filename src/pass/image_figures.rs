@@ -7,7 +7,7 @@ use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
 use crate::host::filesystem;
 use crate::node::{FsUsage, Text};
-use crate::plan::images::fuller;
+use crate::plan::images::{fuller, is_another};
 use crate::report::visible;
 
 /// Who tells the figures, which can be asked again without a call of the runtime.
@@ -48,8 +48,7 @@ impl Gauge {
                 ),
             )));
         };
-        let usage = filesystem::usage(&first.mount_point, first.used);
-        let usage = usage.map_err(NoGauge::NoFigures)?;
+        let usage = figures(&first).map_err(NoGauge::NoFigures)?;
         tell_fuller(run, memory, (&first, &usage), filesystems);
         let gauge = Gauge::MountPoint(first.mount_point);
         run.report.saw_filesystem(usage);
@@ -66,7 +65,7 @@ impl Gauge {
                     "the host's image_fs callback gave no figures of the image filesystem; see the host, or clear the callback so that the runtime is asked",
                 ))?
             }
-            Gauge::MountPoint(mount_point) => filesystem::usage(mount_point, None)?,
+            Gauge::MountPoint(mount_point) => filesystem::usage(mount_point)?,
         };
         run.report.saw_filesystem(usage);
         Ok(usage)
@@ -79,6 +78,20 @@ impl Gauge {
             Gauge::MountPoint(mount_point) => format!("statvfs of {}", visible(mount_point)),
         }
     }
+}
+
+/// What statvfs says of a filesystem that the runtime names. An agent in a container sees its own there (S5.11).
+fn figures(filesystem: &ImageFilesystem) -> Result<FsUsage> {
+    let mount_point = &filesystem.mount_point;
+    let usage = filesystem::usage(mount_point)?;
+    if !is_another(&usage, filesystem.used) {
+        return Ok(usage);
+    }
+    let (capacity, used) = (usage.capacity, filesystem.used.unwrap_or(0));
+    let why = format!(
+        "it holds {capacity} bytes, but the runtime says that it uses {used} there, so it is another one"
+    );
+    Err(filesystem::no_figures(mount_point, &why))
 }
 
 /// S5.11: nobody says which images lie on which filesystem, so the first is acted on, and the host is told once of a fuller one.
@@ -94,7 +107,7 @@ fn tell_fuller(
     // One without figures says nothing.
     let (others, usages): (Vec<ImageFilesystem>, Vec<FsUsage>) = others
         .filter_map(|other| {
-            let usage = filesystem::usage(&other.mount_point, other.used).ok()?;
+            let usage = figures(&other).ok()?;
             Some((other, usage))
         })
         .unzip();

@@ -2,11 +2,11 @@
 
 use super::fate::Fate;
 use super::gate::Gate;
-use super::image_look::{ImageLook, ImageMemory, Key, Services, key};
+use super::image_look::{ImageLook, ImageMemory, Services};
 use super::run::{Run, wall_time};
 use crate::cri::CallError;
 use crate::host::clock::Boot;
-use crate::node::Image;
+use crate::node::{Image, ImageKey};
 use crate::report::{Reason, visible};
 use std::collections::HashSet;
 
@@ -35,7 +35,7 @@ pub(super) fn name_to_ask_by(
     memory: &ImageMemory,
     image: &Image,
 ) -> Option<String> {
-    let is_still_there = memory.still_listed.contains(&key(image));
+    let is_still_there = memory.still_listed.contains(&image.key());
     match look.latest(image)?.tags.as_slice() {
         [tag] if is_still_there => Some(tag.to_string()),
         _ => None,
@@ -89,8 +89,8 @@ pub(super) async fn confirm(
     if told.is_empty() || run.dry_run || run.stop.cause().is_some() {
         return as_told();
     }
-    let listed: HashSet<Key> = match services.images.list_images().await {
-        Ok(listed) => listed.iter().map(key).collect(),
+    let listed: HashSet<ImageKey> = match services.images.list_images().await {
+        Ok(listed) => listed.iter().map(Image::key).collect(),
         Err(e) => {
             // What ended the pass is told at its end.
             if run.stop.cause().is_none() {
@@ -103,7 +103,7 @@ pub(super) async fn confirm(
     let now = wall_time(run.hooks).max(run.now);
     let mut confirmed = Vec::with_capacity(told.len());
     for image in told {
-        let key = key(image);
+        let key = image.key();
         confirmed.push(match listed.contains(&key) {
             false => {
                 memory.still_listed.remove(&key);

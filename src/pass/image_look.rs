@@ -11,7 +11,7 @@ use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
 use crate::host::clock::{Boot, awake_for};
 use crate::host::records::RecordsFile;
-use crate::node::{Container, Image, SandboxState, Text, settle_doubles};
+use crate::node::{Container, Image, ImageKey, SandboxState, Text, settle_images};
 use crate::plan::exempt::Exempt;
 use crate::plan::images::SandboxImages;
 use crate::plan::in_use::InUse;
@@ -26,13 +26,6 @@ const LOOKS: usize = 5;
 /// How many sandboxes are given the time to leave a question unanswered (S5.3).
 const SILENT_SANDBOXES: usize = 2;
 
-/// An image by its ID and runtime handler.
-pub(super) type Key = (Text, Text);
-
-pub(super) fn key(image: &Image) -> Key {
-    (image.id.clone(), image.handler.clone())
-}
-
 /// What the engine remembers between image passes.
 #[derive(Default)]
 pub(crate) struct ImageMemory {
@@ -43,7 +36,7 @@ pub(crate) struct ImageMemory {
     /// Images of the image volumes of each container that was asked; mounts never change.
     mounts: HashMap<Text, Vec<Text>>,
     /// Images that the runtime said to have removed, and still lists (S5.12).
-    pub(super) still_listed: HashSet<Key>,
+    pub(super) still_listed: HashSet<ImageKey>,
     /// The patterns of `image-gc-exempt` that the host was told to match no image (S5.3).
     told_unmatched: Vec<String>,
     /// The host was told of an image filesystem that is fuller than the one that is acted on (S5.11).
@@ -83,7 +76,7 @@ pub(crate) struct ImageLook {
     pub(crate) in_use: InUse,
     containers: Vec<Container>,
     /// The images of the latest look, if it is not the first.
-    latest: Option<HashMap<Key, Image>>,
+    latest: Option<HashMap<ImageKey, Image>>,
     /// From when on its age counts (S5.2).
     pub(crate) looked: Boot,
 }
@@ -93,7 +86,7 @@ impl ImageLook {
     pub(crate) fn latest<'i>(&'i self, image: &'i Image) -> Option<&'i Image> {
         match &self.latest {
             None => Some(image),
-            Some(latest) => latest.get(&key(image)),
+            Some(latest) => latest.get(&image.key()),
         }
     }
 }
@@ -196,32 +189,11 @@ pub(super) fn keep(run: &Run<'_>, image: &Image, reason: Reason) {
     run.record(planned(image, reason), Fate::Kept(reason));
 }
 
-/// An image stands in a list once for each runtime handler; more rows than that are doubles (S0.4). What is doubted for one handler is so
-/// for all: a runtime may remove an image for all of them.
-fn settle_images(images: Vec<Image>) -> Vec<Image> {
-    let keyed: Vec<(Text, Image)> = images
-        .into_iter()
-        .map(|image| (format!("{}\0{}", image.id, image.handler).into(), image))
-        .collect();
-    let settled = settle_doubles(keyed, |(key, _)| key, |(_, image)| image.readable = false);
-    let mut images: Vec<Image> = settled.into_iter().map(|(_, image)| image).collect();
-    let doubted: HashSet<Text> = images
-        .iter()
-        .filter(|image| !image.readable)
-        .map(|image| image.id.clone())
-        .collect();
-    if !doubted.is_empty() {
-        let of = images.iter_mut().filter(|i| doubted.contains(&i.id));
-        of.for_each(|image| image.readable = false);
-    }
-    images
-}
-
 fn forget_gone(memory: &mut ImageMemory, images: &[Image], containers: &[Container]) {
     let known: HashSet<&Text> = containers.iter().map(|c| &c.id).collect();
     memory.mounts.retain(|id, _| known.contains(id));
     if !memory.still_listed.is_empty() {
-        let listed: HashSet<Key> = images.iter().map(key).collect();
+        let listed: HashSet<ImageKey> = images.iter().map(Image::key).collect();
         memory.still_listed.retain(|key| listed.contains(key));
     }
 }
@@ -287,7 +259,7 @@ pub(crate) async fn look_again(
         let now = wall_time(run.hooks).max(run.now);
         look.in_use = take_in(run, memory, &images, &containers, now);
         look.containers = containers;
-        look.latest = Some(images.into_iter().map(|i| (key(&i), i)).collect());
+        look.latest = Some(images.into_iter().map(|i| (i.key(), i)).collect());
         let asked = learn_mounts(run, services, memory, look).await?;
         if asked == 0 || !is_old(run, look) {
             return Ok(());

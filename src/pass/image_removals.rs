@@ -4,7 +4,7 @@
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::image_gone::{Rounds, confirm, name_to_ask_by, remove_image};
-use super::image_look::{self, key};
+use super::image_look;
 use super::image_records;
 use super::images::{ImagePass, min_age};
 use super::removals::{Policy, Removal, remove};
@@ -32,7 +32,7 @@ pub(super) async fn carry_out(
 ) -> Tally {
     let run = pass.run;
     let ordered = run.later.images(run, &pass.look.images, steps);
-    let images = ordered.items.iter().map(|(_, image)| key(image));
+    let images = ordered.items.iter().map(|(_, image)| image.key());
     pass.tried.extend(images);
     let slots = Slots::without_rests(run.config.max_parallel_image_removals);
     let mut policy = UntilEnough {

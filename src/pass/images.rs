@@ -1,11 +1,11 @@
 //! A pass over images, from look to report (S5).
 
-use super::containers::ended;
 use super::defects::stage;
 use super::image_figures::{Gauge, NoGauge};
-use super::image_look::{self, ImageLook, ImageMemory, Key, Services, keep, key};
+use super::image_look::{self, ImageLook, ImageMemory, Services, keep};
 use super::image_records;
 use super::image_removals;
+use super::look::ended;
 use super::run::Run;
 use crate::causes::Causes;
 use crate::config::duration::nanoseconds;
@@ -13,9 +13,9 @@ use crate::cri::Learnt;
 use crate::cri::client;
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
-use crate::node::{FsUsage, Image};
+use crate::node::{FsUsage, Image, ImageKey};
 use crate::plan::exempt::Exempt;
-use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
+use crate::plan::images::{self as plans, Ending, Goal, SandboxImages, Tally};
 use crate::plan::{Plan, Step};
 use crate::report::Reason;
 use std::collections::HashSet;
@@ -85,16 +85,24 @@ async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory
         held: false,
         failures: Vec::new(),
     };
-    let goal = match only_look {
-        true => Goal::FirstLook,
-        false => {
-            let freed = pass.by_age().await;
-            pass.goal(freed).await.unwrap_or_else(|e| {
+    let freed = match only_look {
+        true => 0,
+        false => pass.by_age().await,
+    };
+    let failed = !pass.failures.is_empty();
+    let goal = match plans::goal(only_look, failed, &pass.sandbox, run.all_unused) {
+        Some(goal) => goal,
+        None => {
+            let goal = pass.space_goal(freed).await;
+            goal.unwrap_or_else(|e| {
                 run.fail(e);
                 Goal::Unknown
             })
         }
     };
+    if goal == Goal::AllUnused {
+        pass.find_gauge().await;
+    }
     pass.by_goal(&goal).await;
     image_records::save(run, pass.memory);
     Ok(())
@@ -117,7 +125,7 @@ pub(super) struct ImagePass<'r, 'a> {
     /// Nobody can tell any more who uses what.
     pub(super) blind: bool,
     /// Images that have had their turn.
-    pub(super) tried: HashSet<Key>,
+    pub(super) tried: HashSet<ImageKey>,
     /// The runtime said that it removed something.
     pub(super) has_removed: bool,
     /// Something was not removed because all is held (S0.7).
@@ -157,7 +165,7 @@ impl ImagePass<'_, '_> {
         let plan = self.decide(&images, &goal).await;
         let unknown = plan.keep.iter();
         for step in unknown.filter(|step| step.reason == Reason::ListIncomplete) {
-            self.tried.insert(key(step.object));
+            self.tried.insert(step.object.key());
             keep(self.run, step.object, step.reason);
         }
         image_removals::carry_out(self, plan.remove, &goal)
@@ -212,23 +220,15 @@ impl ImagePass<'_, '_> {
     fn plan<'i>(&self, images: &'i [Image], goal: &Goal) -> Plan<'i, Image> {
         let run = self.run;
         let mut plan = plans::plan(&self.seen(images), goal, min_age(run), run.now);
-        let is_new = |step: &Step<'_, Image>| !self.tried.contains(&key(step.object));
+        let is_new = |step: &Step<'_, Image>| !self.tried.contains(&step.object.key());
         plan.remove.retain(is_new);
         plan.keep.retain(is_new);
         plan
     }
 
-    /// S5.6, S5.10: what is to be reached. What a dry run would have freed is still there when the disk is looked at.
-    async fn goal(&mut self, freed: u64) -> Result<Goal> {
+    /// S5.6: what the disk wants. What a dry run would have freed is still there when it is looked at.
+    async fn space_goal(&mut self, freed: u64) -> Result<Goal> {
         let run = self.run;
-        // S5.5: as in the kubelet. And without sandboxes' images nothing goes, however full the disk is.
-        if !self.failures.is_empty() || self.sandbox == SandboxImages::Failed {
-            return Ok(Goal::Unknown);
-        }
-        if run.all_unused {
-            self.find_gauge().await;
-            return Ok(Goal::AllUnused);
-        }
         let figures = match self.gauge.take() {
             // They have grown old.
             Some(gauge) => {
@@ -274,24 +274,25 @@ impl ImagePass<'_, '_> {
         }
     }
 
-    /// S5.9: errors of removals fail the pass; without any, and where nothing was held, freeing less than wanted does.
+    /// Ends the pass (S5.9).
     fn conclude(&self, tally: &Tally) {
         let run = self.run;
         ended(run);
-        if !self.failures.is_empty() {
-            let mut causes = Causes::default();
-            for failure in &self.failures {
-                causes.add("image", &[], failure);
+        let excused = self.held || run.report.has_failed();
+        match plans::ending(!self.failures.is_empty(), excused, tally) {
+            Ending::Settled => {}
+            Ending::RemovalsFailed => {
+                let mut causes = Causes::default();
+                for failure in &self.failures {
+                    causes.add("image", &[], failure);
+                }
+                run.fail(Error::new(Status::Runtime, causes.message()));
             }
-            return run.fail(Error::new(Status::Runtime, causes.message()));
-        }
-        if self.held || run.report.has_failed() {
-            return;
-        }
-        if let Some((_, freed)) = tally.shortfall() {
-            let message = plans::too_little(&self.usage, freed);
-            run.report.event("FreeDiskSpaceFailed", &message);
-            run.fail(Error::new(Status::NotEnoughFreed, message));
+            Ending::TooLittle(freed) => {
+                let message = plans::too_little(&self.usage, freed);
+                run.report.event("FreeDiskSpaceFailed", &message);
+                run.fail(Error::new(Status::NotEnoughFreed, message));
+            }
         }
     }
 }

@@ -1,15 +1,14 @@
 //! Logs that pods left behind, and links whose target is gone (S4).
 
-use super::containers::ended;
-use super::containers::{Look, Stale};
 use super::defects::object;
 use super::evidence::{Evidence, has_newer_files};
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::{Ordered, Round};
+use super::look::{Decision, Look, ended};
 use super::parts::all_containers;
 use super::removals::{Remover, carry_out};
-use super::rooms::{Room, Rooms};
+use super::rooms::{Room, Rooms, unreadable};
 use super::run::{QUESTIONS, Run};
 use super::slots::Slots;
 use crate::cri::CallError;
@@ -17,8 +16,7 @@ use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
 use crate::host::links::LogLink;
 use crate::host::logs::{Entry as DirEntry, LogRoom};
-use crate::host::mounts::mounts;
-use crate::node::{ContainerState, Text};
+use crate::node::{Snapshot, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
 use crate::report::{Kind, Reason};
@@ -26,7 +24,6 @@ use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
-use std::path::PathBuf;
 use std::pin::pin;
 
 /// Removes entries of `pod-logs-dir`.
@@ -35,8 +32,6 @@ struct TreeRemover<'a> {
     rooms: &'a Rooms,
     room: &'a LogRoom,
     evidence: &'a Evidence<'a>,
-    /// Where something is mounted; a dry run asks them.
-    mounts: Vec<PathBuf>,
 }
 
 impl Remover for TreeRemover<'_> {
@@ -59,23 +54,10 @@ impl Remover for TreeRemover<'_> {
         if has_newer_files(self.run, self.room, name) {
             return Err(Fate::Kept(Reason::NewerThanAnswer));
         }
-        if self.run.dry_run {
-            let checked = self.room.check_tree(name, &self.mounts);
-            checked.map_err(|e| Fate::Failed(e.to_string()))?;
-            self.rooms.paths.borrow_mut().add_tree(self.room, name);
-            return Ok(Fate::Removed);
-        }
-        gate.delete(|go_on| self.room.remove_tree(OsStr::new(&**name), go_on))?;
+        let overlay = &self.rooms.overlay;
+        gate.delete(|go_on| overlay.remove_tree(self.room, name, go_on))?;
         Ok(Fate::Removed)
     }
-}
-
-fn unreadable(key: &str, dir: &str, e: &io::Error) -> Error {
-    let way_out = format!("make it readable, or set {key} to nothing to leave it alone");
-    Error::new(
-        Status::Io,
-        format!("cannot read {key} ({dir}): {e}; {way_out}"),
-    )
 }
 
 /// The entries of `pod-logs-dir`.
@@ -100,35 +82,38 @@ fn entries<'a>(
     }
 }
 
+/// The names of entries in their order, and those that are no UTF-8, as they can be shown.
+fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
+    let (mut names, mut unreadable) = (Vec::new(), Vec::new());
+    for DirEntry { name, .. } in entries {
+        match name.to_str() {
+            Some(name) => names.push(Text::from(name)),
+            None => unreadable.push(name.to_string_lossy().into_owned()),
+        }
+    }
+    names.sort();
+    (names, unreadable)
+}
+
 /// S4.1; false = the directory cannot be read, and the links are not to be looked at.
-pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<bool, Stale> {
-    let snapshot = &look.snapshot;
+pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look<'_>) -> bool {
     let (room, entries) = match entries(run, &rooms.pod_logs) {
         Ok(Some(found)) => found,
-        Ok(None) => return Ok(true),
-        Err(_) if ended(run) => return Ok(false),
+        Ok(None) => return true,
+        Err(_) if ended(run) => return false,
         Err(e) => {
+            let Some(snapshot) = look.latest().await else {
+                return false;
+            };
             // Before sources are ready the directory does not matter.
             let ready = Evidence::ask(run, snapshot, []).with(|pods| pods.ready());
             if ready {
                 run.fail(e);
             }
-            return Ok(!ready);
+            return !ready;
         }
     };
-    let mut names: Vec<Text> = Vec::new();
-    let mut unreadable = Vec::new();
-    for entry in entries {
-        match entry.name.to_str() {
-            Some(name) => names.push(name.into()),
-            None => {
-                let shown = format!("{}/{}", room.dir(), entry.name.to_string_lossy());
-                let reason = Reason::UnknownState;
-                unreadable.push(Planned::new(Kind::PodLogs, shown, "", "", reason));
-            }
-        }
-    }
-    names.sort();
+    let (names, unreadable) = names_of(entries);
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
     let path = |name: &Text| Text::from(format!("{}/{name}", room.dir()));
     let is_there: HashSet<Text> = names.iter().map(path).collect();
@@ -136,42 +121,46 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look) -> Result<b
         .settle_gone(run, Kind::PodLogs, |id| is_there.contains(id));
     run.attempts
         .keep_only(Kind::PodLogs, |id| is_there.contains(id));
-    let evidence = Evidence::ask(run, snapshot, uids);
-    let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
-    look.carries(&plan)?;
+    let decided = look.decide(|snapshot| {
+        let evidence = Evidence::ask(run, snapshot, uids.iter().cloned());
+        let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
+        Some(Decision { evidence, plan })
+    });
+    let Some(Decision { evidence, plan }) = decided.await else {
+        return false;
+    };
     if run.later.round.get() == Round::First {
-        for entry in unreadable {
-            run.record(entry, Fate::Kept(Reason::UnknownState));
+        for name in unreadable {
+            let path = format!("{}/{name}", room.dir());
+            let reason = Reason::UnknownState;
+            let planned = Planned::new(Kind::PodLogs, path, "", "", reason);
+            run.record(planned, Fate::Kept(reason));
         }
     }
-    let mounts = match run.dry_run {
-        true => mounts(),
-        false => Vec::new(),
-    };
     let remover = TreeRemover {
         run,
         rooms,
         room,
         evidence: &evidence,
-        mounts,
     };
     carry_out(run, &evidence, plan, &Slots::without_rests(1), &remover).await;
-    Ok(true)
+    true
 }
 
 /// S4.2: links whose target is gone, or would be after a dry run's removals.
-pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, look: &Look) {
+pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, look: &Look<'_>) {
+    let Some(snapshot) = look.latest().await else {
+        return;
+    };
     let room = match &rooms.links {
         Room::Off | Room::Missing(_) => return,
         Room::Open(room) => room,
         Room::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
     };
-    let links = match dead_links(run, rooms, room) {
-        Ok(links) => links,
-        Err(_) if ended(run) => return,
-        Err(e) => return run.fail(unreadable("container-logs-dir", room.dir(), &e)),
+    let Some(links) = dangling(run, rooms, room) else {
+        return;
     };
-    let owners = &owners(run, runtime, look, &links).await;
+    let owners = &owners(run, runtime, snapshot, &links).await;
     let Ordered {
         items: mut planned,
         alone_from,
@@ -205,16 +194,6 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
     }
 }
 
-/// The links that dangle, by name; those are left out that go with a container at the end of the pass.
-fn dead_links(run: &Run<'_>, rooms: &Rooms, room: &LogRoom) -> io::Result<Vec<LogLink>> {
-    let go_on = || run.stop.cause().is_none();
-    // What a dry run would have removed is still there, and so are links to it.
-    let mut links = room.log_links(run.dry_run, &go_on, |link| dangles(rooms, link))?;
-    links.retain(|link| !run.later.has_link(&link.name));
-    links.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(links)
-}
-
 /// Links in the order of S0.8. Those that were put off and do not dangle any more are settled.
 fn in_turn(run: &Run<'_>, room: &LogRoom, links: Vec<LogLink>) -> Ordered<LogLink> {
     let planned = links.into_iter().map(|link| {
@@ -225,34 +204,48 @@ fn in_turn(run: &Run<'_>, room: &LogRoom, links: Vec<LogLink>) -> Ordered<LogLin
     let planned: Vec<_> = planned.collect();
     let is_there: HashSet<Text> = planned.iter().map(|(p, _)| p.id.clone()).collect();
     run.later.settle(run, Kind::LogLink, |id| {
-        if is_there.contains(id) {
-            return None;
-        }
-        // One that leads somewhere again dangles no more.
-        let name = id.rsplit('/').next().unwrap_or_default();
-        let now = room.log_link(OsStr::new(name));
-        Some(now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive)))
+        let is_gone = !is_there.contains(id);
+        is_gone.then(|| no_longer_dangling(room, id))
     });
     let is_there = |id: &Text| is_there.contains(id);
     run.attempts.keep_only(Kind::LogLink, is_there);
     run.later.order(run, Kind::LogLink, planned)
 }
 
-/// Whether a link's target is gone, as far as this pass knows.
-fn dangles(rooms: &Rooms, link: &LogLink) -> bool {
-    if rooms.link_names.borrow().contains(&link.name) {
-        return false; // goes with its container
+/// The links that lead nowhere, in their order; `None` = the directory cannot be read.
+fn dangling(run: &Run<'_>, rooms: &Rooms, room: &LogRoom) -> Option<Vec<LogLink>> {
+    let go_on = || run.stop.cause().is_none();
+    let dangles = |link: &LogLink| rooms.overlay.dangles(link) && !run.later.has_link(&link.name);
+    // What a dry run would have removed is still there, and so are links to it.
+    match room.log_links(run.dry_run, &go_on, dangles) {
+        Ok(mut links) => {
+            links.sort_by(|a, b| a.name.cmp(&b.name));
+            return Some(links);
+        }
+        Err(_) if ended(run) => {}
+        Err(e) => run.fail(unreadable("container-logs-dir", room.dir(), &e)),
     }
-    !link.alive || rooms.paths.borrow().covers(&link.target)
+    None
+}
+
+/// What became of a link that was put off. One that leads somewhere again stays.
+fn no_longer_dangling(room: &LogRoom, path: &str) -> Fate {
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let now = room.log_link(OsStr::new(name));
+    now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive))
 }
 
 /// Whose links they may be, by the lists. A cut name tells no ID, or part of one: then the containers are listed once more, since
 /// one that came after the look may have the name, too.
-async fn owners(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look, links: &[LogLink]) -> Owners {
+async fn owners(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    look: &Snapshot,
+    links: &[LogLink],
+) -> Owners {
     let names = || links.iter().map(|link| &*link.name);
-    let listed = &look.snapshot.containers;
-    let mut owners = Owners::new(names(), listed, !look.snapshot.partial);
-    if !look.snapshot.partial && names().any(is_cut) {
+    let mut owners = Owners::new(names(), &look.containers, !look.partial);
+    if !look.partial && names().any(is_cut) {
         let fresh = all_containers(run, runtime, None).await;
         let fresh = fresh.map_err(|e| run.fail(e)).ok();
         let whole = fresh.is_some();
@@ -299,13 +292,10 @@ async fn ask(
     id: &str,
 ) -> Result<LinkEvidence, Fate> {
     match runtime.container_status(id).await {
-        Ok(look) if run.dry_run && rooms.containers.borrow().contains(&look.id) => {
-            Ok(LinkEvidence::NotFound)
-        }
-        Ok(look) if run.dry_run && rooms.stopped.borrow().contains(&look.id) => {
-            Ok(LinkEvidence::State(ContainerState::Exited))
-        }
-        Ok(look) => Ok(LinkEvidence::State(look.state)),
+        Ok(look) => Ok(match rooms.overlay.state(&look.id, look.state) {
+            Some(state) => LinkEvidence::State(state),
+            None => LinkEvidence::NotFound,
+        }),
         Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
         Err(CallError::NotBegun(_)) => Err(Fate::Kept(Reason::NotReached)),
         Err(e) => {
@@ -325,11 +315,10 @@ fn remove_link(
     Gate::new(run, None, planned).open()?;
     // The runtime may have taken its time: a log that was rotated meanwhile is back.
     match room.log_link(OsStr::new(&link.name)) {
-        Some(now) if !dangles(rooms, &now) => return Err(Fate::Kept(Reason::LinkAlive)),
-        _ if run.dry_run => return Ok(Fate::Removed),
+        Some(now) if !rooms.overlay.dangles(&now) => return Err(Fate::Kept(Reason::LinkAlive)),
         _ => {}
     }
-    let removed = room.remove_link(&link.name);
+    let removed = rooms.overlay.remove_link(room, &link.name);
     removed.map_err(|e| Fate::Failed(e.to_string()))?;
     Ok(Fate::Removed)
 }

@@ -1,15 +1,13 @@
-//! The two log directories as a pass finds them, and what of them is gone, or would be in a dry run (S0.5).
+//! The two log directories as a pass finds them.
 
+use super::dry_run::Overlay;
 use super::run::Run;
 use crate::error::{Error, Status};
 use crate::hooks::LogLevel;
-use crate::host::gone::GonePaths;
 use crate::host::logs::LogRoom;
 use crate::host::nesting::nested;
-use crate::node::Text;
 use crate::report::visible;
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
 use std::io;
 
 /// A log directory.
@@ -36,18 +34,20 @@ impl Room {
     }
 }
 
-/// Both log directories, and what has gone.
+/// Why nothing in a log directory can be seen.
+pub(super) fn unreadable(key: &str, dir: &str, e: &io::Error) -> Error {
+    let way_out = format!("make it readable, or set {key} to nothing to leave it alone");
+    Error::new(
+        Status::Io,
+        format!("cannot read {key} ({dir}): {e}; {way_out}"),
+    )
+}
+
+/// Both log directories, and what was seen of them.
 pub(crate) struct Rooms {
     pub(crate) pod_logs: Room,
     pub(crate) links: Room,
-    /// Log files and trees that a dry run would have deleted.
-    pub(crate) paths: RefCell<GonePaths>,
-    /// Links that go with their containers in a dry run.
-    pub(crate) link_names: RefCell<HashSet<String>>,
-    /// IDs of containers that are gone or would be.
-    pub(crate) containers: RefCell<HashSet<Text>>,
-    /// IDs of UNKNOWN containers that a dry run would have stopped: they would have exited, even where they then stay.
-    pub(crate) stopped: RefCell<HashSet<Text>>,
+    pub(crate) overlay: Overlay,
     /// One lies in the other, or nobody can tell (S2.4): nothing in them is deleted.
     pub(crate) nested: bool,
     /// The runtime keeps logs in `pod-logs-dir`, as was seen.
@@ -84,10 +84,7 @@ impl Rooms {
             nested: mixed_up.map(|e| run.fail(e)).is_some(),
             pod_logs,
             links,
-            paths: RefCell::default(),
-            link_names: RefCell::default(),
-            containers: RefCell::default(),
-            stopped: RefCell::default(),
+            overlay: Overlay::new(run.dry_run),
             key_is_right: Cell::new(false),
             elsewhere: RefCell::default(),
             without: RefCell::default(),

@@ -6,7 +6,6 @@ use crate::config::duration::nanoseconds;
 use crate::config::{AgeFrom, Config};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::report::Reason;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
 
 /// Seconds that a container gets to end where nothing says how many (S2.3), and the least that StopContainer is given.
@@ -55,11 +54,6 @@ pub fn is_candidate_state(c: &Container) -> bool {
         c.state,
         ContainerState::Created | ContainerState::Exited | ContainerState::Unknown
     )
-}
-
-/// S1.7: oldest first; a higher attempt is newer, then a greater ID.
-fn by_age(a: &Container, b: &Container) -> Ordering {
-    (a.created_at, a.attempt, &a.id).cmp(&(b.created_at, b.attempt, &b.id))
 }
 
 /// S1.1: somebody may be about to start it (safer). One whose age nobody knows (`created_at` 0) is not taken for young: it would
@@ -118,7 +112,7 @@ pub fn plan<'a>(
         }
     }
     for unit in units.values_mut() {
-        unit.sort_by(|a, b| by_age(a, b));
+        unit.sort_by_key(|c| c.age());
     }
     remove_for_pods(&mut units, pods, &mut plan);
     let mut extras = Units::new();
@@ -254,7 +248,7 @@ fn keep_shares<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan
 fn remove_oldest<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan<'a>) {
     let too_many = count(units).saturating_sub(limit);
     let mut oldest: Vec<&Container> = units.values().flatten().copied().collect();
-    oldest.sort_by(|a, b| by_age(a, b));
+    oldest.sort_by_key(|c| c.age());
     oldest.truncate(too_many);
     let ids: HashSet<&Text> = oldest.iter().map(|c| &c.id).collect();
     for unit in units.values_mut() {

@@ -50,6 +50,29 @@ pub fn space_goal(usage: &FsUsage, high: u8, low: u8) -> Result<Goal, NoFigures>
     Ok(Goal::Free(u64::try_from(bytes).unwrap_or(u64::MAX)))
 }
 
+/// What a pass is to reach once its removals by age are done, where the disk has no say; `None` = it has. `first_look`: it only
+/// looks (S5.1). `failed`: a removal by age did (S5.5).
+pub fn goal(
+    first_look: bool,
+    failed: bool,
+    sandbox: &SandboxImages,
+    all_unused: bool,
+) -> Option<Goal> {
+    if first_look {
+        return Some(Goal::FirstLook);
+    }
+    // Nothing goes without an answer about sandboxes (S5.3), however full the disk is.
+    if failed || *sandbox == SandboxImages::Failed {
+        return Some(Goal::Unknown);
+    }
+    all_unused.then_some(Goal::AllUnused)
+}
+
+/// S5.11: whether a filesystem is too small to be the one of which the runtime says how much it uses there.
+pub fn is_another(usage: &FsUsage, reported_used: Option<u64>) -> bool {
+    reported_used.is_some_and(|used| used > usage.capacity)
+}
+
 /// S5.8: whether so much is available by now that a space goal is reached, whatever the sizes of images say.
 pub fn has_enough(usage: &FsUsage, low: u8) -> bool {
     let keep_free = u128::from(usage.capacity) * u128::from(100 - low.min(100)) / 100;
@@ -65,6 +88,27 @@ pub fn fuller<'u>(
     let full = usage_percent(acted_on).ok()?;
     let is_fuller = |usage: &FsUsage| usage_percent(usage).is_ok_and(|percent| percent > full);
     others.into_iter().position(is_fuller)
+}
+
+/// How a pass ends (S5.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Well, or with errors that are told already.
+    Settled,
+    /// With the errors of its removals.
+    RemovalsFailed,
+    /// With fewer bytes freed, these, than were wanted.
+    TooLittle(u64),
+}
+
+/// S5.9: errors of removals fail a pass; without any, freeing less than wanted does, unless it is `excused`: all is held, or it has
+/// failed for something else.
+pub fn ending(removals_failed: bool, excused: bool, tally: &Tally) -> Ending {
+    match tally.shortfall() {
+        _ if removals_failed => Ending::RemovalsFailed,
+        Some((_, freed)) if !excused => Ending::TooLittle(freed),
+        _ => Ending::Settled,
+    }
 }
 
 /// S5.9: what an operator reads of a pass that freed less than is wanted; in the words of the newest kubelet, which alerts look for.
@@ -214,12 +258,10 @@ pub fn plan<'i>(look: &ImageLook<'i, '_>, goal: &Goal, min_age: i64, now: i64) -
         (
             record.and_then(|r| r.last_used),
             record.and_then(|r| r.first_detected),
-            step.object.id.clone(),
-            step.object.handler.clone(),
+            step.object.key(),
         )
     });
-    let by_name = |a: &Image, b: &Image| (&a.id, &a.handler).cmp(&(&b.id, &b.handler));
-    plan.keep.sort_by(|a, b| by_name(a.object, b.object));
+    plan.keep.sort_by_cached_key(|step| step.object.key());
     plan
 }
 

@@ -1,6 +1,7 @@
 //! Where the logs of a container are (S2.4, S2.6), and which trees and links that are left behind go (S4).
 
 use super::Plan;
+use super::containers::is_candidate_state;
 use super::pods::{PodView, Standing};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::report::Reason;
@@ -42,6 +43,83 @@ pub fn expected_log(c: &Container) -> Option<ExpectedLog> {
     })
 }
 
+impl ExpectedLog {
+    /// Below `pod-logs-dir`.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.pod_dir, self.file)
+    }
+}
+
+/// What the labels of a container tell of its log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// It is where the labels say.
+    There,
+    /// The container's pod has no log directory.
+    NoDirectory,
+    /// Nothing that is certain: the runtime has to be asked.
+    Ask,
+}
+
+/// S2.6: whether the runtime has to be asked where a log is. `None` of `has_log` and `has_dir`, which are given paths below
+/// `pod-logs-dir`: nobody can tell.
+pub fn told_by_labels(
+    log: &ExpectedLog,
+    live: &Live,
+    has_log: impl Fn(&str) -> Option<bool>,
+    has_dir: impl Fn(&str) -> Option<bool>,
+) -> Told {
+    let path = log.path();
+    // Where a running container's log should be, the runtime has to tell them apart.
+    if !live.writes(&path) && has_log(&path) == Some(true) {
+        return Told::There;
+    }
+    let is_absent = |dir: &str| has_dir(dir) == Some(false);
+    if is_absent(&log.pod_dir) && is_absent(&log.old_pod_dir) {
+        return Told::NoDirectory;
+    }
+    Told::Ask
+}
+
+/// What running containers write, as far as their labels tell: nobody else's removal takes it (S2.4).
+#[derive(Clone, Debug, Default)]
+pub struct Live {
+    /// Logs, below `pod-logs-dir`.
+    logs: HashSet<String>,
+    /// Links whose names are cut, so that they may be those of other containers, too.
+    links: HashSet<String>,
+}
+
+impl Live {
+    /// Of the containers of a look.
+    pub fn of(containers: &[Container]) -> Live {
+        let running = || containers.iter().filter(|c| !is_candidate_state(c));
+        let logs = running().filter_map(expected_log);
+        let links = running().filter_map(link_name);
+        Live {
+            logs: logs.map(|log| log.path()).collect(),
+            links: links.filter(|name| is_cut(name)).collect(),
+        }
+    }
+
+    /// Whether one of them writes there: by the last three names, since a runtime may spell the directories before them in another
+    /// way.
+    pub fn writes(&self, path: &str) -> bool {
+        let mut names = path.rsplit('/').filter(|name| !name.is_empty());
+        match (names.next(), names.next(), names.next()) {
+            (Some(file), Some(container), Some(pod)) => {
+                self.logs.contains(&format!("{pod}/{container}/{file}"))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a link may be that of one of them.
+    pub fn has_link(&self, name: &str) -> bool {
+        self.links.contains(name)
+    }
+}
+
 /// S2.4: the name of its link in `container-logs-dir`, if its labels tell.
 pub fn link_name(c: &Container) -> Option<String> {
     let (pod, namespace) = (usable(&c.pod_name)?, usable(&c.pod_namespace)?);
@@ -77,14 +155,15 @@ pub fn trees<'a>(names: &'a [Text], snapshot: &Snapshot, pods: &PodView) -> Plan
     let mut plan = Plan::default();
     for name in names {
         let uid = entry_uid(name);
-        match pods.content_standing(uid) {
-            _ if !pods.ready() => plan.keeps([name], Reason::SourcesNotReady),
-            Standing::Stays => plan.keeps([name], Reason::PodExists),
-            Standing::Held(reason) => plan.keeps([name], reason),
-            Standing::Removable(_) if !arrived => plan.keeps([name], Reason::ListIncomplete),
-            Standing::Removable(_) if held.contains(uid) => plan.keeps([name], Reason::Active),
-            Standing::Removable(reason) => plan.removes([name], reason),
-        }
+        let (goes, reason) = match pods.content_standing(uid) {
+            _ if !pods.ready() => (false, Reason::SourcesNotReady),
+            Standing::Stays => (false, Reason::PodExists),
+            Standing::Held(reason) => (false, reason),
+            Standing::Removable(_) if !arrived => (false, Reason::ListIncomplete),
+            Standing::Removable(_) if held.contains(uid) => (false, Reason::Active),
+            Standing::Removable(reason) => (true, reason),
+        };
+        plan.add(name, goes, reason);
     }
     plan
 }

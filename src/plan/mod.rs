@@ -16,6 +16,7 @@ pub mod records;
 pub mod sandboxes;
 
 use crate::report::Reason;
+use pods::rests_on_pod;
 
 /// What is to become of one object.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,9 +56,32 @@ impl<'a, T> Plan<'a, T> {
         self.keep.extend(steps);
     }
 
-    /// Keeps some of what was to be removed.
-    pub(crate) fn spare(&mut self, reason: Reason, spared: impl FnMut(&mut Step<'a, T>) -> bool) {
-        let spared = self.remove.extract_if(.., spared);
+    fn add(&mut self, object: &'a T, goes: bool, reason: Reason) {
+        let list = if goes {
+            &mut self.remove
+        } else {
+            &mut self.keep
+        };
+        list.push(Step { object, reason });
+    }
+
+    /// Those of the removals that are picked stay, for this reason.
+    pub fn spare(&mut self, reason: Reason, picked: impl Fn(&Step<'a, T>) -> bool) {
+        let spared = self.remove.extract_if(.., |step| picked(step));
         self.keep.extend(spared.map(|step| Step { reason, ..step }));
+    }
+
+    /// What was planned before is removed for its reason `then`: another look only takes removals away (S0.8). Because its pod is gone
+    /// it is removed only if that still holds.
+    pub fn stand_by(&mut self, then: impl Fn(&T) -> Option<Reason>) {
+        let is_for_pod_no_more = |step: &Step<'a, T>| {
+            then(step.object).is_some_and(rests_on_pod) && !rests_on_pod(step.reason)
+        };
+        self.spare(Reason::Changed, is_for_pod_no_more);
+        for step in &mut self.remove {
+            if let Some(reason) = then(step.object).filter(|then| !rests_on_pod(*then)) {
+                step.reason = reason;
+            }
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::in_use::InUse;
 use crate::config::duration::nanoseconds;
-use crate::node::{Image, Text};
+use crate::node::{Image, ImageKey};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ struct Moment {
 /// The records of all images, by ID and runtime handler.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
-    images: HashMap<(Text, Text), Record>,
+    images: HashMap<ImageKey, Record>,
     looked: bool,
     /// How long images have been watched in all: time between two looks of one engine. That between an engine and the next is not
     /// in it, nor is a leap of a clock.
@@ -47,7 +47,7 @@ pub struct Records {
 
 impl Records {
     /// Those of an earlier engine.
-    pub fn restored(images: HashMap<(Text, Text), Record>, watched: Duration) -> Records {
+    pub fn restored(images: HashMap<ImageKey, Record>, watched: Duration) -> Records {
         Records {
             images,
             looked: true,
@@ -92,11 +92,11 @@ impl Records {
 
     /// What is known of an image.
     pub fn get(&self, image: &Image) -> Option<&Record> {
-        self.images.get(&(image.id.clone(), image.handler.clone()))
+        self.images.get(&image.key())
     }
 
     /// All of them, by ID and handler, in no order.
-    pub fn iter(&self) -> impl Iterator<Item = (&(Text, Text), &Record)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&ImageKey, &Record)> {
         self.images.iter()
     }
 
@@ -149,7 +149,7 @@ impl Records {
         let boot = detected.and(self.last).map(|last| last.boot);
         let mut next = HashMap::with_capacity(images.len());
         for image in images {
-            let key = (image.id.clone(), image.handler.clone());
+            let key = image.key();
             let known = self.images.get(&key);
             let used = in_use.uses(image);
             // A clock that was ahead and came back must not protect an image for the whole leap.
@@ -177,7 +177,7 @@ impl Records {
     /// Notes who is used now, between two looks.
     pub fn note_uses(&mut self, images: &[Image], in_use: &InUse, now: i64) {
         for image in images.iter().filter(|image| in_use.uses(image)) {
-            let key = (image.id.clone(), image.handler.clone());
+            let key = image.key();
             if let Some(record) = self.images.get_mut(&key) {
                 record.last_used = record.last_used.max(Some(now));
                 record.unused_since = self.watched;
@@ -195,13 +195,12 @@ impl Records {
             size: image.size,
             pinned: image.pinned,
         };
-        let key = (image.id.clone(), image.handler.clone());
+        let key = image.key();
         self.images.insert(key, record);
     }
 
     /// Forgets an image that has been removed: if it is pulled again before the next look, it is a new one.
     pub fn forget(&mut self, image: &Image) {
-        self.images
-            .remove(&(image.id.clone(), image.handler.clone()));
+        self.images.remove(&image.key());
     }
 }

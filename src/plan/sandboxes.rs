@@ -4,13 +4,7 @@ use super::Plan;
 use super::pods::{PodView, Standing};
 use crate::node::{Sandbox, SandboxState, Snapshot};
 use crate::report::Reason;
-use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashSet};
-
-/// S1.7 for sandboxes: oldest first.
-fn by_age(a: &Sandbox, b: &Sandbox) -> Ordering {
-    (a.created_at, a.attempt, &a.id).cmp(&(b.created_at, b.attempt, &b.id))
-}
 
 /// The plan over the sandboxes of a look; empty where they could not be listed. Without all containers nobody knows which
 /// sandboxes are empty (S7.3): none goes.
@@ -29,21 +23,17 @@ pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
         }
     }
     for (uid, mut of_pod) in by_pod {
-        of_pod.sort_by(|a, b| by_age(a, b));
+        of_pod.sort_by_key(|s| s.age());
         // Of equal attempts the last is the newest; the highest is another one only where creation times say otherwise (safer).
         let newest = of_pod.last().copied();
         let highest = of_pod.iter().copied().max_by_key(|s| s.attempt);
         for sandbox in of_pod {
             let is = |other: Option<&Sandbox>| other.is_some_and(|s| std::ptr::eq(s, sandbox));
-            match decide(
-                sandbox,
-                named.contains(&*sandbox.id),
-                pods.standing(uid),
-                is(newest) || is(highest),
-            ) {
-                (true, _) if snapshot.partial => plan.keeps([sandbox], Reason::ListIncomplete),
-                (true, reason) => plan.removes([sandbox], reason),
-                (false, reason) => plan.keeps([sandbox], reason),
+            let is_named = named.contains(&*sandbox.id);
+            let is_newest = is(newest) || is(highest);
+            match decide(sandbox, is_named, pods.standing(uid), is_newest) {
+                (true, _) if snapshot.partial => plan.add(sandbox, false, Reason::ListIncomplete),
+                (goes, reason) => plan.add(sandbox, goes, reason),
             }
         }
     }

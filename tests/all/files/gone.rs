@@ -1,7 +1,8 @@
 //! A dry run sees which links would dangle through what it would remove (S0.5), and what the real removal then makes of it.
 
-use crigc::host::gone::GonePaths;
-use crigc::host::logs::{LogRoom, Names};
+use crigc::host::links::LogLink;
+use crigc::host::logs::{Lies, LogRoom, Names};
+use crigc::pass::dry_run::Overlay;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -62,6 +63,16 @@ fn build(top: &Path) {
     }
 }
 
+/// A link to something that is there.
+fn to(target: &Path) -> LogLink {
+    LogLink {
+        name: "x.log".to_owned(),
+        readable: true,
+        alive: true,
+        target: target.to_owned(),
+    }
+}
+
 #[test]
 fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
     let mut rules = Rules::default();
@@ -73,30 +84,29 @@ fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
     let links = LogRoom::open(top.join("links").to_str().unwrap()).unwrap();
     let log = format!("{}/a/c/0.log", room.dir());
 
-    let mut gone = GonePaths::default();
+    let dry_run = Overlay::new(true);
     for (name, ..) in LINKS {
         assert!(
-            !gone.covers(&top.join("links").join(name)),
+            !dry_run.dangles(&to(&top.join("links").join(name))),
             "nothing is gone yet: {name}"
         );
     }
-    gone.add_log(&log);
-    gone.add_tree(&room, "b");
-    gone.add_tree(&room, "entry");
-    gone.add_tree(&links, "own.log");
-    for (name, _, dangles) in LINKS {
-        let target = fs::read_link(top.join("links").join(name)).unwrap();
-        assert_eq!(
-            gone.covers(&top.join("links").join(target)),
-            dangles,
-            "{name}"
-        );
+    let earnest = Overlay::new(false);
+    for overlay in [&dry_run, &earnest] {
+        let here = overlay.remove_log(&room, &log, Names::Fresh, &|| true);
+        assert_eq!(here.unwrap(), Lies::Here);
+        overlay.remove_tree(&room, "b", &|| true).unwrap();
+        overlay.remove_tree(&room, "entry", &|| true).unwrap();
+        links.check_own_link("own.log").unwrap();
+        overlay.remove_own_link(&links, "own.log").unwrap();
+        if std::ptr::eq(overlay, &dry_run) {
+            for (name, _, dangles) in LINKS {
+                let target = fs::read_link(top.join("links").join(name)).unwrap();
+                let link = to(&top.join("links").join(target));
+                assert_eq!(overlay.dangles(&link), dangles, "{name}");
+            }
+        }
     }
-
-    room.remove_log(&log, Names::Fresh, &|| true).unwrap();
-    room.remove_tree(OsStr::new("b"), &|| true).unwrap();
-    room.remove_tree(OsStr::new("entry"), &|| true).unwrap();
-    links.remove_link("own.log").unwrap();
     for (name, _, dangles) in LINKS {
         let found = fs::metadata(top.join("links").join(name));
         let dangling = found.is_err_and(|e| e.kind() == std::io::ErrorKind::NotFound);
@@ -112,18 +122,22 @@ fn s0_5_no_path_at_all_makes_nothing_gone() {
     let top = top.path().canonicalize().unwrap();
     fs::write(top.join("x"), "x").unwrap();
     let room = LogRoom::open(top.to_str().unwrap()).unwrap();
-    let mut gone = GonePaths::default();
-    gone.add_log("");
-    gone.add_log(&format!("{}/", room.dir()));
-    gone.add_log(&format!("{}/none/0.log", room.dir()));
-    assert!(!gone.covers(&top.join("x")));
+    let dry_run = Overlay::new(true);
+    let remove = |path: &str| {
+        let removed = dry_run.remove_log(&room, path, Names::Fresh, &|| true);
+        assert!(removed.is_ok(), "{path}");
+    };
+    remove("");
+    remove(&format!("{}/", room.dir()));
+    remove(&format!("{}/none/0.log", room.dir()));
+    assert!(!dry_run.dangles(&to(&top.join("x"))));
     // A loop of links ends, and is no proof of anything.
-    gone.add_log(&format!("{}/y.log", room.dir()));
+    remove(&format!("{}/y.log", room.dir()));
     symlink("loop", top.join("loop")).unwrap();
-    assert!(!gone.covers(&top.join("loop")));
+    assert!(!dry_run.dangles(&to(&top.join("loop"))));
     let rotated = top.join(OsStr::from_bytes(b"y.log.\xff"));
     assert!(
-        gone.covers(&rotated),
+        dry_run.dangles(&to(&rotated)),
         "a rotated log whose name is no UTF-8 goes as well"
     );
 }

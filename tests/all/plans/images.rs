@@ -3,7 +3,7 @@
 use crigc::config::Settings;
 use crigc::node::{Container, FsUsage, Image, Text};
 use crigc::plan::exempt::Exempt;
-use crigc::plan::images::{self, Goal, ImageLook, NoFigures, SandboxImages, Tally};
+use crigc::plan::images::{self, Ending, Goal, ImageLook, NoFigures, SandboxImages, Tally};
 use crigc::plan::in_use::InUse;
 use crigc::plan::records::Records;
 use crigc::plan::{Plan, Step};
@@ -93,6 +93,78 @@ fn thresholds_are_the_kubelets() {
         let goal = images::space_goal(&usage(100, available), high, low);
         assert_eq!(goal, Ok(want), "S5.6: {available} {high} {low}");
         rules.case("S5.6");
+    }
+}
+
+#[test]
+fn s5_6_what_a_pass_is_to_reach_where_the_disk_has_no_say() {
+    let mut rules = Rules::default();
+    let known = SandboxImages::Known(vec![]);
+    let (asked, not_asked, failed) = (&known, &SandboxImages::NotAsked, &SandboxImages::Failed);
+    // Only a look, a removal by age failed, sandbox images, all unused ones are to go.
+    let cases = [
+        ("S5.1", true, false, not_asked, false, Some(Goal::FirstLook)),
+        ("S5.1", true, false, not_asked, true, Some(Goal::FirstLook)),
+        ("S5.5", false, true, asked, false, Some(Goal::Unknown)),
+        ("S5.5", false, true, asked, true, Some(Goal::Unknown)),
+        ("S5.3", false, false, failed, false, Some(Goal::Unknown)),
+        ("S5.3", false, false, failed, true, Some(Goal::Unknown)),
+        ("S5.10", false, false, asked, true, Some(Goal::AllUnused)),
+        (
+            "S5.10",
+            false,
+            false,
+            not_asked,
+            true,
+            Some(Goal::AllUnused),
+        ),
+        ("S5.6", false, false, asked, false, None),
+        ("S5.6", false, false, not_asked, false, None),
+    ];
+    for (rule, only_look, by_age_failed, sandbox, all_unused, want) in cases {
+        let goal = images::goal(only_look, by_age_failed, sandbox, all_unused);
+        assert_eq!(goal, want, "{rule}: {sandbox:?} {all_unused}");
+        rules.case(rule);
+    }
+}
+
+#[test]
+fn s5_9_how_a_pass_ends() {
+    let mut rules = Rules::default();
+    let tally = |wanted, freed| {
+        let mut tally = Tally::new(&Goal::Free(wanted));
+        tally.started(freed);
+        tally.ended(freed, true);
+        tally
+    };
+    // Wanted, freed, removals failed, excused.
+    let cases = [
+        (10, 10, false, false, Ending::Settled),
+        (10, 9, false, false, Ending::TooLittle(9)),
+        (10, 9, false, true, Ending::Settled),
+        (10, 9, true, false, Ending::RemovalsFailed),
+        (10, 9, true, true, Ending::RemovalsFailed),
+        (10, 10, true, false, Ending::RemovalsFailed),
+    ];
+    for (wanted, freed, failed, excused, want) in cases {
+        let ending = images::ending(failed, excused, &tally(wanted, freed));
+        assert_eq!(ending, want, "{wanted} {freed} {failed} {excused}");
+        rules.case("S5.9");
+    }
+    let all = Tally::new(&Goal::AllUnused);
+    assert_eq!(images::ending(false, false, &all), Ending::Settled);
+}
+
+#[test]
+fn s5_11_a_filesystem_smaller_than_what_is_used_there_is_another() {
+    let mut rules = Rules::default();
+    let figures = FsUsage {
+        capacity: 100,
+        ..FsUsage::default()
+    };
+    for (used, want) in [(None, false), (Some(100), false), (Some(101), true)] {
+        assert_eq!(images::is_another(&figures, used), want, "{used:?}");
+        rules.case("S5.11");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod containers;
 mod images;
+mod order;
 mod pace;
 mod random;
 mod sandboxes_and_logs;

@@ -2,7 +2,7 @@
 
 use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Text};
 use crigc::plan::Step;
-use crigc::plan::logs::{self, LinkEvidence};
+use crigc::plan::logs::{self, LinkEvidence, Live, Told};
 use crigc::plan::pods::PodView;
 use crigc::plan::sandboxes;
 use test_support::node::{S, answer, container, exited, look, sandbox};
@@ -493,6 +493,79 @@ fn paths_of_logs_come_from_usable_labels_only() {
         name.len()
     );
     rules.case("S2.4");
+}
+
+#[test]
+fn s2_6_labels_tell_where_a_log_is_unless_a_running_container_may_write_it() {
+    let mut rules = Rules::default();
+    let ended = exited("0123", "u", "app", S);
+    let running = Container {
+        state: ContainerState::Running,
+        ..ended.clone()
+    };
+    let log = logs::expected_log(&ended).expect("all labels are there");
+    let (yes, no, unknown) = (Some(true), Some(false), None);
+    // What else is in the list; whether the log, the pod's directory and that of an old kubelet are there.
+    let cases = [
+        (&ended, yes, yes, no, Told::There),
+        (&ended, yes, unknown, unknown, Told::There),
+        (&running, yes, yes, no, Told::Ask),
+        (&running, no, no, no, Told::NoDirectory),
+        (&ended, no, yes, no, Told::Ask),
+        (&ended, no, no, yes, Told::Ask),
+        (&ended, no, no, no, Told::NoDirectory),
+        (&ended, unknown, no, no, Told::NoDirectory),
+        (&ended, no, unknown, no, Told::Ask),
+        (&ended, no, no, unknown, Told::Ask),
+        (&ended, unknown, unknown, unknown, Told::Ask),
+    ];
+    for (other, file, dir, old, want) in cases {
+        let live = Live::of(std::slice::from_ref(other));
+        let has_log = |path: &str| {
+            assert_eq!(path, "ns_pod-u_u/app/0.log");
+            file
+        };
+        let has_dir = |path: &str| match path {
+            "ns_pod-u_u" => dir,
+            "u" => old,
+            path => panic!("{path}"),
+        };
+        let told = logs::told_by_labels(&log, &live, has_log, has_dir);
+        assert_eq!(told, want, "{:?} {file:?} {dir:?} {old:?}", other.state);
+        rules.case("S2.6");
+    }
+}
+
+#[test]
+fn s2_4_what_a_running_container_writes_is_known_by_its_last_names() {
+    let mut rules = Rules::default();
+    let long = Container {
+        state: ContainerState::Running,
+        pod_name: Some("p".repeat(250).into()),
+        ..exited("0123", "u", "app", S)
+    };
+    let running = Container {
+        pod_name: Some("pod".into()),
+        ..long.clone()
+    };
+    let ended = exited("4567", "v", "app", S);
+    let names = [&long, &running, &ended].map(|c| logs::link_name(c).expect("usable"));
+    let live = Live::of(&[long, running, ended]);
+    let cases = [
+        ("/var/log/pods/ns_pod_u/app/0.log", true),
+        ("/other//way/ns_pod_u///app/0.log", true),
+        ("ns_pod_u/app/0.log", true),
+        ("/var/log/pods/ns_pod_u/app/1.log", false),
+        ("/var/log/pods/ns_pod-v_v/app/0.log", false),
+        ("app/0.log", false),
+        ("", false),
+    ];
+    for (path, want) in cases {
+        assert_eq!(live.writes(path), want, "{path}");
+        rules.case("S2.4");
+    }
+    // Only a cut name may be another's, too.
+    assert_eq!(names.map(|name| live.has_link(&name)), [true, false, false]);
 }
 
 /// S0.4, S3.3: a sandbox that a list holds twice is nobody's newest, wherever its rows stand.
