@@ -28,16 +28,14 @@ fn host(snapshot: &Snapshot, gone: bool) -> PodStates {
 }
 
 /// Each object has its decision, and only one; rows of one ID that say different things have one together, and it is to stay.
-fn is_whole<'a>(plan: &Plan, ids: impl Iterator<Item = &'a Text>) {
-    let ids: Vec<&Text> = ids.collect();
-    let mut decided = HashSet::new();
-    let mut steps: Vec<usize> = plan.remove.iter().chain(&plan.keep).map(|s| s.index).collect();
-    decided.extend(steps.iter().map(|at| ids[*at]));
-    assert!(ids.iter().all(|id| decided.contains(id)));
-    steps.sort_unstable();
-    assert!(steps.windows(2).all(|two| two[0] < two[1]));
-    let goes: HashSet<&Text> = plan.remove.iter().map(|s| ids[s.index]).collect();
-    assert!(plan.keep.iter().all(|step| !goes.contains(ids[step.index])));
+fn is_whole<T>(plan: &Plan<'_, T>, objects: &[T], id: impl Fn(&T) -> &Text) {
+    let steps = || plan.remove.iter().chain(&plan.keep).map(|step| step.object);
+    let decided: HashSet<&Text> = steps().map(&id).collect();
+    assert!(objects.iter().all(|object| decided.contains(id(object))));
+    let once: HashSet<*const T> = steps().map(std::ptr::from_ref).collect();
+    assert_eq!(once.len(), steps().count());
+    let goes: HashSet<&Text> = plan.remove.iter().map(|step| id(step.object)).collect();
+    assert!(plan.keep.iter().all(|step| !goes.contains(id(step.object))));
 }
 
 fuzz_target!(|data: &[u8]| {
@@ -61,9 +59,9 @@ fuzz_target!(|data: &[u8]| {
     };
     let policy = ContainerPolicy::from(&config);
     let plan = plan::containers::plan(&snapshot, &view, &policy, now);
-    is_whole(&plan, snapshot.containers.iter().map(|c| &c.id));
+    is_whole(&plan, &snapshot.containers, |c| &c.id);
     for step in &plan.remove {
-        let container = &snapshot.containers[step.index];
+        let container = step.object;
         assert!(!matches!(
             container.state,
             ContainerState::Running | ContainerState::Undefined(_)
@@ -72,9 +70,9 @@ fuzz_target!(|data: &[u8]| {
     }
     if let Some(sandboxes) = &snapshot.sandboxes {
         let plan = plan::sandboxes::plan(&snapshot, &view);
-        is_whole(&plan, sandboxes.iter().map(|s| &s.id));
+        is_whole(&plan, sandboxes, |s| &s.id);
         for step in &plan.remove {
-            let sandbox = &sandboxes[step.index];
+            let sandbox = step.object;
             assert!(sandbox.state == SandboxState::NotReady && sandbox.readable);
             assert!(snapshot.containers.iter().all(|c| c.sandbox_id != sandbox.id));
         }
@@ -101,7 +99,7 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(plan.remove.len() + plan.keep.len(), images.len());
         let mut tally = Tally::new(&goal);
         for step in &plan.remove {
-            let image = &images[step.index];
+            let image = step.object;
             assert!(image.readable && !image.pinned && !in_use.uses(image));
             tally.started(image.size);
             tally.ended(image.size, true);

@@ -1,14 +1,16 @@
 //! Removing one container: approval is asked before; here come the second look, the logs, the call (S2.2, S2.4 to S2.6).
 
-use super::removals::{Remover, blank};
-use super::rooms::{Room, Rooms, delete, unreadable};
-use super::run::{Done, Run};
+use super::fate::{Fate, Planned};
+use super::gate::Gate;
+use super::removals::Remover;
+use super::rooms::{Room, Rooms, unreadable};
+use super::run::Run;
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerLook};
 use crate::host::logs::{Lies, LogRoom, Names};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan::logs::{Live, Told, expected_log, link_name, told_by_labels};
-use crate::report::{Entry, Kind, Reason, visible};
+use crate::report::{Kind, Reason, visible};
 use std::cell::RefCell;
 
 /// Removes containers with their logs.
@@ -55,7 +57,7 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// Asks about a container; an answer about another one is none.
-    async fn status(&self, c: &Container, doing: &str) -> Result<ContainerLook, Done> {
+    async fn status(&self, c: &Container, doing: &str) -> Result<ContainerLook, Fate> {
         let look = self.runtime.container_status(&c.id).await;
         self.own(c, look, doing)
     }
@@ -65,13 +67,13 @@ impl<'a> ContainerRemover<'a> {
         c: &Container,
         look: Result<ContainerLook, CallError>,
         doing: &str,
-    ) -> Result<ContainerLook, Done> {
+    ) -> Result<ContainerLook, Fate> {
         let look = look.map_err(|e| self.failed(&e, doing, c))?;
         match look.id == c.id {
             // S1.1: whatever the list said.
-            true if look.state == ContainerState::Running => Err(Done::Kept(Reason::Running)),
+            true if look.state == ContainerState::Running => Err(Fate::Kept(Reason::Running)),
             true => Ok(look),
-            false => Err(Done::Failed(format!(
+            false => Err(Fate::Failed(format!(
                 "cannot remove container {}: asked for its status, the runtime told that of {}; see the runtime's log",
                 visible(&c.id),
                 visible(&look.id)
@@ -81,7 +83,7 @@ impl<'a> ContainerRemover<'a> {
 
     /// S2.2, S2.6: where its log is. A runtime that has just left a call without an answer is asked first whether it is there at
     /// all: what is deleted and not removed would be lost.
-    async fn find_log(&self, c: &Container) -> Result<Log, Done> {
+    async fn find_log(&self, c: &Container) -> Result<Log, Fate> {
         let look = match c.state {
             ContainerState::Created => Some(self.look_again(c).await?),
             _ if self.runtime.is_doubtful() => {
@@ -97,30 +99,30 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// A failed call on the way, as the end of this container.
-    fn failed(&self, e: &CallError, doing: &str, c: &Container) -> Done {
+    fn failed(&self, e: &CallError, doing: &str, c: &Container) -> Fate {
         match e {
             // Its logs are left to S4: a new container may use the same path (S2.5).
-            CallError::NotFound(_) => Done::Removed,
+            CallError::NotFound(_) => Fate::Removed,
             e => {
                 let doing = format!("cannot {doing} container {}", visible(&c.id));
-                Done::of(e, &doing, self.runtime.endpoint)
+                Fate::of(e, &doing, self.runtime.endpoint)
             }
         }
     }
 
     /// S2.2: a CREATED candidate may have been started since the list.
-    async fn look_again(&self, c: &Container) -> Result<ContainerLook, Done> {
+    async fn look_again(&self, c: &Container) -> Result<ContainerLook, Fate> {
         let look = self.status(c, "ask for the status of").await?;
         match look.state {
             ContainerState::Created | ContainerState::Exited => Ok(look),
             ContainerState::Running | ContainerState::Unknown | ContainerState::Undefined(_) => {
-                Err(Done::Kept(Reason::UnknownState))
+                Err(Fate::Kept(Reason::UnknownState))
             }
         }
     }
 
     /// S2.6: where its log is, from the list if that is certain, else from the runtime.
-    async fn log_of(&self, c: &Container, look: Option<ContainerLook>) -> Result<Log, Done> {
+    async fn log_of(&self, c: &Container, look: Option<ContainerLook>) -> Result<Log, Fate> {
         if let Room::Off = self.rooms.pod_logs {
             return Ok(Log::None);
         }
@@ -142,7 +144,7 @@ impl<'a> ContainerRemover<'a> {
         match look.log_path {
             Ok(path) if self.live.writes(&path) => Ok(Log::None),
             Ok(path) => Ok(Log::At(path)),
-            Err(shown) => Err(Done::Failed(format!(
+            Err(shown) => Err(Fate::Failed(format!(
                 "cannot delete the log of container {}: its path {} is no UTF-8; delete it by hand",
                 visible(&c.id),
                 visible(&shown)
@@ -151,23 +153,18 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// S2.4: its log file with rotated siblings, then its link, or nothing of them; where the log lies.
-    fn delete_logs(
-        &self,
-        c: &Container,
-        log: &Log,
-        objection: &dyn Fn() -> Option<Reason>,
-    ) -> Result<Lies, Done> {
+    fn delete_logs(&self, c: &Container, log: &Log, gate: &Gate<'_>) -> Result<Lies, Fate> {
         let overlay = &self.rooms.overlay;
-        let link = self.link_of(c).map_err(Done::Failed)?;
-        let lies = match self.room_of(log).map_err(Done::Failed)? {
+        let link = self.link_of(c).map_err(Fate::Failed)?;
+        let lies = match self.room_of(log).map_err(Fate::Failed)? {
             None => Lies::Here,
-            Some((room, path)) => delete(objection, |go_on| {
-                overlay.remove_log(room, path, names_for(c), go_on)
-            })?,
+            Some((room, path)) => {
+                gate.delete(|go_on| overlay.remove_log(room, path, names_for(c), go_on))?
+            }
         };
         if let (Some(name), Room::Open(room)) = (link, &self.rooms.links) {
             let removed = overlay.remove_own_link(room, &name);
-            removed.map_err(|e| Done::Failed(e.to_string()))?;
+            removed.map_err(|e| Fate::Failed(e.to_string()))?;
         }
         Ok(lies)
     }
@@ -201,7 +198,7 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// It went, and its log lies there: what was left alone is told at the end of the pass.
-    fn went(&self, c: &Container, log: &Log, lies: Lies) -> Done {
+    fn went(&self, c: &Container, log: &Log, lies: Lies) -> Fate {
         match (log, lies) {
             (Log::At(path), Lies::Elsewhere) => self
                 .rooms
@@ -211,7 +208,7 @@ impl<'a> ContainerRemover<'a> {
             (Log::NoDirectory, _) => self.rooms.without.borrow_mut().add(|| visible(&c.id)),
             _ => {}
         }
-        Done::Removed
+        Fate::Removed
     }
 }
 
@@ -241,43 +238,33 @@ impl Remover for ContainerRemover<'_> {
     type Object = Container;
     const KIND: Kind = Kind::Container;
 
-    fn entry(&self, c: &Container) -> Entry {
+    fn planned(&self, c: &Container, reason: Reason) -> Planned {
         let name = match (&c.pod_namespace, &c.pod_name) {
             (Some(namespace), Some(pod)) => self.shared(format!("{namespace}/{pod}/{}", c.name)),
             _ => c.name.clone(),
         };
         let uid = c.pod_uid.clone().unwrap_or_default();
-        blank(Kind::Container, c.id.clone(), name, uid)
+        Planned::new(Kind::Container, c.id.clone(), name, uid, reason)
     }
 
-    async fn remove(&self, c: &Container, objection: &dyn Fn() -> Option<Reason>) -> Done {
+    async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Result<Fate, Fate> {
         if c.state == ContainerState::Unknown {
             self.rooms.overlay.stop(&c.id);
         }
         if self.runtime.has_given_up() {
-            return Done::Kept(Reason::NotReached);
+            return Err(Fate::Kept(Reason::NotReached));
         }
-        let log = match self.find_log(c).await {
-            Ok(log) => log,
-            Err(done) => return done,
-        };
-        if let Some(reason) = objection() {
-            return Done::Kept(reason);
-        }
-        let mut lies = Lies::Here;
+        let log = self.find_log(c).await?;
+        gate.still_open()?;
         // One that the runtime did not know when it was to be stopped: its logs may be another's by now (S2.5).
-        if !self.run.later.was_unknown(&c.id) {
-            match self.delete_logs(c, &log, objection) {
-                Ok(found) => lies = found,
-                Err(done) => return done,
-            }
+        let lies = match self.run.later.was_unknown(&c.id) {
+            true => Lies::Here,
+            false => self.delete_logs(c, &log, gate)?,
+        };
+        if !self.rooms.overlay.take(&c.id) {
+            let removed = self.runtime.remove_container(&c.id).await;
+            removed.map_err(|e| self.failed(&e, "remove", c))?;
         }
-        if self.rooms.overlay.take(&c.id) {
-            return self.went(c, &log, lies);
-        }
-        match self.runtime.remove_container(&c.id).await {
-            Ok(()) => self.went(c, &log, lies),
-            Err(e) => self.failed(&e, "remove", c),
-        }
+        Ok(self.went(c, &log, lies))
     }
 }

@@ -1,6 +1,7 @@
 //! A pass over dead containers, sandboxes and logs, from look to report: S1 to S4, stage by stage.
 
 use super::dead_containers::{Left, dead_containers, late_containers};
+use super::defects::stage;
 use super::evidence::{self, Evidence};
 use super::later::Round;
 use super::logs;
@@ -15,7 +16,6 @@ use crate::cri::Learnt;
 use crate::cri::client::{self, Runtime};
 use crate::node::{Snapshot, Text};
 use crate::plan;
-use crate::quiet;
 use crate::report::Kind;
 use std::collections::HashSet;
 use tokio::sync::OnceCell;
@@ -128,7 +128,7 @@ impl Stages<'_, '_> {
     async fn containers(&self) -> Look<'_> {
         let run = self.run;
         let work = dead_containers(run, self.runtime, self.rooms, self.stops);
-        let left = part(run, work).await;
+        let left = stage(run, work).await;
         run.later.round.set(Round::First);
         self.look(match left {
             Some(Left::Untouched(first)) => Some(first),
@@ -155,24 +155,24 @@ impl Stages<'_, '_> {
             }
         };
         let work = late_containers(self.run, self.runtime, self.rooms, self.stops, look);
-        part(self.run, work).await;
+        stage(self.run, work).await;
     }
 
     /// S3.
     async fn sandboxes(&self, look: &Look<'_>) {
-        part(self.run, sandboxes(self.run, self.runtime, look)).await;
+        stage(self.run, sandboxes(self.run, self.runtime, look)).await;
     }
 
     /// S4.1; whether the links may be looked at.
     async fn pod_logs(&self, look: &Look<'_>) -> bool {
         // Nothing of logs that may be another's (S2.4).
         !self.rooms.nested
-            && part(self.run, logs::trees(self.run, self.rooms, look)).await == Some(true)
+            && stage(self.run, logs::trees(self.run, self.rooms, look)).await == Some(true)
     }
 
     /// S4.2.
     async fn links(&self, look: &Look<'_>) {
-        part(
+        stage(
             self.run,
             logs::links(self.run, self.runtime, self.rooms, look),
         )
@@ -191,37 +191,21 @@ impl Stages<'_, '_> {
     }
 }
 
-/// A part of a pass; a defect in it fails the pass, and the other parts go on.
-async fn part<R>(run: &Run<'_>, work: impl Future<Output = R>) -> Option<R> {
-    let done = quiet::caught_async(work).await;
-    done.map_err(|defect| run.fail(defect)).ok()
-}
-
 /// S3: ask again, decide, carry out.
 async fn sandboxes(run: &Run<'_>, runtime: &Runtime<'_>, look: &Look<'_>) {
     let decided = look.decide(|snapshot| {
         let is_there: HashSet<&Text> = snapshot.sandboxes.as_ref()?.iter().map(|s| &s.id).collect();
         let is_there = |id: &Text| is_there.contains(id);
         run.later.settle_gone(run, Kind::Sandbox, is_there);
-        run.keep_only(Kind::Sandbox, is_there);
+        run.attempts.keep_only(Kind::Sandbox, is_there);
         let evidence = Evidence::ask(run, snapshot, []);
         let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
-        Some(Decision {
-            snapshot,
-            evidence,
-            plan,
-        })
+        Some(Decision { evidence, plan })
     });
-    let Some(Decision {
-        snapshot,
-        evidence,
-        plan,
-    }) = decided.await
-    else {
+    let Some(Decision { evidence, plan }) = decided.await else {
         return;
     };
-    let sandboxes = snapshot.sandboxes.as_deref().unwrap_or_default();
     let remover = SandboxRemover { run, runtime };
     let slots = Slots::new(run, (run.config.max_parallel_removals / 2).max(1));
-    carry_out(run, &evidence, sandboxes, &plan, &slots, &remover).await;
+    carry_out(run, &evidence, plan, &slots, &remover).await;
 }

@@ -2,12 +2,13 @@
 
 use super::container_removal::ContainerRemover;
 use super::evidence::Evidence;
+use super::fate::trouble;
 use super::later::Round;
 use super::log_place::likely_wrong;
 use super::parts::{InParts, all_sandboxes};
 use super::removals::{Remover, carry_out};
 use super::rooms::Rooms;
-use super::run::{QUESTIONS, Run, trouble};
+use super::run::{QUESTIONS, Run};
 use super::slots::Slots;
 use super::stops::Stops;
 use crate::clock::Boot;
@@ -18,7 +19,7 @@ use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan;
 use crate::plan::containers::ContainerPolicy;
 use crate::plan::{Plan, Step};
-use crate::report::{Entry, Kind, Reason};
+use crate::report::{Kind, Reason};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 
@@ -148,13 +149,12 @@ impl<'a, 'p> Stage<'a, 'p> {
         let look = &*look;
         let evidence = Evidence::ask(run, look, []);
         let mut plan = evidence.with(|pods| plan::containers::plan(look, pods, policy, run.now));
-        let id = |index: usize| &look.containers[index].id;
-        plan.remove.retain(|step| !done.contains(id(step.index)));
-        plan.keep
-            .retain(|step| report_kept && !done.contains(id(step.index)));
+        let is_new = |step: &Step<'_, Container>| !done.contains(&step.object.id);
+        plan.remove.retain(is_new);
+        plan.keep.retain(|step| report_kept && is_new(step));
         if run.later.round.get() == Round::Again {
             let reasons = run.later.reasons(Kind::Container);
-            plan.stand_by(|index| reasons.get(id(index)).copied());
+            plan.stand_by(|c| reasons.get(&c.id).copied());
         }
         if !plan.remove.is_empty() && self.logs_are_lost(look).await {
             match report_kept {
@@ -162,41 +162,37 @@ impl<'a, 'p> Stage<'a, 'p> {
                 false => plan.remove.clear(),
             }
         }
-        let of_step = |step: &Step| id(step.index).clone();
-        let tried: HashSet<Text> = plan.remove.iter().map(of_step).collect();
+        let to_go = plan.remove.iter().map(|step| step.object.id.clone());
+        let tried: HashSet<Text> = to_go.collect();
         run.later.tried.borrow_mut().extend(tried.iter().cloned());
         let of_tried = look.containers.iter().filter(|c| tried.contains(&c.id));
         let ends = of_tried.filter_map(|c| Some((c.id.clone(), c.finished_at?)));
         run.later.ends.borrow_mut().extend(ends);
         let remover = ContainerRemover::new(run, self.runtime, self.rooms, look);
         self.stop(look, &mut plan, &remover);
-        let gone = carry_out(
-            run,
-            &evidence,
-            &look.containers,
-            &plan,
-            &self.slots,
-            &remover,
-        )
-        .await;
+        let gone = carry_out(run, &evidence, plan, &self.slots, &remover).await;
         if run.later.round.get() == Round::Again {
-            let gone = gone.iter().map(|index| &look.containers[*index]);
-            gone.for_each(|c| run.later.emptied(c));
+            gone.iter().for_each(|c| run.later.emptied(c));
         }
         Outcome {
             tried,
-            gone: gone.into_iter().map(|index| id(index).clone()).collect(),
+            gone: gone.into_iter().map(|c| c.id.clone()).collect(),
         }
     }
 
     /// S2.3: UNKNOWN ones are stopped first, and not waited for.
-    fn stop(&self, look: &Snapshot, plan: &mut Plan, remover: &ContainerRemover<'_>) {
+    fn stop(
+        &self,
+        look: &Snapshot,
+        plan: &mut Plan<'_, Container>,
+        remover: &ContainerRemover<'_>,
+    ) {
         let run = self.run;
         if run.dry_run {
             return;
         }
-        let is_up = |step: &Step| {
-            let c = &look.containers[step.index];
+        let is_up = |step: &Step<'_, Container>| {
+            let c = step.object;
             c.state == ContainerState::Unknown && !run.later.was_stopped(&c.id)
         };
         if run.later.round.get() == Round::Again {
@@ -205,13 +201,9 @@ impl<'a, 'p> Stage<'a, 'p> {
         }
         let up = plan.remove.extract_if(.., |step| is_up(step));
         let planned = up.map(|step| {
-            let c = &look.containers[step.index];
-            run.later.awaits_stop(c);
-            let entry = Entry {
-                reason: step.reason,
-                ..remover.entry(c)
-            };
-            (entry, c.clone())
+            run.later.awaits_stop(step.object);
+            let planned = remover.planned(step.object, step.reason);
+            (planned, step.object.clone())
         });
         self.stops.add(look, planned.collect());
     }
@@ -232,7 +224,8 @@ impl<'a, 'p> Stage<'a, 'p> {
         if !look.partial {
             let is_there: HashSet<&Text> = look.containers.iter().map(|c| &c.id).collect();
             let run = self.run;
-            run.keep_only(Kind::Container, |id| is_there.contains(id));
+            run.attempts
+                .keep_only(Kind::Container, |id| is_there.contains(id));
         }
         look.containers
             .retain(|c| !done.contains(&c.id) || !plan::containers::is_candidate_state(c));
@@ -242,7 +235,7 @@ impl<'a, 'p> Stage<'a, 'p> {
 
     /// S1.2 with `container-age-from` = `finished`: when each candidate ended. One that cannot be asked about is kept.
     async fn ask_for_ends(&self, containers: &mut [Container]) {
-        let unfinished = self.run.unfinished;
+        let unfinished = self.run.attempts.unfinished;
         // At the end of the pass nothing else can go.
         let later = &self.run.later;
         let put_off = later.put_off(Kind::Container);

@@ -3,16 +3,71 @@
 use super::rooms::Room;
 use super::run::{Run, wall_time};
 use crate::clock::Boot;
+use crate::error::{Error, Status};
 use crate::hooks::LogLevel;
 use crate::host::changed::Question;
 use crate::host::logs::LogRoom;
 use crate::node::{PodStates, Snapshot, Text};
 use crate::plan::logs::entry_uid;
-use crate::plan::pods::{self, Changed, Newer, PodView};
+use crate::plan::pods::{self, Changed, Contradiction, Newer, PodView};
 use crate::report::{Reason, visible};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+/// What one pass knows of the host's answers about pods.
+#[derive(Default)]
+pub(crate) struct Pods {
+    /// The host's picture of its pods contradicted what runs (S0.4): no pod is removable any more in this pass.
+    broken: Cell<bool>,
+    /// Which pods are younger than the host's answer (S0.3).
+    newer: RefCell<Newer>,
+}
+
+/// Asks the host about pods (S0.3).
+fn ask(run: &Run<'_>, uids: &[Text]) -> PodStates {
+    let Some(ask) = &run.hooks.pod_states else {
+        return PodStates {
+            ready: true,
+            ..PodStates::default()
+        };
+    };
+    let mut answer = ask.with(|ask| ask(uids));
+    // Only what was asked about is answered.
+    let asked: HashSet<&Text> = uids.iter().collect();
+    answer.states.retain(|uid, _| asked.contains(uid));
+    answer.ready &= answer.as_of == 0 || can_be_as_of(run, answer.as_of);
+    answer
+}
+
+/// S0.3: whether an answer can speak of this moment; of a time to come nobody knows anything.
+fn can_be_as_of(run: &Run<'_>, as_of: i64) -> bool {
+    let now = wall_time(run.hooks);
+    if as_of > now {
+        let ahead = Duration::from_nanos(as_of.abs_diff(now));
+        run.report.warn_once("as-of", || format!(
+            "the host says that its answer about pods is of a moment {ahead:?} from now; nothing is removed because its pod is gone; see whether a clock was set back"
+        ));
+    }
+    (0..=now).contains(&as_of)
+}
+
+/// S0.4: from here on no pod is removable.
+fn contradicted(run: &Run<'_>, c: &Contradiction) {
+    if run.pods.broken.replace(true) {
+        return;
+    }
+    let examples: Vec<String> = c.examples.iter().map(|uid| visible(uid)).collect();
+    let message = format!(
+        "the host says that {} of {} pods that run are gone (such as {}): its picture of the pods is broken, nothing is removed for a pod's sake; see whether its list of pods is stale, empty or of another node; pods that were deleted by force and do not end have to count as living until they have ended",
+        c.claimed,
+        c.active,
+        examples.join(", ")
+    );
+    run.report.event("PodStatesContradicted", &message);
+    run.report.keep(Error::new(Status::Contradiction, message));
+}
 
 /// The host's answer for one stage.
 pub(crate) struct Evidence<'a> {
@@ -43,10 +98,10 @@ impl<'a> Evidence<'a> {
 
     /// S4.1: the same, asked at this moment and about this pod alone, however young the answer about all is.
     pub(crate) fn stands_now(&self, uid: &Text, reason: Reason) -> bool {
-        let answer = self.run.ask(std::slice::from_ref(uid));
+        let answer = ask(self.run, std::slice::from_ref(uid));
         let view = &mut self.latest.borrow_mut().0;
         view.renew(uid, &answer);
-        if answer.as_of != 0 && self.run.newer.borrow().is_open(uid) {
+        if answer.as_of != 0 && self.run.pods.newer.borrow().is_open(uid) {
             let newer = newer_pods(self.run, self.snapshot, &answer, view);
             *view = view.clone().holding(newer);
         }
@@ -70,7 +125,7 @@ impl<'a> Evidence<'a> {
             self.latest.replace(fresh);
         }
         // S0.4: another answer may have contradicted what runs, to a stop beside this stage.
-        if self.run.broken.get() {
+        if self.run.pods.broken.get() {
             return false;
         }
         let latest = self.latest.borrow();
@@ -81,11 +136,11 @@ impl<'a> Evidence<'a> {
 /// One question and its answer, with the time of the question: the answer is no older than that.
 fn view(run: &Run<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, Boot) {
     let asked = Boot::now();
-    let answer = run.ask(uids);
-    let mut view = PodView::new(snapshot, &answer, run.all_unused, run.broken.get());
+    let answer = ask(run, uids);
+    let mut view = PodView::new(snapshot, &answer, run.all_unused, run.pods.broken.get());
     let newer = newer_pods(run, snapshot, &answer, &view);
     if let Some(contradiction) = view.contradicted() {
-        run.contradicted(&contradiction);
+        contradicted(run, &contradiction);
         view = PodView::new(snapshot, &answer, run.all_unused, true);
     }
     (view.holding(newer), asked)
@@ -102,7 +157,7 @@ fn newer_pods(
     // An answer that is not ready may be followed by one that says as of when.
     if answer.as_of != 0 || !answer.ready {
         let now = wall_time(run.hooks);
-        let mut newer = run.newer.borrow_mut();
+        let mut newer = run.pods.newer.borrow_mut();
         newer.look(snapshot, now);
         let open = view.claimed().filter(|uid| newer.is_open(uid));
         let open: BTreeSet<Text> = open.cloned().collect();
@@ -110,7 +165,7 @@ fn newer_pods(
             judge(run, &mut newer, answer.as_of, now, &open);
         }
     }
-    run.newer.borrow().pods()
+    run.pods.newer.borrow().pods()
 }
 
 /// Judges pods by what is in their log directories.
@@ -152,7 +207,7 @@ fn judge(run: &Run<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTreeSet
 /// S0.3: whether a file in a tree has changed since the moment by which its pod was judged, which an answer of the past cannot know:
 /// the pod may have come back since. The pass itself changes directories, but no files.
 pub(crate) fn has_newer_files(run: &Run<'_>, room: &LogRoom, name: &str) -> bool {
-    let Some(since) = run.newer.borrow().judged_by(entry_uid(name)) else {
+    let Some(since) = run.pods.newer.borrow().judged_by(entry_uid(name)) else {
         return false;
     };
     let go_on = || run.stop.cause().is_none();
@@ -224,7 +279,7 @@ impl Logs {
 
 /// S0.3: what has a time beyond now was not compared with the moment of the host's answer; told once, at the end of a pass.
 pub(crate) fn tell_of_stamps(run: &Run<'_>) {
-    let newer = run.newer.borrow();
+    let newer = run.pods.newer.borrow();
     if let Some((count, example)) = newer.beyond() {
         run.log(
             LogLevel::Warn,

@@ -51,7 +51,7 @@ impl Gauge {
         let usage = figures(&first).map_err(NoGauge::NoFigures)?;
         tell_fuller(run, memory, (&first, &usage), filesystems);
         let gauge = Gauge::MountPoint(first.mount_point);
-        run.saw_filesystem(usage);
+        run.report.saw_filesystem(usage);
         Ok((gauge, usage))
     }
 
@@ -67,7 +67,7 @@ impl Gauge {
             }
             Gauge::MountPoint(mount_point) => filesystem::usage(mount_point)?,
         };
-        run.saw_filesystem(usage);
+        run.report.saw_filesystem(usage);
         Ok(usage)
     }
 

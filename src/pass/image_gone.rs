@@ -1,30 +1,30 @@
 //! Whether images that were removed are gone, and what goes in another way where they are not (S5.12).
 
+use super::fate::Fate;
+use super::gate::Gate;
 use super::image_look::{ImageLook, ImageMemory, Services};
-use super::run::{Done, Run, wall_time};
+use super::run::{Run, wall_time};
 use crate::clock::Boot;
+use crate::cri::CallError;
 use crate::node::{Image, ImageKey};
-use crate::quiet;
 use crate::report::{Reason, visible};
 use std::collections::HashSet;
 
-/// What was removed since the last look at what is really gone (S5.12).
+/// What the last looks at what is really gone came to (S5.12).
 #[derive(Default)]
-pub(super) struct Round {
-    /// Places in the plan, in the order in which the runtime said so.
-    pub(super) places: Vec<usize>,
+pub(super) struct Rounds {
     /// No image of the last round was gone in truth.
     pub(super) removed_nothing: bool,
-    /// Others are to go in the place of what is still there.
-    pub(super) is_another_due: bool,
+    /// Nothing more is tried.
+    pub(super) gave_up: bool,
 }
 
-impl Round {
+impl Rounds {
     /// So many of all are still there. The place of the first round that removed nothing is taken by one more: a single image that
     /// stays must not hold up the others, and a runtime that removes nothing is not to be asked for everything.
-    pub(super) fn lost(&mut self, stay: usize, all: usize) {
+    pub(super) fn ended(&mut self, stay: usize, all: usize) {
         let removed_nothing = stay == all;
-        self.is_another_due = stay > 0 && !(removed_nothing && self.removed_nothing);
+        self.gave_up = removed_nothing && self.removed_nothing;
         self.removed_nothing = removed_nothing;
     }
 }
@@ -43,38 +43,39 @@ pub(super) fn name_to_ask_by(
 }
 
 /// Removes an image by its ID, or by a tag, if that still stands for it. The look that it rests on is good until then.
-pub(super) async fn remove(
+pub(super) async fn remove_image(
     run: &Run<'_>,
     services: &Services<'_>,
     image: &Image,
     tag: Option<String>,
     until: Boot,
-) -> Done {
+    gate: Gate<'_>,
+) -> Result<Fate, Fate> {
     if run.dry_run {
-        return Done::Removed;
+        return Ok(Fate::Removed);
     }
     let images = &services.images;
-    let name = match tag {
-        None => image.id.to_string(),
-        // It may stand for another image by now.
-        Some(tag) => match images.image_named(&tag).await {
-            // Who uses it was asked too long ago by now (S5.2).
-            Ok(_) if Boot::now() > until => return Done::Kept(Reason::NotReached),
-            Ok(Some(found)) if found.id == image.id => tag,
-            Ok(_) => image.id.to_string(),
-            Err(e) => {
-                let doing = format!("cannot ask for image {}", visible(&tag));
-                return Done::of(&e, &doing, images.endpoint);
-            }
-        },
+    let failed = |e: &CallError, doing: &str, name: &str| {
+        let doing = format!("cannot {doing} image {}", visible(name));
+        Fate::of(e, &doing, images.endpoint)
     };
-    match images.remove_image(&name, &image.handler).await {
-        Ok(()) => Done::Removed,
-        Err(e) => {
-            let doing = format!("cannot remove image {}", visible(&image.id));
-            Done::of(&e, &doing, images.endpoint)
+    let mut name = image.id.to_string();
+    if let Some(tag) = tag {
+        // It may stand for another image by now.
+        let found = images.image_named(&tag).await;
+        let found = found.map_err(|e| failed(&e, "ask for", &tag))?;
+        // Who uses it was asked too long ago by now (S5.2).
+        if Boot::now() > until {
+            return Err(Fate::Kept(Reason::NotReached));
+        }
+        gate.still_open()?;
+        if found.is_some_and(|found| found.id == image.id) {
+            name = tag;
         }
     }
+    let removed = images.remove_image(&name, &image.handler).await;
+    removed.map_err(|e| failed(&e, "remove", &image.id))?;
+    Ok(Fate::Removed)
 }
 
 /// S5.12: what became of images that the runtime said it removed.
@@ -83,13 +84,12 @@ pub(super) async fn confirm(
     services: &Services<'_>,
     memory: &mut ImageMemory,
     told: &[&Image],
-) -> Vec<Done> {
-    let as_told = || told.iter().map(|_| Done::Removed).collect();
+) -> Vec<Fate> {
+    let as_told = || told.iter().map(|_| Fate::Removed).collect();
     if told.is_empty() || run.dry_run || run.stop.cause().is_some() {
         return as_told();
     }
-    let listed = quiet::caught_async(services.images.list_images()).await;
-    let listed: HashSet<ImageKey> = match listed.and_then(|listed| listed) {
+    let listed: HashSet<ImageKey> = match services.images.list_images().await {
         Ok(listed) => listed.iter().map(Image::key).collect(),
         Err(e) => {
             // What ended the pass is told at its end.
@@ -99,25 +99,21 @@ pub(super) async fn confirm(
             return as_told();
         }
     };
-    // The host's clock may have been set back meanwhile, or be broken.
-    let now = quiet::caught(|| wall_time(run.hooks)).unwrap_or_else(|defect| {
-        run.fail(defect);
-        run.now
-    });
-    let now = now.max(run.now);
+    // The host's clock may have been set back meanwhile.
+    let now = wall_time(run.hooks).max(run.now);
     let mut confirmed = Vec::with_capacity(told.len());
     for image in told {
         let key = image.key();
         confirmed.push(match listed.contains(&key) {
             false => {
                 memory.still_listed.remove(&key);
-                Done::Removed
+                Fate::Removed
             }
             true => {
                 memory.still_listed.insert(key);
                 let boot = Boot::now().since_boot();
                 memory.records.begin_anew(image, now, boot);
-                Done::Failed(format!(
+                Fate::Failed(format!(
                     "image {} is still listed, though the runtime said that it removed it; see the log of {}",
                     visible(&image.id),
                     services.images.endpoint

@@ -1,9 +1,9 @@
 //! What an image pass has to know before it may remove anything: images, who uses them, which ones sandboxes need (S5.2,
 //! S5.3).
 
+use super::fate::{Fate, Planned};
 use super::parts::{all_containers, all_sandboxes};
-use super::removals::blank;
-use super::run::{Done, QUESTIONS, Run, wall_time};
+use super::run::{QUESTIONS, Run, wall_time};
 use crate::clock::{Boot, awake_for};
 use crate::config::Config;
 use crate::cri::CallError;
@@ -16,7 +16,7 @@ use crate::plan::exempt::Exempt;
 use crate::plan::images::SandboxImages;
 use crate::plan::in_use::InUse;
 use crate::plan::records::Records;
-use crate::report::{Entry, Kind, Reason, visible};
+use crate::report::{Kind, Reason, visible};
 use futures_util::stream::{self, StreamExt};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -116,7 +116,7 @@ pub(crate) async fn look(
         (Err(e), Ok(images)) => {
             // Nobody knows who uses what (S5.2, S7.3).
             for image in &images {
-                run.record(entry(image), Done::Kept(Reason::ListIncomplete));
+                keep(run, image, Reason::ListIncomplete);
             }
             return Err(e);
         }
@@ -175,13 +175,18 @@ fn tell_unmatched(run: &Run<'_>, memory: &mut ImageMemory, images: &[Image]) {
     }
 }
 
-/// An entry about an image, before anything became of it.
-pub(super) fn entry(image: &Image) -> Entry {
+/// What the report says of an image.
+pub(super) fn planned(image: &Image, reason: Reason) -> Planned {
     let name = image.tags.first().cloned().unwrap_or_default();
-    Entry {
+    Planned {
         bytes: image.size,
-        ..blank(Kind::Image, image.id.clone(), name, "")
+        ..Planned::new(Kind::Image, image.id.clone(), name, "", reason)
     }
+}
+
+/// An image is kept.
+pub(super) fn keep(run: &Run<'_>, image: &Image, reason: Reason) {
+    run.record(planned(image, reason), Fate::Kept(reason));
 }
 
 fn forget_gone(memory: &mut ImageMemory, images: &[Image], containers: &[Container]) {

@@ -1,320 +1,207 @@
 //! Removing images: in the order of a plan, no more than are needed, only over a look that is fresh enough, and with a last look at
 //! what is really gone (S5.2, S5.8, S5.12; see `image_gone`).
 
-use super::image_figures::Gauge;
-use super::image_gone::{Round, confirm, name_to_ask_by, remove};
-use super::image_look::{self, ImageLook, ImageMemory, Services};
+use super::fate::{Fate, Planned};
+use super::gate::Gate;
+use super::image_gone::{Rounds, confirm, name_to_ask_by, remove_image};
+use super::image_look;
 use super::image_records;
-use super::later::Ordered;
-use super::progress::Progress;
-use super::removals::{begin, may_go};
-use super::run::{Done, Run};
-use crate::config::duration::nanoseconds;
-use crate::error::Error;
-use crate::node::{FsUsage, Image};
+use super::images::{ImagePass, min_age};
+use super::removals::{Policy, Removal, remove};
+use super::slots::Slots;
+use crate::node::Image;
 use crate::plan::Step;
-use crate::plan::exempt::Exempt;
-use crate::plan::images::{self as plans, Goal, SandboxImages, Tally};
-use crate::quiet;
-use crate::report::{Entry, Kind, Reason};
-use futures_util::future::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
-use std::collections::{HashSet, VecDeque};
+use crate::plan::images::{self as plans, Goal, Tally};
+use crate::report::Reason;
 
-/// How often the connection has its turn until what was begun has left.
-const TURNS: usize = 4;
-
-/// What the removals of one pass share.
-pub(super) struct Removals<'r, 'a> {
-    run: &'r Run<'a>,
-    services: &'r Services<'a>,
-    pub(super) look: ImageLook,
-    pub(super) sandbox: SandboxImages,
-    pub(super) exempt: Exempt,
-    /// Who tells how full the image filesystem is, if somebody was asked.
-    pub(super) gauge: Option<Gauge>,
-    /// The figures by which space is wanted.
-    pub(super) usage: FsUsage,
-    /// Nobody can tell any more who uses what.
-    blind: bool,
-    /// Images that have had their turn, by their place in the look.
-    pub(super) tried: HashSet<usize>,
-    /// The runtime said that it removed something.
-    pub(super) has_removed: bool,
-    /// Something was not removed because all is held (S0.7).
-    pub(super) held: bool,
-    /// What failed, in words.
-    pub(super) failures: Vec<String>,
+/// As many images of a plan as a goal needs.
+struct UntilEnough<'p, 'r, 'a> {
+    pass: &'p mut ImagePass<'r, 'a>,
+    goal: &'p Goal,
+    tally: Tally,
+    /// The records of the images before this place are not in the file.
+    left_out: usize,
+    rounds: Rounds,
 }
 
-impl<'r, 'a> Removals<'r, 'a> {
-    /// Over a look.
-    pub(super) fn over(
-        look: ImageLook,
-        run: &'r Run<'a>,
-        services: &'r Services<'a>,
-    ) -> Removals<'r, 'a> {
-        Removals {
-            run,
-            services,
-            look,
-            sandbox: SandboxImages::NotAsked,
-            exempt: Exempt::new(&run.config.image_gc_exempt),
-            gauge: None,
-            usage: FsUsage::default(),
-            blind: false,
-            tried: HashSet::new(),
-            has_removed: false,
-            held: false,
-            failures: Vec::new(),
-        }
-    }
+/// Removes images in their order until the goal is reached, and writes the report about them.
+pub(super) async fn carry_out(
+    pass: &mut ImagePass<'_, '_>,
+    steps: Vec<Step<'_, Image>>,
+    goal: &Goal,
+) -> Tally {
+    let run = pass.run;
+    let ordered = run.later.images(run, &pass.look.images, steps);
+    let images = ordered.items.iter().map(|(_, image)| image.key());
+    pass.tried.extend(images);
+    let slots = Slots::without_rests(run.config.max_parallel_image_removals);
+    let mut policy = UntilEnough {
+        pass,
+        goal,
+        tally: Tally::new(goal),
+        left_out: 0,
+        rounds: Rounds::default(),
+    };
+    remove(run, None, &ordered, &slots, &mut policy).await;
+    policy.tally
+}
 
-    /// Removes images in their order until the goal is reached, and writes the report about them.
-    pub(super) async fn carry_out(
-        &mut self,
-        memory: &mut ImageMemory,
-        steps: &[Step],
-        goal: &Goal,
-    ) -> Tally {
-        let (run, services) = (self.run, self.services);
-        let images = self.look.images.clone();
-        let Ordered { items, alone_from } = run.later.images(run, &images, steps);
-        let (planned, steps): (Vec<Entry>, Vec<Step>) = items.into_iter().unzip();
-        self.tried.extend(steps.iter().map(|step| step.index));
-        let image = |at: usize| &images[steps[at].index];
-        let stage = run.stage();
-        let mut waiting: VecDeque<usize> = (0..planned.len()).collect();
-        let mut removing = FuturesUnordered::new();
-        let mut tally = Tally::new(goal);
-        let progress = Progress::of(run, Kind::Image);
-        let mut left_out = 0;
-        let mut round = Round::default();
-        loop {
-            // What may make the runtime crash waits until nothing else is in flight (S0.8).
-            let is_alone = waiting.front().is_some_and(|at| *at >= alone_from);
-            let limit = match is_alone {
-                true => 1,
-                false => run.config.max_parallel_image_removals,
-            };
-            let may_start = removing.len() < limit && tally.may_start();
-            let next = match may_start {
-                true => waiting.pop_front(),
-                false => None,
-            };
-            let ended = match next {
-                None => removing.next().await,
-                Some(at) => {
-                    let (known, mut word) = (at < left_out, Ok(()));
-                    if !known {
-                        word = may_go(run, None, &planned[at]);
-                    }
-                    if !known && word.is_ok() {
-                        let needed =
-                            tally.still_needed(steps[at..].iter().map(|s| images[s.index].size));
-                        // Twice as many each time: where the host refuses most of them, this is not done for each.
-                        left_out = (at + needed.max(at + 1)).min(steps.len());
-                        let going = steps[..left_out].iter().map(|s| &images[s.index]);
-                        match quiet::caught(|| image_records::leave_out(run, memory, going)) {
-                            Ok(true) => {}
-                            Ok(false) => left_out = steps.len(),
-                            Err(defect) => self.stop_for(defect),
-                        }
-                    }
-                    if word.is_ok() {
-                        word = self.last_word(memory, &planned[at], image(at), goal).await;
-                    }
-                    match word {
-                        Err(result) => {
-                            self.held |= result == Done::Kept(Reason::Held);
-                            stage.ended(at, planned[at].clone(), result);
-                            continue;
-                        }
-                        Ok(()) => {
-                            tally.started(image(at).size);
-                            let name = name_to_ask_by(&self.look, memory, image(at));
-                            let until = self.look.looked.plus(run.config.evidence_max_age);
-                            let removal = remove(run, services, image(at), name, until);
-                            removing.push(async move {
-                                let flight = run.later.take_off();
-                                let done = quiet::caught_async(removal).await;
-                                (at, done.map(|done| flight.landed(done)))
-                            });
-                        }
-                    }
-                    match leaves(&mut removing).await {
-                        None => continue,
-                        ended => ended,
-                    }
-                }
-            };
-            let Some((at, result)) = ended else {
-                let places = std::mem::take(&mut round.places);
-                if places.is_empty() {
-                    break;
-                }
-                let told: Vec<&Image> = places.iter().map(|at| image(*at)).collect();
-                let results = confirm(run, services, memory, &told).await;
-                let stay = |result: &&Done| **result != Done::Removed;
-                round.lost(results.iter().filter(stay).count(), places.len());
-                for (at, result) in places.into_iter().zip(results) {
-                    if let Done::Failed(error) = &result {
-                        tally.was_not_freed(image(at).size);
-                        self.failures.push(error.clone());
-                    }
-                    stage.ended(at, planned[at].clone(), result);
-                }
-                match round.is_another_due {
-                    true => continue,
-                    false => break,
-                }
-            };
-            // It may be gone and not count: in its place no other goes.
-            let (result, is_defect) = match result {
-                Ok(result) => (result, false),
-                Err(defect) => {
-                    self.stop_for(defect.clone());
-                    (Done::Failed(defect.message), true)
-                }
-            };
-            tally.ended(image(at).size, result == Done::Removed);
-            if result == Done::Removed && !run.dry_run {
-                memory.records.forget(image(at));
-                self.has_removed = true;
-                self.gauge_after(goal, &mut tally);
-            }
-            // What was in flight when the pass was told to end is no failing removal (S6.5), and a defect is told already.
-            if let Some(error) = result.error()
-                && run.stop.cause().is_none()
-                && !is_defect
-            {
-                self.failures.push(error.clone());
-            }
-            let to_go =
-                removing.len() + tally.still_needed(waiting.iter().map(|at| image(*at).size));
-            let counts = Progress::counts(&result);
-            match result {
-                // What became of it in truth is not known before the next look.
-                Done::Removed => round.places.push(at),
-                result => stage.ended(at, planned[at].clone(), result),
-            }
-            if counts {
-                progress.ended(to_go);
-            }
-        }
-        let rest = match run.stop.cause() {
-            Some(_) if !tally.satisfied() => Reason::NotReached,
-            // A runtime that removes nothing was not asked for the rest (S5.12).
-            None if round.removed_nothing && !tally.satisfied() => Reason::NotReached,
-            _ => Reason::EnoughFreed,
-        };
-        for at in waiting {
-            stage.ended(at, planned[at].clone(), Done::Kept(rest));
-        }
-        stage.arrange();
-        tally
-    }
-
-    /// All that is asked at the last moment; `Err` = the image stays.
-    async fn last_word(
-        &mut self,
-        memory: &mut ImageMemory,
-        planned: &Entry,
-        image: &Image,
-        goal: &Goal,
-    ) -> std::result::Result<(), Done> {
-        let verdict = self.ask(memory, planned, image, goal).await;
-        match self.run.stop.cause() {
-            Some(_) => Err(Done::Kept(Reason::NotReached)),
-            None => verdict,
-        }
-    }
-
-    /// Nothing more goes: what was found out about images is not known to hold.
-    fn stop_for(&mut self, error: Error) {
-        self.run.fail(error);
-        self.blind = true;
-    }
-
+impl UntilEnough<'_, '_, '_> {
+    /// All that is asked at the last moment; `Err` = the image is kept.
     async fn ask(
         &mut self,
-        memory: &mut ImageMemory,
-        planned: &Entry,
-        image: &Image,
-        goal: &Goal,
-    ) -> std::result::Result<(), Done> {
-        if self.blind {
-            return Err(Done::Kept(Reason::ListIncomplete));
+        items: &[(Planned, &Image)],
+        at: usize,
+        gate: &Gate<'_>,
+    ) -> Result<(), Fate> {
+        gate.still_open()?;
+        if self.pass.blind {
+            return Err(Fate::Kept(Reason::ListIncomplete));
         }
+        self.leave_out(items, at);
+        gate.open()?;
         // The host's approval may take its time: after it comes the last look.
-        begin(self.run, None, planned)?;
-        if image_look::is_old(self.run, &self.look) {
-            let look = image_look::look_again(self.run, self.services, memory, &mut self.look);
-            let looked = quiet::caught_async(look).await;
-            if let Err(e) = looked.and_then(|looked| looked) {
-                self.stop_for(e);
-                return Err(Done::Kept(Reason::ListIncomplete));
-            }
+        self.look_again().await?;
+        let (run, pass, image) = (self.pass.run, &self.pass, items[at].1);
+        let latest = pass.look.latest(image);
+        let times = (min_age(run), run.now);
+        let seen = pass.seen(&pass.look.images);
+        if !seen.still_goes(image, latest, self.goal, times) {
+            return Err(Fate::Kept(Reason::Changed));
         }
-        let latest = self.look.latest(image);
-        let times = (min_age(self.run), self.run.now);
-        if !self.seen(memory).still_goes(image, latest, goal, times) {
-            return Err(Done::Kept(Reason::Changed));
-        }
-        may_go(self.run, None, planned)
+        gate.still_open()
     }
 
-    /// All that is known of the images of the first look, for a plan.
-    pub(super) fn seen<'s>(&'s self, memory: &'s ImageMemory) -> plans::ImageLook<'s> {
-        plans::ImageLook {
-            images: &self.look.images,
-            in_use: &self.look.in_use,
-            records: &memory.records,
-            sandbox: &self.sandbox,
-            exempt: &self.exempt,
+    /// Before images go their records leave the file, those of many at once (S5.1).
+    fn leave_out(&mut self, items: &[(Planned, &Image)], at: usize) {
+        if at < self.left_out {
+            return;
         }
+        let needed = self.needed(&items[at..]);
+        // Twice as many each time: where the host refuses most of them, this is not done for each.
+        let until = (at + needed.max(at + 1)).min(items.len());
+        let going = items[..until].iter().map(|(_, image)| *image);
+        let has_file = self.guarded(|p| image_records::leave_out(p.run, p.memory, going));
+        self.left_out = if has_file { until } else { items.len() };
+    }
+
+    /// Does something that nothing more may be removed after, if a panic breaks it off.
+    fn guarded<R>(&mut self, work: impl FnOnce(&mut ImagePass<'_, '_>) -> R) -> R {
+        let was_blind = std::mem::replace(&mut self.pass.blind, true);
+        let done = work(self.pass);
+        self.pass.blind = was_blind;
+        done
+    }
+
+    /// S5.2: who uses images is found out anew, where that has grown old. Once it failed, nothing more is removed.
+    async fn look_again(&mut self) -> Result<(), Fate> {
+        let (run, pass) = (self.pass.run, &mut *self.pass);
+        if !image_look::is_old(run, &pass.look) {
+            return Ok(());
+        }
+        // Nobody can tell before the look is whole.
+        pass.blind = true;
+        let look = &mut pass.look;
+        if let Err(e) = image_look::look_again(run, pass.services, pass.memory, look).await {
+            run.fail(e);
+            return Err(Fate::Kept(Reason::ListIncomplete));
+        }
+        pass.blind = false;
+        Ok(())
     }
 
     /// S5.8: after a removal; whether so much is available by now that no more has to go.
-    fn gauge_after(&mut self, goal: &Goal, tally: &mut Tally) {
-        let (run, Goal::Free(_)) = (self.run, goal) else {
+    fn read_gauge(&mut self) {
+        if !matches!(self.goal, Goal::Free(_)) {
             return;
-        };
-        let Some(gauge) = &self.gauge else {
-            return;
-        };
-        match quiet::caught(|| gauge.read(run)) {
-            Ok(Ok(usage)) if plans::has_enough(&usage, run.config.image_gc_low_threshold) => {
-                tally.has_enough();
+        }
+        let low = self.pass.run.config.image_gc_low_threshold;
+        let usage = self.guarded(|p| p.gauge.as_ref().map(|gauge| gauge.read(p.run)));
+        // Without figures the sizes of the images tell.
+        if usage.is_some_and(|usage| usage.is_ok_and(|usage| plans::has_enough(&usage, low))) {
+            self.tally.has_enough();
+        }
+    }
+}
+
+impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
+    const LOOKS: bool = true;
+
+    async fn begin(
+        &mut self,
+        items: &[(Planned, &'e Image)],
+        at: usize,
+        gate: Gate<'e>,
+    ) -> Result<Removal<'e>, Fate> {
+        let (run, services, image) = (self.pass.run, self.pass.services, items[at].1);
+        let mut word = self.ask(items, at, &gate).await;
+        if run.stop.cause().is_some() {
+            word = Err(Fate::Kept(Reason::NotReached));
+        }
+        self.pass.held |= word == Err(Fate::Kept(Reason::Held));
+        word?;
+        self.tally.started(image.size);
+        let look = &self.pass.look;
+        let name = name_to_ask_by(look, self.pass.memory, image);
+        let until = look.looked.plus(run.config.evidence_max_age);
+        let removal = remove_image(run, services, image, name, until, gate);
+        Ok(Box::pin(removal))
+    }
+
+    fn wants_more(&self) -> bool {
+        self.tally.may_start()
+    }
+
+    fn needed(&self, waiting: &[(Planned, &Image)]) -> usize {
+        self.tally
+            .still_needed(waiting.iter().map(|(_, image)| image.size))
+    }
+
+    async fn ended(&mut self, image: &'e Image, fate: &Fate) {
+        self.tally.ended(image.size, *fate == Fate::Removed);
+        match fate {
+            Fate::Removed if !self.pass.run.dry_run => {
+                self.pass.memory.records.forget(image);
+                self.pass.has_removed = true;
+                self.read_gauge();
             }
-            // Without figures the sizes of the images tell.
-            Ok(_) => {}
-            Err(defect) => self.stop_for(defect),
+            // It may be gone and not count: in its place no other goes.
+            Fate::Broke(_) => self.pass.blind = true,
+            fate => {
+                // What was in flight when the pass was told to end is no failing removal (S6.5).
+                let error = fate
+                    .error()
+                    .filter(|_| self.pass.run.stop.cause().is_none());
+                self.pass.failures.extend(error.cloned());
+            }
         }
     }
-}
 
-/// `minimum-image-ttl-duration` in ns.
-pub(super) fn min_age(run: &Run<'_>) -> i64 {
-    nanoseconds(run.config.minimum_image_ttl_duration)
-}
-
-/// Lets a removal leave that was just begun; what has ended meanwhile. It is on its way before the next image is asked about: that may
-/// take long, and the look that it rests on would grow old.
-async fn leaves<F: Future>(removing: &mut FuturesUnordered<F>) -> Option<F::Output> {
-    for _ in 0..TURNS {
-        if let Some(ended) = removing.next().now_or_never() {
-            return ended;
+    async fn confirm(&mut self, removed: &[&'e Image]) -> Vec<Fate> {
+        let fates = confirm(self.pass.run, self.pass.services, self.pass.memory, removed).await;
+        let mut stay = 0;
+        for (image, fate) in removed.iter().zip(&fates) {
+            if let Fate::Failed(error) = fate {
+                stay += 1;
+                self.tally.was_not_freed(image.size);
+                self.pass.failures.push(error.clone());
+            }
         }
-        tokio::task::yield_now().await;
+        self.rounds.ended(stay, removed.len());
+        fates
     }
-    None
-}
 
-/// The entry of an image that was planned for.
-pub(super) fn entry(images: &[Image], step: Step) -> Entry {
-    Entry {
-        reason: step.reason,
-        ..image_look::entry(&images[step.index])
+    fn goes_on(&self) -> bool {
+        !self.rounds.gave_up
+    }
+
+    fn rest(&self) -> Reason {
+        let satisfied = self.tally.satisfied();
+        match self.pass.run.stop.cause() {
+            Some(_) if !satisfied => Reason::NotReached,
+            // A runtime that removes nothing was not asked for the rest (S5.12).
+            None if self.rounds.removed_nothing && !satisfied => Reason::NotReached,
+            _ => Reason::EnoughFreed,
+        }
     }
 }

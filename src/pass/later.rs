@@ -1,14 +1,15 @@
 //! Who has its turn when (S0.8). In its first round a pass comes to what was never begun, stage by stage; at its end to what was begun
 //! before and did not end, and once more to the pods of containers that went so late (S2.3).
 
-use super::image_removals::entry;
-use super::run::{Done, Run};
+use super::fate::{Fate, Planned};
+use super::image_look::planned;
+use super::run::Run;
 use crate::clock::Boot;
 use crate::node::{Container, Image, Text};
 use crate::plan::Step;
 use crate::plan::logs::link_name;
 use crate::plan::order::{self, Turns, turns};
-use crate::report::{Entry, Kind, Reason};
+use crate::report::{Kind, Reason};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -28,7 +29,7 @@ pub(crate) enum Round {
 pub(crate) struct Later {
     pub(super) round: Cell<Round>,
     /// Planned, and not written down yet.
-    put_off: RefCell<Vec<Entry>>,
+    put_off: RefCell<Vec<Planned>>,
     /// Containers that were to go in the first round: for the limits they are done (S1.8).
     pub(super) tried: RefCell<HashSet<Text>>,
     /// When those of them ended that were asked about: they are not asked again, which may have been given up meanwhile (S1.2).
@@ -53,13 +54,13 @@ struct Stopped {
 
 /// Planned removals in their order.
 pub(crate) struct Ordered<T> {
-    pub(crate) items: Vec<(Entry, T)>,
+    pub(crate) items: Vec<(Planned, T)>,
     /// From here on one at a time.
     pub(crate) alone_from: usize,
 }
 
-impl<T> From<Turns<(Entry, T)>> for Ordered<T> {
-    fn from(turns: Turns<(Entry, T)>) -> Ordered<T> {
+impl<T> From<Turns<(Planned, T)>> for Ordered<T> {
+    fn from(turns: Turns<(Planned, T)>) -> Ordered<T> {
         let Turns {
             first: mut items,
             again,
@@ -74,12 +75,17 @@ impl<T> From<Turns<(Entry, T)>> for Ordered<T> {
 
 impl Later {
     /// The order of what is planned; what is put off is not in it, nor what this round does not come to.
-    pub(crate) fn order<T>(&self, run: &Run<'_>, kind: Kind, items: Vec<(Entry, T)>) -> Ordered<T> {
+    pub(crate) fn order<T>(
+        &self,
+        run: &Run<'_>,
+        kind: Kind,
+        items: Vec<(Planned, T)>,
+    ) -> Ordered<T> {
         let items = match self.round.get() {
             Round::Again => self.due(run, kind, items),
             _ => items,
         };
-        let unfinished = run.unfinished.borrow();
+        let unfinished = run.attempts.unfinished.borrow();
         if run.dry_run || unfinished.is_empty() {
             let alone_from = items.len();
             return Ordered { items, alone_from };
@@ -88,7 +94,8 @@ impl Later {
             return turns(items, kind, |(entry, _)| &entry.id, &unfinished).into();
         }
         // What is left alone for now is told at once.
-        let is_again = |e: &Entry| unfinished.was_tried(e.kind, &e.id) && !run.waits(e);
+        let is_again =
+            |e: &Planned| unfinished.was_tried(e.kind, &e.id) && !run.attempts.waits(e.kind, &e.id);
         let (put_off, items): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|(entry, _)| is_again(entry));
         // In parts of a list an object may be planned for more than once (S7.3).
@@ -101,16 +108,23 @@ impl Later {
     }
 
     /// The order of images: only those come last that got no answer (S0.8, S5.4).
-    pub(crate) fn images(&self, run: &Run<'_>, images: &[Image], steps: &[Step]) -> Ordered<Step> {
+    pub(crate) fn images<'i>(
+        &self,
+        run: &Run<'_>,
+        images: &[Image],
+        steps: Vec<Step<'i, Image>>,
+    ) -> Ordered<&'i Image> {
         let is_there: HashSet<&Text> = images.iter().map(|image| &image.id).collect();
-        run.keep_only(Kind::Image, |id| is_there.contains(id));
-        let items = steps.iter().map(|step| (entry(images, *step), *step));
-        let unfinished = run.unfinished.borrow();
+        run.attempts
+            .keep_only(Kind::Image, |id| is_there.contains(id));
+        let items = steps.into_iter();
+        let items = items.map(|step| (planned(step.object, step.reason), step.object));
+        let unfinished = run.attempts.unfinished.borrow();
         order::images(items.collect(), |(entry, _)| &entry.id, &unfinished).into()
     }
 
     /// What stays by the plan, as far as this round comes to it.
-    pub(crate) fn kept(&self, run: &Run<'_>, kind: Kind, kept: Vec<Entry>) -> Vec<Entry> {
+    pub(crate) fn kept(&self, run: &Run<'_>, kind: Kind, kept: Vec<Planned>) -> Vec<Planned> {
         match self.round.get() {
             Round::Again => {
                 let kept = kept.into_iter().map(|entry| (entry, ())).collect();
@@ -122,21 +136,21 @@ impl Later {
     }
 
     /// What the end of the pass comes to; what was written down about it before gives way.
-    fn due<T>(&self, run: &Run<'_>, kind: Kind, items: Vec<(Entry, T)>) -> Vec<(Entry, T)> {
-        let had_turn = run.had_turn(kind);
+    fn due<T>(&self, run: &Run<'_>, kind: Kind, items: Vec<(Planned, T)>) -> Vec<(Planned, T)> {
+        let had_turn = run.report.had_turn(kind);
         let put_off = self.put_off(kind);
-        let concerns = |e: &Entry| put_off.contains(&e.id) || self.concerns(e);
+        let concerns = |e: &Planned| put_off.contains(&e.id) || self.concerns(e);
         let mut items = items;
         items.retain(|(entry, _)| concerns(entry) && !had_turn.contains(&entry.id));
         let ids: HashSet<Text> = items.iter().map(|(entry, _)| entry.id.clone()).collect();
-        run.withdraw(kind, &ids);
-        let decided = |e: &Entry| e.kind == kind && ids.contains(&e.id);
+        run.report.withdraw(kind, &ids);
+        let decided = |e: &Planned| e.kind == kind && ids.contains(&e.id);
         self.put_off.borrow_mut().retain(|e| !decided(e));
         items
     }
 
     /// Whether the end of the pass comes to an object that was not put off.
-    fn concerns(&self, entry: &Entry) -> bool {
+    fn concerns(&self, entry: &Planned) -> bool {
         let (pods, sandboxes) = &*self.emptied.borrow();
         match entry.kind {
             Kind::Sandbox => pods.contains(&entry.pod_uid) || sandboxes.contains(&entry.id),
@@ -164,7 +178,7 @@ impl Later {
     /// Kinds of which something was put off, the least recently tried first.
     pub(crate) fn kinds(&self, run: &Run<'_>) -> Vec<Kind> {
         let put_off = self.put_off.borrow();
-        let unfinished = run.unfinished.borrow();
+        let unfinished = run.attempts.unfinished.borrow();
         let oldest = |kind: Kind| {
             let ids = put_off.iter().filter(|e| e.kind == kind).map(|e| &e.id);
             unfinished.oldest(kind, ids).map(|at| (at, kind))
@@ -185,7 +199,7 @@ impl Later {
     }
 
     /// An UNKNOWN container has been stopped; it is removed at the end of the pass.
-    pub(crate) fn has_stopped(&self, planned: Entry, was_known: bool, approved: Boot) {
+    pub(crate) fn has_stopped(&self, planned: Planned, was_known: bool, approved: Boot) {
         let stopped = Stopped {
             was_known,
             approved,
@@ -207,13 +221,12 @@ impl Later {
         stopped.get(id).is_some_and(|stopped| !stopped.was_known)
     }
 
-    /// Whether the host approved of it before its stop, and that not too long ago.
-    pub(crate) fn was_approved(&self, run: &Run<'_>, planned: &Entry) -> bool {
+    /// When the host approved of a container before its stop.
+    pub(crate) fn approved(&self, planned: &Planned) -> Option<Boot> {
         let stopped = self.stopped.borrow();
-        let of_kind = planned.kind == Kind::Container;
-        let stopped = stopped.get(&planned.id).filter(|_| of_kind);
-        let age = stopped.map(|stopped| Boot::now().since(stopped.approved));
-        age.is_some_and(|age| age <= run.config.evidence_max_age)
+        let is_container = planned.kind == Kind::Container;
+        let stopped = stopped.get(&planned.id).filter(|_| is_container);
+        stopped.map(|stopped| stopped.approved)
     }
 
     /// A container went at the end of the pass.
@@ -236,23 +249,23 @@ impl Later {
 
     /// All objects of a kind are known: what was put off and is not among them went in another way.
     pub(crate) fn settle_gone(&self, run: &Run<'_>, kind: Kind, is_there: impl Fn(&Text) -> bool) {
-        self.settle(run, kind, |id| (!is_there(id)).then_some(Done::Removed));
+        self.settle(run, kind, |id| (!is_there(id)).then_some(Fate::Removed));
     }
 
     /// The same where `became` tells what became of an object; `None` = it is still to have its turn.
-    pub(crate) fn settle(&self, run: &Run<'_>, kind: Kind, became: impl Fn(&Text) -> Option<Done>) {
+    pub(crate) fn settle(&self, run: &Run<'_>, kind: Kind, became: impl Fn(&Text) -> Option<Fate>) {
         if self.round.get() != Round::Again {
             return;
         }
-        let mut became: HashMap<Text, Done> = {
+        let mut became: HashMap<Text, Fate> = {
             let put_off = self.put_off.borrow();
             let of_kind = put_off.iter().filter(|e| e.kind == kind);
             let became = of_kind.filter_map(|e| Some((e.id.clone(), became(&e.id)?)));
             became.collect()
         };
-        let settled: Vec<Entry> = {
+        let settled: Vec<Planned> = {
             let mut put_off = self.put_off.borrow_mut();
-            let is_settled = |e: &mut Entry| e.kind == kind && became.contains_key(&e.id);
+            let is_settled = |e: &mut Planned| e.kind == kind && became.contains_key(&e.id);
             put_off.extract_if(.., is_settled).collect()
         };
         for entry in settled {
@@ -268,7 +281,7 @@ impl Later {
     /// The pass is over: what it did not come to stays.
     pub(crate) fn close(&self, run: &Run<'_>) {
         for entry in self.put_off.take() {
-            run.record(entry, Done::Kept(Reason::NotReached));
+            run.record(entry, Fate::Kept(Reason::NotReached));
         }
     }
 
@@ -298,9 +311,9 @@ impl Flight<'_> {
     }
 
     /// How it ended: a lost connection counts for it if it was alone (S0.8).
-    pub(crate) fn landed(self, done: Done) -> Done {
+    pub(crate) fn landed(self, done: Fate) -> Fate {
         match done {
-            Done::Lost { error, .. } => Done::Lost {
+            Fate::Lost { error, .. } => Fate::Lost {
                 alone: !self.company.get(),
                 error,
             },

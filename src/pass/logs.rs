@@ -1,13 +1,15 @@
 //! Logs that pods left behind, and links whose target is gone (S4).
 
+use super::defects::object;
 use super::evidence::{Evidence, has_newer_files};
+use super::fate::{Fate, Planned};
+use super::gate::Gate;
 use super::later::{Ordered, Round};
 use super::look::{Decision, Look, ended};
 use super::parts::all_containers;
-use super::progress::Progress;
-use super::removals::{Remover, begin, blank, carry_out};
-use super::rooms::{Room, Rooms, delete, unreadable};
-use super::run::{Done, QUESTIONS, Run};
+use super::removals::{Remover, carry_out};
+use super::rooms::{Room, Rooms, unreadable};
+use super::run::{QUESTIONS, Run};
 use super::slots::Slots;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
@@ -17,8 +19,7 @@ use crate::host::logs::{Entry as DirEntry, LogRoom};
 use crate::node::{Snapshot, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
-use crate::quiet;
-use crate::report::{Entry, Kind, Reason};
+use crate::report::{Kind, Reason};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -37,29 +38,25 @@ impl Remover for TreeRemover<'_> {
     type Object = Text;
     const KIND: Kind = Kind::PodLogs;
 
-    fn entry(&self, name: &Text) -> Entry {
+    fn planned(&self, name: &Text, reason: Reason) -> Planned {
         let path = format!("{}/{name}", self.room.dir());
         let pod = entry_pod(name).map(|(namespace, pod, _)| format!("{namespace}/{pod}"));
         let pod = pod.unwrap_or_default();
-        blank(Kind::PodLogs, path, pod, entry_uid(name))
+        Planned::new(Kind::PodLogs, path, pod, entry_uid(name), reason)
     }
 
-    async fn remove(&self, name: &Text, objection: &dyn Fn() -> Option<Reason>) -> Done {
+    async fn remove(&self, name: &Text, gate: &Gate<'_>) -> Result<Fate, Fate> {
         // A static pod comes back under its UID, and does so while the host approves.
         let uid: Text = entry_uid(name).into();
         if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
-            return Done::Kept(Reason::Changed);
+            return Err(Fate::Kept(Reason::Changed));
         }
         if has_newer_files(self.run, self.room, name) {
-            return Done::Kept(Reason::NewerThanAnswer);
+            return Err(Fate::Kept(Reason::NewerThanAnswer));
         }
         let overlay = &self.rooms.overlay;
-        match delete(objection, |go_on| {
-            overlay.remove_tree(self.room, name, go_on)
-        }) {
-            Ok(()) => Done::Removed,
-            Err(done) => done,
-        }
+        gate.delete(|go_on| overlay.remove_tree(self.room, name, go_on))?;
+        Ok(Fate::Removed)
     }
 }
 
@@ -122,24 +119,22 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look<'_>) -> bool
     let is_there: HashSet<Text> = names.iter().map(path).collect();
     run.later
         .settle_gone(run, Kind::PodLogs, |id| is_there.contains(id));
-    run.keep_only(Kind::PodLogs, |id| is_there.contains(id));
+    run.attempts
+        .keep_only(Kind::PodLogs, |id| is_there.contains(id));
     let decided = look.decide(|snapshot| {
         let evidence = Evidence::ask(run, snapshot, uids.iter().cloned());
         let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
-        Some(Decision {
-            snapshot,
-            evidence,
-            plan,
-        })
+        Some(Decision { evidence, plan })
     });
-    let Some(Decision { evidence, plan, .. }) = decided.await else {
+    let Some(Decision { evidence, plan }) = decided.await else {
         return false;
     };
     if run.later.round.get() == Round::First {
         for name in unreadable {
             let path = format!("{}/{name}", room.dir());
-            let entry = blank(Kind::PodLogs, path, "", "");
-            run.record(entry, Done::Kept(Reason::UnknownState));
+            let reason = Reason::UnknownState;
+            let planned = Planned::new(Kind::PodLogs, path, "", "", reason);
+            run.record(planned, Fate::Kept(reason));
         }
     }
     let remover = TreeRemover {
@@ -148,7 +143,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look<'_>) -> bool
         room,
         evidence: &evidence,
     };
-    carry_out(run, &evidence, &names, &plan, &Slots::of_host(), &remover).await;
+    carry_out(run, &evidence, plan, &Slots::without_rests(1), &remover).await;
     true
 }
 
@@ -166,55 +161,55 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
         return;
     };
     let owners = &owners(run, runtime, snapshot, &links).await;
+    let Ordered {
+        items: mut planned,
+        alone_from,
+    } = in_turn(run, room, links);
+    let mut left = planned.len();
+    let alone = planned.split_off(alone_from);
+    let ask = |(planned, link): (Planned, LogLink)| async move {
+        let answer = evidence_of(run, runtime, rooms, owners, &planned, &link);
+        let answer = object(run, answer).await;
+        (planned, link, answer)
+    };
+    let together = stream::iter(planned).map(ask).buffered(QUESTIONS);
+    let mut answers = pin!(together.chain(stream::iter(alone).then(ask)));
+    while let Some((planned, link, answer)) = answers.next().await {
+        let removal = async {
+            match plan::logs::link(&answer?) {
+                (false, reason) => Err(Fate::Kept(reason)),
+                (true, _) => remove_link(run, rooms, room, &planned, &link),
+            }
+        };
+        let fate = object(run, removal).await.unwrap_or_else(|fate| fate);
+        if fate == Fate::Kept(Reason::LinkAlive) {
+            run.attempts.ended_well(&planned);
+        }
+        left -= 1;
+        let is_an_end = fate.is_an_end();
+        run.record(planned.clone(), fate);
+        if is_an_end {
+            run.progress(&planned, left);
+        }
+    }
+}
+
+/// Links in the order of S0.8. Those that were put off and do not dangle any more are settled.
+fn in_turn(run: &Run<'_>, room: &LogRoom, links: Vec<LogLink>) -> Ordered<LogLink> {
     let planned = links.into_iter().map(|link| {
         let path = format!("{}/{}", room.dir(), link.name);
-        (blank(Kind::LogLink, path, "", ""), link)
+        let planned = Planned::new(Kind::LogLink, path, "", "", Reason::DeadLink);
+        (planned, link)
     });
     let planned: Vec<_> = planned.collect();
-    let is_there: HashSet<Text> = planned.iter().map(|(e, _)| e.id.clone()).collect();
+    let is_there: HashSet<Text> = planned.iter().map(|(p, _)| p.id.clone()).collect();
     run.later.settle(run, Kind::LogLink, |id| {
         let is_gone = !is_there.contains(id);
         is_gone.then(|| no_longer_dangling(room, id))
     });
-    run.keep_only(Kind::LogLink, |id| is_there.contains(id));
-    let Ordered {
-        items: mut planned,
-        alone_from,
-    } = run.later.order(run, Kind::LogLink, planned);
-    let mut left = planned.len();
-    let alone = planned.split_off(alone_from);
-    let ask = |(entry, link): (Entry, LogLink)| async move {
-        let answer = evidence_of(run, runtime, rooms, owners, &entry, &link);
-        let answer = quiet::caught_async(answer).await;
-        let answer = answer.unwrap_or_else(|defect| Err(run.defect(defect)));
-        (entry, link, answer)
-    };
-    let together = stream::iter(planned).map(ask).buffered(QUESTIONS);
-    let mut answers = pin!(together.chain(stream::iter(alone).then(ask)));
-    let progress = Progress::of(run, Kind::LogLink);
-    while let Some((mut entry, link, answer)) = answers.next().await {
-        let result = match answer {
-            Err(done) => done,
-            Ok(answer) => {
-                let (remove, reason) = plan::logs::link(&answer);
-                entry.reason = reason;
-                match remove {
-                    true => quiet::caught(|| remove_link(run, rooms, room, &entry, &link))
-                        .unwrap_or_else(|defect| run.defect(defect)),
-                    false => Done::Kept(reason),
-                }
-            }
-        };
-        if result == Done::Kept(Reason::LinkAlive) {
-            run.ended_well(&entry);
-        }
-        left -= 1;
-        let counts = Progress::counts(&result);
-        run.record(entry, result);
-        if counts {
-            progress.ended(left);
-        }
-    }
+    let is_there = |id: &Text| is_there.contains(id);
+    run.attempts.keep_only(Kind::LogLink, is_there);
+    run.later.order(run, Kind::LogLink, planned)
 }
 
 /// The links that lead nowhere, in their order; `None` = the directory cannot be read.
@@ -234,10 +229,10 @@ fn dangling(run: &Run<'_>, rooms: &Rooms, room: &LogRoom) -> Option<Vec<LogLink>
 }
 
 /// What became of a link that was put off. One that leads somewhere again stays.
-fn no_longer_dangling(room: &LogRoom, path: &str) -> Done {
+fn no_longer_dangling(room: &LogRoom, path: &str) -> Fate {
     let name = path.rsplit('/').next().unwrap_or_default();
     let now = room.log_link(OsStr::new(name));
-    now.map_or(Done::Removed, |_| Done::Kept(Reason::LinkAlive))
+    now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive))
 }
 
 /// Whose links they may be, by the lists. A cut name tells no ID, or part of one: then the containers are listed once more, since
@@ -265,18 +260,18 @@ async fn evidence_of(
     runtime: &Runtime<'_>,
     rooms: &Rooms,
     owners: &Owners,
-    entry: &Entry,
+    planned: &Planned,
     link: &LogLink,
-) -> Result<LinkEvidence, Done> {
+) -> Result<LinkEvidence, Fate> {
     if !link.readable {
-        return Err(Done::Kept(Reason::UnknownState));
+        return Err(Fate::Kept(Reason::UnknownState));
     }
     if owners.are_unclear(&link.name) {
         return Ok(LinkEvidence::Error);
     }
     let mut answers = Vec::new();
     for id in owners.of(&link.name) {
-        let answer = ask(run, runtime, rooms, entry, id).await?;
+        let answer = ask(run, runtime, rooms, planned, id).await?;
         answers.push(answer);
         if plan::logs::link(&answer) == (false, Reason::LinkAlive) {
             break;
@@ -284,7 +279,7 @@ async fn evidence_of(
     }
     match link_container_id(&link.name) {
         _ if !answers.is_empty() => Ok(plan::logs::of_all(answers)),
-        Some(id) => ask(run, runtime, rooms, entry, id).await,
+        Some(id) => ask(run, runtime, rooms, planned, id).await,
         None => Ok(LinkEvidence::NoId),
     }
 }
@@ -293,18 +288,18 @@ async fn ask(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
     rooms: &Rooms,
-    entry: &Entry,
+    planned: &Planned,
     id: &str,
-) -> Result<LinkEvidence, Done> {
+) -> Result<LinkEvidence, Fate> {
     match runtime.container_status(id).await {
         Ok(look) => Ok(match rooms.overlay.state(&look.id, look.state) {
             Some(state) => LinkEvidence::State(state),
             None => LinkEvidence::NotFound,
         }),
         Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
-        Err(CallError::NotBegun(_)) => Err(Done::Kept(Reason::NotReached)),
+        Err(CallError::NotBegun(_)) => Err(Fate::Kept(Reason::NotReached)),
         Err(e) => {
-            run.asked_in_vain(entry, &e);
+            run.attempts.asked_in_vain(planned, &e);
             Ok(LinkEvidence::Error)
         }
     }
@@ -314,19 +309,16 @@ fn remove_link(
     run: &Run<'_>,
     rooms: &Rooms,
     room: &LogRoom,
-    planned: &Entry,
+    planned: &Planned,
     link: &LogLink,
-) -> Done {
-    if let Err(done) = begin(run, None, planned) {
-        return done;
-    }
+) -> Result<Fate, Fate> {
+    Gate::new(run, None, planned).open()?;
     // The runtime may have taken its time: a log that was rotated meanwhile is back.
     match room.log_link(OsStr::new(&link.name)) {
-        Some(now) if !rooms.overlay.dangles(&now) => return Done::Kept(Reason::LinkAlive),
+        Some(now) if !rooms.overlay.dangles(&now) => return Err(Fate::Kept(Reason::LinkAlive)),
         _ => {}
     }
-    match rooms.overlay.remove_link(room, &link.name) {
-        Ok(()) => Done::Removed,
-        Err(e) => Done::Failed(e.to_string()),
-    }
+    let removed = rooms.overlay.remove_link(room, &link.name);
+    removed.map_err(|e| Fate::Failed(e.to_string()))?;
+    Ok(Fate::Removed)
 }

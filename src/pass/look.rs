@@ -24,18 +24,17 @@ pub(super) struct Look<'a> {
 }
 
 /// A plan, and what it rests on.
-pub(super) struct Decision<'s> {
-    pub(super) snapshot: &'s Snapshot,
+pub(super) struct Decision<'s, T> {
     pub(super) evidence: Evidence<'s>,
-    pub(super) plan: Plan,
+    pub(super) plan: Plan<'s, T>,
 }
 
 impl Look<'_> {
     /// S3.1: a decision that may be carried out. Where something is to go by the look of S1, it is made again over a fresh one.
-    pub(super) async fn decide<'s>(
+    pub(super) async fn decide<'s, T: 's>(
         &'s self,
-        decide: impl Fn(&'s Snapshot) -> Option<Decision<'s>>,
-    ) -> Option<Decision<'s>> {
+        decide: impl Fn(&'s Snapshot) -> Option<Decision<'s, T>>,
+    ) -> Option<Decision<'s, T>> {
         let decision = decide(self.latest().await?)?;
         if self.fresh.initialized() || decision.plan.remove.is_empty() {
             return Some(decision);

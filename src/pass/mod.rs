@@ -1,10 +1,14 @@
 //! A pass from its turn to its end; the stages are in `containers` (S1 to S4) and `images` (S5). Holds no policy.
 
+mod attempts;
 mod container_removal;
 mod containers;
 mod dead_containers;
+mod defects;
 pub mod dry_run;
 mod evidence;
+mod fate;
+mod gate;
 mod image_figures;
 mod image_gone;
 mod image_look;
@@ -17,8 +21,8 @@ mod logs;
 mod look;
 mod options;
 mod parts;
-mod progress;
 mod removals;
+mod report;
 mod rooms;
 mod run;
 mod sandboxes;
@@ -27,7 +31,7 @@ mod stops;
 mod words;
 
 pub use options::{PassOptions, Trigger};
-pub(crate) use run::{event, log};
+pub(crate) use report::{event, log};
 
 use crate::clock::Boot;
 use crate::config::Config;
@@ -39,6 +43,8 @@ use crate::plan::order::Unfinished;
 use crate::quiet;
 use crate::report::{Kind, Outcome, Pass, Report};
 use crate::stop::{Queue, Stop};
+use attempts::Attempts;
+
 use image_look::ImageMemory;
 use run::{Run, wall_time};
 use std::cell::RefCell;
@@ -87,8 +93,8 @@ pub(crate) async fn run(
     } = memory;
     backoff.get_mut().forget_old(began.since_boot());
     unfinished.get_mut().forget_old(began.since_boot());
-    let tries = (&*backoff, &*unfinished);
-    let run = Run::new(config, hooks, stop, options, queue, now, tries);
+    let attempts = Attempts::new(backoff, unfinished, options);
+    let run = Run::new(config, hooks, stop, options, queue, now, attempts);
     let pass = match images {
         None => Pass::Containers,
         Some(_) => Pass::Images,
@@ -109,9 +115,8 @@ pub(crate) async fn run(
     if let Err(defect) = quiet::caught_async(work).await {
         run.fail(defect);
     }
-    run.tell_causes();
-    let filesystem = run.filesystem();
-    let (entries, error) = run.into_parts();
+    run.report.tell_causes();
+    let (entries, filesystem, error) = run.report.into_parts();
     let bytes_freed = entries
         .iter()
         .filter(|e| e.kind == Kind::Image && e.outcome == Outcome::Removed)

@@ -1,12 +1,12 @@
 //! The two log directories as a pass finds them.
 
 use super::dry_run::Overlay;
-use super::run::{Done, Run};
+use super::run::Run;
 use crate::error::{Error, Status};
 use crate::hooks::LogLevel;
-use crate::host::logs::{LogError, LogRoom};
+use crate::host::logs::LogRoom;
 use crate::host::nesting::nested;
-use crate::report::{Reason, visible};
+use crate::report::visible;
 use std::cell::{Cell, RefCell};
 use std::io;
 
@@ -72,24 +72,6 @@ impl Tally {
             self.example = example();
         }
     }
-}
-
-/// Deletes in a log directory for as long as nothing speaks against it.
-pub(super) fn delete<T>(
-    objection: &dyn Fn() -> Option<Reason>,
-    work: impl FnOnce(&dyn Fn() -> bool) -> Result<T, LogError>,
-) -> Result<T, Done> {
-    let seen = Cell::new(None);
-    let go_on = || {
-        seen.set(objection());
-        seen.get().is_none()
-    };
-    work(&go_on).map_err(|e| match seen.get() {
-        None => Done::Failed(e.to_string()),
-        Some(Reason::NotReached) => Done::BrokenOff(e.to_string()),
-        // The pod came back under way (S0.3), what is left is its own; or all is held (S0.7).
-        Some(reason) => Done::Kept(reason),
-    })
 }
 
 impl Rooms {

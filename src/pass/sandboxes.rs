@@ -1,11 +1,13 @@
 //! Removing one sandbox: stop, then remove (S3.4).
 
-use super::removals::{Remover, blank};
-use super::run::{Done, Run};
+use super::fate::{Fate, Planned};
+use super::gate::Gate;
+use super::removals::Remover;
+use super::run::Run;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::node::Sandbox;
-use crate::report::{Entry, Kind, Reason, visible};
+use crate::report::{Kind, Reason, visible};
 
 /// Removes sandboxes.
 pub(crate) struct SandboxRemover<'a> {
@@ -14,9 +16,9 @@ pub(crate) struct SandboxRemover<'a> {
 }
 
 impl SandboxRemover<'_> {
-    fn failed(&self, e: &CallError, doing: &str, s: &Sandbox) -> Done {
+    fn failed(&self, e: &CallError, doing: &str, s: &Sandbox) -> Fate {
         let doing = format!("cannot {doing} pod sandbox {}", visible(&s.id));
-        Done::of(e, &doing, self.runtime.endpoint)
+        Fate::of(e, &doing, self.runtime.endpoint)
     }
 }
 
@@ -24,28 +26,22 @@ impl Remover for SandboxRemover<'_> {
     type Object = Sandbox;
     const KIND: Kind = Kind::Sandbox;
 
-    fn entry(&self, s: &Sandbox) -> Entry {
+    fn planned(&self, s: &Sandbox, reason: Reason) -> Planned {
         let name = format!("{}/{}", s.pod_namespace, s.pod_name);
-        blank(Kind::Sandbox, s.id.clone(), name, s.pod_uid.clone())
+        Planned::new(Kind::Sandbox, s.id.clone(), name, s.pod_uid.clone(), reason)
     }
 
-    async fn remove(&self, s: &Sandbox, objection: &dyn Fn() -> Option<Reason>) -> Done {
+    async fn remove(&self, s: &Sandbox, gate: &Gate<'_>) -> Result<Fate, Fate> {
         if self.run.dry_run {
-            return Done::Removed;
+            return Ok(Fate::Removed);
         }
         // Others may have been asked about since it was its turn.
-        if let Some(reason) = objection() {
-            return Done::Kept(reason);
-        }
-        if let Err(e) = self.runtime.stop_sandbox(&s.id).await {
-            return self.failed(&e, "stop", s);
-        }
-        if let Some(reason) = objection() {
-            return Done::Kept(reason);
-        }
-        match self.runtime.remove_sandbox(&s.id).await {
-            Ok(()) => Done::Removed,
-            Err(e) => self.failed(&e, "remove", s),
-        }
+        gate.still_open()?;
+        let stopped = self.runtime.stop_sandbox(&s.id).await;
+        stopped.map_err(|e| self.failed(&e, "stop", s))?;
+        gate.still_open()?;
+        let removed = self.runtime.remove_sandbox(&s.id).await;
+        removed.map_err(|e| self.failed(&e, "remove", s))?;
+        Ok(Fate::Removed)
     }
 }

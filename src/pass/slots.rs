@@ -28,10 +28,10 @@ impl Slots {
         }
     }
 
-    /// One, without rests: what the runtime has no part in.
-    pub(crate) fn of_host() -> Slots {
+    /// That many, without rests.
+    pub(crate) fn without_rests(limit: usize) -> Slots {
         Slots {
-            limit: 1,
+            limit,
             pace: RefCell::new(Pace::new(0)),
             rests: Cell::default(),
         }

@@ -1,17 +1,18 @@
 //! Stops of UNKNOWN containers (S2.3): in slots of their own beside the stages of a pass, which wait for none of them. Those that ended
 //! by the end of the pass are removed then.
 
+use super::defects::{object, stage};
 use super::evidence::Evidence;
-use super::removals::begin;
-use super::run::{Done, Run};
+use super::fate::{Fate, Planned};
+use super::gate::Gate;
+use super::run::Run;
 use crate::clock::Boot;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::node::{Container, Snapshot, Text};
 use crate::plan::containers::{grace_period, stop_timeout};
 use crate::plan::order::turns;
-use crate::quiet;
-use crate::report::{Entry, Kind, Reason, visible};
+use crate::report::{Kind, Reason, visible};
 use crate::stop::sleep_until;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::{self, FuturesUnordered, StreamExt};
@@ -31,7 +32,7 @@ const WAIT: Duration = Duration::from_secs(10 * 60);
 
 /// A stop that has not ended.
 struct Open {
-    planned: Entry,
+    planned: Planned,
     /// Its place in the report.
     number: usize,
     begun: bool,
@@ -65,16 +66,16 @@ impl<'p> Stops<'p> {
     }
 
     /// These containers of a look are to be stopped.
-    pub(crate) fn add(&self, look: &Snapshot, planned: Vec<(Entry, Container)>) {
+    pub(crate) fn add(&self, look: &Snapshot, planned: Vec<(Planned, Container)>) {
         if planned.is_empty() {
             return;
         }
         let look = Rc::new(look.clone());
-        let unfinished = self.run.unfinished.borrow();
+        let unfinished = self.run.attempts.unfinished.borrow();
         let turns = turns(planned, Kind::Container, |(e, _)| &e.id, &unfinished);
         let mut beside = turns.first;
         beside.extend(turns.again);
-        let job = |planned: Vec<(Entry, Container)>, alone: bool| {
+        let job = |planned: Vec<(Planned, Container)>, alone: bool| {
             let open = planned.iter().map(|(entry, _)| {
                 let open = Open {
                     planned: entry.clone(),
@@ -92,13 +93,9 @@ impl<'p> Stops<'p> {
                 alone,
             };
             let look = look.clone();
-            let work = async move { job.all(&look, planned).await };
-            let work = quiet::caught_async(work);
             let run = self.run;
             let work = async move {
-                if let Err(defect) = work.await {
-                    run.fail(defect);
-                }
+                stage(run, job.all(&look, planned)).await;
             };
             Box::pin(work) as LocalBoxFuture<'p, ()>
         };
@@ -157,11 +154,11 @@ impl<'p> Stops<'p> {
         open.sort_by_key(|open| open.number);
         for Open { planned, begun, .. } in open {
             let done = match begun {
-                true => Done::Silent(format!(
+                true => Fate::Silent(format!(
                     "cannot stop container {}: still stopping after the pass waited {limit:?} for it; the next pass goes on, with what is left of its grace period",
                     visible(&planned.id)
                 )),
-                false => Done::Kept(Reason::NotReached),
+                false => Fate::Kept(Reason::NotReached),
             };
             self.run.record(planned, done);
         }
@@ -178,25 +175,23 @@ struct Job<'p> {
 }
 
 impl Job<'_> {
-    async fn all(&self, look: &Snapshot, planned: Vec<(Entry, Container)>) {
+    async fn all(&self, look: &Snapshot, planned: Vec<(Planned, Container)>) {
         let evidence = &Evidence::ask(self.run, look, []);
         stream::iter(planned)
             .for_each_concurrent(SLOTS, |(planned, container)| async move {
                 // Nobody closes it.
                 let _slot = self.slots.acquire().await;
-                let word = begin(self.run, Some(evidence), &planned);
-                let approved = Boot::now();
-                let result = match word {
-                    Ok(()) => self.one(&container).await,
-                    Err(done) => Err(done),
-                };
-                self.ended(planned, result, approved);
+                let gate = Gate::new(self.run, Some(evidence), &planned);
+                let result = object(self.run, self.one(&container, &gate)).await;
+                self.ended(planned, result);
             })
             .await;
     }
 
-    /// Whether the runtime knew it; `Err` = it stays.
-    async fn one(&self, c: &Container) -> Result<bool, Done> {
+    /// Whether the runtime knew it, and when the host approved; `Err` = it stays.
+    async fn one(&self, c: &Container, gate: &Gate<'_>) -> Result<(bool, Boot), Fate> {
+        gate.open()?;
+        let approved = Boot::now();
         if let Some(open) = self.open.borrow_mut().get_mut(&c.id) {
             open.begun = true;
         }
@@ -206,32 +201,35 @@ impl Job<'_> {
             // Lists and questions are in flight with it.
             false => flight.in_company(),
         };
-        let result = quiet::caught_async(stop(self.run, self.runtime, c)).await;
-        let result = result.unwrap_or_else(|defect| Err(self.run.defect(defect)));
-        result.map_err(|done| flight.landed(done))
+        match stop(self.run, self.runtime, c).await {
+            Ok(was_known) => Ok((was_known, approved)),
+            Err(fate) => Err(flight.landed(fate)),
+        }
     }
 
-    fn ended(&self, planned: Entry, result: Result<bool, Done>, approved: Boot) {
+    fn ended(&self, planned: Planned, result: Result<(bool, Boot), Fate>) {
         self.open.borrow_mut().remove(&planned.id);
         match result {
-            Ok(was_known) => self.run.later.has_stopped(planned, was_known, approved),
-            Err(done) => self.run.record(planned, done),
+            Ok((was_known, approved)) => self.run.later.has_stopped(planned, was_known, approved),
+            Err(fate) => {
+                self.run.record(planned, fate);
+            }
         }
     }
 }
 
 /// Stops one container, with what is left of its grace period since that was tried first.
-async fn stop(run: &Run<'_>, runtime: &Runtime<'_>, c: &Container) -> Result<bool, Done> {
+async fn stop(run: &Run<'_>, runtime: &Runtime<'_>, c: &Container) -> Result<bool, Fate> {
     let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
     let now = Boot::now().since_boot();
-    let since = run.unfinished.borrow_mut().stops(&c.id, now);
+    let since = run.attempts.unfinished.borrow_mut().stops(&c.id, now);
     let seconds = stop_timeout(grace.saturating_sub(since.as_secs()));
     match runtime.stop_container(&c.id, seconds).await {
         Ok(()) => Ok(true),
         Err(CallError::NotFound(_)) => Ok(false),
         Err(e) => {
             let doing = format!("cannot stop container {}", visible(&c.id));
-            Err(Done::of(&e, &doing, runtime.endpoint))
+            Err(Fate::of(&e, &doing, runtime.endpoint))
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Which dead containers go, in which order (S1), and how long one that has to be stopped gets (S2.3).
 
+use super::Plan;
 use super::pods::{PodView, Standing};
-use super::{Plan, Step};
 use crate::config::duration::nanoseconds;
 use crate::config::{AgeFrom, Config};
-use crate::node::{Container, ContainerState, Snapshot};
+use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::report::Reason;
 use std::collections::{BTreeMap, HashSet};
 
@@ -84,38 +84,44 @@ fn not_a_candidate(c: &Container, policy: &ContainerPolicy, now: i64) -> Option<
 }
 
 /// The candidates of one evict unit, oldest first.
-type Unit = Vec<usize>;
+type Unit<'a> = Vec<&'a Container>;
 
 /// All evict units, by pod UID and container name.
-type Units<'a> = BTreeMap<(&'a str, &'a str), Unit>;
+type Units<'a> = BTreeMap<(&'a str, &'a str), Unit<'a>>;
+
+type ContainerPlan<'a> = Plan<'a, Container>;
 
 /// The plan over the containers of a look.
-pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: i64) -> Plan {
-    let containers = &snapshot.containers;
+pub fn plan<'a>(
+    snapshot: &'a Snapshot,
+    pods: &PodView,
+    policy: &ContainerPolicy,
+    now: i64,
+) -> ContainerPlan<'a> {
     let mut plan = Plan::default();
     let mut units = Units::new();
     let mut doubles = HashSet::new();
-    for (index, c) in containers.iter().enumerate() {
+    for c in &snapshot.containers {
         match not_a_candidate(c, policy, now) {
             Some(reason) => {
                 if c.readable || doubles.insert(&c.id) {
-                    plan.add(index, false, reason);
+                    plan.keeps([c], reason);
                 }
             }
-            None => units.entry((c.uid(), &c.name)).or_default().push(index),
+            None => units.entry((c.uid(), &c.name)).or_default().push(c),
         }
     }
     for unit in units.values_mut() {
-        unit.sort_by_key(|&index| containers[index].age());
+        unit.sort_by_key(|c| c.age());
     }
     remove_for_pods(&mut units, pods, &mut plan);
     let mut extras = Units::new();
     if let Some(limit) = policy.per_unit {
-        extras = take_extras(containers, &mut units, limit);
+        extras = take_extras(&mut units, limit);
         keep_newest(&mut units, limit, Reason::UnitLimit, &mut plan);
     }
     match policy.total {
-        Some(limit) => keep_total(containers, &mut units, extras, pods, limit, &mut plan),
+        Some(limit) => keep_total(&mut units, extras, pods, limit, &mut plan),
         None => add(&mut units, extras),
     }
     if snapshot.partial {
@@ -124,24 +130,22 @@ pub fn plan(snapshot: &Snapshot, pods: &PodView, policy: &ContainerPolicy, now: 
             step.reason == Reason::TotalLimit
         });
     }
-    for (&(uid, _), unit) in &units {
+    for ((uid, _), unit) in units {
         let reason = match pods.standing(uid) {
             Standing::Held(reason) => reason,
             _ => Reason::WithinLimit,
         };
-        plan.keep
-            .extend(unit.iter().map(|&index| Step { index, reason }));
+        plan.keeps(unit, reason);
     }
-    plan.keep.sort_by_key(|step| &containers[step.index].id);
+    plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
 }
 
 /// S1.4: units of removable pods lose all.
-fn remove_for_pods(units: &mut Units<'_>, pods: &PodView, plan: &mut Plan) {
+fn remove_for_pods<'a>(units: &mut Units<'a>, pods: &PodView, plan: &mut ContainerPlan<'a>) {
     units.retain(|&(uid, _), unit| match pods.standing(uid) {
         Standing::Removable(reason) => {
-            plan.remove
-                .extend(unit.iter().map(|&index| Step { index, reason }));
+            plan.removes(unit.drain(..), reason);
             false
         }
         _ => true,
@@ -149,34 +153,38 @@ fn remove_for_pods(units: &mut Units<'_>, pods: &PodView, plan: &mut Plan) {
 }
 
 /// S1.5: each unit keeps its newest `limit`.
-fn keep_newest(units: &mut Units<'_>, limit: usize, reason: Reason, plan: &mut Plan) {
+fn keep_newest<'a>(
+    units: &mut Units<'a>,
+    limit: usize,
+    reason: Reason,
+    plan: &mut ContainerPlan<'a>,
+) {
     units.retain(|_, unit| {
         let too_many = unit.len().saturating_sub(limit);
-        plan.remove
-            .extend(unit.drain(..too_many).map(|index| Step { index, reason }));
+        plan.removes(unit.drain(..too_many), reason);
         !unit.is_empty()
     });
 }
 
 /// S1.5: what stays beside the newest `limit` of each unit (safer): the last crash, where those were never started, and the
 /// highest attempt, where creation times say otherwise. Taken out of the units, so that all other rules decide without it.
-fn take_extras<'a>(containers: &[Container], units: &mut Units<'a>, limit: usize) -> Units<'a> {
+fn take_extras<'a>(units: &mut Units<'a>, limit: usize) -> Units<'a> {
     if limit == 0 {
         return Units::new();
     }
-    let of_unit = |unit: &mut Unit| {
+    let of_unit = |unit: &mut Unit<'a>| {
         let (over, newest) = unit.split_at(unit.len().saturating_sub(limit));
-        let created = |&index: &usize| containers[index].state == ContainerState::Created;
+        let created = |c: &&Container| c.state == ContainerState::Created;
         let crash = match newest.iter().all(created) {
-            true => over.iter().rfind(|index| !created(index)),
+            true => over.iter().rfind(|c| !created(c)).copied(),
             false => None,
         };
         // Of equal ones the last is the newest.
-        let highest = unit.iter().max_by_key(|&&index| containers[index].attempt);
-        let highest = highest.filter(|index| over.contains(index));
-        let wanted = [crash.copied(), highest.copied()];
-        unit.extract_if(.., |index| wanted.contains(&Some(*index)))
-            .collect()
+        let highest = unit.iter().copied().max_by_key(|c| c.attempt);
+        let is_over = |c: &&Container| over.iter().any(|o| std::ptr::eq(*o, *c));
+        let wanted = [crash, highest.filter(is_over)];
+        let is_wanted = |c: &Container| wanted.iter().flatten().any(|w| std::ptr::eq(*w, c));
+        unit.extract_if(.., |c| is_wanted(c)).collect()
     };
     units
         .iter_mut()
@@ -187,12 +195,11 @@ fn take_extras<'a>(containers: &[Container], units: &mut Units<'a>, limit: usize
 /// S1.6 for all units. Those whose pods the host says are gone, and which stay only because crigc is more careful (S0.3, S0.4,
 /// S1.1), do not count against the others: they give way to them. So do the extras of S1.5.
 fn keep_total<'a>(
-    containers: &[Container],
     units: &mut Units<'a>,
     extras: Units<'a>,
     pods: &PodView,
     limit: usize,
-    plan: &mut Plan,
+    plan: &mut ContainerPlan<'a>,
 ) {
     let held = |uid: &str| match pods.standing(uid) {
         Standing::Held(reason) => reason != Reason::SourcesNotReady,
@@ -204,13 +211,13 @@ fn keep_total<'a>(
     let (mut giving_way, own) = split(std::mem::take(units));
     *units = own;
     let (mut extras_giving_way, mut extras) = split(extras);
-    keep_shares(containers, units, limit, plan);
+    keep_shares(units, limit, plan);
     let room = limit.saturating_sub(count(units));
-    remove_oldest(containers, &mut extras, room, plan);
+    remove_oldest(&mut extras, room, plan);
     let room = room.saturating_sub(count(&extras));
-    keep_shares(containers, &mut giving_way, room, plan);
+    keep_shares(&mut giving_way, room, plan);
     let room = room.saturating_sub(count(&giving_way));
-    remove_oldest(containers, &mut extras_giving_way, room, plan);
+    remove_oldest(&mut extras_giving_way, room, plan);
     for more in [extras, giving_way, extras_giving_way] {
         add(units, more);
     }
@@ -228,29 +235,26 @@ fn count(units: &Units<'_>) -> usize {
 }
 
 /// S1.6: first each unit gets its share, then the oldest of all go.
-fn keep_shares(containers: &[Container], units: &mut Units<'_>, limit: usize, plan: &mut Plan) {
+fn keep_shares<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan<'a>) {
     if count(units) <= limit {
         return;
     }
     let share = (limit / units.len().max(1)).max(1);
     keep_newest(units, share, Reason::TotalLimit, plan);
-    remove_oldest(containers, units, limit, plan);
+    remove_oldest(units, limit, plan);
 }
 
 /// S1.6: the oldest of all go, until the limit holds.
-fn remove_oldest(containers: &[Container], units: &mut Units<'_>, limit: usize, plan: &mut Plan) {
+fn remove_oldest<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan<'a>) {
     let too_many = count(units).saturating_sub(limit);
-    let mut left: Vec<usize> = units.values().flatten().copied().collect();
-    left.sort_by_key(|&index| containers[index].age());
-    let oldest: HashSet<usize> = left.iter().take(too_many).copied().collect();
-    plan.remove
-        .extend(left.iter().take(too_many).map(|&index| Step {
-            index,
-            reason: Reason::TotalLimit,
-        }));
+    let mut oldest: Vec<&Container> = units.values().flatten().copied().collect();
+    oldest.sort_by_key(|c| c.age());
+    oldest.truncate(too_many);
+    let ids: HashSet<&Text> = oldest.iter().map(|c| &c.id).collect();
     for unit in units.values_mut() {
-        unit.retain(|index| !oldest.contains(index));
+        unit.retain(|c| !ids.contains(&c.id));
     }
+    plan.removes(oldest, Reason::TotalLimit);
 }
 
 /// S2.3: the annotated grace period in seconds; one that does not parse or is negative counts as absent.

@@ -158,9 +158,9 @@ pub fn is_pause(image: &Image) -> bool {
 }
 
 /// All that is known of the images of a node.
-pub struct ImageLook<'a> {
+pub struct ImageLook<'i, 'a> {
     /// The runtime's list.
-    pub images: &'a [Image],
+    pub images: &'i [Image],
     /// S5.2.
     pub in_use: &'a InUse,
     /// S5.1.
@@ -171,7 +171,7 @@ pub struct ImageLook<'a> {
     pub exempt: &'a Exempt,
 }
 
-impl ImageLook<'_> {
+impl ImageLook<'_, '_> {
     fn is_sandbox_image(&self, image: &Image) -> bool {
         let known = match self.sandbox {
             SandboxImages::Known(known) => known.as_slice(),
@@ -240,30 +240,28 @@ impl ImageLook<'_> {
 }
 
 /// The plan over the images of a look: all that may go, in the order of S5.4. A [`Tally`] says how many of them do.
-pub fn plan(look: &ImageLook<'_>, goal: &Goal, min_age: i64, now: i64) -> Plan {
+pub fn plan<'i>(look: &ImageLook<'i, '_>, goal: &Goal, min_age: i64, now: i64) -> Plan<'i, Image> {
     let reason = match goal {
         Goal::AllUnused => Reason::Unused,
         Goal::Aged(_) => Reason::Age,
         _ => Reason::Space,
     };
     let mut plan = Plan::default();
-    for (index, image) in look.images.iter().enumerate() {
+    for image in look.images {
         match look.keeps(image, goal, min_age, now) {
-            Some(reason) => plan.add(index, false, reason),
-            None => plan.add(index, true, reason),
+            Some(reason) => plan.keeps([image], reason),
+            None => plan.removes([image], reason),
         }
     }
     plan.remove.sort_by_key(|step| {
-        let image = &look.images[step.index];
-        let record = look.records.get(image);
+        let record = look.records.get(step.object);
         (
             record.and_then(|r| r.last_used),
             record.and_then(|r| r.first_detected),
-            image.key(),
+            step.object.key(),
         )
     });
-    plan.keep
-        .sort_by_cached_key(|step| look.images[step.index].key());
+    plan.keep.sort_by_cached_key(|step| step.object.key());
     plan
 }
 

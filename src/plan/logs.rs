@@ -149,11 +149,11 @@ pub fn entry_pod(name: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// S4.1: which entries of `pod-logs-dir` go; none where the lists of S3.1 did not arrive whole. `snapshot` holds what stays.
-pub fn trees(names: &[Text], snapshot: &Snapshot, pods: &PodView) -> Plan {
+pub fn trees<'a>(names: &'a [Text], snapshot: &Snapshot, pods: &PodView) -> Plan<'a, Text> {
     let arrived = snapshot.sandboxes.is_some() && !snapshot.partial;
     let held: HashSet<&str> = snapshot.containers.iter().map(Container::uid).collect();
     let mut plan = Plan::default();
-    for (index, name) in names.iter().enumerate() {
+    for name in names {
         let uid = entry_uid(name);
         let (goes, reason) = match pods.content_standing(uid) {
             _ if !pods.ready() => (false, Reason::SourcesNotReady),
@@ -163,7 +163,7 @@ pub fn trees(names: &[Text], snapshot: &Snapshot, pods: &PodView) -> Plan {
             Standing::Removable(_) if held.contains(uid) => (false, Reason::Active),
             Standing::Removable(reason) => (true, reason),
         };
-        plan.add(index, goes, reason);
+        plan.add(name, goes, reason);
     }
     plan
 }

@@ -17,48 +17,68 @@ pub mod sandboxes;
 use crate::report::Reason;
 use pods::rests_on_pod;
 
-/// What is to become of the object with this index in the input list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// Index into the list that was planned over.
-    pub index: usize,
-    /// Why it goes or stays.
+/// What is to become of one object.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Step<'a, T> {
+    /// The object, in the list that was planned over.
+    pub object: &'a T,
+    /// Why it is removed or kept.
     pub reason: Reason,
 }
 
-/// A decision for each object of a list: the removals in their order, and what stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Plan {
+/// A decision for each object of a list: the removals in their order, and what is kept.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Plan<'a, T> {
     /// To be removed, in this order.
-    pub remove: Vec<Step>,
-    /// To stay.
-    pub keep: Vec<Step>,
+    pub remove: Vec<Step<'a, T>>,
+    /// To be kept.
+    pub keep: Vec<Step<'a, T>>,
 }
 
-impl Plan {
-    fn add(&mut self, index: usize, goes: bool, reason: Reason) {
+impl<T> Default for Plan<'_, T> {
+    fn default() -> Self {
+        Plan {
+            remove: Vec::new(),
+            keep: Vec::new(),
+        }
+    }
+}
+
+impl<'a, T> Plan<'a, T> {
+    fn removes(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
+        let steps = objects.into_iter().map(|object| Step { object, reason });
+        self.remove.extend(steps);
+    }
+
+    fn keeps(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
+        let steps = objects.into_iter().map(|object| Step { object, reason });
+        self.keep.extend(steps);
+    }
+
+    fn add(&mut self, object: &'a T, goes: bool, reason: Reason) {
         let list = if goes {
             &mut self.remove
         } else {
             &mut self.keep
         };
-        list.push(Step { index, reason });
+        list.push(Step { object, reason });
     }
 
     /// Those of the removals that are picked stay, for this reason.
-    pub fn spare(&mut self, reason: Reason, picked: impl Fn(&Step) -> bool) {
+    pub fn spare(&mut self, reason: Reason, picked: impl Fn(&Step<'a, T>) -> bool) {
         let spared = self.remove.extract_if(.., |step| picked(step));
         self.keep.extend(spared.map(|step| Step { reason, ..step }));
     }
 
     /// What was planned before is removed for its reason `then`: another look only takes removals away (S0.8). Because its pod is gone
     /// it is removed only if that still holds.
-    pub fn stand_by(&mut self, then: impl Fn(usize) -> Option<Reason>) {
-        let is_for_pod_no_more =
-            |step: &Step| then(step.index).is_some_and(rests_on_pod) && !rests_on_pod(step.reason);
+    pub fn stand_by(&mut self, then: impl Fn(&T) -> Option<Reason>) {
+        let is_for_pod_no_more = |step: &Step<'a, T>| {
+            then(step.object).is_some_and(rests_on_pod) && !rests_on_pod(step.reason)
+        };
         self.spare(Reason::Changed, is_for_pod_no_more);
         for step in &mut self.remove {
-            if let Some(reason) = then(step.index).filter(|then| !rests_on_pod(*then)) {
+            if let Some(reason) = then(step.object).filter(|then| !rests_on_pod(*then)) {
                 step.reason = reason;
             }
         }

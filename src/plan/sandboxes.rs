@@ -8,36 +8,36 @@ use std::collections::{BTreeMap, HashSet};
 
 /// The plan over the sandboxes of a look; empty where they could not be listed. Without all containers nobody knows which
 /// sandboxes are empty (S7.3): none goes.
-pub fn plan(snapshot: &Snapshot, pods: &PodView) -> Plan {
+pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
     let sandboxes = snapshot.sandboxes.as_deref().unwrap_or_default();
     let named: HashSet<&str> = snapshot.containers.iter().map(|c| &*c.sandbox_id).collect();
-    let mut by_pod: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut by_pod: BTreeMap<&str, Vec<&Sandbox>> = BTreeMap::new();
     let mut doubles = HashSet::new();
     let mut plan = Plan::default();
-    for (index, sandbox) in sandboxes.iter().enumerate() {
+    for sandbox in sandboxes {
         if sandbox.readable {
-            by_pod.entry(&sandbox.pod_uid).or_default().push(index);
+            by_pod.entry(&sandbox.pod_uid).or_default().push(sandbox);
         } else if doubles.insert(&sandbox.id) {
             // What cannot be read is nobody's newest.
-            plan.add(index, false, Reason::UnknownState);
+            plan.keeps([sandbox], Reason::UnknownState);
         }
     }
     for (uid, mut of_pod) in by_pod {
-        of_pod.sort_by_key(|&index| sandboxes[index].age());
+        of_pod.sort_by_key(|s| s.age());
         // Of equal attempts the last is the newest; the highest is another one only where creation times say otherwise (safer).
         let newest = of_pod.last().copied();
-        let highest = of_pod.iter().copied().max_by_key(|&i| sandboxes[i].attempt);
-        for index in of_pod {
-            let sandbox = &sandboxes[index];
+        let highest = of_pod.iter().copied().max_by_key(|s| s.attempt);
+        for sandbox in of_pod {
+            let is = |other: Option<&Sandbox>| other.is_some_and(|s| std::ptr::eq(s, sandbox));
             let is_named = named.contains(&*sandbox.id);
-            let is_newest = newest == Some(index) || highest == Some(index);
+            let is_newest = is(newest) || is(highest);
             match decide(sandbox, is_named, pods.standing(uid), is_newest) {
-                (true, _) if snapshot.partial => plan.add(index, false, Reason::ListIncomplete),
-                (goes, reason) => plan.add(index, goes, reason),
+                (true, _) if snapshot.partial => plan.add(sandbox, false, Reason::ListIncomplete),
+                (goes, reason) => plan.add(sandbox, goes, reason),
             }
         }
     }
-    plan.keep.sort_by_key(|step| &sandboxes[step.index].id);
+    plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
 }
 

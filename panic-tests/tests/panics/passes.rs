@@ -6,7 +6,8 @@ use crigc::effect::panics;
 use crigc::engine::{Engine, PassOptions};
 use crigc::error::{Error, Status};
 use crigc::hooks::{Hook, Hooks};
-use crigc::report::{Pass, Report};
+use crigc::report::{Outcome, Pass, Report};
+use crisim::{Options, Server};
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -291,4 +292,39 @@ fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
             break;
         }
     }
+}
+
+/// S5.8: one removal meets a panic, and another one that is under way ends well, and the figures are read: nothing more goes, since the
+/// first may be gone, too. Beside one without a size none is begun, so that others still wait then.
+#[test]
+fn after_a_panic_no_image_goes_because_another_removal_ends_well() {
+    let mut both = 0;
+    for nth in 1.. {
+        let options = Options {
+            delays: [("RemoveImage".to_owned(), Duration::from_millis(20))].into(),
+            ..Options::default()
+        };
+        let mut node = full().state();
+        let b = node
+            .images
+            .iter_mut()
+            .find(|image| image.id.to_string() == "b");
+        b.unwrap().size = 0;
+        let server = Server::start(node, options).unwrap();
+        let host = Host::new(1000, 40);
+        let keys = [("max-parallel-image-removals", "2")];
+        let engine = images::engine(&server, listening(host.hooks(true)), &keys);
+        let pass = || engine.images(PassOptions::default(), None);
+        let Some(entries) = with_panic(nth, &mut Counts::new(), pass) else {
+            assert!(!there(&server).contains("infra"));
+            break;
+        };
+        let became = |id: &str| entries.iter().find(|e| &*e.id == id).map(|e| e.outcome);
+        let there = there(&server);
+        if became("a") == Some(Outcome::Failed) && !there.contains("a") {
+            assert!(there.contains("infra"), "{nth}");
+            both += usize::from(became("b") == Some(Outcome::Removed));
+        }
+    }
+    assert!(both > 0);
 }

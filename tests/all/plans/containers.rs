@@ -2,6 +2,7 @@
 
 use crigc::config::AgeFrom;
 use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Snapshot};
+use crigc::plan::Step;
 use crigc::plan::containers::{self, ContainerPolicy};
 use crigc::plan::pods::{self, PodView};
 use test_support::node::{S, answer, container, exited, look, sandbox};
@@ -714,13 +715,8 @@ fn dead_containers_go_by_the_rules() {
     for case in cases.chain(starting()).chain(extras()) {
         let snapshot = look(case.containers.clone(), case.sandboxes.clone());
         let plan = containers::plan(&snapshot, &view(&case, &snapshot), &case.policy, NOW);
-        let line = |step: &crigc::plan::Step| {
-            format!(
-                "{} {}",
-                snapshot.containers[step.index].id,
-                step.reason.word()
-            )
-        };
+        let line =
+            |step: &Step<'_, Container>| format!("{} {}", step.object.id, step.reason.word());
         let removed: Vec<String> = plan.remove.iter().map(line).collect();
         let kept: Vec<String> = plan.keep.iter().map(line).collect();
         assert_eq!(removed, case.removed, "{}: {}", case.rule, case.what);
@@ -844,11 +840,7 @@ fn s0_9_a_pod_that_is_newer_than_the_answer_stays_for_the_first_reason_that_hold
         ..defaults()
     };
     let plan = containers::plan(&snapshot, &pods, &one, NOW);
-    let removed: Vec<&str> = plan
-        .remove
-        .iter()
-        .map(|step| &*snapshot.containers[step.index].id)
-        .collect();
+    let removed: Vec<&str> = plan.remove.iter().map(|step| &*step.object.id).collect();
     assert_eq!(removed, ["a"], "S1.6");
     rules.case("S1.6");
 }

@@ -2,18 +2,18 @@
 
 use crigc::config::Settings;
 use crigc::node::{Container, FsUsage, Image, Text};
-use crigc::plan::Plan;
 use crigc::plan::exempt::Exempt;
 use crigc::plan::images::{self, Ending, Goal, ImageLook, NoFigures, SandboxImages, Tally};
 use crigc::plan::in_use::InUse;
 use crigc::plan::records::Records;
+use crigc::plan::{Plan, Step};
 use std::time::Duration;
 use test_support::node::{S, exited, image};
 use test_support::rules::Rules;
 
 /// `id reason` of the steps.
-fn lines<'a>(steps: &[crigc::plan::Step], id: impl Fn(usize) -> &'a Text) -> Vec<String> {
-    let line = |step: &crigc::plan::Step| format!("{} {}", id(step.index), step.reason.word());
+fn lines<T>(steps: &[Step<'_, T>], id: impl Fn(&T) -> &Text) -> Vec<String> {
+    let line = |step: &Step<'_, T>| format!("{} {}", id(step.object), step.reason.word());
     steps.iter().map(line).collect()
 }
 
@@ -210,7 +210,7 @@ fn exempt(patterns: &str) -> Exempt {
     Exempt::new(&settings.config().image_gc_exempt)
 }
 
-fn plan_images(list: &[Image], sandbox: &SandboxImages, goal: &Goal) -> Plan {
+fn plan_images<'i>(list: &'i [Image], sandbox: &SandboxImages, goal: &Goal) -> Plan<'i, Image> {
     let mut records = Records::default();
     let in_use = InUse::new([], ["used"]);
     let old: Vec<Image> = list.iter().filter(|i| &*i.id != "young").cloned().collect();
@@ -244,12 +244,12 @@ fn protected_images_stay() {
                 _ => "space",
             };
             assert_eq!(
-                lines(&plan.remove, |i| &list[i].id),
+                lines(&plan.remove, |image| &image.id),
                 [format!("free {word}")],
                 "{rule}"
             );
             assert_eq!(
-                lines(&plan.keep, |i| &list[i].id),
+                lines(&plan.keep, |image| &image.id),
                 [format!("{} {reason}", list[0].id)],
                 "{rule}"
             );
@@ -284,7 +284,7 @@ fn protected_images_stay() {
     ];
     for (sandbox, goal, line, rule) in told {
         let plan = plan_images(&list, &sandbox, &goal);
-        assert_eq!(lines(&plan.keep, |i| &list[i].id), [line], "{rule}");
+        assert_eq!(lines(&plan.keep, |image| &image.id), [line], "{rule}");
         assert!(plan.remove.is_empty(), "{rule}");
         rules.case(rule);
     }
@@ -314,7 +314,7 @@ fn images_go_least_recently_used_first() {
         exempt: &exempt,
     };
     let plan = images::plan(&look, &Goal::Free(9), 0, 9 * S);
-    let order = lines(&plan.remove, |i| &list[i].id);
+    let order = lines(&plan.remove, |image| &image.id);
     assert_eq!(
         order,
         [
@@ -554,7 +554,11 @@ fn images_grow_old_only_while_somebody_looks() {
             };
             let plan = images::plan(&look, &Goal::Aged(hour(limit)), 120 * S, wall);
             let want: &[&str] = if goes { &["a age"] } else { &[] };
-            assert_eq!(lines(&plan.remove, |i| &list[i].id), want, "case {number}");
+            assert_eq!(
+                lines(&plan.remove, |image| &image.id),
+                want,
+                "case {number}"
+            );
         }
     }
 }

@@ -193,12 +193,13 @@ fn s0_8_what_was_put_off_goes_for_its_reason_then() {
         (Some(PodTerminated), TotalLimit, (false, Changed)),
     ];
     for (index, (then, now, (goes, want))) in cases.into_iter().enumerate() {
-        let step = |reason| vec![Step { index, reason }];
+        let object = &index;
+        let step = |reason| vec![Step { object, reason }];
         let mut plan = Plan {
             remove: step(now),
             keep: vec![],
         };
-        plan.stand_by(|at| then.filter(|_| at == index));
+        plan.stand_by(|at| then.filter(|_| *at == index));
         let (remove, keep) = if goes {
             (step(want), vec![])
         } else {

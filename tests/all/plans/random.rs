@@ -149,7 +149,7 @@ fn pass(world: &World, rules: &mut Seen) -> (Vec<Text>, Vec<Text>, Snapshot) {
     let plan = containers::plan(&after, &pods, &world.policy, NOW);
     let mut gone = Vec::new();
     for step in &plan.remove {
-        let c = &after.containers[step.index];
+        let c = step.object;
         let dead = matches!(
             c.state,
             ContainerState::Created | ContainerState::Exited | ContainerState::Unknown
@@ -169,7 +169,7 @@ fn pass(world: &World, rules: &mut Seen) -> (Vec<Text>, Vec<Text>, Snapshot) {
     let rows = after.sandboxes.clone().unwrap_or_default();
     let mut boxes = Vec::new();
     for step in &plan.remove {
-        let s = &rows[step.index];
+        let s = step.object;
         assert_eq!(s.state, SandboxState::NotReady, "S3.2: {s:?}");
         let named = after.containers.iter().any(|c| c.sandbox_id == s.id);
         assert!(!named, "S3.2: a sandbox with a container: {s:?}");
@@ -430,7 +430,7 @@ fn s0_3_pods_that_are_newer_than_the_answer_lose_nothing_because_they_are_gone()
             }) || world.snapshot.sandboxes.iter().flatten().any(|s| *s.pod_uid == *uid && is_newer(s.created_at));
             let young = young || !known || is_newer(*change);
             prop_assert_eq!(held.contains(&*uid), young, "S0.3: {}", uid);
-            let goes = plan.remove.iter().any(|step| world.snapshot.containers[step.index].uid() == uid);
+            let goes = plan.remove.iter().any(|step| step.object.uid() == uid);
             prop_assert!(!(goes && young), "S0.3: {} is newer and loses something", uid);
             if young {
                 with_rules(|rules| rules.node("S0.3"));
@@ -470,7 +470,7 @@ fn a_host_that_answers_nonsense_costs_no_living_pod_anything() {
         let view = view(&after, &lying.host, lying.all_unused);
         let plan = logs::trees(&names, &after, &view);
         for step in &plan.remove {
-            prop_assert!(!living.contains(logs::entry_uid(&names[step.index])), "S4.1: {}", names[step.index]);
+            prop_assert!(!living.contains(logs::entry_uid(step.object)), "S4.1: {}", step.object);
             with_rules(|rules| rules.node("S4.1"));
         }
     });
@@ -517,13 +517,14 @@ fn images_in_use_stay_and_no_more_go_than_are_needed() {
         let mut tally = Tally::new(&goal);
         let mut last = 0;
         for step in &plan.remove {
-            prop_assert!(!used.contains(&step.index) && !list[step.index].pinned, "S5.2, S5.3");
+            let n = list.iter().position(|image| std::ptr::eq(image, step.object)).unwrap();
+            prop_assert!(!used.contains(&n) && !step.object.pinned, "S5.2, S5.3");
             if !tally.may_start() {
                 break;
             }
-            tally.started(list[step.index].size);
-            tally.ended(list[step.index].size, true);
-            last = list[step.index].size;
+            tally.started(step.object.size);
+            tally.ended(step.object.size, true);
+            last = step.object.size;
         }
         with_rules(|rules| {
             let kept = |reason: &str| plan.keep.iter().any(|step| step.reason.word() == reason);

@@ -1,6 +1,7 @@
 //! S3 and S4: which sandboxes, logs and links go. Tables whose rows read like their rules.
 
 use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Text};
+use crigc::plan::Step;
 use crigc::plan::logs::{self, LinkEvidence, Live, Told};
 use crigc::plan::pods::PodView;
 use crigc::plan::sandboxes;
@@ -8,8 +9,8 @@ use test_support::node::{S, answer, container, exited, look, sandbox};
 use test_support::rules::Rules;
 
 /// `id reason` of the steps.
-fn lines<'a>(steps: &[crigc::plan::Step], id: impl Fn(usize) -> &'a Text) -> Vec<String> {
-    let line = |step: &crigc::plan::Step| format!("{} {}", id(step.index), step.reason.word());
+fn lines<T>(steps: &[Step<'_, T>], id: impl Fn(&T) -> &Text) -> Vec<String> {
+    let line = |step: &Step<'_, T>| format!("{} {}", id(step.object), step.reason.word());
     steps.iter().map(line).collect()
 }
 
@@ -289,13 +290,8 @@ fn sandboxes_go_by_the_rules() {
         let snapshot = look(containers, list);
         let pods = PodView::new(&snapshot, &host, all_unused, false);
         let plan = sandboxes::plan(&snapshot, &pods);
-        let rows = snapshot.sandboxes.as_ref().expect("given above");
-        assert_eq!(
-            lines(&plan.remove, |i| &rows[i].id),
-            removed,
-            "{rule}: {what}"
-        );
-        assert_eq!(lines(&plan.keep, |i| &rows[i].id), kept, "{rule}: {what}");
+        assert_eq!(lines(&plan.remove, |s| &s.id), removed, "{rule}: {what}");
+        assert_eq!(lines(&plan.keep, |s| &s.id), kept, "{rule}: {what}");
         rules.case(rule);
     }
 }
@@ -386,7 +382,8 @@ fn log_trees_go_by_the_rules() {
         let mut snapshot = look(containers, vec![]);
         snapshot.partial = !arrived;
         let pods = PodView::new(&snapshot, &host, true, false);
-        let plan = logs::trees(&[name.into()], &snapshot, &pods);
+        let names = [name.into()];
+        let plan = logs::trees(&names, &snapshot, &pods);
         let steps = plan.remove.iter().chain(&plan.keep);
         let told: Vec<&str> = steps.map(|step| step.reason.word()).collect();
         assert_eq!(told, [reason], "S4.1: {what}");
@@ -582,9 +579,8 @@ fn doubles_do_not_make_another_sandbox_older() {
         let look = look(vec![], order.map(|at| rows[at].clone()).to_vec());
         let view = PodView::new(&look, &answer(&["p"]), false, false);
         let plan = sandboxes::plan(&look, &view);
-        let list = look.sandboxes.as_deref().unwrap_or_default();
         assert!(plan.remove.is_empty());
-        let kept = lines(&plan.keep, |at| &list[at].id);
+        let kept = lines(&plan.keep, |s| &s.id);
         assert_eq!(kept, ["a unknown-state", "b newest-sandbox"]);
         rules.case("S0.4");
     }

@@ -1,0 +1,99 @@
+//! What the passes of a kind remember of removals that were begun (S0.8): how long an object is left alone, and who has its turn last.
+
+use super::fate::{Fate, Planned, trouble};
+use super::{PassOptions, Trigger};
+use crate::clock::Boot;
+use crate::cri::CallError;
+use crate::node::Text;
+use crate::plan::backoff::Backoff;
+use crate::plan::order::{Trouble, Unfinished};
+use crate::report::Kind;
+use std::cell::RefCell;
+use std::time::Duration;
+
+/// The memory of a kind of passes, as one pass uses it.
+pub(crate) struct Attempts<'a> {
+    backoff: &'a RefCell<Backoff>,
+    /// What was begun and is not known to be gone.
+    pub(crate) unfinished: &'a RefCell<Unfinished>,
+    /// Then objects are left alone for a while after a failed removal.
+    periodic: bool,
+    /// Then nothing is begun.
+    dry_run: bool,
+}
+
+fn now() -> Duration {
+    Boot::now().since_boot()
+}
+
+impl<'a> Attempts<'a> {
+    pub(crate) fn new(
+        backoff: &'a RefCell<Backoff>,
+        unfinished: &'a RefCell<Unfinished>,
+        options: PassOptions,
+    ) -> Attempts<'a> {
+        Attempts {
+            backoff,
+            unfinished,
+            periodic: options.trigger != Trigger::Call,
+            dry_run: options.dry_run,
+        }
+    }
+
+    /// Whether an object is left alone for now, because it could not be removed lately.
+    pub(crate) fn waits(&self, kind: Kind, id: &Text) -> bool {
+        self.periodic && self.backoff.borrow().waits(kind, id, now())
+    }
+
+    /// Remembers what could not be removed.
+    pub(crate) fn note(&self, planned: &Planned, fate: &Fate) {
+        if self.dry_run {
+            return;
+        }
+        let (kind, id) = (planned.kind, &planned.id);
+        let (trouble, counts) = match fate {
+            Fate::Removed => {
+                self.backoff.borrow_mut().removed(kind, id);
+                return self.unfinished.borrow_mut().removed(kind, id);
+            }
+            Fate::Kept(_) | Fate::Refused | Fate::Unsent(_) => return,
+            Fate::BrokenOff(_) => (Trouble::Failed, false),
+            Fate::Failed(_) | Fate::Broke(_) => (Trouble::Failed, true),
+            Fate::Silent(_) => (Trouble::Silent, true),
+            Fate::Lost { alone, .. } => (Trouble::Lost, *alone),
+        };
+        self.tried(planned, trouble);
+        if counts {
+            self.backoff.borrow_mut().failed(kind, id, now());
+        }
+    }
+
+    /// It was begun in vain, and has its turn last from now on.
+    fn tried(&self, planned: &Planned, trouble: Trouble) {
+        let mut unfinished = self.unfinished.borrow_mut();
+        unfinished.tried(planned.kind, &planned.id, now(), trouble);
+    }
+
+    /// The same of a question without an answer, for want of which the object is kept.
+    pub(crate) fn asked_in_vain(&self, planned: &Planned, e: &CallError) {
+        if let Some(trouble) = trouble(e).filter(|_| !self.dry_run) {
+            self.tried(planned, trouble);
+        }
+    }
+
+    /// What was begun about it before has ended: it has its turn with all others.
+    pub(crate) fn ended_well(&self, planned: &Planned) {
+        if !self.dry_run {
+            let mut unfinished = self.unfinished.borrow_mut();
+            unfinished.removed(planned.kind, &planned.id);
+        }
+    }
+
+    /// All objects of a kind are known; the others need not be remembered.
+    pub(crate) fn keep_only(&self, kind: Kind, is_there: impl Fn(&Text) -> bool) {
+        let mut unfinished = self.unfinished.borrow_mut();
+        if !self.dry_run && !unfinished.is_empty() {
+            unfinished.keep_only(kind, is_there);
+        }
+    }
+}

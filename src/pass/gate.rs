@@ -1,0 +1,303 @@
+//! The gate: whether a planned object may be removed, asked at the last moment (S0.3, S0.7, S0.8, S2.1, S6.5).
+//!
+//! The order of the questions, and why it is this one:
+//!
+//! 1. Was the pass told to end? Then nobody is asked anything more (S6.5).
+//! 2. Is everything held? One look at a file, before the host is asked about an object that is kept anyway (S0.7).
+//! 3. Does the object wait after a failed removal? (S0.8)
+//! 4. Does the host's answer about its pod still hold? It is asked again where it is older than `evidence-max-age` (S0.3).
+//! 5. Does the host approve? It is asked only about objects that nothing else keeps, and once: a container that was stopped with its
+//!    approval is not asked about again, unless that is too long ago (S2.1, S2.3).
+//! 6. The first four once more, because the host may have taken its time, ended the pass or changed its mind meanwhile.
+//!
+//! [`Gate::open`] asks all of it, before work on an object begins. [`Gate::objection`] asks the first four; removers ask it again after
+//! everything that takes long. Who uses an image is found out by lists: the image policy renews them between `open` and one more
+//! `objection` (S5.2).
+
+use super::evidence::Evidence;
+use super::fate::{Fate, Planned};
+use super::run::Run;
+use crate::clock::Boot;
+use crate::host::hold;
+use crate::host::logs::LogError;
+use crate::report::Reason;
+use std::cell::Cell;
+
+/// The gate for one planned object.
+#[derive(Clone, Copy)]
+pub(crate) struct Gate<'g> {
+    run: &'g Run<'g>,
+    /// The host's answer, where the removal may rest on one.
+    evidence: Option<&'g Evidence<'g>>,
+    planned: &'g Planned,
+}
+
+impl<'g> Gate<'g> {
+    pub(crate) fn new(
+        run: &'g Run<'g>,
+        evidence: Option<&'g Evidence<'g>>,
+        planned: &'g Planned,
+    ) -> Gate<'g> {
+        Gate {
+            run,
+            evidence,
+            planned,
+        }
+    }
+
+    /// Asks everything; `Err` = the object is kept, and how that is reported.
+    pub(crate) fn open(&self) -> Result<(), Fate> {
+        self.still_open()?;
+        if self.was_approved() {
+            return Ok(());
+        }
+        if !self.approves() {
+            return Err(Fate::Refused);
+        }
+        self.still_open()
+    }
+
+    /// Asks everything but the approval; `Err` = the object is kept, and how that is reported.
+    pub(crate) fn still_open(&self) -> Result<(), Fate> {
+        self.objection()
+            .map_or(Ok(()), |reason| Err(Fate::Kept(reason)))
+    }
+
+    /// Asks everything but the approval; why the object is kept, if it is.
+    pub(crate) fn objection(&self) -> Option<Reason> {
+        let (run, planned) = (self.run, self.planned);
+        if run.stop.cause().is_some() {
+            return Some(Reason::NotReached);
+        }
+        if is_held(run) {
+            return Some(Reason::Held);
+        }
+        if run.attempts.waits(planned.kind, &planned.id) {
+            return Some(Reason::Backoff);
+        }
+        let holds = |evidence: &Evidence<'_>| evidence.stands(&planned.pod_uid, planned.reason);
+        (!self.evidence.is_none_or(holds)).then_some(Reason::Changed)
+    }
+
+    /// Deletes in a log directory for as long as nothing speaks against it.
+    pub(crate) fn delete<T>(
+        &self,
+        work: impl FnOnce(&dyn Fn() -> bool) -> Result<T, LogError>,
+    ) -> Result<T, Fate> {
+        let seen = Cell::new(None);
+        let go_on = || {
+            seen.set(self.objection());
+            seen.get().is_none()
+        };
+        work(&go_on).map_err(|e| match seen.get() {
+            None => Fate::Failed(e.to_string()),
+            Some(Reason::NotReached) => Fate::BrokenOff(e.to_string()),
+            // The pod came back under way (S0.3), and what is left is its own; or everything is held (S0.7).
+            Some(reason) => Fate::Kept(reason),
+        })
+    }
+
+    /// S2.1; a dry run does not ask.
+    fn approves(&self) -> bool {
+        match &self.run.hooks.approve {
+            Some(approve) if !self.run.dry_run => {
+                approve.with(|approve| approve(&self.planned.entry()))
+            }
+            _ => true,
+        }
+    }
+
+    /// S2.3: whether the host approved of it before its stop, not too long ago.
+    fn was_approved(&self) -> bool {
+        let approved = self.run.later.approved(self.planned);
+        let longest = self.run.config.evidence_max_age;
+        approved.is_some_and(|at| Boot::now().since(at) <= longest)
+    }
+}
+
+/// S0.7; in doubt everything is held.
+fn is_held(run: &Run<'_>) -> bool {
+    let Some(path) = &run.config.hold_file else {
+        return false;
+    };
+    hold::is_there(path).unwrap_or_else(|e| {
+        run.report.warn_once("hold-file", || format!(
+            "cannot tell whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
+        ));
+        true
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attempts::Attempts;
+    use super::super::{PassOptions, Trigger};
+    use super::*;
+    use crate::config::Config;
+    use crate::hooks::{Hook, Hooks};
+    use crate::node::{PodState, PodStates, Snapshot, Text};
+    use crate::report::{Entry, Kind};
+    use crate::stop::Queue;
+    use crate::stop::{Flag, Stop};
+    use std::cell::RefCell;
+    use std::path::Path;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    /// What speaks against a removal, now and once the host is asked for its approval, and what the host was asked.
+    struct World {
+        against: &'static str,
+        meanwhile: &'static str,
+        asked: String,
+    }
+
+    fn happens(against: &str, closed: &Flag, hold: &Path) {
+        if against.contains("end") {
+            closed.raise();
+        }
+        if against.contains("hold") {
+            std::fs::write(hold, "").unwrap();
+        }
+    }
+
+    fn hooks(world: &Arc<Mutex<World>>, closed: &Arc<Flag>, hold: &Path) -> Hooks {
+        let (w, closed, hold) = (world.clone(), closed.clone(), hold.to_owned());
+        let approve = move |_: &Entry| {
+            let mut world = w.lock().unwrap();
+            world.asked += "approval ";
+            happens(world.meanwhile, &closed, &hold);
+            let approves = !world.against.contains("refusal");
+            world.against = world.meanwhile;
+            approves
+        };
+        let w = world.clone();
+        let pod_states = move |uids: &[Text]| {
+            let mut world = w.lock().unwrap();
+            world.asked += "pods ";
+            let state = PodState {
+                content_removable: !world.against.contains("pod"),
+                ..PodState::default()
+            };
+            PodStates {
+                ready: true,
+                states: uids.iter().map(|uid| (uid.clone(), state)).collect(),
+                as_of: 0,
+            }
+        };
+        Hooks {
+            approve: Some(Hook::new(Box::new(approve))),
+            pod_states: Some(Hook::new(Box::new(pod_states))),
+            ..Hooks::default()
+        }
+    }
+
+    fn config(with: &str, hold: &Path) -> Config {
+        Config {
+            hold_file: Some(hold.to_str().unwrap().to_owned()),
+            evidence_max_age: match with.contains("young") {
+                true => Duration::from_secs(600),
+                false => Duration::ZERO,
+            },
+            ..Config::default()
+        }
+    }
+
+    /// Opens the gate for an object of a pod that was gone at first: what was asked, and what comes of it.
+    fn opened(
+        with: &str,
+        against: &'static str,
+        meanwhile: &'static str,
+    ) -> (String, &'static str) {
+        let folder = tempfile::tempdir().unwrap();
+        let hold = folder.path().join("hold");
+        let closed = Arc::new(Flag::new());
+        let world = Arc::new(Mutex::new(World {
+            against: "",
+            meanwhile,
+            asked: String::new(),
+        }));
+        let hooks = hooks(&world, &closed, &hold);
+        let config = config(with, &hold);
+        let reason = match with.contains("limit") {
+            true => Reason::UnitLimit,
+            false => Reason::PodRemoved,
+        };
+        let planned = Planned::new(Kind::Container, "c", "n", "u", reason);
+        let (backoff, unfinished) = (RefCell::default(), RefCell::default());
+        let options = PassOptions {
+            dry_run: with.contains("dry"),
+            trigger: match with.contains("call") {
+                true => Trigger::Call,
+                false => Trigger::Period,
+            },
+            ..PassOptions::PLAIN
+        };
+        let queue = Queue::default();
+        let stop = Stop {
+            closed: &closed,
+            stopped: None,
+            call: None,
+            pass_deadline: None,
+        };
+        let attempts = Attempts::new(&backoff, &unfinished, options);
+        let run = Run::new(&config, &hooks, stop, options, &queue, 1, attempts);
+        if with.contains("approved") {
+            run.later.has_stopped(planned.clone(), true, Boot::now());
+        }
+        let look = Snapshot::new(Vec::new(), Some(Vec::new()));
+        let evidence = Evidence::ask(&run, &look, ["u".into()]);
+        world.lock().unwrap().against = against;
+        world.lock().unwrap().asked.clear();
+        happens(against, &closed, &hold);
+        if against.contains("waits") {
+            run.record(planned.clone(), Fate::Failed(String::new()));
+        }
+        let word = match Gate::new(&run, Some(&evidence), &planned).open() {
+            Ok(()) => "open",
+            Err(Fate::Kept(reason)) => reason.word(),
+            Err(Fate::Refused) => "refused",
+            Err(fate) => panic!("{fate:?}"),
+        };
+        let asked = world.lock().unwrap().asked.trim_end().to_owned();
+        (asked, word)
+    }
+
+    #[test]
+    fn what_speaks_against_a_removal_is_asked_in_one_order() {
+        // The pass (periodic, and the host's answer old, where nothing else is said), what speaks against the removal, and what does once
+        // the host is asked for its approval; what the host is asked, and what comes of it.
+        let table = [
+            ("", "", "", "pods approval pods", "open"),
+            ("", "end hold waits pod refusal", "", "", "not-reached"),
+            ("", "hold waits pod refusal", "", "", "held"),
+            ("", "waits pod refusal", "", "", "backoff"),
+            ("", "pod refusal", "", "pods", "changed"),
+            ("", "refusal", "", "pods approval", "refused"),
+            ("", "refusal", "end", "pods approval", "refused"),
+            ("", "", "end hold pod", "pods approval", "not-reached"),
+            ("", "", "hold pod", "pods approval", "held"),
+            ("", "", "pod", "pods approval pods", "changed"),
+            // Who calls wants to see it tried.
+            ("call", "waits", "", "pods approval pods", "open"),
+            ("dry", "refusal", "", "pods pods", "open"),
+            ("dry", "hold", "", "", "held"),
+            ("young", "pod", "", "approval", "open"),
+            ("young", "hold", "", "", "held"),
+            // Nothing that the host says of its pod counts.
+            ("limit", "pod", "", "approval", "open"),
+            ("limit", "", "end", "approval", "not-reached"),
+            // The approval before a stop is good for as long as an answer is.
+            ("approved young", "refusal", "", "", "open"),
+            ("approved young", "hold", "", "", "held"),
+            ("approved", "refusal", "", "pods approval", "refused"),
+        ];
+        for (with, against, meanwhile, asked, word) in table {
+            let what = format!("{with}: {against}: {meanwhile}");
+            assert_eq!(
+                opened(with, against, meanwhile),
+                (asked.to_owned(), word),
+                "{what}"
+            );
+        }
+    }
+}
