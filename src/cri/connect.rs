@@ -252,6 +252,11 @@ pub(super) fn failed(e: &hyper::Error) -> CallError {
         let io = io.or_else(|| h2?.get_io());
         // A server that shuts down says so.
         let bye = |e: &h2::Error| e.is_go_away() && e.reason() == Some(Reason::NO_ERROR);
+        if io.is_some_and(was_closed) {
+            return CallError::Unavailable(
+                "the connection broke: the runtime closed it".to_owned(),
+            );
+        }
         if io.is_some_and(is_broken) || h2.is_some_and(bye) {
             return gone();
         }
@@ -269,6 +274,18 @@ pub(super) fn failed(e: &hyper::Error) -> CallError {
         cause = e.source();
     }
     CallError::Garbage(format!("h2 protocol error: {}", root_cause(e)))
+}
+
+/// The other side is gone. Which of these comes depends on whether crigc was reading or writing then.
+fn was_closed(e: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    [
+        BrokenPipe,
+        ConnectionAborted,
+        ConnectionReset,
+        UnexpectedEof,
+    ]
+    .contains(&e.kind())
 }
 
 /// What h2 itself finds wrong with a stream comes as an error of no kind.
