@@ -93,9 +93,10 @@ impl Engine {
                     *schedule = Some(Schedule::start(shared, stopped)?);
                 }
             }
-            match shared.closed.is_raised() {
-                true => Err(Cause::Closed.error()),
-                false => Ok(()),
+            if shared.closed.is_raised() {
+                Err(Cause::Closed.error())
+            } else {
+                Ok(())
             }
         })
     }

@@ -23,10 +23,7 @@ pub(crate) fn enter() -> Quiet {
         let others = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             let inside = INSIDE.try_with(|inside| inside.get() > 0).unwrap_or(false);
-            match inside {
-                true => keep(info),
-                false => others(info),
-            }
+            if inside { keep(info) } else { others(info) }
         }));
     });
     INSIDE.with(|inside| inside.set(inside.get() + 1));

@@ -317,8 +317,9 @@ pub fn printable(message: &str) -> String {
 }
 
 fn push_printable(out: &mut String, c: char) {
-    match c.is_control() {
-        true => out.extend(c.escape_default()),
-        false => out.push(c),
+    if c.is_control() {
+        out.extend(c.escape_default())
+    } else {
+        out.push(c)
     }
 }

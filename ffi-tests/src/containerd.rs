@@ -111,9 +111,10 @@ impl Containerd {
             .prefix("crigc-ctr")
             .tempdir_in(below)?;
         let file = folder.path().join("config.toml");
-        let text = match is_second()? {
-            true => config_of_second(folder.path(), snapshotter),
-            false => config(folder.path(), snapshotter),
+        let text = if is_second()? {
+            config_of_second(folder.path(), snapshotter)
+        } else {
+            config(folder.path(), snapshotter)
         };
         std::fs::write(&file, text + tables)?;
         let log = std::fs::File::create(folder.path().join("log"))?;

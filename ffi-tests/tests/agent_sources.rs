@@ -147,10 +147,7 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
         let told = bench.run(&all);
         assert_eq!(told.code, Some(0), "{name}: {}\n{}", told.out, told.error);
         assert!(told.error.contains(message), "{name}: {}", told.error);
-        let expected = match gone {
-            true => bench.living(),
-            false => before,
-        };
+        let expected = if gone { bench.living() } else { before };
         assert_eq!(bench.uids(), expected, "{name}: {}", told.out);
         let logs = fs::read_dir(bench.at("pods")).expect("a folder").count();
         assert_eq!(logs, expected.len(), "{name}");

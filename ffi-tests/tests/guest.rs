@@ -36,9 +36,12 @@ fn below(folder: &Path) -> BTreeSet<PathBuf> {
     let entries = fs::read_dir(folder).expect("a folder");
     let paths = entries.map(|entry| entry.expect("an entry").path());
     paths
-        .flat_map(|path| match path.is_dir() && !path.is_symlink() {
-            true => below(&path),
-            false => [path].into(),
+        .flat_map(|path| {
+            if path.is_dir() && !path.is_symlink() {
+                below(&path)
+            } else {
+                [path].into()
+            }
         })
         .collect()
 }

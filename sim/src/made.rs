@@ -131,9 +131,10 @@ impl Maker<'_> {
                 _ => format!("registry.example/team-{}/app-{number}", number % 7),
             };
             let untagged = number > 0 && number % 11 == 10;
-            let tags = match untagged {
-                true => Vec::new(),
-                false => vec![Text::from(format!("{repository}:v{}", 1 + number % 3))],
+            let tags = if untagged {
+                Vec::new()
+            } else {
+                vec![Text::from(format!("{repository}:v{}", 1 + number % 3))]
             };
             self.node.images.push(Image {
                 id: id.into(),
@@ -190,9 +191,10 @@ impl Maker<'_> {
         if matches!(number % 10, 0 | 5 | 4) {
             self.sandbox(pod, 0, Word::NotReady, born - 600 * SECOND);
         }
-        let state = match pod.live {
-            true => Word::Ready,
-            false => Word::NotReady,
+        let state = if pod.live {
+            Word::Ready
+        } else {
+            Word::NotReady
         };
         let sandbox = self.sandbox(pod, 1, state, born);
         let share = |n: usize| n * self.order.dead_containers / self.order.pods.max(1);

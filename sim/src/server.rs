@@ -246,9 +246,10 @@ impl Cri {
             response.get_ref().encoded_len(),
             self.0.options.message_limit,
         );
-        match size > limit {
-            true => Err(too_large(size, limit)),
-            false => Ok(response),
+        if size > limit {
+            Err(too_large(size, limit))
+        } else {
+            Ok(response)
         }
     }
 
@@ -263,9 +264,10 @@ impl Cri {
         let mut traced = Traced::begin(&self.0, &about);
         let socket = request.extensions().get::<Socket>().cloned();
         let options = &self.0.options;
-        let ready = match options.streams || options.only_v1alpha2 {
-            true => self.prepare(&socket, &about).await,
-            false => Err(unknown(&about)),
+        let ready = if options.streams || options.only_v1alpha2 {
+            self.prepare(&socket, &about).await
+        } else {
+            Err(unknown(&about))
         };
         let ending = ready.inspect_err(|e| traced.code = e.code() as i32)?;
         self.0.change(about.method);

@@ -14,12 +14,13 @@ use tonic::{Request, Response, Status};
 /// By whatever name: the image goes with all its tags, as in containerd; that of this runtime handler, where it has several.
 fn remove(store: &mut Store, name: &[u8], handler: &[u8]) -> Result<(), Status> {
     let Some(at) = store.find_image(name) else {
-        return match store.node.not_found_errors {
-            true => Err(Status::not_found(format!(
+        return if store.node.not_found_errors {
+            Err(Status::not_found(format!(
                 "image {:?}: not found",
                 String::from_utf8_lossy(name)
-            ))),
-            false => Ok(()),
+            )))
+        } else {
+            Ok(())
         };
     };
     store.drop_image(store.of_handler(at, handler));

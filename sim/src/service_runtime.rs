@@ -31,11 +31,12 @@ fn not_found(what: &str, id: &[u8]) -> Status {
 
 /// What a question about an ID that names nothing answers; containerd has a code of its own for the empty one.
 fn nothing(what: &str, id: &[u8]) -> Status {
-    match id.is_empty() {
-        true => Status::unknown(format!(
+    if id.is_empty() {
+        Status::unknown(format!(
             "an error occurred when try to find {what}: empty ID"
-        )),
-        false => not_found(what, id),
+        ))
+    } else {
+        not_found(what, id)
     }
 }
 
@@ -44,17 +45,19 @@ fn gone<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
     if id.is_empty() {
         return Err(nothing(what, id));
     }
-    match node.not_found_errors {
-        true => Err(not_found(what, id)),
-        false => Ok(A::default()),
+    if node.not_found_errors {
+        Err(not_found(what, id))
+    } else {
+        Ok(A::default())
     }
 }
 
 /// What a stop of something that is not there answers.
 fn stopped<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
-    match node.stops_of_nothing_succeed && !id.is_empty() {
-        true => Ok(A::default()),
-        false => Err(nothing(what, id)),
+    if node.stops_of_nothing_succeed && !id.is_empty() {
+        Ok(A::default())
+    } else {
+        Err(nothing(what, id))
     }
 }
 
@@ -220,14 +223,13 @@ impl RuntimeService for Cri {
         request: Request<proto::RemovePodSandboxRequest>,
     ) -> Result<Response<proto::RemovePodSandboxResponse>, Status> {
         let id = &request.get_ref().pod_sandbox_id;
-        self.call(
-            &request,
-            About::new("RemovePodSandbox", id),
-            |store| match store.remove_sandbox(id) {
-                true => Ok(proto::RemovePodSandboxResponse {}),
-                false => gone(&store.node, "sandbox", id),
-            },
-        )
+        self.call(&request, About::new("RemovePodSandbox", id), |store| {
+            if store.remove_sandbox(id) {
+                Ok(proto::RemovePodSandboxResponse {})
+            } else {
+                gone(&store.node, "sandbox", id)
+            }
+        })
         .await
     }
 
@@ -337,14 +339,13 @@ impl RuntimeService for Cri {
         request: Request<proto::RemoveContainerRequest>,
     ) -> Result<Response<proto::RemoveContainerResponse>, Status> {
         let id = &request.get_ref().container_id;
-        self.call(
-            &request,
-            About::new("RemoveContainer", id),
-            |store| match store.remove_container(id) {
-                true => Ok(proto::RemoveContainerResponse {}),
-                false => gone(&store.node, "container", id),
-            },
-        )
+        self.call(&request, About::new("RemoveContainer", id), |store| {
+            if store.remove_container(id) {
+                Ok(proto::RemoveContainerResponse {})
+            } else {
+                gone(&store.node, "container", id)
+            }
+        })
         .await
     }
 
@@ -402,9 +403,10 @@ impl RuntimeService for Cri {
                 status: true,
                 ..Default::default()
             };
-            let told = match node.sandbox_image.0.is_empty() || node.hides_sandbox_image {
-                true => serde_json::json!({}),
-                false => serde_json::json!({ "sandboxImage": node.sandbox_image.to_string() }),
+            let told = if node.sandbox_image.0.is_empty() || node.hides_sandbox_image {
+                serde_json::json!({})
+            } else {
+                serde_json::json!({ "sandboxImage": node.sandbox_image.to_string() })
             };
             Ok(proto::StatusResponse {
                 status: Some(proto::RuntimeStatus {

@@ -93,9 +93,12 @@ fn folder(name: &str) -> PathBuf {
 
 fn count(top: &Path) -> usize {
     let entries = std::fs::read_dir(top).expect("a folder");
-    let size = |path: PathBuf| match path.is_dir() && !path.is_symlink() {
-        true => count(&path),
-        false => 1,
+    let size = |path: PathBuf| {
+        if path.is_dir() && !path.is_symlink() {
+            count(&path)
+        } else {
+            1
+        }
     };
     entries
         .map(|entry| size(entry.expect("an entry").path()))

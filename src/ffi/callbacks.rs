@@ -175,9 +175,10 @@ fn ask_pods(
     let pointers: Vec<*const c_char> = asked.iter().map(|(_, uid)| uid.as_ptr()).collect();
     let mut states: Vec<gc_pod_state> = vec![0; asked.len()];
     // An empty vector's pointer is no address, and some languages look at what they are handed.
-    let (first_uid, first_state) = match asked.is_empty() {
-        true => (std::ptr::null(), std::ptr::null_mut()),
-        false => (pointers.as_ptr(), states.as_mut_ptr()),
+    let (first_uid, first_state) = if asked.is_empty() {
+        (std::ptr::null(), std::ptr::null_mut())
+    } else {
+        (pointers.as_ptr(), states.as_mut_ptr())
     };
     let mut as_of = 0;
     let ready = {

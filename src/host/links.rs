@@ -26,12 +26,13 @@ pub struct LogLink {
 }
 
 fn is_name(name: &str) -> Result<(), LogError> {
-    match matches!(name, "" | "." | "..") || name.contains('/') {
-        false => Ok(()),
-        true => Err(LogError(format!(
+    if matches!(name, "" | "." | "..") || name.contains('/') {
+        Err(LogError(format!(
             "cannot delete the link {}: it is no name of a file",
             visible(name)
-        ))),
+        )))
+    } else {
+        Ok(())
     }
 }
 

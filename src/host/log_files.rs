@@ -144,9 +144,10 @@ impl LogRoom {
     }
 
     fn parent(&self, inside: &Inside<'_>) -> io::Result<OwnedFd> {
-        let parent = match inside.parent.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => &inside.parent,
+        let parent = if inside.parent.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &inside.parent
         };
         beneath::open_dir(&self.handle, parent, self.means)
     }

@@ -89,10 +89,7 @@ impl RecordsFile {
     /// Takes hold of the file, unless it is only to be read. Fails where another engine holds it, and names that.
     pub fn hold(path: &str, endpoint: &str, only_read: bool) -> Result<RecordsFile> {
         let path = PathBuf::from(path);
-        let lock = match only_read {
-            true => None,
-            false => Some(lock(&path)?),
-        };
+        let lock = if only_read { None } else { Some(lock(&path)?) };
         Ok(RecordsFile {
             path,
             endpoint: endpoint.to_owned(),
@@ -304,11 +301,12 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
     let mut bytes = Vec::new();
     let mut some = file.take(LARGEST + 1);
     some.read_to_end(&mut bytes).map_err(Unreadable::Passing)?;
-    match is_too_large(&bytes) {
-        true => Err(Unreadable::NoFile(format!(
+    if is_too_large(&bytes) {
+        Err(Unreadable::NoFile(format!(
             "it is larger than {LARGEST} bytes"
-        ))),
-        false => Ok(bytes),
+        )))
+    } else {
+        Ok(bytes)
     }
 }
 

@@ -148,19 +148,21 @@ impl Walk {
             return Ok(());
         };
         effect::point("go up in a tree");
-        let above = match self.levels.is_empty() {
-            true => room.try_clone().map_err(|error| self.lost(error))?,
-            false => rustix::fs::openat(&self.here, "..", DIRECTORY, Mode::empty())
-                .map_err(|e| self.lost(e.into()))?,
+        let above = if self.levels.is_empty() {
+            room.try_clone().map_err(|error| self.lost(error))?
+        } else {
+            rustix::fs::openat(&self.here, "..", DIRECTORY, Mode::empty())
+                .map_err(|e| self.lost(e.into()))?
         };
         if identity(&above).map_err(|error| self.lost(error))? != level.above {
             return Err(self.lost(io::Error::other("it was moved while it was being removed")));
         }
         self.here = above;
-        let removed = match level.stuck.is_empty() {
-            true => unlink(&self.here, &level.name, AtFlags::REMOVEDIR),
+        let removed = if level.stuck.is_empty() {
+            unlink(&self.here, &level.name, AtFlags::REMOVEDIR)
+        } else {
             // What stays in it was noted already; here it only must not be tried again.
-            false => Err(Errno::NOTEMPTY),
+            Err(Errno::NOTEMPTY)
         };
         match removed {
             Ok(()) => Ok(()),

@@ -257,9 +257,10 @@ impl Remover for ContainerRemover<'_> {
         let log = self.find_log(c).await?;
         gate.still_open()?;
         // One that the runtime did not know when it was to be stopped: its logs may be another's by now (S2.5).
-        let lies = match self.run.later.was_unknown(&c.id) {
-            true => Lies::Here,
-            false => self.delete_logs(c, &log, gate)?,
+        let lies = if self.run.later.was_unknown(&c.id) {
+            Lies::Here
+        } else {
+            self.delete_logs(c, &log, gate)?
         };
         if !self.rooms.overlay.take(&c.id) {
             let removed = self.runtime.remove_container(&c.id).await;

@@ -157,9 +157,10 @@ impl<'a, 'p> Stage<'a, 'p> {
             plan.stand_by(|c| reasons.get(&c.id).copied());
         }
         if !plan.remove.is_empty() && self.logs_are_lost(look).await {
-            match report_kept {
-                true => plan.spare(Reason::NotReached, |_| true),
-                false => plan.remove.clear(),
+            if report_kept {
+                plan.spare(Reason::NotReached, |_| true)
+            } else {
+                plan.remove.clear()
             }
         }
         let to_go = plan.remove.iter().map(|step| step.object.id.clone());

@@ -194,9 +194,10 @@ mod tests {
     fn config(with: &str, hold: &Path) -> Config {
         Config {
             hold_file: Some(hold.to_str().unwrap().to_owned()),
-            evidence_max_age: match with.contains("young") {
-                true => Duration::from_secs(600),
-                false => Duration::ZERO,
+            evidence_max_age: if with.contains("young") {
+                Duration::from_secs(600)
+            } else {
+                Duration::ZERO
             },
             ..Config::default()
         }
@@ -218,17 +219,19 @@ mod tests {
         }));
         let hooks = hooks(&world, &closed, &hold);
         let config = config(with, &hold);
-        let reason = match with.contains("limit") {
-            true => Reason::UnitLimit,
-            false => Reason::PodRemoved,
+        let reason = if with.contains("limit") {
+            Reason::UnitLimit
+        } else {
+            Reason::PodRemoved
         };
         let planned = Planned::new(Kind::Container, "c", "n", "u", reason);
         let (backoff, unfinished) = (RefCell::default(), RefCell::default());
         let options = PassOptions {
             dry_run: with.contains("dry"),
-            trigger: match with.contains("call") {
-                true => Trigger::Call,
-                false => Trigger::Period,
+            trigger: if with.contains("call") {
+                Trigger::Call
+            } else {
+                Trigger::Period
             },
             ..PassOptions::PLAIN
         };

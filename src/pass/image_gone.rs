@@ -104,12 +104,7 @@ pub(super) async fn confirm(
     let mut confirmed = Vec::with_capacity(told.len());
     for image in told {
         let key = image.key();
-        confirmed.push(match listed.contains(&key) {
-            false => {
-                memory.still_listed.remove(&key);
-                Fate::Removed
-            }
-            true => {
+        confirmed.push(if listed.contains(&key) {
                 memory.still_listed.insert(key);
                 let boot = Boot::now().since_boot();
                 memory.records.begin_anew(image, now, boot);
@@ -118,8 +113,10 @@ pub(super) async fn confirm(
                     visible(&image.id),
                     services.images.endpoint
                 ))
-            }
-        });
+             } else {
+                memory.still_listed.remove(&key);
+                Fate::Removed
+             });
     }
     confirmed
 }

@@ -136,9 +136,10 @@ pub(crate) async fn look(
 /// its end, so that a slow runtime is collected, too (S5.2).
 fn age_from(run: &Run<'_>, began: Boot) -> Boot {
     let end = Boot::now();
-    match end.since(began) > run.config.evidence_max_age {
-        true => end,
-        false => began,
+    if end.since(began) > run.config.evidence_max_age {
+        end
+    } else {
+        began
     }
 }
 

@@ -66,9 +66,10 @@ fn warn(run: &Run<'_>, file: &RecordsFile, what: &str) {
 
 /// What the next pass tells again is not told by each look before it.
 fn tell(run: &Run<'_>, story: &str) {
-    let level = match run.only_records {
-        true => LogLevel::Debug,
-        false => LogLevel::Warn,
+    let level = if run.only_records {
+        LogLevel::Debug
+    } else {
+        LogLevel::Warn
     };
     run.log(level, story);
 }

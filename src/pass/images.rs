@@ -85,10 +85,7 @@ async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory
         held: false,
         failures: Vec::new(),
     };
-    let freed = match only_look {
-        true => 0,
-        false => pass.by_age().await,
-    };
+    let freed = if only_look { 0 } else { pass.by_age().await };
     let failed = !pass.failures.is_empty();
     let goal = match plans::goal(only_look, failed, &pass.sandbox, run.all_unused) {
         Some(goal) => goal,

@@ -110,14 +110,21 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
     };
     loop {
         let worked = match engine.next(policy) {
-            Some(at) => match engine.begin(policy, at).await {
-                true if P::LOOKS => engine.leaves().await,
-                _ => None,
-            },
-            None if engine.is_idle(policy) => match engine.confirm(policy).await {
-                true => None,
-                false => break,
-            },
+            Some(at) => {
+                let begun = engine.begin(policy, at).await;
+                if begun && P::LOOKS {
+                    engine.leaves().await
+                } else {
+                    None
+                }
+            }
+            None if engine.is_idle(policy) => {
+                if engine.confirm(policy).await {
+                    None
+                } else {
+                    break;
+                }
+            }
             None => engine.occupied.next().await,
         };
         if let Some(worked) = worked {

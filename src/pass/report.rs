@@ -117,9 +117,10 @@ impl<'a> PassReport<'a> {
             _ => LogLevel::Error,
         };
         let message = error.message.clone();
-        let level = match self.keep(error) {
-            true => level,
-            false => LogLevel::Debug,
+        let level = if self.keep(error) {
+            level
+        } else {
+            LogLevel::Debug
         };
         self.log(level, &message);
     }

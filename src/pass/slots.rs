@@ -20,9 +20,10 @@ impl Slots {
         let rests = !run.dry_run && !run.all_unused;
         Slots {
             limit,
-            pace: RefCell::new(Pace::new(match rests {
-                true => run.config.removal_rest_percent,
-                false => 0,
+            pace: RefCell::new(Pace::new(if rests {
+                run.config.removal_rest_percent
+            } else {
+                0
             })),
             rests: Cell::default(),
         }

@@ -153,12 +153,13 @@ impl<'p> Stops<'p> {
         let mut open: Vec<Open> = self.open.take().into_values().collect();
         open.sort_by_key(|open| open.number);
         for Open { planned, begun, .. } in open {
-            let done = match begun {
-                true => Fate::Silent(format!(
+            let done = if begun {
+                Fate::Silent(format!(
                     "cannot stop container {}: still stopping after the pass waited {limit:?} for it; the next pass goes on, with what is left of its grace period",
                     visible(&planned.id)
-                )),
-                false => Fate::Kept(Reason::NotReached),
+                ))
+            } else {
+                Fate::Kept(Reason::NotReached)
             };
             self.run.record(planned, done);
         }
@@ -196,10 +197,11 @@ impl Job<'_> {
             open.begun = true;
         }
         let flight = self.run.later.take_off();
-        let flight = match self.alone {
-            true => flight,
+        let flight = if self.alone {
+            flight
+        } else {
             // Lists and questions are in flight with it.
-            false => flight.in_company(),
+            flight.in_company()
         };
         match stop(self.run, self.runtime, c).await {
             Ok(was_known) => Ok((was_known, approved)),

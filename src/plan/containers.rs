@@ -175,9 +175,10 @@ fn take_extras<'a>(units: &mut Units<'a>, limit: usize) -> Units<'a> {
     let of_unit = |unit: &mut Unit<'a>| {
         let (over, newest) = unit.split_at(unit.len().saturating_sub(limit));
         let created = |c: &&Container| c.state == ContainerState::Created;
-        let crash = match newest.iter().all(created) {
-            true => over.iter().rfind(|c| !created(c)).copied(),
-            false => None,
+        let crash = if newest.iter().all(created) {
+            over.iter().rfind(|c| !created(c)).copied()
+        } else {
+            None
         };
         // Of equal ones the last is the newest.
         let highest = unit.iter().copied().max_by_key(|c| c.attempt);

@@ -73,9 +73,10 @@ impl Unfinished {
     }
 
     fn of(&self, kind: Kind, id: &Text) -> Option<Try> {
-        match self.tries.is_empty() {
-            true => None,
-            false => self.tries.get(&(kind, id.clone())).copied(),
+        if self.tries.is_empty() {
+            None
+        } else {
+            self.tries.get(&(kind, id.clone())).copied()
         }
     }
 

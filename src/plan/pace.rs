@@ -56,9 +56,10 @@ impl Pace {
             let rest = longer.saturating_mul(self.percent) / 100;
             self.due = self.due.saturating_add(rest).min(LONGEST);
         }
-        match self.due < LEAST {
-            true => Duration::ZERO,
-            false => std::mem::take(&mut self.due),
+        if self.due < LEAST {
+            Duration::ZERO
+        } else {
+            std::mem::take(&mut self.due)
         }
     }
 

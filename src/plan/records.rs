@@ -132,9 +132,10 @@ impl Records {
             let record = ImageRecord {
                 first_detected: known.map_or(detected, |known| past(known.first_detected)),
                 detected_boot: known.map_or(boot, |known| known.detected_boot),
-                last_used: match used {
-                    true => Some(now),
-                    false => known.and_then(|known| past(known.last_used)),
+                last_used: if used {
+                    Some(now)
+                } else {
+                    known.and_then(|known| past(known.last_used))
                 },
                 unused_since: match known {
                     Some(known) if !used => known.unused_since,

@@ -76,9 +76,10 @@ impl Place {
         made.images.push(image("infra", "r/pause:1", 100));
         made.containers.push(user("u", "r/used:1"));
         let server = start(made);
-        let old = match walk.foreign {
-            true => FOREIGN.to_vec(),
-            false => records(&server.endpoint()).into_bytes(),
+        let old = if walk.foreign {
+            FOREIGN.to_vec()
+        } else {
+            records(&server.endpoint()).into_bytes()
         };
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("records"), &old).unwrap();

@@ -67,9 +67,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let target = std::path::absolute(&flags.target)?;
     // A part of it does not lose what a whole measurement took, unless it is to be added to that.
     let part = flags.quick || !flags.only.is_empty() || flags.collector.is_some();
-    let records = match part && !flags.append && !flags.write {
-        true => "bench/part",
-        false => "bench/records",
+    let records = if part && !flags.append && !flags.write {
+        "bench/part"
+    } else {
+        "bench/records"
     };
     let records = Records {
         dir: target.join(records),
@@ -98,9 +99,10 @@ fn chosen(flags: &Flags) -> Vec<Scenario> {
     let alike = others
         .into_iter()
         .filter(|scenario| scenario.name().contains(&flags.only));
-    match named.is_empty() {
-        true => alike.collect(),
-        false => named,
+    if named.is_empty() {
+        alike.collect()
+    } else {
+        named
     }
 }
 
@@ -112,9 +114,10 @@ fn measure(
     scenarios: &[Scenario],
 ) -> Result<(), Box<dyn Error>> {
     for scenario in scenarios {
-        let place = match scenario.disk {
-            true => Place::new(&programs.drivers)?,
-            false => Place::new(&flags.node_dir)?,
+        let place = if scenario.disk {
+            Place::new(&programs.drivers)?
+        } else {
+            Place::new(&flags.node_dir)?
         };
         let rounds = flags.rounds.unwrap_or(scenario.rounds);
         for round in flags.first_round..flags.first_round + rounds {

@@ -164,9 +164,10 @@ impl Table {
                 "kubelet" => String::new(),
                 _ => ratio(self.against_kubelet(scenario, collector, figure)),
             };
-            let to_limit = match scenario.contains("-0ms") {
-                true => String::new(),
-                false => ratio(self.against_limit(scenario, collector)),
+            let to_limit = if scenario.contains("-0ms") {
+                String::new()
+            } else {
+                ratio(self.against_limit(scenario, collector))
             };
             let columns = [
                 scenario.to_owned(),
@@ -222,9 +223,10 @@ fn reason(record: &Record) -> String {
         Some(differs) if !differs.is_none() => reasons.push(differs.told()),
         _ => {}
     }
-    match reasons.is_empty() {
-        true => "left nothing to compare with".to_owned(),
-        false => reasons.join("; "),
+    if reasons.is_empty() {
+        "left nothing to compare with".to_owned()
+    } else {
+        reasons.join("; ")
     }
 }
 

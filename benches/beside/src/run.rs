@@ -97,9 +97,10 @@ impl Sim {
         let out = sim.0.stdout.take().ok_or("crisim has no output")?;
         let mut line = String::new();
         BufReader::new(out).read_line(&mut line)?;
-        match line.starts_with("listening") {
-            true => Ok(sim),
-            false => Err("crisim did not start".into()),
+        if line.starts_with("listening") {
+            Ok(sim)
+        } else {
+            Err("crisim did not start".into())
         }
     }
 
@@ -107,9 +108,10 @@ impl Sim {
     fn end(mut self) -> Result<()> {
         let id = rustix::process::Pid::from_child(&self.0);
         rustix::process::kill_process(id, rustix::process::Signal::TERM)?;
-        match self.0.wait()?.success() {
-            true => Ok(()),
-            false => Err("crisim failed".into()),
+        if self.0.wait()?.success() {
+            Ok(())
+        } else {
+            Err("crisim failed".into())
         }
     }
 }
@@ -170,9 +172,10 @@ fn made(scenario: &Scenario, place: &Place) -> Result<()> {
         .arg("-f")
         .arg(place.at("pods"))
         .status()?;
-    match synced.success() {
-        true => Ok(()),
-        false => Err("sync failed".into()),
+    if synced.success() {
+        Ok(())
+    } else {
+        Err("sync failed".into())
     }
 }
 

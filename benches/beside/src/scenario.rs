@@ -142,8 +142,5 @@ fn full() -> Vec<Scenario> {
 }
 
 pub fn all(quick_only: bool) -> Vec<Scenario> {
-    match quick_only {
-        true => quick(),
-        false => full(),
-    }
+    if quick_only { quick() } else { full() }
 }

@@ -120,8 +120,9 @@ fn starts_line(text: &mut String, name: &str, of: &Sample, quiet: &Sample, kubel
 
 /// A number, if it is one.
 fn cell(value: f64, digits: usize) -> String {
-    match value.is_finite() {
-        true => format!("{value:.digits$}"),
-        false => String::new(),
+    if value.is_finite() {
+        format!("{value:.digits$}")
+    } else {
+        String::new()
     }
 }

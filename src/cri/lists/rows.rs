@@ -221,9 +221,10 @@ impl<R: Row> Sink for Decoder<R> {
                 return Ok(());
             }
             if let Some(large) = self.large.take() {
-                match self.field_of_large(large)? {
-                    true => continue,
-                    false => return Ok(()),
+                if self.field_of_large(large)? {
+                    continue;
+                } else {
+                    return Ok(());
                 }
             }
             let Some(left) = self.left.map_or_else(

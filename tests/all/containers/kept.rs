@@ -185,8 +185,8 @@ fn s0_4_two_of_three_pods_that_were_deleted_by_force_and_hang_end_every_removal_
             // Limits hold.
             assert!(!bench.containers().contains(&id("forced1", "app", 0)));
         }
-        match ends {
-            true => bench.server.edit(|node| {
+        if ends {
+            bench.server.edit(|node| {
                 for c in node
                     .containers
                     .iter_mut()
@@ -201,11 +201,10 @@ fn s0_4_two_of_three_pods_that_were_deleted_by_force_and_hang_end_every_removal_
                 {
                     s.state = State::Word(Word::NotReady);
                 }
-            }),
-            false => {
-                bench.host.keep_all();
-                bench.host.remove_pod("gone");
-            }
+            })
+        } else {
+            bench.host.keep_all();
+            bench.host.remove_pod("gone");
         }
         let end = engine.containers(PassOptions::default(), None);
         assert_eq!(end.error, None);

@@ -300,9 +300,10 @@ fn s6_5_deadlines_end_a_pass_under_way() {
     for of_call in [true, false] {
         rules.case("S6.5");
         let bench = hanging();
-        let keys: &[(&str, &str)] = match of_call {
-            true => &[ONE_BY_ONE],
-            false => &[ONE_BY_ONE, ("pass-timeout", deadline)],
+        let keys: &[(&str, &str)] = if of_call {
+            &[ONE_BY_ONE]
+        } else {
+            &[ONE_BY_ONE, ("pass-timeout", deadline)]
         };
         let engine = bench.engine(keys, bench.hooks());
         let call = of_call.then(|| Call::new(15_000));

@@ -98,9 +98,10 @@ fn s6_5_a_runtime_that_never_answered_is_asked_no_further() {
         let mut hooks = bench.hooks();
         hooks.image_fs = images::Host::new(1000, 0).hooks(true).image_fs;
         let engine = bench.engine(&[SOON], hooks);
-        let end = match images {
-            false => engine.containers(PassOptions::default(), None),
-            true => engine.images(ALL_UNUSED, None),
+        let end = if images {
+            engine.images(ALL_UNUSED, None)
+        } else {
+            engine.containers(PassOptions::default(), None)
         };
         told_once(&end);
         assert_eq!(methods(&bench), expected);
@@ -141,9 +142,12 @@ fn s6_5_a_runtime_that_answers_only_what_it_need_not_look_for_is_asked_no_furthe
         let mut hooks = bench.hooks();
         hooks.image_fs = images::Host::new(1000, 0).hooks(true).image_fs;
         let engine = bench.engine(&[SOON], hooks);
-        let pass = || match images {
-            false => engine.containers(PassOptions::default(), None),
-            true => engine.images(ALL_UNUSED, None),
+        let pass = || {
+            if images {
+                engine.images(ALL_UNUSED, None)
+            } else {
+                engine.containers(PassOptions::default(), None)
+            }
         };
         if has_learnt {
             assert_eq!(pass().error, None);
@@ -174,9 +178,12 @@ fn s6_5_a_version_call_that_hangs_ends_the_pass() {
             let mut hooks = bench.hooks();
             hooks.image_fs = images::Host::new(1000, 0).hooks(true).image_fs;
             let engine = bench.engine(&[SOON], hooks);
-            let pass = || match images {
-                false => engine.containers(PassOptions::default(), None),
-                true => engine.images(ALL_UNUSED, None),
+            let pass = || {
+                if images {
+                    engine.images(ALL_UNUSED, None)
+                } else {
+                    engine.containers(PassOptions::default(), None)
+                }
             };
             // It learns that there are no streams.
             assert_eq!(pass().error, None);

@@ -105,9 +105,10 @@ fn collected(bench: &Bench, own: &[(&str, &str)], moments: &[i64]) -> (Report, V
 /// Whether a pod has all that it had, or nothing, and why; `reason` is that of all its objects.
 fn is_left(bench: &Bench, report: &Report, uid: &str, left: bool, reason: &str) {
     let tree = logs(bench, uid);
-    let outcome = match left {
-        true => Outcome::Kept,
-        false => Outcome::Removed,
+    let outcome = if left {
+        Outcome::Kept
+    } else {
+        Outcome::Removed
     };
     for object in [
         id(uid, "app", 0),
@@ -225,9 +226,10 @@ fn s0_3_a_pod_that_changed_after_the_moment_of_the_answer_stays() {
             .unwrap();
         assert_eq!(bench.everything(), before, "{what}");
         let (report, lines) = collected(&bench, &[], &[moment]);
-        let reason = match stays {
-            true => "newer-than-answer",
-            false => "pod-removed",
+        let reason = if stays {
+            "newer-than-answer"
+        } else {
+            "pod-removed"
         };
         is_left(&bench, &report, "u1", stays, reason);
         let fates = |report: &Report| -> Vec<_> {
@@ -290,9 +292,10 @@ fn s0_3_a_pod_is_judged_once() {
         let (report, _) = collected(&bench, &[("evidence-max-age", "1ms")], &moments);
         is_left(&bench, &report, "old", false, "pod-removed");
         let stays = moments.len() > 1 || moments[0] < now() - 20 * S;
-        let reason = match stays {
-            true => "newer-than-answer",
-            false => "pod-removed",
+        let reason = if stays {
+            "newer-than-answer"
+        } else {
+            "pod-removed"
         };
         is_left(&bench, &report, "young", stays, reason);
     }
@@ -353,10 +356,7 @@ fn s0_3_logs_that_cannot_be_read_keep_their_pods() {
         let bench = maker.start();
         bench.host.remove_pod("u1");
         let path = bench.path(dir);
-        let dir = match stays {
-            true => path.to_str().unwrap(),
-            false => "",
-        };
+        let dir = if stays { path.to_str().unwrap() } else { "" };
         let (hooks, lines) = as_of(&bench, &[now() - 40 * S]);
         let engine = bench.engine(&[("pod-logs-dir", dir)], hooks);
         let end = engine.containers(PassOptions::default(), None);
@@ -366,21 +366,18 @@ fn s0_3_logs_that_cannot_be_read_keep_their_pods() {
         let told = told
             .iter()
             .filter(|line| line.starts_with("cannot tell when the logs of 1 pods"));
-        match stays {
-            true => {
-                assert_eq!((outcome, reason), (Outcome::Kept, "newer-than-answer"));
-                assert_eq!(told.count(), 1);
-                assert!(
-                    end.error
-                        .unwrap()
-                        .message
-                        .contains("cannot read pod-logs-dir")
-                );
-            }
-            false => {
-                assert_eq!((outcome, reason), (Outcome::Removed, "pod-removed"));
-                assert_eq!(told.count(), 0);
-            }
+        if stays {
+            assert_eq!((outcome, reason), (Outcome::Kept, "newer-than-answer"));
+            assert_eq!(told.count(), 1);
+            assert!(
+                end.error
+                    .unwrap()
+                    .message
+                    .contains("cannot read pod-logs-dir")
+            );
+        } else {
+            assert_eq!((outcome, reason), (Outcome::Removed, "pod-removed"));
+            assert_eq!(told.count(), 0);
         }
     }
 }

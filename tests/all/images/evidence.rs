@@ -116,9 +116,10 @@ fn s5_2_what_changed_about_an_image_since_the_first_look_keeps_it() {
         let hooks = meanwhile(Host::new(1000, 0).hooks(true), &server, changes);
         let keys = [OLD_AT_ONCE, ("image-gc-exempt", "keep/*")];
         let end = engine(&server, hooks, &keys).images(ALL_UNUSED, None);
-        let b = match stays {
-            true => "b kept changed",
-            false => "b removed unused",
+        let b = if stays {
+            "b kept changed"
+        } else {
+            "b removed unused"
         };
         assert_eq!(told(&end), ["a removed unused", b], "{what}");
         assert_eq!(status(&end), None, "{what}");
@@ -218,15 +219,16 @@ fn s5_3_where_one_sandbox_gives_no_answer_the_next_is_asked() {
         let keys = [("runtime-request-timeout", "400ms")];
         let engine = engine(&server, Host::new(1000, 0).hooks(true), &keys);
         let end = engine.images(ALL_UNUSED, None);
-        let (entries, failed) = match answers {
-            true => (["i kept sandbox-image", "o removed unused"], false),
-            false => (
+        let (entries, failed) = if answers {
+            (["i kept sandbox-image", "o removed unused"], false)
+        } else {
+            (
                 [
                     "i kept sandbox-image-unknown",
                     "o kept sandbox-image-unknown",
                 ],
                 true,
-            ),
+            )
         };
         assert_eq!(told(&end), entries, "{what}");
         assert_eq!(end.error.is_some(), failed, "{what}: {:?}", end.error);
@@ -290,9 +292,10 @@ fn s5_11_a_fuller_filesystem_behind_the_first_is_told_once() {
     if root == shared {
         return println!("skipped: both are as full as each other");
     }
-    let (empty, full) = match root > shared {
-        true => ("/dev/shm", "/"),
-        false => ("/", "/dev/shm"),
+    let (empty, full) = if root > shared {
+        ("/dev/shm", "/")
+    } else {
+        ("/", "/dev/shm")
     };
     for (first, second, is_told) in [(empty, full, true), (full, empty, false)] {
         let mut made = node(vec![image("a", "r/a:1", 1)]);
@@ -339,9 +342,10 @@ fn s5_7_records_of_an_earlier_engine_grow_old_by_the_wall_clock_alone_until_they
         let second = engine();
         second.images(dry_run, None);
         *host.now.lock().unwrap() += within * S;
-        let expected = match old {
-            true => "a removed unused",
-            false => "a kept too-young",
+        let expected = if old {
+            "a removed unused"
+        } else {
+            "a kept too-young"
         };
         let end = second.images(ALL_UNUSED, None);
         assert_eq!(told(&end), [expected], "{between}, {within}");
@@ -421,12 +425,13 @@ fn s5_1_a_look_between_two_passes_tells_no_warnings() {
         Arc::new(AtomicBool::new(false)),
     );
     let (is_down, is_asked) = (down.clone(), asked.clone());
-    let clock = move || match is_down.load(Ordering::SeqCst) {
-        true => {
+    let clock = move || {
+        if is_down.load(Ordering::SeqCst) {
             is_asked.store(true, Ordering::SeqCst);
             0
+        } else {
+            NOW
         }
-        false => NOW,
     };
     let lines = Arc::new(Mutex::new(Vec::new()));
     let told = lines.clone();

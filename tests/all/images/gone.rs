@@ -404,9 +404,10 @@ fn s5_5_where_a_removal_by_age_failed_nothing_goes_for_space() {
         engine.images(DRY_RUN, None);
         server.edit(|node| node.containers.clear());
         let end = engine.images(PassOptions::default(), None);
-        let (entries, wanted) = match goes_on {
-            true => (["a removed age", "b removed space"], Status::NotEnoughFreed),
-            false => (["a failed age", "b kept not-reached"], Status::Runtime),
+        let (entries, wanted) = if goes_on {
+            (["a removed age", "b removed space"], Status::NotEnoughFreed)
+        } else {
+            (["a failed age", "b kept not-reached"], Status::Runtime)
         };
         assert_eq!(told(&end), entries, "{what}");
         assert_eq!(status(&end), Some(wanted), "{what}");

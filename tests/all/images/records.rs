@@ -365,17 +365,14 @@ fn s5_1_what_is_being_removed_is_not_in_the_file() {
             }
             // As a kill would find it.
             let text = fs::read_to_string(place.path(""));
-            match writable {
-                true => {
-                    let text = text.unwrap();
-                    assert!(
-                        text.contains("\"c\"")
-                            && !text.contains("\"a\"")
-                            && !text.contains("\"b\""),
-                        "{text}"
-                    );
-                }
-                false => assert_eq!(text.unwrap_err().kind(), std::io::ErrorKind::NotFound),
+            if writable {
+                let text = text.unwrap();
+                assert!(
+                    text.contains("\"c\"") && !text.contains("\"a\"") && !text.contains("\"b\""),
+                    "{text}"
+                );
+            } else {
+                assert_eq!(text.unwrap_err().kind(), std::io::ErrorKind::NotFound)
             }
             call.cancel();
         });
@@ -470,9 +467,10 @@ fn s5_1_what_was_seen_while_the_file_could_not_be_read_stands() {
         }
         passing.bring_back();
         let end = told(&engine.images(PassOptions::default(), None));
-        let expected = match goes {
-            true => "a removed age",
-            false => "a kept below-threshold",
+        let expected = if goes {
+            "a removed age"
+        } else {
+            "a kept below-threshold"
         };
         assert_eq!(end, [expected], "{what}");
     }

@@ -204,9 +204,10 @@ fn s2_4_a_file_that_is_mounted_stays_and_keeps_its_container_only_in_the_place_o
         let mut maker = Maker::new();
         maker.container("u1", "app", 0, Word::Exited);
         maker.container("u1", "other", 0, Word::Exited);
-        let place = match of_log {
-            true => maker.log("u1", "app", 0),
-            false => maker.link("u1", "app", 0),
+        let place = if of_log {
+            maker.log("u1", "app", 0)
+        } else {
+            maker.link("u1", "app", 0)
         };
         fs::remove_file(&place).unwrap();
         write(&place);

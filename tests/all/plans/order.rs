@@ -113,9 +113,10 @@ fn s0_8_what_was_lost_has_its_turn_however_many_hang() {
         let all: Vec<Text> = (0..hanging + 2).map(|n| format!("{n}").into()).collect();
         let mut unfinished = Unfinished::default();
         for (n, id) in all.iter().enumerate() {
-            let trouble = match n < hanging {
-                true => Trouble::Silent,
-                false => Trouble::Lost,
+            let trouble = if n < hanging {
+                Trouble::Silent
+            } else {
+                Trouble::Lost
             };
             let now = Duration::from_secs(n as u64);
             unfinished.tried(Kind::Container, id, now, trouble);

@@ -293,9 +293,10 @@ fn kubelet_removes_sandboxes(world: &World) -> HashSet<Text> {
     let mut removed = HashSet::new();
     for (uid, mut of_pod) in pods {
         of_pod.sort_by_key(|s| (s.created_at, s.attempt, s.id.clone()));
-        let count = match kubelet_takes_for_gone(world, uid) {
-            true => of_pod.len(),
-            false => of_pod.len() - 1,
+        let count = if kubelet_takes_for_gone(world, uid) {
+            of_pod.len()
+        } else {
+            of_pod.len() - 1
         };
         for s in &of_pod[..count] {
             let named = world
@@ -409,10 +410,7 @@ fn s0_3_pods_that_are_newer_than_the_answer_lose_nothing_because_they_are_gone()
         let mut newer = Newer::default();
         newer.look(&world.snapshot, NOW);
         for (n, (known, change)) in changes.iter().enumerate() {
-            let changed = match known {
-                true => Changed::Last(if *change > NOW { 0 } else { *change }),
-                false => Changed::Unknown,
-            };
+            let changed = if *known { Changed::Last(if *change > NOW { 0 } else { *change }) } else { Changed::Unknown };
             newer.judge(&n.to_string().into(), as_of, changed);
             // Asked again: it was judged.
             newer.judge(&n.to_string().into(), later * S, Changed::Last(0));
@@ -505,10 +503,7 @@ fn images_in_use_stay_and_no_more_go_than_are_needed() {
         let mut records = Records::default();
         records.look(&list, &in_use, S);
         let usage = FsUsage { capacity: 1000, available, ..FsUsage::default() };
-        let goal = match all_unused {
-            true => Goal::AllUnused,
-            false => images::space_goal(&usage, 85, 80).expect("a capacity"),
-        };
+        let goal = if all_unused { Goal::AllUnused } else { images::space_goal(&usage, 85, 80).expect("a capacity") };
         let exempt = Exempt::default();
         let known = SandboxImages::Known(vec![]);
         let look = ImageLook { images: &list, in_use: &in_use, records: &records, sandbox: &known, exempt: &exempt };

@@ -175,15 +175,14 @@ fn s2_3_a_stop_has_the_request_timeout_and_the_grace_period() {
         let annotations = &mut maker.node.containers[0].annotations;
         let grace = "io.kubernetes.pod.deletionGracePeriod".to_owned();
         annotations.insert(grace, "20".into());
-        match hangs {
-            true => maker.fault("StopContainer", &id("u1", "app", 0), Action::Hang),
-            false => {
-                let delay = Duration::from_secs(5);
-                maker
-                    .options
-                    .delays
-                    .insert("StopContainer".to_owned(), delay);
-            }
+        if hangs {
+            maker.fault("StopContainer", &id("u1", "app", 0), Action::Hang)
+        } else {
+            let delay = Duration::from_secs(5);
+            maker
+                .options
+                .delays
+                .insert("StopContainer".to_owned(), delay);
         }
         let bench = maker.start();
         let report = bench.collected(&[NONE_KEPT, ("runtime-request-timeout", "4s")]);

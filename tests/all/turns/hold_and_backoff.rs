@@ -115,21 +115,23 @@ fn s0_7_a_hold_that_comes_under_way_is_seen_before_the_next_removal() {
         bench.host.remove_pod("left");
         let hold = bench.path("outside/hold");
         let mut hooks = bench.hooks();
-        let at = match slow_stop {
-            true => sandbox_id("left", 0),
-            false => id("u1", "app", 1),
+        let at = if slow_stop {
+            sandbox_id("left", 0)
+        } else {
+            id("u1", "app", 1)
         };
         let file = Mutex::new(Some(hold.clone()));
         let approve = move |planned: &Entry| {
             if *planned.id == *at
                 && let Some(file) = file.lock().unwrap().take()
             {
-                match slow_stop {
-                    false => fs::write(&file, "").unwrap(),
-                    true => drop(std::thread::spawn(move || {
+                if slow_stop {
+                    drop(std::thread::spawn(move || {
                         std::thread::sleep(delay / 50);
                         fs::write(&file, "").unwrap();
-                    })),
+                    }))
+                } else {
+                    fs::write(&file, "").unwrap()
                 }
             }
             true

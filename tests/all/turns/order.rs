@@ -138,9 +138,10 @@ fn head(kind: Kind, hanging: usize) -> (Bench, Head) {
                 (own, name)
             }
         };
-        match n < hanging {
-            true => head.hanging.push((own, name)),
-            false => drop(head.behind.insert(name)),
+        if n < hanging {
+            head.hanging.push((own, name));
+        } else {
+            head.behind.insert(name);
         }
     }
     for (own, _) in &head.hanging {

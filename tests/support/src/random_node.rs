@@ -153,9 +153,10 @@ fn pod(dice: &mut Dice, maker: &mut Maker, uid: &str) {
         // From this attempt on all are stuck in CREATED.
         let stuck = u32::try_from(dice.roll(12)).unwrap();
         for attempt in 0..u32::try_from(dice.roll(5)).unwrap() {
-            let state = match attempt >= stuck {
-                true => Word::Created,
-                false => dice.of(&CONTAINER_STATES),
+            let state = if attempt >= stuck {
+                Word::Created
+            } else {
+                dice.of(&CONTAINER_STATES)
             };
             container(maker, uid, name, attempt, state);
             let sandbox = u32::try_from(dice.roll(4)).unwrap();
@@ -245,12 +246,13 @@ fn links_between(dice: &mut Dice, maker: &Maker, dirs: &[PathBuf]) {
         }
         let target = &dirs[usize::try_from(dice.roll(dirs.len() as u64)).unwrap()];
         let below = target.strip_prefix(maker.path("pods")).unwrap();
-        let (link, target) = match dice.one_in(2) {
-            true => (pod.clone(), below.parent().unwrap().to_owned()),
-            false => (
+        let (link, target) = if dice.one_in(2) {
+            (pod.clone(), below.parent().unwrap().to_owned())
+        } else {
+            (
                 pod.join(target.file_name().unwrap()),
                 Path::new("..").join(below),
-            ),
+            )
         };
         if link.is_dir() {
             fs::remove_dir_all(&link).unwrap();

@@ -46,10 +46,7 @@ fn an_image(dice: &mut Dice, n: u64, protected: &mut BTreeSet<String>) -> Image 
     let mut image = Image {
         id: id(n).into(),
         digests: vec![format!("{name}@sha256:{:064x}", n + 1000).into()],
-        size: match dice.one_in(6) {
-            true => 0,
-            false => dice.roll(300),
-        },
+        size: if dice.one_in(6) { 0 } else { dice.roll(300) },
         pinned: dice.one_in(8),
         tags: tags.iter().map(|tag| Text::from(tag.clone())).collect(),
         runtime_handler: if dice.one_in(6) { "kata" } else { "" }.into(),
@@ -129,9 +126,10 @@ fn world(seed: u64) -> World {
         node,
         used,
         protected,
-        available: match dice.one_in(10) {
-            true => CAPACITY + dice.roll(400),
-            false => dice.roll(400),
+        available: if dice.one_in(10) {
+            CAPACITY + dice.roll(400)
+        } else {
+            dice.roll(400)
         },
         keys: vec![
             ("image-gc-exempt", "reg.example/kept-*"),
@@ -155,9 +153,10 @@ fn ids(report: &Report, outcome: Outcome) -> Vec<String> {
 fn wanted(world: &World, available: u64) -> u64 {
     let available = available.min(CAPACITY);
     let used = 100 - available * 100 / CAPACITY;
-    match used >= 85 {
-        true => (CAPACITY * 20 / 100).saturating_sub(available),
-        false => 0,
+    if used >= 85 {
+        (CAPACITY * 20 / 100).saturating_sub(available)
+    } else {
+        0
     }
     .saturating_mul(u64::from(!world.flags.all_unused))
 }
