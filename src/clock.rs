@@ -6,12 +6,12 @@ use std::time::Duration;
 
 /// A time of CLOCK_BOOTTIME, which no one sets and which goes on while the machine sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Boot(Duration);
+pub struct BootInstant(Duration);
 
-impl Boot {
+impl BootInstant {
     /// Now.
-    pub fn now() -> Boot {
-        let now = Boot(elapsed(ClockId::Boottime));
+    pub fn now() -> BootInstant {
+        let now = BootInstant(elapsed(ClockId::Boottime));
         #[cfg(feature = "panic-points")]
         return now.plus(ahead::get());
         #[cfg(not(feature = "panic-points"))]
@@ -24,12 +24,12 @@ impl Boot {
     }
 
     /// That much later.
-    pub fn plus(self, time: Duration) -> Boot {
-        Boot(self.0.saturating_add(time))
+    pub fn plus(self, time: Duration) -> BootInstant {
+        BootInstant(self.0.saturating_add(time))
     }
 
     /// How long after `earlier` this is; zero if it is before.
-    pub fn since(self, earlier: Boot) -> Duration {
+    pub fn since(self, earlier: BootInstant) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }
@@ -83,14 +83,14 @@ mod tests {
 
     #[test]
     fn s0_10_times_saturate_and_never_go_back() {
-        let early = Boot(Duration::from_nanos(5));
-        let late = Boot(Duration::from_nanos(1_000_000_005));
+        let early = BootInstant(Duration::from_nanos(5));
+        let late = BootInstant(Duration::from_nanos(1_000_000_005));
         assert_eq!(late.since(early), Duration::from_secs(1));
         assert_eq!(early.since(late), Duration::ZERO);
         assert_eq!(early.plus(Duration::from_secs(1)), late);
-        assert_eq!(late.plus(Duration::MAX), Boot(Duration::MAX));
-        let first = Boot::now();
-        assert!(Boot::now() >= first);
+        assert_eq!(late.plus(Duration::MAX), BootInstant(Duration::MAX));
+        let first = BootInstant::now();
+        assert!(BootInstant::now() >= first);
         assert!(wall_now() > 0);
     }
 }

@@ -1,9 +1,9 @@
 //! What the host lends a pass: its pod states, its approval, its figures, its clock, and where it wants to hear of things.
 //! Plain closures; `ffi` makes them from C callbacks, tests from Rust. Each is called by one thread at a time.
 
-use crate::effect;
 use crate::error::Error;
 use crate::node::{FsUsage, PodStates, Text};
+use crate::panic_points;
 use crate::report::{Entry, Kind, Pass, Report};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -39,7 +39,7 @@ impl<F: ?Sized> Hook<F> {
 
     /// Calls it, once no other thread is in it.
     pub fn with<R>(&self, call: impl FnOnce(&F) -> R) -> R {
-        effect::point("call back");
+        panic_points::point("call back");
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         call(&self.function)
     }

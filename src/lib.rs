@@ -6,21 +6,21 @@ mod causes;
 pub mod clock;
 pub mod config;
 pub(crate) mod cri;
-#[cfg(not(feature = "panic-points"))]
-mod effect;
-#[cfg(feature = "panic-points")]
-pub mod effect;
 pub mod engine;
 pub mod error;
 pub mod ffi;
+pub mod fs;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod hooks;
-pub mod host;
 pub mod node;
+#[cfg(not(feature = "panic-points"))]
+mod panic_points;
+#[cfg(feature = "panic-points")]
+pub mod panic_points;
+mod panics;
 pub mod pass;
 pub mod plan;
-mod quiet;
 pub mod report;
 mod schedule;
 pub(crate) mod stop;

@@ -1,14 +1,14 @@
 //! Periodic passes (S6.1, S6.2), and the looks at images between them (S5.1): one thread for each kind, which owns nothing between
 //! passes but its stack.
 
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::config::Config;
-use crate::effect;
 use crate::error::{Error, Result, Status};
+use crate::fs::signals;
 use crate::hooks::LogLevel;
-use crate::host::signals;
+use crate::panic_points;
+use crate::panics;
 use crate::pass::{PassOptions, Trigger, event, log};
-use crate::quiet;
 use crate::report::Pass;
 use crate::stop::Flag;
 use crate::turns::{PassEnd, Shared};
@@ -56,13 +56,13 @@ impl Schedule {
             Pass::Containers => "crigc-containers",
             Pass::Images => "crigc-images",
         };
-        effect::point("start a thread");
+        panic_points::point("start a thread");
         let thread = signals::with_signals_blocked(|| {
             std::thread::Builder::new()
                 .name(name.to_owned())
                 .stack_size(STACK)
                 .spawn(move || {
-                    let _quiet = quiet::enter();
+                    let _quiet = panics::enter();
                     periodic(&shared, &stopped, kind, period);
                 })
         });
@@ -102,10 +102,10 @@ fn looks(config: &Config) -> Option<Duration> {
 }
 
 /// Waits for the next pass, and looks at images meanwhile; whether the thread is to end.
-fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: Boot) -> bool {
+fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: BootInstant) -> bool {
     let looks = looks(&shared.config).filter(|_| kind == Pass::Images);
     while let Some(often) = looks {
-        let look = Boot::now().plus(often);
+        let look = BootInstant::now().plus(often);
         if look >= next {
             break;
         }
@@ -134,8 +134,8 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
     let mut failures = 0;
     while !stopped.is_raised() && !shared.closed.is_raised() {
         let pass = || shared.pass(kind, options, None, Some(stopped));
-        let end =
-            catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|_| PassEnd::from(quiet::defect()));
+        let end = catch_unwind(AssertUnwindSafe(pass))
+            .unwrap_or_else(|_| PassEnd::from(panics::defect()));
         let over = stopped.is_raised() || shared.closed.is_raised();
         match end.error.filter(|_| !over) {
             Some(error) => {
@@ -146,7 +146,7 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
             None => failures = 0,
         }
         // The next period starts when the pass ends. Closing wakes the thread as stopping does.
-        let next = Boot::now().plus(period);
+        let next = BootInstant::now().plus(period);
         if wait(shared, stopped, kind, next) {
             return;
         }

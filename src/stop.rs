@@ -1,6 +1,6 @@
 //! How a pass is ended before its time: cancel, close, stop and deadlines (S6.5); and who waits for its end (S6.3).
 
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::error::{Error, Status};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,10 +47,10 @@ impl Flag {
     }
 
     /// Blocks the thread until it is raised or the time is there; true = raised.
-    pub(crate) fn wait_until(&self, time: Boot) -> bool {
+    pub(crate) fn wait_until(&self, time: BootInstant) -> bool {
         let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            let left = time.since(Boot::now());
+            let left = time.since(BootInstant::now());
             if self.is_raised() || left.is_zero() {
                 return self.is_raised();
             }
@@ -64,9 +64,9 @@ impl Flag {
 }
 
 /// Sleeps until a time of CLOCK_BOOTTIME (S0.10).
-pub(crate) async fn sleep_until(time: Boot) {
+pub(crate) async fn sleep_until(time: BootInstant) {
     loop {
-        let left = time.since(Boot::now());
+        let left = time.since(BootInstant::now());
         if left.is_zero() {
             return;
         }
@@ -118,14 +118,14 @@ impl Cause {
 #[derive(Debug)]
 pub struct Call {
     cancelled: Flag,
-    deadline: Option<Boot>,
+    deadline: Option<BootInstant>,
 }
 
 impl Call {
     /// With a deadline that many ms from now (waiting for its turn included); 0 = none.
     pub fn new(timeout_ms: u64) -> Call {
         let deadline =
-            (timeout_ms > 0).then(|| Boot::now().plus(Duration::from_millis(timeout_ms)));
+            (timeout_ms > 0).then(|| BootInstant::now().plus(Duration::from_millis(timeout_ms)));
         Call {
             cancelled: Flag::new(),
             deadline,
@@ -144,7 +144,7 @@ pub(crate) struct Stop<'a> {
     pub(crate) closed: &'a Flag,
     pub(crate) stopped: Option<&'a Flag>,
     pub(crate) call: Option<&'a Call>,
-    pub(crate) pass_deadline: Option<(Boot, Duration)>,
+    pub(crate) pass_deadline: Option<(BootInstant, Duration)>,
 }
 
 impl Stop<'_> {
@@ -159,7 +159,7 @@ impl Stop<'_> {
         if self.call.is_some_and(|c| c.cancelled.is_raised()) {
             return Some(Cause::Cancelled);
         }
-        let now = Boot::now();
+        let now = BootInstant::now();
         if self.call.and_then(|c| c.deadline).is_some_and(|d| d <= now) {
             return Some(Cause::CallDeadline);
         }
@@ -188,7 +188,7 @@ async fn raised(flag: Option<&Flag>) {
     }
 }
 
-async fn passed(deadline: Option<Boot>) {
+async fn passed(deadline: Option<BootInstant>) {
     match deadline {
         Some(deadline) => sleep_until(deadline).await,
         None => std::future::pending().await,

@@ -1,11 +1,11 @@
 //! Passes of one kind take turns (S6.3): whoever calls for one waits here for its turn, and is told how it ended.
 
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
+use crate::panics;
 use crate::pass::{self, Memory, PassOptions, Trigger};
-use crate::quiet;
 use crate::report::{Pass, Report};
 use crate::stop::{Call, Flag, Queue, Stop};
 use tokio::sync::Mutex as Turns;
@@ -101,7 +101,7 @@ impl Shared {
         stop.pass_deadline = self
             .config
             .pass_timeout
-            .map(|limit| (Boot::now().plus(limit), limit));
+            .map(|limit| (BootInstant::now().plus(limit), limit));
         options.dry_run |= self.config.dry_run;
         let (config, hooks) = (&self.config, &self.hooks);
         let (mut report, error) =
@@ -109,7 +109,7 @@ impl Shared {
         if options.trigger == Trigger::Look {
             return error.map(PassEnd::from).unwrap_or_default();
         }
-        let told = quiet::caught(|| {
+        let told = panics::caught(|| {
             if let Some(ended) = &self.hooks.pass {
                 ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
             }

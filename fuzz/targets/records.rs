@@ -1,7 +1,7 @@
 //! The file of image records: used as a whole, or not at all.
 #![no_main]
 
-use crigc::host::records::parse;
+use crigc::fs::image_ages::parse;
 use libfuzzer_sys::fuzz_target;
 
 const ENDPOINT: &str = "unix:///run/test.sock";

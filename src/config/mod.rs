@@ -89,7 +89,7 @@ impl Settings {
     }
 }
 
-/// What crigc writes beside its records file (`host::records`).
+/// What crigc writes beside its records file (`fs::image_ages`).
 const BESIDE_RECORDS: [&str; 4] = ["", ".lock", ".new", ".aside"];
 
 fn together(message: String) -> Error {

@@ -3,9 +3,9 @@
 
 use super::Place;
 use super::error::CallError;
-use crate::clock::Boot;
-use crate::effect;
+use crate::clock::BootInstant;
 use crate::error::Error;
+use crate::panic_points;
 use crate::stop::{GRACE, Stop, sleep_until};
 use futures_util::future::FutureExt;
 use std::cell::{Cell, RefCell};
@@ -103,9 +103,9 @@ impl<'a> CallBudget<'a> {
     ) -> Answer<T> {
         // Whatever a defect breaks off got no answer.
         let broken_off = Unanswered(self, method);
-        effect::point("call the runtime");
+        panic_points::point("call the runtime");
         let answer = self.bounded(limit, call).await;
-        effect::point("take the runtime's answer");
+        panic_points::point("take the runtime's answer");
         std::mem::forget(broken_off);
         match &answer {
             Err(CallError::Timeout(_)) => self.silence(method),
@@ -154,7 +154,7 @@ impl<'a> CallBudget<'a> {
         let why = tokio::select! {
             biased;
             answer = &mut call => return answer,
-            () = sleep_until(Boot::now().plus(limit)) => CallError::Timeout(limit),
+            () = sleep_until(BootInstant::now().plus(limit)) => CallError::Timeout(limit),
             cause = ending => CallError::Interrupted(cause),
         };
         for _ in 0..LAST_LOOKS {

@@ -2,10 +2,10 @@
 
 use super::budget::{Answer, CallBudget, Method, VERSION};
 use super::call::one;
+use super::capabilities::{Capabilities, Version};
 use super::connect::{self, Wire};
-use super::convert::{self, ContainerLook};
+use super::convert::{self, ContainerStatus};
 use super::error::CallError;
-use super::learnt::{Learnt, Version};
 use super::{Place, proto};
 use crate::config::{Config, RUNTIME_KEY};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ pub(super) struct Service<'a> {
     pub(super) endpoint: Place<'a>,
     pub(super) budget: CallBudget<'a>,
     /// `None` = nothing is remembered of it.
-    pub(super) learnt: Option<&'a Learnt>,
+    pub(super) learnt: Option<&'a Capabilities>,
 }
 
 /// The RuntimeService of one pass.
@@ -53,7 +53,7 @@ fn place_of_runtime(config: &Config) -> Place<'_> {
 pub(crate) async fn runtime<'a>(
     config: &'a Config,
     stop: Stop<'a>,
-    learnt: &'a Learnt,
+    learnt: &'a Capabilities,
 ) -> Result<Runtime<'a>> {
     let endpoint = place_of_runtime(config);
     let service = Service::connect(config, endpoint, stop, Some(learnt)).await?;
@@ -64,7 +64,7 @@ pub(crate) async fn runtime<'a>(
 pub(crate) async fn images<'a>(
     config: &'a Config,
     stop: Stop<'a>,
-    learnt: &'a Learnt,
+    learnt: &'a Capabilities,
 ) -> Result<Images<'a>> {
     let (endpoint, key) = config.image_service();
     let endpoint = Place { endpoint, key };
@@ -87,7 +87,7 @@ impl<'a> Service<'a> {
         config: &Config,
         endpoint: Place<'a>,
         stop: Stop<'a>,
-        learnt: Option<&'a Learnt>,
+        learnt: Option<&'a Capabilities>,
     ) -> Result<Service<'a>> {
         let limit = config.runtime_request_timeout;
         Ok(Service {
@@ -148,7 +148,7 @@ impl Runtime<'_> {
         self.service.ask::<()>(VERSION, &request).await.is_ok()
     }
 
-    pub(crate) async fn container_status(&self, id: &str) -> Answer<ContainerLook> {
+    pub(crate) async fn container_status(&self, id: &str) -> Answer<ContainerStatus> {
         let request = proto::ContainerStatusRequest {
             container_id: id.into(),
             verbose: false,

@@ -1,11 +1,11 @@
 //! Connections to a unix socket that never raise SIGPIPE in the host, and that wait out a full backlog.
 
 use super::error::{CallError, not_cri, root_cause};
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::config::Endpoint;
-use crate::effect;
 use crate::error::{self, Error};
-use crate::quiet;
+use crate::panic_points;
+use crate::panics;
 use crate::stop::{Stop, sleep_until};
 use h2::Reason;
 use http::{Request, Response};
@@ -42,7 +42,7 @@ struct QuietStream(UnixStream);
 
 impl QuietStream {
     fn send(&self, cx: &mut Context<'_>, data: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        effect::point_beside("write to the socket");
+        panic_points::point_beside("write to the socket");
         loop {
             ready!(self.0.poll_write_ready(cx))?;
             let sent = self.0.try_io(Interest::WRITABLE, || {
@@ -69,7 +69,7 @@ impl AsyncRead for QuietStream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        effect::point_beside("read from the socket");
+        panic_points::point_beside("read from the socket");
         Pin::new(&mut self.0).poll_read(cx, buffer)
     }
 }
@@ -106,7 +106,7 @@ impl AsyncWrite for QuietStream {
 
 /// Connects, and tries again while the backlog is full (a unix socket answers EAGAIN at once then).
 async fn open(path: &str) -> io::Result<QuietStream> {
-    effect::point("connect");
+    panic_points::point("connect");
     loop {
         match UnixStream::connect(path).await {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
@@ -173,7 +173,7 @@ impl<F: Future + Send + 'static> Executor<F> for Tasks {
     fn execute(&self, task: F) {
         let defect = self.0.clone();
         drop(tokio::spawn(async move {
-            if let Err(e) = quiet::caught_async(task).await {
+            if let Err(e) = panics::caught_async(task).await {
                 // The first one is enough.
                 let _ = defect.set(e);
             }
@@ -183,7 +183,7 @@ impl<F: Future + Send + 'static> Executor<F> for Tasks {
 
 /// HTTP/2 on a stream; the task that drives it ends with the last sender.
 async fn handshake(stream: QuietStream, defect: &Defect) -> Result<Connection, hyper::Error> {
-    effect::point("shake hands");
+    panic_points::point("shake hands");
     let tasks = Tasks(defect.clone());
     let (sender, connection) = http2::Builder::new(tasks.clone())
         .initial_stream_window_size(STREAM_WINDOW)
@@ -302,7 +302,7 @@ pub(crate) async fn connect(
     let path = place.path();
     let stream = tokio::select! {
         stream = open(path) => stream.map_err(|e| refused(place, &e))?,
-        () = sleep_until(Boot::now().plus(limit)) => return Err(Error::new(
+        () = sleep_until(BootInstant::now().plus(limit)) => return Err(Error::new(
             error::Status::Timeout,
             format!("cannot connect to {place}: its backlog stayed full for {limit:?}; see whether the runtime hangs"),
         )),

@@ -169,7 +169,7 @@ pub(super) fn image(i: proto::Image, names: &mut Names) -> Image {
 
 /// What ContainerStatus tells of a container.
 #[derive(Clone, Debug)]
-pub(crate) struct ContainerLook {
+pub(crate) struct ContainerStatus {
     pub(crate) id: Text,
     pub(crate) state: ContainerState,
     pub(crate) created_at: i64,
@@ -180,7 +180,7 @@ pub(crate) struct ContainerLook {
     pub(crate) mounted_images: Vec<Text>,
 }
 
-pub(super) fn container_look(status: proto::ContainerStatus) -> ContainerLook {
+pub(super) fn container_look(status: proto::ContainerStatus) -> ContainerStatus {
     let mut names = Names::default();
     let mut path = Reader {
         readable: true,
@@ -190,7 +190,7 @@ pub(super) fn container_look(status: proto::ContainerStatus) -> ContainerLook {
     let log_path = path.text(&status.log_path);
     let path_is_readable = path.readable;
     let mut other = path;
-    ContainerLook {
+    ContainerStatus {
         id: other.text(&status.id),
         state: container_state(status.state),
         created_at: status.created_at,

@@ -2,17 +2,17 @@
 
 mod budget;
 mod call;
+mod capabilities;
 pub(crate) mod client;
 mod connect;
 mod convert;
 mod error;
-mod learnt;
 pub(crate) mod lists;
 
+pub(crate) use capabilities::{Capabilities, List};
 pub(crate) use connect::Place;
-pub(crate) use convert::ContainerLook;
+pub(crate) use convert::ContainerStatus;
 pub(crate) use error::CallError;
-pub(crate) use learnt::{Learnt, List};
 
 /// Generated from `proto/cri.proto`.
 #[allow(missing_docs, dead_code, clippy::enum_variant_names)] // generated; the tests use the rest of it

@@ -3,7 +3,7 @@
 
 use super::error::{gc_error, gc_status};
 use crate::error::{Error, Result, Status};
-use crate::quiet;
+use crate::panics;
 use crate::report::{printable, visible};
 use std::cell::Cell;
 use std::ffi::{CStr, CString, c_char, c_void};
@@ -50,7 +50,7 @@ pub(super) fn in_callback() -> bool {
 
 /// Runs the body of a function that answers `fallback` where it cannot do its work, for a defect of crigc too.
 pub(super) fn guarded<R>(fallback: R, body: impl FnOnce() -> R) -> R {
-    let _quiet = quiet::enter();
+    let _quiet = panics::enter();
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
 }
 
@@ -101,8 +101,8 @@ fn caught<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
     if in_callback() {
         return Err(busy());
     }
-    let _quiet = quiet::enter();
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(quiet::defect()))
+    let _quiet = panics::enter();
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(panics::defect()))
 }
 
 fn busy() -> Error {

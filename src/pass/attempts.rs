@@ -2,7 +2,7 @@
 
 use super::fate::{Fate, Planned, trouble};
 use super::{PassOptions, Trigger};
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::cri::CallError;
 use crate::node::Text;
 use crate::plan::backoff::Backoff;
@@ -23,7 +23,7 @@ pub(crate) struct Attempts<'a> {
 }
 
 fn now() -> Duration {
-    Boot::now().since_boot()
+    BootInstant::now().since_boot()
 }
 
 impl<'a> Attempts<'a> {

@@ -2,12 +2,12 @@
 
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
+use super::log_dirs::{LogDir, LogDirs, unreadable};
 use super::removals::Remover;
-use super::rooms::{Room, Rooms, unreadable};
 use super::run::Run;
 use crate::cri::client::Runtime;
-use crate::cri::{CallError, ContainerLook};
-use crate::host::logs::{Lies, LogRoom, Names};
+use crate::cri::{CallError, ContainerStatus};
+use crate::fs::logs::{Lies, Names, OpenLogDir};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan::logs::{Live, Told, expected_log, link_name, told_by_labels};
 use crate::report::{Kind, Reason, visible};
@@ -17,7 +17,7 @@ use std::cell::RefCell;
 pub(crate) struct ContainerRemover<'a> {
     run: &'a Run<'a>,
     runtime: &'a Runtime<'a>,
-    rooms: &'a Rooms,
+    rooms: &'a LogDirs,
     live: Live,
     last_name: RefCell<Text>,
 }
@@ -35,7 +35,7 @@ impl<'a> ContainerRemover<'a> {
     pub(crate) fn new(
         run: &'a Run<'a>,
         runtime: &'a Runtime<'a>,
-        rooms: &'a Rooms,
+        rooms: &'a LogDirs,
         look: &Snapshot,
     ) -> ContainerRemover<'a> {
         ContainerRemover {
@@ -57,7 +57,7 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// Asks about a container; an answer about another one is none.
-    async fn status(&self, c: &Container, doing: &str) -> Result<ContainerLook, Fate> {
+    async fn status(&self, c: &Container, doing: &str) -> Result<ContainerStatus, Fate> {
         let look = self.runtime.container_status(&c.id).await;
         self.own(c, look, doing)
     }
@@ -65,9 +65,9 @@ impl<'a> ContainerRemover<'a> {
     fn own(
         &self,
         c: &Container,
-        look: Result<ContainerLook, CallError>,
+        look: Result<ContainerStatus, CallError>,
         doing: &str,
-    ) -> Result<ContainerLook, Fate> {
+    ) -> Result<ContainerStatus, Fate> {
         let look = look.map_err(|e| self.failed(&e, doing, c))?;
         match look.id == c.id {
             // S1.1: whatever the list said.
@@ -111,7 +111,7 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// S2.2: a CREATED candidate may have been started since the list.
-    async fn look_again(&self, c: &Container) -> Result<ContainerLook, Fate> {
+    async fn look_again(&self, c: &Container) -> Result<ContainerStatus, Fate> {
         let look = self.status(c, "ask for the status of").await?;
         match look.state {
             ContainerState::Created | ContainerState::Exited => Ok(look),
@@ -122,11 +122,12 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// S2.6: where its log is, from the list if that is certain, else from the runtime.
-    async fn log_of(&self, c: &Container, look: Option<ContainerLook>) -> Result<Log, Fate> {
-        if let Room::Off = self.rooms.pod_logs {
+    async fn log_of(&self, c: &Container, look: Option<ContainerStatus>) -> Result<Log, Fate> {
+        if let LogDir::Off = self.rooms.pod_logs {
             return Ok(Log::None);
         }
-        if let (None, Room::Open(room), Some(log)) = (&look, &self.rooms.pod_logs, expected_log(c))
+        if let (None, LogDir::Open(room), Some(log)) =
+            (&look, &self.rooms.pod_logs, expected_log(c))
         {
             let go_on = || self.run.stop.cause().is_none();
             let has_log = |path: &str| room.has_log(path, &go_on).ok();
@@ -162,7 +163,7 @@ impl<'a> ContainerRemover<'a> {
                 gate.delete(|go_on| overlay.remove_log(room, path, names_for(c), go_on))?
             }
         };
-        if let (Some(name), Room::Open(room)) = (link, &self.rooms.links) {
+        if let (Some(name), LogDir::Open(room)) = (link, &self.rooms.links) {
             let removed = overlay.remove_own_link(room, &name);
             removed.map_err(|e| Fate::Failed(e.to_string()))?;
         }
@@ -175,25 +176,25 @@ impl<'a> ContainerRemover<'a> {
             return Ok(None);
         };
         match &self.rooms.links {
-            Room::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e).message),
-            Room::Open(room) => match room.check_own_link(&name) {
+            LogDir::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e).message),
+            LogDir::Open(room) => match room.check_own_link(&name) {
                 Ok(()) => Ok(Some(name)),
                 Err(e) => Err(e.to_string()),
             },
-            Room::Off | Room::Missing(_) => Ok(Some(name)),
+            LogDir::Off | LogDir::Missing(_) => Ok(Some(name)),
         }
     }
 
     /// The directory through which its log is deleted, and the log's path, if there is anything to delete.
-    fn room_of<'l>(&'l self, log: &'l Log) -> Result<Option<(&'l LogRoom, &'l str)>, String> {
+    fn room_of<'l>(&'l self, log: &'l Log) -> Result<Option<(&'l OpenLogDir, &'l str)>, String> {
         let Log::At(path) = log else {
             return Ok(None);
         };
         match &self.rooms.pod_logs {
-            Room::Off => Ok(None),
-            Room::Open(room) => Ok(Some((room, path))),
-            Room::Missing(dir) => below(path, dir).map(|()| None),
-            Room::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e).message),
+            LogDir::Off => Ok(None),
+            LogDir::Open(room) => Ok(Some((room, path))),
+            LogDir::Missing(dir) => below(path, dir).map(|()| None),
+            LogDir::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e).message),
         }
     }
 

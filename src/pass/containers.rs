@@ -2,17 +2,17 @@
 
 use super::dead_containers::{Left, dead_containers, late_containers};
 use super::defects::stage;
-use super::evidence::{self, Evidence};
 use super::later::Round;
+use super::log_dirs::LogDirs;
 use super::logs;
 use super::look::{Decision, Look, ended};
+use super::pod_evidence::{self, Evidence};
 use super::removals::carry_out;
-use super::rooms::Rooms;
 use super::run::Run;
 use super::sandboxes::SandboxRemover;
 use super::slots::Slots;
 use super::stops::Stops;
-use crate::cri::Learnt;
+use crate::cri::Capabilities;
 use crate::cri::client::{self, Runtime};
 use crate::node::{Snapshot, Text};
 use crate::plan;
@@ -21,16 +21,16 @@ use std::collections::HashSet;
 use tokio::sync::OnceCell;
 
 /// Runs the pass; what fails is in the run.
-pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
+pub(crate) async fn pass(run: &Run<'_>, learnt: &Capabilities) {
     let runtime = match client::runtime(run.config, run.stop, learnt).await {
         Ok(runtime) => runtime,
         Err(e) => return run.fail(e),
     };
     learnt.renew(&runtime).await;
-    let rooms = Rooms::open(run);
+    let rooms = LogDirs::open(run);
     stages(run, &runtime, &rooms).await;
     rooms.tell(run);
-    evidence::tell_of_stamps(run);
+    pod_evidence::tell_of_stamps(run);
     learnt.sign(&runtime).await;
     if let Some(defect) = runtime.defect() {
         run.fail(defect);
@@ -38,7 +38,7 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt) {
     ended(run);
 }
 
-async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
+async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &LogDirs) {
     // The question for its version may have been the first one.
     if let Some(e) = runtime.lost() {
         return run.fail(e);
@@ -67,7 +67,7 @@ async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms) {
 struct Stages<'a, 'p> {
     run: &'a Run<'a>,
     runtime: &'a Runtime<'a>,
-    rooms: &'a Rooms,
+    rooms: &'a LogDirs,
     stops: &'a Stops<'p>,
     /// What S1 saw of a list that was not reached in whole.
     short: OnceCell<Snapshot>,

@@ -1,17 +1,17 @@
 //! S1: look, ask, decide, carry out; part by part where the list does not fit a message (S7.3).
 
 use super::container_removal::ContainerRemover;
-use super::evidence::Evidence;
 use super::fate::trouble;
 use super::later::Round;
+use super::log_dirs::LogDirs;
 use super::log_place::likely_wrong;
 use super::parts::{InParts, all_sandboxes};
+use super::pod_evidence::Evidence;
 use super::removals::{Remover, carry_out};
-use super::rooms::Rooms;
 use super::run::{QUESTIONS, Run};
 use super::slots::Slots;
 use super::stops::Stops;
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::cri::lists::Listed;
@@ -37,7 +37,7 @@ pub(super) enum Left {
 pub(super) async fn dead_containers(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &Rooms,
+    rooms: &LogDirs,
     stops: &Stops<'_>,
 ) -> Left {
     let (containers, sandboxes) =
@@ -73,7 +73,7 @@ pub(super) async fn dead_containers(
 pub(super) async fn late_containers(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &Rooms,
+    rooms: &LogDirs,
     stops: &Stops<'_>,
     mut look: Snapshot,
 ) {
@@ -103,7 +103,7 @@ pub(super) async fn late_containers(
 pub(super) struct Stage<'a, 'p> {
     pub(super) run: &'a Run<'a>,
     pub(super) runtime: &'a Runtime<'a>,
-    rooms: &'a Rooms,
+    rooms: &'a LogDirs,
     stops: &'a Stops<'p>,
     pub(super) policy: ContainerPolicy,
     slots: Slots,
@@ -121,7 +121,7 @@ impl<'a, 'p> Stage<'a, 'p> {
     fn new(
         run: &'a Run<'a>,
         runtime: &'a Runtime<'a>,
-        rooms: &'a Rooms,
+        rooms: &'a LogDirs,
         stops: &'a Stops<'p>,
     ) -> Stage<'a, 'p> {
         Stage {
@@ -260,7 +260,7 @@ impl<'a, 'p> Stage<'a, 'p> {
             .collect()
             .await;
         for (container, look) in looks {
-            let now = Boot::now().since_boot();
+            let now = BootInstant::now().since_boot();
             match &look {
                 // It was not asked this time: what came of the question before still counts.
                 Err(CallError::NotBegun(_) | CallError::GivenUp(_)) => {}

@@ -3,14 +3,14 @@
 
 use super::fate::Fate;
 use super::run::Run;
-use crate::quiet;
+use crate::panics;
 
 /// The work for one object. A panic in it is that object's failure and fails the pass, and stops no other.
 pub(super) async fn object<R>(
     run: &Run<'_>,
     work: impl Future<Output = Result<R, Fate>>,
 ) -> Result<R, Fate> {
-    quiet::caught_async(work).await.unwrap_or_else(|defect| {
+    panics::caught_async(work).await.unwrap_or_else(|defect| {
         let story = defect.message.clone();
         run.fail(defect);
         Err(Fate::Broke(story))
@@ -19,6 +19,6 @@ pub(super) async fn object<R>(
 
 /// A stage. A panic in it fails the pass, and the other stages go on.
 pub(super) async fn stage<R>(run: &Run<'_>, work: impl Future<Output = R>) -> Option<R> {
-    let done = quiet::caught_async(work).await;
+    let done = panics::caught_async(work).await;
     done.map_err(|defect| run.fail(defect)).ok()
 }

@@ -1,9 +1,9 @@
 //! What a dry run would have stopped, removed and deleted counts as gone for the rules after it (S0.5). Whatever later rules look at is
 //! deleted through here: in earnest, or in a dry run only after the same checks.
 
-use crate::host::links::LogLink;
-use crate::host::logs::{Lies, LogError, LogRoom, Names};
-use crate::host::mounts::mounts;
+use crate::fs::links::LogLink;
+use crate::fs::logs::{Lies, LogError, Names, OpenLogDir};
+use crate::fs::mounts::mounts;
 use crate::node::{Container, ContainerState, Text};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
@@ -74,7 +74,7 @@ impl Overlay {
     /// S2.4: a log with its rotated siblings; nothing, where it lies elsewhere.
     pub fn remove_log(
         &self,
-        room: &LogRoom,
+        room: &OpenLogDir,
         path: &str,
         names: Names,
         go_on: &dyn Fn() -> bool,
@@ -90,7 +90,7 @@ impl Overlay {
     }
 
     /// S2.4: the link of a container, which was looked at before its log went.
-    pub fn remove_own_link(&self, room: &LogRoom, name: &str) -> Result<(), LogError> {
+    pub fn remove_own_link(&self, room: &OpenLogDir, name: &str) -> Result<(), LogError> {
         let Some(gone) = &self.0 else {
             return room.remove_own_link(name);
         };
@@ -104,7 +104,7 @@ impl Overlay {
     /// S4.1: an entry of `pod-logs-dir` with all below it.
     pub fn remove_tree(
         &self,
-        room: &LogRoom,
+        room: &OpenLogDir,
         name: &str,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), LogError> {
@@ -118,7 +118,7 @@ impl Overlay {
     }
 
     /// S4.2: a link that dangles.
-    pub(crate) fn remove_link(&self, room: &LogRoom, name: &str) -> Result<(), LogError> {
+    pub(crate) fn remove_link(&self, room: &OpenLogDir, name: &str) -> Result<(), LogError> {
         match &self.0 {
             None => room.remove_link(name),
             Some(_) => Ok(()),
@@ -141,7 +141,7 @@ fn place(path: &Path) -> Option<PathBuf> {
     Some(parent.join(path.file_name()?))
 }
 
-fn entry(room: &LogRoom, name: &str) -> Option<PathBuf> {
+fn entry(room: &OpenLogDir, name: &str) -> Option<PathBuf> {
     place(&Path::new(room.dir()).join(name))
 }
 

@@ -14,12 +14,12 @@
 //! everything that takes long. Who uses an image is found out by lists: the image policy renews them between `open` and one more
 //! `objection` (S5.2).
 
-use super::evidence::Evidence;
 use super::fate::{Fate, Planned};
+use super::pod_evidence::Evidence;
 use super::run::Run;
-use crate::clock::Boot;
-use crate::host::hold;
-use crate::host::logs::LogError;
+use crate::clock::BootInstant;
+use crate::fs::hold;
+use crate::fs::logs::LogError;
 use crate::report::Reason;
 use std::cell::Cell;
 
@@ -111,7 +111,7 @@ impl<'g> Gate<'g> {
     fn was_approved(&self) -> bool {
         let approved = self.run.later.approved(self.planned);
         let longest = self.run.config.evidence_max_age;
-        approved.is_some_and(|at| Boot::now().since(at) <= longest)
+        approved.is_some_and(|at| BootInstant::now().since(at) <= longest)
     }
 }
 
@@ -245,7 +245,8 @@ mod tests {
         let attempts = Attempts::new(&backoff, &unfinished, options);
         let run = Run::new(&config, &hooks, stop, options, &queue, 1, attempts);
         if with.contains("approved") {
-            run.later.has_stopped(planned.clone(), true, Boot::now());
+            run.later
+                .has_stopped(planned.clone(), true, BootInstant::now());
         }
         let look = Snapshot::new(Vec::new(), Some(Vec::new()));
         let evidence = Evidence::ask(&run, &look, ["u".into()]);

@@ -4,7 +4,7 @@ use super::fate::Fate;
 use super::gate::Gate;
 use super::image_look::{ImageLook, ImageMemory, Services};
 use super::run::{Run, wall_time};
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::cri::CallError;
 use crate::node::{Image, ImageKey};
 use crate::report::{Reason, visible};
@@ -48,7 +48,7 @@ pub(super) async fn remove_image(
     services: &Services<'_>,
     image: &Image,
     tag: Option<String>,
-    until: Boot,
+    until: BootInstant,
     gate: Gate<'_>,
 ) -> Result<Fate, Fate> {
     if run.dry_run {
@@ -65,7 +65,7 @@ pub(super) async fn remove_image(
         let found = images.image_named(&tag).await;
         let found = found.map_err(|e| failed(&e, "ask for", &tag))?;
         // Who uses it was asked too long ago by now (S5.2).
-        if Boot::now() > until {
+        if BootInstant::now() > until {
             return Err(Fate::Kept(Reason::NotReached));
         }
         gate.still_open()?;
@@ -106,7 +106,7 @@ pub(super) async fn confirm(
         let key = image.key();
         confirmed.push(if listed.contains(&key) {
                 memory.still_listed.insert(key);
-                let boot = Boot::now().since_boot();
+                let boot = BootInstant::now().since_boot();
                 memory.records.begin_anew(image, now, boot);
                 Fate::Failed(format!(
                     "image {} is still listed, though the runtime said that it removed it; see the log of {}",

@@ -4,13 +4,13 @@
 use super::fate::{Fate, Planned};
 use super::parts::{all_containers, all_sandboxes};
 use super::run::{QUESTIONS, Run, wall_time};
-use crate::clock::{Boot, awake_for};
+use crate::clock::{BootInstant, awake_for};
 use crate::config::Config;
 use crate::cri::CallError;
 use crate::cri::client::{Images, Runtime};
 use crate::error::{Error, Result, Status};
+use crate::fs::image_ages::RecordsFile;
 use crate::hooks::LogLevel;
-use crate::host::records::RecordsFile;
 use crate::node::{Container, Image, ImageKey, SandboxState, Text, settle_images};
 use crate::plan::exempt::Exempt;
 use crate::plan::images::SandboxImages;
@@ -78,7 +78,7 @@ pub(crate) struct ImageLook {
     /// The images of the latest look, if it is not the first.
     latest: Option<HashMap<ImageKey, Image>>,
     /// From when on its age counts (S5.2).
-    pub(crate) looked: Boot,
+    pub(crate) looked: BootInstant,
 }
 
 impl ImageLook {
@@ -97,7 +97,7 @@ pub(crate) async fn look(
     services: &Services<'_>,
     memory: &mut ImageMemory,
 ) -> Result<ImageLook> {
-    let began = Boot::now();
+    let began = BootInstant::now();
     let containers = all_containers(run, &services.runtime, None).await;
     let containers = match containers {
         // The next call would be left without one as well.
@@ -134,8 +134,8 @@ pub(crate) async fn look(
 
 /// From when on the age of a look counts that was begun then and has ended now: where it takes longer than an answer may be old, from
 /// its end, so that a slow runtime is collected, too (S5.2).
-fn age_from(run: &Run<'_>, began: Boot) -> Boot {
-    let end = Boot::now();
+fn age_from(run: &Run<'_>, began: BootInstant) -> BootInstant {
+    let end = BootInstant::now();
     if end.since(began) > run.config.evidence_max_age {
         end
     } else {
@@ -154,7 +154,7 @@ fn take_in(
     forget_gone(memory, images, containers);
     tell_unmatched(run, memory, images);
     let in_use = memory.in_use(containers);
-    let boot = Boot::now().since_boot();
+    let boot = BootInstant::now().since_boot();
     memory.records.watch(now, awake_for(), boot);
     memory.records.look(images, &in_use, now);
     in_use
@@ -252,7 +252,7 @@ pub(crate) async fn look_again(
     look: &mut ImageLook,
 ) -> Result<()> {
     for _ in 0..LOOKS {
-        let began = Boot::now();
+        let began = BootInstant::now();
         let containers = all_containers(run, &services.runtime, None).await?;
         let images = settle_images(services.images.list_images().await?);
         look.looked = age_from(run, began);
@@ -277,7 +277,7 @@ pub(crate) async fn look_again(
 
 /// Whether a look is too old to remove by (S5.2).
 pub(super) fn is_old(run: &Run<'_>, look: &ImageLook) -> bool {
-    Boot::now().since(look.looked) > run.config.evidence_max_age
+    BootInstant::now().since(look.looked) > run.config.evidence_max_age
 }
 
 /// S5.3: the images that sandboxes are made from.

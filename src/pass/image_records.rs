@@ -3,8 +3,8 @@
 
 use super::image_look::ImageMemory;
 use super::run::{Run, wall_time};
+use crate::fs::image_ages::RecordsFile;
 use crate::hooks::LogLevel;
-use crate::host::records::RecordsFile;
 use crate::node::Image;
 use crate::plan::records::Records;
 

@@ -9,7 +9,7 @@ use super::look::ended;
 use super::run::Run;
 use crate::causes::Causes;
 use crate::config::duration::nanoseconds;
-use crate::cri::Learnt;
+use crate::cri::Capabilities;
 use crate::cri::client;
 use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
@@ -24,7 +24,7 @@ use std::collections::HashSet;
 const NO_CAPACITY: &str = "invalid capacity 0 on image filesystem";
 
 /// Runs the pass; what fails is in the run.
-pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) {
+pub(crate) async fn pass(run: &Run<'_>, learnt: &Capabilities, memory: &mut ImageMemory) {
     image_records::load(run, memory);
     if run.only_records && !memory.records.has_looked() {
         // What the first look finds counts as of the past: that one is a pass, with a whole period behind it.
@@ -38,7 +38,7 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemor
     }
 }
 
-async fn collect(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) -> Result<()> {
+async fn collect(run: &Run<'_>, learnt: &Capabilities, memory: &mut ImageMemory) -> Result<()> {
     let services = services(run, learnt).await?;
     learnt.renew(&services.runtime).await;
     // The question for its version may have been the first one (S6.5).
@@ -52,7 +52,7 @@ async fn collect(run: &Run<'_>, learnt: &Learnt, memory: &mut ImageMemory) -> Re
     done.unwrap_or(Ok(()))
 }
 
-async fn services<'a>(run: &Run<'a>, learnt: &'a Learnt) -> Result<Services<'a>> {
+async fn services<'a>(run: &Run<'a>, learnt: &'a Capabilities) -> Result<Services<'a>> {
     Ok(Services {
         images: client::images(run.config, run.stop, learnt).await?,
         runtime: client::runtime(run.config, run.stop, learnt).await?,

@@ -4,7 +4,7 @@
 use super::fate::{Fate, Planned};
 use super::image_look::planned;
 use super::run::Run;
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::node::{Container, Image, Text};
 use crate::plan::Step;
 use crate::plan::logs::link_name;
@@ -49,7 +49,7 @@ struct Stopped {
     /// The runtime knew it.
     was_known: bool,
     /// When the host approved of it.
-    approved: Boot,
+    approved: BootInstant,
 }
 
 /// Planned removals in their order.
@@ -199,7 +199,7 @@ impl Later {
     }
 
     /// An UNKNOWN container has been stopped; it is removed at the end of the pass.
-    pub(crate) fn has_stopped(&self, planned: Planned, was_known: bool, approved: Boot) {
+    pub(crate) fn has_stopped(&self, planned: Planned, was_known: bool, approved: BootInstant) {
         let stopped = Stopped {
             was_known,
             approved,
@@ -222,7 +222,7 @@ impl Later {
     }
 
     /// When the host approved of a container before its stop.
-    pub(crate) fn approved(&self, planned: &Planned) -> Option<Boot> {
+    pub(crate) fn approved(&self, planned: &Planned) -> Option<BootInstant> {
         let stopped = self.stopped.borrow();
         let is_container = planned.kind == Kind::Container;
         let stopped = stopped.get(&planned.id).filter(|_| is_container);

@@ -2,11 +2,11 @@
 //! their logs any more.
 
 use super::container_removal::below;
-use super::rooms::{Room, Rooms};
+use super::log_dirs::{LogDir, LogDirs};
 use super::run::{QUESTIONS, Run};
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
-use crate::host::logs::{Lies, Names};
+use crate::fs::logs::{Lies, Names};
 use crate::node::{Container, Snapshot, Text};
 use crate::plan::containers::is_candidate_state;
 use crate::plan::logs::expected_log;
@@ -22,14 +22,14 @@ const ASKED: usize = 8;
 pub(super) async fn likely_wrong(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &Rooms,
+    rooms: &LogDirs,
     look: &Snapshot,
 ) -> Option<Error> {
     let dir = match &rooms.pod_logs {
-        Room::Off | Room::Failed(..) => return None,
-        Room::Open(_) if rooms.key_is_right.get() => return None,
-        Room::Open(room) => room.dir(),
-        Room::Missing(dir) => dir,
+        LogDir::Off | LogDir::Failed(..) => return None,
+        LogDir::Open(_) if rooms.key_is_right.get() => return None,
+        LogDir::Open(room) => room.dir(),
+        LogDir::Missing(dir) => dir,
     };
     let Some(pods) = without_directory(run, rooms, look) else {
         rooms.key_is_right.set(true);
@@ -51,7 +51,7 @@ pub(super) async fn likely_wrong(
     let (_, example) = answers.into_iter().next()?;
     // As for the directory itself (S4.1), where it does not exist.
     let status = match &rooms.pod_logs {
-        Room::Missing(_) => Status::Io,
+        LogDir::Missing(_) => Status::Io,
         _ => Status::Config,
     };
     Some(Error::new(
@@ -68,7 +68,7 @@ pub(super) async fn likely_wrong(
 /// One candidate of each pod of candidates with labels; `None` = one of the pods has its directory.
 fn without_directory<'a>(
     run: &Run<'_>,
-    rooms: &Rooms,
+    rooms: &LogDirs,
     look: &'a Snapshot,
 ) -> Option<Vec<&'a Container>> {
     let mut pods: BTreeMap<String, &Container> = BTreeMap::new();
@@ -79,7 +79,7 @@ fn without_directory<'a>(
             continue;
         };
         let known = pods.get(&log.pod_dir);
-        if let (None, Room::Open(room)) = (known, &rooms.pod_logs) {
+        if let (None, LogDir::Open(room)) = (known, &rooms.pod_logs) {
             // In doubt each container is looked at by itself.
             let is_absent = |name: &str| matches!(room.exists(name), Ok(false));
             if !is_absent(&log.pod_dir) || !is_absent(&log.old_pod_dir) {
@@ -103,7 +103,7 @@ fn spread<'a>(pods: &[&'a Container]) -> Vec<&'a Container> {
 async fn lies(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &Rooms,
+    rooms: &LogDirs,
     container: &Container,
 ) -> Option<(Lies, Text)> {
     let look = runtime.container_status(&container.id).await.ok()?;
@@ -113,8 +113,8 @@ async fn lies(
     }
     let go_on = || run.stop.cause().is_none();
     let lies = match &rooms.pod_logs {
-        Room::Open(room) => room.check_log(&path, Names::Fresh, &go_on).ok()?,
-        Room::Missing(dir) if below(&path, dir).is_err() => Lies::Elsewhere,
+        LogDir::Open(room) => room.check_log(&path, Names::Fresh, &go_on).ok()?,
+        LogDir::Missing(dir) if below(&path, dir).is_err() => Lies::Elsewhere,
         _ => Lies::Here,
     };
     let example = format!("{path} of container {}", container.id);

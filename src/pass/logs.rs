@@ -1,21 +1,21 @@
 //! Logs that pods left behind, and links whose target is gone (S4).
 
 use super::defects::object;
-use super::evidence::{Evidence, has_newer_files};
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::{Ordered, Round};
+use super::log_dirs::{LogDir, LogDirs, unreadable};
 use super::look::{Decision, Look, ended};
 use super::parts::all_containers;
+use super::pod_evidence::{Evidence, has_newer_files};
 use super::removals::{Remover, carry_out};
-use super::rooms::{Room, Rooms, unreadable};
 use super::run::{QUESTIONS, Run};
 use super::slots::Slots;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
-use crate::host::links::LogLink;
-use crate::host::logs::{Entry as DirEntry, LogRoom};
+use crate::fs::links::LogLink;
+use crate::fs::logs::{Entry as DirEntry, OpenLogDir};
 use crate::node::{Snapshot, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
@@ -29,8 +29,8 @@ use std::pin::pin;
 /// Removes entries of `pod-logs-dir`.
 struct TreeRemover<'a> {
     run: &'a Run<'a>,
-    rooms: &'a Rooms,
-    room: &'a LogRoom,
+    rooms: &'a LogDirs,
+    room: &'a OpenLogDir,
     evidence: &'a Evidence<'a>,
 }
 
@@ -63,19 +63,19 @@ impl Remover for TreeRemover<'_> {
 /// The entries of `pod-logs-dir`.
 fn entries<'a>(
     run: &Run<'_>,
-    room: &'a Room,
-) -> Result<Option<(&'a LogRoom, Vec<DirEntry>)>, Error> {
+    room: &'a LogDir,
+) -> Result<Option<(&'a OpenLogDir, Vec<DirEntry>)>, Error> {
     let failed = |dir: &str, e: &io::Error| unreadable("pod-logs-dir", dir, e);
     match room {
-        Room::Off => Ok(None),
-        Room::Missing(dir) => Err(Error::new(
+        LogDir::Off => Ok(None),
+        LogDir::Missing(dir) => Err(Error::new(
             Status::Io,
             format!(
                 "pod-logs-dir ({dir}) does not exist; set it to where the runtime keeps the logs of pods, or to nothing to leave them alone"
             ),
         )),
-        Room::Failed(dir, e) => Err(failed(dir, e)),
-        Room::Open(room) => match room.entries(&|| run.stop.cause().is_none()) {
+        LogDir::Failed(dir, e) => Err(failed(dir, e)),
+        LogDir::Open(room) => match room.entries(&|| run.stop.cause().is_none()) {
             Ok(entries) => Ok(Some((room, entries))),
             Err(e) => Err(failed(room.dir(), &e)),
         },
@@ -96,7 +96,7 @@ fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
 }
 
 /// S4.1; false = the directory cannot be read, and the links are not to be looked at.
-pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look<'_>) -> bool {
+pub(super) async fn trees(run: &Run<'_>, rooms: &LogDirs, look: &Look<'_>) -> bool {
     let (room, entries) = match entries(run, &rooms.pod_logs) {
         Ok(Some(found)) => found,
         Ok(None) => return true,
@@ -148,14 +148,14 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &Rooms, look: &Look<'_>) -> bool
 }
 
 /// S4.2: links whose target is gone, or would be after a dry run's removals.
-pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, look: &Look<'_>) {
+pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &LogDirs, look: &Look<'_>) {
     let Some(snapshot) = look.latest().await else {
         return;
     };
     let room = match &rooms.links {
-        Room::Off | Room::Missing(_) => return,
-        Room::Open(room) => room,
-        Room::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
+        LogDir::Off | LogDir::Missing(_) => return,
+        LogDir::Open(room) => room,
+        LogDir::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
     };
     let Some(links) = dangling(run, rooms, room) else {
         return;
@@ -195,7 +195,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &Rooms, l
 }
 
 /// Links in the order of S0.8. Those that were put off and do not dangle any more are settled.
-fn in_turn(run: &Run<'_>, room: &LogRoom, links: Vec<LogLink>) -> Ordered<LogLink> {
+fn in_turn(run: &Run<'_>, room: &OpenLogDir, links: Vec<LogLink>) -> Ordered<LogLink> {
     let planned = links.into_iter().map(|link| {
         let path = format!("{}/{}", room.dir(), link.name);
         let planned = Planned::new(Kind::LogLink, path, "", "", Reason::DeadLink);
@@ -213,7 +213,7 @@ fn in_turn(run: &Run<'_>, room: &LogRoom, links: Vec<LogLink>) -> Ordered<LogLin
 }
 
 /// The links that lead nowhere, in their order; `None` = the directory cannot be read.
-fn dangling(run: &Run<'_>, rooms: &Rooms, room: &LogRoom) -> Option<Vec<LogLink>> {
+fn dangling(run: &Run<'_>, rooms: &LogDirs, room: &OpenLogDir) -> Option<Vec<LogLink>> {
     let go_on = || run.stop.cause().is_none();
     let dangles = |link: &LogLink| rooms.overlay.dangles(link) && !run.later.has_link(&link.name);
     // What a dry run would have removed is still there, and so are links to it.
@@ -229,7 +229,7 @@ fn dangling(run: &Run<'_>, rooms: &Rooms, room: &LogRoom) -> Option<Vec<LogLink>
 }
 
 /// What became of a link that was put off. One that leads somewhere again stays.
-fn no_longer_dangling(room: &LogRoom, path: &str) -> Fate {
+fn no_longer_dangling(room: &OpenLogDir, path: &str) -> Fate {
     let name = path.rsplit('/').next().unwrap_or_default();
     let now = room.log_link(OsStr::new(name));
     now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive))
@@ -258,7 +258,7 @@ async fn owners(
 async fn evidence_of(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &Rooms,
+    rooms: &LogDirs,
     owners: &Owners,
     planned: &Planned,
     link: &LogLink,
@@ -287,7 +287,7 @@ async fn evidence_of(
 async fn ask(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &Rooms,
+    rooms: &LogDirs,
     planned: &Planned,
     id: &str,
 ) -> Result<LinkEvidence, Fate> {
@@ -307,8 +307,8 @@ async fn ask(
 
 fn remove_link(
     run: &Run<'_>,
-    rooms: &Rooms,
-    room: &LogRoom,
+    rooms: &LogDirs,
+    room: &OpenLogDir,
     planned: &Planned,
     link: &LogLink,
 ) -> Result<Fate, Fate> {

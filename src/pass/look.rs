@@ -1,8 +1,8 @@
 //! What S3 and S4 decide over: both lists, taken again before anything goes (S3.1).
 
 use super::dry_run::Overlay;
-use super::evidence::Evidence;
 use super::parts::{all_containers, all_sandboxes};
+use super::pod_evidence::Evidence;
 use super::run::Run;
 use crate::cri::client::Runtime;
 use crate::node::Snapshot;

@@ -6,7 +6,6 @@ mod containers;
 mod dead_containers;
 mod defects;
 pub mod dry_run;
-mod evidence;
 mod fate;
 mod gate;
 mod image_figures;
@@ -16,14 +15,15 @@ mod image_records;
 mod image_removals;
 mod images;
 mod later;
+mod log_dirs;
 mod log_place;
 mod logs;
 mod look;
 mod options;
 mod parts;
+mod pod_evidence;
 mod removals;
 mod report;
-mod rooms;
 mod run;
 mod sandboxes;
 mod slots;
@@ -33,14 +33,14 @@ mod words;
 pub use options::{PassOptions, Trigger};
 pub(crate) use report::{event, log};
 
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::config::Config;
-use crate::cri::Learnt;
+use crate::cri::Capabilities;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
+use crate::panics;
 use crate::plan::backoff::Backoff;
 use crate::plan::order::Unfinished;
-use crate::quiet;
 use crate::report::{Kind, Outcome, Pass, Report};
 use crate::stop::{Queue, Stop};
 use attempts::Attempts;
@@ -53,7 +53,7 @@ use std::cell::RefCell;
 #[derive(Default)]
 pub(crate) struct Memory {
     /// About the runtime.
-    learnt: Learnt,
+    learnt: Capabilities,
     /// S0.8.
     backoff: RefCell<Backoff>,
     /// S0.8: who has its turn last.
@@ -81,8 +81,8 @@ pub(crate) async fn run(
     options: PassOptions,
     queue: &Queue,
 ) -> (Report, Option<Error>) {
-    let began = Boot::now();
-    let clock = quiet::caught(|| wall_time(hooks));
+    let began = BootInstant::now();
+    let clock = panics::caught(|| wall_time(hooks));
     // Without a clock nothing is done.
     let now = *clock.as_ref().unwrap_or(&0);
     let Memory {
@@ -112,7 +112,7 @@ pub(crate) async fn run(
         }
     };
     // So that the report of what was done is not lost.
-    if let Err(defect) = quiet::caught_async(work).await {
+    if let Err(defect) = panics::caught_async(work).await {
         run.fail(defect);
     }
     run.report.tell_causes();
@@ -125,7 +125,7 @@ pub(crate) async fn run(
         pass,
         dry_run: options.dry_run,
         started: now.max(0),
-        seconds: Boot::now().since(began).as_secs_f64(),
+        seconds: BootInstant::now().since(began).as_secs_f64(),
         bytes_freed,
         filesystem,
         failure: error.clone(),

@@ -2,14 +2,14 @@
 
 use super::dead_containers::Stage;
 use super::later::Round;
-use super::rooms::Room;
+use super::log_dirs::LogDir;
 use super::run::Run;
 use crate::cri::List;
 use crate::cri::client::Runtime;
 use crate::cri::lists::{Known, Labels, Parts, Refusal, Whole};
 use crate::error::{Error, Result};
+use crate::fs::logs::PodLogs;
 use crate::hooks::LogLevel;
-use crate::host::logs::PodLogs;
 use crate::node::{Container, ContainerState, Sandbox, Snapshot, Text};
 use crate::plan::containers::ContainerPolicy;
 use crate::plan::logs::entry_pod;
@@ -22,7 +22,7 @@ fn hints<'r>(run: &'r Run<'_>) -> impl Fn(List, &Error) -> Known + 'r {
         let message = format!("{}; it is read in parts", refusal.message);
         run.log(LogLevel::Info, &message);
         let mut known = Known::default();
-        if let Room::Open(room) = Room::open(run.config.pod_logs_dir.as_deref()) {
+        if let LogDir::Open(room) = LogDir::open(run.config.pod_logs_dir.as_deref()) {
             let go_on = || run.stop.cause().is_none();
             for logs in room.pod_logs(&go_on).unwrap_or_default() {
                 add_logs(&mut known, logs, list);

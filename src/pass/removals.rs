@@ -2,13 +2,13 @@
 //! (S2.7), and writes the report. A policy is all of a plan in its order, or as many images as are needed (`image_removals`).
 
 use super::defects::{object, stage};
-use super::evidence::Evidence;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::Ordered;
+use super::pod_evidence::Evidence;
 use super::run::Run;
 use super::slots::Slots;
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::plan::{Plan, Step};
 use crate::report::{Kind, Reason};
 use futures_util::future::{FutureExt, LocalBoxFuture};
@@ -167,9 +167,9 @@ impl<'e, T: Copy> Engine<'e, T> {
         match object(run, policy.begin(items, at, gate)).await {
             Ok(removal) => {
                 self.occupied.push(Box::pin(async move {
-                    let began = Boot::now();
+                    let began = BootInstant::now();
                     let fate = in_flight(run, removal).await;
-                    Worked::Removal(at, fate, Boot::now().since(began))
+                    Worked::Removal(at, fate, BootInstant::now().since(began))
                 }));
                 true
             }

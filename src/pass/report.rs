@@ -7,7 +7,7 @@ use crate::causes::Causes;
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
 use crate::node::{FsUsage, Text};
-use crate::quiet;
+use crate::panics;
 use crate::report::{Entry, Kind, Outcome};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -69,7 +69,7 @@ impl<'a> PassReport<'a> {
 
     /// Calls what of the host only listens: a panic there fails the pass and breaks nothing off.
     fn tell(&self, call: impl FnOnce()) {
-        if let Err(defect) = quiet::caught(call) {
+        if let Err(defect) = panics::caught(call) {
             self.keep(defect);
         }
     }

@@ -2,9 +2,9 @@
 //! later rounds and for the passes after it.
 
 use super::attempts::Attempts;
-use super::evidence::Pods;
 use super::fate::{Fate, Planned};
 use super::later::Later;
+use super::pod_evidence::Pods;
 use super::report::PassReport;
 use super::{PassOptions, Trigger};
 use crate::clock::wall_now;

@@ -2,11 +2,11 @@
 //! by the end of the pass are removed then.
 
 use super::defects::{object, stage};
-use super::evidence::Evidence;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
+use super::pod_evidence::Evidence;
 use super::run::Run;
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::node::{Container, Snapshot, Text};
@@ -145,7 +145,7 @@ impl<'p> Stops<'p> {
         if !self.open.borrow().is_empty() {
             tokio::select! {
                 () = ended => {}
-                () = sleep_until(Boot::now().plus(limit)) => {}
+                () = sleep_until(BootInstant::now().plus(limit)) => {}
             }
         }
         self.beside.borrow_mut().clear();
@@ -190,9 +190,9 @@ impl Job<'_> {
     }
 
     /// Whether the runtime knew it, and when the host approved; `Err` = it stays.
-    async fn one(&self, c: &Container, gate: &Gate<'_>) -> Result<(bool, Boot), Fate> {
+    async fn one(&self, c: &Container, gate: &Gate<'_>) -> Result<(bool, BootInstant), Fate> {
         gate.open()?;
-        let approved = Boot::now();
+        let approved = BootInstant::now();
         if let Some(open) = self.open.borrow_mut().get_mut(&c.id) {
             open.begun = true;
         }
@@ -209,7 +209,7 @@ impl Job<'_> {
         }
     }
 
-    fn ended(&self, planned: Planned, result: Result<(bool, Boot), Fate>) {
+    fn ended(&self, planned: Planned, result: Result<(bool, BootInstant), Fate>) {
         self.open.borrow_mut().remove(&planned.id);
         match result {
             Ok((was_known, approved)) => self.run.later.has_stopped(planned, was_known, approved),
@@ -223,7 +223,7 @@ impl Job<'_> {
 /// Stops one container, with what is left of its grace period since that was tried first.
 async fn stop(run: &Run<'_>, runtime: &Runtime<'_>, c: &Container) -> Result<bool, Fate> {
     let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
-    let now = Boot::now().since_boot();
+    let now = BootInstant::now().since_boot();
     let since = run.attempts.unfinished.borrow_mut().stops(&c.id, now);
     let seconds = stop_timeout(grace.saturating_sub(since.as_secs()));
     match runtime.stop_container(&c.id, seconds).await {

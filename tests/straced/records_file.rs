@@ -3,8 +3,8 @@
 //! each, the file is the whole old or a whole new one, and the next pass finishes the job (S5.1, S5.5).
 
 use crigc::engine::{Engine, PassOptions};
+use crigc::fs::image_ages::parse;
 use crigc::hooks::{Hook, Hooks, LogLevel};
-use crigc::host::records::parse;
 use crisim::Server;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,6 +1,6 @@
 //! The file of image records by itself: killed at any moment, its writer leaves the old one or the new one (S5.1).
 
-use crigc::host::records::{RecordsFile, parse};
+use crigc::fs::image_ages::{RecordsFile, parse};
 use crigc::node::{Image as Known, ImageRecords, Text};
 use crigc::plan::in_use::InUse;
 use crigc::plan::records::Records;

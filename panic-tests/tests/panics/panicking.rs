@@ -1,8 +1,8 @@
 //! Passes with panics on purpose.
 
-use crigc::effect::panics;
 use crigc::engine::PassEnd;
 use crigc::error::Status;
+use crigc::panic_points::panics;
 use crigc::report::Entry;
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -2,10 +2,10 @@
 //! `Internal`, what had to stay is there, what went is told, and the same engine finishes the job.
 
 use crate::panicking::*;
-use crigc::effect::panics;
 use crigc::engine::{Engine, PassOptions};
 use crigc::error::{Error, Status};
 use crigc::hooks::{Hook, Hooks};
+use crigc::panic_points::panics;
 use crigc::report::{Outcome, Pass, Report};
 use crisim::{Options, Server};
 use std::collections::BTreeSet;

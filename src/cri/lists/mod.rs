@@ -11,9 +11,9 @@ mod row;
 mod rows;
 mod walk;
 
+use super::capabilities::List;
 use super::client::{Images, Runtime, Service};
 use super::error::CallError;
-use super::learnt::List;
 use crate::error::{Error, Result, Status};
 use crate::node::{Container, Image, Sandbox};
 use row::{Labelled, Row, pods_of};

@@ -1,8 +1,8 @@
 //! What the lists of CRI hold: how each kind of row is asked for, and by which labels.
 
 use super::labels::Labels;
+use crate::cri::capabilities::List;
 use crate::cri::convert::{self, Names};
-use crate::cri::learnt::List;
 use crate::cri::proto;
 use crate::node::{Container, ContainerState, Image, Sandbox, SandboxState, Text};
 use prost::bytes::Bytes;

@@ -1,8 +1,8 @@
 //! When something in a pod's log directory changed last (S0.3): all of it counts, and nothing that links or mounts lead to.
 
-use crigc::host::beneath::Means;
-use crigc::host::changed::{LastChange, Question};
-use crigc::host::logs::LogRoom;
+use crigc::fs::changed::{LastChange, Question};
+use crigc::fs::logs::OpenLogDir;
+use crigc::fs::open_beneath::Means;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -71,7 +71,7 @@ impl Place {
 
     fn ask(&self, name: &str, means: Means, go_on: &dyn Fn() -> bool) -> io::Result<LastChange> {
         let dir = self.top.path().join("pods");
-        let room = LogRoom::open(dir.to_str().unwrap()).unwrap().by(means);
+        let room = OpenLogDir::open(dir.to_str().unwrap()).unwrap().by(means);
         let question = Question {
             since: SINCE,
             now: NOW,

@@ -1,7 +1,7 @@
 //! A dry run sees which links would dangle through what it would remove (S0.5), and what the real removal then makes of it.
 
-use crigc::host::links::LogLink;
-use crigc::host::logs::{Lies, LogRoom, Names};
+use crigc::fs::links::LogLink;
+use crigc::fs::logs::{Lies, Names, OpenLogDir};
 use crigc::pass::dry_run::Overlay;
 use std::ffi::OsStr;
 use std::fs;
@@ -80,8 +80,8 @@ fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
     let top = TempDir::new().unwrap();
     let top = top.path().canonicalize().unwrap();
     build(&top);
-    let room = LogRoom::open(top.join("pods").to_str().unwrap()).unwrap();
-    let links = LogRoom::open(top.join("links").to_str().unwrap()).unwrap();
+    let room = OpenLogDir::open(top.join("pods").to_str().unwrap()).unwrap();
+    let links = OpenLogDir::open(top.join("links").to_str().unwrap()).unwrap();
     let log = format!("{}/a/c/0.log", room.dir());
 
     let dry_run = Overlay::new(true);
@@ -121,7 +121,7 @@ fn s0_5_no_path_at_all_makes_nothing_gone() {
     let top = TempDir::new().unwrap();
     let top = top.path().canonicalize().unwrap();
     fs::write(top.join("x"), "x").unwrap();
-    let room = LogRoom::open(top.to_str().unwrap()).unwrap();
+    let room = OpenLogDir::open(top.to_str().unwrap()).unwrap();
     let dry_run = Overlay::new(true);
     let remove = |path: &str| {
         let removed = dry_run.remove_log(&room, path, Names::Fresh, &|| true);

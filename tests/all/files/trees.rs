@@ -1,8 +1,8 @@
 //! Removing a tree of logs leaves everything outside alone: links, mounts, what cannot be read (S4.1).
 
-use crigc::host::beneath::Means;
-use crigc::host::logs::{Lies, LogRoom, Names};
-use crigc::host::mounts::mounts;
+use crigc::fs::logs::{Lies, Names, OpenLogDir};
+use crigc::fs::mounts::mounts;
+use crigc::fs::open_beneath::Means;
 use rustix::fs::{CWD, Mode, OFlags};
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -51,7 +51,7 @@ impl Place {
     }
 
     fn remove(&self, name: &str, means: Means) -> Result<(), String> {
-        let room = LogRoom::open(text(&self.top.path().join("pods")))
+        let room = OpenLogDir::open(text(&self.top.path().join("pods")))
             .unwrap()
             .by(means);
         room.remove_tree(OsStr::new(name), &always)
@@ -222,7 +222,7 @@ fn s4_1_what_is_mounted_below_is_not_crossed_into_and_the_rest_goes() {
             return;
         };
         let pods = place.tree.parent().unwrap();
-        let checked = LogRoom::open(text(pods)).unwrap();
+        let checked = OpenLogDir::open(text(pods)).unwrap();
         let error = checked.check_tree("ns_pod_uid", &mounts()).unwrap_err();
         assert!(error.to_string().contains("mounted"), "S0.5: {error}");
         assert!(checked.check_tree("ns_pod", &mounts()).is_ok());
@@ -250,7 +250,7 @@ fn s4_1_an_entry_that_is_a_mount_point_stays() {
             return;
         };
         let pods = place.tree.parent().unwrap();
-        let checked = LogRoom::open(text(pods)).unwrap();
+        let checked = OpenLogDir::open(text(pods)).unwrap();
         assert!(checked.check_tree("ns_pod_uid", &mounts()).is_err());
         let error = place.remove("ns_pod_uid", means).unwrap_err();
         assert!(error.contains(text(&place.tree)), "{error}");
@@ -268,7 +268,7 @@ fn s2_4_a_log_behind_a_mount_stays() {
         else {
             return;
         };
-        let room = LogRoom::open(text(&place.top.path().join("pods")))
+        let room = OpenLogDir::open(text(&place.top.path().join("pods")))
             .unwrap()
             .by(means);
         let log = format!("{}/c/canary", text(&place.tree));
@@ -317,7 +317,7 @@ fn s6_5_a_removal_that_is_told_to_end_leaves_the_rest() {
         }
         let asked = Cell::new(0);
         let thrice = || asked.replace(asked.get() + 1) < 3;
-        let room = LogRoom::open(text(&place.top.path().join("pods")))
+        let room = OpenLogDir::open(text(&place.top.path().join("pods")))
             .unwrap()
             .by(means);
         let error = room

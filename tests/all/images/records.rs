@@ -2,7 +2,7 @@
 
 use crigc::engine::{Engine, PassOptions};
 use crigc::error::Status;
-use crigc::host::records::parse;
+use crigc::fs::image_ages::parse;
 use crisim::Server;
 use crisim::fault::{Action, Fault};
 use std::fs;

@@ -1,8 +1,8 @@
 //! Links in `container-logs-dir`: looking at them, and deleting them (S2.4, S4.2).
 
-use super::beneath::fixed;
-use super::logs::{LogError, LogRoom, each, failed, kind_of, statat, unlinked};
-use crate::effect;
+use super::logs::{LogError, OpenLogDir, each, failed, kind_of, statat, unlinked};
+use super::open_beneath::fixed;
+use crate::panic_points;
 use crate::report::visible;
 use rustix::fs::{Access, AtFlags, FileType};
 use rustix::io::Errno;
@@ -36,7 +36,7 @@ fn is_name(name: &str) -> Result<(), LogError> {
     }
 }
 
-impl LogRoom {
+impl OpenLogDir {
     /// The `*.log` symlinks directly in the directory that are wanted (S4.2): of those whose target is gone, or of all.
     pub fn log_links(
         &self,
@@ -65,7 +65,7 @@ impl LogRoom {
 
     /// One of them as it is now; `None` = it has gone.
     pub fn log_link(&self, name: &OsStr) -> Option<LogLink> {
-        effect::point("read a link");
+        panic_points::point("read a link");
         let target = rustix::fs::readlinkat(&self.handle, name.as_bytes(), Vec::new()).ok()?;
         let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
         Some(LogLink {
@@ -102,7 +102,7 @@ impl LogRoom {
 
     /// Whether crigc can delete in the directory, by its effective IDs. A read-only mount is EROFS.
     fn is_writable(&self) -> io::Result<()> {
-        effect::point("see whether it is writable");
+        panic_points::point("see whether it is writable");
         let access = |flags| {
             let wanted = Access::WRITE_OK | Access::EXEC_OK;
             rustix::fs::accessat(&self.handle, ".", wanted, flags)

@@ -1,7 +1,7 @@
 //! Removes a tree through directory handles, without recursion and with a bounded number of them (S4.1).
 
-use super::beneath::{self, DIRECTORY, Means, identity};
-use crate::effect;
+use super::open_beneath::{self, DIRECTORY, Means, identity};
+use crate::panic_points;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode};
 use rustix::io::Errno;
@@ -40,7 +40,7 @@ pub(super) fn remove(
     means: Means,
     go_on: &dyn Fn() -> bool,
 ) -> Result<(), Stuck> {
-    match beneath::open_subdir(room, name, means) {
+    match open_beneath::open_subdir(room, name, means) {
         Ok(top) => Walk::new(room, name, top)?.run(room, means, go_on),
         Err(e) if not_a_directory(&e) => unlink(room, name, AtFlags::empty()).map_err(|e| Stuck {
             path: name.into(),
@@ -60,7 +60,7 @@ fn not_a_directory(e: &io::Error) -> bool {
 
 /// Unlinks an entry; one that has gone already is fine.
 fn unlink(parent: &OwnedFd, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
-    effect::point("delete in a tree");
+    panic_points::point("delete in a tree");
     match rustix::fs::unlinkat(parent, name.as_bytes(), flags) {
         Ok(()) | Err(Errno::NOENT) => Ok(()),
         Err(e) => Err(e),
@@ -147,7 +147,7 @@ impl Walk {
         let Some(level) = self.levels.pop() else {
             return Ok(());
         };
-        effect::point("go up in a tree");
+        panic_points::point("go up in a tree");
         let above = if self.levels.is_empty() {
             room.try_clone().map_err(|error| self.lost(error))?
         } else {
@@ -189,7 +189,7 @@ impl Walk {
     /// Unlinks what is no directory until there is a directory to go down into, or nothing left.
     fn clear(&mut self, means: Means, go_on: &dyn Fn() -> bool) -> Result<Next, Errno> {
         let mut tried = 0;
-        effect::point("read a directory of a tree");
+        panic_points::point("read a directory of a tree");
         for entry in Dir::read_from(&self.here)? {
             let entry = entry?;
             let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
@@ -229,7 +229,7 @@ fn remove_or_open(
     means: Means,
 ) -> io::Result<Option<OwnedFd>> {
     if matches!(kind, FileType::Directory | FileType::Unknown) {
-        match beneath::open_subdir(here, name, means) {
+        match open_beneath::open_subdir(here, name, means) {
             Ok(below) => return Ok(Some(below)),
             Err(e) if not_a_directory(&e) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),

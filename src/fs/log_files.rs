@@ -1,8 +1,10 @@
 //! The logs that the runtime tells of, with their rotated siblings: where they lie, and deleting them (S2.4).
 
-use super::beneath;
-use super::logs::{BATCH, LogError, LogRoom, each, failed, is_absent, kind_of, statat, unlinked};
-use crate::effect;
+use super::logs::{
+    BATCH, LogError, OpenLogDir, each, failed, is_absent, kind_of, statat, unlinked,
+};
+use super::open_beneath;
+use crate::panic_points;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
@@ -84,7 +86,7 @@ struct Inside<'a> {
 
 /// A file that is mounted there lies elsewhere.
 fn is_mounted(dir: &OwnedFd, name: &OsStr) -> bool {
-    beneath::fixed(dir, name) == Some(Errno::BUSY)
+    open_beneath::fixed(dir, name) == Some(Errno::BUSY)
 }
 
 /// It is behind a link, or on another mount.
@@ -92,7 +94,7 @@ fn is_elsewhere(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::LOOP | Errno::XDEV))
 }
 
-impl LogRoom {
+impl OpenLogDir {
     /// A path as seen from the room. Its beginning may be the directory as configured or as resolved, or any other path that
     /// leads to the directory itself: the runtime and crigc may name it by different links. The rest is taken as it is written, and
     /// opened beneath the handle.
@@ -122,7 +124,7 @@ impl LogRoom {
     fn behind_room<'a>(&self, path: &'a str) -> Option<&'a str> {
         let slashes = path.match_indices('/').map(|(at, _)| at).skip(1);
         for end in slashes.chain([path.len()]) {
-            effect::point("see where a path leads");
+            panic_points::point("see where a path leads");
             // Where a beginning leads nowhere, the rest does not either.
             let stat = rustix::fs::stat(&path[..end]).ok()?;
             if (stat.st_dev, stat.st_ino) == self.identity {
@@ -149,7 +151,7 @@ impl LogRoom {
         } else {
             &inside.parent
         };
-        beneath::open_dir(&self.handle, parent, self.means)
+        open_beneath::open_dir(&self.handle, parent, self.means)
     }
 
     /// Does something in the directory of a log; nothing where there is none.

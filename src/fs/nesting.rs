@@ -1,22 +1,22 @@
 //! Whether two opened directories are one and the same, or one lies inside the other, whatever they are called (S2.4).
 
-use super::beneath::{identity, mount_id};
-use super::logs::LogRoom;
+use super::logs::OpenLogDir;
 use super::mounts::place;
-use crate::effect;
+use super::open_beneath::{identity, mount_id};
+use crate::panic_points;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::io;
 
 /// True = whatever is done in the one may be done in the other.
-pub fn nested(a: &LogRoom, b: &LogRoom) -> io::Result<bool> {
+pub fn nested(a: &OpenLogDir, b: &OpenLogDir) -> io::Result<bool> {
     let (one, other) = (lineage(&a.handle)?, lineage(&b.handle)?);
     let holds = |all: &[(u64, u64)], of: &[(u64, u64)]| of.first().is_some_and(|o| all.contains(o));
     if holds(&one, &other) || holds(&other, &one) {
         return Ok(true);
     }
     // What is a mount of a directory inside the other leads up another way; the table of mounts tells. Without one, nobody does.
-    let place = |room: &LogRoom| place(mount_id(&room.handle).ok()?, &room.resolved);
+    let place = |room: &OpenLogDir| place(mount_id(&room.handle).ok()?, &room.resolved);
     Ok(match (place(a), place(b)) {
         (Some((device, one)), Some((other_device, other))) => {
             device == other_device && (one.starts_with(&other) || other.starts_with(&one))
@@ -42,6 +42,6 @@ fn lineage(dir: impl AsFd) -> io::Result<Vec<(u64, u64)>> {
 
 fn up(dir: impl AsFd) -> io::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    effect::point("go up from a log directory");
+    panic_points::point("go up from a log directory");
     Ok(rustix::fs::openat(dir, "..", flags, Mode::empty())?)
 }

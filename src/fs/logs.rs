@@ -1,11 +1,11 @@
 //! The two log directories: looking, and deletions that cannot leave them (S2.4, S4). Single logs are in `log_files`, links in
 //! `links`.
 
-use super::beneath::{self, Means};
 use super::changed::{self, LastChange, Question};
 use super::log_files::Known;
+use super::open_beneath::{self, Means};
 use super::tree;
-use crate::effect;
+use crate::panic_points;
 use crate::report::visible;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, Stat};
@@ -49,7 +49,7 @@ pub struct PodLogs {
 
 /// A handle on a log directory, through which alone anything in it is deleted.
 #[derive(Debug)]
-pub struct LogRoom {
+pub struct OpenLogDir {
     pub(super) dir: String,
     pub(super) resolved: PathBuf,
     pub(super) handle: OwnedFd,
@@ -91,7 +91,7 @@ pub(super) fn each(
     go_on: &dyn Fn() -> bool,
     mut take: impl FnMut(&OsStr, FileType) -> ControlFlow<()>,
 ) -> io::Result<()> {
-    effect::point("read a directory");
+    panic_points::point("read a directory");
     for (number, entry) in Dir::read_from(dir)?.enumerate() {
         if number % BATCH == BATCH - 1 && !go_on() {
             return Err(io::ErrorKind::Interrupted.into());
@@ -110,7 +110,7 @@ pub(super) fn statat(
     name: impl rustix::path::Arg,
     flags: AtFlags,
 ) -> rustix::io::Result<Stat> {
-    effect::point("look at an entry");
+    panic_points::point("look at an entry");
     rustix::fs::statat(dir, name, flags)
 }
 
@@ -125,7 +125,7 @@ pub(super) fn kind_of(dir: &OwnedFd, name: &OsStr, told: FileType) -> FileType {
 
 /// Unlinks an entry; one that has gone already is fine.
 pub(super) fn unlinked(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
-    effect::point("delete a log or link");
+    panic_points::point("delete a log or link");
     match rustix::fs::unlinkat(parent, name.as_bytes(), AtFlags::empty()) {
         Err(e) if !is_absent(&e.into()) => Err(e),
         _ => Ok(()),
@@ -138,14 +138,14 @@ pub(super) fn is_absent(e: &io::Error) -> bool {
     Errno::from_io_error(e).is_some_and(|e| absent.contains(&e))
 }
 
-impl LogRoom {
+impl OpenLogDir {
     /// Opens a directory; it may itself be a symlink.
-    pub fn open(dir: &str) -> io::Result<LogRoom> {
-        effect::point("open a log directory");
-        let handle = rustix::fs::open(dir, beneath::DIRECTORY, Mode::empty())?;
-        let means = beneath::means(&handle);
-        let identity = beneath::identity(&handle)?;
-        Ok(LogRoom {
+    pub fn open(dir: &str) -> io::Result<OpenLogDir> {
+        panic_points::point("open a log directory");
+        let handle = rustix::fs::open(dir, open_beneath::DIRECTORY, Mode::empty())?;
+        let means = open_beneath::means(&handle);
+        let identity = open_beneath::identity(&handle)?;
+        Ok(OpenLogDir {
             dir: match dir.trim_end_matches('/') {
                 "" => "/".to_owned(),
                 dir => dir.to_owned(),
@@ -161,14 +161,14 @@ impl LogRoom {
 
     /// The same by other means, to try the way that old or guarded kernels take.
     #[doc(hidden)]
-    pub fn by(mut self, means: Means) -> LogRoom {
+    pub fn by(mut self, means: Means) -> OpenLogDir {
         self.means = means;
         self
     }
 
     /// With another bound on the names in memory, 2 at least.
     #[doc(hidden)]
-    pub fn holding(mut self, most_names: usize) -> LogRoom {
+    pub fn holding(mut self, most_names: usize) -> OpenLogDir {
         self.most_names = most_names;
         self
     }
@@ -236,7 +236,7 @@ impl LogRoom {
         go_on: &dyn Fn() -> bool,
         mut take: impl FnMut(&str),
     ) -> io::Result<()> {
-        let dir = beneath::open_dir(&self.handle, below, self.means)?;
+        let dir = open_beneath::open_dir(&self.handle, below, self.means)?;
         each(dir, go_on, |name, _| {
             name.to_str().into_iter().for_each(&mut take);
             ControlFlow::Continue(())

@@ -1,14 +1,14 @@
 //! What a pass does to, and asks of, the machine itself: log files, filesystems, signals. Decides nothing.
 
-pub mod beneath;
 pub mod changed;
 pub mod filesystem;
 pub mod hold;
+pub mod image_ages;
 pub mod links;
 mod log_files;
 pub mod logs;
 pub mod mounts;
 pub mod nesting;
-pub mod records;
+pub mod open_beneath;
 pub(crate) mod signals;
 mod tree;

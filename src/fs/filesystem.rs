@@ -1,8 +1,8 @@
 //! Figures of the image filesystem (S5.11).
 
-use crate::effect;
 use crate::error::{Error, Result, Status};
 use crate::node::FsUsage;
+use crate::panic_points;
 use crate::report::visible;
 
 /// The error of a mount point that gives no figures.
@@ -18,7 +18,7 @@ pub fn no_figures(mount_point: &str, why: &str) -> Error {
 
 /// What statvfs says of a mount point.
 pub fn usage(mount_point: &str) -> Result<FsUsage> {
-    effect::point("ask for figures of a filesystem");
+    panic_points::point("ask for figures of a filesystem");
     let stat = rustix::fs::statvfs(mount_point);
     let stat = stat.map_err(|e| no_figures(mount_point, &e.to_string()))?;
     Ok(FsUsage {

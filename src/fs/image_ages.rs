@@ -3,9 +3,9 @@
 
 use super::signals::without_sigxfsz;
 use crate::config::duration::nanoseconds;
-use crate::effect;
 use crate::error::{Error, Result, Status};
 use crate::node::{ImageRecord, ImageRecords, Text};
+use crate::panic_points;
 use crate::report::visible;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -152,13 +152,13 @@ impl RecordsFile {
         let new = with_suffix(&self.path, ".new");
         let written = write_new(&new, &bytes)
             .and_then(|()| {
-                effect::point("rename the records");
+                panic_points::point("rename the records");
                 std::fs::rename(&new, &self.path)
             })
             .and_then(|()| sync_directory(&self.path));
         if written.is_err() {
             // On a full disk what there is of it would stay in the way. The error is the first one's.
-            effect::point("delete the new records");
+            panic_points::point("delete the new records");
             let _ = std::fs::remove_file(&new);
         }
         written
@@ -169,7 +169,7 @@ impl RecordsFile {
         if self.lock.is_none() || self.found != Found::Own {
             return Ok(());
         }
-        effect::point("delete the records");
+        panic_points::point("delete the records");
         missing_is_done(std::fs::remove_file(&self.path))?;
         sync_directory(&self.path)
     }
@@ -224,7 +224,7 @@ fn lock(path: &Path) -> Result<OwnedFd> {
         | OFlags::NOFOLLOW
         | OFlags::NONBLOCK
         | OFlags::NOCTTY;
-    effect::point("open the lock of the records");
+    panic_points::point("open the lock of the records");
     let refused = |why: &str| {
         refuse(
             path,
@@ -239,7 +239,7 @@ fn lock(path: &Path) -> Result<OwnedFd> {
         return Err(refused(NO_FILE));
     }
     let fd = OwnedFd::from(file);
-    effect::point("lock the records");
+    panic_points::point("lock the records");
     let mut locked = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
     for _ in 0..TRIES {
         if locked != Err(Errno::WOULDBLOCK) {
@@ -269,7 +269,7 @@ fn lock(path: &Path) -> Result<OwnedFd> {
         Err(e) => return Err(refused(&e.to_string())),
     }
     let named = || -> io::Result<()> {
-        effect::point("write down who holds the records");
+        panic_points::point("write down who holds the records");
         let name = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
         let line = format!("process {} ({})\n", std::process::id(), name.trim());
         rustix::fs::ftruncate(&fd, 0)?;
@@ -285,7 +285,7 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
     // Opening a pipe must not wait for a writer.
     let flags =
         OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    effect::point("open the records");
+    panic_points::point("open the records");
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(fd) => File::from(fd),
         Err(Errno::NOENT) => return Err(Unreadable::Missing),
@@ -294,7 +294,7 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
         Err(Errno::NXIO) => return Err(Unreadable::NoFile(NO_FILE.to_owned())),
         Err(e) => return Err(Unreadable::Passing(e.into())),
     };
-    effect::point("read the records");
+    panic_points::point("read the records");
     if !file.metadata().map_err(Unreadable::Passing)?.is_file() {
         return Err(Unreadable::NoFile(NO_FILE.to_owned()));
     }
@@ -388,27 +388,27 @@ fn text(records: &ImageRecords, endpoint: &str, now: i64) -> Vec<u8> {
 
 fn write_new(new: &Path, bytes: &[u8]) -> io::Result<()> {
     // One that a kill has left.
-    effect::point("clear the way for the new records");
+    panic_points::point("clear the way for the new records");
     missing_is_done(std::fs::remove_file(new))?;
-    effect::point("make the new records");
+    panic_points::point("make the new records");
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let mut file = File::from(rustix::fs::open(new, flags, Mode::RUSR | Mode::WUSR)?);
-    effect::point("write the records");
+    panic_points::point("write the records");
     without_sigxfsz(|| file.write_all(bytes))?;
-    effect::point("sync the records");
+    panic_points::point("sync the records");
     file.sync_all()
 }
 
 /// Makes a new name last.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("/"));
-    effect::point("sync the directory of the records");
+    panic_points::point("sync the directory of the records");
     File::open(parent)?.sync_all()
 }
 
 fn put_aside(path: &Path) -> io::Result<()> {
     let aside = with_suffix(path, ".aside");
-    effect::point("put the records aside");
+    panic_points::point("put the records aside");
     missing_is_done(std::fs::rename(path, &aside)).map_err(|e| {
         let aside = visible(&aside.to_string_lossy());
         io::Error::new(

@@ -1,6 +1,6 @@
 //! Opening directories that lie below a directory handle and on its mount, whatever their names or links say (S2.4, S4.1).
 
-use crate::effect;
+use crate::panic_points;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
@@ -25,7 +25,7 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
 
 /// Which of the two this system has.
 pub fn means(room: impl AsFd) -> Means {
-    effect::point("try openat2");
+    panic_points::point("try openat2");
     let tried = rustix::fs::openat2(room, ".", DIRECTORY, Mode::empty(), ResolveFlags::BENEATH);
     match tried {
         Err(Errno::NOSYS | Errno::PERM) => Means::Walk,
@@ -70,7 +70,7 @@ fn open2(
     stay: ResolveFlags,
 ) -> io::Result<OwnedFd> {
     let mut tries = 0;
-    effect::point("open a directory");
+    panic_points::point("open a directory");
     loop {
         match rustix::fs::openat2(&room, path.as_ref().as_bytes(), flags, Mode::empty(), stay) {
             Err(Errno::AGAIN) if tries < 16 => tries += 1,
@@ -94,7 +94,7 @@ fn walk(room: impl AsFd, relative: &Path) -> io::Result<OwnedFd> {
 
 fn step(parent: impl AsFd, name: &OsStr, mount: u64) -> io::Result<OwnedFd> {
     let flags = DIRECTORY | OFlags::NOFOLLOW;
-    effect::point("open a directory");
+    panic_points::point("open a directory");
     let opened = rustix::fs::openat(&parent, name.as_bytes(), flags, Mode::empty());
     // A link that is not followed is no directory; openat2 tells the two apart.
     let next = match opened {
@@ -108,7 +108,7 @@ fn step(parent: impl AsFd, name: &OsStr, mount: u64) -> io::Result<OwnedFd> {
 }
 
 fn is_link(parent: impl AsFd, name: &OsStr) -> bool {
-    effect::point("see whether it is a link");
+    panic_points::point("see whether it is a link");
     rustix::fs::statat(parent, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
@@ -116,7 +116,7 @@ fn is_link(parent: impl AsFd, name: &OsStr) -> bool {
 /// Why an entry cannot be unlinked, as far as that is seen without trying: something is mounted on it, or it is immutable.
 pub(super) fn fixed(parent: impl AsFd, name: &OsStr) -> Option<Errno> {
     let flags = AtFlags::SYMLINK_NOFOLLOW;
-    effect::point("see whether something is mounted on it");
+    panic_points::point("see whether something is mounted on it");
     let stat = rustix::fs::statx(parent, name.as_bytes(), flags, StatxFlags::TYPE).ok()?;
     let is = |attribute| stat.stx_attributes.contains(attribute);
     if is(StatxAttributes::MOUNT_ROOT) {
@@ -127,14 +127,14 @@ pub(super) fn fixed(parent: impl AsFd, name: &OsStr) -> Option<Errno> {
 
 /// Device and inode: the same directory has the same, by whatever name it was opened.
 pub(super) fn identity(fd: impl AsFd) -> io::Result<(u64, u64)> {
-    effect::point("see which directory it is");
+    panic_points::point("see which directory it is");
     let stat = rustix::fs::fstat(fd)?;
     Ok((stat.st_dev, stat.st_ino))
 }
 
 /// The mount that a handle is on; st_dev does not tell bind mounts apart.
 pub(super) fn mount_id(fd: impl AsFd) -> io::Result<u64> {
-    effect::point("see which mount it is on");
+    panic_points::point("see which mount it is on");
     let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
     match stat.stx_mask & StatxFlags::MNT_ID.bits() {
         0 => Err(io::Error::other(

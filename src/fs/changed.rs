@@ -1,9 +1,9 @@
 //! When something in a pod's log directory changed last (S0.3): looks at all of it, opens nothing but directories, follows no link
 //! and crosses no mount.
 
-use super::beneath::{self, Means};
+use super::open_beneath::{self, Means};
 use crate::clock::wall_now;
-use crate::effect;
+use crate::panic_points;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, Dir, FileType, Stat};
 use rustix::io::Errno;
@@ -87,7 +87,7 @@ impl Search<'_> {
         if self.looked_at.is_multiple_of(BATCH) && !(self.question.go_on)() {
             return Err(io::ErrorKind::Interrupted.into());
         }
-        effect::point("look at an entry of a tree");
+        panic_points::point("look at an entry of a tree");
         let stat = rustix::fs::statat(&parent, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW);
         let stat = match stat {
             Err(Errno::NOENT) => return Ok(None),
@@ -100,7 +100,7 @@ impl Search<'_> {
         if !is_directory {
             return Ok(None);
         }
-        match beneath::open_subdir(parent, name, means) {
+        match open_beneath::open_subdir(parent, name, means) {
             Ok(directory) => Ok(Some(Dir::new(directory)?)),
             Err(e) => match Errno::from_io_error(&e) {
                 Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV) => Ok(None),

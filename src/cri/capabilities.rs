@@ -47,14 +47,14 @@ pub(crate) type Version = (Text, Text);
 
 /// What one kind of pass has learnt.
 #[derive(Debug, Default)]
-pub(crate) struct Learnt {
+pub(crate) struct Capabilities {
     /// Lists without a stream.
     lacking: [Cell<bool>; 3],
     /// Of which runtime; `None` = it was not asked yet.
     of: RefCell<Option<Version>>,
 }
 
-impl Learnt {
+impl Capabilities {
     pub(super) fn may_stream(&self, list: List) -> bool {
         !self.lacking[list as usize].get()
     }
@@ -106,7 +106,7 @@ mod tests {
             (None, None, false),
         ];
         for (signed, found, known) in cases {
-            let learnt = Learnt::default();
+            let learnt = Capabilities::default();
             learnt.lacks(List::Containers);
             learnt.of.replace(signed.clone());
             learnt.settle(found.clone());

@@ -3,33 +3,33 @@
 use super::dry_run::Overlay;
 use super::run::Run;
 use crate::error::{Error, Status};
+use crate::fs::logs::OpenLogDir;
+use crate::fs::nesting::nested;
 use crate::hooks::LogLevel;
-use crate::host::logs::LogRoom;
-use crate::host::nesting::nested;
 use crate::report::visible;
 use std::cell::{Cell, RefCell};
 use std::io;
 
 /// A log directory.
-pub(crate) enum Room {
+pub(crate) enum LogDir {
     /// Its key is empty: leave it alone.
     Off,
     /// It does not exist.
     Missing(String),
     /// It cannot be opened.
     Failed(String, io::Error),
-    Open(LogRoom),
+    Open(OpenLogDir),
 }
 
-impl Room {
-    pub(super) fn open(dir: Option<&str>) -> Room {
+impl LogDir {
+    pub(super) fn open(dir: Option<&str>) -> LogDir {
         let Some(dir) = dir else {
-            return Room::Off;
+            return LogDir::Off;
         };
-        match LogRoom::open(dir) {
-            Ok(room) => Room::Open(room),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Room::Missing(dir.to_owned()),
-            Err(e) => Room::Failed(dir.to_owned(), e),
+        match OpenLogDir::open(dir) {
+            Ok(room) => LogDir::Open(room),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => LogDir::Missing(dir.to_owned()),
+            Err(e) => LogDir::Failed(dir.to_owned(), e),
         }
     }
 }
@@ -44,9 +44,9 @@ pub(super) fn unreadable(key: &str, dir: &str, e: &io::Error) -> Error {
 }
 
 /// Both log directories, and what was seen of them.
-pub(crate) struct Rooms {
-    pub(crate) pod_logs: Room,
-    pub(crate) links: Room,
+pub(crate) struct LogDirs {
+    pub(crate) pod_logs: LogDir,
+    pub(crate) links: LogDir,
     pub(crate) overlay: Overlay,
     /// One lies in the other, or nobody can tell (S2.4): nothing in them is deleted.
     pub(crate) nested: bool,
@@ -74,13 +74,13 @@ impl Tally {
     }
 }
 
-impl Rooms {
-    pub(crate) fn open(run: &Run<'_>) -> Rooms {
+impl LogDirs {
+    pub(crate) fn open(run: &Run<'_>) -> LogDirs {
         let config = run.config;
-        let pod_logs = Room::open(config.pod_logs_dir.as_deref());
-        let links = Room::open(config.container_logs_dir.as_deref());
+        let pod_logs = LogDir::open(config.pod_logs_dir.as_deref());
+        let links = LogDir::open(config.container_logs_dir.as_deref());
         let mixed_up = mixed_up(&pod_logs, &links);
-        Rooms {
+        LogDirs {
             nested: mixed_up.map(|e| run.fail(e)).is_some(),
             pod_logs,
             links,
@@ -116,8 +116,8 @@ impl Rooms {
 }
 
 /// S2.4: the error of a pass whose log directories are not two.
-fn mixed_up(pod_logs: &Room, links: &Room) -> Option<Error> {
-    let (Room::Open(pod_logs), Room::Open(links)) = (pod_logs, links) else {
+fn mixed_up(pod_logs: &LogDir, links: &LogDir) -> Option<Error> {
+    let (LogDir::Open(pod_logs), LogDir::Open(links)) = (pod_logs, links) else {
         return None;
     };
     let (pods, links_dir) = (visible(pod_logs.dir()), visible(links.dir()));

@@ -1,12 +1,12 @@
 //! The host's answer about its pods, asked again when it has grown old (S0.3), against what runs (S0.4).
 
-use super::rooms::Room;
+use super::log_dirs::LogDir;
 use super::run::{Run, wall_time};
-use crate::clock::Boot;
+use crate::clock::BootInstant;
 use crate::error::{Error, Status};
+use crate::fs::changed::Question;
+use crate::fs::logs::OpenLogDir;
 use crate::hooks::LogLevel;
-use crate::host::changed::Question;
-use crate::host::logs::LogRoom;
 use crate::node::{PodStates, Snapshot, Text};
 use crate::plan::logs::entry_uid;
 use crate::plan::pods::{self, Changed, Contradiction, Newer, PodView};
@@ -74,7 +74,7 @@ pub(crate) struct Evidence<'a> {
     run: &'a Run<'a>,
     snapshot: &'a Snapshot,
     uids: Vec<Text>,
-    latest: RefCell<(PodView, Boot)>,
+    latest: RefCell<(PodView, BootInstant)>,
 }
 
 impl<'a> Evidence<'a> {
@@ -119,7 +119,7 @@ impl<'a> Evidence<'a> {
         if !pods::rests_on_pod(reason) {
             return true;
         }
-        let age = Boot::now().since(self.latest.borrow().1);
+        let age = BootInstant::now().since(self.latest.borrow().1);
         if age > self.run.config.evidence_max_age {
             let fresh = view(self.run, self.snapshot, &self.uids);
             self.latest.replace(fresh);
@@ -134,8 +134,8 @@ impl<'a> Evidence<'a> {
 }
 
 /// One question and its answer, with the time of the question: the answer is no older than that.
-fn view(run: &Run<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, Boot) {
-    let asked = Boot::now();
+fn view(run: &Run<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, BootInstant) {
+    let asked = BootInstant::now();
     let answer = ask(run, uids);
     let mut view = PodView::new(snapshot, &answer, run.all_unused, run.pods.broken.get());
     let newer = newer_pods(run, snapshot, &answer, &view);
@@ -206,7 +206,7 @@ fn judge(run: &Run<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTreeSet
 
 /// S0.3: whether a file in a tree has changed since the moment by which its pod was judged, which an answer of the past cannot know:
 /// the pod may have come back since. The pass itself changes directories, but no files.
-pub(crate) fn has_newer_files(run: &Run<'_>, room: &LogRoom, name: &str) -> bool {
+pub(crate) fn has_newer_files(run: &Run<'_>, room: &OpenLogDir, name: &str) -> bool {
     let Some(since) = run.pods.newer.borrow().judged_by(entry_uid(name)) else {
         return false;
     };
@@ -223,17 +223,17 @@ pub(crate) fn has_newer_files(run: &Run<'_>, room: &LogRoom, name: &str) -> bool
 
 /// The entries of `pod-logs-dir` that belong to some pods.
 enum Logs {
-    Entries(LogRoom, HashMap<Text, Vec<OsString>>),
+    Entries(OpenLogDir, HashMap<Text, Vec<OsString>>),
     Nothing,
     Failed(String),
 }
 
 impl Logs {
     fn of(run: &Run<'_>, pods: &BTreeSet<Text>) -> Logs {
-        let room = match Room::open(run.config.pod_logs_dir.as_deref()) {
-            Room::Open(room) => room,
-            Room::Off | Room::Missing(_) => return Logs::Nothing,
-            Room::Failed(dir, e) => return Logs::Failed(format!("{dir}: {e}")),
+        let room = match LogDir::open(run.config.pod_logs_dir.as_deref()) {
+            LogDir::Open(room) => room,
+            LogDir::Off | LogDir::Missing(_) => return Logs::Nothing,
+            LogDir::Failed(dir, e) => return Logs::Failed(format!("{dir}: {e}")),
         };
         let go_on = || run.stop.cause().is_none();
         let entries = match room.entries(&go_on) {
