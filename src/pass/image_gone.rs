@@ -104,19 +104,20 @@ pub(super) async fn confirm(
     let mut confirmed = Vec::with_capacity(told.len());
     for image in told {
         let key = image.key();
-        confirmed.push(if listed.contains(&key) {
-                memory.still_listed.insert(key);
-                let boot = BootInstant::now().since_boot();
-                memory.records.begin_anew(image, now, boot);
-                Fate::Failed(format!(
-                    "image {} is still listed, though the runtime said that it removed it; see the log of {}",
-                    visible(&image.id),
-                    services.images.endpoint
-                ))
-             } else {
-                memory.still_listed.remove(&key);
-                Fate::Removed
-             });
+        let fate = if listed.contains(&key) {
+            memory.still_listed.insert(key);
+            let boot = BootInstant::now().since_boot();
+            memory.records.begin_anew(image, now, boot);
+            Fate::Failed(format!(
+                "image {} is still listed, though the runtime said that it removed it; see the log of {}",
+                visible(&image.id),
+                services.images.endpoint
+            ))
+        } else {
+            memory.still_listed.remove(&key);
+            Fate::Removed
+        };
+        confirmed.push(fate);
     }
     confirmed
 }
