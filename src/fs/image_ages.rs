@@ -1,13 +1,14 @@
 //! The records of images on disk (S5.1): held by one engine at a time, and replaced as a whole, so that whoever reads it after a
 //! kill or a power cut finds the old file or the new one. What cannot be read is put aside, and is never a reason to remove.
 
+use super::image_ages_lock::lock;
 use super::signals::without_sigxfsz;
 use crate::config::duration::nanoseconds;
 use crate::error::{Error, Result, Status};
 use crate::node::{ImageRecord, ImageRecords, Text};
 use crate::panic_points;
 use crate::report::visible;
-use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -21,13 +22,9 @@ use std::time::Duration;
 const FORMAT: u32 = 1;
 /// The largest file that is read: some 250,000 images.
 const LARGEST: u64 = 64 << 20;
-const NO_FILE: &str = "it is no regular file";
+pub(super) const NO_FILE: &str = "it is no regular file";
 /// How far the clock may have been set back since the file was written; beyond that it is one from the future. ns.
 const SET_BACK: i64 = 60 * 1_000_000_000;
-
-/// A process that the host forks shares the lock until it executes its program: one that was just freed may still be held.
-const TRIES: u32 = 5;
-const BETWEEN: Duration = Duration::from_millis(20);
 
 /// The first that is read of any file: whether it is one of ours.
 #[derive(Deserialize)]
@@ -195,13 +192,13 @@ fn is_too_large(bytes: &[u8]) -> bool {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX) > LARGEST
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-fn refuse(path: &Path, why: &str) -> Error {
+pub(super) fn refuse(path: &Path, why: &str) -> Error {
     let path = visible(&path.to_string_lossy());
     Error::new(
         Status::Io,
@@ -209,76 +206,6 @@ fn refuse(path: &Path, why: &str) -> Error {
             "cannot hold image-records-file ({path}): {why}; set it to a file in a directory that is there and can be written to, or to nothing to do without"
         ),
     )
-}
-
-/// Locks the file beside it that is there for that: the file itself is replaced at each write.
-fn lock(path: &Path) -> Result<OwnedFd> {
-    if path.is_dir() {
-        return Err(refuse(path, "it is a directory"));
-    }
-    let beside = with_suffix(path, ".lock");
-    // Whatever stands there instead of a file must not wait for anybody, or become the host's terminal.
-    let flags = OFlags::RDWR
-        | OFlags::CREATE
-        | OFlags::CLOEXEC
-        | OFlags::NOFOLLOW
-        | OFlags::NONBLOCK
-        | OFlags::NOCTTY;
-    panic_points::point("open the lock of the records");
-    let refused = |why: &str| {
-        refuse(
-            path,
-            &format!("{}: {why}", visible(&beside.to_string_lossy())),
-        )
-    };
-    let file = rustix::fs::open(&beside, flags, Mode::RUSR | Mode::WUSR)
-        .map(File::from)
-        .map_err(|e| refused(&e.to_string()))?;
-    // Where nobody can tell, it is taken for one.
-    if file.metadata().is_ok_and(|found| !found.is_file()) {
-        return Err(refused(NO_FILE));
-    }
-    let fd = OwnedFd::from(file);
-    panic_points::point("lock the records");
-    let mut locked = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
-    for _ in 0..TRIES {
-        if locked != Err(Errno::WOULDBLOCK) {
-            break;
-        }
-        std::thread::sleep(BETWEEN);
-        locked = rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive);
-    }
-    match locked {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
-            let mut holder = String::new();
-            // Only for the message.
-            let _ = File::from(fd).take(200).read_to_string(&mut holder);
-            let path = visible(&path.to_string_lossy());
-            let holder = match holder.trim() {
-                "" => "another engine".to_owned(),
-                named => visible(named),
-            };
-            return Err(Error::new(
-                Status::Busy,
-                format!(
-                    "image-records-file ({path}) is held by {holder}; free that engine first, or give each engine a file of its own"
-                ),
-            ));
-        }
-        Err(e) => return Err(refused(&e.to_string())),
-    }
-    let named = || -> io::Result<()> {
-        panic_points::point("write down who holds the records");
-        let name = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();
-        let line = format!("process {} ({})\n", std::process::id(), name.trim());
-        rustix::fs::ftruncate(&fd, 0)?;
-        without_sigxfsz(|| rustix::io::pwrite(&fd, line.as_bytes(), 0))?;
-        Ok(())
-    };
-    // The lock holds also where its holder cannot be written down, as on a full disk.
-    let _ = named();
-    Ok(fd)
 }
 
 fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {

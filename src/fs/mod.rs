@@ -4,6 +4,7 @@ pub mod changed;
 pub mod filesystem;
 pub mod hold;
 pub mod image_ages;
+mod image_ages_lock;
 pub mod links;
 mod log_files;
 pub mod logs;
