@@ -1,5 +1,6 @@
 //! Whether images that were removed are gone, and what goes in another way where they are not (S5.12).
 
+use super::defects::stage;
 use super::fate::Fate;
 use super::gate::Gate;
 use super::image_look::{ImageLook, ImageMemory, Services};
@@ -100,7 +101,8 @@ pub(super) async fn confirm(
         }
     };
     // The host's clock may have been set back meanwhile.
-    let now = wall_time(run.hooks).max(run.now);
+    let now = stage(run, async { wall_time(run.hooks) }).await;
+    let now = now.unwrap_or(run.now).max(run.now);
     let mut confirmed = Vec::with_capacity(told.len());
     for image in told {
         let key = image.key();

@@ -159,6 +159,7 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
 
     async fn ended(&mut self, image: &'e Image, fate: &Fate) {
         self.tally.ended(image.size, *fate == Fate::Removed);
+        self.pass.held |= *fate == Fate::Kept(Reason::Held);
         match fate {
             Fate::Removed if !self.pass.run.dry_run => {
                 self.pass.memory.records.forget(image);

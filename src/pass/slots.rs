@@ -19,7 +19,7 @@ impl Slots {
     pub(crate) fn new(run: &Run<'_>, limit: usize) -> Slots {
         let rests = !run.dry_run && !run.all_unused;
         Slots {
-            limit,
+            limit: limit.max(1),
             pace: RefCell::new(Pace::new(if rests {
                 run.config.removal_rest_percent
             } else {
@@ -32,7 +32,7 @@ impl Slots {
     /// That many, without rests.
     pub(crate) fn without_rests(limit: usize) -> Slots {
         Slots {
-            limit,
+            limit: limit.max(1),
             pace: RefCell::new(Pace::new(0)),
             rests: Cell::default(),
         }

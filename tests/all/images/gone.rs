@@ -214,6 +214,33 @@ fn s5_12_where_nobody_tells_what_a_tag_stands_for_it_is_not_removed() {
     assert_eq!(calls(&server, "RemoveImage"), ["a"]);
 }
 
+/// S5.9: the hold file comes while it is asked for the tag: that is no space that is missing.
+#[test]
+fn s5_9_an_image_that_is_held_while_its_tag_is_asked_for_is_no_space_that_is_missing() {
+    let mut rules = Rules::default();
+    rules.case("S0.7");
+    rules.case("S5.9");
+    let server = start(hundreds(&["a"]));
+    server.set_faults(vec![lies("a")]);
+    let place = Place::new();
+    let hold = place.path(".hold");
+    let keys = [
+        ("minimum-image-ttl-duration", "0"),
+        ("hold-file", hold.to_str().unwrap()),
+    ];
+    let host = Host::new(1000, 0);
+    let engine = engine(&server, host.hooks(true), &keys);
+    let end = engine.images(PassOptions::default(), None);
+    assert_eq!(told(&end), ["a failed space"]);
+    host.events.lock().unwrap().clear();
+    server.change_at("ImageStatus", 1, move |_| {
+        std::fs::write(&hold, "").unwrap();
+    });
+    let end = engine.images(PassOptions::default(), None);
+    assert_eq!(told(&end), ["a kept held"]);
+    assert_eq!((end.error, host.events.lock().unwrap().len()), (None, 0));
+}
+
 /// S5.12: a runtime that removes nothing at all is not asked for everything: a round, and one more in its place.
 #[test]
 fn s5_12_rounds_end_where_nothing_goes() {
