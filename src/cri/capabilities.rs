@@ -45,7 +45,7 @@ impl List {
 /// Name and version of a runtime.
 pub(crate) type Version = (Text, Text);
 
-/// What one kind of pass has learnt.
+/// What one kind of pass has learnt about its runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Capabilities {
     /// Lists without a stream.
@@ -106,16 +106,16 @@ mod tests {
             (None, None, false),
         ];
         for (signed, found, known) in cases {
-            let learnt = Capabilities::default();
-            learnt.lacks(List::Containers);
-            learnt.of.replace(signed.clone());
-            learnt.settle(found.clone());
+            let capabilities = Capabilities::default();
+            capabilities.lacks(List::Containers);
+            capabilities.of.replace(signed.clone());
+            capabilities.settle(found.clone());
             assert_eq!(
-                learnt.may_stream(List::Containers),
+                capabilities.may_stream(List::Containers),
                 !known,
                 "{signed:?} {found:?}"
             );
-            assert!(learnt.may_stream(List::Images));
+            assert!(capabilities.may_stream(List::Images));
         }
     }
 }

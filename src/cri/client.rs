@@ -25,7 +25,7 @@ pub(super) struct Service<'a> {
     pub(super) endpoint: Place<'a>,
     pub(super) budget: CallBudget<'a>,
     /// `None` = nothing is remembered of it.
-    pub(super) learnt: Option<&'a Capabilities>,
+    pub(super) capabilities: Option<&'a Capabilities>,
 }
 
 /// The RuntimeService of one pass.
@@ -53,10 +53,10 @@ fn place_of_runtime(config: &Config) -> Place<'_> {
 pub(crate) async fn runtime<'a>(
     config: &'a Config,
     stop: Stop<'a>,
-    learnt: &'a Capabilities,
+    capabilities: &'a Capabilities,
 ) -> Result<Runtime<'a>> {
     let endpoint = place_of_runtime(config);
-    let service = Service::connect(config, endpoint, stop, Some(learnt)).await?;
+    let service = Service::connect(config, endpoint, stop, Some(capabilities)).await?;
     Ok(Runtime { endpoint, service })
 }
 
@@ -64,13 +64,13 @@ pub(crate) async fn runtime<'a>(
 pub(crate) async fn images<'a>(
     config: &'a Config,
     stop: Stop<'a>,
-    learnt: &'a Capabilities,
+    capabilities: &'a Capabilities,
 ) -> Result<Images<'a>> {
     let (endpoint, key) = config.image_service();
     let endpoint = Place { endpoint, key };
     // The version that is asked for is the runtime's: of another program nothing is remembered.
-    let learnt = Some(learnt).filter(|_| key == RUNTIME_KEY);
-    let service = Service::connect(config, endpoint, stop, learnt).await?;
+    let capabilities = Some(capabilities).filter(|_| key == RUNTIME_KEY);
+    let service = Service::connect(config, endpoint, stop, capabilities).await?;
     Ok(Images { endpoint, service })
 }
 
@@ -87,14 +87,14 @@ impl<'a> Service<'a> {
         config: &Config,
         endpoint: Place<'a>,
         stop: Stop<'a>,
-        learnt: Option<&'a Capabilities>,
+        capabilities: Option<&'a Capabilities>,
     ) -> Result<Service<'a>> {
         let limit = config.runtime_request_timeout;
         Ok(Service {
             wire: connect::connect(endpoint, limit, &stop).await?,
             endpoint,
             budget: CallBudget::new(limit, stop),
-            learnt,
+            capabilities,
         })
     }
 

@@ -17,7 +17,7 @@ use std::cell::RefCell;
 pub(crate) struct ContainerRemover<'a> {
     run: &'a Run<'a>,
     runtime: &'a Runtime<'a>,
-    rooms: &'a LogDirs,
+    log_dirs: &'a LogDirs,
     live: Live,
     last_name: RefCell<Text>,
 }
@@ -35,13 +35,13 @@ impl<'a> ContainerRemover<'a> {
     pub(crate) fn new(
         run: &'a Run<'a>,
         runtime: &'a Runtime<'a>,
-        rooms: &'a LogDirs,
+        log_dirs: &'a LogDirs,
         look: &Snapshot,
     ) -> ContainerRemover<'a> {
         ContainerRemover {
             run,
             runtime,
-            rooms,
+            log_dirs,
             live: Live::of(&look.containers),
             last_name: RefCell::default(),
         }
@@ -123,11 +123,11 @@ impl<'a> ContainerRemover<'a> {
 
     /// S2.6: where its log is, from the list if that is certain, else from the runtime.
     async fn log_of(&self, c: &Container, look: Option<ContainerStatus>) -> Result<Log, Fate> {
-        if let LogDir::Off = self.rooms.pod_logs {
+        if let LogDir::Off = self.log_dirs.pod_logs {
             return Ok(Log::None);
         }
         if let (None, LogDir::Open(room), Some(log)) =
-            (&look, &self.rooms.pod_logs, expected_log(c))
+            (&look, &self.log_dirs.pod_logs, expected_log(c))
         {
             let go_on = || self.run.stop.cause().is_none();
             let has_log = |path: &str| room.has_log(path, &go_on).ok();
@@ -155,7 +155,7 @@ impl<'a> ContainerRemover<'a> {
 
     /// S2.4: its log file with rotated siblings, then its link, or nothing of them; where the log lies.
     fn delete_logs(&self, c: &Container, log: &Log, gate: &Gate<'_>) -> Result<Lies, Fate> {
-        let overlay = &self.rooms.overlay;
+        let overlay = &self.log_dirs.overlay;
         let link = self.link_of(c).map_err(Fate::Failed)?;
         let lies = match self.room_of(log).map_err(Fate::Failed)? {
             None => Lies::Here,
@@ -163,7 +163,7 @@ impl<'a> ContainerRemover<'a> {
                 gate.delete(|go_on| overlay.remove_log(room, path, names_for(c), go_on))?
             }
         };
-        if let (Some(name), LogDir::Open(room)) = (link, &self.rooms.links) {
+        if let (Some(name), LogDir::Open(room)) = (link, &self.log_dirs.links) {
             let removed = overlay.remove_own_link(room, &name);
             removed.map_err(|e| Fate::Failed(e.to_string()))?;
         }
@@ -175,7 +175,7 @@ impl<'a> ContainerRemover<'a> {
         let Some(name) = link_name(c).filter(|name| !self.live.has_link(name)) else {
             return Ok(None);
         };
-        match &self.rooms.links {
+        match &self.log_dirs.links {
             LogDir::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e).message),
             LogDir::Open(room) => match room.check_own_link(&name) {
                 Ok(()) => Ok(Some(name)),
@@ -190,7 +190,7 @@ impl<'a> ContainerRemover<'a> {
         let Log::At(path) = log else {
             return Ok(None);
         };
-        match &self.rooms.pod_logs {
+        match &self.log_dirs.pod_logs {
             LogDir::Off => Ok(None),
             LogDir::Open(room) => Ok(Some((room, path))),
             LogDir::Missing(dir) => below(path, dir).map(|()| None),
@@ -202,11 +202,11 @@ impl<'a> ContainerRemover<'a> {
     fn went(&self, c: &Container, log: &Log, lies: Lies) -> Fate {
         match (log, lies) {
             (Log::At(path), Lies::Elsewhere) => self
-                .rooms
+                .log_dirs
                 .elsewhere
                 .borrow_mut()
                 .add(|| format!("{} of container {}", visible(path), visible(&c.id))),
-            (Log::NoDirectory, _) => self.rooms.without.borrow_mut().add(|| visible(&c.id)),
+            (Log::NoDirectory, _) => self.log_dirs.without.borrow_mut().add(|| visible(&c.id)),
             _ => {}
         }
         Fate::Removed
@@ -250,7 +250,7 @@ impl Remover for ContainerRemover<'_> {
 
     async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Result<Fate, Fate> {
         if c.state == ContainerState::Unknown {
-            self.rooms.overlay.stop(&c.id);
+            self.log_dirs.overlay.stop(&c.id);
         }
         if self.runtime.has_given_up() {
             return Err(Fate::Kept(Reason::NotReached));
@@ -263,7 +263,7 @@ impl Remover for ContainerRemover<'_> {
         } else {
             self.delete_logs(c, &log, gate)?
         };
-        if !self.rooms.overlay.take(&c.id) {
+        if !self.log_dirs.overlay.take(&c.id) {
             let removed = self.runtime.remove_container(&c.id).await;
             removed.map_err(|e| self.failed(&e, "remove", c))?;
         }

@@ -21,24 +21,24 @@ use std::collections::HashSet;
 use tokio::sync::OnceCell;
 
 /// Runs the pass; what fails is in the run.
-pub(crate) async fn pass(run: &Run<'_>, learnt: &Capabilities) {
-    let runtime = match client::runtime(run.config, run.stop, learnt).await {
+pub(crate) async fn pass(run: &Run<'_>, capabilities: &Capabilities) {
+    let runtime = match client::runtime(run.config, run.stop, capabilities).await {
         Ok(runtime) => runtime,
         Err(e) => return run.fail(e),
     };
-    learnt.renew(&runtime).await;
-    let rooms = LogDirs::open(run);
-    stages(run, &runtime, &rooms).await;
-    rooms.tell(run);
+    capabilities.renew(&runtime).await;
+    let log_dirs = LogDirs::open(run);
+    stages(run, &runtime, &log_dirs).await;
+    log_dirs.tell(run);
     pod_evidence::tell_of_stamps(run);
-    learnt.sign(&runtime).await;
+    capabilities.sign(&runtime).await;
     if let Some(defect) = runtime.defect() {
         run.fail(defect);
     }
     ended(run);
 }
 
-async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &LogDirs) {
+async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, log_dirs: &LogDirs) {
     // The question for its version may have been the first one.
     if let Some(e) = runtime.lost() {
         return run.fail(e);
@@ -47,7 +47,7 @@ async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &LogDirs) {
     let stages = Stages {
         run,
         runtime,
-        rooms,
+        log_dirs,
         stops: &stops,
         short: OnceCell::new(),
     };
@@ -67,7 +67,7 @@ async fn stages(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &LogDirs) {
 struct Stages<'a, 'p> {
     run: &'a Run<'a>,
     runtime: &'a Runtime<'a>,
-    rooms: &'a LogDirs,
+    log_dirs: &'a LogDirs,
     stops: &'a Stops<'p>,
     /// What S1 saw of a list that was not reached in whole.
     short: OnceCell<Snapshot>,
@@ -127,7 +127,7 @@ impl Stages<'_, '_> {
     /// S1; what the stages behind it look at.
     async fn containers(&self) -> Look<'_> {
         let run = self.run;
-        let work = dead_containers(run, self.runtime, self.rooms, self.stops);
+        let work = dead_containers(run, self.runtime, self.log_dirs, self.stops);
         let left = stage(run, work).await;
         run.later.round.set(Round::First);
         self.look(match left {
@@ -154,7 +154,7 @@ impl Stages<'_, '_> {
                 snapshot
             }
         };
-        let work = late_containers(self.run, self.runtime, self.rooms, self.stops, look);
+        let work = late_containers(self.run, self.runtime, self.log_dirs, self.stops, look);
         stage(self.run, work).await;
     }
 
@@ -166,15 +166,15 @@ impl Stages<'_, '_> {
     /// S4.1; whether the links may be looked at.
     async fn pod_logs(&self, look: &Look<'_>) -> bool {
         // Nothing of logs that may be another's (S2.4).
-        !self.rooms.nested
-            && stage(self.run, logs::trees(self.run, self.rooms, look)).await == Some(true)
+        !self.log_dirs.nested
+            && stage(self.run, logs::trees(self.run, self.log_dirs, look)).await == Some(true)
     }
 
     /// S4.2.
     async fn links(&self, look: &Look<'_>) {
         stage(
             self.run,
-            logs::links(self.run, self.runtime, self.rooms, look),
+            logs::links(self.run, self.runtime, self.log_dirs, look),
         )
         .await;
     }
@@ -183,7 +183,7 @@ impl Stages<'_, '_> {
         Look {
             run: self.run,
             runtime: self.runtime,
-            overlay: &self.rooms.overlay,
+            overlay: &self.log_dirs.overlay,
             is_short: self.short.get().is_some(),
             first,
             fresh: OnceCell::new(),

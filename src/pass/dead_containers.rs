@@ -37,7 +37,7 @@ pub(super) enum Left {
 pub(super) async fn dead_containers(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &LogDirs,
+    log_dirs: &LogDirs,
     stops: &Stops<'_>,
 ) -> Left {
     let (containers, sandboxes) =
@@ -47,7 +47,7 @@ pub(super) async fn dead_containers(
         run.fail(e);
         return Left::Changed;
     }
-    let stage = Stage::new(run, runtime, rooms, stops);
+    let stage = Stage::new(run, runtime, log_dirs, stops);
     // The first error in the order of the pass gives its status.
     if let Err(e) = &containers {
         run.fail(e.clone());
@@ -73,11 +73,11 @@ pub(super) async fn dead_containers(
 pub(super) async fn late_containers(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &LogDirs,
+    log_dirs: &LogDirs,
     stops: &Stops<'_>,
     mut look: Snapshot,
 ) {
-    let mut stage = Stage::new(run, runtime, rooms, stops);
+    let mut stage = Stage::new(run, runtime, log_dirs, stops);
     // S1.6 was decided over all that there were; what went since is not to make room for the others.
     stage.policy.total = stage.policy.total.map(|_| 0);
     let put_off = run.later.put_off(Kind::Container);
@@ -103,7 +103,7 @@ pub(super) async fn late_containers(
 pub(super) struct Stage<'a, 'p> {
     pub(super) run: &'a Run<'a>,
     pub(super) runtime: &'a Runtime<'a>,
-    rooms: &'a LogDirs,
+    log_dirs: &'a LogDirs,
     stops: &'a Stops<'p>,
     pub(super) policy: ContainerPolicy,
     slots: Slots,
@@ -121,13 +121,13 @@ impl<'a, 'p> Stage<'a, 'p> {
     fn new(
         run: &'a Run<'a>,
         runtime: &'a Runtime<'a>,
-        rooms: &'a LogDirs,
+        log_dirs: &'a LogDirs,
         stops: &'a Stops<'p>,
     ) -> Stage<'a, 'p> {
         Stage {
             run,
             runtime,
-            rooms,
+            log_dirs,
             stops,
             policy: ContainerPolicy::from(run.config),
             slots: Slots::new(run, run.config.max_parallel_removals),
@@ -169,7 +169,7 @@ impl<'a, 'p> Stage<'a, 'p> {
         let of_tried = look.containers.iter().filter(|c| tried.contains(&c.id));
         let ends = of_tried.filter_map(|c| Some((c.id.clone(), c.finished_at?)));
         run.later.ends.borrow_mut().extend(ends);
-        let remover = ContainerRemover::new(run, self.runtime, self.rooms, look);
+        let remover = ContainerRemover::new(run, self.runtime, self.log_dirs, look);
         self.stop(look, &mut plan, &remover);
         let gone = carry_out(run, &evidence, plan, &self.slots, &remover).await;
         if run.later.round.get() == Round::Again {
@@ -212,10 +212,10 @@ impl<'a, 'p> Stage<'a, 'p> {
     /// S2.4: whether a removal would lose track of logs, or take others: the directories are mixed up, or the key is wrong. The pass
     /// fails for that.
     async fn logs_are_lost(&self, look: &Snapshot) -> bool {
-        if self.rooms.nested {
+        if self.log_dirs.nested {
             return true;
         }
-        let wrong = likely_wrong(self.run, self.runtime, self.rooms, look).await;
+        let wrong = likely_wrong(self.run, self.runtime, self.log_dirs, look).await;
         wrong.map(|e| self.run.fail(e)).is_some()
     }
 

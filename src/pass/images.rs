@@ -24,13 +24,13 @@ use std::collections::HashSet;
 const NO_CAPACITY: &str = "invalid capacity 0 on image filesystem";
 
 /// Runs the pass; what fails is in the run.
-pub(crate) async fn pass(run: &Run<'_>, learnt: &Capabilities, memory: &mut ImageMemory) {
+pub(crate) async fn pass(run: &Run<'_>, capabilities: &Capabilities, memory: &mut ImageMemory) {
     image_records::load(run, memory);
     if run.only_records && !memory.records.has_looked() {
         // What the first look finds counts as of the past: that one is a pass, with a whole period behind it.
         return;
     }
-    match collect(run, learnt, memory).await {
+    match collect(run, capabilities, memory).await {
         Ok(()) => {
             ended(run);
         }
@@ -38,24 +38,28 @@ pub(crate) async fn pass(run: &Run<'_>, learnt: &Capabilities, memory: &mut Imag
     }
 }
 
-async fn collect(run: &Run<'_>, learnt: &Capabilities, memory: &mut ImageMemory) -> Result<()> {
-    let services = services(run, learnt).await?;
-    learnt.renew(&services.runtime).await;
+async fn collect(
+    run: &Run<'_>,
+    capabilities: &Capabilities,
+    memory: &mut ImageMemory,
+) -> Result<()> {
+    let services = services(run, capabilities).await?;
+    capabilities.renew(&services.runtime).await;
     // The question for its version may have been the first one (S6.5).
     if let Some(e) = services.runtime.lost() {
         return Err(e);
     }
     let done = stage(run, stages(run, &services, memory)).await;
-    learnt.sign(&services.runtime).await;
+    capabilities.sign(&services.runtime).await;
     let defects = [services.images.defect(), services.runtime.defect()];
     defects.into_iter().flatten().for_each(|e| run.fail(e));
     done.unwrap_or(Ok(()))
 }
 
-async fn services<'a>(run: &Run<'a>, learnt: &'a Capabilities) -> Result<Services<'a>> {
+async fn services<'a>(run: &Run<'a>, capabilities: &'a Capabilities) -> Result<Services<'a>> {
     Ok(Services {
-        images: client::images(run.config, run.stop, learnt).await?,
-        runtime: client::runtime(run.config, run.stop, learnt).await?,
+        images: client::images(run.config, run.stop, capabilities).await?,
+        runtime: client::runtime(run.config, run.stop, capabilities).await?,
     })
 }
 

@@ -22,35 +22,35 @@ const ASKED: usize = 8;
 pub(super) async fn likely_wrong(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &LogDirs,
+    log_dirs: &LogDirs,
     look: &Snapshot,
 ) -> Option<Error> {
-    let dir = match &rooms.pod_logs {
+    let dir = match &log_dirs.pod_logs {
         LogDir::Off | LogDir::Failed(..) => return None,
-        LogDir::Open(_) if rooms.key_is_right.get() => return None,
+        LogDir::Open(_) if log_dirs.key_is_right.get() => return None,
         LogDir::Open(room) => room.dir(),
         LogDir::Missing(dir) => dir,
     };
-    let Some(pods) = without_directory(run, rooms, look) else {
-        rooms.key_is_right.set(true);
+    let Some(pods) = without_directory(run, log_dirs, look) else {
+        log_dirs.key_is_right.set(true);
         return None;
     };
     if pods.is_empty() {
         return None;
     }
     let answers: Vec<Option<(Lies, Text)>> = stream::iter(spread(&pods))
-        .map(|container| lies(run, runtime, rooms, container))
+        .map(|container| lies(run, runtime, log_dirs, container))
         .buffered(QUESTIONS)
         .collect()
         .await;
     let answers: Vec<(Lies, Text)> = answers.into_iter().flatten().collect();
     if answers.iter().any(|(lies, _)| *lies == Lies::Here) {
-        rooms.key_is_right.set(true);
+        log_dirs.key_is_right.set(true);
         return None;
     }
     let (_, example) = answers.into_iter().next()?;
     // As for the directory itself (S4.1), where it does not exist.
-    let status = match &rooms.pod_logs {
+    let status = match &log_dirs.pod_logs {
         LogDir::Missing(_) => Status::Io,
         _ => Status::Config,
     };
@@ -68,7 +68,7 @@ pub(super) async fn likely_wrong(
 /// One candidate of each pod of candidates with labels; `None` = one of the pods has its directory.
 fn without_directory<'a>(
     run: &Run<'_>,
-    rooms: &LogDirs,
+    log_dirs: &LogDirs,
     look: &'a Snapshot,
 ) -> Option<Vec<&'a Container>> {
     let mut pods: BTreeMap<String, &Container> = BTreeMap::new();
@@ -79,7 +79,7 @@ fn without_directory<'a>(
             continue;
         };
         let known = pods.get(&log.pod_dir);
-        if let (None, LogDir::Open(room)) = (known, &rooms.pod_logs) {
+        if let (None, LogDir::Open(room)) = (known, &log_dirs.pod_logs) {
             // In doubt each container is looked at by itself.
             let is_absent = |name: &str| matches!(room.exists(name), Ok(false));
             if !is_absent(&log.pod_dir) || !is_absent(&log.old_pod_dir) {
@@ -103,7 +103,7 @@ fn spread<'a>(pods: &[&'a Container]) -> Vec<&'a Container> {
 async fn lies(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &LogDirs,
+    log_dirs: &LogDirs,
     container: &Container,
 ) -> Option<(Lies, Text)> {
     let look = runtime.container_status(&container.id).await.ok()?;
@@ -112,7 +112,7 @@ async fn lies(
         return None;
     }
     let go_on = || run.stop.cause().is_none();
-    let lies = match &rooms.pod_logs {
+    let lies = match &log_dirs.pod_logs {
         LogDir::Open(room) => room.check_log(&path, Names::Fresh, &go_on).ok()?,
         LogDir::Missing(dir) if below(&path, dir).is_err() => Lies::Elsewhere,
         _ => Lies::Here,

@@ -29,7 +29,7 @@ use std::pin::pin;
 /// Removes entries of `pod-logs-dir`.
 struct TreeRemover<'a> {
     run: &'a Run<'a>,
-    rooms: &'a LogDirs,
+    log_dirs: &'a LogDirs,
     room: &'a OpenLogDir,
     evidence: &'a Evidence<'a>,
 }
@@ -54,7 +54,7 @@ impl Remover for TreeRemover<'_> {
         if has_newer_files(self.run, self.room, name) {
             return Err(Fate::Kept(Reason::NewerThanAnswer));
         }
-        let overlay = &self.rooms.overlay;
+        let overlay = &self.log_dirs.overlay;
         gate.delete(|go_on| overlay.remove_tree(self.room, name, go_on))?;
         Ok(Fate::Removed)
     }
@@ -96,8 +96,8 @@ fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
 }
 
 /// S4.1; false = the directory cannot be read, and the links are not to be looked at.
-pub(super) async fn trees(run: &Run<'_>, rooms: &LogDirs, look: &Look<'_>) -> bool {
-    let (room, entries) = match entries(run, &rooms.pod_logs) {
+pub(super) async fn trees(run: &Run<'_>, log_dirs: &LogDirs, look: &Look<'_>) -> bool {
+    let (room, entries) = match entries(run, &log_dirs.pod_logs) {
         Ok(Some(found)) => found,
         Ok(None) => return true,
         Err(_) if ended(run) => return false,
@@ -139,7 +139,7 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &LogDirs, look: &Look<'_>) -> bo
     }
     let remover = TreeRemover {
         run,
-        rooms,
+        log_dirs,
         room,
         evidence: &evidence,
     };
@@ -148,16 +148,21 @@ pub(super) async fn trees(run: &Run<'_>, rooms: &LogDirs, look: &Look<'_>) -> bo
 }
 
 /// S4.2: links whose target is gone, or would be after a dry run's removals.
-pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &LogDirs, look: &Look<'_>) {
+pub(super) async fn links(
+    run: &Run<'_>,
+    runtime: &Runtime<'_>,
+    log_dirs: &LogDirs,
+    look: &Look<'_>,
+) {
     let Some(snapshot) = look.latest().await else {
         return;
     };
-    let room = match &rooms.links {
+    let room = match &log_dirs.links {
         LogDir::Off | LogDir::Missing(_) => return,
         LogDir::Open(room) => room,
         LogDir::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
     };
-    let Some(links) = dangling(run, rooms, room) else {
+    let Some(links) = dangling(run, log_dirs, room) else {
         return;
     };
     let owners = &owners(run, runtime, snapshot, &links).await;
@@ -168,7 +173,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &LogDirs,
     let mut left = planned.len();
     let alone = planned.split_off(alone_from);
     let ask = |(planned, link): (Planned, LogLink)| async move {
-        let answer = evidence_of(run, runtime, rooms, owners, &planned, &link);
+        let answer = evidence_of(run, runtime, log_dirs, owners, &planned, &link);
         let answer = object(run, answer).await;
         (planned, link, answer)
     };
@@ -178,7 +183,7 @@ pub(super) async fn links(run: &Run<'_>, runtime: &Runtime<'_>, rooms: &LogDirs,
         let removal = async {
             match plan::logs::link(&answer?) {
                 (false, reason) => Err(Fate::Kept(reason)),
-                (true, _) => remove_link(run, rooms, room, &planned, &link),
+                (true, _) => remove_link(run, log_dirs, room, &planned, &link),
             }
         };
         let fate = object(run, removal).await.unwrap_or_else(|fate| fate);
@@ -213,9 +218,10 @@ fn in_turn(run: &Run<'_>, room: &OpenLogDir, links: Vec<LogLink>) -> Ordered<Log
 }
 
 /// The links that lead nowhere, in their order; `None` = the directory cannot be read.
-fn dangling(run: &Run<'_>, rooms: &LogDirs, room: &OpenLogDir) -> Option<Vec<LogLink>> {
+fn dangling(run: &Run<'_>, log_dirs: &LogDirs, room: &OpenLogDir) -> Option<Vec<LogLink>> {
     let go_on = || run.stop.cause().is_none();
-    let dangles = |link: &LogLink| rooms.overlay.dangles(link) && !run.later.has_link(&link.name);
+    let dangles =
+        |link: &LogLink| log_dirs.overlay.dangles(link) && !run.later.has_link(&link.name);
     // What a dry run would have removed is still there, and so are links to it.
     match room.log_links(run.dry_run, &go_on, dangles) {
         Ok(mut links) => {
@@ -258,7 +264,7 @@ async fn owners(
 async fn evidence_of(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &LogDirs,
+    log_dirs: &LogDirs,
     owners: &Owners,
     planned: &Planned,
     link: &LogLink,
@@ -271,7 +277,7 @@ async fn evidence_of(
     }
     let mut answers = Vec::new();
     for id in owners.of(&link.name) {
-        let answer = ask(run, runtime, rooms, planned, id).await?;
+        let answer = ask(run, runtime, log_dirs, planned, id).await?;
         answers.push(answer);
         if plan::logs::link(&answer) == (false, Reason::LinkAlive) {
             break;
@@ -279,7 +285,7 @@ async fn evidence_of(
     }
     match link_container_id(&link.name) {
         _ if !answers.is_empty() => Ok(plan::logs::of_all(answers)),
-        Some(id) => ask(run, runtime, rooms, planned, id).await,
+        Some(id) => ask(run, runtime, log_dirs, planned, id).await,
         None => Ok(LinkEvidence::NoId),
     }
 }
@@ -287,12 +293,12 @@ async fn evidence_of(
 async fn ask(
     run: &Run<'_>,
     runtime: &Runtime<'_>,
-    rooms: &LogDirs,
+    log_dirs: &LogDirs,
     planned: &Planned,
     id: &str,
 ) -> Result<LinkEvidence, Fate> {
     match runtime.container_status(id).await {
-        Ok(look) => Ok(match rooms.overlay.state(&look.id, look.state) {
+        Ok(look) => Ok(match log_dirs.overlay.state(&look.id, look.state) {
             Some(state) => LinkEvidence::State(state),
             None => LinkEvidence::NotFound,
         }),
@@ -307,7 +313,7 @@ async fn ask(
 
 fn remove_link(
     run: &Run<'_>,
-    rooms: &LogDirs,
+    log_dirs: &LogDirs,
     room: &OpenLogDir,
     planned: &Planned,
     link: &LogLink,
@@ -315,10 +321,10 @@ fn remove_link(
     Gate::new(run, None, planned).open()?;
     // The runtime may have taken its time: a log that was rotated meanwhile is back.
     match room.log_link(OsStr::new(&link.name)) {
-        Some(now) if !rooms.overlay.dangles(&now) => return Err(Fate::Kept(Reason::LinkAlive)),
+        Some(now) if !log_dirs.overlay.dangles(&now) => return Err(Fate::Kept(Reason::LinkAlive)),
         _ => {}
     }
-    let removed = rooms.overlay.remove_link(room, &link.name);
+    let removed = log_dirs.overlay.remove_link(room, &link.name);
     removed.map_err(|e| Fate::Failed(e.to_string()))?;
     Ok(Fate::Removed)
 }

@@ -53,7 +53,7 @@ use std::cell::RefCell;
 #[derive(Default)]
 pub(crate) struct Memory {
     /// About the runtime.
-    learnt: Capabilities,
+    capabilities: Capabilities,
     /// S0.8.
     backoff: RefCell<Backoff>,
     /// S0.8: who has its turn last.
@@ -86,7 +86,7 @@ pub(crate) async fn run(
     // Without a clock nothing is done.
     let now = *clock.as_ref().unwrap_or(&0);
     let Memory {
-        learnt,
+        capabilities,
         backoff,
         unfinished,
         images,
@@ -107,8 +107,8 @@ pub(crate) async fn run(
                 Status::InvalidArgument,
                 format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
             )),
-            (_, None) => containers::pass(&run, learnt).await,
-            (_, Some(memory)) => images::pass(&run, learnt, memory).await,
+            (_, None) => containers::pass(&run, capabilities).await,
+            (_, Some(memory)) => images::pass(&run, capabilities, memory).await,
         }
     };
     // So that the report of what was done is not lost.

@@ -75,7 +75,10 @@ impl Service<'_> {
 
     /// All rows: as a stream, else in one message.
     async fn all<R: Row>(&self) -> Result<Listed<Vec<R>>> {
-        if self.learnt.is_none_or(|learnt| learnt.may_stream(R::LIST)) {
+        if self
+            .capabilities
+            .is_none_or(|capabilities| capabilities.may_stream(R::LIST))
+        {
             let everything = R::Request::default();
             let method = R::LIST.stream();
             let call = call::<R>(&self.wire, method, &everything);
@@ -85,7 +88,8 @@ impl Service<'_> {
                 Ok(all) if all.messages == 0 => {}
                 Ok(all) => return Ok(Listed::Whole(all.rows)),
                 Err(CallError::Unimplemented { .. }) => {
-                    self.learnt.inspect(|learnt| learnt.lacks(R::LIST));
+                    self.capabilities
+                        .inspect(|capabilities| capabilities.lacks(R::LIST));
                 }
                 // Before its first message: the runtime puts all into one.
                 Err(e) if e.does_not_fit().is_some() => {}
