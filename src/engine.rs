@@ -9,7 +9,7 @@ use crate::stop::{Cause, Flag};
 use crate::turns::Shared;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-pub use crate::pass::PassOptions;
+pub use crate::pass::{PassOptions, Trigger};
 pub use crate::stop::Call;
 pub use crate::turns::PassEnd;
 
@@ -73,12 +73,12 @@ impl Engine {
 
     /// S1 to S4.
     pub fn containers(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
-        self.inside(|shared| shared.pass(Pass::Containers, options, call, None))
+        self.inside(|shared| shared.pass(Pass::Containers, called(options), call, None))
     }
 
     /// S5.
     pub fn images(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
-        self.inside(|shared| shared.pass(Pass::Images, options, call, None))
+        self.inside(|shared| shared.pass(Pass::Images, called(options), call, None))
     }
 
     /// S6 in the background; twice is fine.
@@ -139,5 +139,13 @@ impl Engine {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.finish();
+    }
+}
+
+/// A call of the host is no other pass, whatever it asks for.
+fn called(options: PassOptions) -> PassOptions {
+    PassOptions {
+        trigger: Trigger::Call,
+        ..options
     }
 }

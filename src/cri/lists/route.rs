@@ -39,6 +39,9 @@ pub(super) struct Route {
     pub(super) stuck: usize,
     /// How many more parts may be asked for, beside one for each namespace.
     more: usize,
+    /// How many objects were to fit a message before any was seen. Hints that count too many make rows look small, and parts too large, in
+    /// equal measure: what fits by this is not divided ahead for what the first rows tell.
+    planned: usize,
 }
 
 impl Route {
@@ -53,6 +56,7 @@ impl Route {
             lacking: false,
             stuck: 0,
             more: 0,
+            planned: 0,
         }
     }
 
@@ -61,6 +65,7 @@ impl Route {
         if self.namespaces.is_none() {
             account.expect(self.known.total());
             self.more = account.most_parts();
+            self.planned = account.fits();
             self.namespaces = Some(self.known.namespaces().into());
         }
         if self.ahead.is_empty() {
@@ -73,7 +78,7 @@ impl Route {
         }
         self.try_rest_at_once(account);
         let (mut part, mut expected) = self.ahead.pop_front()?;
-        while expected > account.fits() {
+        while expected > account.fits().max(self.planned) {
             let smaller = self.known.divide(&part);
             // What would take more parts than are left is divided only if the runtime says that it is too large.
             if smaller.is_empty() || smaller.len() > self.more + 1 {
