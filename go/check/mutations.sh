@@ -10,7 +10,7 @@ seeds=${SEEDS:-600}
 rm -rf "$work/sources"
 mkdir -p "$work/sources"
 # With times of now, so that cargo sees what is patched and what is patched back.
-git ls-files -z Cargo.toml Cargo.lock build.rs cbindgen.toml proto src include sim ffi-tests benches |
+git ls-files -z Cargo.toml Cargo.lock build.rs cbindgen.toml proto src include sim ffi-tests panic-tests tests benches |
     tar --null -T - -cf - | tar -xmf - -C "$work/sources"
 
 library() { # optimised for building fast
