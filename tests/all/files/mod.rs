@@ -1,4 +1,4 @@
-//! What crigc does to files and log directories (`src/host`), by itself.
+//! What crigc does to files and log directories (`src/fs`), by itself.
 
 mod changed;
 mod gone;
