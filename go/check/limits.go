@@ -112,6 +112,9 @@ func (with *comparison) ruleOfLimit(entry crigc.Entry, c Container) string {
 	switch {
 	case with.Policy.MaxPerContainer <= 0 || len(unit) == 0:
 		return ""
+	case with.isLastThatRan(unit, c) && highestAttempt(unit).ID == c.ID:
+		// Either rule keeps it: without the other it shows neither.
+		return "S1.5 both"
 	case with.isLastThatRan(unit, c):
 		return "S1.5 the last that ran"
 	case highestAttempt(unit).ID == c.ID:
