@@ -46,7 +46,7 @@ impl From<tonic::Status> for CallError {
             Code::NotFound => CallError::NotFound(message),
             Code::ResourceExhausted => CallError::Exhausted(message),
             // With this code servers in Rust refuse to send what is larger than they may.
-            Code::OutOfRange if told_sizes(&message).is_some() => CallError::Exhausted(message),
+            Code::OutOfRange if sizes_in(&message).is_some() => CallError::Exhausted(message),
             Code::Unimplemented => CallError::Unimplemented {
                 // In the words of grpc-go, in which all runtimes but one in Rust are served.
                 service: message.contains("unknown service"),
@@ -80,7 +80,7 @@ fn cut(message: &str) -> Cow<'_, str> {
 /// The two sizes in the refusal of a message, in the words of gRPC's libraries: `... message larger than max (18400000 vs.
 /// 16777216)` of Go, C++ and those that are made after them, `... message length too large: found N bytes, the limit is: M bytes` of
 /// Rust. Other numbers are of something else: of a limit of calls, say.
-fn told_sizes(message: &str) -> Option<(u64, u64)> {
+fn sizes_in(message: &str) -> Option<(u64, u64)> {
     let after = |words: &str| message.split_once(words).map(|(_, rest)| rest);
     let words = [
         "message larger than max (",
@@ -154,7 +154,7 @@ impl CallError {
     /// whoever refused it says so.
     pub(super) fn does_not_fit(&self) -> Option<(String, Option<(u64, u64)>)> {
         match self {
-            CallError::Exhausted(m) => Some((m.clone(), told_sizes(m))),
+            CallError::Exhausted(m) => Some((m.clone(), sizes_in(m))),
             CallError::TooLarge { bytes, limit } => {
                 let sizes = (*bytes as u64, *limit as u64);
                 Some((too_large(*bytes, *limit), Some(sizes)))
@@ -259,9 +259,9 @@ mod tests {
         ];
         for message in told {
             let sizes = Some((18_400_000, 16_777_216));
-            assert_eq!(told_sizes(message), sizes, "{message}");
+            assert_eq!(sizes_in(message), sizes, "{message}");
         }
-        let not_told = [
+        let unreported = [
             "grpc: received message larger than max (7 vs. 9)",
             "message larger than max (99999999999999999999999 vs. 4)",
             "message larger than max (9",
@@ -271,8 +271,8 @@ mod tests {
             "quota of calls exceeded (2000 vs. 1000)",
             "too large",
         ];
-        for message in not_told {
-            assert_eq!(told_sizes(message), None, "{message}");
+        for message in unreported {
+            assert_eq!(sizes_in(message), None, "{message}");
         }
     }
 }

@@ -44,9 +44,9 @@ struct Search<'a> {
     looked_at: usize,
 }
 
-/// The last change of the entry `name` of `room` and all below it.
+/// The last change of the entry `name` of `base` and all below it.
 pub(super) fn last_change(
-    room: &OwnedFd,
+    base: &OwnedFd,
     name: &OsStr,
     means: Means,
     question: &Question<'_>,
@@ -57,7 +57,7 @@ pub(super) fn last_change(
         looked_at: 0,
     };
     let mut levels: Vec<Dir> = Vec::new();
-    levels.extend(search.look(room, name, means)?);
+    levels.extend(search.look(base, name, means)?);
     while let Some(here) = levels.last_mut() {
         if search.found.newest > question.since {
             break;

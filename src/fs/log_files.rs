@@ -113,7 +113,7 @@ impl OpenLogDir {
         };
         let rest = below(&self.dir)
             .or_else(|| below(self.resolved.to_str()?))
-            .or_else(|| self.behind_room(parent))?;
+            .or_else(|| self.behind_base(parent))?;
         Some(Inside {
             parent: rest.trim_start_matches('/').into(),
             name,
@@ -121,7 +121,7 @@ impl OpenLogDir {
     }
 
     /// What follows the shortest beginning of a path that leads to the room itself.
-    fn behind_room<'a>(&self, path: &'a str) -> Option<&'a str> {
+    fn behind_base<'a>(&self, path: &'a str) -> Option<&'a str> {
         let slashes = path.match_indices('/').map(|(at, _)| at).skip(1);
         for end in slashes.chain([path.len()]) {
             panic_points::point("see where a path leads");

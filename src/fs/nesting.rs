@@ -16,7 +16,7 @@ pub fn nested(a: &OpenLogDir, b: &OpenLogDir) -> io::Result<bool> {
         return Ok(true);
     }
     // What is a mount of a directory inside the other leads up another way; the table of mounts tells. Without one, nobody does.
-    let place = |room: &OpenLogDir| place(mount_id(&room.handle).ok()?, &room.resolved);
+    let place = |base: &OpenLogDir| place(mount_id(&base.handle).ok()?, &base.resolved);
     Ok(match (place(a), place(b)) {
         (Some((device, one)), Some((other_device, other))) => {
             device == other_device && (one.starts_with(&other) || other.starts_with(&one))

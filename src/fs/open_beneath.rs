@@ -24,30 +24,30 @@ pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC);
 
 /// Which of the two this system has.
-pub fn means(room: impl AsFd) -> Means {
+pub fn means(base: impl AsFd) -> Means {
     panic_points::point("try openat2");
-    let tried = rustix::fs::openat2(room, ".", DIRECTORY, Mode::empty(), ResolveFlags::BENEATH);
+    let tried = rustix::fs::openat2(base, ".", DIRECTORY, Mode::empty(), ResolveFlags::BENEATH);
     match tried {
         Err(Errno::NOSYS | Errno::PERM) => Means::Walk,
         _ => Means::Openat2,
     }
 }
 
-/// Opens the directory `relative` below `room`. A link on the way is ELOOP, also one that leads around inside: it may lead to what is
+/// Opens the directory `relative` below `base`. A link on the way is ELOOP, also one that leads around inside: it may lead to what is
 /// another's. What leads out or onto another mount is EXDEV.
-pub fn open_dir(room: impl AsFd, relative: &Path, means: Means) -> io::Result<OwnedFd> {
+pub fn open_dir(base: impl AsFd, relative: &Path, means: Means) -> io::Result<OwnedFd> {
     match means {
         Means::Openat2 => {
             let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-            match open2(&room, relative, DIRECTORY, stay) {
+            match open2(&base, relative, DIRECTORY, stay) {
                 // What is behind a link is left alone for good: better looked at twice.
                 Err(e) if Errno::from_io_error(&e) == Some(Errno::LOOP) => {
-                    walk(&room, relative).map_err(|_| e)
+                    walk(&base, relative).map_err(|_| e)
                 }
                 opened => opened,
             }
         }
-        Means::Walk => walk(&room, relative),
+        Means::Walk => walk(&base, relative),
     }
 }
 
@@ -64,7 +64,7 @@ pub fn open_subdir(parent: impl AsFd, name: &OsStr, means: Means) -> io::Result<
 
 /// openat2 may ask to be called again when something was renamed meanwhile.
 fn open2(
-    room: impl AsFd,
+    base: impl AsFd,
     path: impl AsRef<OsStr>,
     flags: OFlags,
     stay: ResolveFlags,
@@ -72,16 +72,16 @@ fn open2(
     let mut tries = 0;
     panic_points::point("open a directory");
     loop {
-        match rustix::fs::openat2(&room, path.as_ref().as_bytes(), flags, Mode::empty(), stay) {
+        match rustix::fs::openat2(&base, path.as_ref().as_bytes(), flags, Mode::empty(), stay) {
             Err(Errno::AGAIN) if tries < 16 => tries += 1,
             done => return Ok(done?),
         }
     }
 }
 
-fn walk(room: impl AsFd, relative: &Path) -> io::Result<OwnedFd> {
-    let mount = mount_id(&room)?;
-    let mut here = step(&room, OsStr::new("."), mount)?;
+fn walk(base: impl AsFd, relative: &Path) -> io::Result<OwnedFd> {
+    let mount = mount_id(&base)?;
+    let mut here = step(&base, OsStr::new("."), mount)?;
     for component in relative.components() {
         here = match component {
             Component::CurDir => here,

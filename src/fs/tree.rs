@@ -32,17 +32,17 @@ struct Level {
     stuck: HashSet<OsString>,
 }
 
-/// Removes the entry `name` of `room`, with all below it. A tree can be large: `go_on` is asked on the way, and where it says
+/// Removes the entry `name` of `base`, with all below it. A tree can be large: `go_on` is asked on the way, and where it says
 /// no, the rest stays.
 pub(super) fn remove(
-    room: &OwnedFd,
+    base: &OwnedFd,
     name: &OsStr,
     means: Means,
     go_on: &dyn Fn() -> bool,
 ) -> Result<(), Stuck> {
-    match open_beneath::open_subdir(room, name, means) {
-        Ok(top) => Walk::new(room, name, top)?.run(room, means, go_on),
-        Err(e) if not_a_directory(&e) => unlink(room, name, AtFlags::empty()).map_err(|e| Stuck {
+    match open_beneath::open_subdir(base, name, means) {
+        Ok(top) => Walk::new(base, name, top)?.run(base, means, go_on),
+        Err(e) if not_a_directory(&e) => unlink(base, name, AtFlags::empty()).map_err(|e| Stuck {
             path: name.into(),
             error: e.into(),
         }),
@@ -83,8 +83,8 @@ enum Next {
 }
 
 impl Walk {
-    fn new(room: &OwnedFd, name: &OsStr, top: OwnedFd) -> Result<Walk, Stuck> {
-        let above = identity(room).map_err(|error| Stuck {
+    fn new(base: &OwnedFd, name: &OsStr, top: OwnedFd) -> Result<Walk, Stuck> {
+        let above = identity(base).map_err(|error| Stuck {
             path: name.into(),
             error,
         })?;
@@ -100,19 +100,19 @@ impl Walk {
         })
     }
 
-    fn run(mut self, room: &OwnedFd, means: Means, go_on: &dyn Fn() -> bool) -> Result<(), Stuck> {
+    fn run(mut self, base: &OwnedFd, means: Means, go_on: &dyn Fn() -> bool) -> Result<(), Stuck> {
         while !self.levels.is_empty() {
             if !go_on() {
                 return Err(self.lost(io::ErrorKind::Interrupted.into()));
             }
             match self.clear(means, go_on) {
                 Ok(Next::Descend(name, below)) => self.descend(name, below)?,
-                Ok(Next::Up) => self.up(room)?,
+                Ok(Next::Up) => self.up(base)?,
                 Ok(Next::Again) => {}
                 // A directory that cannot even be read is left as it is.
                 Err(e) => {
                     self.note(OsStr::new(""), e.into());
-                    self.up(room)?;
+                    self.up(base)?;
                 }
             }
         }
@@ -143,13 +143,13 @@ impl Walk {
     }
 
     /// Goes to the directory above and removes the one that was left, unless something in it stays.
-    fn up(&mut self, room: &OwnedFd) -> Result<(), Stuck> {
+    fn up(&mut self, base: &OwnedFd) -> Result<(), Stuck> {
         let Some(level) = self.levels.pop() else {
             return Ok(());
         };
         panic_points::point("go up in a tree");
         let above = if self.levels.is_empty() {
-            room.try_clone().map_err(|error| self.lost(error))?
+            base.try_clone().map_err(|error| self.lost(error))?
         } else {
             rustix::fs::openat(&self.here, "..", DIRECTORY, Mode::empty())
                 .map_err(|e| self.lost(e.into()))?

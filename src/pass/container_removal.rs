@@ -1,21 +1,21 @@
 //! Removing one container: approval is asked before; here come the second look, the logs, the call (S2.2, S2.4 to S2.6).
 
+use super::context::Context;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::log_dirs::{LogDir, LogDirs, unreadable};
 use super::removals::Remover;
-use super::run::Run;
 use crate::cri::client::Runtime;
 use crate::cri::{CallError, ContainerStatus};
 use crate::fs::logs::{Lies, Names, OpenLogDir};
 use crate::node::{Container, ContainerState, Snapshot, Text};
-use crate::plan::logs::{Live, Told, expected_log, link_name, told_by_labels};
+use crate::plan::logs::{ByLabels, Live, expected_log, link_name, log_by_labels};
 use crate::report::{Kind, Reason, visible};
 use std::cell::RefCell;
 
 /// Removes containers with their logs.
 pub(crate) struct ContainerRemover<'a> {
-    run: &'a Run<'a>,
+    ctx: &'a Context<'a>,
     runtime: &'a Runtime<'a>,
     log_dirs: &'a LogDirs,
     live: Live,
@@ -33,16 +33,16 @@ enum Log {
 
 impl<'a> ContainerRemover<'a> {
     pub(crate) fn new(
-        run: &'a Run<'a>,
+        ctx: &'a Context<'a>,
         runtime: &'a Runtime<'a>,
         log_dirs: &'a LogDirs,
-        look: &Snapshot,
+        snapshot: &Snapshot,
     ) -> ContainerRemover<'a> {
         ContainerRemover {
-            run,
+            ctx,
             runtime,
             log_dirs,
-            live: Live::of(&look.containers),
+            live: Live::of(&snapshot.containers),
             last_name: RefCell::default(),
         }
     }
@@ -58,25 +58,25 @@ impl<'a> ContainerRemover<'a> {
 
     /// Asks about a container; an answer about another one is none.
     async fn status(&self, c: &Container, doing: &str) -> Result<ContainerStatus, Fate> {
-        let look = self.runtime.container_status(&c.id).await;
-        self.own(c, look, doing)
+        let status = self.runtime.container_status(&c.id).await;
+        self.own(c, status, doing)
     }
 
     fn own(
         &self,
         c: &Container,
-        look: Result<ContainerStatus, CallError>,
+        status: Result<ContainerStatus, CallError>,
         doing: &str,
     ) -> Result<ContainerStatus, Fate> {
-        let look = look.map_err(|e| self.failed(&e, doing, c))?;
-        match look.id == c.id {
+        let status = status.map_err(|e| self.failed(&e, doing, c))?;
+        match status.id == c.id {
             // S1.1: whatever the list said.
-            true if look.state == ContainerState::Running => Err(Fate::Kept(Reason::Running)),
-            true => Ok(look),
+            true if status.state == ContainerState::Running => Err(Fate::Kept(Reason::Running)),
+            true => Ok(status),
             false => Err(Fate::Failed(format!(
                 "cannot remove container {}: asked for its status, the runtime told that of {}; see the runtime's log",
                 visible(&c.id),
-                visible(&look.id)
+                visible(&status.id)
             ))),
         }
     }
@@ -84,18 +84,18 @@ impl<'a> ContainerRemover<'a> {
     /// S2.2, S2.6: where its log is. A runtime that has just left a call without an answer is asked first whether it is there at
     /// all: what is deleted and not removed would be lost.
     async fn find_log(&self, c: &Container) -> Result<Log, Fate> {
-        let look = match c.state {
-            ContainerState::Created => Some(self.look_again(c).await?),
+        let status = match c.state {
+            ContainerState::Created => Some(self.fresh_status(c).await?),
             _ if self.runtime.is_doubtful() => {
                 match self.runtime.container_status(&c.id).await {
                     // Questions about single containers may hang while all else is answered.
                     Err(CallError::GivenUp(_)) if self.runtime.is_there().await => None,
-                    look => Some(self.own(c, look, "ask for the status of")?),
+                    status => Some(self.own(c, status, "ask for the status of")?),
                 }
             }
             _ => None,
         };
-        self.log_of(c, look).await
+        self.log_of(c, status).await
     }
 
     /// A failed call on the way, as the end of this container.
@@ -111,10 +111,10 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// S2.2: a CREATED candidate may have been started since the list.
-    async fn look_again(&self, c: &Container) -> Result<ContainerStatus, Fate> {
-        let look = self.status(c, "ask for the status of").await?;
-        match look.state {
-            ContainerState::Created | ContainerState::Exited => Ok(look),
+    async fn fresh_status(&self, c: &Container) -> Result<ContainerStatus, Fate> {
+        let status = self.status(c, "ask for the status of").await?;
+        match status.state {
+            ContainerState::Created | ContainerState::Exited => Ok(status),
             ContainerState::Running | ContainerState::Unknown | ContainerState::Undefined(_) => {
                 Err(Fate::Kept(Reason::UnknownState))
             }
@@ -122,27 +122,29 @@ impl<'a> ContainerRemover<'a> {
     }
 
     /// S2.6: where its log is, from the list if that is certain, else from the runtime.
-    async fn log_of(&self, c: &Container, look: Option<ContainerStatus>) -> Result<Log, Fate> {
+    async fn log_of(&self, c: &Container, status: Option<ContainerStatus>) -> Result<Log, Fate> {
         if let LogDir::Off = self.log_dirs.pod_logs {
             return Ok(Log::None);
         }
-        if let (None, LogDir::Open(room), Some(log)) =
-            (&look, &self.log_dirs.pod_logs, expected_log(c))
+        if let (None, LogDir::Open(dir), Some(log)) =
+            (&status, &self.log_dirs.pod_logs, expected_log(c))
         {
-            let go_on = || self.run.stop.cause().is_none();
-            let has_log = |path: &str| room.has_log(path, &go_on).ok();
-            let has_dir = |path: &str| room.exists(path).ok();
-            match told_by_labels(&log, &self.live, has_log, has_dir) {
-                Told::There => return Ok(Log::At(format!("{}/{}", room.dir(), log.path()).into())),
-                Told::NoDirectory => return Ok(Log::NoDirectory),
-                Told::Ask => {}
+            let go_on = || self.ctx.stop.cause().is_none();
+            let has_log = |path: &str| dir.has_log(path, &go_on).ok();
+            let has_dir = |path: &str| dir.exists(path).ok();
+            match log_by_labels(&log, &self.live, has_log, has_dir) {
+                ByLabels::There => {
+                    return Ok(Log::At(format!("{}/{}", dir.dir(), log.path()).into()));
+                }
+                ByLabels::NoDirectory => return Ok(Log::NoDirectory),
+                ByLabels::Ask => {}
             }
         }
-        let look = match look {
-            Some(look) => look,
+        let status = match status {
+            Some(status) => status,
             None => self.status(c, "ask for the log path of").await?,
         };
-        match look.log_path {
+        match status.log_path {
             Ok(path) if self.live.writes(&path) => Ok(Log::None),
             Ok(path) => Ok(Log::At(path)),
             Err(shown) => Err(Fate::Failed(format!(
@@ -159,12 +161,12 @@ impl<'a> ContainerRemover<'a> {
         let link = self.link_of(c).map_err(Fate::Failed)?;
         let lies = match self.room_of(log).map_err(Fate::Failed)? {
             None => Lies::Here,
-            Some((room, path)) => {
-                gate.delete(|go_on| overlay.remove_log(room, path, names_for(c), go_on))?
+            Some((dir, path)) => {
+                gate.delete(|go_on| overlay.remove_log(dir, path, names_for(c), go_on))?
             }
         };
-        if let (Some(name), LogDir::Open(room)) = (link, &self.log_dirs.links) {
-            let removed = overlay.remove_own_link(room, &name);
+        if let (Some(name), LogDir::Open(dir)) = (link, &self.log_dirs.links) {
+            let removed = overlay.remove_own_link(dir, &name);
             removed.map_err(|e| Fate::Failed(e.to_string()))?;
         }
         Ok(lies)
@@ -177,7 +179,7 @@ impl<'a> ContainerRemover<'a> {
         };
         match &self.log_dirs.links {
             LogDir::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e).message),
-            LogDir::Open(room) => match room.check_own_link(&name) {
+            LogDir::Open(dir) => match dir.check_own_link(&name) {
                 Ok(()) => Ok(Some(name)),
                 Err(e) => Err(e.to_string()),
             },
@@ -192,7 +194,7 @@ impl<'a> ContainerRemover<'a> {
         };
         match &self.log_dirs.pod_logs {
             LogDir::Off => Ok(None),
-            LogDir::Open(room) => Ok(Some((room, path))),
+            LogDir::Open(dir) => Ok(Some((dir, path))),
             LogDir::Missing(dir) => below(path, dir).map(|()| None),
             LogDir::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e).message),
         }
@@ -258,7 +260,7 @@ impl Remover for ContainerRemover<'_> {
         let log = self.find_log(c).await?;
         gate.still_open()?;
         // One that the runtime did not know when it was to be stopped: its logs may be another's by now (S2.5).
-        let lies = if self.run.later.was_unknown(&c.id) {
+        let lies = if self.ctx.later.was_unknown(&c.id) {
             Lies::Here
         } else {
             self.delete_logs(c, &log, gate)?

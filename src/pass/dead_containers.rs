@@ -1,15 +1,15 @@
 //! S1: look, ask, decide, carry out; part by part where the list does not fit a message (S7.3).
 
 use super::container_removal::ContainerRemover;
+use super::context::{Context, QUESTIONS};
 use super::fate::trouble;
 use super::later::Round;
 use super::log_dirs::LogDirs;
 use super::log_place::likely_wrong;
+use super::pace::Pacing;
 use super::parts::{InParts, all_sandboxes};
 use super::pod_evidence::Evidence;
 use super::removals::{Remover, carry_out};
-use super::run::{QUESTIONS, Run};
-use super::slots::Slots;
 use super::stops::Stops;
 use crate::clock::BootInstant;
 use crate::cri::CallError;
@@ -35,30 +35,30 @@ pub(super) enum Left {
 
 /// S1 of a pass.
 pub(super) async fn dead_containers(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     runtime: &Runtime<'_>,
     log_dirs: &LogDirs,
     stops: &Stops<'_>,
 ) -> Left {
     let (containers, sandboxes) =
-        tokio::join!(runtime.containers_at_once(), all_sandboxes(run, runtime));
+        tokio::join!(runtime.containers_at_once(), all_sandboxes(ctx, runtime));
     if let Some(e) = runtime.lost() {
         // In place of what both lists say of it.
-        run.fail(e);
+        ctx.fail(e);
         return Left::Changed;
     }
-    let stage = Stage::new(run, runtime, log_dirs, stops);
+    let stage = Stage::new(ctx, runtime, log_dirs, stops);
     // The first error in the order of the pass gives its status.
     if let Err(e) = &containers {
-        run.fail(e.clone());
+        ctx.fail(e.clone());
     }
-    let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
+    let sandboxes = sandboxes.map_err(|e| ctx.fail(e)).ok();
     match containers {
         Err(_) => {}
         Ok(Listed::Whole(containers)) => {
-            let mut look = Snapshot::new(containers, sandboxes);
-            if stage.all(&mut look, &HashSet::new()).await && look.sandboxes.is_some() {
-                return Left::Untouched(look);
+            let mut snapshot = Snapshot::new(containers, sandboxes);
+            if stage.all(&mut snapshot, &HashSet::new()).await && snapshot.sandboxes.is_some() {
+                return Left::Untouched(snapshot);
             }
         }
         Ok(Listed::TooLarge(refusal)) => {
@@ -71,42 +71,42 @@ pub(super) async fn dead_containers(
 
 /// S1 of what was put off, and of what has been stopped meanwhile (S2.3): decided on once more, over another look.
 pub(super) async fn late_containers(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     runtime: &Runtime<'_>,
     log_dirs: &LogDirs,
     stops: &Stops<'_>,
-    mut look: Snapshot,
+    mut snapshot: Snapshot,
 ) {
-    let mut stage = Stage::new(run, runtime, log_dirs, stops);
+    let mut stage = Stage::new(ctx, runtime, log_dirs, stops);
     // S1.6 was decided over all that there were; what went since is not to make room for the others.
     stage.policy.total = stage.policy.total.map(|_| 0);
-    let put_off = run.later.put_off(Kind::Container);
-    let is_there: HashSet<Text> = look.containers.iter().map(|c| c.id.clone()).collect();
-    if !look.partial {
+    let put_off = ctx.later.put_off(Kind::Container);
+    let is_there: HashSet<Text> = snapshot.containers.iter().map(|c| c.id.clone()).collect();
+    if !snapshot.partial {
         let is_there = |id: &Text| is_there.contains(id);
-        run.later.settle_gone(run, Kind::Container, is_there);
+        ctx.later.settle_gone(ctx, Kind::Container, is_there);
     }
-    for c in &mut look.containers {
+    for c in &mut snapshot.containers {
         // Until a moment ago it may have been writing its log.
-        if c.state == ContainerState::Exited && run.later.was_stopped(&c.id) {
+        if c.state == ContainerState::Exited && ctx.later.was_stopped(&c.id) {
             c.state = ContainerState::Unknown;
         }
-        c.finished_at = run.later.ends.borrow().get(&c.id).copied();
+        c.finished_at = ctx.later.ends.borrow().get(&c.id).copied();
     }
-    let mut done = run.later.tried.take();
+    let mut done = ctx.later.tried.take();
     done.retain(|id| !put_off.contains(id));
-    stage.all(&mut look, &done).await;
-    run.later.tried.borrow_mut().extend(done);
+    stage.all(&mut snapshot, &done).await;
+    ctx.later.tried.borrow_mut().extend(done);
 }
 
 /// What the looks of S1 share.
 pub(super) struct Stage<'a, 'p> {
-    pub(super) run: &'a Run<'a>,
+    pub(super) ctx: &'a Context<'a>,
     pub(super) runtime: &'a Runtime<'a>,
     log_dirs: &'a LogDirs,
     stops: &'a Stops<'p>,
     pub(super) policy: ContainerPolicy,
-    slots: Slots,
+    pacing: Pacing,
 }
 
 /// What a look led to.
@@ -119,44 +119,45 @@ pub(super) struct Outcome {
 
 impl<'a, 'p> Stage<'a, 'p> {
     fn new(
-        run: &'a Run<'a>,
+        ctx: &'a Context<'a>,
         runtime: &'a Runtime<'a>,
         log_dirs: &'a LogDirs,
         stops: &'a Stops<'p>,
     ) -> Stage<'a, 'p> {
         Stage {
-            run,
+            ctx,
             runtime,
             log_dirs,
             stops,
-            policy: ContainerPolicy::from(run.config),
-            slots: Slots::new(run, run.config.max_parallel_removals),
+            policy: ContainerPolicy::from(ctx.config),
+            pacing: Pacing::new(ctx, ctx.config.max_parallel_removals),
         }
     }
 
     /// Decides over a look and carries out; IDs in `done` have had their turn. What stays is written down if `report_kept`.
     pub(super) async fn collect(
         &self,
-        look: &mut Snapshot,
+        snapshot: &mut Snapshot,
         policy: &ContainerPolicy,
         done: &HashSet<Text>,
         report_kept: bool,
     ) -> Outcome {
-        let run = self.run;
+        let ctx = self.ctx;
         if policy.asks_for_ends() {
-            self.ask_for_ends(&mut look.containers).await;
+            self.ask_for_ends(&mut snapshot.containers).await;
         }
-        let look = &*look;
-        let evidence = Evidence::ask(run, look, []);
-        let mut plan = evidence.with(|pods| plan::containers::plan(look, pods, policy, run.now));
+        let snapshot = &*snapshot;
+        let evidence = Evidence::ask(ctx, snapshot, []);
+        let mut plan =
+            evidence.with(|pods| plan::containers::plan(snapshot, pods, policy, ctx.now));
         let is_new = |step: &Step<'_, Container>| !done.contains(&step.object.id);
         plan.remove.retain(is_new);
         plan.keep.retain(|step| report_kept && is_new(step));
-        if run.later.round.get() == Round::Again {
-            let reasons = run.later.reasons(Kind::Container);
+        if ctx.later.round.get() == Round::Again {
+            let reasons = ctx.later.reasons(Kind::Container);
             plan.stand_by(|c| reasons.get(&c.id).copied());
         }
-        if !plan.remove.is_empty() && self.logs_are_lost(look).await {
+        if !plan.remove.is_empty() && self.logs_are_lost(snapshot).await {
             if report_kept {
                 plan.spare(Reason::NotReached, |_| true)
             } else {
@@ -165,15 +166,15 @@ impl<'a, 'p> Stage<'a, 'p> {
         }
         let to_go = plan.remove.iter().map(|step| step.object.id.clone());
         let tried: HashSet<Text> = to_go.collect();
-        run.later.tried.borrow_mut().extend(tried.iter().cloned());
-        let of_tried = look.containers.iter().filter(|c| tried.contains(&c.id));
+        ctx.later.tried.borrow_mut().extend(tried.iter().cloned());
+        let of_tried = snapshot.containers.iter().filter(|c| tried.contains(&c.id));
         let ends = of_tried.filter_map(|c| Some((c.id.clone(), c.finished_at?)));
-        run.later.ends.borrow_mut().extend(ends);
-        let remover = ContainerRemover::new(run, self.runtime, self.log_dirs, look);
-        self.stop(look, &mut plan, &remover);
-        let gone = carry_out(run, &evidence, plan, &self.slots, &remover).await;
-        if run.later.round.get() == Round::Again {
-            gone.iter().for_each(|c| run.later.emptied(c));
+        ctx.later.ends.borrow_mut().extend(ends);
+        let remover = ContainerRemover::new(ctx, self.runtime, self.log_dirs, snapshot);
+        self.stop(snapshot, &mut plan, &remover);
+        let gone = carry_out(ctx, &evidence, plan, &self.pacing, &remover).await;
+        if ctx.later.round.get() == Round::Again {
+            gone.iter().for_each(|c| ctx.later.emptied(c));
         }
         Outcome {
             tried,
@@ -184,61 +185,62 @@ impl<'a, 'p> Stage<'a, 'p> {
     /// S2.3: UNKNOWN ones are stopped first, and not waited for.
     fn stop(
         &self,
-        look: &Snapshot,
+        snapshot: &Snapshot,
         plan: &mut Plan<'_, Container>,
         remover: &ContainerRemover<'_>,
     ) {
-        let run = self.run;
-        if run.dry_run {
+        let ctx = self.ctx;
+        if ctx.dry_run {
             return;
         }
         let is_up = |step: &Step<'_, Container>| {
             let c = step.object;
-            c.state == ContainerState::Unknown && !run.later.was_stopped(&c.id)
+            c.state == ContainerState::Unknown && !ctx.later.was_stopped(&c.id)
         };
-        if run.later.round.get() == Round::Again {
+        if ctx.later.round.get() == Round::Again {
             // It was not UNKNOWN before: the next pass looks again.
             return plan.spare(Reason::Changed, is_up);
         }
         let up = plan.remove.extract_if(.., |step| is_up(step));
         let planned = up.map(|step| {
-            run.later.awaits_stop(step.object);
+            ctx.later.awaits_stop(step.object);
             let planned = remover.planned(step.object, step.reason);
             (planned, step.object.clone())
         });
-        self.stops.add(look, planned.collect());
+        self.stops.add(snapshot, planned.collect());
     }
 
     /// S2.4: whether a removal would lose track of logs, or take others: the directories are mixed up, or the key is wrong. The pass
     /// fails for that.
-    async fn logs_are_lost(&self, look: &Snapshot) -> bool {
+    async fn logs_are_lost(&self, snapshot: &Snapshot) -> bool {
         if self.log_dirs.nested {
             return true;
         }
-        let wrong = likely_wrong(self.run, self.runtime, self.log_dirs, look).await;
-        wrong.map(|e| self.run.fail(e)).is_some()
+        let wrong = likely_wrong(self.ctx, self.runtime, self.log_dirs, snapshot).await;
+        wrong.map(|e| self.ctx.fail(e)).is_some()
     }
 
     /// The whole list at once. What has had its turn counts as done for the limits (S1.8). True = nothing was to go, and the look
     /// is as it was.
-    pub(super) async fn all(&self, look: &mut Snapshot, done: &HashSet<Text>) -> bool {
-        if !look.partial {
-            let is_there: HashSet<&Text> = look.containers.iter().map(|c| &c.id).collect();
-            let run = self.run;
-            run.attempts
+    pub(super) async fn all(&self, snapshot: &mut Snapshot, done: &HashSet<Text>) -> bool {
+        if !snapshot.partial {
+            let is_there: HashSet<&Text> = snapshot.containers.iter().map(|c| &c.id).collect();
+            let ctx = self.ctx;
+            ctx.attempts
                 .keep_only(Kind::Container, |id| is_there.contains(id));
         }
-        look.containers
+        snapshot
+            .containers
             .retain(|c| !done.contains(&c.id) || !plan::containers::is_candidate_state(c));
-        let outcome = self.collect(look, &self.policy, done, true).await;
+        let outcome = self.collect(snapshot, &self.policy, done, true).await;
         outcome.tried.is_empty() && done.is_empty() && !self.policy.asks_for_ends()
     }
 
     /// S1.2 with `container-age-from` = `finished`: when each candidate ended. One that cannot be asked about is kept.
     async fn ask_for_ends(&self, containers: &mut [Container]) {
-        let unfinished = self.run.attempts.unfinished;
+        let unfinished = self.ctx.attempts.unfinished;
         // At the end of the pass nothing else can go.
-        let later = &self.run.later;
+        let later = &self.ctx.later;
         let put_off = later.put_off(Kind::Container);
         let is_due = |id: &Text| later.round.get() == Round::First || put_off.contains(id);
         let mut unasked: Vec<_> = containers
@@ -251,17 +253,17 @@ impl<'a, 'p> Stage<'a, 'p> {
             .collect();
         // S0.8: questions that got no answer come last.
         unasked.sort_by_key(|c| unfinished.borrow().question(&c.id));
-        let looks: Vec<_> = stream::iter(unasked)
+        let statuses: Vec<_> = stream::iter(unasked)
             .map(|c| async move {
-                let look = self.runtime.container_status(&c.id).await;
-                (c, look)
+                let status = self.runtime.container_status(&c.id).await;
+                (c, status)
             })
             .buffer_unordered(QUESTIONS)
             .collect()
             .await;
-        for (container, look) in looks {
+        for (container, status) in statuses {
             let now = BootInstant::now().since_boot();
-            match &look {
+            match &status {
                 // It was not asked this time: what came of the question before still counts.
                 Err(CallError::NotBegun(_) | CallError::GivenUp(_)) => {}
                 Err(e) if trouble(e).is_some() => {
@@ -269,9 +271,11 @@ impl<'a, 'p> Stage<'a, 'p> {
                 }
                 _ => unfinished.borrow_mut().answered(&container.id),
             }
-            match look {
-                Ok(look) if look.finished_at > 0 => container.finished_at = Some(look.finished_at),
-                Ok(look) => container.finished_at = Some(look.created_at),
+            match status {
+                Ok(status) if status.finished_at > 0 => {
+                    container.finished_at = Some(status.finished_at)
+                }
+                Ok(status) => container.finished_at = Some(status.created_at),
                 // Gone already; removing it is a success (S2.5).
                 Err(CallError::NotFound(_)) => {}
                 // The pass is told to end: nothing goes any more.

@@ -74,15 +74,15 @@ impl Overlay {
     /// S2.4: a log with its rotated siblings; nothing, where it lies elsewhere.
     pub fn remove_log(
         &self,
-        room: &OpenLogDir,
+        dir: &OpenLogDir,
         path: &str,
         names: Names,
         go_on: &dyn Fn() -> bool,
     ) -> Result<Lies, LogError> {
         let Some(gone) = &self.0 else {
-            return room.remove_log(path, names, go_on);
+            return dir.remove_log(path, names, go_on);
         };
-        let lies = room.check_log(path, names, go_on)?;
+        let lies = dir.check_log(path, names, go_on)?;
         if lies == Lies::Here && !path.is_empty() && !path.ends_with('/') {
             gone.borrow_mut().logs.extend(place(Path::new(path)));
         }
@@ -90,13 +90,13 @@ impl Overlay {
     }
 
     /// S2.4: the link of a container, which was looked at before its log went.
-    pub fn remove_own_link(&self, room: &OpenLogDir, name: &str) -> Result<(), LogError> {
+    pub fn remove_own_link(&self, dir: &OpenLogDir, name: &str) -> Result<(), LogError> {
         let Some(gone) = &self.0 else {
-            return room.remove_own_link(name);
+            return dir.remove_own_link(name);
         };
         let mut gone = gone.borrow_mut();
         // Another link may point to this one.
-        gone.trees.extend(entry(room, name));
+        gone.trees.extend(entry(dir, name));
         gone.links.insert(name.to_owned());
         Ok(())
     }
@@ -104,23 +104,23 @@ impl Overlay {
     /// S4.1: an entry of `pod-logs-dir` with all below it.
     pub fn remove_tree(
         &self,
-        room: &OpenLogDir,
+        dir: &OpenLogDir,
         name: &str,
         go_on: &dyn Fn() -> bool,
     ) -> Result<(), LogError> {
         let Some(gone) = &self.0 else {
-            return room.remove_tree(OsStr::new(name), go_on);
+            return dir.remove_tree(OsStr::new(name), go_on);
         };
         let mut gone = gone.borrow_mut();
-        room.check_tree(name, gone.mounts.get_or_init(mounts))?;
-        gone.trees.extend(entry(room, name));
+        dir.check_tree(name, gone.mounts.get_or_init(mounts))?;
+        gone.trees.extend(entry(dir, name));
         Ok(())
     }
 
     /// S4.2: a link that dangles.
-    pub(crate) fn remove_link(&self, room: &OpenLogDir, name: &str) -> Result<(), LogError> {
+    pub(crate) fn remove_link(&self, dir: &OpenLogDir, name: &str) -> Result<(), LogError> {
         match &self.0 {
-            None => room.remove_link(name),
+            None => dir.remove_link(name),
             Some(_) => Ok(()),
         }
     }
@@ -141,8 +141,8 @@ fn place(path: &Path) -> Option<PathBuf> {
     Some(parent.join(path.file_name()?))
 }
 
-fn entry(room: &OpenLogDir, name: &str) -> Option<PathBuf> {
-    place(&Path::new(room.dir()).join(name))
+fn entry(dir: &OpenLogDir, name: &str) -> Option<PathBuf> {
+    place(&Path::new(dir.dir()).join(name))
 }
 
 impl Gone {

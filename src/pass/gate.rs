@@ -14,9 +14,9 @@
 //! everything that takes long. Who uses an image is found out by lists: the image policy renews them between `open` and one more
 //! `objection` (S5.2).
 
+use super::context::Context;
 use super::fate::{Fate, Planned};
 use super::pod_evidence::Evidence;
-use super::run::Run;
 use crate::clock::BootInstant;
 use crate::fs::hold;
 use crate::fs::logs::LogError;
@@ -26,7 +26,7 @@ use std::cell::Cell;
 /// The gate for one planned object.
 #[derive(Clone, Copy)]
 pub(crate) struct Gate<'g> {
-    run: &'g Run<'g>,
+    ctx: &'g Context<'g>,
     /// The host's answer, where the removal may rest on one.
     evidence: Option<&'g Evidence<'g>>,
     planned: &'g Planned,
@@ -34,12 +34,12 @@ pub(crate) struct Gate<'g> {
 
 impl<'g> Gate<'g> {
     pub(crate) fn new(
-        run: &'g Run<'g>,
+        ctx: &'g Context<'g>,
         evidence: Option<&'g Evidence<'g>>,
         planned: &'g Planned,
     ) -> Gate<'g> {
         Gate {
-            run,
+            ctx,
             evidence,
             planned,
         }
@@ -65,14 +65,14 @@ impl<'g> Gate<'g> {
 
     /// Asks everything but the approval; why the object is kept, if it is.
     pub(crate) fn objection(&self) -> Option<Reason> {
-        let (run, planned) = (self.run, self.planned);
-        if run.stop.cause().is_some() {
+        let (ctx, planned) = (self.ctx, self.planned);
+        if ctx.stop.cause().is_some() {
             return Some(Reason::NotReached);
         }
-        if is_held(run) {
+        if is_held(ctx) {
             return Some(Reason::Held);
         }
-        if run.attempts.waits(planned.kind, &planned.id) {
+        if ctx.attempts.waits(planned.kind, &planned.id) {
             return Some(Reason::Backoff);
         }
         let holds = |evidence: &Evidence<'_>| evidence.stands(&planned.pod_uid, planned.reason);
@@ -99,8 +99,8 @@ impl<'g> Gate<'g> {
 
     /// S2.1; a dry run does not ask.
     fn approves(&self) -> bool {
-        match &self.run.hooks.approve {
-            Some(approve) if !self.run.dry_run => {
+        match &self.ctx.hooks.approve {
+            Some(approve) if !self.ctx.dry_run => {
                 approve.with(|approve| approve(&self.planned.entry()))
             }
             _ => true,
@@ -109,19 +109,19 @@ impl<'g> Gate<'g> {
 
     /// S2.3: whether the host approved of it before its stop, not too long ago.
     fn was_approved(&self) -> bool {
-        let approved = self.run.later.approved(self.planned);
-        let longest = self.run.config.evidence_max_age;
+        let approved = self.ctx.later.approved(self.planned);
+        let longest = self.ctx.config.evidence_max_age;
         approved.is_some_and(|at| BootInstant::now().since(at) <= longest)
     }
 }
 
 /// S0.7; in doubt everything is held.
-fn is_held(run: &Run<'_>) -> bool {
-    let Some(path) = &run.config.hold_file else {
+fn is_held(ctx: &Context<'_>) -> bool {
+    let Some(path) = &ctx.config.hold_file else {
         return false;
     };
     hold::is_there(path).unwrap_or_else(|e| {
-        run.report.warn_once("hold-file", || format!(
+        ctx.report.warn_once("hold-file", || format!(
             "cannot tell whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
         ));
         true
@@ -243,20 +243,20 @@ mod tests {
             pass_deadline: None,
         };
         let attempts = Attempts::new(&backoff, &unfinished, options);
-        let run = Run::new(&config, &hooks, stop, options, &queue, 1, attempts);
+        let ctx = Context::new(&config, &hooks, stop, options, &queue, 1, attempts);
         if with.contains("approved") {
-            run.later
+            ctx.later
                 .has_stopped(planned.clone(), true, BootInstant::now());
         }
-        let look = Snapshot::new(Vec::new(), Some(Vec::new()));
-        let evidence = Evidence::ask(&run, &look, ["u".into()]);
+        let snapshot = Snapshot::new(Vec::new(), Some(Vec::new()));
+        let evidence = Evidence::ask(&ctx, &snapshot, ["u".into()]);
         world.lock().unwrap().against = against;
         world.lock().unwrap().asked.clear();
         happens(against, &closed, &hold);
         if against.contains("waits") {
-            run.record(planned.clone(), Fate::Failed(String::new()));
+            ctx.record(planned.clone(), Fate::Failed(String::new()));
         }
-        let word = match Gate::new(&run, Some(&evidence), &planned).open() {
+        let word = match Gate::new(&ctx, Some(&evidence), &planned).open() {
             Ok(()) => "open",
             Err(Fate::Kept(reason)) => reason.word(),
             Err(Fate::Refused) => "refused",

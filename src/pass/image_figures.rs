@@ -1,7 +1,7 @@
 //! How full the image filesystem is: who tells, and what is told again after each removal (S5.6, S5.8, S5.11).
 
-use super::image_look::{ImageMemory, Services};
-use super::run::Run;
+use super::context::Context;
+use super::image_snapshot::{ImageMemory, Services};
 use crate::cri::client::ImageFilesystem;
 use crate::error::{Error, Result, Status};
 use crate::fs::filesystem;
@@ -29,12 +29,12 @@ pub(super) enum NoGauge {
 impl Gauge {
     /// Finds out who tells, and what.
     pub(super) async fn find(
-        run: &Run<'_>,
+        ctx: &Context<'_>,
         services: &Services<'_>,
         memory: &mut ImageMemory,
     ) -> std::result::Result<(Gauge, FsUsage), NoGauge> {
-        if run.hooks.image_fs.is_some() {
-            let usage = Gauge::Host.read(run).map_err(NoGauge::NoFigures)?;
+        if ctx.hooks.image_fs.is_some() {
+            let usage = Gauge::Host.read(ctx).map_err(NoGauge::NoFigures)?;
             return Ok((Gauge::Host, usage));
         }
         let filesystems = services.images.filesystems().await;
@@ -49,17 +49,17 @@ impl Gauge {
             )));
         };
         let usage = figures(&first).map_err(NoGauge::NoFigures)?;
-        tell_fuller(run, memory, (&first, &usage), filesystems);
+        log_fuller(ctx, memory, (&first, &usage), filesystems);
         let gauge = Gauge::MountPoint(first.mount_point);
-        run.report.saw_filesystem(usage);
+        ctx.report.saw_filesystem(usage);
         Ok((gauge, usage))
     }
 
     /// The figures as they are now.
-    pub(super) fn read(&self, run: &Run<'_>) -> Result<FsUsage> {
+    pub(super) fn read(&self, ctx: &Context<'_>) -> Result<FsUsage> {
         let usage = match self {
             Gauge::Host => {
-                let image_fs = run.hooks.image_fs.as_ref();
+                let image_fs = ctx.hooks.image_fs.as_ref();
                 image_fs.and_then(|image_fs| image_fs.with(|image_fs| image_fs())).ok_or_else(|| Error::new(
                     Status::Io,
                     "the host's image_fs callback gave no figures of the image filesystem; see the host, or clear the callback so that the runtime is asked",
@@ -67,7 +67,7 @@ impl Gauge {
             }
             Gauge::MountPoint(mount_point) => filesystem::usage(mount_point)?,
         };
-        run.report.saw_filesystem(usage);
+        ctx.report.saw_filesystem(usage);
         Ok(usage)
     }
 
@@ -95,13 +95,13 @@ fn figures(filesystem: &ImageFilesystem) -> Result<FsUsage> {
 }
 
 /// S5.11: nobody says which images lie on which filesystem, so the first is acted on, and the host is told once of a fuller one.
-fn tell_fuller(
-    run: &Run<'_>,
+fn log_fuller(
+    ctx: &Context<'_>,
     memory: &mut ImageMemory,
     (first, usage): (&ImageFilesystem, &FsUsage),
     others: impl Iterator<Item = ImageFilesystem>,
 ) {
-    if memory.told_of_fuller {
+    if memory.logged_fuller {
         return;
     }
     // One without figures says nothing.
@@ -112,12 +112,12 @@ fn tell_fuller(
         })
         .unzip();
     if let Some(other) = fuller(usage, &usages).and_then(|at| others.get(at)) {
-        memory.told_of_fuller = true;
+        memory.logged_fuller = true;
         let message = format!(
             "the runtime names several image filesystems, and {} is fuller than the first, {}, which alone is acted on; free it by hand, or give figures by the image_fs callback",
             visible(&other.mount_point),
             visible(&first.mount_point)
         );
-        run.log(LogLevel::Warn, &message);
+        ctx.log(LogLevel::Warn, &message);
     }
 }

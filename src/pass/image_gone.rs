@@ -1,10 +1,10 @@
 //! Whether images that were removed are gone, and what goes in another way where they are not (S5.12).
 
+use super::context::{Context, wall_time};
 use super::defects::stage;
 use super::fate::Fate;
 use super::gate::Gate;
-use super::image_look::{ImageLook, ImageMemory, Services};
-use super::run::{Run, wall_time};
+use super::image_snapshot::{ImageMemory, ImageSnapshot, Services};
 use crate::clock::BootInstant;
 use crate::cri::CallError;
 use crate::node::{Image, ImageKey};
@@ -32,12 +32,12 @@ impl Rounds {
 
 /// S5.12: an image that was still there after it was removed by its ID goes by its one tag, if it has one.
 pub(super) fn name_to_ask_by(
-    look: &ImageLook,
+    snapshot: &ImageSnapshot,
     memory: &ImageMemory,
     image: &Image,
 ) -> Option<String> {
     let is_still_there = memory.still_listed.contains(&image.key());
-    match look.latest(image)?.tags.as_slice() {
+    match snapshot.latest(image)?.tags.as_slice() {
         [tag] if is_still_there => Some(tag.to_string()),
         _ => None,
     }
@@ -45,14 +45,14 @@ pub(super) fn name_to_ask_by(
 
 /// Removes an image by its ID, or by a tag, if that still stands for it. The look that it rests on is good until then.
 pub(super) async fn remove_image(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     services: &Services<'_>,
     image: &Image,
     tag: Option<String>,
     until: BootInstant,
     gate: Gate<'_>,
 ) -> Result<Fate, Fate> {
-    if run.dry_run {
+    if ctx.dry_run {
         return Ok(Fate::Removed);
     }
     let images = &services.images;
@@ -81,28 +81,28 @@ pub(super) async fn remove_image(
 
 /// S5.12: what became of images that the runtime said it removed.
 pub(super) async fn confirm(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     services: &Services<'_>,
     memory: &mut ImageMemory,
     told: &[&Image],
 ) -> Vec<Fate> {
     let as_told = || told.iter().map(|_| Fate::Removed).collect();
-    if told.is_empty() || run.dry_run || run.stop.cause().is_some() {
+    if told.is_empty() || ctx.dry_run || ctx.stop.cause().is_some() {
         return as_told();
     }
     let listed: HashSet<ImageKey> = match services.images.list_images().await {
         Ok(listed) => listed.iter().map(Image::key).collect(),
         Err(e) => {
             // What ended the pass is told at its end.
-            if run.stop.cause().is_none() {
-                run.fail(e);
+            if ctx.stop.cause().is_none() {
+                ctx.fail(e);
             }
             return as_told();
         }
     };
     // The host's clock may have been set back meanwhile.
-    let now = stage(run, async { wall_time(run.hooks) }).await;
-    let now = now.unwrap_or(run.now).max(run.now);
+    let now = stage(ctx, async { wall_time(ctx.hooks) }).await;
+    let now = now.unwrap_or(ctx.now).max(ctx.now);
     let mut confirmed = Vec::with_capacity(told.len());
     for image in told {
         let key = image.key();

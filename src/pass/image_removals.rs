@@ -4,11 +4,11 @@
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::image_gone::{Rounds, confirm, name_to_ask_by, remove_image};
-use super::image_look;
 use super::image_records;
+use super::image_snapshot;
 use super::images::{ImagePass, min_age};
+use super::pace::Pacing;
 use super::removals::{Policy, Removal, remove};
-use super::slots::Slots;
 use crate::node::Image;
 use crate::plan::Step;
 use crate::plan::images::{self as plans, Goal, Tally};
@@ -30,11 +30,11 @@ pub(super) async fn carry_out(
     steps: Vec<Step<'_, Image>>,
     goal: &Goal,
 ) -> Tally {
-    let run = pass.run;
-    let ordered = run.later.images(run, &pass.look.images, steps);
+    let ctx = pass.ctx;
+    let ordered = ctx.later.images(ctx, &pass.snapshot.images, steps);
     let images = ordered.items.iter().map(|(_, image)| image.key());
     pass.tried.extend(images);
-    let slots = Slots::without_rests(run.config.max_parallel_image_removals);
+    let pacing = Pacing::without_rests(ctx.config.max_parallel_image_removals);
     let mut policy = UntilEnough {
         pass,
         goal,
@@ -42,7 +42,7 @@ pub(super) async fn carry_out(
         left_out: 0,
         rounds: Rounds::default(),
     };
-    remove(run, None, &ordered, &slots, &mut policy).await;
+    remove(ctx, None, &ordered, &pacing, &mut policy).await;
     policy.tally
 }
 
@@ -61,11 +61,11 @@ impl UntilEnough<'_, '_, '_> {
         self.leave_out(items, at);
         gate.open()?;
         // The host's approval may take its time: after it comes the last look.
-        self.look_again().await?;
-        let (run, pass, image) = (self.pass.run, &self.pass, items[at].1);
-        let latest = pass.look.latest(image);
-        let times = (min_age(run), run.now);
-        let seen = pass.seen(&pass.look.images);
+        self.refresh().await?;
+        let (ctx, pass, image) = (self.pass.ctx, &self.pass, items[at].1);
+        let latest = pass.snapshot.latest(image);
+        let times = (min_age(ctx), ctx.now);
+        let seen = pass.seen(&pass.snapshot.images);
         if !seen.still_goes(image, latest, self.goal, times) {
             return Err(Fate::Kept(Reason::Changed));
         }
@@ -81,7 +81,7 @@ impl UntilEnough<'_, '_, '_> {
         // Twice as many each time: where the host refuses most of them, this is not done for each.
         let until = (at + needed.max(at + 1)).min(items.len());
         let going = items[..until].iter().map(|(_, image)| *image);
-        let has_file = self.guarded(|p| image_records::leave_out(p.run, p.memory, going));
+        let has_file = self.guarded(|p| image_records::leave_out(p.ctx, p.memory, going));
         self.left_out = if has_file { until } else { items.len() };
     }
 
@@ -94,16 +94,16 @@ impl UntilEnough<'_, '_, '_> {
     }
 
     /// S5.2: who uses images is found out anew, where that has grown old. Once it failed, nothing more is removed.
-    async fn look_again(&mut self) -> Result<(), Fate> {
-        let (run, pass) = (self.pass.run, &mut *self.pass);
-        if !image_look::is_old(run, &pass.look) {
+    async fn refresh(&mut self) -> Result<(), Fate> {
+        let (ctx, pass) = (self.pass.ctx, &mut *self.pass);
+        if !image_snapshot::is_old(ctx, &pass.snapshot) {
             return Ok(());
         }
         // Nobody can tell before the look is whole.
         pass.blind = true;
-        let look = &mut pass.look;
-        if let Err(e) = image_look::look_again(run, pass.services, pass.memory, look).await {
-            run.fail(e);
+        let snapshot = &mut pass.snapshot;
+        if let Err(e) = image_snapshot::refresh(ctx, pass.services, pass.memory, snapshot).await {
+            ctx.fail(e);
             return Err(Fate::Kept(Reason::ListIncomplete));
         }
         pass.blind = false;
@@ -115,8 +115,8 @@ impl UntilEnough<'_, '_, '_> {
         if !matches!(self.goal, Goal::Free(_)) {
             return;
         }
-        let low = self.pass.run.config.image_gc_low_threshold;
-        let usage = self.guarded(|p| p.gauge.as_ref().map(|gauge| gauge.read(p.run)));
+        let low = self.pass.ctx.config.image_gc_low_threshold;
+        let usage = self.guarded(|p| p.gauge.as_ref().map(|gauge| gauge.read(p.ctx)));
         // Without figures the sizes of the images tell.
         if usage.is_some_and(|usage| usage.is_ok_and(|usage| plans::has_enough(&usage, low))) {
             self.tally.has_enough();
@@ -133,18 +133,18 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
         at: usize,
         gate: Gate<'e>,
     ) -> Result<Removal<'e>, Fate> {
-        let (run, services, image) = (self.pass.run, self.pass.services, items[at].1);
+        let (ctx, services, image) = (self.pass.ctx, self.pass.services, items[at].1);
         let mut word = self.ask(items, at, &gate).await;
-        if run.stop.cause().is_some() {
+        if ctx.stop.cause().is_some() {
             word = Err(Fate::Kept(Reason::NotReached));
         }
         self.pass.held |= word == Err(Fate::Kept(Reason::Held));
         word?;
         self.tally.started(image.size);
-        let look = &self.pass.look;
-        let name = name_to_ask_by(look, self.pass.memory, image);
-        let until = look.looked.plus(run.config.evidence_max_age);
-        let removal = remove_image(run, services, image, name, until, gate);
+        let snapshot = &self.pass.snapshot;
+        let name = name_to_ask_by(snapshot, self.pass.memory, image);
+        let until = snapshot.taken.plus(ctx.config.evidence_max_age);
+        let removal = remove_image(ctx, services, image, name, until, gate);
         Ok(Box::pin(removal))
     }
 
@@ -161,7 +161,7 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
         self.tally.ended(image.size, *fate == Fate::Removed);
         self.pass.held |= *fate == Fate::Kept(Reason::Held);
         match fate {
-            Fate::Removed if !self.pass.run.dry_run => {
+            Fate::Removed if !self.pass.ctx.dry_run => {
                 self.pass.memory.records.forget(image);
                 self.pass.has_removed = true;
                 self.read_gauge();
@@ -172,14 +172,14 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
                 // What was in flight when the pass was told to end is no failing removal (S6.5).
                 let error = fate
                     .error()
-                    .filter(|_| self.pass.run.stop.cause().is_none());
+                    .filter(|_| self.pass.ctx.stop.cause().is_none());
                 self.pass.failures.extend(error.cloned());
             }
         }
     }
 
     async fn confirm(&mut self, removed: &[&'e Image]) -> Vec<Fate> {
-        let fates = confirm(self.pass.run, self.pass.services, self.pass.memory, removed).await;
+        let fates = confirm(self.pass.ctx, self.pass.services, self.pass.memory, removed).await;
         let mut stay = 0;
         for (image, fate) in removed.iter().zip(&fates) {
             if let Fate::Failed(error) = fate {
@@ -198,7 +198,7 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
 
     fn rest(&self) -> Reason {
         let satisfied = self.tally.satisfied();
-        match self.pass.run.stop.cause() {
+        match self.pass.ctx.stop.cause() {
             Some(_) if !satisfied => Reason::NotReached,
             // A runtime that removes nothing was not asked for the rest (S5.12).
             None if self.rounds.removed_nothing && !satisfied => Reason::NotReached,

@@ -1,12 +1,12 @@
 //! A pass over images, from look to report (S5).
 
+use super::context::Context;
 use super::defects::stage;
 use super::image_figures::{Gauge, NoGauge};
-use super::image_look::{self, ImageLook, ImageMemory, Services, keep};
 use super::image_records;
 use super::image_removals;
-use super::look::ended;
-use super::run::Run;
+use super::image_snapshot::{self, ImageMemory, ImageSnapshot, Services, keep};
+use super::snapshots::ended;
 use crate::causes::Causes;
 use crate::config::duration::nanoseconds;
 use crate::cri::Capabilities;
@@ -24,63 +24,67 @@ use std::collections::HashSet;
 const NO_CAPACITY: &str = "invalid capacity 0 on image filesystem";
 
 /// Runs the pass; what fails is in the run.
-pub(crate) async fn pass(run: &Run<'_>, capabilities: &Capabilities, memory: &mut ImageMemory) {
-    image_records::load(run, memory);
-    if run.only_records && !memory.records.has_looked() {
+pub(crate) async fn pass(ctx: &Context<'_>, capabilities: &Capabilities, memory: &mut ImageMemory) {
+    image_records::load(ctx, memory);
+    if ctx.only_records && !memory.records.has_looked() {
         // What the first look finds counts as of the past: that one is a pass, with a whole period behind it.
         return;
     }
-    match collect(run, capabilities, memory).await {
+    match collect(ctx, capabilities, memory).await {
         Ok(()) => {
-            ended(run);
+            ended(ctx);
         }
-        Err(e) => run.fail(e),
+        Err(e) => ctx.fail(e),
     }
 }
 
 async fn collect(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     capabilities: &Capabilities,
     memory: &mut ImageMemory,
 ) -> Result<()> {
-    let services = services(run, capabilities).await?;
+    let services = services(ctx, capabilities).await?;
     capabilities.renew(&services.runtime).await;
     // The question for its version may have been the first one (S6.5).
     if let Some(e) = services.runtime.lost() {
         return Err(e);
     }
-    let done = stage(run, stages(run, &services, memory)).await;
+    let done = stage(ctx, stages(ctx, &services, memory)).await;
     capabilities.sign(&services.runtime).await;
     let defects = [services.images.defect(), services.runtime.defect()];
-    defects.into_iter().flatten().for_each(|e| run.fail(e));
+    defects.into_iter().flatten().for_each(|e| ctx.fail(e));
     done.unwrap_or(Ok(()))
 }
 
-async fn services<'a>(run: &Run<'a>, capabilities: &'a Capabilities) -> Result<Services<'a>> {
+async fn services<'a>(ctx: &Context<'a>, capabilities: &'a Capabilities) -> Result<Services<'a>> {
     Ok(Services {
-        images: client::images(run.config, run.stop, capabilities).await?,
-        runtime: client::runtime(run.config, run.stop, capabilities).await?,
+        images: client::images(ctx.config, ctx.stop, capabilities).await?,
+        runtime: client::runtime(ctx.config, ctx.stop, capabilities).await?,
     })
 }
 
-async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory) -> Result<()> {
+async fn stages(
+    ctx: &Context<'_>,
+    services: &Services<'_>,
+    memory: &mut ImageMemory,
+) -> Result<()> {
     // A periodic pass without records only looks.
-    let only_look = run.periodic && !memory.records.has_looked();
-    let mut look = image_look::look(run, services, memory).await?;
+    let only_look = ctx.periodic && !memory.records.has_looked();
+    let mut snapshot = image_snapshot::take(ctx, services, memory).await?;
     // Who uses an image by mounting it is asked at every look: when it was last used is part of the order (S5.4).
-    let asked = image_look::learn_mounts(run, services, memory, &mut look).await;
-    if run.only_records {
-        image_records::save(run, memory);
+    let asked = image_snapshot::learn_mounts(ctx, services, memory, &mut snapshot).await;
+    if ctx.only_records {
+        image_records::save(ctx, memory);
         return asked.map(|_| ());
     }
     let mut pass = ImagePass {
-        run,
+        ctx,
         services,
         memory,
-        look,
+        snapshot,
         unasked: asked.err(),
         sandbox: SandboxImages::NotAsked,
-        exempt: Exempt::new(&run.config.image_gc_exempt),
+        exempt: Exempt::new(&ctx.config.image_gc_exempt),
         gauge: None,
         usage: FsUsage::default(),
         blind: false,
@@ -91,12 +95,12 @@ async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory
     };
     let freed = if only_look { 0 } else { pass.by_age().await };
     let failed = !pass.failures.is_empty();
-    let goal = match plans::goal(only_look, failed, &pass.sandbox, run.all_unused) {
+    let goal = match plans::goal(only_look, failed, &pass.sandbox, ctx.all_unused) {
         Some(goal) => goal,
         None => {
             let goal = pass.space_goal(freed).await;
             goal.unwrap_or_else(|e| {
-                run.fail(e);
+                ctx.fail(e);
                 Goal::Unknown
             })
         }
@@ -105,16 +109,16 @@ async fn stages(run: &Run<'_>, services: &Services<'_>, memory: &mut ImageMemory
         pass.find_gauge().await;
     }
     pass.by_goal(&goal).await;
-    image_records::save(run, pass.memory);
+    image_records::save(ctx, pass.memory);
     Ok(())
 }
 
 /// An image pass under way, once it has looked.
 pub(super) struct ImagePass<'r, 'a> {
-    pub(super) run: &'r Run<'a>,
+    pub(super) ctx: &'r Context<'a>,
     pub(super) services: &'r Services<'a>,
     pub(super) memory: &'r mut ImageMemory,
-    pub(super) look: ImageLook,
+    pub(super) snapshot: ImageSnapshot,
     /// Why nobody knows who mounts what.
     unasked: Option<Error>,
     sandbox: SandboxImages,
@@ -142,10 +146,10 @@ impl ImagePass<'_, '_> {
     }
 
     /// All that is known of the images of the first look, for a plan.
-    pub(super) fn seen<'i>(&self, images: &'i [Image]) -> plans::ImageLook<'i, '_> {
-        plans::ImageLook {
+    pub(super) fn seen<'i>(&self, images: &'i [Image]) -> plans::ImageState<'i, '_> {
+        plans::ImageState {
             images,
-            in_use: &self.look.in_use,
+            in_use: &self.snapshot.in_use,
             records: &self.memory.records,
             sandbox: &self.sandbox,
             exempt: &self.exempt,
@@ -154,11 +158,11 @@ impl ImagePass<'_, '_> {
 
     /// S5.5: what has been unused for too long goes, whatever the disk. The bytes that it freed.
     async fn by_age(&mut self) -> u64 {
-        let Some(longest) = self.run.config.image_maximum_gc_age else {
+        let Some(longest) = self.ctx.config.image_maximum_gc_age else {
             return 0;
         };
         let goal = Goal::Aged(longest);
-        let images = self.look.images.clone();
+        let images = self.snapshot.images.clone();
         if self.plan(&images, &goal).remove.is_empty() {
             return 0;
         }
@@ -167,7 +171,7 @@ impl ImagePass<'_, '_> {
         let unknown = plan.keep.iter();
         for step in unknown.filter(|step| step.reason == Reason::ListIncomplete) {
             self.tried.insert(step.object.key());
-            keep(self.run, step.object, step.reason);
+            keep(self.ctx, step.object, step.reason);
         }
         image_removals::carry_out(self, plan.remove, &goal)
             .await
@@ -176,14 +180,14 @@ impl ImagePass<'_, '_> {
 
     /// S5.6 to S5.10: what the disk, or the host, asks for; and the report about all that stays.
     async fn by_goal(&mut self, goal: &Goal) {
-        let run = self.run;
-        let images = self.look.images.clone();
+        let ctx = self.ctx;
+        let images = self.snapshot.images.clone();
         let plan = match goal {
             Goal::Free(_) | Goal::AllUnused => self.decide(&images, goal).await,
             _ => {
                 // The next look asks again.
-                if let Some(e) = self.unasked.as_ref().filter(|_| !run.report.has_failed()) {
-                    run.log(LogLevel::Warn, &e.message);
+                if let Some(e) = self.unasked.as_ref().filter(|_| !ctx.report.has_failed()) {
+                    ctx.log(LogLevel::Warn, &e.message);
                 }
                 self.plan(&images, goal)
             }
@@ -194,7 +198,7 @@ impl ImagePass<'_, '_> {
             self.read_gauge().await;
         }
         for step in &plan.keep {
-            keep(run, step.object, step.reason);
+            keep(ctx, step.object, step.reason);
         }
         self.conclude(&tally);
     }
@@ -202,9 +206,9 @@ impl ImagePass<'_, '_> {
     /// What a goal comes to, after all has been asked that has to be known before anything goes.
     async fn decide<'i>(&mut self, images: &'i [Image], goal: &Goal) -> Plan<'i, Image> {
         if self.sandbox == SandboxImages::NotAsked && !self.is_mute() {
-            let known = image_look::sandbox_images(self.run, self.services).await;
+            let known = image_snapshot::sandbox_images(self.ctx, self.services).await;
             self.sandbox = known.unwrap_or_else(|e| {
-                self.run.fail(e);
+                self.ctx.fail(e);
                 SandboxImages::Failed
             });
         }
@@ -212,15 +216,15 @@ impl ImagePass<'_, '_> {
         if let Some(e) = &self.unasked {
             // Nobody knows who uses what: all stays.
             plan.spare(Reason::ListIncomplete, |_| true);
-            self.run.fail(e.clone());
+            self.ctx.fail(e.clone());
         }
         plan
     }
 
     /// What a goal comes to over the images that have not had their turn yet.
     fn plan<'i>(&self, images: &'i [Image], goal: &Goal) -> Plan<'i, Image> {
-        let run = self.run;
-        let mut plan = plans::plan(&self.seen(images), goal, min_age(run), run.now);
+        let ctx = self.ctx;
+        let mut plan = plans::plan(&self.seen(images), goal, min_age(ctx), ctx.now);
         let is_new = |step: &Step<'_, Image>| !self.tried.contains(&step.object.key());
         plan.remove.retain(is_new);
         plan.keep.retain(is_new);
@@ -229,31 +233,31 @@ impl ImagePass<'_, '_> {
 
     /// S5.6: what the disk wants. What a dry run would have freed is still there when it is looked at.
     async fn space_goal(&mut self, freed: u64) -> Result<Goal> {
-        let run = self.run;
+        let ctx = self.ctx;
         let figures = match self.gauge.take() {
             // They have grown old.
             Some(gauge) => {
-                let usage = gauge.read(run).map_err(NoGauge::NoFigures);
+                let usage = gauge.read(ctx).map_err(NoGauge::NoFigures);
                 usage.map(|usage| (gauge, usage))
             }
-            None => Gauge::find(run, self.services, self.memory).await,
+            None => Gauge::find(ctx, self.services, self.memory).await,
         };
         let (gauge, mut usage) = figures.map_err(|e| match e {
             NoGauge::Failed(e) => e,
-            NoGauge::NoFigures(e) => no_figures(run, e),
+            NoGauge::NoFigures(e) => no_figures(ctx, e),
         })?;
         let source = gauge.source();
         self.gauge = Some(gauge);
-        if run.dry_run {
+        if ctx.dry_run {
             usage.available = usage.available.saturating_add(freed);
         }
         self.usage = usage;
         let (high, low) = (
-            run.config.image_gc_high_threshold,
-            run.config.image_gc_low_threshold,
+            ctx.config.image_gc_high_threshold,
+            ctx.config.image_gc_low_threshold,
         );
         plans::space_goal(&usage, high, low).map_err(|_| {
-            run.report.event("InvalidDiskCapacity", NO_CAPACITY);
+            ctx.report.event("InvalidDiskCapacity", NO_CAPACITY);
             Error::new(Status::Io, format!(
                 "{NO_CAPACITY}, as told by {source}; see whether it is mounted, or give figures by the image_fs callback"
             ))
@@ -263,7 +267,7 @@ impl ImagePass<'_, '_> {
     /// Figures for the report alone, before anything goes: where there are none, nothing depends on them.
     async fn find_gauge(&mut self) {
         if self.gauge.is_none() && !self.is_mute() {
-            let found = stage(self.run, Gauge::find(self.run, self.services, self.memory)).await;
+            let found = stage(self.ctx, Gauge::find(self.ctx, self.services, self.memory)).await;
             self.gauge = found.and_then(|found| found.ok()).map(|(gauge, _)| gauge);
         }
     }
@@ -271,15 +275,15 @@ impl ImagePass<'_, '_> {
     /// The same at the end, if something went.
     async fn read_gauge(&self) {
         if let Some(gauge) = self.gauge.as_ref().filter(|_| self.has_removed) {
-            let _ = stage(self.run, async { gauge.read(self.run) }).await;
+            let _ = stage(self.ctx, async { gauge.read(self.ctx) }).await;
         }
     }
 
     /// Ends the pass (S5.9).
     fn conclude(&self, tally: &Tally) {
-        let run = self.run;
-        ended(run);
-        let excused = self.held || run.report.has_failed();
+        let ctx = self.ctx;
+        ended(ctx);
+        let excused = self.held || ctx.report.has_failed();
         match plans::ending(!self.failures.is_empty(), excused, tally) {
             Ending::Settled => {}
             Ending::RemovalsFailed => {
@@ -287,23 +291,23 @@ impl ImagePass<'_, '_> {
                 for failure in &self.failures {
                     causes.add("image", &[], failure);
                 }
-                run.fail(Error::new(Status::Runtime, causes.message()));
+                ctx.fail(Error::new(Status::Runtime, causes.message()));
             }
             Ending::TooLittle(freed) => {
                 let message = plans::too_little(&self.usage, freed);
-                run.report.event("FreeDiskSpaceFailed", &message);
-                run.fail(Error::new(Status::NotEnoughFreed, message));
+                ctx.report.event("FreeDiskSpaceFailed", &message);
+                ctx.fail(Error::new(Status::NotEnoughFreed, message));
             }
         }
     }
 }
 
 /// `minimum-image-ttl-duration` in ns.
-pub(super) fn min_age(run: &Run<'_>) -> i64 {
-    nanoseconds(run.config.minimum_image_ttl_duration)
+pub(super) fn min_age(ctx: &Context<'_>) -> i64 {
+    nanoseconds(ctx.config.minimum_image_ttl_duration)
 }
 
-fn no_figures(run: &Run<'_>, error: Error) -> Error {
-    run.report.event("InvalidDiskCapacity", &error.message);
+fn no_figures(ctx: &Context<'_>, error: Error) -> Error {
+    ctx.report.event("InvalidDiskCapacity", &error.message);
     error
 }

@@ -1,9 +1,9 @@
 //! Who has its turn when (S0.8). In its first round a pass comes to what was never begun, stage by stage; at its end to what was begun
 //! before and did not end, and once more to the pods of containers that went so late (S2.3).
 
+use super::context::Context;
 use super::fate::{Fate, Planned};
-use super::image_look::planned;
-use super::run::Run;
+use super::image_snapshot::planned;
 use crate::clock::BootInstant;
 use crate::node::{Container, Image, Text};
 use crate::plan::Step;
@@ -77,16 +77,16 @@ impl Later {
     /// The order of what is planned; what is put off is not in it, nor what this round does not come to.
     pub(crate) fn order<T>(
         &self,
-        run: &Run<'_>,
+        ctx: &Context<'_>,
         kind: Kind,
         items: Vec<(Planned, T)>,
     ) -> Ordered<T> {
         let items = match self.round.get() {
-            Round::Again => self.due(run, kind, items),
+            Round::Again => self.due(ctx, kind, items),
             _ => items,
         };
-        let unfinished = run.attempts.unfinished.borrow();
-        if run.dry_run || unfinished.is_empty() {
+        let unfinished = ctx.attempts.unfinished.borrow();
+        if ctx.dry_run || unfinished.is_empty() {
             let alone_from = items.len();
             return Ordered { items, alone_from };
         }
@@ -95,7 +95,7 @@ impl Later {
         }
         // What is left alone for now is told at once.
         let is_again =
-            |e: &Planned| unfinished.was_tried(e.kind, &e.id) && !run.attempts.waits(e.kind, &e.id);
+            |e: &Planned| unfinished.was_tried(e.kind, &e.id) && !ctx.attempts.waits(e.kind, &e.id);
         let (put_off, items): (Vec<_>, Vec<_>) =
             items.into_iter().partition(|(entry, _)| is_again(entry));
         // In parts of a list an object may be planned for more than once (S7.3).
@@ -110,25 +110,25 @@ impl Later {
     /// The order of images: only those come last that got no answer (S0.8, S5.4).
     pub(crate) fn images<'i>(
         &self,
-        run: &Run<'_>,
+        ctx: &Context<'_>,
         images: &[Image],
         steps: Vec<Step<'i, Image>>,
     ) -> Ordered<&'i Image> {
         let is_there: HashSet<&Text> = images.iter().map(|image| &image.id).collect();
-        run.attempts
+        ctx.attempts
             .keep_only(Kind::Image, |id| is_there.contains(id));
         let items = steps.into_iter();
         let items = items.map(|step| (planned(step.object, step.reason), step.object));
-        let unfinished = run.attempts.unfinished.borrow();
+        let unfinished = ctx.attempts.unfinished.borrow();
         order::images(items.collect(), |(entry, _)| &entry.id, &unfinished).into()
     }
 
     /// What stays by the plan, as far as this round comes to it.
-    pub(crate) fn kept(&self, run: &Run<'_>, kind: Kind, kept: Vec<Planned>) -> Vec<Planned> {
+    pub(crate) fn kept(&self, ctx: &Context<'_>, kind: Kind, kept: Vec<Planned>) -> Vec<Planned> {
         match self.round.get() {
             Round::Again => {
                 let kept = kept.into_iter().map(|entry| (entry, ())).collect();
-                let due = self.due(run, kind, kept).into_iter();
+                let due = self.due(ctx, kind, kept).into_iter();
                 due.map(|(entry, ())| entry).collect()
             }
             _ => kept,
@@ -136,14 +136,14 @@ impl Later {
     }
 
     /// What the end of the pass comes to; what was written down about it before gives way.
-    fn due<T>(&self, run: &Run<'_>, kind: Kind, items: Vec<(Planned, T)>) -> Vec<(Planned, T)> {
-        let had_turn = run.report.had_turn(kind);
+    fn due<T>(&self, ctx: &Context<'_>, kind: Kind, items: Vec<(Planned, T)>) -> Vec<(Planned, T)> {
+        let had_turn = ctx.report.had_turn(kind);
         let put_off = self.put_off(kind);
         let concerns = |e: &Planned| put_off.contains(&e.id) || self.concerns(e);
         let mut items = items;
         items.retain(|(entry, _)| concerns(entry) && !had_turn.contains(&entry.id));
         let ids: HashSet<Text> = items.iter().map(|(entry, _)| entry.id.clone()).collect();
-        run.report.withdraw(kind, &ids);
+        ctx.report.withdraw(kind, &ids);
         let decided = |e: &Planned| e.kind == kind && ids.contains(&e.id);
         self.put_off.borrow_mut().retain(|e| !decided(e));
         items
@@ -176,9 +176,9 @@ impl Later {
     }
 
     /// Kinds of which something was put off, the least recently tried first.
-    pub(crate) fn kinds(&self, run: &Run<'_>) -> Vec<Kind> {
+    pub(crate) fn kinds(&self, ctx: &Context<'_>) -> Vec<Kind> {
         let put_off = self.put_off.borrow();
-        let unfinished = run.attempts.unfinished.borrow();
+        let unfinished = ctx.attempts.unfinished.borrow();
         let oldest = |kind: Kind| {
             let ids = put_off.iter().filter(|e| e.kind == kind).map(|e| &e.id);
             unfinished.oldest(kind, ids).map(|at| (at, kind))
@@ -248,12 +248,22 @@ impl Later {
     }
 
     /// All objects of a kind are known: what was put off and is not among them went in another way.
-    pub(crate) fn settle_gone(&self, run: &Run<'_>, kind: Kind, is_there: impl Fn(&Text) -> bool) {
-        self.settle(run, kind, |id| (!is_there(id)).then_some(Fate::Removed));
+    pub(crate) fn settle_gone(
+        &self,
+        ctx: &Context<'_>,
+        kind: Kind,
+        is_there: impl Fn(&Text) -> bool,
+    ) {
+        self.settle(ctx, kind, |id| (!is_there(id)).then_some(Fate::Removed));
     }
 
     /// The same where `became` tells what became of an object; `None` = it is still to have its turn.
-    pub(crate) fn settle(&self, run: &Run<'_>, kind: Kind, became: impl Fn(&Text) -> Option<Fate>) {
+    pub(crate) fn settle(
+        &self,
+        ctx: &Context<'_>,
+        kind: Kind,
+        became: impl Fn(&Text) -> Option<Fate>,
+    ) {
         if self.round.get() != Round::Again {
             return;
         }
@@ -273,15 +283,15 @@ impl Later {
                 self.emptied.borrow_mut().0.insert(entry.pod_uid.clone());
             }
             if let Some(done) = became.remove(&entry.id) {
-                run.record(entry, done);
+                ctx.record(entry, done);
             }
         }
     }
 
     /// The pass is over: what it did not come to stays.
-    pub(crate) fn close(&self, run: &Run<'_>) {
+    pub(crate) fn close(&self, ctx: &Context<'_>) {
         for entry in self.put_off.take() {
-            run.record(entry, Fate::Kept(Reason::NotReached));
+            ctx.record(entry, Fate::Kept(Reason::NotReached));
         }
     }
 

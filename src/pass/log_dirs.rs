@@ -1,7 +1,7 @@
 //! The two log directories as a pass finds them.
 
+use super::context::Context;
 use super::dry_run::Overlay;
-use super::run::Run;
 use crate::error::{Error, Status};
 use crate::fs::logs::OpenLogDir;
 use crate::fs::nesting::nested;
@@ -27,7 +27,7 @@ impl LogDir {
             return LogDir::Off;
         };
         match OpenLogDir::open(dir) {
-            Ok(room) => LogDir::Open(room),
+            Ok(dir) => LogDir::Open(dir),
             Err(e) if e.kind() == io::ErrorKind::NotFound => LogDir::Missing(dir.to_owned()),
             Err(e) => LogDir::Failed(dir.to_owned(), e),
         }
@@ -75,16 +75,16 @@ impl Tally {
 }
 
 impl LogDirs {
-    pub(crate) fn open(run: &Run<'_>) -> LogDirs {
-        let config = run.config;
+    pub(crate) fn open(ctx: &Context<'_>) -> LogDirs {
+        let config = ctx.config;
         let pod_logs = LogDir::open(config.pod_logs_dir.as_deref());
         let links = LogDir::open(config.container_logs_dir.as_deref());
         let mixed_up = mixed_up(&pod_logs, &links);
         LogDirs {
-            nested: mixed_up.map(|e| run.fail(e)).is_some(),
+            nested: mixed_up.map(|e| ctx.fail(e)).is_some(),
             pod_logs,
             links,
-            overlay: Overlay::new(run.dry_run),
+            overlay: Overlay::new(ctx.dry_run),
             key_is_right: Cell::new(false),
             elsewhere: RefCell::default(),
             without: RefCell::default(),
@@ -92,8 +92,8 @@ impl LogDirs {
     }
 
     /// S2.4: what was left alone, once a pass.
-    pub(crate) fn tell(&self, run: &Run<'_>) {
-        let Some(dir) = run.config.pod_logs_dir.as_deref().map(visible) else {
+    pub(crate) fn tell(&self, ctx: &Context<'_>) {
+        let Some(dir) = ctx.config.pod_logs_dir.as_deref().map(visible) else {
             return;
         };
         let elsewhere = self.elsewhere.take();
@@ -102,7 +102,7 @@ impl LogDirs {
                 "the logs of {} containers do not lie in pod-logs-dir ({dir}), or behind a link or a mount in it, such as {}: the containers go, and those logs are left alone; delete them by hand, or set pod-logs-dir to where the runtime keeps logs",
                 elsewhere.count, elsewhere.example
             );
-            run.log(LogLevel::Warn, &message);
+            ctx.log(LogLevel::Warn, &message);
         }
         let without = self.without.take();
         if without.count > 0 {
@@ -110,7 +110,7 @@ impl LogDirs {
                 "the pods of {} containers have no directory in pod-logs-dir ({dir}), such as that of container {}: the containers go, and logs that they have elsewhere are left alone",
                 without.count, without.example
             );
-            run.log(LogLevel::Info, &message);
+            ctx.log(LogLevel::Info, &message);
         }
     }
 }

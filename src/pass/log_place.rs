@@ -2,8 +2,8 @@
 //! their logs any more.
 
 use super::container_removal::below;
+use super::context::{Context, QUESTIONS};
 use super::log_dirs::{LogDir, LogDirs};
-use super::run::{QUESTIONS, Run};
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
 use crate::fs::logs::{Lies, Names};
@@ -20,18 +20,18 @@ const ASKED: usize = 8;
 /// Why the key is likely wrong: no candidate with labels has its pod's directory there, and the logs of those that were asked
 /// about lie elsewhere.
 pub(super) async fn likely_wrong(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     runtime: &Runtime<'_>,
     log_dirs: &LogDirs,
-    look: &Snapshot,
+    snapshot: &Snapshot,
 ) -> Option<Error> {
     let dir = match &log_dirs.pod_logs {
         LogDir::Off | LogDir::Failed(..) => return None,
         LogDir::Open(_) if log_dirs.key_is_right.get() => return None,
-        LogDir::Open(room) => room.dir(),
+        LogDir::Open(dir) => dir.dir(),
         LogDir::Missing(dir) => dir,
     };
-    let Some(pods) = without_directory(run, log_dirs, look) else {
+    let Some(pods) = without_directory(ctx, log_dirs, snapshot) else {
         log_dirs.key_is_right.set(true);
         return None;
     };
@@ -39,7 +39,7 @@ pub(super) async fn likely_wrong(
         return None;
     }
     let answers: Vec<Option<(Lies, Text)>> = stream::iter(spread(&pods))
-        .map(|container| lies(run, runtime, log_dirs, container))
+        .map(|container| lies(ctx, runtime, log_dirs, container))
         .buffered(QUESTIONS)
         .collect()
         .await;
@@ -67,21 +67,21 @@ pub(super) async fn likely_wrong(
 
 /// One candidate of each pod of candidates with labels; `None` = one of the pods has its directory.
 fn without_directory<'a>(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     log_dirs: &LogDirs,
-    look: &'a Snapshot,
+    snapshot: &'a Snapshot,
 ) -> Option<Vec<&'a Container>> {
     let mut pods: BTreeMap<String, &Container> = BTreeMap::new();
-    let candidates = look.containers.iter();
-    let still = || run.stop.cause().is_none();
+    let candidates = snapshot.containers.iter();
+    let still = || ctx.stop.cause().is_none();
     for container in candidates.filter(|c| c.readable && is_candidate_state(c) && still()) {
         let Some(log) = expected_log(container) else {
             continue;
         };
         let known = pods.get(&log.pod_dir);
-        if let (None, LogDir::Open(room)) = (known, &log_dirs.pod_logs) {
+        if let (None, LogDir::Open(dir)) = (known, &log_dirs.pod_logs) {
             // In doubt each container is looked at by itself.
-            let is_absent = |name: &str| matches!(room.exists(name), Ok(false));
+            let is_absent = |name: &str| matches!(dir.exists(name), Ok(false));
             if !is_absent(&log.pod_dir) || !is_absent(&log.old_pod_dir) {
                 return None;
             }
@@ -101,19 +101,19 @@ fn spread<'a>(pods: &[&'a Container]) -> Vec<&'a Container> {
 
 /// Where the log of a container lies; `None` = the runtime does not tell, or it has none.
 async fn lies(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     runtime: &Runtime<'_>,
     log_dirs: &LogDirs,
     container: &Container,
 ) -> Option<(Lies, Text)> {
-    let look = runtime.container_status(&container.id).await.ok()?;
-    let path = look.log_path.ok()?;
-    if look.id != container.id || path.is_empty() || path.ends_with('/') {
+    let status = runtime.container_status(&container.id).await.ok()?;
+    let path = status.log_path.ok()?;
+    if status.id != container.id || path.is_empty() || path.ends_with('/') {
         return None;
     }
-    let go_on = || run.stop.cause().is_none();
+    let go_on = || ctx.stop.cause().is_none();
     let lies = match &log_dirs.pod_logs {
-        LogDir::Open(room) => room.check_log(&path, Names::Fresh, &go_on).ok()?,
+        LogDir::Open(dir) => dir.check_log(&path, Names::Fresh, &go_on).ok()?,
         LogDir::Missing(dir) if below(&path, dir).is_err() => Lies::Elsewhere,
         _ => Lies::Here,
     };

@@ -1,16 +1,16 @@
 //! Logs that pods left behind, and links whose target is gone (S4).
 
+use super::context::{Context, QUESTIONS};
 use super::defects::object;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::{Ordered, Round};
 use super::log_dirs::{LogDir, LogDirs, unreadable};
-use super::look::{Decision, Look, ended};
+use super::pace::Pacing;
 use super::parts::all_containers;
 use super::pod_evidence::{Evidence, has_newer_files};
 use super::removals::{Remover, carry_out};
-use super::run::{QUESTIONS, Run};
-use super::slots::Slots;
+use super::snapshots::{Decision, Snapshots, ended};
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
@@ -28,9 +28,9 @@ use std::pin::pin;
 
 /// Removes entries of `pod-logs-dir`.
 struct TreeRemover<'a> {
-    run: &'a Run<'a>,
+    ctx: &'a Context<'a>,
     log_dirs: &'a LogDirs,
-    room: &'a OpenLogDir,
+    dir: &'a OpenLogDir,
     evidence: &'a Evidence<'a>,
 }
 
@@ -39,7 +39,7 @@ impl Remover for TreeRemover<'_> {
     const KIND: Kind = Kind::PodLogs;
 
     fn planned(&self, name: &Text, reason: Reason) -> Planned {
-        let path = format!("{}/{name}", self.room.dir());
+        let path = format!("{}/{name}", self.dir.dir());
         let pod = entry_pod(name).map(|(namespace, pod, _)| format!("{namespace}/{pod}"));
         let pod = pod.unwrap_or_default();
         Planned::new(Kind::PodLogs, path, pod, entry_uid(name), reason)
@@ -51,22 +51,22 @@ impl Remover for TreeRemover<'_> {
         if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
             return Err(Fate::Kept(Reason::Changed));
         }
-        if has_newer_files(self.run, self.room, name) {
+        if has_newer_files(self.ctx, self.dir, name) {
             return Err(Fate::Kept(Reason::NewerThanAnswer));
         }
         let overlay = &self.log_dirs.overlay;
-        gate.delete(|go_on| overlay.remove_tree(self.room, name, go_on))?;
+        gate.delete(|go_on| overlay.remove_tree(self.dir, name, go_on))?;
         Ok(Fate::Removed)
     }
 }
 
 /// The entries of `pod-logs-dir`.
 fn entries<'a>(
-    run: &Run<'_>,
-    room: &'a LogDir,
+    ctx: &Context<'_>,
+    dir: &'a LogDir,
 ) -> Result<Option<(&'a OpenLogDir, Vec<DirEntry>)>, Error> {
     let failed = |dir: &str, e: &io::Error| unreadable("pod-logs-dir", dir, e);
-    match room {
+    match dir {
         LogDir::Off => Ok(None),
         LogDir::Missing(dir) => Err(Error::new(
             Status::Io,
@@ -75,9 +75,9 @@ fn entries<'a>(
             ),
         )),
         LogDir::Failed(dir, e) => Err(failed(dir, e)),
-        LogDir::Open(room) => match room.entries(&|| run.stop.cause().is_none()) {
-            Ok(entries) => Ok(Some((room, entries))),
-            Err(e) => Err(failed(room.dir(), &e)),
+        LogDir::Open(dir) => match dir.entries(&|| ctx.stop.cause().is_none()) {
+            Ok(entries) => Ok(Some((dir, entries))),
+            Err(e) => Err(failed(dir.dir(), &e)),
         },
     }
 }
@@ -96,85 +96,89 @@ fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
 }
 
 /// S4.1; false = the directory cannot be read, and the links are not to be looked at.
-pub(super) async fn trees(run: &Run<'_>, log_dirs: &LogDirs, look: &Look<'_>) -> bool {
-    let (room, entries) = match entries(run, &log_dirs.pod_logs) {
+pub(super) async fn trees(
+    ctx: &Context<'_>,
+    log_dirs: &LogDirs,
+    snapshots: &Snapshots<'_>,
+) -> bool {
+    let (dir, entries) = match entries(ctx, &log_dirs.pod_logs) {
         Ok(Some(found)) => found,
         Ok(None) => return true,
-        Err(_) if ended(run) => return false,
+        Err(_) if ended(ctx) => return false,
         Err(e) => {
-            let Some(snapshot) = look.latest().await else {
+            let Some(snapshot) = snapshots.latest().await else {
                 return false;
             };
             // Before sources are ready the directory does not matter.
-            let ready = Evidence::ask(run, snapshot, []).with(|pods| pods.ready());
+            let ready = Evidence::ask(ctx, snapshot, []).with(|pods| pods.ready());
             if ready {
-                run.fail(e);
+                ctx.fail(e);
             }
             return !ready;
         }
     };
     let (names, unreadable) = names_of(entries);
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
-    let path = |name: &Text| Text::from(format!("{}/{name}", room.dir()));
+    let path = |name: &Text| Text::from(format!("{}/{name}", dir.dir()));
     let is_there: HashSet<Text> = names.iter().map(path).collect();
-    run.later
-        .settle_gone(run, Kind::PodLogs, |id| is_there.contains(id));
-    run.attempts
+    ctx.later
+        .settle_gone(ctx, Kind::PodLogs, |id| is_there.contains(id));
+    ctx.attempts
         .keep_only(Kind::PodLogs, |id| is_there.contains(id));
-    let decided = look.decide(|snapshot| {
-        let evidence = Evidence::ask(run, snapshot, uids.iter().cloned());
+    let decided = snapshots.decide(|snapshot| {
+        let evidence = Evidence::ask(ctx, snapshot, uids.iter().cloned());
         let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
         Some(Decision { evidence, plan })
     });
     let Some(Decision { evidence, plan }) = decided.await else {
         return false;
     };
-    if run.later.round.get() == Round::First {
+    if ctx.later.round.get() == Round::First {
         for name in unreadable {
-            let path = format!("{}/{name}", room.dir());
+            let path = format!("{}/{name}", dir.dir());
             let reason = Reason::UnknownState;
             let planned = Planned::new(Kind::PodLogs, path, "", "", reason);
-            run.record(planned, Fate::Kept(reason));
+            ctx.record(planned, Fate::Kept(reason));
         }
     }
     let remover = TreeRemover {
-        run,
+        ctx,
         log_dirs,
-        room,
+        dir,
         evidence: &evidence,
     };
-    carry_out(run, &evidence, plan, &Slots::without_rests(1), &remover).await;
+    carry_out(ctx, &evidence, plan, &Pacing::without_rests(1), &remover).await;
     true
 }
 
 /// S4.2: links whose target is gone, or would be after a dry run's removals.
 pub(super) async fn links(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     runtime: &Runtime<'_>,
     log_dirs: &LogDirs,
-    look: &Look<'_>,
+    snapshots: &Snapshots<'_>,
 ) {
-    let Some(snapshot) = look.latest().await else {
+    let Some(snapshot) = snapshots.latest().await else {
         return;
     };
-    let room = match &log_dirs.links {
+    let dir = match &log_dirs.links {
         LogDir::Off | LogDir::Missing(_) => return,
-        LogDir::Open(room) => room,
-        LogDir::Failed(dir, e) => return run.fail(unreadable("container-logs-dir", dir, e)),
+        LogDir::Open(dir) => dir,
+        LogDir::Failed(dir, e) => return ctx.fail(unreadable("container-logs-dir", dir, e)),
     };
-    let Some(links) = dangling(run, log_dirs, room) else {
+    let Some(links) = dangling(ctx, log_dirs, dir) else {
         return;
     };
-    let owners = &owners(run, runtime, snapshot, &links).await;
+    let owners = &owners(ctx, runtime, snapshot, &links).await;
     let Ordered {
         items: mut planned,
         alone_from,
-    } = in_turn(run, room, links);
+    } = in_turn(ctx, dir, links);
     let mut left = planned.len();
     let alone = planned.split_off(alone_from);
     let ask = |(planned, link): (Planned, LogLink)| async move {
-        let answer = evidence_of(run, runtime, log_dirs, owners, &planned, &link);
-        let answer = object(run, answer).await;
+        let answer = evidence_of(ctx, runtime, log_dirs, owners, &planned, &link);
+        let answer = object(ctx, answer).await;
         (planned, link, answer)
     };
     let together = stream::iter(planned).map(ask).buffered(QUESTIONS);
@@ -183,77 +187,77 @@ pub(super) async fn links(
         let removal = async {
             match plan::logs::link(&answer?) {
                 (false, reason) => Err(Fate::Kept(reason)),
-                (true, _) => remove_link(run, log_dirs, room, &planned, &link),
+                (true, _) => remove_link(ctx, log_dirs, dir, &planned, &link),
             }
         };
-        let fate = object(run, removal).await.unwrap_or_else(|fate| fate);
+        let fate = object(ctx, removal).await.unwrap_or_else(|fate| fate);
         if fate == Fate::Kept(Reason::LinkAlive) {
-            run.attempts.ended_well(&planned);
+            ctx.attempts.ended_well(&planned);
         }
         left -= 1;
         let is_an_end = fate.is_an_end();
-        run.record(planned.clone(), fate);
+        ctx.record(planned.clone(), fate);
         if is_an_end {
-            run.progress(&planned, left);
+            ctx.progress(&planned, left);
         }
     }
 }
 
 /// Links in the order of S0.8. Those that were put off and do not dangle any more are settled.
-fn in_turn(run: &Run<'_>, room: &OpenLogDir, links: Vec<LogLink>) -> Ordered<LogLink> {
+fn in_turn(ctx: &Context<'_>, dir: &OpenLogDir, links: Vec<LogLink>) -> Ordered<LogLink> {
     let planned = links.into_iter().map(|link| {
-        let path = format!("{}/{}", room.dir(), link.name);
+        let path = format!("{}/{}", dir.dir(), link.name);
         let planned = Planned::new(Kind::LogLink, path, "", "", Reason::DeadLink);
         (planned, link)
     });
     let planned: Vec<_> = planned.collect();
     let is_there: HashSet<Text> = planned.iter().map(|(p, _)| p.id.clone()).collect();
-    run.later.settle(run, Kind::LogLink, |id| {
+    ctx.later.settle(ctx, Kind::LogLink, |id| {
         let is_gone = !is_there.contains(id);
-        is_gone.then(|| no_longer_dangling(room, id))
+        is_gone.then(|| no_longer_dangling(dir, id))
     });
     let is_there = |id: &Text| is_there.contains(id);
-    run.attempts.keep_only(Kind::LogLink, is_there);
-    run.later.order(run, Kind::LogLink, planned)
+    ctx.attempts.keep_only(Kind::LogLink, is_there);
+    ctx.later.order(ctx, Kind::LogLink, planned)
 }
 
 /// The links that lead nowhere, in their order; `None` = the directory cannot be read.
-fn dangling(run: &Run<'_>, log_dirs: &LogDirs, room: &OpenLogDir) -> Option<Vec<LogLink>> {
-    let go_on = || run.stop.cause().is_none();
+fn dangling(ctx: &Context<'_>, log_dirs: &LogDirs, dir: &OpenLogDir) -> Option<Vec<LogLink>> {
+    let go_on = || ctx.stop.cause().is_none();
     let dangles =
-        |link: &LogLink| log_dirs.overlay.dangles(link) && !run.later.has_link(&link.name);
+        |link: &LogLink| log_dirs.overlay.dangles(link) && !ctx.later.has_link(&link.name);
     // What a dry run would have removed is still there, and so are links to it.
-    match room.log_links(run.dry_run, &go_on, dangles) {
+    match dir.log_links(ctx.dry_run, &go_on, dangles) {
         Ok(mut links) => {
             links.sort_by(|a, b| a.name.cmp(&b.name));
             return Some(links);
         }
-        Err(_) if ended(run) => {}
-        Err(e) => run.fail(unreadable("container-logs-dir", room.dir(), &e)),
+        Err(_) if ended(ctx) => {}
+        Err(e) => ctx.fail(unreadable("container-logs-dir", dir.dir(), &e)),
     }
     None
 }
 
 /// What became of a link that was put off. One that leads somewhere again stays.
-fn no_longer_dangling(room: &OpenLogDir, path: &str) -> Fate {
+fn no_longer_dangling(dir: &OpenLogDir, path: &str) -> Fate {
     let name = path.rsplit('/').next().unwrap_or_default();
-    let now = room.log_link(OsStr::new(name));
+    let now = dir.log_link(OsStr::new(name));
     now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive))
 }
 
 /// Whose links they may be, by the lists. A cut name tells no ID, or part of one: then the containers are listed once more, since
 /// one that came after the look may have the name, too.
 async fn owners(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     runtime: &Runtime<'_>,
-    look: &Snapshot,
+    snapshots: &Snapshot,
     links: &[LogLink],
 ) -> Owners {
     let names = || links.iter().map(|link| &*link.name);
-    let mut owners = Owners::new(names(), &look.containers, !look.partial);
-    if !look.partial && names().any(is_cut) {
-        let fresh = all_containers(run, runtime, None).await;
-        let fresh = fresh.map_err(|e| run.fail(e)).ok();
+    let mut owners = Owners::new(names(), &snapshots.containers, !snapshots.partial);
+    if !snapshots.partial && names().any(is_cut) {
+        let fresh = all_containers(ctx, runtime, None).await;
+        let fresh = fresh.map_err(|e| ctx.fail(e)).ok();
         let whole = fresh.is_some();
         owners.add(names(), &fresh.unwrap_or_default(), whole);
     }
@@ -262,7 +266,7 @@ async fn owners(
 
 /// What the runtime knows of the containers that a link may be that of.
 async fn evidence_of(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     runtime: &Runtime<'_>,
     log_dirs: &LogDirs,
     owners: &Owners,
@@ -277,7 +281,7 @@ async fn evidence_of(
     }
     let mut answers = Vec::new();
     for id in owners.of(&link.name) {
-        let answer = ask(run, runtime, log_dirs, planned, id).await?;
+        let answer = ask(ctx, runtime, log_dirs, planned, id).await?;
         answers.push(answer);
         if plan::logs::link(&answer) == (false, Reason::LinkAlive) {
             break;
@@ -285,46 +289,48 @@ async fn evidence_of(
     }
     match link_container_id(&link.name) {
         _ if !answers.is_empty() => Ok(plan::logs::of_all(answers)),
-        Some(id) => ask(run, runtime, log_dirs, planned, id).await,
+        Some(id) => ask(ctx, runtime, log_dirs, planned, id).await,
         None => Ok(LinkEvidence::NoId),
     }
 }
 
 async fn ask(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     runtime: &Runtime<'_>,
     log_dirs: &LogDirs,
     planned: &Planned,
     id: &str,
 ) -> Result<LinkEvidence, Fate> {
     match runtime.container_status(id).await {
-        Ok(look) => Ok(match log_dirs.overlay.state(&look.id, look.state) {
-            Some(state) => LinkEvidence::State(state),
-            None => LinkEvidence::NotFound,
-        }),
+        Ok(snapshots) => Ok(
+            match log_dirs.overlay.state(&snapshots.id, snapshots.state) {
+                Some(state) => LinkEvidence::State(state),
+                None => LinkEvidence::NotFound,
+            },
+        ),
         Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
         Err(CallError::NotBegun(_)) => Err(Fate::Kept(Reason::NotReached)),
         Err(e) => {
-            run.attempts.asked_in_vain(planned, &e);
+            ctx.attempts.asked_in_vain(planned, &e);
             Ok(LinkEvidence::Error)
         }
     }
 }
 
 fn remove_link(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     log_dirs: &LogDirs,
-    room: &OpenLogDir,
+    dir: &OpenLogDir,
     planned: &Planned,
     link: &LogLink,
 ) -> Result<Fate, Fate> {
-    Gate::new(run, None, planned).open()?;
+    Gate::new(ctx, None, planned).open()?;
     // The runtime may have taken its time: a log that was rotated meanwhile is back.
-    match room.log_link(OsStr::new(&link.name)) {
+    match dir.log_link(OsStr::new(&link.name)) {
         Some(now) if !log_dirs.overlay.dangles(&now) => return Err(Fate::Kept(Reason::LinkAlive)),
         _ => {}
     }
-    let removed = log_dirs.overlay.remove_link(room, &link.name);
+    let removed = log_dirs.overlay.remove_link(dir, &link.name);
     removed.map_err(|e| Fate::Failed(e.to_string()))?;
     Ok(Fate::Removed)
 }

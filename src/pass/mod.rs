@@ -3,6 +3,7 @@
 mod attempts;
 mod container_removal;
 mod containers;
+mod context;
 mod dead_containers;
 mod defects;
 pub mod dry_run;
@@ -10,23 +11,22 @@ mod fate;
 mod gate;
 mod image_figures;
 mod image_gone;
-mod image_look;
 mod image_records;
 mod image_removals;
+mod image_snapshot;
 mod images;
 mod later;
 mod log_dirs;
 mod log_place;
 mod logs;
-mod look;
 mod options;
+mod pace;
 mod parts;
 mod pod_evidence;
 mod removals;
 mod report;
-mod run;
 mod sandboxes;
-mod slots;
+mod snapshots;
 mod stops;
 mod words;
 
@@ -45,8 +45,8 @@ use crate::report::{Kind, Outcome, Pass, Report};
 use crate::stop::{Queue, Stop};
 use attempts::Attempts;
 
-use image_look::ImageMemory;
-use run::{Run, wall_time};
+use context::{Context, wall_time};
+use image_snapshot::ImageMemory;
 use std::cell::RefCell;
 
 /// What the engine remembers between passes of one kind. A pass changes it where it is: what a defect breaks off is not forgotten.
@@ -94,29 +94,29 @@ pub(crate) async fn run(
     backoff.get_mut().forget_old(began.since_boot());
     unfinished.get_mut().forget_old(began.since_boot());
     let attempts = Attempts::new(backoff, unfinished, options);
-    let run = Run::new(config, hooks, stop, options, queue, now, attempts);
+    let ctx = Context::new(config, hooks, stop, options, queue, now, attempts);
     let pass = match images {
         None => Pass::Containers,
         Some(_) => Pass::Images,
     };
     let work = async {
         match (clock, images) {
-            (Err(defect), _) => run.fail(defect),
+            (Err(defect), _) => ctx.fail(defect),
             // S0.10: no age means anything with such a clock.
-            (Ok(..=0), _) => run.fail(Error::new(
+            (Ok(..=0), _) => ctx.fail(Error::new(
                 Status::InvalidArgument,
                 format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
             )),
-            (_, None) => containers::pass(&run, capabilities).await,
-            (_, Some(memory)) => images::pass(&run, capabilities, memory).await,
+            (_, None) => containers::pass(&ctx, capabilities).await,
+            (_, Some(memory)) => images::pass(&ctx, capabilities, memory).await,
         }
     };
     // So that the report of what was done is not lost.
     if let Err(defect) = panics::caught_async(work).await {
-        run.fail(defect);
+        ctx.fail(defect);
     }
-    run.report.tell_causes();
-    let (entries, filesystem, error) = run.report.into_parts();
+    ctx.report.log_causes();
+    let (entries, filesystem, error) = ctx.report.into_parts();
     let bytes_freed = entries
         .iter()
         .filter(|e| e.kind == Kind::Image && e.outcome == Outcome::Removed)

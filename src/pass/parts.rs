@@ -1,9 +1,9 @@
 //! Lists that do not fit a message (S7.3): what log directories tell of them, and S1 over containers in parts.
 
+use super::context::Context;
 use super::dead_containers::Stage;
 use super::later::Round;
 use super::log_dirs::LogDir;
-use super::run::Run;
 use crate::cri::List;
 use crate::cri::client::Runtime;
 use crate::cri::lists::{Known, Labels, Parts, Refusal, Whole};
@@ -17,14 +17,14 @@ use crate::report::Kind;
 use std::collections::HashSet;
 
 /// Which pods and containers the log directories tell of.
-fn hints<'r>(run: &'r Run<'_>) -> impl Fn(List, &Error) -> Known + 'r {
+fn hints<'r>(ctx: &'r Context<'_>) -> impl Fn(List, &Error) -> Known + 'r {
     move |list, refusal| {
         let message = format!("{}; it is read in parts", refusal.message);
-        run.log(LogLevel::Info, &message);
+        ctx.log(LogLevel::Info, &message);
         let mut known = Known::default();
-        if let LogDir::Open(room) = LogDir::open(run.config.pod_logs_dir.as_deref()) {
-            let go_on = || run.stop.cause().is_none();
-            for logs in room.pod_logs(&go_on).unwrap_or_default() {
+        if let LogDir::Open(dir) = LogDir::open(ctx.config.pod_logs_dir.as_deref()) {
+            let go_on = || ctx.stop.cause().is_none();
+            for logs in dir.pod_logs(&go_on).unwrap_or_default() {
                 add_logs(&mut known, logs, list);
             }
         }
@@ -50,17 +50,20 @@ fn add_logs(known: &mut Known, logs: PodLogs, list: List) {
 }
 
 /// All sandboxes, however many messages that takes; an error where they did not arrive whole.
-pub(crate) async fn all_sandboxes(run: &Run<'_>, runtime: &Runtime<'_>) -> Result<Vec<Sandbox>> {
-    runtime.sandboxes(&hints(run)).await
+pub(crate) async fn all_sandboxes(
+    ctx: &Context<'_>,
+    runtime: &Runtime<'_>,
+) -> Result<Vec<Sandbox>> {
+    runtime.sandboxes(&hints(ctx)).await
 }
 
 /// The same of containers. `sandboxes`: where they were listed just now.
 pub(crate) async fn all_containers(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     runtime: &Runtime<'_>,
     sandboxes: Option<&[Sandbox]>,
 ) -> Result<Vec<Container>> {
-    runtime.containers(&hints(run), sandboxes).await
+    runtime.containers(&hints(ctx), sandboxes).await
 }
 
 /// S1 over a list in parts. Each part's removals are carried out before the next is asked for; once the whole list is there, S1 goes on
@@ -82,7 +85,7 @@ impl<'a, 'p> InParts<'a, 'p> {
         sandboxes: Option<Vec<Sandbox>>,
     ) -> InParts<'a, 'p> {
         let pods = sandboxes.as_deref().unwrap_or_default();
-        let hints = hints(stage.run);
+        let hints = hints(stage.ctx);
         InParts {
             parts: stage.runtime.containers_in_parts(refusal, &hints, pods),
             stage,
@@ -96,12 +99,12 @@ impl<'a, 'p> InParts<'a, 'p> {
     pub(super) async fn collect(mut self) -> Option<Snapshot> {
         match self.walk().await {
             Ok(rows) => {
-                let mut look = Snapshot::new(rows, self.sandboxes.take());
-                self.stage.all(&mut look, &self.done).await;
+                let mut snapshot = Snapshot::new(rows, self.sandboxes.take());
+                self.stage.all(&mut snapshot, &self.done).await;
                 None
             }
             Err(e) => {
-                self.stage.run.fail(e);
+                self.stage.ctx.fail(e);
                 self.again().await;
                 Some(self.incomplete().await)
             }
@@ -115,47 +118,51 @@ impl<'a, 'p> InParts<'a, 'p> {
             if whole == Whole::List {
                 return Ok(rows);
             }
-            let left = self.look(rows, whole == Whole::Units).await;
+            let left = self.collect_part(rows, whole == Whole::Units).await;
             self.parts.put_back(left);
-            if let Some(cause) = self.stage.run.stop.cause() {
+            if let Some(cause) = self.stage.ctx.stop.cause() {
                 return Err(cause.error());
             }
         }
     }
 
     /// Decides over some containers and carries out; what is left of them.
-    async fn look(&mut self, rows: Vec<Container>, partial: bool) -> Vec<Container> {
-        let run = self.stage.run;
-        let mut look = Snapshot::new(rows, self.sandboxes.take());
-        look.partial = partial;
+    async fn collect_part(&mut self, rows: Vec<Container>, partial: bool) -> Vec<Container> {
+        let ctx = self.stage.ctx;
+        let mut snapshot = Snapshot::new(rows, self.sandboxes.take());
+        snapshot.partial = partial;
         // S1.6 counts all that there are.
         let policy = ContainerPolicy {
             total: None,
             ..self.stage.policy
         };
-        let outcome = self.stage.collect(&mut look, &policy, &self.done, false);
+        let outcome = self
+            .stage
+            .collect(&mut snapshot, &policy, &self.done, false);
         let outcome = outcome.await;
-        self.sandboxes = look.sandboxes;
-        if !run.dry_run {
+        self.sandboxes = snapshot.sandboxes;
+        if !ctx.dry_run {
             outcome.gone.iter().for_each(|id| self.parts.removed(id));
         }
-        let put_off = run.later.put_off(Kind::Container);
+        let put_off = ctx.later.put_off(Kind::Container);
         let tried = outcome.tried.into_iter();
         let (late, done): (Vec<Text>, Vec<Text>) = tried.partition(|id| put_off.contains(id));
         self.done.extend(done);
-        look.containers.retain(|c| !outcome.gone.contains(&c.id));
+        snapshot
+            .containers
+            .retain(|c| !outcome.gone.contains(&c.id));
         if !late.is_empty() {
-            self.put_off.push((look.containers.clone(), partial));
+            self.put_off.push((snapshot.containers.clone(), partial));
         }
-        look.containers
+        snapshot.containers
     }
 
     /// The whole list will not be seen: what was put off has its turn in the parts that it was seen in (S0.8).
     async fn again(&mut self) {
-        let later = &self.stage.run.later;
+        let later = &self.stage.ctx.later;
         later.round.set(Round::Again);
         for (rows, partial) in std::mem::take(&mut self.put_off) {
-            self.look(rows, partial).await;
+            self.collect_part(rows, partial).await;
         }
         later.round.set(Round::First);
         later.forget_emptied();
@@ -163,13 +170,13 @@ impl<'a, 'p> InParts<'a, 'p> {
 
     /// Nobody knows what else there is: what was seen is reported, and nothing goes for the number of all.
     async fn incomplete(&mut self) -> Snapshot {
-        let mut look = Snapshot::new(self.parts.seen(), self.sandboxes.take());
-        look.partial = true;
+        let mut snapshot = Snapshot::new(self.parts.seen(), self.sandboxes.take());
+        snapshot.partial = true;
         // S2.3: those whose stop may still end are decided on once more at the end of the pass.
-        let mut stopping = look.containers.clone();
+        let mut stopping = snapshot.containers.clone();
         stopping.retain(|c| c.state == ContainerState::Unknown && self.done.contains(&c.id));
-        self.stage.all(&mut look, &self.done).await;
-        look.containers.extend(stopping);
-        look
+        self.stage.all(&mut snapshot, &self.done).await;
+        snapshot.containers.extend(stopping);
+        snapshot
     }
 }

@@ -1,7 +1,7 @@
 //! The host's answer about its pods, asked again when it has grown old (S0.3), against what runs (S0.4).
 
+use super::context::{Context, wall_time};
 use super::log_dirs::LogDir;
-use super::run::{Run, wall_time};
 use crate::clock::BootInstant;
 use crate::error::{Error, Status};
 use crate::fs::changed::Question;
@@ -26,8 +26,8 @@ pub(crate) struct Pods {
 }
 
 /// Asks the host about pods (S0.3).
-fn ask(run: &Run<'_>, uids: &[Text]) -> PodStates {
-    let Some(ask) = &run.hooks.pod_states else {
+fn ask(ctx: &Context<'_>, uids: &[Text]) -> PodStates {
+    let Some(ask) = &ctx.hooks.pod_states else {
         return PodStates {
             ready: true,
             ..PodStates::default()
@@ -37,16 +37,16 @@ fn ask(run: &Run<'_>, uids: &[Text]) -> PodStates {
     // Only what was asked about is answered.
     let asked: HashSet<&Text> = uids.iter().collect();
     answer.states.retain(|uid, _| asked.contains(uid));
-    answer.ready &= answer.as_of == 0 || can_be_as_of(run, answer.as_of);
+    answer.ready &= answer.as_of == 0 || can_be_as_of(ctx, answer.as_of);
     answer
 }
 
 /// S0.3: whether an answer can speak of this moment; of a time to come nobody knows anything.
-fn can_be_as_of(run: &Run<'_>, as_of: i64) -> bool {
-    let now = wall_time(run.hooks);
+fn can_be_as_of(ctx: &Context<'_>, as_of: i64) -> bool {
+    let now = wall_time(ctx.hooks);
     if as_of > now {
         let ahead = Duration::from_nanos(as_of.abs_diff(now));
-        run.report.warn_once("as-of", || format!(
+        ctx.report.warn_once("as-of", || format!(
             "the host says that its answer about pods is of a moment {ahead:?} from now; nothing is removed because its pod is gone; see whether a clock was set back"
         ));
     }
@@ -54,8 +54,8 @@ fn can_be_as_of(run: &Run<'_>, as_of: i64) -> bool {
 }
 
 /// S0.4: from here on no pod is removable.
-fn contradicted(run: &Run<'_>, c: &Contradiction) {
-    if run.pods.broken.replace(true) {
+fn contradicted(ctx: &Context<'_>, c: &Contradiction) {
+    if ctx.pods.broken.replace(true) {
         return;
     }
     let examples: Vec<String> = c.examples.iter().map(|uid| visible(uid)).collect();
@@ -65,13 +65,13 @@ fn contradicted(run: &Run<'_>, c: &Contradiction) {
         c.active,
         examples.join(", ")
     );
-    run.report.event("PodStatesContradicted", &message);
-    run.report.keep(Error::new(Status::Contradiction, message));
+    ctx.report.event("PodStatesContradicted", &message);
+    ctx.report.keep(Error::new(Status::Contradiction, message));
 }
 
 /// The host's answer for one stage.
 pub(crate) struct Evidence<'a> {
-    run: &'a Run<'a>,
+    ctx: &'a Context<'a>,
     snapshot: &'a Snapshot,
     uids: Vec<Text>,
     latest: RefCell<(PodView, BootInstant)>,
@@ -80,16 +80,16 @@ pub(crate) struct Evidence<'a> {
 impl<'a> Evidence<'a> {
     /// Asks about all pods of a look, and about those whose UIDs were found elsewhere.
     pub(crate) fn ask(
-        run: &'a Run<'a>,
+        ctx: &'a Context<'a>,
         snapshot: &'a Snapshot,
         elsewhere: impl IntoIterator<Item = Text>,
     ) -> Evidence<'a> {
         let mut uids: BTreeSet<Text> = pods::uids_in_question(snapshot).into_iter().collect();
         uids.extend(elsewhere.into_iter().filter(|uid| pods::askable(uid)));
         let uids: Vec<Text> = uids.into_iter().collect();
-        let latest = RefCell::new(view(run, snapshot, &uids));
+        let latest = RefCell::new(view(ctx, snapshot, &uids));
         Evidence {
-            run,
+            ctx,
             snapshot,
             uids,
             latest,
@@ -98,11 +98,11 @@ impl<'a> Evidence<'a> {
 
     /// S4.1: the same, asked at this moment and about this pod alone, however young the answer about all is.
     pub(crate) fn stands_now(&self, uid: &Text, reason: Reason) -> bool {
-        let answer = ask(self.run, std::slice::from_ref(uid));
+        let answer = ask(self.ctx, std::slice::from_ref(uid));
         let view = &mut self.latest.borrow_mut().0;
         view.renew(uid, &answer);
-        if answer.as_of != 0 && self.run.pods.newer.borrow().is_open(uid) {
-            let newer = newer_pods(self.run, self.snapshot, &answer, view);
+        if answer.as_of != 0 && self.ctx.pods.newer.borrow().is_open(uid) {
+            let newer = newer_pods(self.ctx, self.snapshot, &answer, view);
             *view = view.clone().holding(newer);
         }
         pods::still_stands(uid, reason, view)
@@ -120,12 +120,12 @@ impl<'a> Evidence<'a> {
             return true;
         }
         let age = BootInstant::now().since(self.latest.borrow().1);
-        if age > self.run.config.evidence_max_age {
-            let fresh = view(self.run, self.snapshot, &self.uids);
+        if age > self.ctx.config.evidence_max_age {
+            let fresh = view(self.ctx, self.snapshot, &self.uids);
             self.latest.replace(fresh);
         }
         // S0.4: another answer may have contradicted what runs, to a stop beside this stage.
-        if self.run.pods.broken.get() {
+        if self.ctx.pods.broken.get() {
             return false;
         }
         let latest = self.latest.borrow();
@@ -134,14 +134,14 @@ impl<'a> Evidence<'a> {
 }
 
 /// One question and its answer, with the time of the question: the answer is no older than that.
-fn view(run: &Run<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, BootInstant) {
+fn view(ctx: &Context<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, BootInstant) {
     let asked = BootInstant::now();
-    let answer = ask(run, uids);
-    let mut view = PodView::new(snapshot, &answer, run.all_unused, run.pods.broken.get());
-    let newer = newer_pods(run, snapshot, &answer, &view);
+    let answer = ask(ctx, uids);
+    let mut view = PodView::new(snapshot, &answer, ctx.all_unused, ctx.pods.broken.get());
+    let newer = newer_pods(ctx, snapshot, &answer, &view);
     if let Some(contradiction) = view.contradicted() {
-        contradicted(run, &contradiction);
-        view = PodView::new(snapshot, &answer, run.all_unused, true);
+        contradicted(ctx, &contradiction);
+        view = PodView::new(snapshot, &answer, ctx.all_unused, true);
     }
     (view.holding(newer), asked)
 }
@@ -149,35 +149,35 @@ fn view(run: &Run<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, BootInst
 /// S0.3: the pods that have changed since the moment that the host's answer speaks of. A pod is judged when the host first says
 /// that it is gone.
 fn newer_pods(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     snapshot: &Snapshot,
     answer: &PodStates,
     view: &PodView,
 ) -> HashSet<Text> {
     // An answer that is not ready may be followed by one that says as of when.
     if answer.as_of != 0 || !answer.ready {
-        let now = wall_time(run.hooks);
-        let mut newer = run.pods.newer.borrow_mut();
+        let now = wall_time(ctx.hooks);
+        let mut newer = ctx.pods.newer.borrow_mut();
         newer.look(snapshot, now);
         let open = view.claimed().filter(|uid| newer.is_open(uid));
         let open: BTreeSet<Text> = open.cloned().collect();
         if !open.is_empty() {
-            judge(run, &mut newer, answer.as_of, now, &open);
+            judge(ctx, &mut newer, answer.as_of, now, &open);
         }
     }
-    run.pods.newer.borrow().pods()
+    ctx.pods.newer.borrow().pods()
 }
 
 /// Judges pods by what is in their log directories.
-fn judge(run: &Run<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTreeSet<Text>) {
-    let go_on = || run.stop.cause().is_none();
+fn judge(ctx: &Context<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTreeSet<Text>) {
+    let go_on = || ctx.stop.cause().is_none();
     let question = Question {
         since: as_of,
         now,
         files_only: false,
         go_on: &go_on,
     };
-    let logs = Logs::of(run, open);
+    let logs = Logs::of(ctx, open);
     let mut unknown = Vec::new();
     for uid in open {
         if !go_on() {
@@ -193,7 +193,7 @@ fn judge(run: &Run<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTreeSet
         newer.judge(uid, as_of, changed);
     }
     if let Some((uid, e)) = unknown.first() {
-        run.log(
+        ctx.log(
             LogLevel::Warn,
             &format!(
                 "cannot tell when the logs of {} pods changed last, such as those of {}: {e}; until that is known nothing of them is removed because they are gone",
@@ -206,18 +206,18 @@ fn judge(run: &Run<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTreeSet
 
 /// S0.3: whether a file in a tree has changed since the moment by which its pod was judged, which an answer of the past cannot know:
 /// the pod may have come back since. The pass itself changes directories, but no files.
-pub(crate) fn has_newer_files(run: &Run<'_>, room: &OpenLogDir, name: &str) -> bool {
-    let Some(since) = run.pods.newer.borrow().judged_by(entry_uid(name)) else {
+pub(crate) fn has_newer_files(ctx: &Context<'_>, dir: &OpenLogDir, name: &str) -> bool {
+    let Some(since) = ctx.pods.newer.borrow().judged_by(entry_uid(name)) else {
         return false;
     };
-    let go_on = || run.stop.cause().is_none();
+    let go_on = || ctx.stop.cause().is_none();
     let question = Question {
         since,
-        now: wall_time(run.hooks),
+        now: wall_time(ctx.hooks),
         files_only: true,
         go_on: &go_on,
     };
-    let change = room.last_change(OsStr::new(name), &question);
+    let change = dir.last_change(OsStr::new(name), &question);
     change.map_or(true, |change| change.newest > since)
 }
 
@@ -229,16 +229,16 @@ enum Logs {
 }
 
 impl Logs {
-    fn of(run: &Run<'_>, pods: &BTreeSet<Text>) -> Logs {
-        let room = match LogDir::open(run.config.pod_logs_dir.as_deref()) {
-            LogDir::Open(room) => room,
+    fn of(ctx: &Context<'_>, pods: &BTreeSet<Text>) -> Logs {
+        let dir = match LogDir::open(ctx.config.pod_logs_dir.as_deref()) {
+            LogDir::Open(dir) => dir,
             LogDir::Off | LogDir::Missing(_) => return Logs::Nothing,
             LogDir::Failed(dir, e) => return Logs::Failed(format!("{dir}: {e}")),
         };
-        let go_on = || run.stop.cause().is_none();
-        let entries = match room.entries(&go_on) {
+        let go_on = || ctx.stop.cause().is_none();
+        let entries = match dir.entries(&go_on) {
             Ok(entries) => entries,
-            Err(e) => return Logs::Failed(format!("{}: {e}", room.dir())),
+            Err(e) => return Logs::Failed(format!("{}: {e}", dir.dir())),
         };
         let mut of_pods: HashMap<Text, Vec<OsString>> = HashMap::new();
         for entry in entries {
@@ -247,7 +247,7 @@ impl Logs {
                 of_pods.entry(uid.clone()).or_default().push(entry.name);
             }
         }
-        Logs::Entries(room, of_pods)
+        Logs::Entries(dir, of_pods)
     }
 
     /// When something in them changed last; `beyond` hears of what has a time beyond now.
@@ -257,15 +257,15 @@ impl Logs {
         question: &Question<'_>,
         mut beyond: impl FnMut(Text),
     ) -> Result<Changed, String> {
-        let (room, entries) = match self {
+        let (dir, entries) = match self {
             Logs::Nothing => return Ok(Changed::Last(0)),
             Logs::Failed(why) => return Err(why.clone()),
-            Logs::Entries(room, entries) => (room, entries),
+            Logs::Entries(dir, entries) => (dir, entries),
         };
         let mut newest = 0;
         for name in entries.get(uid).into_iter().flatten() {
-            let path = || format!("{}/{}", room.dir(), name.to_string_lossy());
-            let change = room
+            let path = || format!("{}/{}", dir.dir(), name.to_string_lossy());
+            let change = dir
                 .last_change(name, question)
                 .map_err(|e| format!("{}: {e}", visible(&path())))?;
             if change.beyond {
@@ -278,10 +278,10 @@ impl Logs {
 }
 
 /// S0.3: what has a time beyond now was not compared with the moment of the host's answer; told once, at the end of a pass.
-pub(crate) fn tell_of_stamps(run: &Run<'_>) {
-    let newer = run.pods.newer.borrow();
+pub(crate) fn log_stamps(ctx: &Context<'_>) {
+    let newer = ctx.pods.newer.borrow();
     if let Some((count, example)) = newer.beyond() {
-        run.log(
+        ctx.log(
             LogLevel::Warn,
             &format!(
                 "{count} containers, pod sandboxes or pod log directories have times later than now, such as {}: they are not compared with the moment that the host's answer about pods is of; see whether the clock was set back",

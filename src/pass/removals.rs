@@ -1,13 +1,13 @@
 //! The engine that removes: it takes one object after another from a policy, a bounded number at once, a slow one holding no other up
 //! (S2.7), and writes the report. A policy is all of a plan in its order, or as many images as are needed (`image_removals`).
 
+use super::context::Context;
 use super::defects::{object, stage};
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::Ordered;
+use super::pace::Pacing;
 use super::pod_evidence::Evidence;
-use super::run::Run;
-use super::slots::Slots;
 use crate::clock::BootInstant;
 use crate::plan::{Plan, Step};
 use crate::report::{Kind, Reason};
@@ -74,10 +74,10 @@ enum Worked {
 
 /// The removals of one plan under way.
 struct Engine<'e, T> {
-    run: &'e Run<'e>,
+    ctx: &'e Context<'e>,
     evidence: Option<&'e Evidence<'e>>,
     ordered: &'e Ordered<T>,
-    slots: &'e Slots,
+    pacing: &'e Pacing,
     waiting: Range<usize>,
     occupied: FuturesUnordered<LocalBoxFuture<'e, Worked>>,
     resting: usize,
@@ -90,17 +90,17 @@ struct Engine<'e, T> {
 
 /// Removes objects in their order, no more at once than there are slots, and writes the report. Returns those that are gone.
 pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
-    run: &'e Run<'e>,
+    ctx: &'e Context<'e>,
     evidence: Option<&'e Evidence<'e>>,
     ordered: &'e Ordered<T>,
-    slots: &'e Slots,
+    pacing: &'e Pacing,
     policy: &mut P,
 ) -> Vec<T> {
     let mut engine = Engine {
-        run,
+        ctx,
         evidence,
         ordered,
-        slots,
+        pacing,
         waiting: 0..ordered.items.len(),
         occupied: FuturesUnordered::new(),
         resting: 0,
@@ -134,8 +134,8 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
     for at in std::mem::take(&mut engine.waiting) {
         engine.write(at, Fate::Kept(policy.rest()));
     }
-    slots.tell(run);
-    run.report.arrange(engine.written);
+    pacing.tell(ctx);
+    ctx.report.arrange(engine.written);
     engine.gone
 }
 
@@ -144,7 +144,7 @@ impl<'e, T: Copy> Engine<'e, T> {
     fn next<P: Policy<'e, T>>(&mut self, policy: &P) -> Option<usize> {
         // What may make the runtime crash waits until nothing else is in flight (S0.8).
         let is_alone = self.waiting.start >= self.ordered.alone_from;
-        let is_full = self.occupied.len() >= self.slots.limit;
+        let is_full = self.occupied.len() >= self.pacing.limit;
         if is_full || (is_alone && self.in_flight() > 0) || !policy.wants_more() {
             return None;
         }
@@ -162,13 +162,13 @@ impl<'e, T: Copy> Engine<'e, T> {
 
     /// Asks whether an object may be removed, and begins to; whether it did.
     async fn begin<P: Policy<'e, T>>(&mut self, policy: &mut P, at: usize) -> bool {
-        let (run, items) = (self.run, &self.ordered.items);
-        let gate = Gate::new(run, self.evidence, &items[at].0);
-        match object(run, policy.begin(items, at, gate)).await {
+        let (ctx, items) = (self.ctx, &self.ordered.items);
+        let gate = Gate::new(ctx, self.evidence, &items[at].0);
+        match object(ctx, policy.begin(items, at, gate)).await {
             Ok(removal) => {
                 self.occupied.push(Box::pin(async move {
                     let began = BootInstant::now();
-                    let fate = in_flight(run, removal).await;
+                    let fate = in_flight(ctx, removal).await;
                     Worked::Removal(at, fate, BootInstant::now().since(began))
                 }));
                 true
@@ -204,13 +204,13 @@ impl<'e, T: Copy> Engine<'e, T> {
             policy.ended(removed, &fate).await;
             Ok(())
         };
-        let _ = object(self.run, ended).await;
+        let _ = object(self.ctx, ended).await;
         self.tell(policy, at, fate);
-        let (run, slots) = (self.run, self.slots);
-        if let Some(time) = slots.rest_after(run, was_removed, took) {
+        let (ctx, pacing) = (self.ctx, self.pacing);
+        if let Some(time) = pacing.rest_after(ctx, was_removed, took) {
             self.resting += 1;
             self.occupied.push(Box::pin(async move {
-                slots.rest(run, time).await;
+                pacing.rest(ctx, time).await;
                 Worked::Rest
             }));
         }
@@ -226,7 +226,7 @@ impl<'e, T: Copy> Engine<'e, T> {
         if is_an_end {
             let items = &self.ordered.items;
             let left = self.in_flight() + policy.needed(&items[self.waiting.clone()]);
-            self.run.progress(&items[at].0, left);
+            self.ctx.progress(&items[at].0, left);
         }
     }
 
@@ -235,7 +235,7 @@ impl<'e, T: Copy> Engine<'e, T> {
         if fate == Fate::Removed {
             self.gone.push(*object);
         }
-        let place = self.run.record(planned.clone(), fate);
+        let place = self.ctx.record(planned.clone(), fate);
         self.written.push((at, place));
     }
 
@@ -247,7 +247,7 @@ impl<'e, T: Copy> Engine<'e, T> {
         }
         let items = &self.ordered.items;
         let removed: Vec<T> = places.iter().map(|at| items[*at].1).collect();
-        let fates = stage(self.run, policy.confirm(&removed)).await;
+        let fates = stage(self.ctx, policy.confirm(&removed)).await;
         // Without an answer it is as the runtime said.
         let fates = fates.unwrap_or_else(|| vec![Fate::Removed; places.len()]);
         for (at, fate) in places.into_iter().zip(fates) {
@@ -258,9 +258,9 @@ impl<'e, T: Copy> Engine<'e, T> {
 }
 
 /// Work for one object in flight: a lost connection counts for it if it was alone (S0.8).
-async fn in_flight(run: &Run<'_>, removal: Removal<'_>) -> Fate {
-    let flight = run.later.take_off();
-    let fate = object(run, removal).await;
+async fn in_flight(ctx: &Context<'_>, removal: Removal<'_>) -> Fate {
+    let flight = ctx.later.take_off();
+    let fate = object(ctx, removal).await;
     flight.landed(fate.unwrap_or_else(|fate| fate))
 }
 
@@ -297,21 +297,21 @@ impl<'e, 'o: 'e, R: Remover> Policy<'e, &'o R::Object> for All<'e, R> {
 
 /// Carries out a plan in the order of S0.8, and writes down what is kept. Returns the objects that are gone.
 pub(crate) async fn carry_out<'o, R: Remover>(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     evidence: &Evidence<'_>,
     plan: Plan<'o, R::Object>,
-    slots: &Slots,
+    pacing: &Pacing,
     remover: &R,
 ) -> Vec<&'o R::Object> {
     let planned = |step: Step<'o, _>| (remover.planned(step.object, step.reason), step.object);
     let removals = plan.remove.into_iter().map(planned).collect();
     let kept = plan.keep.into_iter().map(|step| planned(step).0).collect();
-    let ordered = run.later.order(run, R::KIND, removals);
-    let kept = run.later.kept(run, R::KIND, kept);
-    let gone = remove(run, Some(evidence), &ordered, slots, &mut All { remover }).await;
+    let ordered = ctx.later.order(ctx, R::KIND, removals);
+    let kept = ctx.later.kept(ctx, R::KIND, kept);
+    let gone = remove(ctx, Some(evidence), &ordered, pacing, &mut All { remover }).await;
     for planned in kept {
         let reason = planned.reason;
-        run.record(planned, Fate::Kept(reason));
+        ctx.record(planned, Fate::Kept(reason));
     }
     gone
 }

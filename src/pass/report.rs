@@ -206,7 +206,7 @@ impl<'a> PassReport<'a> {
     }
 
     /// Tells the log how often each cause came up that it has heard of once.
-    pub(crate) fn tell_causes(&self) {
+    pub(crate) fn log_causes(&self) {
         let lines = self.object_causes.borrow().rest();
         lines.iter().for_each(|line| self.log(LogLevel::Warn, line));
     }

@@ -1,9 +1,9 @@
 //! Removing one sandbox: stop, then remove (S3.4).
 
+use super::context::Context;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::removals::Remover;
-use super::run::Run;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
 use crate::node::Sandbox;
@@ -11,7 +11,7 @@ use crate::report::{Kind, Reason, visible};
 
 /// Removes sandboxes.
 pub(crate) struct SandboxRemover<'a> {
-    pub(crate) run: &'a Run<'a>,
+    pub(crate) ctx: &'a Context<'a>,
     pub(crate) runtime: &'a Runtime<'a>,
 }
 
@@ -32,7 +32,7 @@ impl Remover for SandboxRemover<'_> {
     }
 
     async fn remove(&self, s: &Sandbox, gate: &Gate<'_>) -> Result<Fate, Fate> {
-        if self.run.dry_run {
+        if self.ctx.dry_run {
             return Ok(Fate::Removed);
         }
         // Others may have been asked about since it was its turn.

@@ -1,11 +1,11 @@
 //! Stops of UNKNOWN containers (S2.3): in slots of their own beside the stages of a pass, which wait for none of them. Those that ended
 //! by the end of the pass are removed then.
 
+use super::context::Context;
 use super::defects::{object, stage};
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::pod_evidence::Evidence;
-use super::run::Run;
 use crate::clock::BootInstant;
 use crate::cri::CallError;
 use crate::cri::client::Runtime;
@@ -20,7 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{self, Poll};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -40,9 +40,9 @@ struct Open {
 
 /// The stops of one pass.
 pub(crate) struct Stops<'p> {
-    run: &'p Run<'p>,
+    ctx: &'p Context<'p>,
     runtime: &'p Runtime<'p>,
-    slots: Rc<Semaphore>,
+    pacing: Rc<Semaphore>,
     /// By the containers' IDs.
     open: Rc<RefCell<HashMap<Text, Open>>>,
     added: Cell<usize>,
@@ -53,11 +53,11 @@ pub(crate) struct Stops<'p> {
 }
 
 impl<'p> Stops<'p> {
-    pub(crate) fn new(run: &'p Run<'p>, runtime: &'p Runtime<'p>) -> Stops<'p> {
+    pub(crate) fn new(ctx: &'p Context<'p>, runtime: &'p Runtime<'p>) -> Stops<'p> {
         Stops {
-            run,
+            ctx,
             runtime,
-            slots: Rc::new(Semaphore::new(SLOTS)),
+            pacing: Rc::new(Semaphore::new(SLOTS)),
             open: Rc::default(),
             added: Cell::default(),
             beside: RefCell::default(),
@@ -66,12 +66,12 @@ impl<'p> Stops<'p> {
     }
 
     /// These containers of a look are to be stopped.
-    pub(crate) fn add(&self, look: &Snapshot, planned: Vec<(Planned, Container)>) {
+    pub(crate) fn add(&self, snapshot: &Snapshot, planned: Vec<(Planned, Container)>) {
         if planned.is_empty() {
             return;
         }
-        let look = Rc::new(look.clone());
-        let unfinished = self.run.attempts.unfinished.borrow();
+        let snapshot = Rc::new(snapshot.clone());
+        let unfinished = self.ctx.attempts.unfinished.borrow();
         let turns = turns(planned, Kind::Container, |(e, _)| &e.id, &unfinished);
         let mut beside = turns.first;
         beside.extend(turns.again);
@@ -86,16 +86,16 @@ impl<'p> Stops<'p> {
             });
             self.open.borrow_mut().extend(open);
             let job = Job {
-                run: self.run,
+                ctx: self.ctx,
                 runtime: self.runtime,
-                slots: self.slots.clone(),
+                pacing: self.pacing.clone(),
                 open: self.open.clone(),
                 alone,
             };
-            let look = look.clone();
-            let run = self.run;
+            let snapshot = snapshot.clone();
+            let ctx = self.ctx;
             let work = async move {
-                stage(run, job.all(&look, planned)).await;
+                stage(ctx, job.all(&snapshot, planned)).await;
             };
             Box::pin(work) as LocalBoxFuture<'p, ()>
         };
@@ -119,7 +119,7 @@ impl<'p> Stops<'p> {
         .await
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll(&self, cx: &mut task::Context<'_>) -> Poll<()> {
         let mut beside = self.beside.borrow_mut();
         while let Poll::Ready(ended) = beside.poll_next_unpin(cx) {
             if ended.is_none() {
@@ -141,7 +141,7 @@ impl<'p> Stops<'p> {
                 }
             }
         };
-        let limit = self.run.hooks.stop_wait.unwrap_or(WAIT);
+        let limit = self.ctx.hooks.stop_wait.unwrap_or(WAIT);
         if !self.open.borrow().is_empty() {
             tokio::select! {
                 () = ended => {}
@@ -161,29 +161,29 @@ impl<'p> Stops<'p> {
             } else {
                 Fate::Kept(Reason::NotReached)
             };
-            self.run.record(planned, done);
+            self.ctx.record(planned, done);
         }
     }
 }
 
 /// Stops the containers of one look.
 struct Job<'p> {
-    run: &'p Run<'p>,
+    ctx: &'p Context<'p>,
     runtime: &'p Runtime<'p>,
-    slots: Rc<Semaphore>,
+    pacing: Rc<Semaphore>,
     open: Rc<RefCell<HashMap<Text, Open>>>,
     alone: bool,
 }
 
 impl Job<'_> {
-    async fn all(&self, look: &Snapshot, planned: Vec<(Planned, Container)>) {
-        let evidence = &Evidence::ask(self.run, look, []);
+    async fn all(&self, snapshot: &Snapshot, planned: Vec<(Planned, Container)>) {
+        let evidence = &Evidence::ask(self.ctx, snapshot, []);
         stream::iter(planned)
             .for_each_concurrent(SLOTS, |(planned, container)| async move {
                 // Nobody closes it.
-                let _slot = self.slots.acquire().await;
-                let gate = Gate::new(self.run, Some(evidence), &planned);
-                let result = object(self.run, self.one(&container, &gate)).await;
+                let _slot = self.pacing.acquire().await;
+                let gate = Gate::new(self.ctx, Some(evidence), &planned);
+                let result = object(self.ctx, self.one(&container, &gate)).await;
                 self.ended(planned, result);
             })
             .await;
@@ -196,14 +196,14 @@ impl Job<'_> {
         if let Some(open) = self.open.borrow_mut().get_mut(&c.id) {
             open.begun = true;
         }
-        let flight = self.run.later.take_off();
+        let flight = self.ctx.later.take_off();
         let flight = if self.alone {
             flight
         } else {
             // Lists and questions are in flight with it.
             flight.in_company()
         };
-        match stop(self.run, self.runtime, c).await {
+        match stop(self.ctx, self.runtime, c).await {
             Ok(was_known) => Ok((was_known, approved)),
             Err(fate) => Err(flight.landed(fate)),
         }
@@ -212,19 +212,19 @@ impl Job<'_> {
     fn ended(&self, planned: Planned, result: Result<(bool, BootInstant), Fate>) {
         self.open.borrow_mut().remove(&planned.id);
         match result {
-            Ok((was_known, approved)) => self.run.later.has_stopped(planned, was_known, approved),
+            Ok((was_known, approved)) => self.ctx.later.has_stopped(planned, was_known, approved),
             Err(fate) => {
-                self.run.record(planned, fate);
+                self.ctx.record(planned, fate);
             }
         }
     }
 }
 
 /// Stops one container, with what is left of its grace period since that was tried first.
-async fn stop(run: &Run<'_>, runtime: &Runtime<'_>, c: &Container) -> Result<bool, Fate> {
+async fn stop(ctx: &Context<'_>, runtime: &Runtime<'_>, c: &Container) -> Result<bool, Fate> {
     let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
     let now = BootInstant::now().since_boot();
-    let since = run.attempts.unfinished.borrow_mut().stops(&c.id, now);
+    let since = ctx.attempts.unfinished.borrow_mut().stops(&c.id, now);
     let seconds = stop_timeout(grace.saturating_sub(since.as_secs()));
     match runtime.stop_container(&c.id, seconds).await {
         Ok(()) => Ok(true),

@@ -213,12 +213,12 @@ fn keep_total<'a>(
     *units = own;
     let (mut extras_giving_way, mut extras) = split(extras);
     keep_shares(units, limit, plan);
-    let room = limit.saturating_sub(count(units));
-    remove_oldest(&mut extras, room, plan);
-    let room = room.saturating_sub(count(&extras));
-    keep_shares(&mut giving_way, room, plan);
-    let room = room.saturating_sub(count(&giving_way));
-    remove_oldest(&mut extras_giving_way, room, plan);
+    let left = limit.saturating_sub(count(units));
+    remove_oldest(&mut extras, left, plan);
+    let left = left.saturating_sub(count(&extras));
+    keep_shares(&mut giving_way, left, plan);
+    let left = left.saturating_sub(count(&giving_way));
+    remove_oldest(&mut extras_giving_way, left, plan);
     for more in [extras, giving_way, extras_giving_way] {
         add(units, more);
     }

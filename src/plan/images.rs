@@ -158,7 +158,7 @@ pub fn is_pause(image: &Image) -> bool {
 }
 
 /// All that is known of the images of a node.
-pub struct ImageLook<'i, 'a> {
+pub struct ImageState<'i, 'a> {
     /// The runtime's list.
     pub images: &'i [Image],
     /// S5.2.
@@ -171,7 +171,7 @@ pub struct ImageLook<'i, 'a> {
     pub exempt: &'a Exempt,
 }
 
-impl ImageLook<'_, '_> {
+impl ImageState<'_, '_> {
     fn is_sandbox_image(&self, image: &Image) -> bool {
         let known = match self.sandbox {
             SandboxImages::Known(known) => known.as_slice(),
@@ -240,21 +240,26 @@ impl ImageLook<'_, '_> {
 }
 
 /// The plan over the images of a look: all that may go, in the order of S5.4. A [`Tally`] says how many of them do.
-pub fn plan<'i>(look: &ImageLook<'i, '_>, goal: &Goal, min_age: i64, now: i64) -> Plan<'i, Image> {
+pub fn plan<'i>(
+    state: &ImageState<'i, '_>,
+    goal: &Goal,
+    min_age: i64,
+    now: i64,
+) -> Plan<'i, Image> {
     let reason = match goal {
         Goal::AllUnused => Reason::Unused,
         Goal::Aged(_) => Reason::Age,
         _ => Reason::Space,
     };
     let mut plan = Plan::default();
-    for image in look.images {
-        match look.keeps(image, goal, min_age, now) {
+    for image in state.images {
+        match state.keeps(image, goal, min_age, now) {
             Some(reason) => plan.keeps([image], reason),
             None => plan.removes([image], reason),
         }
     }
     plan.remove.sort_by_key(|step| {
-        let record = look.records.get(step.object);
+        let record = state.records.get(step.object);
         (
             record.and_then(|r| r.last_used),
             record.and_then(|r| r.first_detected),

@@ -52,7 +52,7 @@ impl ExpectedLog {
 
 /// What the labels of a container tell of its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum ByLabels {
     /// It is where the labels say.
     There,
     /// The container's pod has no log directory.
@@ -63,22 +63,22 @@ pub enum Told {
 
 /// S2.6: whether the runtime has to be asked where a log is. `None` of `has_log` and `has_dir`, which are given paths below
 /// `pod-logs-dir`: nobody can tell.
-pub fn told_by_labels(
+pub fn log_by_labels(
     log: &ExpectedLog,
     live: &Live,
     has_log: impl Fn(&str) -> Option<bool>,
     has_dir: impl Fn(&str) -> Option<bool>,
-) -> Told {
+) -> ByLabels {
     let path = log.path();
     // Where a running container's log should be, the runtime has to tell them apart.
     if !live.writes(&path) && has_log(&path) == Some(true) {
-        return Told::There;
+        return ByLabels::There;
     }
     let is_absent = |dir: &str| has_dir(dir) == Some(false);
     if is_absent(&log.pod_dir) && is_absent(&log.old_pod_dir) {
-        return Told::NoDirectory;
+        return ByLabels::NoDirectory;
     }
-    Told::Ask
+    ByLabels::Ask
 }
 
 /// What running containers write, as far as their labels tell: nobody else's removal takes it (S2.4).

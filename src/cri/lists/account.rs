@@ -54,7 +54,7 @@ impl Account {
     }
 
     /// The list was refused once more; whether that was to be expected by what has gone. What was told before says nothing of now.
-    pub(super) fn told_again(&mut self, size: Option<(u64, u64)>) -> bool {
+    pub(super) fn renew(&mut self, size: Option<(u64, u64)>) -> bool {
         let whole = size.map(|(whole, _)| whole);
         let stands = whole == self.whole;
         self.gone_since = false;
@@ -140,9 +140,9 @@ mod tests {
         assert!(account.is_closed() && account.whole_may_fit());
         assert_eq!(account.seen_of(), (11, Some(11)));
         // Something came meanwhile.
-        account.told_again(Some((700, 600)));
+        account.renew(Some((700, 600)));
         assert!(!account.is_closed() && !account.whole_may_fit());
-        account.told_again(None);
+        account.renew(None);
         assert!(!account.is_closed());
         // What is known beforehand.
         let mut fresh = Account::new(Some((90_000, 9_000)));
@@ -159,7 +159,7 @@ mod tests {
         assert_eq!(blind.fits(), 18_641);
         blind.removed(900);
         assert!(blind.whole_may_fit());
-        blind.told_again(None);
+        blind.renew(None);
         assert!(!blind.whole_may_fit());
     }
 

@@ -144,14 +144,14 @@ impl<'a> Walk<'a> {
         match answer.map_err(|e| self.with_seen(e))? {
             Listed::Whole(all) => Ok(Some(all.rows)),
             Listed::TooLarge(refusal) => {
-                self.disturbed |= !self.account.told_again(refusal.size);
+                self.disturbed |= !self.account.renew(refusal.size);
                 self.refusal = refusal;
                 Ok(None)
             }
         }
     }
 
-    fn told_seen(&self) -> String {
+    fn seen_so_far(&self) -> String {
         let (seen, all) = self.account.seen_of();
         let all = all.map_or_else(String::new, |all| format!(" of about {all}"));
         format!("{seen}{all} were seen in {} parts", self.parts)
@@ -159,7 +159,7 @@ impl<'a> Walk<'a> {
 
     /// An error on the way, with what was seen until then.
     fn with_seen(&self, e: Error) -> Error {
-        let message = format!("{}; {} before", e.message, self.told_seen());
+        let message = format!("{}; {} before", e.message, self.seen_so_far());
         Error::new(e.status, message)
     }
 
@@ -177,7 +177,7 @@ impl<'a> Walk<'a> {
         let message = format!(
             "{}; {} by the labels that pods in pod-logs-dir and sandboxes have{stuck}; what has neither is not reached{disturbed}",
             self.refusal.error.message,
-            self.told_seen()
+            self.seen_so_far()
         );
         Error::new(self.refusal.error.status, message)
     }

@@ -3,7 +3,7 @@
 use crigc::config::Settings;
 use crigc::node::{Container, FsUsage, Image, Text};
 use crigc::plan::exempt::Exempt;
-use crigc::plan::images::{self, Ending, Goal, ImageLook, NoFigures, SandboxImages, Tally};
+use crigc::plan::images::{self, Ending, Goal, ImageState, NoFigures, SandboxImages, Tally};
 use crigc::plan::in_use::InUse;
 use crigc::plan::records::Records;
 use crigc::plan::{Plan, Step};
@@ -219,7 +219,7 @@ fn plan_images<'i>(list: &'i [Image], sandbox: &SandboxImages, goal: &Goal) -> P
     records.watch(1000 * S, Duration::from_secs(999), Duration::from_secs(999));
     records.look(list, &in_use, 1000 * S);
     let exempt = exempt("keep/*, other/?");
-    let look = ImageLook {
+    let look = ImageState {
         images: list,
         in_use: &in_use,
         records: &records,
@@ -306,7 +306,7 @@ fn images_go_least_recently_used_first() {
     records.look(&list[..4], &used("used-early"), 2 * S);
     records.look(&list, &used("used-late"), 3 * S);
     let (in_use, exempt) = (used("none"), Exempt::default());
-    let look = ImageLook {
+    let look = ImageState {
         images: &list,
         in_use: &in_use,
         records: &records,
@@ -545,7 +545,7 @@ fn images_grow_old_only_while_somebody_looks() {
             (*hours, false),
             (hours.wrapping_sub(1).min(*hours), *hours > 0),
         ] {
-            let look = ImageLook {
+            let look = ImageState {
                 images: &list,
                 in_use: &InUse::default(),
                 records: &records,

@@ -7,7 +7,7 @@ use crigc::node::{
 };
 use crigc::plan::containers::{self, ContainerPolicy};
 use crigc::plan::exempt::Exempt;
-use crigc::plan::images::{self, Goal, ImageLook, SandboxImages, Tally};
+use crigc::plan::images::{self, Goal, ImageState, SandboxImages, Tally};
 use crigc::plan::in_use::InUse;
 use crigc::plan::pods::{Changed, Newer, PodView};
 use crigc::plan::records::Records;
@@ -506,7 +506,7 @@ fn images_in_use_stay_and_no_more_go_than_are_needed() {
         let goal = if all_unused { Goal::AllUnused } else { images::space_goal(&usage, 85, 80).expect("a capacity") };
         let exempt = Exempt::default();
         let known = SandboxImages::Known(vec![]);
-        let look = ImageLook { images: &list, in_use: &in_use, records: &records, sandbox: &known, exempt: &exempt };
+        let look = ImageState { images: &list, in_use: &in_use, records: &records, sandbox: &known, exempt: &exempt };
         let plan = images::plan(&look, &goal, 0, NOW);
         prop_assert_eq!(plan.remove.len() + plan.keep.len(), list.len());
         let mut tally = Tally::new(&goal);

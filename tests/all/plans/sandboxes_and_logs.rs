@@ -2,7 +2,7 @@
 
 use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Text};
 use crigc::plan::Step;
-use crigc::plan::logs::{self, LinkEvidence, Live, Told};
+use crigc::plan::logs::{self, ByLabels, LinkEvidence, Live};
 use crigc::plan::pods::PodView;
 use crigc::plan::sandboxes;
 use test_support::node::{S, answer, container, exited, look, sandbox};
@@ -507,17 +507,17 @@ fn s2_6_labels_tell_where_a_log_is_unless_a_running_container_may_write_it() {
     let (yes, no, unknown) = (Some(true), Some(false), None);
     // What else is in the list; whether the log, the pod's directory and that of an old kubelet are there.
     let cases = [
-        (&ended, yes, yes, no, Told::There),
-        (&ended, yes, unknown, unknown, Told::There),
-        (&running, yes, yes, no, Told::Ask),
-        (&running, no, no, no, Told::NoDirectory),
-        (&ended, no, yes, no, Told::Ask),
-        (&ended, no, no, yes, Told::Ask),
-        (&ended, no, no, no, Told::NoDirectory),
-        (&ended, unknown, no, no, Told::NoDirectory),
-        (&ended, no, unknown, no, Told::Ask),
-        (&ended, no, no, unknown, Told::Ask),
-        (&ended, unknown, unknown, unknown, Told::Ask),
+        (&ended, yes, yes, no, ByLabels::There),
+        (&ended, yes, unknown, unknown, ByLabels::There),
+        (&running, yes, yes, no, ByLabels::Ask),
+        (&running, no, no, no, ByLabels::NoDirectory),
+        (&ended, no, yes, no, ByLabels::Ask),
+        (&ended, no, no, yes, ByLabels::Ask),
+        (&ended, no, no, no, ByLabels::NoDirectory),
+        (&ended, unknown, no, no, ByLabels::NoDirectory),
+        (&ended, no, unknown, no, ByLabels::Ask),
+        (&ended, no, no, unknown, ByLabels::Ask),
+        (&ended, unknown, unknown, unknown, ByLabels::Ask),
     ];
     for (other, file, dir, old, want) in cases {
         let live = Live::of(std::slice::from_ref(other));
@@ -530,7 +530,7 @@ fn s2_6_labels_tell_where_a_log_is_unless_a_running_container_may_write_it() {
             "u" => old,
             path => panic!("{path}"),
         };
-        let told = logs::told_by_labels(&log, &live, has_log, has_dir);
+        let told = logs::log_by_labels(&log, &live, has_log, has_dir);
         assert_eq!(told, want, "{:?} {file:?} {dir:?} {old:?}", other.state);
         rules.case("S2.6");
     }

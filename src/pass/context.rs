@@ -18,7 +18,7 @@ use crate::stop::Stop;
 pub(super) const QUESTIONS: usize = 4;
 
 /// One pass under way.
-pub(crate) struct Run<'a> {
+pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) hooks: &'a Hooks,
     pub(crate) stop: Stop<'a>,
@@ -48,7 +48,7 @@ pub(crate) fn wall_time(hooks: &Hooks) -> i64 {
     }
 }
 
-impl<'a> Run<'a> {
+impl<'a> Context<'a> {
     pub(crate) fn new(
         config: &'a Config,
         hooks: &'a Hooks,
@@ -57,8 +57,8 @@ impl<'a> Run<'a> {
         queue: &'a Queue,
         now: i64,
         attempts: Attempts<'a>,
-    ) -> Run<'a> {
-        Run {
+    ) -> Context<'a> {
+        Context {
             config,
             hooks,
             stop,

@@ -1,27 +1,27 @@
 //! How many removals of a kind run at once, and when they give way (S2.7).
 
-use super::run::Run;
+use super::context::Context;
 use crate::hooks::LogLevel;
 use crate::plan::pace::Pace;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 /// Places in which objects of a kind are removed side by side.
-pub(crate) struct Slots {
+pub(crate) struct Pacing {
     pub(crate) limit: usize,
     pace: RefCell<Pace>,
     /// How many rests there were, and how long they were meant to be.
     rests: Cell<(usize, Duration)>,
 }
 
-impl Slots {
+impl Pacing {
     /// That many. Where nothing is removed, or space is wanted at once, nothing rests.
-    pub(crate) fn new(run: &Run<'_>, limit: usize) -> Slots {
-        let rests = !run.dry_run && !run.all_unused;
-        Slots {
+    pub(crate) fn new(ctx: &Context<'_>, limit: usize) -> Pacing {
+        let rests = !ctx.dry_run && !ctx.all_unused;
+        Pacing {
             limit: limit.max(1),
             pace: RefCell::new(Pace::new(if rests {
-                run.config.removal_rest_percent
+                ctx.config.removal_rest_percent
             } else {
                 0
             })),
@@ -30,8 +30,8 @@ impl Slots {
     }
 
     /// That many, without rests.
-    pub(crate) fn without_rests(limit: usize) -> Slots {
-        Slots {
+    pub(crate) fn without_rests(limit: usize) -> Pacing {
+        Pacing {
             limit: limit.max(1),
             pace: RefCell::new(Pace::new(0)),
             rests: Cell::default(),
@@ -41,34 +41,34 @@ impl Slots {
     /// A removal took that long, with its logs and what the host takes to answer; how long its slot is to rest.
     pub(crate) fn rest_after(
         &self,
-        run: &Run<'_>,
+        ctx: &Context<'_>,
         removed: bool,
         took: Duration,
     ) -> Option<Duration> {
         let time = self.pace.borrow_mut().rest_after(removed, took);
-        let rests = !time.is_zero() && run.queue.is_empty();
+        let rests = !time.is_zero() && ctx.queue.is_empty();
         rests.then_some(time)
     }
 
     /// Waits; not in a pass that is to end, nor while a caller waits for it.
-    pub(crate) async fn rest(&self, run: &Run<'_>, time: Duration) {
+    pub(crate) async fn rest(&self, ctx: &Context<'_>, time: Duration) {
         let (number, sum) = self.rests.get();
         self.rests.set((number + 1, sum + time));
         tokio::select! {
             () = tokio::time::sleep(time) => {}
-            _ = run.stop.wait() => {}
-            () = run.queue.joined() => {}
+            _ = ctx.stop.wait() => {}
+            () = ctx.queue.joined() => {}
         }
     }
 
     /// Tells the host's log of the rests since the last time.
-    pub(crate) fn tell(&self, run: &Run<'_>) {
+    pub(crate) fn tell(&self, ctx: &Context<'_>) {
         let (number, sum) = self.rests.take();
         if number > 0 {
             let message = format!(
                 "{number} removals took longer than quick ones and were followed by rests of {sum:.1?} in all; see removal-rest-percent"
             );
-            run.log(LogLevel::Info, &message);
+            ctx.log(LogLevel::Info, &message);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What an image pass has to know before it may remove anything: images, who uses them, which ones sandboxes need (S5.2,
 //! S5.3).
 
+use super::context::{Context, QUESTIONS, wall_time};
 use super::fate::{Fate, Planned};
 use super::parts::{all_containers, all_sandboxes};
-use super::run::{QUESTIONS, Run, wall_time};
 use crate::clock::{BootInstant, awake_for};
 use crate::config::Config;
 use crate::cri::CallError;
@@ -38,9 +38,9 @@ pub(crate) struct ImageMemory {
     /// Images that the runtime said to have removed, and still lists (S5.12).
     pub(super) still_listed: HashSet<ImageKey>,
     /// The patterns of `image-gc-exempt` that the host was told to match no image (S5.3).
-    told_unmatched: Vec<String>,
+    logged_unmatched: Vec<String>,
     /// The host was told of an image filesystem that is fuller than the one that is acted on (S5.11).
-    pub(super) told_of_fuller: bool,
+    pub(super) logged_fuller: bool,
 }
 
 impl ImageMemory {
@@ -69,7 +69,7 @@ pub(crate) struct Services<'a> {
 }
 
 /// What is known of images and their users.
-pub(crate) struct ImageLook {
+pub(crate) struct ImageSnapshot {
     /// Those of the first look: plan and report are about them.
     pub(crate) images: Rc<[Image]>,
     /// Who uses images, by the latest look.
@@ -78,10 +78,10 @@ pub(crate) struct ImageLook {
     /// The images of the latest look, if it is not the first.
     latest: Option<HashMap<ImageKey, Image>>,
     /// From when on its age counts (S5.2).
-    pub(crate) looked: BootInstant,
+    pub(crate) taken: BootInstant,
 }
 
-impl ImageLook {
+impl ImageSnapshot {
     /// An image of the first look as the latest one has it; `None` = it has gone.
     pub(crate) fn latest<'i>(&'i self, image: &'i Image) -> Option<&'i Image> {
         match &self.latest {
@@ -92,13 +92,13 @@ impl ImageLook {
 }
 
 /// Looks and records (S5.1).
-pub(crate) async fn look(
-    run: &Run<'_>,
+pub(crate) async fn take(
+    ctx: &Context<'_>,
     services: &Services<'_>,
     memory: &mut ImageMemory,
-) -> Result<ImageLook> {
+) -> Result<ImageSnapshot> {
     let began = BootInstant::now();
-    let containers = all_containers(run, &services.runtime, None).await;
+    let containers = all_containers(ctx, &services.runtime, None).await;
     let containers = match containers {
         // The next call would be left without one as well.
         Err(e) if services.runtime.is_doubtful() => return Err(e),
@@ -110,33 +110,33 @@ pub(crate) async fn look(
         (Ok(containers), Ok(images)) => (containers, images),
         (Ok(_), Err(e)) => return Err(e),
         (Err(first), Err(e)) => {
-            run.fail(first);
+            ctx.fail(first);
             return Err(e);
         }
         (Err(e), Ok(images)) => {
             // Nobody knows who uses what (S5.2, S7.3).
             for image in &images {
-                keep(run, image, Reason::ListIncomplete);
+                keep(ctx, image, Reason::ListIncomplete);
             }
             return Err(e);
         }
     };
-    let looked = age_from(run, began);
-    let in_use = take_in(run, memory, &images, &containers, run.now);
-    Ok(ImageLook {
+    let taken = age_from(ctx, began);
+    let in_use = take_in(ctx, memory, &images, &containers, ctx.now);
+    Ok(ImageSnapshot {
         images: images.into(),
         in_use,
         containers,
         latest: None,
-        looked,
+        taken,
     })
 }
 
 /// From when on the age of a look counts that was begun then and has ended now: where it takes longer than an answer may be old, from
 /// its end, so that a slow runtime is collected, too (S5.2).
-fn age_from(run: &Run<'_>, began: BootInstant) -> BootInstant {
+fn age_from(ctx: &Context<'_>, began: BootInstant) -> BootInstant {
     let end = BootInstant::now();
-    if end.since(began) > run.config.evidence_max_age {
+    if end.since(began) > ctx.config.evidence_max_age {
         end
     } else {
         began
@@ -145,14 +145,14 @@ fn age_from(run: &Run<'_>, began: BootInstant) -> BootInstant {
 
 /// Records what a look found; who uses images by it.
 fn take_in(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     memory: &mut ImageMemory,
     images: &[Image],
     containers: &[Container],
     now: i64,
 ) -> InUse {
     forget_gone(memory, images, containers);
-    tell_unmatched(run, memory, images);
+    log_unmatched(ctx, memory, images);
     let in_use = memory.in_use(containers);
     let boot = BootInstant::now().since_boot();
     memory.records.watch(now, awake_for(), boot);
@@ -161,18 +161,18 @@ fn take_in(
 }
 
 /// S5.3: a pattern that exempts nothing may be a mistake; told once, and again when others match nothing.
-fn tell_unmatched(run: &Run<'_>, memory: &mut ImageMemory, images: &[Image]) {
-    let unmatched = Exempt::new(&run.config.image_gc_exempt).unmatched(images);
-    if memory.told_unmatched == unmatched {
+fn log_unmatched(ctx: &Context<'_>, memory: &mut ImageMemory, images: &[Image]) {
+    let unmatched = Exempt::new(&ctx.config.image_gc_exempt).unmatched(images);
+    if memory.logged_unmatched == unmatched {
         return;
     }
-    memory.told_unmatched = unmatched;
-    if !memory.told_unmatched.is_empty() {
-        let patterns = visible(&memory.told_unmatched.join(", "));
+    memory.logged_unmatched = unmatched;
+    if !memory.logged_unmatched.is_empty() {
+        let patterns = visible(&memory.logged_unmatched.join(", "));
         let message = format!(
             "no image of this node matches these patterns of image-gc-exempt: {patterns}; they are whole tags, digests or IDs as the runtime gives them, with * and ?"
         );
-        run.log(LogLevel::Warn, &message);
+        ctx.log(LogLevel::Warn, &message);
     }
 }
 
@@ -186,8 +186,8 @@ pub(super) fn planned(image: &Image, reason: Reason) -> Planned {
 }
 
 /// An image is kept.
-pub(super) fn keep(run: &Run<'_>, image: &Image, reason: Reason) {
-    run.record(planned(image, reason), Fate::Kept(reason));
+pub(super) fn keep(ctx: &Context<'_>, image: &Image, reason: Reason) {
+    ctx.record(planned(image, reason), Fate::Kept(reason));
 }
 
 fn forget_gone(memory: &mut ImageMemory, images: &[Image], containers: &[Container]) {
@@ -201,14 +201,14 @@ fn forget_gone(memory: &mut ImageMemory, images: &[Image], containers: &[Contain
 
 /// S5.2: image volumes of containers that were not asked yet count from now on. How many were asked.
 pub(crate) async fn learn_mounts(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     services: &Services<'_>,
     memory: &mut ImageMemory,
-    look: &mut ImageLook,
+    snapshot: &mut ImageSnapshot,
 ) -> Result<usize> {
     let runtime = &services.runtime;
     // Nobody can ask about a container without an ID.
-    let unknown = look
+    let unknown = snapshot
         .containers
         .iter()
         .filter(|c| !c.id.is_empty() && !memory.mounts.contains_key(&c.id));
@@ -236,33 +236,33 @@ pub(crate) async fn learn_mounts(
         }
     }
     if asked > 0 {
-        look.in_use = memory.in_use(&look.containers);
+        snapshot.in_use = memory.in_use(&snapshot.containers);
         memory
             .records
-            .note_uses(&look.images, &look.in_use, run.now);
+            .note_uses(&snapshot.images, &snapshot.in_use, ctx.now);
     }
     Ok(asked)
 }
 
 /// S5.2: looks again at containers and images. A look that has grown old while new containers were asked is begun anew.
-pub(crate) async fn look_again(
-    run: &Run<'_>,
+pub(crate) async fn refresh(
+    ctx: &Context<'_>,
     services: &Services<'_>,
     memory: &mut ImageMemory,
-    look: &mut ImageLook,
+    snapshot: &mut ImageSnapshot,
 ) -> Result<()> {
     for _ in 0..LOOKS {
         let began = BootInstant::now();
-        let containers = all_containers(run, &services.runtime, None).await?;
+        let containers = all_containers(ctx, &services.runtime, None).await?;
         let images = settle_images(services.images.list_images().await?);
-        look.looked = age_from(run, began);
+        snapshot.taken = age_from(ctx, began);
         // The host's clock may have been set back meanwhile.
-        let now = wall_time(run.hooks).max(run.now);
-        look.in_use = take_in(run, memory, &images, &containers, now);
-        look.containers = containers;
-        look.latest = Some(images.into_iter().map(|i| (i.key(), i)).collect());
-        let asked = learn_mounts(run, services, memory, look).await?;
-        if asked == 0 || !is_old(run, look) {
+        let now = wall_time(ctx.hooks).max(ctx.now);
+        snapshot.in_use = take_in(ctx, memory, &images, &containers, now);
+        snapshot.containers = containers;
+        snapshot.latest = Some(images.into_iter().map(|i| (i.key(), i)).collect());
+        let asked = learn_mounts(ctx, services, memory, snapshot).await?;
+        if asked == 0 || !is_old(ctx, snapshot) {
             return Ok(());
         }
     }
@@ -270,29 +270,29 @@ pub(crate) async fn look_again(
         Status::Timeout,
         format!(
             "new containers come faster than the runtime tells which images they mount, so no answer is fresh enough to remove by; set a longer evidence-max-age ({:?}), or see why the runtime is slow",
-            run.config.evidence_max_age
+            ctx.config.evidence_max_age
         ),
     ))
 }
 
 /// Whether a look is too old to remove by (S5.2).
-pub(super) fn is_old(run: &Run<'_>, look: &ImageLook) -> bool {
-    BootInstant::now().since(look.looked) > run.config.evidence_max_age
+pub(super) fn is_old(ctx: &Context<'_>, snapshot: &ImageSnapshot) -> bool {
+    BootInstant::now().since(snapshot.taken) > ctx.config.evidence_max_age
 }
 
 /// S5.3: the images that sandboxes are made from.
 pub(crate) async fn sandbox_images(
-    run: &Run<'_>,
+    ctx: &Context<'_>,
     services: &Services<'_>,
 ) -> Result<SandboxImages> {
     let mut known = Vec::new();
-    if let Some(configured) = &run.config.pod_infra_container_image {
+    if let Some(configured) = &ctx.config.pod_infra_container_image {
         known.push(Text::from(configured.as_str()));
         if let Some(image) = services.images.image_status(configured).await? {
             known.push(image.id);
         }
     }
-    if let Some(own) = sandbox_image_of_runtime(run, &services.runtime).await? {
+    if let Some(own) = sandbox_image_of_runtime(ctx, &services.runtime).await? {
         if let Some(image) = services.images.image_status(&own).await? {
             known.push(image.id);
         }
@@ -303,11 +303,14 @@ pub(crate) async fn sandbox_images(
 
 /// The image that the runtime itself makes sandboxes from: from its status, else from the first READY sandbox that tells. Where one
 /// gives no answer the next is asked.
-async fn sandbox_image_of_runtime(run: &Run<'_>, runtime: &Runtime<'_>) -> Result<Option<Text>> {
+async fn sandbox_image_of_runtime(
+    ctx: &Context<'_>,
+    runtime: &Runtime<'_>,
+) -> Result<Option<Text>> {
     if let Some(image) = runtime.configured_sandbox_image().await? {
         return Ok(Some(image));
     }
-    let sandboxes = all_sandboxes(run, runtime).await?;
+    let sandboxes = all_sandboxes(ctx, runtime).await?;
     let mut failed = None;
     let mut silent = 0;
     for sandbox in sandboxes.iter().filter(|s| s.state == SandboxState::Ready) {

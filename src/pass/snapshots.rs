@@ -1,17 +1,17 @@
 //! What S3 and S4 decide over: both lists, taken again before anything goes (S3.1).
 
+use super::context::Context;
 use super::dry_run::Overlay;
 use super::parts::{all_containers, all_sandboxes};
 use super::pod_evidence::Evidence;
-use super::run::Run;
 use crate::cri::client::Runtime;
 use crate::node::Snapshot;
 use crate::plan::Plan;
 use tokio::sync::OnceCell;
 
 /// The look of some stages.
-pub(super) struct Look<'a> {
-    pub(super) run: &'a Run<'a>,
+pub(super) struct Snapshots<'a> {
+    pub(super) ctx: &'a Context<'a>,
     pub(super) runtime: &'a Runtime<'a>,
     pub(super) overlay: &'a Overlay,
     /// The list of containers was just seen not to be reached in whole: it is not asked for again.
@@ -29,7 +29,7 @@ pub(super) struct Decision<'s, T> {
     pub(super) plan: Plan<'s, T>,
 }
 
-impl Look<'_> {
+impl Snapshots<'_> {
     /// S3.1: a decision that may be carried out. Where something is to go by the look of S1, it is made again over a fresh one.
     pub(super) async fn decide<'s, T: 's>(
         &'s self,
@@ -61,13 +61,13 @@ impl Look<'_> {
     /// Both lists again, less what a dry run would have removed. The sandboxes come first: one that is not READY then gets no
     /// containers any more, so that the containers after it name all that are in use.
     pub(super) async fn take(&self) -> Snapshot {
-        let (run, runtime) = (self.run, self.runtime);
-        let sandboxes = all_sandboxes(run, runtime).await;
-        let sandboxes = sandboxes.map_err(|e| run.fail(e)).ok();
+        let (ctx, runtime) = (self.ctx, self.runtime);
+        let sandboxes = all_sandboxes(ctx, runtime).await;
+        let sandboxes = sandboxes.map_err(|e| ctx.fail(e)).ok();
         let mut containers = None;
         if !self.is_short {
-            let listed = all_containers(run, runtime, sandboxes.as_deref()).await;
-            containers = listed.map_err(|e| run.fail(e)).ok();
+            let listed = all_containers(ctx, runtime, sandboxes.as_deref()).await;
+            containers = listed.map_err(|e| ctx.fail(e)).ok();
         }
         let partial = containers.is_none();
         let mut snapshot = Snapshot::new(containers.unwrap_or_default(), sandboxes);
@@ -78,15 +78,15 @@ impl Look<'_> {
 
     /// Whether the pass is to go on. A service that shows none at its first call is asked nothing more (S6.5).
     pub(super) fn goes_on(&self) -> bool {
-        !ended(self.run) && self.runtime.lost().is_none()
+        !ended(self.ctx) && self.runtime.lost().is_none()
     }
 }
 
 /// Whether the pass was told to end; then it fails for that, too.
-pub(super) fn ended(run: &Run<'_>) -> bool {
-    let Some(cause) = run.stop.cause() else {
+pub(super) fn ended(ctx: &Context<'_>) -> bool {
+    let Some(cause) = ctx.stop.cause() else {
         return false;
     };
-    run.fail(cause.error());
+    ctx.fail(cause.error());
     true
 }
