@@ -23,22 +23,22 @@ test-crictl:
 SEEDS ?= 0..10000
 .PHONY: test-kubelet test-mutations lint-go
 test-kubelet: library crisim
-	CRIGC_SEEDS=$(SEEDS) go test -C go/check/latest -count=1 -timeout 2h -v -run TestSameDecisions .
-	CRIGC_SEEDS=$(SEEDS) go test -C go/check/oldest -count=1 -timeout 2h -v -run TestSameDecisions .
+	CRIGC_SEEDS=$(SEEDS) go test -C go/comparison/latest -count=1 -timeout 2h -v -run TestSameDecisions .
+	CRIGC_SEEDS=$(SEEDS) go test -C go/comparison/oldest -count=1 -timeout 2h -v -run TestSameDecisions .
 
 # How long pods take to start on a real containerd while it is collected. Needs root, containerd, runc, Go and a quiet machine.
-# GENTLE="--objects images" and the like; `target/release/gentle run --help` names all options.
-GENTLE ?=
-.PHONY: gentle
-gentle: library
-	mkdir -p target/gentle
-	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude benches/gentle/collect.c $(LIBRARY) -Wl,--gc-sections $(NATIVE_LIBS) -o target/gentle/collect
-	go build -C go/check/latest -o $(CURDIR)/target/gentle/kubelet ./cmd/gentle-kubelet
-	cargo build -q --release -p gentle
-	target/release/gentle run $(GENTLE)
+# POD_STARTS="--objects images" and the like; `target/release/pod-starts run --help` names all options.
+POD_STARTS ?=
+.PHONY: pod-starts
+pod-starts: library
+	mkdir -p target/pod-starts
+	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude benches/pod-starts/collect.c $(LIBRARY) -Wl,--gc-sections $(NATIVE_LIBS) -o target/pod-starts/collect
+	go build -C go/comparison/latest -o $(CURDIR)/target/pod-starts/kubelet ./cmd/pod-starts-kubelet
+	cargo build -q --release -p pod-starts
+	target/release/pod-starts run $(POD_STARTS)
 
 test-mutations: crisim
-	go/check/mutations.sh
+	go/comparison/mutations.sh
 
 # crigc beside the kubelet's own code and crictl; writes docs/benchmark-results.md, the picture and the table in docs/benchmarks.md.
 # About 40 minutes; QUICK=1 prints a few rows in a few minutes. BENCH has more of the program's flags, such as --only images.

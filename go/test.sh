@@ -26,7 +26,7 @@ installed() {
     rm -rf "$prefix"
     return $status
 }
-MODULES='. check' run ./lint.sh
+MODULES='. comparison' run ./lint.sh
 run go test -count=1 -race -v ./...
 GODEBUG=cgocheck=1 run go test -count=1 ./...
 GOEXPERIMENT=cgocheck2 run go test -count=1 ./...
@@ -36,7 +36,7 @@ else
     echo "skipped: the installed library, for there is no pkg-config"
     [ "${CI:-}" != true ] || failed=1
 fi
-for module in check check/latest check/oldest; do
+for module in comparison comparison/latest comparison/oldest; do
     run go test -C $module -count=1 -timeout 30m -v ./...
 done
 exit $failed

@@ -100,7 +100,7 @@ fn instructions_grow_as_the_node_does() {
     let driver = compile(
         "growth",
         "cc",
-        &["benches/beside/drivers/crigc.c"],
+        &["benches/pass-cost/drivers/crigc.c"],
         &["-std=c99", "-O2"],
     );
     for (logs, way) in [

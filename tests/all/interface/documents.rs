@@ -14,7 +14,7 @@ const FOLDERS: [&str; 12] = [
     "include/",
     "panic-tests/",
     "proto/",
-    "sim/",
+    "crisim/",
     "src/",
     "tests/",
 ];

@@ -1,0 +1,172 @@
+//! The figures that crigc is to reach, and whether it does.
+
+use crate::node::Kind;
+use crate::results::{Figure, Table, cpu, growth, rpcs_each, wall};
+use crate::statistics::{Ratio, short};
+use std::fmt::Write;
+
+const KUBELET: &str = "kubelet";
+/// Of docs/pod-starts.md, 1 at once.
+const STARTS: &str = "1.34 with 1,000 files a container, 1.40 and 1.59 with 2,000, 0.84 and 1.02 times the kubelet's; on another machine 1.27 and 1.01 (0.85 and 0.65), without rests: [pod-starts.md](pod-starts.md)";
+/// Where a figure names no number at once.
+const USUAL: &str = "crigc-4";
+
+/// A line of the table.
+#[derive(Default)]
+struct Line {
+    what: String,
+    want: String,
+    got: Option<(String, bool)>,
+    /// What `make pod-starts` measured, and whether that will do.
+    elsewhere: Option<(&'static str, bool)>,
+}
+
+/// All of them, as Markdown.
+pub fn table(table: &Table) -> String {
+    let mut text = String::from("| figure | to reach | measured | reached |\n|---|---|---|---|\n");
+    for line in lines(table) {
+        let elsewhere = line
+            .elsewhere
+            .map(|(got, reached)| (got.to_owned(), reached));
+        let (got, reached) = match line.got.or(elsewhere) {
+            Some((got, true)) => (got, "yes"),
+            Some((got, false)) => (got, "**no**"),
+            None => ("not measured".to_owned(), ""),
+        };
+        let _ = writeln!(
+            text,
+            "| {} | {} | {got} | {reached} |",
+            line.what, line.want
+        );
+    }
+    text
+}
+
+fn lines(table: &Table) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for (parallel, want) in [(4, 3.8), (8, 7.5), (16, 15.0)] {
+        let collector = format!("crigc-{parallel}");
+        let ratio = table.against_kubelet("dead-10000-5ms", &collector, wall);
+        lines.push(at_least(
+            format!(
+                "10,000 dead containers at 5 ms, {parallel} at once: times faster than the kubelet"
+            ),
+            want,
+            ratio,
+        ));
+    }
+    for parallel in [4, 8, 16] {
+        let ratio = table.against_limit("dead-10000-5ms", &format!("crigc-{parallel}"));
+        lines.push(at_most(
+            format!("the same, {parallel} at once, against the limit"),
+            1.15,
+            ratio,
+        ));
+    }
+    lines.push(at_least(
+        "CPU for a removed container at 0 ms: times less than the kubelet's".into(),
+        10.0,
+        table.against_kubelet("dead-10000-0ms", USUAL, cpu),
+    ));
+    lines.push(rpcs(table));
+    lines.extend(large(table));
+    lines.push(at_least(
+        "growth of peak memory for 10,000 containers: times less than the kubelet's".into(),
+        4.0,
+        table.against_kubelet("dead-10000-0ms", USUAL, growth),
+    ));
+    lines.push(at_least(
+        "a pass with nothing to do on 10,000 containers: times faster than the kubelet's".into(),
+        2.0,
+        table.against_kubelet("settled-10000-0ms", USUAL, wall),
+    ));
+    lines.push(Line {
+        what: "99th percentile of a pod's start during a pass with the defaults, against idle"
+            .into(),
+        want: "at most 1.25, and not worse than during the kubelet's".into(),
+        got: None,
+        elsewhere: Some((STARTS, false)),
+    });
+    lines
+}
+
+fn at_least(what: String, want: f64, ratio: Option<Ratio>) -> Line {
+    Line {
+        what,
+        want: format!("at least {want}"),
+        got: ratio.map(|ratio| (ratio.to_string(), ratio.value >= want)),
+        ..Line::default()
+    }
+}
+
+fn at_most(what: String, want: f64, ratio: Option<Ratio>) -> Line {
+    Line {
+        what,
+        want: format!("at most {want}"),
+        got: ratio.map(|ratio| (ratio.to_string(), ratio.value <= want)),
+        ..Line::default()
+    }
+}
+
+/// All calls of a pass over the containers that it removed, lists and sandboxes included.
+fn rpcs(table: &Table) -> Line {
+    let each = |collector| table.median("dead-10000-0ms", collector, rpcs_each);
+    let kubelet = each(KUBELET).map_or(String::new(), |rpcs| format!(" (the kubelet: {rpcs:.3})"));
+    Line {
+        what: "RPCs for a removed container".into(),
+        want: "at most 1.02".into(),
+        got: each(USUAL).map(|rpcs| (format!("{rpcs:.3}{kubelet}"), rpcs <= 1.02)),
+        ..Line::default()
+    }
+}
+
+/// 100,000 dead containers, which no message holds.
+fn large(table: &Table) -> Vec<Line> {
+    let (streams, parts) = ("dead-100000-0ms-streams", "dead-100000-0ms");
+    let collected = |scenario: &str, what: &str| {
+        let runs = table.runs(scenario, USUAL);
+        let least = runs.iter().map(|record| record.seen.removed).min();
+        let sound = runs.iter().all(|record| record.is_sound());
+        let all = Kind::Dead(100_000).to_remove();
+        Line {
+            what: format!("100,000 dead containers, 16 MiB limit, {what}"),
+            want: "collected".into(),
+            got: least.map(|removed| {
+                let of = format!("{removed} of {all} removed");
+                (of, sound && removed == all)
+            }),
+            ..Line::default()
+        }
+    };
+    let median = |scenario: &str, figure: Figure| table.median(scenario, USUAL, figure);
+    let twelve = median(streams, cpu)
+        .zip(median("dead-10000-0ms-streams", cpu))
+        .map(|(large, small)| large / small);
+    let cost = |what: &'static str, figure: Figure| {
+        let times = median(parts, figure)? / median(streams, figure)?;
+        Some(format!("{} times the {what}", short(times)))
+    };
+    let costs = [
+        cost("CPU", cpu),
+        cost("time", wall),
+        cost("RPCs", |r| r.seen.rpcs as f64),
+        cost("memory", growth),
+    ];
+    let costs: Option<Vec<String>> = costs.into_iter().collect();
+    vec![
+        collected(streams, "with streams"),
+        collected(parts, "without streams"),
+        Line {
+            what: "CPU for 100,000 with streams, times that for 10,000".into(),
+            want: "at most 12".into(),
+            got: twelve.map(|times| (short(times), times <= 12.0)),
+            ..Line::default()
+        },
+        Line {
+            what: "what lists in parts cost, beside streams".into(),
+            want: "told".into(),
+            got: costs.map(|costs| (costs.join(", "), true)),
+            ..Line::default()
+        },
+    ]
+}

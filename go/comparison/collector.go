@@ -1,0 +1,108 @@
+// Package comparison runs the kubelet's collectors and crigc over the same random nodes and compares what is left.
+//
+// The kubelet's own code stands behind [Collector] in modules of their own (latest, oldest), so that nobody who builds this
+// one pulls Kubernetes in.
+package comparison
+
+import (
+	"context"
+	"time"
+)
+
+// Policy is what both collectors are told, in the kubelet's terms.
+type Policy struct {
+	// MinAge is the kubelet's minimum-container-ttl-duration.
+	MinAge time.Duration
+	// MaxPerContainer is maximum-dead-containers-per-container; negative = no limit.
+	MaxPerContainer int
+	// MaxContainers is maximum-dead-containers; negative = no limit.
+	MaxContainers int
+	// HighThreshold and LowThreshold are image-gc-high-threshold and image-gc-low-threshold, in percent.
+	HighThreshold, LowThreshold int
+	// ImageMinAge is minimum-image-ttl-duration.
+	ImageMinAge time.Duration
+	// ImageMaxAge is image-maximum-gc-age, which not every kubelet has; 0 = none.
+	ImageMaxAge time.Duration `json:",omitempty"`
+	// RequestTimeout is runtime-request-timeout; 0 = the default.
+	RequestTimeout time.Duration `json:",omitempty"`
+	// EvidenceMaxAge is crigc's evidence-max-age; 0 = the default.
+	EvidenceMaxAge time.Duration `json:",omitempty"`
+}
+
+// Stage is a part of a pass over containers, by the rules that it carries.
+type Stage int
+
+// The stages at which a host is asked about its pods.
+const (
+	OfContainers Stage = 1
+	OfSandboxes  Stage = 3
+	OfLogs       Stage = 4
+)
+
+// onlyLogs is a UID of which there are logs alone, below folderOfOnlyLogs: whoever asks about it has reached them.
+const (
+	onlyLogs         = "only-logs"
+	folderOfOnlyLogs = "pods/check_check_" + onlyLogs
+)
+
+// Event is what a collector tells the host beside how its passes end.
+type Event struct {
+	Reason, Message string
+}
+
+// Setting is the node that a collector works on, and the host it belongs to.
+type Setting struct {
+	// Endpoint of the runtime: unix:///path.
+	Endpoint string
+	// PodLogsDir and ContainerLogsDir stand for /var/log/pods and /var/log/containers.
+	PodLogsDir, ContainerLogsDir string
+	// RootDir is an empty directory that the collector may use for state of its own.
+	RootDir string
+	// PlainPaths says that no directory of the node is a link, so that a path can be judged by its text: a measurement must not pay
+	// for looking at every part of it.
+	PlainPaths bool
+	// Policy of this node.
+	Policy Policy
+	// Pod says what may go of a pod: S0.2's content removable and runtime removable.
+	Pod func(uid string) (content, runtime bool)
+	// SourcesReady says whether the host has seen all its pods.
+	SourcesReady func() bool
+	// AsOf is when what Pod says was true; the zero Time = now. The kubelet has no such thing.
+	AsOf time.Time
+	// Ahead is how far crigc's clock runs ahead. nil: not at all.
+	Ahead func() time.Duration
+	// ImageFS tells the image filesystem in bytes.
+	ImageFS func() (capacity, available uint64)
+	// Reached hears that a pass over containers begins a stage, before the host is asked in it. nil: nobody listens.
+	Reached func(Stage)
+	// Event hears of the events of passes over images. nil: nobody listens.
+	Event func(Event)
+}
+
+// Reaches tells who listens.
+func (s Setting) Reaches(stage Stage) {
+	if s.Reached != nil {
+		s.Reached(stage)
+	}
+}
+
+// Tells tells who listens.
+func (s Setting) Tells(reason, message string) {
+	if s.Event != nil {
+		s.Event(Event{reason, message})
+	}
+}
+
+// Collector is a node's garbage collection: the kubelet's, or crigc.
+type Collector interface {
+	// Containers collects containers, sandboxes and logs; allUnused as the kubelet does under disk pressure.
+	Containers(ctx context.Context, allUnused bool) error
+	// Images collects images; allUnused as the kubelet does under disk pressure.
+	Images(ctx context.Context, allUnused bool) error
+	// Look looks at the images and removes none.
+	Look(ctx context.Context) error
+	// Age makes what is known of the images older, as if so much time had passed.
+	Age(by time.Duration) error
+	// Close frees what the collector holds.
+	Close() error
+}

@@ -1,0 +1,32 @@
+package oldest
+
+import (
+	"os"
+
+	"github.com/crigc/crigc/go/comparison"
+	kubecontainer "k8s.io/kubernetes/pkg/kubelet/container"
+)
+
+// files is the filesystem that the kubelet sees: what is not in comparison.Files comes from the real one.
+type files struct {
+	*comparison.Files
+	setting comparison.Setting
+	rest
+}
+
+// rest is one level down, so that the methods of comparison.Files stand before it.
+type rest struct {
+	kubecontainer.RealOS
+}
+
+func newFiles(setting comparison.Setting) (*files, error) {
+	own, err := comparison.NewFiles(setting)
+	return &files{Files: own, setting: setting}, err
+}
+
+func (f *files) ReadDir(path string) ([]os.FileInfo, error) {
+	if f.Real(path) == f.setting.PodLogsDir {
+		f.setting.Reaches(comparison.OfLogs)
+	}
+	return f.RealOS.ReadDir(f.Real(path))
+}

@@ -1,0 +1,103 @@
+package comparison
+
+import (
+	"maps"
+	"slices"
+)
+
+// again leads both over a case once more; nil where it does not fail, or cannot even be run.
+func (h Harness) again(sim *Sim) func(Case) *Failure {
+	return func(c Case) *Failure {
+		_, failure, err := h.check(sim, c)
+		if err != nil {
+			return nil
+		}
+		return failure
+	}
+}
+
+// shrink takes parts of a failing case away as long as what is left fails in the same way.
+func shrink(failure *Failure, again func(Case) *Failure) *Failure {
+	way := failure.Problems[0].Sort
+	for smaller := true; smaller; {
+		smaller = false
+		for _, part := range parts(len(failure.Case.Steps)) {
+			for i := part.len(failure.Case) - 1; i >= 0; i-- {
+				if i >= part.len(failure.Case) {
+					continue
+				}
+				c := failure.Case
+				part.drop(&c, i)
+				if next := again(c); next != nil && next.fails(way) {
+					failure, smaller = next, true
+				}
+			}
+		}
+	}
+	return failure
+}
+
+// fails says whether a failure is one of a sort.
+func (f *Failure) fails(way string) bool {
+	return slices.ContainsFunc(f.Problems, func(problem Problem) bool { return problem.Sort == way })
+}
+
+// part is a list of a case from which something can be taken.
+type part struct {
+	len func(c Case) int
+	// drop takes the i-th out of a case.
+	drop func(c *Case, i int)
+}
+
+// parts are the lists of a case of so many steps, those that shrink it most first.
+func parts(steps int) []part {
+	all := []part{
+		{func(c Case) int { return len(c.Steps) }, func(c *Case, i int) { c.Steps = withoutStep(c.Steps, i) }},
+		{func(c Case) int { return len(c.Node.Sandboxes) }, func(c *Case, i int) { c.Node.Sandboxes = without(c.Node.Sandboxes, i) }},
+		{func(c Case) int { return len(c.Node.Containers) }, func(c *Case, i int) { c.Node.Containers = without(c.Node.Containers, i) }},
+		{func(c Case) int { return len(c.Node.Images) }, func(c *Case, i int) { c.Node.Images = without(c.Node.Images, i) }},
+		{func(c Case) int { return len(c.Files) }, func(c *Case, i int) { c.Files = without(c.Files, i) }},
+		{func(c Case) int { return len(c.Faults) }, func(c *Case, i int) { c.Faults = without(c.Faults, i) }},
+	}
+	for at := range steps {
+		all = append(all, part{func(c Case) int {
+			if at < len(c.Steps) && c.Steps[at].Before.brings() {
+				return 1
+			}
+			return 0
+		}, func(c *Case, _ int) {
+			c.Steps = slices.Clone(c.Steps)
+			// What ends with its pod has to stay ended: a pod that is gone and runs is another case.
+			before := c.Steps[at].Before
+			c.Steps[at].Before = Changes{Pods: before.Pods, Ready: before.Ready, States: before.States, Removed: before.Removed}
+		}})
+	}
+	return all
+}
+
+// withoutStep takes a step out. What ended and what the host said before it holds for the next one.
+func withoutStep(steps []Step, i int) []Step {
+	steps = slices.Clone(steps)
+	if i+1 < len(steps) {
+		before, next := steps[i].Before, &steps[i+1].Before
+		next.States = merged(before.States, next.States)
+		next.Pods = merged(before.Pods, next.Pods)
+		next.Removed = append(slices.Clone(before.Removed), next.Removed...)
+		next.Ready = next.Ready || before.Ready
+	}
+	return slices.Delete(steps, i, i+1)
+}
+
+// merged is both, the second where both speak.
+func merged[V any](first, second map[string]V) map[string]V {
+	both := maps.Clone(first)
+	if both == nil {
+		both = map[string]V{}
+	}
+	maps.Copy(both, second)
+	return both
+}
+
+func without[T any](list []T, i int) []T {
+	return slices.Delete(slices.Clone(list), i, i+1)
+}

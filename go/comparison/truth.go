@@ -1,0 +1,90 @@
+package comparison
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/crigc/crigc/go"
+)
+
+// What holds of crigc alone, whatever the kubelet does: nothing goes without an entry in the report, and nothing that the host says
+// lives.
+
+// tellsAll looks for the entry behind everything that went.
+func (with *comparison) tellsAll(v *verdict) {
+	for _, object := range with.ours.Before.Objects {
+		if !with.ours.has(object) && !with.isTold(object) {
+			v.problem("the report", "%s: it went, and crigc's report does not say so", object)
+		}
+	}
+}
+
+// isTold says whether the report has what made an object go.
+func (with *comparison) isTold(object string) bool {
+	name, isFile := strings.CutPrefix(object, "file ")
+	if !isFile {
+		// What the entry says is checked elsewhere.
+		_, found := with.entry(object)
+		return found
+	}
+	went := func(object string) bool {
+		entry, found := with.entry(object)
+		return found && (entry.Outcome == crigc.Removed || entry.Outcome == crigc.Failed)
+	}
+	parts := strings.Split(name, "/")
+	if went(object) || parts[0] == "pods" && len(parts) > 1 && went("file pods/"+parts[1]) {
+		return true
+	}
+	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
+		return with.owns(c, name) && went("container "+c.ID)
+	})
+}
+
+// owns says whether a file is a container's log, a rotated one, or the link to it (S2.4).
+func (with *comparison) owns(c Container, name string) bool {
+	rest, begins := strings.CutPrefix(filepath.Join(with.folder, name), c.LogPath)
+	if c.LogPath != "" && begins && (rest == "" || rest[0] == '.') {
+		return true
+	}
+	return name == linkOf(c)
+}
+
+// linkOf is the link that a kubelet makes for a container.
+func linkOf(c Container) string {
+	label := func(key string) string { return c.Labels["io.kubernetes."+key] }
+	p := &pod{name: label("pod.name"), namespace: label("pod.namespace")}
+	return "links/" + linkName(p, label("container.name"), c.ID)
+}
+
+// sparesCanaries looks for what no pass may touch: files of living pods, files outside, and the logs of what runs.
+func (with *comparison) sparesCanaries(v *verdict) {
+	files := slices.Clone(with.Files)
+	for _, step := range with.Steps[:with.step+1] {
+		files = append(files, step.Before.Files...)
+	}
+	gone := func(name string) bool {
+		return with.ours.Before.has("file "+name) && !with.ours.has("file "+name)
+	}
+	for _, file := range files {
+		if file.Canary && gone(file.Path) && !with.mayGo(file.Path) {
+			v.problem("a canary", "file %s: crigc deletes it, and it has nothing to do with what goes", file.Path)
+		}
+	}
+	for _, c := range with.ours.Before.node.Containers {
+		log := strings.TrimPrefix(c.LogPath, with.folder+"/")
+		if c.State == Running && log != "" && gone(log) {
+			v.problem("a canary", "file %s: crigc deletes it, and it is the log of %s, which runs", log, c.ID)
+		}
+	}
+}
+
+// mayGo says whether a file lies in the log directory of a pod of which the host says that all may go (S4.1).
+func (with *comparison) mayGo(name string) bool {
+	parts := strings.Split(name, "/")
+	if parts[0] != "pods" || !with.ready(with.step) {
+		return false
+	}
+	content, _ := with.word(uidOfLogs(parts[1]), OfLogs).removable()
+	return content
+}
