@@ -12,50 +12,52 @@
  *         printf("%s %s\n", gc_report_entry(report, i)->id, gc_report_entry(report, i)->reason);
  *     gc_report_free(report); gc_error_free(error); gc_engine_free(engine); gc_config_free(config);
  *
- * Ownership. Whoever made a handle frees it with the one _free of its type; _free(NULL) does nothing. Reports and errors
- * outlive their engine and may be read from several threads at once. A `const char *` is borrowed and lives as long as the
- * handle that gave it; a `char *` is owned and freed with gc_string_free. Strings in are NUL-terminated UTF-8 and copied.
- * Names come from workloads: in all strings out, messages too, bytes that were no UTF-8 stand as U+FFFD, control characters
- * as \n or \u{7f}, and in names a backslash is doubled. Only the UIDs given to gc_pod_states_fn are as the runtime gave them.
+ * Ownership. Whoever makes a handle frees it with the _free function of its type; _free(NULL) does nothing. Reports and errors
+ * outlive their engine, and several threads may read one at once. A `const char *` is borrowed and valid as long as the handle
+ * that it came from; a `char *` is owned by the caller, who frees it with gc_string_free. Strings that you pass in are
+ * NUL-terminated UTF-8, and the library copies them. Names come from workloads. So in every string that the library passes out,
+ * messages too, U+FFFD stands for bytes that were not UTF-8, and \n or \u{7f} for control characters; in names two backslashes
+ * stand for one. Only the UIDs that gc_pod_states_fn receives have the runtime's own bytes.
  *
- * Failures. A function that can fail answers a gc_status or a pointer and takes `gc_error **error` last; NULL = not
- * interested. On return `*error` is an error to be freed, or NULL on success; what it held before is neither read nor freed.
- * A NULL for a required argument and unknown flag bits are GC_ERROR_INVALID_ARGUMENT. Functions without a status answer
- * NULL, 0 or nothing to a NULL handle. Each function names the statuses that it answers; GC_ERROR_INTERNAL, a defect of crigc,
- * may come from any of them.
+ * Failures. A function that can fail returns a gc_status or a pointer, and its last argument is `gc_error **error`; pass NULL if
+ * you do not want the error. On return `*error` is an error that you free, or NULL on success; the old value is neither read nor
+ * freed. If a required argument is NULL, or a flag bit is unknown, the function returns GC_ERROR_INVALID_ARGUMENT. Functions
+ * without a status return NULL, 0 or nothing for a NULL handle. Each function names the statuses that it returns. Any of them may
+ * also return GC_ERROR_INTERNAL, which means that crigc panicked.
  *
- * Threads. An engine may be used from any number of threads at once, a config from one at a time. Two passes of one kind
- * never overlap; further callers wait in turn. The library starts threads in gc_start only (named, 1 MiB of stack, all signals
- * blocked but those that faults raise, which the host may want to handle: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS and
- * SIGABRT). No function may be called in a signal handler: write to a pipe there, and close or cancel from a thread. An
- * engine does not survive a fork: daemonise first.
+ * Threads. Any number of threads may use an engine at once; use a config from one thread at a time. Two passes of one kind never
+ * overlap: other callers wait for their turn. Only gc_start starts threads. They are named, have 1 MiB of stack, and block all
+ * signals except those of faults, which the host may want to handle: SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS and
+ * SIGABRT. Do not call any function in a signal handler: write to a pipe there, and close or cancel from a thread. An engine does
+ * not survive a fork: fork (daemonise) first, then make the engine.
  *
- * Manners. The library installs no signal handler, prints nothing, never exits and raises no SIGPIPE and no SIGXFSZ; its
- * descriptors are close-on-exec, an engine between passes has none, and after gc_engine_free no thread or descriptor is left. What it cannot
- * cancel is a system call on a hung mount. What aborts the process, and only that: allocation failure and stack overflow.
+ * The process. The library installs no signal handler, prints nothing, never exits, and raises neither SIGPIPE nor SIGXFSZ. Its
+ * descriptors are close-on-exec. An engine has no open descriptor between passes, and after gc_engine_free no thread and no
+ * descriptor is left. The library cannot cancel a system call that hangs, such as one on a dead network mount. It aborts the
+ * process only if an allocation fails or a stack overflows.
  *
- * Callbacks. They take their `context` first, which is handed through and never dereferenced, and must be usable until config
- * and engine are both freed. A called pass calls back on the caller's thread, a periodic pass on the one thread of its kind;
- * never concurrently for one engine and one kind of callback. What they get is borrowed for the call. They return normally (no
- * longjmp, no C++ exception) and within milliseconds; hold no lock across a call into the library that a callback takes, too.
- * A pass waits for a callback that does not return, past each deadline, cancel and close; a callback of the same kind is not
- * made meanwhile, so that the passes of the other kind wait for it, too. gc_close and gc_call_cancel never wait for a callback;
- * gc_stop and gc_engine_free do.
- * From a callback only gc_call_cancel, gc_close, gc_version, gc_abi, gc_status_name, gc_string_free, gc_error_free,
- * gc_config_key, gc_config_key_help and the readers of reports and errors do their work; everything else answers
- * GC_ERROR_BUSY there (NULL, or nothing, where there is no status). Where a callback answers yes or no, 1 is yes and
- * everything else is no, and "no" removes nothing.
+ * Callbacks. A callback receives its `context` first; the library passes it on and never dereferences it. Function and context
+ * must be usable until config and engine are both freed. A called pass calls back on the caller's thread, a periodic pass on the
+ * one thread of its kind. One engine never makes two callbacks of the same kind at once. What a callback receives is borrowed for
+ * the call. A callback has to return normally (no longjmp, no C++ exception) and within milliseconds. Do not hold a lock during a
+ * call into the library if a callback takes the same lock. A pass waits for a callback that does not return, even past its
+ * deadline, a cancel and a close; passes of the other kind wait if they need a callback of the same kind. gc_close and
+ * gc_call_cancel never wait for a callback; gc_stop and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close,
+ * gc_version, gc_abi, gc_status_name, gc_string_free, gc_error_free, gc_config_key, gc_config_key_help and the functions that
+ * read reports and errors. Every other function returns GC_ERROR_BUSY there, or, if it has no status, returns NULL or does
+ * nothing. If a callback returns yes or no, 1 is yes and every other value is no; after a no nothing is removed.
  *
  * Reasons in gc_entry. Removed: pod-removed, pod-terminated, unit-limit, total-limit, older-sandbox, dead-link, age, space,
  * unused.
- * Kept: running, too-young, within-limit, active, newest-sandbox, pod-exists, pod-active (the host says that it is gone, but it
- * runs), link-alive, in-use, pinned, sandbox-image, exempt, enough-freed, below-threshold, first-look, sources-not-ready,
- * unknown-state, changed (asked again, the answer was another), list-incomplete, held (hold-file exists), backoff (its last
- * removal failed; periodic passes leave it alone for a while), not-reached, sandbox-image-unknown, link-unknown,
- * newer-than-answer (its pod has changed since the moment that the host's answer is of).
+ * Kept: running, too-young, within-limit, active, newest-sandbox, pod-exists, pod-active (the host reports the pod as gone, but
+ * it runs), link-alive, in-use, pinned, sandbox-image, exempt, enough-freed, below-threshold, first-look, sources-not-ready,
+ * unknown-state, changed (it changed, or the host's answer did, before its removal), list-incomplete, held (hold-file exists),
+ * backoff (its last removal failed; periodic passes wait before the next try), not-reached (the pass ended earlier),
+ * sandbox-image-unknown, link-unknown, newer-than-answer (its pod has changed since the moment that the host's answer
+ * describes).
  *
- * The keys with their defaults and ranges are in docs/configuration.md, the rules that passes follow in docs/rules.md; both
- * name a rule by its number, such as S1.6.
+ * The keys with their defaults and ranges are listed in docs/configuration.md, the rules of a pass in docs/rules.md. Both name a
+ * rule by its number, such as S1.6.
  *
  * Generated from src/ffi/ by `make generate`; do not edit.
  */
@@ -67,86 +69,90 @@
 #include <stdint.h>
 
 /**
- * Version of this interface: compare with what gc_abi answers before anything else.
+ * The version of this interface. Compare it with the result of gc_abi before you call anything else.
  */
 #define GC_ABI 1u
 
 /**
- * Decide and report, remove nothing.
+ * Flag: decide and report, but remove nothing.
  */
 #define GC_DRY_RUN 1u
 
 /**
- * The kubelet under disk pressure: containers and sandboxes of terminated pods go too, and all images that are unused and
- * not protected, whatever the disk.
+ * Flag: collect as the kubelet does under disk pressure. A container pass also removes containers and sandboxes of terminated pods.
+ * An image pass removes all images that are unused and not protected, however empty the disk is.
  */
 #define GC_ALL_UNUSED 2u
 
 /**
- * If a pass of the same kind is running, return GC_ERROR_BUSY instead of waiting. So it is while the periodic passes of gc_start
- * only look at images between two passes (image-maximum-gc-age).
+ * Flag: if a pass of the same kind is running, return GC_ERROR_BUSY instead of waiting. With image-maximum-gc-age the thread of
+ * gc_start also reads the list of images between two passes; meanwhile an image pass with this flag returns GC_ERROR_BUSY, too.
  */
 #define GC_NO_WAIT 4u
 
 /**
- * One call's deadline and its cancel button. Made for one call of gc_containers or gc_images, freed with gc_call_free.
+ * The deadline of one call, and the means to cancel it. Make one with gc_call_new for each call of gc_containers or gc_images, and
+ * free it with gc_call_free.
  */
 typedef struct gc_call gc_call;
 
 /**
- * Keys and callbacks of an engine to be. Made by gc_config_new, freed by gc_config_free; used from one thread at a time.
+ * The keys and callbacks that engines are made from. Make one with gc_config_new, and free it with gc_config_free. Use it from one
+ * thread at a time.
  */
 typedef struct gc_config gc_config;
 
 /**
- * A configured collector. May be used from any number of threads at once.
+ * A configured collector. Make one with gc_engine_new, and free it with gc_engine_free. Any number of threads may use it at once.
  */
 typedef struct gc_engine gc_engine;
 
 /**
- * A failure with its story. Whoever received it frees it with gc_error_free. It outlives the engine, and may be read from
- * several threads at once.
+ * A failure: its status and a message. Whoever receives it through a `gc_error **` frees it with gc_error_free. It outlives the
+ * engine, and several threads may read it at once.
  */
 typedef struct gc_error gc_error;
 
 /**
- * What a pass decided and did: one entry for each object. Whoever received it frees it with gc_report_free. It outlives the
- * engine, and may be read from several threads at once.
+ * What a pass decided and did: one entry for each object. Whoever receives it through a `gc_report **` frees it with gc_report_free.
+ * It outlives the engine, and several threads may read it at once.
  */
 typedef struct gc_report gc_report;
 
 /**
- * How a call ended. Numbers never change; take one that you do not know for a failure.
+ * How a call ended. The numbers never change. Treat a number that you do not know as a failure.
  */
 typedef int32_t gc_status;
 
 /**
- * How much a log message matters.
+ * The level of a log message.
  */
 typedef int32_t gc_log_level;
 
 /**
- * Hears what happens, a line at a time.
+ * Receives a line of the log. `message` is borrowed for the call.
  */
 typedef void (*gc_log_fn)(void *context, gc_log_level level, const char *message);
 
 /**
- * What may go of a pod: bits. Unknown bits are ignored.
+ * What may be removed of a pod, as bits; 0 = keep everything. Unknown bits are ignored.
  */
 typedef uint32_t gc_pod_state;
 
 /**
- * Which pods may lose something. `states[0..count)` come zeroed ("keep"); set those of `uids[0..count)`, which are the
- * runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its
- * pod. 1 = all pod sources have been seen; anything else = not yet: nothing goes for a pod's sake, and limits hold all the same.
- * Asked a few times a pass, more often where a list comes in parts (S7), also about none (both pointers are NULL then); and once
- * right before each log directory is removed, about its pod alone.
+ * Reports which pods may be collected. Set states[i] for uids[i], where i is below `count`; all states start as 0 (keep). Return 1
+ * once the host has seen every pod source. With any other value no object is removed because its pod is gone; limits still apply.
  *
- * `*as_of` comes as 0: the answer is of now. A host whose picture of its pods is of the past, such as a list that somebody made
- * 40 seconds ago, sets when the picture was true, in ns since the epoch (the time before it asked for the list, by the node's
- * clock). A pod of which a container or sandbox was created, or something in its log directory changed, after that moment is
- * then not removable in this pass, reason newer-than-answer: the picture may not know it yet. This is judged once for each pod,
- * before anything of it is removed. A moment later than now, or negative, counts as "not yet". `as_of` is never NULL.
+ * A UID has the bytes that the runtime gave. A pass never asks about a UID that holds control characters or is not UTF-8: only
+ * limits apply to such a pod. A pass asks a few times, more often if a list comes in parts (S7), and once more right before it
+ * removes a log directory, about that directory's pod only. `count` may be 0; `uids` and `states` are NULL then.
+ *
+ * `as_of` is never NULL, and `*as_of` starts as 0: the answer describes this moment. If the answer describes the past, such as a
+ * list of pods that is 40 seconds old, set `*as_of` to the moment that it describes: the node's wall clock before the list was
+ * requested, in nanoseconds since the epoch. A pod counts as existing in this pass (reason newer-than-answer) if one of its
+ * containers or sandboxes was created, or something in its log directory changed, after that moment: the answer may not know this
+ * pod yet. A pass checks this once for each pod, before it removes anything of it. A moment in the future, and a negative number,
+ * count as if the callback did not return 1.
  */
 typedef int32_t (*gc_pod_states_fn)(void *context,
                                     const char *const *uids,
@@ -155,31 +161,31 @@ typedef int32_t (*gc_pod_states_fn)(void *context,
                                     int64_t *as_of);
 
 /**
- * Kind of an object. Grows.
+ * The kind of an object. Later versions may add kinds.
  */
 typedef int32_t gc_kind;
 
 /**
- * What became of an object. Grows; take one that you do not know for GC_KEPT.
+ * What happened to an object. Later versions may add outcomes; treat one that you do not know as GC_KEPT.
  */
 typedef int32_t gc_outcome;
 
 /**
- * One object that a pass decided on. Allocated by the library, and grows at its end: never embed or allocate one. All
- * strings are borrowed from the report; bytes that were no UTF-8 stand as U+FFFD, control characters as \n or \u{7f}, a
- * backslash doubled.
+ * One object that a pass decided on. The library allocates it, and later versions add fields at the end: do not allocate one, and
+ * do not embed one in a struct of yours. All strings are borrowed from the report. In them U+FFFD stands for bytes that were not
+ * UTF-8, \n or \u{7f} for control characters, and two backslashes for one.
  */
 typedef struct gc_entry {
     /**
-     * What it is.
+     * The kind of the object.
      */
     gc_kind kind;
     /**
-     * What became of it.
+     * What happened to it.
      */
     gc_outcome outcome;
     /**
-     * ID of the container, sandbox or image, or the path. Never NULL.
+     * The ID of a container, sandbox or image, or the path of logs or a link. Never NULL.
      */
     const char *id;
     /**
@@ -187,31 +193,34 @@ typedef struct gc_entry {
      */
     const char *name;
     /**
-     * UID of its pod; "" if none. Never NULL.
+     * The UID of its pod; "" if none. Never NULL.
      */
     const char *pod_uid;
     /**
-     * A stable word: why it went, should have gone, or stayed. Grows; the words are listed at the head of this file.
+     * Why it was removed, was to be removed, or was kept: a stable word of the list at the head of this file. Later versions may
+     * add words. Never NULL.
      */
     const char *reason;
     /**
-     * What went wrong; NULL unless the outcome is GC_FAILED or GC_REFUSED.
+     * What failed; NULL unless the outcome is GC_FAILED or GC_REFUSED.
      */
     const char *error;
     /**
-     * Size of an image in bytes, as the runtime reports it; else 0.
+     * The size of an image in bytes, as the runtime reports it; 0 for other kinds.
      */
     uint64_t bytes;
 } gc_entry;
 
 /**
- * Whether an object may be removed: 1 = yes, anything else = no. Asked right before the removal, never in a dry run. `planned`
- * is lent for the call: `reason` is why it is to go, `outcome` is GC_KEPT (nothing has happened yet), `error` NULL.
+ * Approves the removal of one object: 1 = remove it, anything else = keep it. A pass calls it right before the removal, and never
+ * in a dry run. `planned` is borrowed for the call: `reason` says why the object is to be removed, `outcome` is GC_KEPT because
+ * nothing has happened yet, `error` is NULL.
  */
 typedef int32_t (*gc_approve_fn)(void *context, const struct gc_entry *planned);
 
 /**
- * Figures of a filesystem. Allocated by the library, and grows at its end: never embed or allocate one.
+ * Size and use of a filesystem. The library allocates it, and later versions add fields at the end: do not allocate one, and do
+ * not embed one in a struct of yours.
  */
 typedef struct gc_fs_usage {
     /**
@@ -223,43 +232,45 @@ typedef struct gc_fs_usage {
      */
     uint64_t available;
     /**
-     * How many inodes there are; 0 = unknown.
+     * Number of inodes; 0 = unknown.
      */
     uint64_t inodes;
     /**
-     * How many of them are free.
+     * Number of free inodes.
      */
     uint64_t inodes_free;
 } gc_fs_usage;
 
 /**
- * The host's own figures of the image filesystem: `usage` comes zeroed; 1 = filled, anything else = none, and the pass fails
- * with GC_ERROR_IO (with GC_ALL_UNUSED it goes on: the figures are for the report alone). Asked again after each image that is
- * removed for space: when enough is available, no more are removed.
+ * Reports how full the image filesystem is. Fill `*usage`, which starts with zeros, and return 1. With any other value the pass
+ * fails with GC_ERROR_IO; a pass with GC_ALL_UNUSED continues, because it only reports the figures. A pass calls it again after
+ * each image that it removes for space, and stops removing once enough is available.
  */
 typedef int32_t (*gc_image_fs_fn)(void *context, struct gc_fs_usage *usage);
 
 /**
- * Hears of events, all of the Kubernetes type Warning: from every pass FreeDiskSpaceFailed, InvalidDiskCapacity and
- * PodStatesContradicted; from periodic passes ContainerGCFailed, and ImageGCFailed from the second failure in a row.
+ * Receives an event, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity and
+ * PodStatesContradicted. A periodic pass that fails also sends ContainerGCFailed, or, from the second failure in a row on,
+ * ImageGCFailed. Both strings are borrowed for the call.
  */
 typedef void (*gc_event_fn)(void *context, const char *reason, const char *message);
 
 /**
- * Hears how far the removals of one kind are. `done` counts those that ended, removed or failed; `total` is that and what may
- * still go: it becomes less where objects stay after all (refused, held, changed), so a stage may end below it. Not called in a
- * dry run, and not after a cancel, a close or a deadline.
+ * Receives the progress of the removals of one kind. `done` counts the removals that ended, removed or failed. `total` is `done`
+ * plus the objects that may still be removed. It shrinks when a planned object is kept (refused, held, changed), so `done` may end
+ * below an earlier `total`. It is not called in a dry run, nor after a cancel, a close or a deadline.
  */
 typedef void (*gc_progress_fn)(void *context, gc_kind kind, size_t done, size_t total);
 
 /**
- * Which pass.
+ * The kind of a pass.
  */
 typedef int32_t gc_pass;
 
 /**
- * Hears that a pass has ended, periodic or called. `report` and `error` are lent for the call; `report` is never NULL, `error`
- * is NULL if all went well. Not called for a call whose pass never began (it was closed, cancelled or busy before its turn).
+ * Receives the end of a pass, periodic or called. `report` and `error` are borrowed for the call: do not free them. `report` is
+ * never NULL; `error` is NULL if `status` is GC_OK. It is not called if the pass never began: before its turn came the engine was
+ * closed, or the call was cancelled, reached its deadline, or did not wait (GC_NO_WAIT).
  */
 typedef void (*gc_pass_fn)(void *context,
                            gc_pass pass,
@@ -268,24 +279,23 @@ typedef void (*gc_pass_fn)(void *context,
                            const struct gc_error *error);
 
 /**
- * The wall clock: nanoseconds since the epoch. A value that is not above 0 fails the pass
- * (GC_ERROR_INVALID_ARGUMENT).
+ * Returns the wall clock in nanoseconds since the epoch. If the value is 0 or negative, the pass fails with
+ * GC_ERROR_INVALID_ARGUMENT.
  */
 typedef int64_t (*gc_clock_fn)(void *context);
 
 /**
- * The pass could look and decide, and did what it could. Single removals that failed are in the report.
+ * The pass read what it had to know, decided, and did what it could. The report lists single removals that failed.
  */
 #define GC_OK 0
 
 /**
- * A NULL for a required argument, an unknown flag bit, an unknown key, a value that is wrong by itself, or a clock that tells no
- * time.
+ * A required argument is NULL, a flag bit or a key is unknown, a value is wrong by itself, or gc_clock_fn returned 0 or less.
  */
 #define GC_ERROR_INVALID_ARGUMENT 1
 
 /**
- * Values that are wrong only together, such as a low threshold above the high one.
+ * Values are wrong only together, such as a low threshold above the high one.
  */
 #define GC_ERROR_CONFIG 2
 
@@ -295,12 +305,12 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_ERROR_UNAVAILABLE 3
 
 /**
- * The runtime answered with an error, or with something that is no CRI.
+ * The runtime answered with an error, or with something that is not CRI.
  */
 #define GC_ERROR_RUNTIME 4
 
 /**
- * A deadline passed: of the call, of the pass, or of one request.
+ * A deadline passed: that of the call, of the pass, or of one request.
  */
 #define GC_ERROR_TIMEOUT 5
 
@@ -310,22 +320,23 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_ERROR_CANCELLED 6
 
 /**
- * Files or filesystems of the host cannot be read, the records file cannot be held, or no descriptor or thread is to be had.
+ * A file or filesystem of the host cannot be read, image-records-file cannot be locked, or the process can get no more descriptors
+ * or threads.
  */
 #define GC_ERROR_IO 7
 
 /**
- * All removals went well, and still fewer bytes were freed than the low threshold asks for.
+ * All removals of images succeeded, but they freed fewer bytes than image-gc-low-threshold asks for.
  */
 #define GC_ERROR_NOT_ENOUGH_FREED 8
 
 /**
- * A defect of crigc.
+ * crigc panicked, which is a bug in crigc. Please report the error's message.
  */
 #define GC_ERROR_INTERNAL 9
 
 /**
- * A pass of this kind runs already (GC_NO_WAIT), another engine holds the records file, or the function was called from a
+ * A pass of this kind is running (with GC_NO_WAIT), another engine holds image-records-file, or the function was called from a
  * callback.
  */
 #define GC_ERROR_BUSY 10
@@ -336,18 +347,19 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_ERROR_CLOSED 11
 
 /**
- * The host said that most of what runs is gone; nothing was removed for a pod's sake.
+ * The host reported more than half of the running pods as gone. Nothing was removed because its pod is gone.
  */
 #define GC_ERROR_CONTRADICTION 12
 
 /**
- * Everything the pod left behind may go: it was evicted, or deleted and terminated, or the host, which knows all its pods,
- * does not know this UID.
+ * Everything that the pod left behind may be removed: the pod was evicted, or it was deleted and has terminated, or the host
+ * knows all its pods and does not know this UID.
  */
 #define GC_POD_CONTENT_REMOVABLE 1u
 
 /**
- * Its containers and sandboxes may go (it has terminated), though the pod may still exist. Counts with GC_ALL_UNUSED.
+ * The pod's containers and sandboxes may be removed, because the pod has terminated; it may still exist. This bit has an
+ * effect only in passes with GC_ALL_UNUSED.
  */
 #define GC_POD_RUNTIME_REMOVABLE 2u
 
@@ -362,12 +374,12 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_LOG_WARN 1
 
 /**
- * What was done.
+ * Something was done.
  */
 #define GC_LOG_INFO 2
 
 /**
- * Why each object stayed.
+ * Why each object was kept.
  */
 #define GC_LOG_DEBUG 3
 
@@ -392,12 +404,12 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_SANDBOX 1
 
 /**
- * An entry of pod-logs-dir: the logs of a pod.
+ * The logs of a pod: an entry of pod-logs-dir.
  */
 #define GC_POD_LOGS 2
 
 /**
- * A link in container-logs-dir.
+ * A link to a container's log: an entry of container-logs-dir.
  */
 #define GC_LOG_LINK 3
 
@@ -412,22 +424,22 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_ANY_KIND (-1)
 
 /**
- * It is still there; the reason says why.
+ * It was kept; the reason says why.
  */
 #define GC_KEPT 0
 
 /**
- * It is gone; in a dry run: it would go.
+ * It was removed; in a dry run: it would be removed.
  */
 #define GC_REMOVED 1
 
 /**
- * It should have gone, and its removal failed; `error` says why.
+ * Its removal failed: `error` says why it failed, `reason` why it was to be removed.
  */
 #define GC_FAILED 2
 
 /**
- * The host's gc_approve_fn did not say yes.
+ * It was kept because gc_approve_fn did not return 1.
  */
 #define GC_REFUSED 3
 
@@ -441,39 +453,43 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * Makes an engine from a copy of the configuration and its callbacks; needs no running runtime yet. The caller frees it with
- * gc_engine_free. On failure it answers NULL, and the error says GC_ERROR_CONFIG (values that are wrong only together),
- * GC_ERROR_BUSY (another engine holds image-records-file, or this is a callback), GC_ERROR_IO (image-records-file cannot be
- * held, such as in a directory that is missing or cannot be written) or GC_ERROR_INVALID_ARGUMENT (a NULL).
+ * Makes an engine from a copy of the configuration and its callbacks. The runtime need not be running yet. The caller frees the engine
+ * with gc_engine_free. On failure it returns NULL, and the error has one of these statuses: GC_ERROR_CONFIG (values are wrong only
+ * together), GC_ERROR_BUSY (another engine holds image-records-file, or this is a callback), GC_ERROR_IO (image-records-file cannot
+ * be locked, such as in a directory that does not exist or cannot be written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL).
  */
 struct gc_engine *gc_engine_new(const struct gc_config *config,
                                 struct gc_error **error);
 
 /**
- * Closes an engine: passes under way end soon with GC_ERROR_CLOSED (once a callback that they are in has returned), and so do
- * later calls. Never blocks, also while a callback does; may be called from any thread and from callbacks, not in a signal
- * handler. It is to be freed all the same. NULL does nothing.
+ * Closes an engine: running passes end soon with GC_ERROR_CLOSED (if one is in a callback, once that returns), and later calls fail
+ * with GC_ERROR_CLOSED. The engine still has to be freed. Never blocks, not even while a callback does. May be called from any thread
+ * and from callbacks, but not in a signal handler. NULL does nothing.
  */
 void gc_close(struct gc_engine *engine);
 
 /**
- * Closes an engine, waits for its passes, its threads and all calls that are inside, and frees it: when it returns, no thread
- * and no descriptor is left, and image-records-file is free for another engine. No other call may begin from here on: a thread
- * that is just about to call has begun. Reports and errors that came from it stay. In a callback it
- * closes the engine and leaks it. NULL does nothing.
+ * Closes an engine, waits for its passes, its threads and all calls of other threads that are inside it, and frees it. When it
+ * returns, no thread and no descriptor is left, and another engine can hold image-records-file. No other call for this engine may
+ * begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. In a callback
+ * it only closes the engine: the memory is leaked. NULL does nothing.
  */
 void gc_engine_free(struct gc_engine *engine);
 
 /**
- * Collects dead containers, pod sandboxes, pod logs and log links. Blocks until the pass is over; waits first for a pass of
- * this kind that runs (unless GC_NO_WAIT). `flags`: GC_DRY_RUN, GC_ALL_UNUSED, GC_NO_WAIT or 0. `call`: deadline and cancel
- * button, or NULL. `*report`: on return not NULL if and only if the pass began, also when it failed; the caller frees it with
- * gc_report_free; a NULL `report` is fine. `*error`: on return an error that the caller frees, or NULL.
- * GC_OK says that the pass could look and decide and did what it could; removals that failed are in the report. Else
- * GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a request),
- * GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (directories, figures, or no
- * descriptor is left), GC_ERROR_CONFIG (log directories that are, or lie in, one another), GC_ERROR_CONTRADICTION,
- * GC_ERROR_INVALID_ARGUMENT (a NULL, unknown flags, or a clock that tells no time) or GC_ERROR_INTERNAL.
+ * Removes dead containers, pod sandboxes, pod logs and log links. Blocks until the pass is over. If another pass of this kind is
+ * running, it waits for its turn first (unless GC_NO_WAIT).
+ *
+ * `flags` is any of GC_DRY_RUN, GC_ALL_UNUSED and GC_NO_WAIT, joined with |, or 0. `call` has the deadline of this call and can cancel
+ * it; NULL = neither. `*report` receives the report if the pass began, even if it failed later, else NULL; the caller frees it with
+ * gc_report_free. `*error` receives the error, which the caller frees with gc_error_free, or NULL on success. `report` and `error`
+ * may be NULL.
+ *
+ * Returns GC_OK if the pass read what it had to know, decided, and did what it could; the report lists removals that failed. Else it
+ * returns GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a request),
+ * GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (a directory or filesystem cannot be
+ * read, or no descriptor is left), GC_ERROR_CONFIG (one log directory is, or is inside, the other), GC_ERROR_CONTRADICTION,
+ * GC_ERROR_INVALID_ARGUMENT (`engine` is NULL, a flag is unknown, or gc_clock_fn returned 0 or less) or GC_ERROR_INTERNAL.
  */
 gc_status gc_containers(struct gc_engine *engine,
                         uint32_t flags,
@@ -482,10 +498,10 @@ gc_status gc_containers(struct gc_engine *engine,
                         struct gc_error **error);
 
 /**
- * Collects unused images when the image filesystem is fuller than image-gc-high-threshold, or, with GC_ALL_UNUSED, whatever
- * the disk. All else is as in gc_containers; in addition a removal that failed fails the pass (GC_ERROR_RUNTIME), and so does
- * freeing less than wanted (GC_ERROR_NOT_ENOUGH_FREED). What the first look of an engine finds is not protected by
- * minimum-image-ttl-duration.
+ * Removes unused images if the image filesystem is at least image-gc-high-threshold full; with GC_ALL_UNUSED however empty it is.
+ * Arguments and statuses are those of gc_containers. In addition the pass fails if a removal failed (GC_ERROR_RUNTIME), and if fewer
+ * bytes were freed than image-gc-low-threshold asks for (GC_ERROR_NOT_ENOUGH_FREED). Images that an engine finds in its first image
+ * pass are not protected by minimum-image-ttl-duration.
  */
 gc_status gc_images(struct gc_engine *engine,
                     uint32_t flags,
@@ -494,50 +510,50 @@ gc_status gc_images(struct gc_engine *engine,
                     struct gc_error **error);
 
 /**
- * Starts periodic passes in the background, on one thread for each kind: containers at once and container-gc-period after
- * each pass, images likewise with image-gc-period (not at all with image-gc-high-threshold 100, unless
- * image-maximum-gc-age is set; where there are no records yet, their first pass only looks).
- * Twice is fine. GC_ERROR_CLOSED, GC_ERROR_IO (no thread to be had), GC_ERROR_INVALID_ARGUMENT for NULL, GC_ERROR_BUSY in a
- * callback.
+ * Starts periodic passes in the background, on one thread for each kind. The first container pass begins at once, and each other one
+ * container-gc-period after the end of the one before; image passes likewise with image-gc-period. If no image records exist yet, the first
+ * image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
+ * image-maximum-gc-age is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO
+ * (a thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
  */
 gc_status gc_start(struct gc_engine *engine,
                    struct gc_error **error);
 
 /**
- * Cancels the periodic passes and waits for their end, also when another thread is stopping them; gc_start starts them again.
- * Does nothing for NULL, and in a callback.
+ * Cancels the periodic passes and waits until they have ended, also if another thread is stopping them. gc_start starts them again.
+ * NULL does nothing. In a callback it does nothing.
  */
 void gc_stop(struct gc_engine *engine);
 
 /**
- * The library's version, such as "0.1.0"; valid for ever. May be called from callbacks.
+ * Returns the version of the library, such as "0.1.0". The string is always valid; do not free it. May be called from callbacks.
  */
 const char *gc_version(void);
 
 /**
- * The GC_ABI of the library. May be called from callbacks.
+ * Returns the GC_ABI that the library was built with. May be called from callbacks.
  */
 uint32_t gc_abi(void);
 
 /**
- * Frees a `char *` that the library gave. NULL does nothing. May be called from callbacks.
+ * Frees a `char *` that the library returned. NULL does nothing. May be called from callbacks.
  */
 void gc_string_free(char *string);
 
 /**
- * The name of a status, such as "GC_ERROR_TIMEOUT"; "GC_ERROR_UNKNOWN" for a number that this version does not know. Never
- * NULL, valid for ever. May be called from callbacks.
+ * Returns the name of a status, such as "GC_ERROR_TIMEOUT", or "GC_ERROR_UNKNOWN" for a number that this version does not know.
+ * Never NULL. The string is always valid; do not free it. May be called from callbacks.
  */
 const char *gc_status_name(gc_status status);
 
 /**
- * The status of a failure; GC_OK for NULL. May be called from callbacks.
+ * Returns the status of a failure; GC_OK for NULL. May be called from callbacks.
  */
 gc_status gc_error_status(const struct gc_error *error);
 
 /**
- * What failed, on which object, why, and what to do about it; valid until the error is freed. NULL for NULL. May be called
- * from callbacks.
+ * Returns what failed, on which object, why, and what to do about it. The string is valid until the error is freed. Returns NULL
+ * for NULL. May be called from callbacks.
  */
 const char *gc_error_message(const struct gc_error *error);
 
@@ -547,14 +563,15 @@ const char *gc_error_message(const struct gc_error *error);
 void gc_error_free(struct gc_error *error);
 
 /**
- * Makes a configuration with the kubelet's defaults. The caller frees it with gc_config_free. NULL in a callback.
+ * Makes a configuration with the kubelet's defaults and no callbacks. The caller frees it with gc_config_free. Returns NULL in a
+ * callback.
  */
 struct gc_config *gc_config_new(void);
 
 /**
- * Sets a key (a name of the kubelet's flags, see gc_config_key) to a value as on the kubelet's command line; both are
- * copied. GC_ERROR_INVALID_ARGUMENT for an unknown key, a bad value or a NULL, which changes nothing; the error names it
- * and says what would be right. GC_ERROR_BUSY in a callback.
+ * Sets a key to a value. Keys are named like the kubelet's flags (gc_config_key lists them), and values are written as on the
+ * kubelet's command line. Both strings are copied. Returns GC_ERROR_INVALID_ARGUMENT for an unknown key, a bad value or a NULL;
+ * nothing is changed then, and the error names the key and what it takes. Returns GC_ERROR_BUSY in a callback.
  */
 gc_status gc_config_set(struct gc_config *config,
                         const char *key,
@@ -562,30 +579,34 @@ gc_status gc_config_set(struct gc_config *config,
                         struct gc_error **error);
 
 /**
- * The value of a key: what was set, or its default. The caller frees it with gc_string_free. NULL and an error for an
- * unknown key or a NULL (GC_ERROR_INVALID_ARGUMENT), and in a callback (GC_ERROR_BUSY).
+ * Returns the value of a key: what was set, or else the default. The caller frees it with gc_string_free. Returns NULL and an error
+ * for an unknown key or a NULL (GC_ERROR_INVALID_ARGUMENT), and in a callback (GC_ERROR_BUSY).
  */
-char *gc_config_get(const struct gc_config *config, const char *key, struct gc_error **error);
+char *gc_config_get(const struct gc_config *config,
+                    const char *key,
+                    struct gc_error **error);
 
 /**
- * Frees a configuration; engines made from it live on. NULL does nothing; in a callback nothing is freed.
+ * Frees a configuration. Engines made from it are not affected. NULL does nothing. In a callback it frees nothing.
  */
 void gc_config_free(struct gc_config *config);
 
 /**
- * The names of all keys in turn: 0, 1, ... until it answers NULL. Valid for ever. May be called from callbacks.
+ * Returns the name of the key at `index`. To list all keys, count from 0 until it returns NULL. The string is always valid; do not
+ * free it. May be called from callbacks.
  */
 const char *gc_config_key(size_t index);
 
 /**
- * What a key does, its default and range, for a host's own help; valid for ever. NULL for an unknown key and for NULL. May
- * be called from callbacks.
+ * Returns what a key does, which values it takes and its default, for a help text of the host. The string is always valid; do not
+ * free it. Returns NULL for an unknown key and for NULL. May be called from callbacks.
  */
 const char *gc_config_key_help(const char *key);
 
 /**
- * Sets the callback for the log: messages up to the level `up_to` (below GC_LOG_ERROR counts as that, above GC_LOG_DEBUG as
- * that); a NULL function clears it. A NULL config does nothing.
+ * Sets the callback for the log. It receives messages up to the level `up_to`, from GC_LOG_ERROR (only errors) to GC_LOG_DEBUG
+ * (everything); a number outside of that range counts as the nearer end. A NULL function clears the callback. A NULL config,
+ * and a call from a callback, does nothing.
  */
 void gc_config_set_log(struct gc_config *config,
                        gc_log_level up_to,
@@ -593,98 +614,109 @@ void gc_config_set_log(struct gc_config *config,
                        void *context);
 
 /**
- * Sets the callback for who may lose something. Without it no pod loses anything for its own sake: only limits and
- * thresholds apply. A NULL function clears it. A NULL config does nothing.
+ * Sets the callback that reports which pods may be collected. Without it no object is removed because its pod is gone: only
+ * limits and thresholds apply. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
  */
-void gc_config_set_pod_states(struct gc_config *config, gc_pod_states_fn function, void *context);
+void gc_config_set_pod_states(struct gc_config *config,
+                              gc_pod_states_fn function,
+                              void *context);
 
 /**
- * Sets the callback for the last word on each removal. Without it all is approved. A NULL function clears it. A NULL
- * config does nothing.
+ * Sets the callback that approves each removal. Without it every removal is approved. A NULL function clears it. A NULL config,
+ * and a call from a callback, does nothing.
  */
-void gc_config_set_approve(struct gc_config *config, gc_approve_fn function, void *context);
+void gc_config_set_approve(struct gc_config *config,
+                           gc_approve_fn function,
+                           void *context);
 
 /**
- * Sets the callback for figures of the image filesystem. Without it the runtime is asked where it is, and the kernel how
- * full. A NULL function clears it. A NULL config does nothing.
+ * Sets the callback that reports how full the image filesystem is. Without it the runtime is asked where that filesystem is, and
+ * the kernel how full it is. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
  */
 void gc_config_set_image_fs(struct gc_config *config,
                             gc_image_fs_fn function,
                             void *context);
 
 /**
- * Sets the callback for events. A NULL function clears it. A NULL config does nothing.
+ * Sets the callback for events. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
  */
 void gc_config_set_event(struct gc_config *config, gc_event_fn function, void *context);
 
 /**
- * Sets the callback for progress. A NULL function clears it. A NULL config does nothing.
+ * Sets the callback for progress. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
  */
 void gc_config_set_progress(struct gc_config *config, gc_progress_fn function, void *context);
 
 /**
- * Sets the callback for ended passes. A NULL function clears it. A NULL config does nothing.
+ * Sets the callback for ended passes. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
  */
-void gc_config_set_pass(struct gc_config *config, gc_pass_fn function, void *context);
+void gc_config_set_pass(struct gc_config *config,
+                        gc_pass_fn function,
+                        void *context);
 
 /**
- * Sets the callback for the wall clock. Without it the system's. A NULL function clears it. A NULL config does nothing.
+ * Sets the callback for the wall clock. Without it passes read the system's clock. A NULL function clears it. A NULL config, and
+ * a call from a callback, does nothing.
  */
-void gc_config_set_clock(struct gc_config *config, gc_clock_fn function, void *context);
+void gc_config_set_clock(struct gc_config *config,
+                         gc_clock_fn function,
+                         void *context);
 
 /**
- * Makes a deadline `timeout_ms` milliseconds from now (0 = none). It counts from here, so waiting for the call's turn is
- * included; a call that begins after it ends at once with GC_ERROR_TIMEOUT. The caller frees it with gc_call_free once the
- * call and all its cancels have returned. NULL in a callback.
+ * Makes a deadline `timeout_ms` milliseconds from now; 0 = no deadline. The time counts from here, so it includes the wait for the
+ * call's turn. A call that begins after its deadline fails at once with GC_ERROR_TIMEOUT. The caller frees the handle with
+ * gc_call_free once the call and every gc_call_cancel for it have returned. Returns NULL in a callback.
  */
 struct gc_call *gc_call_new(uint64_t timeout_ms);
 
 /**
- * Cancels: the call ends with GC_ERROR_CANCELLED, within a second also where the runtime hangs (requests in flight get 300
- * ms), and its report says how far it came. Sticky: it may come before the call begins. From any thread, signal handlers
- * excepted, and from callbacks; never blocks. NULL does nothing.
+ * Cancels the call: it ends with GC_ERROR_CANCELLED, and its report says what was done. The call ends within a second even if the
+ * runtime hangs; requests in flight get 300 ms more. A cancel lasts: a call that begins later ends at once. May be called from any
+ * thread and from callbacks, but not in a signal handler. Never blocks. NULL does nothing.
  */
 void gc_call_cancel(struct gc_call *call);
 
 /**
- * Frees it. NULL does nothing; in a callback nothing is freed.
+ * Frees the handle. NULL does nothing. In a callback it frees nothing.
  */
 void gc_call_free(struct gc_call *call);
 
 /**
- * 1 if it is the report of a dry run, where GC_REMOVED means "would be"; else 0, as for NULL. May be called from callbacks.
+ * Returns 1 for the report of a dry run, where GC_REMOVED means "would be removed"; else 0. 0 for NULL. May be called from
+ * callbacks.
  */
 int32_t gc_report_dry_run(const struct gc_report *report);
 
 /**
- * When the pass began: nanoseconds since the epoch, by gc_clock_fn if there is one. 0 for NULL, and for a pass that failed for
- * want of a clock. May be called from callbacks.
+ * Returns when the pass began, in nanoseconds since the epoch, by gc_clock_fn if it is set. 0 for NULL, and for a pass that failed
+ * because gc_clock_fn returned 0 or less. May be called from callbacks.
  */
 int64_t gc_report_started(const struct gc_report *report);
 
 /**
- * How long the pass took, in seconds. 0 for NULL. May be called from callbacks.
+ * Returns how long the pass took, in seconds. 0 for NULL. May be called from callbacks.
  */
 double gc_report_seconds(const struct gc_report *report);
 
 /**
- * How the pass ended: GC_OK, or the status of its error. GC_OK for NULL. May be called from callbacks.
+ * Returns how the pass ended: GC_OK, or the status of its error. GC_OK for NULL. May be called from callbacks.
  */
 gc_status gc_report_status(const struct gc_report *report);
 
 /**
- * How full the image filesystem was when the pass first read its figures; valid until the report is freed. NULL where it read none:
- * for NULL, in passes over containers, and where an image pass ended before or got none. May be called from callbacks.
+ * Returns how full the image filesystem was when the pass first read it. The struct is valid until the report is freed. Returns NULL
+ * if the pass did not read it (a container pass, or an image pass that ended earlier or could not read it), and for NULL. May be
+ * called from callbacks.
  */
 const struct gc_fs_usage *gc_report_fs_before(const struct gc_report *report);
 
 /**
- * The same when the pass last read them, after what it removed; as before where it removed nothing.
+ * The same when the pass last read it, after its removals. If the pass removed nothing, both structs are equal.
  */
 const struct gc_fs_usage *gc_report_fs_after(const struct gc_report *report);
 
 /**
- * How many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL and for numbers that
+ * Returns how many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL, and for numbers that
  * this version does not know. May be called from callbacks.
  */
 size_t gc_report_count(const struct gc_report *report,
@@ -692,35 +724,35 @@ size_t gc_report_count(const struct gc_report *report,
                        gc_outcome outcome);
 
 /**
- * Bytes of the images that were removed (in a dry run: would be), as the runtime reports their sizes. 0 for NULL. May be
- * called from callbacks.
+ * Returns how many bytes the removed images had (in a dry run: those that would be removed), as the runtime reports their sizes. 0
+ * for NULL. May be called from callbacks.
  */
 uint64_t gc_report_bytes_freed(const struct gc_report *report);
 
 /**
- * How many entries there are. 0 for NULL. May be called from callbacks.
+ * Returns the number of entries. 0 for NULL. May be called from callbacks.
  */
 size_t gc_report_len(const struct gc_report *report);
 
 /**
- * The entry at `index`, counted from 0; valid until the report is freed. NULL past the end and for NULL. May be called from
- * callbacks.
+ * Returns the entry at `index`, counted from 0. It is valid until the report is freed. Returns NULL past the end, and for NULL. May
+ * be called from callbacks.
  */
 const struct gc_entry *gc_report_entry(const struct gc_report *report,
                                        size_t index);
 
 /**
- * The report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
+ * Returns the report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
  * or null, "dry_run": bool, "started": RFC 3339 time, "seconds": number, "removed": {"container": n, "sandbox": n, "pod-logs": n,
  * "log-link": n, "image": n}, the same for "kept", "failed" and "refused", "bytes_freed": n, "fs": {"capacity",
  * "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "entries": [{"kind", "outcome", "id", "name",
- * "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with
- * gc_string_free. NULL for NULL. May be called from callbacks.
+ * "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with gc_string_free. Returns NULL for NULL. May be called
+ * from callbacks.
  */
 char *gc_report_json(const struct gc_report *report);
 
 /**
- * Frees a report. NULL does nothing; in a callback nothing is freed (what a callback gets is only lent).
+ * Frees a report. NULL does nothing. In a callback it frees nothing; the report that a callback receives is only borrowed.
  */
 void gc_report_free(struct gc_report *report);
 

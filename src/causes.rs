@@ -1,12 +1,11 @@
-//! One cause is told once: failures that have it in common are counted behind the first of them. What failed for it, object by object,
-//! is in the report.
+//! Failures with the same cause are logged and returned once, with their number. The report has each object's own error.
 
-/// How many causes are told; what fails for yet others is counted.
+/// How many causes are kept apart; failures of further causes are only counted.
 const MOST: usize = 10;
 
-/// What a message says of its cause. Our messages name what failed, for what cause, and the way out: `cannot remove container ID at
-/// unix:///run/x.sock: busy; see the runtime's log`. The cause is behind the first `: `, without the words that name an object, a place
-/// or a number: those of `names`, and those with a digit or a slash.
+/// The part of a message that is its cause. Our messages name what failed, the cause, and what to do: `cannot remove container ID at
+/// unix:///run/x.sock: busy; see the runtime's log`. The cause begins after the first `: `. Words that name an object, a place or a
+/// number are left out: those of `names`, and those with a digit or a slash.
 fn cause(message: &str, names: &[&str]) -> String {
     let behind = message.split_once(": ").map_or(message, |(_, rest)| rest);
     let names_something = |word: &str| {
@@ -18,38 +17,38 @@ fn cause(message: &str, names: &[&str]) -> String {
     words.join(" ")
 }
 
-/// A cause, and what failed for it.
+/// A cause, and the failures that have it.
 #[derive(Debug)]
 struct Cause {
-    /// Of what the failures are: objects of a kind, errors of a status.
+    /// What failed: objects of a kind, errors of a status.
     of: &'static str,
     cause: String,
     first: String,
     times: usize,
 }
 
-/// The causes of some failures, in the order in which they came up.
+/// The causes of some failures, in the order in which they were added.
 #[derive(Debug, Default)]
 pub(crate) struct Causes {
-    told: Vec<Cause>,
-    /// What failed for yet other causes.
+    known: Vec<Cause>,
+    /// How many failed for further causes.
     others: usize,
 }
 
 impl Causes {
-    /// One more failure; true = its cause is a new one, to be told now. `names` are the words by which the message names its object.
+    /// Adds a failure; true = its cause is new, to be logged now. `names` are the words by which the message names its object.
     pub(crate) fn add(&mut self, of: &'static str, names: &[&str], message: &str) -> bool {
         let cause = cause(message, names);
-        let mut known = self.told.iter_mut();
-        if let Some(known) = known.find(|known| known.of == of && known.cause == cause) {
-            known.times += 1;
+        let mut known = self.known.iter_mut();
+        if let Some(same) = known.find(|known| known.of == of && known.cause == cause) {
+            same.times += 1;
             return false;
         }
-        if self.told.len() == MOST {
+        if self.known.len() == MOST {
             self.others += 1;
             return false;
         }
-        self.told.push(Cause {
+        self.known.push(Cause {
             of,
             cause,
             first: message.to_owned(),
@@ -58,19 +57,19 @@ impl Causes {
         true
     }
 
-    /// All in one message.
+    /// All causes in one message.
     pub(crate) fn message(&self) -> String {
-        let told = self.told.iter().map(|cause| match cause.times {
+        let known = self.known.iter().map(|cause| match cause.times {
             1 => cause.first.clone(),
             times => format!("{} ({times} times)", cause.first),
         });
         let others = (self.others > 0).then(|| format!("and {} more, see the report", self.others));
-        told.chain(others).collect::<Vec<_>>().join("; ")
+        known.chain(others).collect::<Vec<_>>().join("; ")
     }
 
-    /// What is to be told behind the first of each cause: a line for each that came more than once, and one for those that were not told.
+    /// Lines for the log after the first failure of each cause: one for each cause that came more than once, and one for further causes.
     pub(crate) fn rest(&self) -> Vec<String> {
-        let often = self.told.iter().filter(|cause| cause.times > 1);
+        let often = self.known.iter().filter(|cause| cause.times > 1);
         let line = |cause: &Cause| {
             format!(
                 "could not remove {} {} for one cause, such as: {}",
@@ -105,7 +104,7 @@ mod tests {
                 "x",
                 "Is a directory (os error see whether it is a directory or immutable",
             ),
-            ("no object at all", "", "no object at all"),
+            ("a message without colon", "", "a message without colon"),
         ];
         for (message, name, want) in cases {
             assert_eq!(cause(message, &[name]), want);
@@ -125,7 +124,7 @@ mod tests {
         for n in 'a'..='z' {
             causes.add("image", &[], &format!("cannot remove z: {n}"));
         }
-        assert_eq!(causes.told.len(), MOST);
+        assert_eq!(causes.known.len(), MOST);
         assert!(causes.message().ends_with("; and 18 more, see the report"));
         assert_eq!(causes.rest().len(), 2);
     }

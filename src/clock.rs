@@ -4,7 +4,7 @@
 use rustix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
-/// A time of CLOCK_BOOTTIME, which no one sets and which goes on while the machine sleeps.
+/// A time of CLOCK_BOOTTIME, which nobody can set and which advances while the machine sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BootInstant(Duration);
 
@@ -23,7 +23,7 @@ impl BootInstant {
         self.0
     }
 
-    /// That much later.
+    /// The moment `time` later.
     pub fn plus(self, time: Duration) -> BootInstant {
         BootInstant(self.0.saturating_add(time))
     }
@@ -34,8 +34,7 @@ impl BootInstant {
     }
 }
 
-/// How far ahead CLOCK_BOOTTIME is for a thread, so that a test need not wait. In a build with the feature `panic-points`, which only
-/// tests have.
+/// Sets CLOCK_BOOTTIME ahead for one thread, so that a test need not wait. Only in builds with the feature `panic-points`, for tests.
 #[cfg(feature = "panic-points")]
 pub mod ahead {
     use std::cell::Cell;
@@ -49,13 +48,13 @@ pub mod ahead {
         AHEAD.get()
     }
 
-    /// This much more time has passed for this thread.
+    /// Sets this thread's clock ahead by `time` more.
     pub fn by(time: Duration) {
         AHEAD.set(AHEAD.get().saturating_add(time));
     }
 }
 
-/// The system's wall time; ns since the epoch.
+/// The system's wall clock; ns since the epoch.
 pub fn wall_now() -> i64 {
     nanoseconds(ClockId::Realtime)
 }
@@ -65,7 +64,7 @@ pub fn awake_for() -> Duration {
     elapsed(ClockId::Monotonic)
 }
 
-/// What a clock says that never goes below 0.
+/// The time of a clock that is never below 0.
 fn elapsed(clock: ClockId) -> Duration {
     Duration::from_nanos(u64::try_from(nanoseconds(clock)).unwrap_or(0))
 }

@@ -1,4 +1,5 @@
-//! The engine: what a host holds, and what `ffi` calls. A called pass runs on the caller's thread (see Callbacks in crigc.h).
+//! The engine: the host's handle, and the functions that `ffi` calls. A called pass runs on the caller's thread (see Callbacks in
+//! crigc.h).
 
 use crate::config::Config;
 use crate::error::Result;
@@ -13,19 +14,19 @@ pub use crate::pass::{PassOptions, Trigger};
 pub use crate::stop::Call;
 pub use crate::turns::PassEnd;
 
-/// A mutex whose data stays usable after a panic: what is behind ours is replaced whole.
+/// Locks a mutex, also after a panic: the data in ours is always replaced as a whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How many calls of the host are inside, whatever they do.
+/// How many calls of the host are inside.
 #[derive(Default)]
 struct Calls {
     inside: Mutex<usize>,
     one_left: Condvar,
 }
 
-/// A call that is inside the engine, and the last thing that it touches: the engine may be freed by whom its end wakes.
+/// A call that is inside the engine. Its end is the last access to the engine: the thread that it wakes may free the engine.
 struct Inside(Arc<Calls>);
 
 impl Inside {
@@ -42,19 +43,19 @@ impl Drop for Inside {
     }
 }
 
-/// A configured collector. May be used from any number of threads at once. Dropping it closes it and waits for its passes. Calls borrow
-/// what they share with its threads, so that it is the last owner: with it go the descriptors.
+/// A configured collector, for any number of threads at once. Dropping it closes it and waits for its passes. Calls only borrow what
+/// they share with its threads, so the engine is the last owner, and its end closes the descriptors.
 pub struct Engine {
     shared: Arc<Shared>,
     calls: Arc<Calls>,
-    /// The periodic passes. Held while they are started, and while their end is waited for.
+    /// The periodic passes. The lock is held while they start, and while a thread waits for their end.
     schedule: Mutex<Option<Schedule>>,
-    /// What stops them; a lock of its own, held for an instant, because closing never waits.
+    /// The flag that stops them. It has a lock of its own, held for an instant, because closing never waits.
     stop_periodic: Mutex<Option<Arc<Flag>>>,
 }
 
 impl Engine {
-    /// Needs no running runtime yet. What is wrong only together is refused here, and a records file that another engine holds.
+    /// The runtime need not be running yet. Refuses values that are wrong only together, and a records file that another engine holds.
     pub fn new(config: Config, hooks: Hooks) -> Result<Engine> {
         config.check()?;
         Ok(Engine {
@@ -65,28 +66,28 @@ impl Engine {
         })
     }
 
-    /// Does the work of a call. Nothing of the engine is touched behind it.
+    /// Does the work of a call, which then does not access the engine any more.
     fn inside<R>(&self, work: impl FnOnce(&Arc<Shared>) -> R) -> R {
         let _inside = Inside::enter(&self.calls);
         work(&self.shared)
     }
 
-    /// S1 to S4.
+    /// Runs a container pass (S1 to S4).
     pub fn containers(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
         self.inside(|shared| shared.pass(Pass::Containers, called(options), call, None))
     }
 
-    /// S5.
+    /// Runs an image pass (S5).
     pub fn images(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
         self.inside(|shared| shared.pass(Pass::Images, called(options), call, None))
     }
 
-    /// S6 in the background; twice is fine.
+    /// Starts periodic passes (S6), unless they run already.
     pub fn start(&self) -> Result<()> {
         self.inside(|shared| {
             let mut schedule = lock(&self.schedule);
             if schedule.is_none() {
-                // First the flag, then the look: whoever closes after the look finds the flag.
+                // Store the flag first, then check: a thread that closes after the check finds the flag.
                 let stopped = Arc::new(Flag::new());
                 *lock(&self.stop_periodic) = Some(stopped.clone());
                 if !shared.closed.is_raised() {
@@ -101,17 +102,15 @@ impl Engine {
         })
     }
 
-    /// Cancels the periodic passes and waits for them, as does everyone who calls it meanwhile; may be started again.
+    /// Cancels the periodic passes and waits until they have ended, as every other caller does meanwhile. They can be started again.
     pub fn stop(&self) {
         self.inside(|_| {
             let mut schedule = lock(&self.schedule);
-            if let Some(schedule) = schedule.take() {
-                schedule.stop();
-            }
+            drop(schedule.take());
         });
     }
 
-    /// Never waits: passes end soon with `Closed`, so do later calls.
+    /// Ends passes soon with `Closed`, and later calls at once. Never waits.
     pub fn close(&self) {
         self.inside(|shared| {
             shared.closed.raise();
@@ -121,7 +120,7 @@ impl Engine {
         });
     }
 
-    /// Closes it and waits for all that is inside.
+    /// Closes the engine and waits for its threads and for all calls inside.
     pub fn finish(&self) {
         self.close();
         self.stop();
@@ -142,7 +141,7 @@ impl Drop for Engine {
     }
 }
 
-/// A call of the host is no other pass, whatever it asks for.
+/// The options of a call: its trigger is always [`Trigger::Call`].
 fn called(options: PassOptions) -> PassOptions {
     PassOptions {
         trigger: Trigger::Call,

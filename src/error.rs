@@ -1,5 +1,4 @@
-//! What can go wrong, as the host gets to see it: a status it can act on and a message that names the object, the cause
-//! and the way out.
+//! Failures as the host receives them: a status that it can act on, and a message that names the object, the cause and what to do.
 
 use crate::causes::Causes;
 use std::ffi::CStr;
@@ -8,11 +7,11 @@ use std::ffi::CStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Status {
-    /// The pass could look and decide, and did what it could.
+    /// The pass read what it had to know, decided, and did what it could.
     Ok = 0,
     /// A NULL, an unknown flag bit, a key or a value that is wrong by itself.
     InvalidArgument = 1,
-    /// A configuration file, or values that are wrong only together.
+    /// Values that are wrong only together.
     Config = 2,
     /// No runtime answers at the endpoint.
     Unavailable = 3,
@@ -22,17 +21,17 @@ pub enum Status {
     Timeout = 5,
     /// The host cancelled the call.
     Cancelled = 6,
-    /// Files of the host.
+    /// A file of the host cannot be read or locked, or no descriptor or thread is left.
     Io = 7,
     /// Fewer bytes could be freed than the low threshold asks for.
     NotEnoughFreed = 8,
-    /// A defect of crigc.
+    /// crigc panicked.
     Internal = 9,
-    /// The call would have to wait for itself, or was told not to wait.
+    /// The call would have to wait, but is in a callback or has `GC_NO_WAIT`; or another engine holds the records file.
     Busy = 10,
     /// The engine is closed.
     Closed = 11,
-    /// The host's picture of its pods contradicts what runs (S0.4).
+    /// The host's pod states contradict what runs (S0.4).
     Contradiction = 12,
 }
 
@@ -71,18 +70,18 @@ impl Status {
     }
 }
 
-/// A failure: what the host can act on, and the story.
+/// A failure: its status and its message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     /// Never [`Status::Ok`].
     pub status: Status,
-    /// What, on which object, why, and what to do about it.
+    /// What failed, on which object, why, and what to do about it.
     pub message: String,
 }
 
 impl Error {
-    /// A failure with its story.
+    /// A failure with its message.
     pub fn new(status: Status, message: impl Into<String>) -> Error {
         Error {
             status,
@@ -90,8 +89,8 @@ impl Error {
         }
     }
 
-    /// All of several failures as one: the status of the first (but S0.4's, or else a defect's, if that is among them), and a message
-    /// for each cause.
+    /// Several failures as one, with a message for each cause. Its status is that of a contradiction (S0.4) if one is among them, else
+    /// that of a panic, else that of the first.
     pub fn all(errors: &[Error]) -> Option<Error> {
         let of = |status: Status| errors.iter().find(|e| e.status == status);
         let first = of(Status::Contradiction)
@@ -106,11 +105,11 @@ impl Error {
         Some(Error::new(first.status, causes.message()))
     }
 
-    /// Counts it among the causes of its status; true = its own is a new one.
+    /// Adds it to the causes of its status; true = its cause is new.
     pub(crate) fn count_in(&self, causes: &mut Causes) -> bool {
         causes.add(self.status.name(), &[], &self.message)
     }
 }
 
-/// The result of what can fail.
+/// The result of a function that can fail.
 pub type Result<T> = std::result::Result<T, Error>;

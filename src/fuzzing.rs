@@ -1,19 +1,19 @@
-//! The way in for `fuzz/`: bytes of a runtime's answer as what a look makes of them. In no other build.
+//! For `fuzz/` only: reads the bytes of a runtime's list as a pass does.
 
 use crate::cri::lists::rows_of;
 use crate::node::{Container, Image, Sandbox};
 
-/// A ListContainersResponse that comes in pieces of `cut` bytes.
+/// Reads a ListContainersResponse that arrives in pieces of `cut` bytes.
 pub fn containers(message: &[u8], cut: usize) -> Option<Vec<Container>> {
     rows_of(message, cut)
 }
 
-/// A ListPodSandboxResponse.
+/// Reads a ListPodSandboxResponse.
 pub fn sandboxes(message: &[u8], cut: usize) -> Option<Vec<Sandbox>> {
     rows_of(message, cut)
 }
 
-/// A ListImagesResponse.
+/// Reads a ListImagesResponse.
 pub fn images(message: &[u8], cut: usize) -> Option<Vec<Image>> {
     rows_of(message, cut)
 }

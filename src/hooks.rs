@@ -1,5 +1,4 @@
-//! What the host lends a pass: its pod states, its approval, its figures, its clock, and where it wants to hear of things.
-//! Plain closures; `ffi` makes them from C callbacks, tests from Rust. Each is called by one thread at a time.
+//! The callbacks of the host as plain closures: `ffi` makes them from C functions, tests from Rust ones. One thread at a time calls each.
 
 use crate::error::Error;
 use crate::node::{FsUsage, PodStates, Text};
@@ -8,7 +7,7 @@ use crate::report::{Entry, Kind, Pass, Report};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How much a log message matters; the numbers of `gc_log_level`.
+/// The level of a log message; the numbers of `gc_log_level`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
 pub enum LogLevel {
@@ -16,13 +15,13 @@ pub enum LogLevel {
     Error = 0,
     /// Something is odd.
     Warn = 1,
-    /// What was done.
+    /// Something was done.
     Info = 2,
-    /// How it was done.
+    /// Why each object was kept.
     Debug = 3,
 }
 
-/// A function of the host, called by one thread at a time. A clone is another engine's: it waits for itself alone.
+/// A function of the host, called by one thread at a time. A clone is for another engine and does not wait for the original.
 pub struct Hook<F: ?Sized> {
     turn: Mutex<()>,
     function: Arc<F>,
@@ -37,7 +36,7 @@ impl<F: ?Sized> Hook<F> {
         }
     }
 
-    /// Calls it, once no other thread is in it.
+    /// Calls the function once no other thread is in it.
     pub fn with<R>(&self, call: impl FnOnce(&F) -> R) -> R {
         panic_points::point("call back");
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,27 +53,27 @@ impl<F: ?Sized> Clone for Hook<F> {
     }
 }
 
-/// What a host has set; `None` = nothing.
+/// The callbacks that a host has set.
 #[derive(Clone, Default)]
-#[allow(clippy::type_complexity)] // a name for each type would be one more list of the callbacks
+#[allow(clippy::type_complexity)] // a type alias for each would be one more list of the callbacks
 pub struct Hooks {
-    /// S0.3: which of these pods may go. Without it none may, and sources count as ready.
+    /// Reports which of these pods may be collected (S0.3). Without it none may, and the pod sources count as ready.
     pub pod_states: Option<Hook<dyn Fn(&[Text]) -> PodStates + Send + Sync>>,
-    /// S2.1: whether an object may go. Without it all is approved.
+    /// Approves the removal of an object (S2.1). Without it every removal is approved.
     pub approve: Option<Hook<dyn Fn(&Entry) -> bool + Send + Sync>>,
-    /// S5.11: the host's own figures of the image filesystem, if it has some. Without it the runtime and statvfs are asked.
+    /// Reports how full the image filesystem is (S5.11); `None` = unknown. Without it the runtime and statvfs are asked.
     pub image_fs: Option<Hook<dyn Fn() -> Option<FsUsage> + Send + Sync>>,
-    /// Hears what happens, up to this level.
+    /// Receives log messages, up to this level.
     pub log: Option<(LogLevel, Hook<dyn Fn(LogLevel, &str) + Send + Sync>)>,
-    /// S6.2: hears of warnings, reason and message.
+    /// Receives the reason and message of events (S6.2).
     pub event: Option<Hook<dyn Fn(&str, &str) + Send + Sync>>,
-    /// Hears how far a stage is: kind, done, total.
+    /// Receives the progress of the removals of one kind: kind, done, total.
     pub progress: Option<Hook<dyn Fn(Kind, usize, usize) + Send + Sync>>,
-    /// Hears that a pass has ended.
+    /// Receives the end of a pass.
     pub pass: Option<Hook<dyn Fn(Pass, Option<&Report>, Option<&Error>) + Send + Sync>>,
-    /// S0.10: the wall clock, ns since the epoch. Without it the system's.
+    /// Returns the wall clock, ns since the epoch (S0.10). Without it passes read the system's clock.
     pub clock: Option<Hook<dyn Fn() -> i64 + Send + Sync>>,
-    /// For tests alone: how long a pass waits for stops in place of S2.3's 10 minutes.
+    /// Only for tests: how long a pass waits for stops, instead of S2.3's 10 minutes.
     #[doc(hidden)]
     pub stop_wait: Option<Duration>,
 }

@@ -1,6 +1,6 @@
 //! crigc: the kubelet's garbage collection of containers, sandboxes, logs and images, as a library with a C interface.
 //!
-//! The interface is `include/crigc.h`. The Rust modules are public for crigc's own tests; they are no stable interface.
+//! The interface is `include/crigc.h`. The Rust modules are public only for crigc's own tests; they may change at any time.
 
 mod causes;
 pub mod clock;

@@ -1,17 +1,17 @@
-//! Plain data of a node, as the lists of a pass show it. Knows neither protobuf nor C, decides nothing.
+//! Plain data of a node, as a pass lists it. Knows neither protobuf nor C, and decides nothing.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Text of the runtime; shared, because names and IDs repeat.
+/// A text of the runtime; shared, because names and IDs repeat.
 pub type Text = Arc<str>;
 
 /// State of a container in CRI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ContainerState {
-    /// Made and not yet started.
+    /// Created and not yet started.
     Created,
     /// Runs.
     Running,
@@ -19,7 +19,7 @@ pub enum ContainerState {
     Exited,
     /// The runtime lost track of it.
     Unknown,
-    /// A number that CRI does not define; such a container is never touched (S1.1).
+    /// A number that CRI does not define; such a container is kept (S1.1).
     Undefined(i32),
 }
 
@@ -30,7 +30,7 @@ pub enum SandboxState {
     Ready,
     /// Has ended.
     NotReady,
-    /// A number that CRI does not define; such a sandbox is never removed (S3.2).
+    /// A number that CRI does not define; such a sandbox is kept (S3.2).
     Undefined(i32),
 }
 
@@ -39,7 +39,7 @@ pub enum SandboxState {
 pub struct Container {
     /// The runtime's ID.
     pub id: Text,
-    /// The sandbox that it names.
+    /// The ID of its sandbox.
     pub sandbox_id: Text,
     /// Its name in CRI metadata: half of the evict unit.
     pub name: Text,
@@ -47,9 +47,9 @@ pub struct Container {
     pub attempt: u32,
     /// Its state.
     pub state: ContainerState,
-    /// When it was made; ns since the epoch.
+    /// When it was created; ns since the epoch.
     pub created_at: i64,
-    /// When it ended, where somebody asked (S1.2); ns since the epoch, 0 = never.
+    /// When it ended, if the pass asked (S1.2); ns since the epoch, 0 = never.
     pub finished_at: Option<i64>,
     /// `image_id` of CRI, "" if the runtime has none.
     pub image_id: Text,
@@ -65,17 +65,17 @@ pub struct Container {
     pub pod_uid: Option<Text>,
     /// Label `io.kubernetes.container.name`.
     pub container_name: Option<Text>,
-    /// Annotation `io.kubernetes.pod.deletionGracePeriod`, as it stands.
+    /// Annotation `io.kubernetes.pod.deletionGracePeriod`, not parsed.
     pub deletion_grace: Option<Text>,
-    /// Annotation `io.kubernetes.pod.terminationGracePeriod`, as it stands.
+    /// Annotation `io.kubernetes.pod.terminationGracePeriod`, not parsed.
     pub termination_grace: Option<Text>,
-    /// False where a text that crigc needs is no UTF-8, or the list held the ID twice with different content: it is kept
-    /// as `unknown-state` (S0.4, S0.6).
+    /// False if a text that crigc needs is not UTF-8, or if the list had the ID twice with different content: it is kept, reason
+    /// `unknown-state` (S0.4, S0.6).
     pub readable: bool,
 }
 
 impl Container {
-    /// By what age goes, oldest first: a higher attempt is newer, then a greater ID (S1.7).
+    /// The order of age, oldest first: at the same time a higher attempt is newer, then a greater ID (S1.7).
     pub fn age(&self) -> (i64, u32, &Text) {
         (self.created_at, self.attempt, &self.id)
     }
@@ -101,7 +101,7 @@ pub struct Sandbox {
     pub attempt: u32,
     /// Its state.
     pub state: SandboxState,
-    /// When it was made; ns since the epoch.
+    /// When it was created; ns since the epoch.
     pub created_at: i64,
     /// As [`Container::readable`].
     pub readable: bool,
@@ -130,60 +130,60 @@ pub struct Image {
     pub digests: Vec<Text>,
     /// Bytes, as the runtime reports them.
     pub size: u64,
-    /// The runtime says that it must stay.
+    /// The runtime has pinned it: it must not be removed.
     pub pinned: bool,
     /// As [`Container::readable`].
     pub readable: bool,
 }
 
 impl Image {
-    /// What tells it from all others of a list.
+    /// Its ID and runtime handler, which no other image of a list has.
     pub fn key(&self) -> ImageKey {
         (self.id.clone(), self.handler.clone())
     }
 }
 
-/// What is remembered of an image (S5.1).
+/// What crigc remembers about an image (S5.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageRecord {
-    /// ns since the epoch; `None` = in the past, before everything else.
+    /// When it was first seen; ns since the epoch. `None` = in the past, before everything else.
     pub first_detected: Option<i64>,
     /// The same by CLOCK_BOOTTIME; ns, below 0 before this boot. `None` = not known yet. It does not outlive the engine.
     pub detected_boot: Option<i64>,
-    /// ns since the epoch; `None` = never.
+    /// When it was last used; ns since the epoch. `None` = never.
     pub last_used: Option<i64>,
-    /// How much of the time that was watched had passed when it was last used, or first detected.
+    /// The value of [`ImageRecords::watched`] when it was last used, or first seen.
     pub unused_since: Duration,
     /// Bytes.
     pub size: u64,
-    /// The runtime says that it must stay.
+    /// As [`Image::pinned`].
     pub pinned: bool,
 }
 
-/// What is remembered of all images.
+/// What crigc remembers about all images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImageRecords {
     /// By ID and runtime handler.
     pub images: HashMap<ImageKey, ImageRecord>,
-    /// How long images have been watched in all: time between two looks of one engine. That between an engine and the next is not
-    /// in it, nor is a leap of a clock.
+    /// How long images have been watched in all: the time between two looks of one engine. It contains neither the time between one
+    /// engine and the next nor a leap of a clock.
     pub watched: Duration,
 }
 
-/// The containers and sandboxes of one look at the runtime.
+/// The containers and sandboxes that a pass has listed.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// All containers, in all states. Doubles have been cleaned by [`Snapshot::new`].
+    /// All containers, in all states. [`Snapshot::new`] has settled doubles.
     pub containers: Vec<Container>,
-    /// All sandboxes; `None` where that list failed.
+    /// All sandboxes; `None` if that list failed.
     pub sandboxes: Option<Vec<Sandbox>>,
-    /// There may be containers of these pods beyond those above (S7.3): nothing goes for a pod's sake, or for the number of all.
+    /// These pods may have further containers (S7.3): nothing is removed because its pod is gone, or because of the total limit.
     pub partial: bool,
 }
 
 impl Snapshot {
-    /// A look, with doubles settled (S0.4): an ID twice with the same content counts once; with different content all its
-    /// rows stay, unreadable.
+    /// A snapshot with doubles settled (S0.4): an ID that is listed twice with the same content counts once. With different content
+    /// all its rows become unreadable.
     pub fn new(containers: Vec<Container>, sandboxes: Option<Vec<Sandbox>>) -> Snapshot {
         Snapshot {
             containers: settle_doubles(containers, |c| c.id.clone(), |c| c.readable = false),
@@ -194,8 +194,8 @@ impl Snapshot {
     }
 }
 
-/// The images of a list, with doubles settled (S0.4): an image stands in it once for each runtime handler. What is doubted for one
-/// handler is so for all: a runtime may remove an image for all of them.
+/// The images of a list, with doubles settled (S0.4): a list has an image once for each runtime handler. An image that is unreadable
+/// for one handler is so for all of them: a runtime may remove an image for all.
 pub fn settle_images(images: Vec<Image>) -> Vec<Image> {
     let mut images = settle_doubles(images, Image::key, |image| image.readable = false);
     let doubted = images.iter().filter(|image| !image.readable);
@@ -206,14 +206,14 @@ pub fn settle_images(images: Vec<Image>) -> Vec<Image> {
     images
 }
 
-/// Drops equal doubles by their key, and marks all rows of a key whose rows differ.
+/// Drops equal rows of a key, and passes all rows of a key whose rows differ to `doubt`.
 fn settle_doubles<T: Clone + Eq + Hash, K: Eq + Hash>(
     rows: Vec<T>,
     key: impl Fn(&T) -> K,
     doubt: impl Fn(&mut T),
 ) -> Vec<T> {
     let mut first: HashMap<K, usize> = HashMap::with_capacity(rows.len());
-    // Only rows beyond the first of a key, of which a sound list has none.
+    // Only rows after the first of a key; a sound list has none.
     let mut further: HashSet<T> = HashSet::new();
     let mut doubted: HashSet<K> = HashSet::new();
     let mut kept: Vec<T> = Vec::with_capacity(rows.len());
@@ -232,27 +232,27 @@ fn settle_doubles<T: Clone + Eq + Hash, K: Eq + Hash>(
     kept
 }
 
-/// What the host says of one pod.
+/// What the host reports about one pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PodState {
-    /// Everything the pod left behind may go (S0.2).
+    /// Everything that the pod left behind may be removed (S0.2).
     pub content_removable: bool,
-    /// Its containers and sandboxes may go, though the pod may still exist (S0.2).
+    /// Its containers and sandboxes may be removed, though the pod may still exist (S0.2).
     pub runtime_removable: bool,
 }
 
-/// The host's answer about the pods it was asked about.
+/// The host's answer about some pods.
 #[derive(Clone, Debug, Default)]
 pub struct PodStates {
-    /// The host has seen all its pod sources at least once.
+    /// The host has seen every pod source at least once.
     pub ready: bool,
-    /// By UID; a UID that is not in here was not asked about and is not removable (S0.3).
+    /// By UID. A pod whose UID is not in here was not asked about and is not removable (S0.3).
     pub states: HashMap<Text, PodState>,
-    /// The moment that the answer speaks of; ns since the epoch, 0 = no check (S0.3).
+    /// The moment that the answer describes; ns since the epoch, 0 = no check (S0.3).
     pub as_of: i64,
 }
 
-/// What a filesystem holds.
+/// Size and use of a filesystem.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FsUsage {
     /// Bytes.

@@ -1,13 +1,13 @@
-//! Where a pass touches the world: the places at which it does say so here, before they do. In a build with the feature `panic-points`, which
-//! only tests have, a place can be told to panic; in any other build nothing is left of it.
+//! Test hook: each call out of the process is announced here first, so that a test can make it panic. Only builds with the feature
+//! `panic-points` contain it.
 
-/// Something is about to happen outside of crigc: a call of the runtime, of the host, of the file system.
+/// Announces a call of the runtime, of the host or of the file system.
 #[inline]
 pub(crate) fn point(what: &'static str) {
     reached(false, what);
 }
 
-/// The same in a task that runs beside the pass: how often depends on how the bytes come.
+/// The same in a task that runs beside the pass. How often it is called depends on how the bytes arrive.
 #[inline]
 pub(crate) fn point_beside(what: &'static str) {
     reached(true, what);
@@ -20,15 +20,15 @@ use panics::reached;
 #[inline]
 fn reached(_is_beside: bool, _what: &'static str) {}
 
-/// Panics on purpose, of the thread that asks for them.
+/// Chooses the places at which the calling thread panics.
 #[cfg(feature = "panic-points")]
 pub mod panics {
     use std::cell::{Cell, RefCell};
 
     thread_local! {
-        /// Whether places beside the pass are counted, or those of the pass; how many are left.
+        /// Whether places beside the pass are counted or those of the pass, and how many are left.
         static LEFT: Cell<(bool, u64)> = const { Cell::new((false, 0)) };
-        /// The place at which each time panics, once the first one has.
+        /// The place that panics each time, after its first panic.
         static EACH: Cell<Option<&'static str>> = const { Cell::new(None) };
         static FROM: Cell<bool> = const { Cell::new(false) };
         static PASSED: RefCell<Vec<&'static str>> = const { RefCell::new(Vec::new()) };
@@ -51,18 +51,18 @@ pub mod panics {
         assert!(left != 1, "a panic on purpose before: {what}");
     }
 
-    /// The `nth` place of a pass that this thread comes to from now on panics, once; 0 = none does.
+    /// Lets the `nth` place of a pass that this thread reaches from now on panic, once; 0 = none.
     pub fn at(nth: u64) {
         set(false, nth);
     }
 
-    /// The same, and then each time at the place of that name.
+    /// The same, and then each time at every place of that name.
     pub fn from(nth: u64) {
         set(false, nth);
         FROM.set(true);
     }
 
-    /// The same of the places beside the pass.
+    /// As `at`, for the places beside the pass.
     pub fn at_beside(nth: u64) {
         set(true, nth);
     }
@@ -74,7 +74,7 @@ pub mod panics {
         PASSED.take();
     }
 
-    /// The places that this thread came to since then, up to the one that has panicked.
+    /// The places that this thread has reached since then, up to the one that panicked.
     pub fn passed() -> Vec<&'static str> {
         PASSED.with_borrow(Clone::clone)
     }

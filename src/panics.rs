@@ -1,5 +1,4 @@
-//! A panic of ours, which is a defect, becomes an error. Its text is kept off the host's standard error: whatever has descriptor 2
-//! there is not ours to write to.
+//! Turns a panic of crigc into an error, and does not print it: descriptor 2 belongs to the host, and may be any file.
 
 use crate::error::{Error, Result, Status};
 use std::cell::{Cell, RefCell};
@@ -9,11 +8,11 @@ use std::task::{Context, Poll};
 
 thread_local! {
     static INSIDE: Cell<u32> = const { Cell::new(0) };
-    /// What the last panic of this thread said, and where it was.
+    /// The message and place of this thread's last panic.
     static STORY: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// As long as it lives, panics of this thread are crigc's, and silent.
+/// While it lives, panics of this thread are crigc's and print nothing.
 pub(crate) struct Quiet(());
 
 /// Marks this thread as inside crigc.
@@ -42,22 +41,22 @@ fn keep(info: &PanicHookInfo<'_>) {
         .downcast_ref::<&str>()
         .copied()
         .or_else(|| said.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no words");
+        .unwrap_or("no message");
     let story = match info.location() {
         Some(place) => format!("{said} ({}:{})", place.file(), place.line()),
         None => said.to_owned(),
     };
-    // While the thread ends there is nobody left to tell.
+    // This fails only while the thread ends, when nobody would read it.
     let _ = STORY.try_with(|kept| kept.replace(Some(story)));
 }
 
-/// Does something; what it leaves when it panics has to be fit for use.
+/// Does some work. If it panics, the data that it changed has to be usable all the same.
 pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R> {
     let _quiet = enter();
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| defect())
 }
 
-/// The same of a future. It lies on the heap: an `async fn` would hold it twice, on the stack of a host's thread, which may be small.
+/// The same for a future. It is on the heap: an `async fn` would hold it twice on the stack of the host's thread, which may be small.
 pub(crate) fn caught_async<R>(work: impl Future<Output = R>) -> impl Future<Output = Result<R>> {
     let mut work = Box::pin(work);
     std::future::poll_fn(
@@ -68,13 +67,13 @@ pub(crate) fn caught_async<R>(work: impl Future<Output = R>) -> impl Future<Outp
     )
 }
 
-/// A panic of this thread that was caught, as an error for the host.
+/// The last panic of this thread, which was caught, as an error for the host.
 pub(crate) fn defect() -> Error {
-    let story = STORY.take().unwrap_or_else(|| "no words".to_owned());
+    let story = STORY.take().unwrap_or_else(|| "no message".to_owned());
     Error::new(
         Status::Internal,
         format!(
-            "a defect of crigc: {story}; what was in flight may have been carried out; please report this message"
+            "crigc panicked: {story}; removals in flight may have been carried out; please report this message"
         ),
     )
 }

@@ -1,11 +1,11 @@
-//! The report of a pass: one entry for each object that it decided on, and its JSON form.
+//! The report of a pass, with one entry for each object that the pass decided on, and its JSON form.
 
 use crate::error::{Error, Status};
 use crate::node::{FsUsage, Text};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// Which pass; the numbers of `GC_PASS_*`.
+/// The kind of a pass; the numbers of `gc_pass`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(i32)]
@@ -16,7 +16,7 @@ pub enum Pass {
     Images = 1,
 }
 
-/// Kind of an object; the numbers of `gc_kind`.
+/// The kind of an object; the numbers of `gc_kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[repr(i32)]
@@ -25,9 +25,9 @@ pub enum Kind {
     Container = 0,
     /// A pod sandbox.
     Sandbox = 1,
-    /// An entry of `pod-logs-dir`.
+    /// The logs of a pod: an entry of `pod-logs-dir`.
     PodLogs = 2,
-    /// A link in `container-logs-dir`.
+    /// An entry of `container-logs-dir`.
     LogLink = 3,
     /// An image.
     Image = 4,
@@ -44,24 +44,24 @@ impl Kind {
     ];
 }
 
-/// What became of an object; the numbers of `gc_outcome`.
+/// What happened to an object; the numbers of `gc_outcome`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(i32)]
 pub enum Outcome {
-    /// It is still there.
+    /// It was kept.
     Kept = 0,
-    /// It is gone; in a dry run: it would go.
+    /// It was removed; in a dry run: it would be removed.
     Removed = 1,
-    /// It should have gone, and its removal failed.
+    /// Its removal failed.
     Failed = 2,
     /// The host did not approve.
     Refused = 3,
 }
 
-/// Why an object went, should have gone, or stayed; in stable words.
+/// Why an object was removed, was to be removed, or was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)] // each is its word; the head of crigc.h lists them
+#[allow(missing_docs)] // the head of crigc.h explains the words
 pub enum Reason {
     PodRemoved,
     PodTerminated,
@@ -100,7 +100,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The word.
+    /// The word of the report; it never changes.
     pub fn word(self) -> &'static str {
         match self {
             Reason::PodRemoved => "pod-removed",
@@ -144,30 +144,30 @@ impl Reason {
 /// One object that a pass decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// What it is.
+    /// The kind of the object.
     pub kind: Kind,
-    /// What became of it.
+    /// What happened to it.
     pub outcome: Outcome,
     /// Container, sandbox or image ID, or a path; as the runtime gave it.
     pub id: Text,
     /// `namespace/pod/container`, `namespace/pod`, or the image's first tag; "" if none.
     pub name: Text,
-    /// "" if none.
+    /// The UID of its pod; "" if none.
     pub pod_uid: Text,
-    /// Why.
+    /// Why it was removed, was to be removed, or was kept.
     pub reason: Reason,
-    /// Set for [`Outcome::Failed`] and [`Outcome::Refused`].
+    /// What failed; set for [`Outcome::Failed`] and [`Outcome::Refused`].
     pub error: Option<String>,
-    /// Bytes of an image.
+    /// The size of an image; 0 for other kinds.
     pub bytes: u64,
 }
 
 /// What one pass decided and did.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// Which pass.
+    /// The kind of the pass.
     pub pass: Pass,
-    /// Nothing was really removed.
+    /// The pass only decided; it removed nothing.
     pub dry_run: bool,
     /// When the pass began; ns since the epoch by the host's clock.
     pub started: i64,
@@ -223,7 +223,7 @@ struct JsonReport<'a> {
 }
 
 impl Report {
-    /// How many entries have this kind and this outcome; `None` for any.
+    /// How many entries have this kind and this outcome; `None` = any.
     pub fn count(&self, kind: Option<Kind>, outcome: Option<Outcome>) -> usize {
         self.entries
             .iter()
@@ -262,7 +262,7 @@ impl Report {
             bytes_freed: self.bytes_freed,
             entries: self.entries.iter().map(JsonEntry::from).collect(),
         };
-        // Plain strings and numbers into a String: there is nothing that serde_json could refuse.
+        // serde_json refuses neither strings nor numbers, and a String takes all that it writes.
         serde_json::to_string(&report).expect("a report is plain data")
     }
 }
@@ -287,16 +287,16 @@ fn rfc3339(ns: i64) -> String {
     chrono::DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
-/// Text that may end in root's log or terminal: control characters as `\n` or `\u{7f}`, a backslash doubled.
+/// A name as it may be written to root's log or terminal: control characters as `\n` or `\u{7f}`, a backslash doubled.
 pub fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     push_visible(&mut out, text);
     out
 }
 
-/// The same, behind what `out` holds.
+/// The same, appended to `out`.
 pub fn push_visible(out: &mut String, text: &str) {
-    // As nearly all names are.
+    // Nearly all names are plain.
     if text.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'\\') {
         return out.push_str(text);
     }
@@ -308,8 +308,7 @@ pub fn push_visible(out: &mut String, text: &str) {
     }
 }
 
-/// A message of ours, in which names were made visible where they were put in: only what could break a line of a log is left
-/// to escape.
+/// A message of ours, whose names are `visible` already: only control characters are still to be escaped.
 pub fn printable(message: &str) -> String {
     let mut out = String::with_capacity(message.len());
     message.chars().for_each(|c| push_printable(&mut out, c));

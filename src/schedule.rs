@@ -1,5 +1,5 @@
-//! Periodic passes (S6.1, S6.2), and the looks at images between them (S5.1): one thread for each kind, which owns nothing between
-//! passes but its stack.
+//! Periodic passes (S6.1, S6.2), and the looks at images between them (S5.1). Each kind has one thread, which owns only its stack
+//! between passes.
 
 use crate::clock::BootInstant;
 use crate::config::Config;
@@ -17,23 +17,23 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Stack of a thread; the largest pass of the tests takes a fraction of it.
+/// The stack of a thread in bytes. The largest pass of the tests uses a fraction of it.
 const STACK: usize = 1 << 20;
-/// With this high threshold, and no age, the periodic image collection is off (S5.6).
+/// With this high threshold, and no maximum age, there are no periodic image passes (S5.6).
 const OFF: u8 = 100;
-/// Looks that only record come no closer than this.
+/// The shortest time between looks that only record.
 const CLOSEST_LOOKS: Duration = Duration::from_secs(15);
-/// And four of them within the age that makes an image go.
+/// How many looks there are within image-maximum-gc-age.
 const LOOKS_IN_AN_AGE: u32 = 4;
 
-/// The running threads. Dropping it ends them.
+/// The running threads. Dropping it cancels their passes and waits for them.
 pub(crate) struct Schedule {
     stopped: Arc<Flag>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Schedule {
-    /// Starts the threads, with all signals blocked but those of faults.
+    /// Starts the threads. They block all signals except those of faults.
     pub(crate) fn start(shared: &Arc<Shared>, stopped: Arc<Flag>) -> Result<Schedule> {
         let config = &shared.config;
         let mut kinds = vec![(Pass::Containers, config.container_gc_period)];
@@ -77,31 +77,26 @@ impl Schedule {
         self.threads.push(thread);
         Ok(())
     }
-
-    /// Cancels the passes and waits for the threads.
-    pub(crate) fn stop(self) {
-        drop(self);
-    }
 }
 
 impl Drop for Schedule {
     fn drop(&mut self) {
         self.stopped.raise();
         for thread in self.threads.drain(..) {
-            // A panic inside was caught and reported; the handle holds nothing else.
+            // A panic of the thread was caught and reported there.
             let _ = thread.join();
         }
     }
 }
 
-/// S5.1: how often somebody looks at images between two passes; `None` = the passes are looks enough. An image counts as unused from
-/// the look that first saw it so.
+/// How far apart the looks at images between two passes are; `None` = the passes are enough (S5.1). An image counts as unused from the
+/// first look that saw it unused.
 fn looks(config: &Config) -> Option<Duration> {
     let often = (config.image_maximum_gc_age? / LOOKS_IN_AN_AGE).max(CLOSEST_LOOKS);
     (often < config.image_gc_period).then_some(often)
 }
 
-/// Waits for the next pass, and looks at images meanwhile; whether the thread is to end.
+/// Waits for the next pass, and looks at images meanwhile; true = the thread is to end.
 fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: BootInstant) -> bool {
     let looks = looks(&shared.config).filter(|_| kind == Pass::Images);
     while let Some(often) = looks {
@@ -112,20 +107,20 @@ fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: BootInstant) -> bool 
         if shared.closed.is_raised() || stopped.wait_until(look) {
             return true;
         }
-        // A pass that runs looks as well.
+        // Do not wait for a running pass: it looks, too.
         let options = PassOptions {
             no_wait: true,
             trigger: Trigger::Look,
             ..PassOptions::default()
         };
-        // What goes wrong is told by the next pass.
+        // The next pass reports the same failure.
         let look = || shared.pass(kind, options, None, Some(stopped));
         let _ = catch_unwind(AssertUnwindSafe(look));
     }
     shared.closed.is_raised() || stopped.wait_until(next)
 }
 
-/// The life of one thread.
+/// Runs the passes of one thread.
 fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
     let options = PassOptions {
         trigger: Trigger::Period,
@@ -140,12 +135,12 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
         match end.error.filter(|_| !over) {
             Some(error) => {
                 failures += 1;
-                // A defect in a hook must not end the thread.
-                let _ = catch_unwind(AssertUnwindSafe(|| tell(shared, kind, failures, &error)));
+                // A panic in a hook must not end the thread.
+                let _ = catch_unwind(AssertUnwindSafe(|| send(shared, kind, failures, &error)));
             }
             None => failures = 0,
         }
-        // The next period starts when the pass ends. Closing wakes the thread as stopping does.
+        // The next period starts when the pass ends. Closing wakes the thread, as stopping does.
         let next = BootInstant::now().plus(period);
         if wait(shared, stopped, kind, next) {
             return;
@@ -153,8 +148,8 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
     }
 }
 
-/// S6.2: the events of failed periodic passes.
-fn tell(shared: &Shared, kind: Pass, failures: u32, error: &Error) {
+/// Sends the event of a failed periodic pass (S6.2).
+fn send(shared: &Shared, kind: Pass, failures: u32, error: &Error) {
     match kind {
         Pass::Containers => event(&shared.hooks, "ContainerGCFailed", &error.message),
         Pass::Images if failures > 1 => event(&shared.hooks, "ImageGCFailed", &error.message),
@@ -168,8 +163,8 @@ mod tests {
     use crate::config::Settings;
 
     #[test]
-    fn s5_1_where_ages_count_somebody_looks_four_times_an_age_but_no_closer_than_15_seconds() {
-        // The age, the period, and how often somebody looks between passes.
+    fn s5_1_there_are_four_looks_within_an_age_but_never_closer_than_15_seconds() {
+        // The age, the period, and the seconds between two looks.
         let table = [
             ("0s", "5m", None),
             ("20m", "5m", None),

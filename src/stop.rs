@@ -1,4 +1,4 @@
-//! How a pass is ended before its time: cancel, close, stop and deadlines (S6.5); and who waits for its end (S6.3).
+//! What ends a pass early: cancel, close, stop and deadlines (S6.5); and the queue of the calls that wait for its end (S6.3).
 
 use crate::clock::BootInstant;
 use crate::error::{Error, Status};
@@ -6,13 +6,13 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
-/// How long a call in flight may still take once its pass is to end (S6.5).
+/// How long a request in flight may still take once its pass is to end (S6.5).
 pub(crate) const GRACE: Duration = Duration::from_millis(300);
 
-/// The timers of tokio do not count time in which the machine slept; no sleep is longer than this, and then looks again.
+/// The longest sleep before the clock is read again: the timers of tokio do not count time in which the machine slept.
 const NAP: Duration = Duration::from_secs(1);
 
-/// A flag that is raised once, by any thread, and that tasks and threads can wait for.
+/// A flag that any thread raises once, and that tasks and threads can wait for.
 #[derive(Debug)]
 pub(crate) struct Flag {
     raised: watch::Sender<bool>,
@@ -39,14 +39,14 @@ impl Flag {
         *self.raised.borrow()
     }
 
-    /// Comes back once it is raised.
+    /// Returns once it is raised.
     pub(crate) async fn wait(&self) {
         let mut receiver = self.raised.subscribe();
         // The sender lives in `self`, so waiting cannot fail.
         let _ = receiver.wait_for(|raised| *raised).await;
     }
 
-    /// Blocks the thread until it is raised or the time is there; true = raised.
+    /// Blocks the thread until it is raised or `time` is reached; true = raised.
     pub(crate) fn wait_until(&self, time: BootInstant) -> bool {
         let mut guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
@@ -74,7 +74,7 @@ pub(crate) async fn sleep_until(time: BootInstant) {
     }
 }
 
-/// Why a pass ends before its time.
+/// Why a pass ends early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cause {
     Closed,
@@ -114,7 +114,7 @@ impl Cause {
     }
 }
 
-/// One call's deadline and its cancel button. Cancel is sticky, may come before the call, and never blocks.
+/// The deadline of one call, and the means to cancel it. A cancel lasts, may come before the call, and never blocks.
 #[derive(Debug)]
 pub struct Call {
     cancelled: Flag,
@@ -122,7 +122,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// With a deadline that many ms from now (waiting for its turn included); 0 = none.
+    /// A call with a deadline `timeout_ms` from now, which includes the wait for its turn; 0 = none.
     pub fn new(timeout_ms: u64) -> Call {
         let deadline =
             (timeout_ms > 0).then(|| BootInstant::now().plus(Duration::from_millis(timeout_ms)));
@@ -132,13 +132,13 @@ impl Call {
         }
     }
 
-    /// Ends the call, now or when it comes.
+    /// Ends the call, now or when it begins.
     pub fn cancel(&self) {
         self.cancelled.raise();
     }
 }
 
-/// All that can end one pass.
+/// Everything that can end one pass early.
 #[derive(Clone, Copy)]
 pub(crate) struct Stop<'a> {
     pub(crate) closed: &'a Flag,
@@ -148,7 +148,7 @@ pub(crate) struct Stop<'a> {
 }
 
 impl Stop<'_> {
-    /// Why the pass has to end, if it has to.
+    /// Why the pass has to end; `None` = it may continue.
     pub(crate) fn cause(&self) -> Option<Cause> {
         if self.closed.is_raised() {
             return Some(Cause::Closed);
@@ -167,7 +167,7 @@ impl Stop<'_> {
         (deadline <= now).then_some(Cause::PassTimeout(limit))
     }
 
-    /// Comes back once the pass has to end.
+    /// Returns once the pass has to end.
     pub(crate) async fn wait(&self) -> Cause {
         tokio::select! {
             () = self.closed.wait() => {}
@@ -176,7 +176,7 @@ impl Stop<'_> {
             () = passed(self.call.and_then(|c| c.deadline)) => {}
             () = passed(self.pass_deadline.map(|(deadline, _)| deadline)) => {}
         }
-        // One of them has happened, and none of them is ever taken back.
+        // One of them has happened, and none of them can be undone.
         self.cause().unwrap_or(Cause::Cancelled)
     }
 }
@@ -195,7 +195,7 @@ async fn passed(deadline: Option<BootInstant>) {
     }
 }
 
-/// How many calls wait for their turn behind a pass. Nobody rests while one does.
+/// How many calls wait for their turn behind a pass. While one waits, removals do not pause.
 #[derive(Debug)]
 pub(crate) struct Queue(watch::Sender<usize>);
 
@@ -206,7 +206,7 @@ impl Default for Queue {
 }
 
 impl Queue {
-    /// Waits in the queue until it is dropped.
+    /// Joins the queue until the result is dropped.
     pub(crate) fn join(&self) -> InQueue<'_> {
         self.0.send_modify(|waiting| *waiting += 1);
         InQueue(self)
@@ -216,7 +216,7 @@ impl Queue {
         *self.0.borrow() == 0
     }
 
-    /// Comes back once somebody waits.
+    /// Returns once a call waits.
     pub(crate) async fn joined(&self) {
         let mut receiver = self.0.subscribe();
         // The sender lives in `self`, so waiting cannot fail.

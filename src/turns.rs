@@ -1,4 +1,4 @@
-//! Passes of one kind take turns (S6.3): whoever calls for one waits here for its turn, and is told how it ended.
+//! Passes of one kind take turns (S6.3). A caller waits here for its turn, and receives how its pass ended.
 
 use crate::clock::BootInstant;
 use crate::config::Config;
@@ -14,9 +14,9 @@ use tokio::sync::MutexGuard as Turn;
 /// How a call ended: a report if and only if the pass began, an error if and only if it failed.
 #[derive(Debug, Default)]
 pub struct PassEnd {
-    /// What it decided and did.
+    /// What the pass decided and did.
     pub report: Option<Report>,
-    /// Why it failed.
+    /// Why the call failed.
     pub error: Option<Error>,
 }
 
@@ -29,16 +29,16 @@ impl From<Error> for PassEnd {
     }
 }
 
-/// Where the passes of one kind run one after the other.
+/// The passes of one kind, one after the other.
 #[derive(Default)]
 struct Lane {
-    /// What they remember: whoever holds it has the turn. Fair, so callers wait in turn.
+    /// What passes of this kind remember. The pass that holds the lock has the turn; the lock is fair, so callers are served in order.
     turns: Turns<Memory>,
-    /// The calls of the host that wait for theirs.
+    /// The calls of the host that wait for their turn.
     queue: Queue,
 }
 
-/// What the threads of an engine share.
+/// The data that the threads of an engine share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) hooks: Hooks,
@@ -48,7 +48,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Takes hold of the file of records.
+    /// Locks the records file.
     pub(crate) fn new(config: Config, hooks: Hooks) -> Result<Shared> {
         let images = Memory::of_images(&config)?;
         Ok(Shared {
@@ -63,7 +63,7 @@ impl Shared {
         })
     }
 
-    /// Runs one pass, once it has its turn; what ends it is the call of the host, or the flag of the schedule.
+    /// Runs one pass when its turn comes. The host's call or the schedule's flag can end it early.
     pub(crate) fn pass(
         &self,
         kind: Pass,
@@ -109,13 +109,13 @@ impl Shared {
         if options.trigger == Trigger::Look {
             return error.map(PassEnd::from).unwrap_or_default();
         }
-        let told = panics::caught(|| {
-            if let Some(ended) = &self.hooks.pass {
-                ended.with(|ended| ended(kind, Some(&report), error.as_ref()));
+        let ended = panics::caught(|| {
+            if let Some(hook) = &self.hooks.pass {
+                hook.with(|ended| ended(kind, Some(&report), error.as_ref()));
             }
         });
-        // The report of what was done is not lost for a defect that comes after it.
-        let errors: Vec<Error> = error.into_iter().chain(told.err()).collect();
+        // A panic after the pass does not lose the report of the pass.
+        let errors: Vec<Error> = error.into_iter().chain(ended.err()).collect();
         let error = Error::all(&errors);
         report.failure.clone_from(&error);
         PassEnd {
@@ -125,7 +125,7 @@ impl Shared {
     }
 }
 
-/// The turn of a pass, with what those of its kind remember; however it ends, the next one finds that.
+/// Waits for the turn of a pass. The result has what passes of this kind remember; the next one finds it, however this one ends.
 async fn turn<'a>(
     lane: &'a Lane,
     options: PassOptions,

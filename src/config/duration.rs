@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Units and their nanoseconds; longer names before those that they begin with.
+/// Units and their nanoseconds.
 const UNITS: [(&str, u128); 8] = [
     ("ns", 1),
     ("us", 1_000),
@@ -16,7 +16,7 @@ const UNITS: [(&str, u128); 8] = [
 /// Go's durations are 64-bit counts of nanoseconds.
 const LARGEST: u128 = i64::MAX as u128;
 
-/// A time as such a count; no longer than that holds.
+/// A time as such a count; the largest count if it is longer.
 pub fn nanoseconds(time: Duration) -> i64 {
     i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
 }
@@ -46,7 +46,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// One number with its unit, in nanoseconds, and what stands behind it.
+/// The first number with its unit, in nanoseconds, and the text after it.
 fn component(text: &str) -> Result<(u128, &str), String> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -56,7 +56,7 @@ fn component(text: &str) -> Result<(u128, &str), String> {
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
         return Err(format!("`{text}` does not begin with a number"));
     }
-    // `ms` begins with `m`, `µs` does not: the longest unit that fits is the one that is meant.
+    // `ms` also begins with `m`: the longest unit that fits is meant.
     let unit = UNITS
         .iter()
         .filter(|(name, _)| rest.starts_with(name))
@@ -87,76 +87,4 @@ fn part(fraction: &str, unit: u128) -> u128 {
     digits
         .parse::<u128>()
         .map_or(0, |value| value * unit / scale)
-}
-
-/// A duration as Go prints it: `1h30m0s`, `2m0s`, `500ms`, `0s`.
-pub fn format(duration: Duration) -> String {
-    let ns = duration.as_nanos();
-    let decimal = |unit: u128, name: &str| {
-        let text = format!("{}.{:09}", ns / unit, (ns % unit) * 1_000_000_000 / unit);
-        format!("{}{name}", text.trim_end_matches('0').trim_end_matches('.'))
-    };
-    match ns {
-        0 => "0s".to_owned(),
-        1..1_000 => format!("{ns}ns"),
-        1_000..1_000_000 => decimal(1_000, "µs"),
-        1_000_000..1_000_000_000 => decimal(1_000_000, "ms"),
-        _ => {
-            let (minutes, rest) = (ns / 60_000_000_000, ns % 60_000_000_000);
-            let seconds = format!("{}.{:09}", rest / 1_000_000_000, rest % 1_000_000_000);
-            let seconds = seconds.trim_end_matches('0').trim_end_matches('.');
-            match (minutes / 60, minutes % 60) {
-                (0, 0) => format!("{seconds}s"),
-                (0, m) => format!("{m}m{seconds}s"),
-                (h, m) => format!("{h}h{m}m{seconds}s"),
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn durations_are_read_as_go_reads_them() {
-        let cases: [(&str, Option<u128>); 24] = [
-            ("0", Some(0)),
-            ("+0", Some(0)),
-            ("0s", Some(0)),
-            ("1s", Some(1_000_000_000)),
-            ("1h30m", Some(5_400_000_000_000)),
-            ("2m0s", Some(120_000_000_000)),
-            ("500ms", Some(500_000_000)),
-            ("1.5h", Some(5_400_000_000_000)),
-            (".5s", Some(500_000_000)),
-            ("1.s", Some(1_000_000_000)),
-            ("1us", Some(1_000)),
-            ("1µs", Some(1_000)),
-            ("7ns", Some(7)),
-            ("1m1ms", Some(60_001_000_000)),
-            ("2562047h", Some(9_223_369_200_000_000_000)),
-            ("2562048h", None),
-            ("99999999999999999999999999999999999999999h", None),
-            ("", None),
-            ("5", None),
-            ("-1s", None),
-            ("s", None),
-            ("1d", None),
-            ("1s 2s", None),
-            (".s", None),
-        ];
-        for (text, want) in cases {
-            assert_eq!(parse(text).ok().map(|d| d.as_nanos()), want, "{text}");
-        }
-    }
-
-    #[test]
-    fn durations_are_printed_as_go_prints_them() {
-        for text in [
-            "0s", "7ns", "1.5µs", "500ms", "1.5s", "2m0s", "1h30m0s", "1h0m0.5s",
-        ] {
-            assert_eq!(parse(text).map(format), Ok(text.to_owned()));
-        }
-    }
 }

@@ -1,21 +1,22 @@
-//! Which key was meant by a name that is none. A hint that leads to another key may delete more than was wanted: in doubt there is none.
+//! Finds the key that an unknown name was meant to be. A hint at a wrong key may make a host delete too much: in doubt there is no hint.
 
 use super::keys::{KEYS, Key};
 
-/// Fields of a KubeletConfiguration whose names have other words than the flags that are our keys.
+/// Fields of a KubeletConfiguration that have other words than the kubelet's flags, with their keys.
 const FIELDS: [(&str, &str); 3] = [
     ("imageMinimumGCAge", "minimum-image-ttl-duration"),
     ("imageGCHighThresholdPercent", "image-gc-high-threshold"),
     ("imageGCLowThresholdPercent", "image-gc-low-threshold"),
 ];
 
-/// Words that turn a key into its opposite: none of them is ever guessed.
+/// Words that turn a key into its opposite. A hint never adds one of them.
 const DIRECTIONS: [&str; 4] = ["minimum", "maximum", "high", "low"];
 
-/// How many words of a key may be left out.
+/// How many words of a key a name may leave out.
 const LEFT_OUT: usize = 2;
 
-/// The key that was meant, if that is certain enough: a field of the kubelet's configuration, or the one key with nearly these words.
+/// The key that was meant, if that is certain enough: that of a field of the kubelet's configuration, or the only key with nearly these
+/// words.
 pub(super) fn meant(name: &str) -> Option<&'static str> {
     let letters = |name: &str| name.replace(['-', '_'], "").to_lowercase();
     let field = FIELDS
@@ -66,7 +67,7 @@ fn words(name: &str) -> Vec<String> {
     words.into_iter().map(whole).collect()
 }
 
-/// How far words are from those of a key; `None` = it is another key. Each of them has to be a word of the key, but for a slip or two.
+/// How far words are from those of a key; `None` = another key was meant. Each of them has to be a word of the key, with a slip or two.
 fn difference(name: &[String], key: &str) -> Option<usize> {
     let mut left = words(key);
     let mut slips = 0;
@@ -85,7 +86,7 @@ fn difference(name: &[String], key: &str) -> Option<usize> {
     (!is_other).then_some(slips + 4 * left.len())
 }
 
-/// How many characters have to change to make one word of the other.
+/// How many characters have to be changed, added or removed to turn one word into the other.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();

@@ -1,4 +1,4 @@
-//! The configuration: each key's text becomes a typed value where the host sets it; the others have the kubelet's defaults.
+//! The configuration: the text of a key becomes a typed value when the host sets it; all other keys have the kubelet's defaults.
 
 pub mod duration;
 mod hints;
@@ -14,12 +14,12 @@ use std::collections::BTreeMap;
 /// The key of the runtime's endpoint.
 pub const RUNTIME_KEY: &str = "container-runtime-endpoint";
 
-/// What a container's age counts from (S1.2).
+/// Where a container's age begins (S1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgeFrom {
-    /// Its creation, as in the kubelet's code.
+    /// At its creation, as in the kubelet's code.
     Created,
-    /// Its end, as in the kubelet's manual.
+    /// At its end, as in the kubelet's manual.
     Finished,
 }
 
@@ -28,7 +28,7 @@ pub enum AgeFrom {
 pub struct Endpoint(String);
 
 impl Endpoint {
-    /// The path of its unix socket, however the endpoint is spelled.
+    /// The path of its unix socket, with or without `unix://` in front.
     pub fn path(&self) -> &str {
         self.0.strip_prefix("unix://").unwrap_or(&self.0)
     }
@@ -40,7 +40,7 @@ impl std::fmt::Display for Endpoint {
     }
 }
 
-/// What a host has set: the values, and the texts that they were set by.
+/// What a host has set: the typed values, and their texts.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     config: Config,
@@ -60,7 +60,7 @@ fn unknown(name: &str) -> Error {
 }
 
 impl Settings {
-    /// Sets a key; a bad key or value is refused by name, and changes nothing.
+    /// Sets a key. A bad key or value changes nothing, and the error names it.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let key = keys::find(name).ok_or_else(|| unknown(name))?;
         let shown = key.set(&mut self.config, value).map_err(|why| {
@@ -77,7 +77,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The value that was set, or the default.
+    /// The text of a key: what was set, or the default.
     pub fn get(&self, name: &str) -> Result<&str> {
         let key = keys::find(name).ok_or_else(|| unknown(name))?;
         Ok(self.texts.get(key.name).map_or(key.default, String::as_str))
@@ -89,7 +89,7 @@ impl Settings {
     }
 }
 
-/// What crigc writes beside its records file (`fs::image_ages`).
+/// The suffixes of the files that belong to image-records-file (`fs::image_ages`).
 const BESIDE_RECORDS: [&str; 4] = ["", ".lock", ".new", ".aside"];
 
 fn together(message: String) -> Error {
@@ -97,7 +97,7 @@ fn together(message: String) -> Error {
 }
 
 impl Config {
-    /// Where the image service is, and the key that says so.
+    /// The endpoint of the image service, and its key.
     pub fn image_service(&self) -> (&Endpoint, &'static str) {
         match &self.image_service_endpoint {
             Some(own) => (own, "image-service-endpoint"),
@@ -105,7 +105,7 @@ impl Config {
         }
     }
 
-    /// What is wrong only together.
+    /// Refuses values that are wrong only together.
     pub fn check(&self) -> Result<()> {
         let (high, low) = (self.image_gc_high_threshold, self.image_gc_low_threshold);
         if low >= high {
@@ -122,13 +122,13 @@ impl Config {
         self.check_files()?;
         match (&self.pod_logs_dir, &self.container_logs_dir) {
             (Some(pods), Some(links)) if nested(pods, links) => Err(together(format!(
-                "pod-logs-dir ({pods}) and container-logs-dir ({links}) lie one in the other: what is in the first is taken for logs of pods; set both as the kubelet has them"
+                "pod-logs-dir ({pods}) and container-logs-dir ({links}) are the same directory, or one is inside the other; set both as the kubelet has them"
             ))),
             _ => Ok(()),
         }
     }
 
-    /// Whether its files are apart from each other, and from what it deletes.
+    /// Refuses a file inside a directory that crigc deletes from, and a hold file that is one of crigc's own files.
     fn check_files(&self) -> Result<()> {
         let (hold, records) = (&self.hold_file, &self.image_records_file);
         let files = [("hold-file", hold), ("image-records-file", records)];
@@ -142,7 +142,7 @@ impl Config {
             for (dir_key, dir) in dirs.into_iter().filter_map(set) {
                 if names.starts_with(&values::parts(&dir).collect::<Vec<_>>()) {
                     return Err(together(format!(
-                        "{key} ({file}) lies in {dir_key} ({dir}), where crigc deletes; put it elsewhere"
+                        "{key} ({file}) is inside {dir_key} ({dir}), where crigc deletes; put it elsewhere"
                     )));
                 }
             }
@@ -153,7 +153,7 @@ impl Config {
         let own = BESIDE_RECORDS.map(|suffix| format!("{records}{suffix}"));
         if own.iter().any(|path| same(path, hold)) {
             return Err(together(format!(
-                "hold-file ({hold}) is one of the files of image-records-file ({records}), so that everything would be held for ever; name another one"
+                "hold-file ({hold}) is one of the files of image-records-file ({records}), so nothing would ever be removed; name another file"
             )));
         }
         Ok(())
@@ -164,7 +164,7 @@ fn same(a: &str, b: &str) -> bool {
     values::parts(a).eq(values::parts(b))
 }
 
-/// Whether one of two directories is, or holds, the other.
+/// Whether two directories are the same, or one is inside the other.
 fn nested(a: &str, b: &str) -> bool {
     values::parts(a)
         .zip(values::parts(b))

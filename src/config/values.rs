@@ -1,21 +1,21 @@
-//! What values a key takes, in words, and how one is read. Each key has one of these shapes (see `keys.rs`).
+//! The kinds of values: the range in words, and how a text is read. Each key has one of these shapes (see `keys.rs`).
 
 use super::duration;
 use super::{AgeFrom, Endpoint};
 use std::time::Duration;
 
-/// The longest path of a unix socket, in bytes: `sun_path` less its NUL.
+/// The longest path of a unix socket, in bytes: `sun_path` without its NUL.
 const SOCKET_PATH: usize = 107;
 
-/// What values a key takes, and how one is read into the type of its field.
+/// A kind of values, read into the type of a field.
 pub(super) struct Shape<T> {
-    /// What values it takes, in words.
+    /// The values that are taken, in words.
     pub(super) range: fn() -> String,
     /// What an empty default means, in words.
     pub(super) empty: &'static str,
     /// Reads a value; the error says what is wrong with it.
     pub(super) read: fn(&str) -> Result<T, String>,
-    /// The text that is given back for a value, which was set as this text.
+    /// The text that is given back for a value, made from the value and the text that it was set by.
     pub(super) shown: fn(&T, &str) -> String,
 }
 
@@ -71,7 +71,7 @@ pub(super) const PARALLEL: Shape<usize> = number::<usize, 1, 256>();
 pub(super) const REST: Shape<u32> = number::<u32, 0, 1000>();
 
 pub(super) const BOOL: Shape<bool> = Shape {
-    // Of the many ways to write it, one is given back.
+    // Always `true` or `false`, however it was written.
     shown: |truth, _| truth.to_string(),
     ..Shape::new(|| "`true` or `false`".to_owned(), truth)
 };
@@ -99,7 +99,7 @@ pub(super) const IMAGE: Shape<Option<String>> = Shape::new(
     |text| optional(text, |name| Ok(name.to_owned())),
 );
 
-/// A whole number of a range that its type holds.
+/// A whole number in a range that its type can hold.
 const fn number<T: TryFrom<i64>, const LEAST: i64, const MOST: i64>() -> Shape<T> {
     Shape::new(|| between(LEAST, MOST), |text| whole(text, LEAST, MOST))
 }
@@ -111,7 +111,7 @@ fn between(least: i64, most: i64) -> String {
 fn whole<T: TryFrom<i64>>(text: &str, least: i64, most: i64) -> Result<T, String> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return Err("it is no whole number".to_owned());
+        return Err("it is not a whole number".to_owned());
     }
     let number = text.parse::<i64>().ok();
     number
@@ -144,9 +144,9 @@ fn endpoint(text: &str) -> Result<Endpoint, String> {
     if !path.starts_with('/') {
         return Err(match text.split_once("://") {
             Some((scheme, _)) if scheme != "unix" => {
-                format!("crigc does not speak `{scheme}`, only unix sockets")
+                format!("crigc does not support `{scheme}`, only unix sockets")
             }
-            _ => "it is no absolute path of a unix socket".to_owned(),
+            _ => "it is not an absolute path of a unix socket".to_owned(),
         });
     }
     if path.len() > SOCKET_PATH {
@@ -165,10 +165,10 @@ fn file(text: &str) -> Result<String, String> {
     path(text)
 }
 
-/// A path that is not the root, in whatever spelling: crigc deletes what is in directories.
+/// A path that is not the root, also if the root is written as `//` or `/.`: crigc deletes what is in directories.
 fn path(text: &str) -> Result<String, String> {
     if !text.starts_with('/') {
-        return Err("it is no absolute path".to_owned());
+        return Err("it is not an absolute path".to_owned());
     }
     if text.split('/').any(|part| part == "..") {
         return Err("it holds `..`".to_owned());
@@ -179,7 +179,7 @@ fn path(text: &str) -> Result<String, String> {
     }
 }
 
-/// The names in a path, without what names nothing.
+/// The names in a path, without empty ones and `.`.
 pub(super) fn parts(path: &str) -> impl Iterator<Item = &str> {
     path.split('/').filter(|part| !matches!(*part, "" | "."))
 }
@@ -199,11 +199,11 @@ fn age_from(text: &str) -> Result<AgeFrom, String> {
     match text {
         "created" => Ok(AgeFrom::Created),
         "finished" => Ok(AgeFrom::Finished),
-        _ => Err("it is none of them".to_owned()),
+        _ => Err("it is neither".to_owned()),
     }
 }
 
-/// What Go's flags take for a truth.
+/// The words that Go's flags take for true and false.
 fn truth(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),

@@ -1,5 +1,5 @@
-//! What every function of the interface passes through: the panic boundary, pointer checks, strings, and the answer to calls
-//! from callbacks, as the head of crigc.h promises.
+//! What every function of the interface passes through: the panic boundary, the checks of pointers and strings, and the refusal of
+//! calls from callbacks, as the head of crigc.h promises.
 
 use super::error::{gc_error, gc_status};
 use crate::error::{Error, Result, Status};
@@ -13,48 +13,45 @@ thread_local! {
     static CALLBACKS: Cell<u32> = const { Cell::new(0) };
 }
 
-/// As long as it lives, this thread is in a callback of the host.
-pub(super) struct InCallback(());
-
-pub(super) fn enter_callback() -> InCallback {
-    CALLBACKS.with(|depth| depth.set(depth.get() + 1));
-    InCallback(())
-}
+/// While it lives, this thread is in a callback of the host.
+struct InCallback;
 
 impl Drop for InCallback {
     fn drop(&mut self) {
-        CALLBACKS.with(|depth| depth.set(depth.get() - 1));
+        CALLBACKS.set(CALLBACKS.get() - 1);
     }
 }
 
-/// The host's context: handed through, never dereferenced.
+/// The host's context: passed on, never dereferenced.
 #[derive(Clone, Copy)]
 pub(super) struct Context(pub(super) *mut c_void);
 
-// SAFETY: only the host's functions look behind it, and the interface tells the host on which threads they run.
+// SAFETY: only the host's functions dereference it, and the header says on which threads they run.
 unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
 
 impl Context {
-    /// A method, so that closures take the whole value and not the bare pointer in it.
-    pub(super) fn pointer(self) -> *mut c_void {
-        self.0
+    /// Calls a function of the host with the context. Meanwhile this thread is in a callback.
+    pub(super) fn call<R>(self, function: impl FnOnce(*mut c_void) -> R) -> R {
+        CALLBACKS.set(CALLBACKS.get() + 1);
+        let _callback = InCallback;
+        function(self.0)
     }
 }
 
 /// Whether this thread is in a callback of the host.
 pub(super) fn in_callback() -> bool {
-    CALLBACKS.with(Cell::get) > 0
+    CALLBACKS.get() > 0
 }
 
-/// Runs the body of a function that answers `fallback` where it cannot do its work, for a defect of crigc too.
+/// Runs the body of a function without an error; if the body panics, the function returns `fallback`.
 pub(super) fn guarded<R>(fallback: R, body: impl FnOnce() -> R) -> R {
     let _quiet = panics::enter();
     catch_unwind(AssertUnwindSafe(body)).unwrap_or(fallback)
 }
 
-/// The same for a function that callbacks may not call.
+/// The same for a function that does nothing in a callback and returns `fallback` there.
 pub(super) fn outside<R>(fallback: R, body: impl FnOnce() -> R) -> R {
     if in_callback() {
         return fallback;
@@ -62,7 +59,20 @@ pub(super) fn outside<R>(fallback: R, body: impl FnOnce() -> R) -> R {
     guarded(fallback, body)
 }
 
-/// Runs the body of a function that can fail, and hands its failure over.
+/// Reads something from a handle, also in a callback. The result is `nothing` if the handle is NULL, and if crigc panics.
+///
+/// # Safety
+/// `handle` is NULL or a live handle that nobody changes meanwhile.
+pub(super) unsafe fn read<T, R: Copy>(
+    handle: *const T,
+    nothing: R,
+    read: impl FnOnce(&T) -> R,
+) -> R {
+    // SAFETY: the caller's promise.
+    guarded(nothing, || unsafe { handle.as_ref() }.map_or(nothing, read))
+}
+
+/// Runs the body of a function that can fail, and hands its failure to the host.
 ///
 /// # Safety
 /// `error` is NULL or points to where a pointer may be written.
@@ -71,8 +81,7 @@ pub(super) unsafe fn fallible<R>(
     fallback: R,
     body: impl FnOnce() -> Result<R>,
 ) -> R {
-    let result = caught(body);
-    let (value, failure) = match result {
+    let (value, failure) = match caught(body) {
         Ok(value) => (value, None),
         Err(e) => (fallback, Some(e)),
     };
@@ -81,7 +90,7 @@ pub(super) unsafe fn fallible<R>(
     value
 }
 
-/// The same for a function whose answer is a status.
+/// The same for a function that returns a status.
 ///
 /// # Safety
 /// As for [`fallible`].
@@ -96,27 +105,23 @@ pub(super) unsafe fn status(
     status as gc_status
 }
 
-/// Runs the body of a function that callbacks may not call; a defect of crigc is an error.
+/// Runs the body of a function that is refused in a callback; a panic becomes an error.
 fn caught<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
     if in_callback() {
-        return Err(busy());
+        return Err(Error::new(
+            Status::Busy,
+            "this function cannot be called from a callback; call it after the pass",
+        ));
     }
     let _quiet = panics::enter();
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(panics::defect()))
 }
 
-fn busy() -> Error {
-    Error::new(
-        Status::Busy,
-        "this function cannot be called from a callback; call it after the pass",
-    )
-}
-
-/// Writes an error, or NULL, where the host wants it.
+/// Writes an error, or NULL, to where the host wants it.
 ///
 /// # Safety
-/// `error` is NULL or points to where a pointer may be written; what is there is neither read nor freed.
-pub(super) unsafe fn hand_over(error: *mut *mut gc_error, failure: Option<Error>) {
+/// `error` is NULL or points to where a pointer may be written; the old value is neither read nor freed.
+unsafe fn hand_over(error: *mut *mut gc_error, failure: Option<Error>) {
     if error.is_null() {
         return;
     }
@@ -137,7 +142,7 @@ fn missing(name: &str) -> Error {
 /// A required handle.
 ///
 /// # Safety
-/// NULL, or a handle that lives and that nobody changes meanwhile.
+/// `handle` is NULL or a live handle that nobody changes meanwhile.
 pub(super) unsafe fn required<'a, T>(handle: *const T, name: &str) -> Result<&'a T> {
     // SAFETY: the caller's promise.
     unsafe { handle.as_ref() }.ok_or_else(|| missing(name))
@@ -146,16 +151,16 @@ pub(super) unsafe fn required<'a, T>(handle: *const T, name: &str) -> Result<&'a
 /// A required handle that is changed.
 ///
 /// # Safety
-/// NULL, or a handle that lives and that nobody else uses meanwhile.
+/// `handle` is NULL or a live handle that nobody else uses meanwhile.
 pub(super) unsafe fn required_mut<'a, T>(handle: *mut T, name: &str) -> Result<&'a mut T> {
     // SAFETY: the caller's promise.
     unsafe { handle.as_mut() }.ok_or_else(|| missing(name))
 }
 
-/// A required string in.
+/// A required string from the host.
 ///
 /// # Safety
-/// NULL, or a NUL-terminated string that lives as long as the result is used.
+/// `string` is NULL or a NUL-terminated string that lives as long as the result is used.
 pub(super) unsafe fn text<'a>(string: *const c_char, name: &str) -> Result<&'a str> {
     if string.is_null() {
         return Err(missing(name));
@@ -166,24 +171,24 @@ pub(super) unsafe fn text<'a>(string: *const c_char, name: &str) -> Result<&'a s
         Error::new(
             Status::InvalidArgument,
             format!(
-                "{name} is no UTF-8: `{}`",
+                "{name} is not UTF-8: `{}`",
                 visible(&bytes.to_string_lossy())
             ),
         )
     })
 }
 
-/// A string out: control characters escaped, so that there is no NUL in it.
+/// A string for the host: control characters are escaped, so it holds no NUL.
 pub(super) fn c_string(text: &str) -> CString {
     CString::new(visible(text)).unwrap_or_default()
 }
 
-/// A message out.
+/// A message for the host.
 pub(super) fn c_message(text: &str) -> CString {
     CString::new(printable(text)).unwrap_or_default()
 }
 
-/// An owned string out; the host frees it with `gc_string_free`.
+/// A string that the host owns and frees with `gc_string_free`.
 pub(super) fn owned(text: &str) -> *mut c_char {
     CString::new(text).unwrap_or_default().into_raw()
 }
@@ -191,7 +196,7 @@ pub(super) fn owned(text: &str) -> *mut c_char {
 /// Frees a handle.
 ///
 /// # Safety
-/// NULL, or a handle made by `Box::into_raw` that nobody uses any more.
+/// `handle` is NULL or came from `Box::into_raw`, and nobody uses it any more.
 pub(super) unsafe fn free<T>(handle: *mut T) {
     if !handle.is_null() {
         // SAFETY: the caller's promise.

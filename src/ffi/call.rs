@@ -1,14 +1,15 @@
-//! `gc_call`: one call's deadline and its cancel button.
+//! `gc_call`: the deadline of one call, and the means to cancel it.
 
-use super::boundary::{free, guarded, outside};
+use super::boundary::{free, outside, read};
 use crate::engine::Call;
 
-/// One call's deadline and its cancel button. Made for one call of gc_containers or gc_images, freed with gc_call_free.
+/// The deadline of one call, and the means to cancel it. Make one with gc_call_new for each call of gc_containers or gc_images, and
+/// free it with gc_call_free.
 pub struct gc_call(pub(super) Call);
 
-/// Makes a deadline `timeout_ms` milliseconds from now (0 = none). It counts from here, so waiting for the call's turn is
-/// included; a call that begins after it ends at once with GC_ERROR_TIMEOUT. The caller frees it with gc_call_free once the
-/// call and all its cancels have returned. NULL in a callback.
+/// Makes a deadline `timeout_ms` milliseconds from now; 0 = no deadline. The time counts from here, so it includes the wait for the
+/// call's turn. A call that begins after its deadline fails at once with GC_ERROR_TIMEOUT. The caller frees the handle with
+/// gc_call_free once the call and every gc_call_cancel for it have returned. Returns NULL in a callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn gc_call_new(timeout_ms: u64) -> *mut gc_call {
     outside(std::ptr::null_mut(), || {
@@ -16,23 +17,19 @@ pub extern "C" fn gc_call_new(timeout_ms: u64) -> *mut gc_call {
     })
 }
 
-/// Cancels: the call ends with GC_ERROR_CANCELLED, within a second also where the runtime hangs (requests in flight get 300
-/// ms), and its report says how far it came. Sticky: it may come before the call begins. From any thread, signal handlers
-/// excepted, and from callbacks; never blocks. NULL does nothing.
+/// Cancels the call: it ends with GC_ERROR_CANCELLED, and its report says what was done. The call ends within a second even if the
+/// runtime hangs; requests in flight get 300 ms more. A cancel lasts: a call that begins later ends at once. May be called from any
+/// thread and from callbacks, but not in a signal handler. Never blocks. NULL does nothing.
 ///
 /// # Safety
 /// `call` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_call_cancel(call: *mut gc_call) {
-    // SAFETY: the host's promise; cancelling takes a shared reference, so a pass may use it meanwhile.
-    guarded((), || {
-        if let Some(call) = unsafe { call.as_ref() } {
-            call.0.cancel();
-        }
-    });
+    // SAFETY: the host's promise; a cancel takes a shared reference, so a pass may use the call meanwhile.
+    unsafe { read(call, (), |call| call.0.cancel()) };
 }
 
-/// Frees it. NULL does nothing; in a callback nothing is freed.
+/// Frees the handle. NULL does nothing. In a callback it frees nothing.
 ///
 /// # Safety
 /// `call` is NULL or a handle that nobody uses any more.

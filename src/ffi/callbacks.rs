@@ -1,6 +1,6 @@
 //! The callbacks of the host, each with its type, and how it becomes a closure that a pass can call (see Callbacks in crigc.h).
 
-use super::boundary::{Context, c_message, c_string, enter_callback, outside};
+use super::boundary::{Context, c_message, c_string, outside};
 use super::config::gc_config;
 use super::error::{gc_error, gc_status};
 use super::report::{gc_entry, gc_kind, gc_pass, gc_report, with_entry};
@@ -11,26 +11,28 @@ use crate::report::{Entry, Kind, Pass, Report};
 use std::collections::HashMap;
 use std::ffi::{CString, c_char, c_void};
 
-/// What may go of a pod: bits. Unknown bits are ignored.
+/// What may be removed of a pod, as bits; 0 = keep everything. Unknown bits are ignored.
 pub type gc_pod_state = u32;
-/// Everything the pod left behind may go: it was evicted, or deleted and terminated, or the host, which knows all its pods,
-/// does not know this UID.
+/// Everything that the pod left behind may be removed: the pod was evicted, or it was deleted and has terminated, or the host
+/// knows all its pods and does not know this UID.
 pub const GC_POD_CONTENT_REMOVABLE: gc_pod_state = 1;
-/// Its containers and sandboxes may go (it has terminated), though the pod may still exist. Counts with GC_ALL_UNUSED.
+/// The pod's containers and sandboxes may be removed, because the pod has terminated; it may still exist. This bit has an
+/// effect only in passes with GC_ALL_UNUSED.
 pub const GC_POD_RUNTIME_REMOVABLE: gc_pod_state = 2;
 
-/// How much a log message matters.
+/// The level of a log message.
 pub type gc_log_level = i32;
 /// Something failed.
 pub const GC_LOG_ERROR: gc_log_level = 0;
 /// Something is odd.
 pub const GC_LOG_WARN: gc_log_level = 1;
-/// What was done.
+/// Something was done.
 pub const GC_LOG_INFO: gc_log_level = 2;
-/// Why each object stayed.
+/// Why each object was kept.
 pub const GC_LOG_DEBUG: gc_log_level = 3;
 
-/// Figures of a filesystem. Allocated by the library, and grows at its end: never embed or allocate one.
+/// Size and use of a filesystem. The library allocates it, and later versions add fields at the end: do not allocate one, and do
+/// not embed one in a struct of yours.
 #[repr(C)]
 #[derive(Default)]
 pub struct gc_fs_usage {
@@ -38,9 +40,9 @@ pub struct gc_fs_usage {
     pub capacity: u64,
     /// Bytes that are available to users without privileges.
     pub available: u64,
-    /// How many inodes there are; 0 = unknown.
+    /// Number of inodes; 0 = unknown.
     pub inodes: u64,
-    /// How many of them are free.
+    /// Number of free inodes.
     pub inodes_free: u64,
 }
 
@@ -66,24 +68,29 @@ impl From<gc_fs_usage> for FsUsage {
     }
 }
 
-/// Changes the callbacks of a configuration, unless that is NULL or a callback asks for it.
-fn change(config: Option<&mut gc_config>, set: impl FnOnce(&mut Hooks)) {
+/// Changes the callbacks of a configuration. In a callback, where the configuration may be in use, nothing refers to it.
+///
+/// # Safety
+/// `config` is NULL or a live handle; outside of callbacks nobody else uses it meanwhile.
+unsafe fn change(config: *mut gc_config, set: impl FnOnce(&mut Hooks)) {
     outside((), || {
-        if let Some(config) = config {
+        // SAFETY: the caller's promise, and this thread is not in a callback.
+        if let Some(config) = unsafe { config.as_mut() } {
             set(&mut config.hooks);
         }
     });
 }
 
-/// Hears what happens, a line at a time.
+/// Receives a line of the log. `message` is borrowed for the call.
 pub type gc_log_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, level: gc_log_level, message: *const c_char)>;
 
-/// Sets the callback for the log: messages up to the level `up_to` (below GC_LOG_ERROR counts as that, above GC_LOG_DEBUG as
-/// that); a NULL function clears it. A NULL config does nothing.
+/// Sets the callback for the log. It receives messages up to the level `up_to`, from GC_LOG_ERROR (only errors) to GC_LOG_DEBUG
+/// (everything); a number outside of that range counts as the nearer end. A NULL function clears the callback. A NULL config,
+/// and a call from a callback, does nothing.
 ///
 /// # Safety
-/// `config` is NULL or a live handle; function and context are usable until config and engine are both freed.
+/// `config` is NULL or a live handle that nobody else uses; function and context are usable until config and engine are both freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_config_set_log(
     config: *mut gc_config,
@@ -92,40 +99,37 @@ pub unsafe extern "C" fn gc_config_set_log(
     context: *mut c_void,
 ) {
     let context = Context(context);
-    // SAFETY: the host's promise.
-    change(unsafe { config.as_mut() }, |hooks| {
-        hooks.log = function.map(|f| {
-            let tell = move |level: LogLevel, message: &str| {
-                let message = c_message(message);
-                let _callback = enter_callback();
-                // SAFETY: the message lives through the call; the function is the host's.
-                unsafe { f(context.pointer(), level as gc_log_level, message.as_ptr()) }
-            };
-            (level(up_to), Hook::new(Box::new(tell) as _))
-        });
-    });
-}
-
-fn level(level: gc_log_level) -> LogLevel {
-    match level {
+    let up_to = match up_to {
         ..=GC_LOG_ERROR => LogLevel::Error,
         GC_LOG_WARN => LogLevel::Warn,
         GC_LOG_INFO => LogLevel::Info,
         _ => LogLevel::Debug,
-    }
+    };
+    let hook = function.map(|f| {
+        let log = move |level: LogLevel, message: &str| {
+            let message = c_message(message);
+            // SAFETY: the message lives through the call; the function is the host's.
+            context.call(|context| unsafe { f(context, level as gc_log_level, message.as_ptr()) });
+        };
+        (up_to, Hook::new(Box::new(log) as _))
+    });
+    // SAFETY: the host's promise.
+    unsafe { change(config, |hooks| hooks.log = hook) };
 }
 
-/// Which pods may lose something. `states[0..count)` come zeroed ("keep"); set those of `uids[0..count)`, which are the
-/// runtime's bytes; one with control characters or bytes that are no UTF-8 is not asked about, and limits alone hold for its
-/// pod. 1 = all pod sources have been seen; anything else = not yet: nothing goes for a pod's sake, and limits hold all the same.
-/// Asked a few times a pass, more often where a list comes in parts (S7), also about none (both pointers are NULL then); and once
-/// right before each log directory is removed, about its pod alone.
+/// Reports which pods may be collected. Set states[i] for uids[i], where i is below `count`; all states start as 0 (keep). Return 1
+/// once the host has seen every pod source. With any other value no object is removed because its pod is gone; limits still apply.
 ///
-/// `*as_of` comes as 0: the answer is of now. A host whose picture of its pods is of the past, such as a list that somebody made
-/// 40 seconds ago, sets when the picture was true, in ns since the epoch (the time before it asked for the list, by the node's
-/// clock). A pod of which a container or sandbox was created, or something in its log directory changed, after that moment is
-/// then not removable in this pass, reason newer-than-answer: the picture may not know it yet. This is judged once for each pod,
-/// before anything of it is removed. A moment later than now, or negative, counts as "not yet". `as_of` is never NULL.
+/// A UID has the bytes that the runtime gave. A pass never asks about a UID that holds control characters or is not UTF-8: only
+/// limits apply to such a pod. A pass asks a few times, more often if a list comes in parts (S7), and once more right before it
+/// removes a log directory, about that directory's pod only. `count` may be 0; `uids` and `states` are NULL then.
+///
+/// `as_of` is never NULL, and `*as_of` starts as 0: the answer describes this moment. If the answer describes the past, such as a
+/// list of pods that is 40 seconds old, set `*as_of` to the moment that it describes: the node's wall clock before the list was
+/// requested, in nanoseconds since the epoch. A pod counts as existing in this pass (reason newer-than-answer) if one of its
+/// containers or sandboxes was created, or something in its log directory changed, after that moment: the answer may not know this
+/// pod yet. A pass checks this once for each pod, before it removes anything of it. A moment in the future, and a negative number,
+/// count as if the callback did not return 1.
 pub type gc_pod_states_fn = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -136,8 +140,8 @@ pub type gc_pod_states_fn = Option<
     ) -> i32,
 >;
 
-/// Sets the callback for who may lose something. Without it no pod loses anything for its own sake: only limits and
-/// thresholds apply. A NULL function clears it. A NULL config does nothing.
+/// Sets the callback that reports which pods may be collected. Without it no object is removed because its pod is gone: only
+/// limits and thresholds apply. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -148,18 +152,17 @@ pub unsafe extern "C" fn gc_config_set_pod_states(
     context: *mut c_void,
 ) {
     let context = Context(context);
-    // SAFETY: the host's promise.
-    change(unsafe { config.as_mut() }, |hooks| {
-        hooks.pod_states = function.map(|f| {
-            let ask = move |uids: &[Text]| {
-                ask_pods(uids, |uids, states, count, as_of| {
-                    // SAFETY: both arrays have `count` elements and live through the call, as `as_of` does; the function is the host's.
-                    unsafe { f(context.pointer(), uids, states, count, as_of) }
-                })
-            };
-            Hook::new(Box::new(ask) as _)
-        });
+    let hook = function.map(|f| {
+        let ask = move |uids: &[Text]| {
+            ask_pods(uids, |uids, states, count, as_of| {
+                // SAFETY: the arrays have `count` elements and live through the call, as `as_of` does; the function is the host's.
+                context.call(|context| unsafe { f(context, uids, states, count, as_of) })
+            })
+        };
+        Hook::new(Box::new(ask) as _)
     });
+    // SAFETY: the host's promise.
+    unsafe { change(config, |hooks| hooks.pod_states = hook) };
 }
 
 /// Asks a callback about pods.
@@ -167,23 +170,24 @@ fn ask_pods(
     uids: &[Text],
     ask: impl FnOnce(*const *const c_char, *mut gc_pod_state, usize, *mut i64) -> i32,
 ) -> PodStates {
-    // A UID with a NUL is never asked about (S0.3), so none is dropped here.
+    // A pass never asks about a UID that holds a NUL (S0.3), so none is dropped here.
     let asked: Vec<(&Text, CString)> = uids
         .iter()
         .filter_map(|uid| Some((uid, CString::new(uid.as_bytes()).ok()?)))
         .collect();
     let pointers: Vec<*const c_char> = asked.iter().map(|(_, uid)| uid.as_ptr()).collect();
     let mut states: Vec<gc_pod_state> = vec![0; asked.len()];
-    // An empty vector's pointer is no address, and some languages look at what they are handed.
+    // The pointer of an empty vector is not an address, and some languages check the pointers that they receive.
     let (first_uid, first_state) = if asked.is_empty() {
         (std::ptr::null(), std::ptr::null_mut())
     } else {
         (pointers.as_ptr(), states.as_mut_ptr())
     };
     let mut as_of = 0;
-    let ready = {
-        let _callback = enter_callback();
-        ask(first_uid, first_state, asked.len(), &raw mut as_of)
+    let ready = ask(first_uid, first_state, asked.len(), &raw mut as_of) == 1;
+    let state = |bits: gc_pod_state| PodState {
+        content_removable: bits & GC_POD_CONTENT_REMOVABLE != 0,
+        runtime_removable: bits & GC_POD_RUNTIME_REMOVABLE != 0,
     };
     let states: HashMap<Text, PodState> = asked
         .iter()
@@ -191,26 +195,20 @@ fn ask_pods(
         .map(|((uid, _), bits)| ((*uid).clone(), state(bits)))
         .collect();
     PodStates {
-        ready: ready == 1,
+        ready,
         states,
         as_of,
     }
 }
 
-fn state(bits: gc_pod_state) -> PodState {
-    PodState {
-        content_removable: bits & GC_POD_CONTENT_REMOVABLE != 0,
-        runtime_removable: bits & GC_POD_RUNTIME_REMOVABLE != 0,
-    }
-}
-
-/// Whether an object may be removed: 1 = yes, anything else = no. Asked right before the removal, never in a dry run. `planned`
-/// is lent for the call: `reason` is why it is to go, `outcome` is GC_KEPT (nothing has happened yet), `error` NULL.
+/// Approves the removal of one object: 1 = remove it, anything else = keep it. A pass calls it right before the removal, and never
+/// in a dry run. `planned` is borrowed for the call: `reason` says why the object is to be removed, `outcome` is GC_KEPT because
+/// nothing has happened yet, `error` is NULL.
 pub type gc_approve_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, planned: *const gc_entry) -> i32>;
 
-/// Sets the callback for the last word on each removal. Without it all is approved. A NULL function clears it. A NULL
-/// config does nothing.
+/// Sets the callback that approves each removal. Without it every removal is approved. A NULL function clears it. A NULL config,
+/// and a call from a callback, does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -221,29 +219,27 @@ pub unsafe extern "C" fn gc_config_set_approve(
     context: *mut c_void,
 ) {
     let context = Context(context);
-    // SAFETY: the host's promise.
-    change(unsafe { config.as_mut() }, |hooks| {
-        hooks.approve = function.map(|f| {
-            let ask = move |planned: &Entry| {
-                with_entry(planned, |entry| {
-                    let _callback = enter_callback();
-                    // SAFETY: the entry lives through the call; the function is the host's.
-                    unsafe { f(context.pointer(), entry) == 1 }
-                })
-            };
-            Hook::new(Box::new(ask) as _)
-        });
+    let hook = function.map(|f| {
+        let ask = move |planned: &Entry| {
+            with_entry(planned, |entry| {
+                // SAFETY: the entry lives through the call; the function is the host's.
+                context.call(|context| unsafe { f(context, entry) }) == 1
+            })
+        };
+        Hook::new(Box::new(ask) as _)
     });
+    // SAFETY: the host's promise.
+    unsafe { change(config, |hooks| hooks.approve = hook) };
 }
 
-/// The host's own figures of the image filesystem: `usage` comes zeroed; 1 = filled, anything else = none, and the pass fails
-/// with GC_ERROR_IO (with GC_ALL_UNUSED it goes on: the figures are for the report alone). Asked again after each image that is
-/// removed for space: when enough is available, no more are removed.
+/// Reports how full the image filesystem is. Fill `*usage`, which starts with zeros, and return 1. With any other value the pass
+/// fails with GC_ERROR_IO; a pass with GC_ALL_UNUSED continues, because it only reports the figures. A pass calls it again after
+/// each image that it removes for space, and stops removing once enough is available.
 pub type gc_image_fs_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, usage: *mut gc_fs_usage) -> i32>;
 
-/// Sets the callback for figures of the image filesystem. Without it the runtime is asked where it is, and the kernel how
-/// full. A NULL function clears it. A NULL config does nothing.
+/// Sets the callback that reports how full the image filesystem is. Without it the runtime is asked where that filesystem is, and
+/// the kernel how full it is. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -254,28 +250,27 @@ pub unsafe extern "C" fn gc_config_set_image_fs(
     context: *mut c_void,
 ) {
     let context = Context(context);
-    // SAFETY: the host's promise.
-    change(unsafe { config.as_mut() }, |hooks| {
-        hooks.image_fs = function.map(|f| {
-            let ask = move || {
-                let mut usage = gc_fs_usage::default();
-                let _callback = enter_callback();
-                // SAFETY: `usage` lives through the call; the function is the host's.
-                let filled = unsafe { f(context.pointer(), &raw mut usage) };
-                (filled == 1).then(|| usage.into())
-            };
-            Hook::new(Box::new(ask) as _)
-        });
+    let hook = function.map(|f| {
+        let ask = move || {
+            let mut usage = gc_fs_usage::default();
+            // SAFETY: `usage` lives through the call; the function is the host's.
+            let filled = context.call(|context| unsafe { f(context, &raw mut usage) });
+            (filled == 1).then(|| usage.into())
+        };
+        Hook::new(Box::new(ask) as _)
     });
+    // SAFETY: the host's promise.
+    unsafe { change(config, |hooks| hooks.image_fs = hook) };
 }
 
-/// Hears of events, all of the Kubernetes type Warning: from every pass FreeDiskSpaceFailed, InvalidDiskCapacity and
-/// PodStatesContradicted; from periodic passes ContainerGCFailed, and ImageGCFailed from the second failure in a row.
+/// Receives an event, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity and
+/// PodStatesContradicted. A periodic pass that fails also sends ContainerGCFailed, or, from the second failure in a row on,
+/// ImageGCFailed. Both strings are borrowed for the call.
 pub type gc_event_fn = Option<
     unsafe extern "C" fn(context: *mut c_void, reason: *const c_char, message: *const c_char),
 >;
 
-/// Sets the callback for events. A NULL function clears it. A NULL config does nothing.
+/// Sets the callback for events. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -286,27 +281,25 @@ pub unsafe extern "C" fn gc_config_set_event(
     context: *mut c_void,
 ) {
     let context = Context(context);
-    // SAFETY: the host's promise.
-    change(unsafe { config.as_mut() }, |hooks| {
-        hooks.event = function.map(|f| {
-            let tell = move |reason: &str, message: &str| {
-                let (reason, message) = (c_string(reason), c_message(message));
-                let _callback = enter_callback();
-                // SAFETY: both strings live through the call; the function is the host's.
-                unsafe { f(context.pointer(), reason.as_ptr(), message.as_ptr()) }
-            };
-            Hook::new(Box::new(tell) as _)
-        });
+    let hook = function.map(|f| {
+        let send = move |reason: &str, message: &str| {
+            let (reason, message) = (c_string(reason), c_message(message));
+            // SAFETY: both strings live through the call; the function is the host's.
+            context.call(|context| unsafe { f(context, reason.as_ptr(), message.as_ptr()) });
+        };
+        Hook::new(Box::new(send) as _)
     });
+    // SAFETY: the host's promise.
+    unsafe { change(config, |hooks| hooks.event = hook) };
 }
 
-/// Hears how far the removals of one kind are. `done` counts those that ended, removed or failed; `total` is that and what may
-/// still go: it becomes less where objects stay after all (refused, held, changed), so a stage may end below it. Not called in a
-/// dry run, and not after a cancel, a close or a deadline.
+/// Receives the progress of the removals of one kind. `done` counts the removals that ended, removed or failed. `total` is `done`
+/// plus the objects that may still be removed. It shrinks when a planned object is kept (refused, held, changed), so `done` may end
+/// below an earlier `total`. It is not called in a dry run, nor after a cancel, a close or a deadline.
 pub type gc_progress_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, kind: gc_kind, done: usize, total: usize)>;
 
-/// Sets the callback for progress. A NULL function clears it. A NULL config does nothing.
+/// Sets the callback for progress. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -317,21 +310,20 @@ pub unsafe extern "C" fn gc_config_set_progress(
     context: *mut c_void,
 ) {
     let context = Context(context);
-    // SAFETY: the host's promise.
-    change(unsafe { config.as_mut() }, |hooks| {
-        hooks.progress = function.map(|f| {
-            let tell = move |kind: Kind, done: usize, total: usize| {
-                let _callback = enter_callback();
-                // SAFETY: plain numbers; the function is the host's.
-                unsafe { f(context.pointer(), kind as gc_kind, done, total) }
-            };
-            Hook::new(Box::new(tell) as _)
-        });
+    let hook = function.map(|f| {
+        let count = move |kind: Kind, done: usize, total: usize| {
+            // SAFETY: plain numbers; the function is the host's.
+            context.call(|context| unsafe { f(context, kind as gc_kind, done, total) });
+        };
+        Hook::new(Box::new(count) as _)
     });
+    // SAFETY: the host's promise.
+    unsafe { change(config, |hooks| hooks.progress = hook) };
 }
 
-/// Hears that a pass has ended, periodic or called. `report` and `error` are lent for the call; `report` is never NULL, `error`
-/// is NULL if all went well. Not called for a call whose pass never began (it was closed, cancelled or busy before its turn).
+/// Receives the end of a pass, periodic or called. `report` and `error` are borrowed for the call: do not free them. `report` is
+/// never NULL; `error` is NULL if `status` is GC_OK. It is not called if the pass never began: before its turn came the engine was
+/// closed, or the call was cancelled, reached its deadline, or did not wait (GC_NO_WAIT).
 pub type gc_pass_fn = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -342,7 +334,7 @@ pub type gc_pass_fn = Option<
     ),
 >;
 
-/// Sets the callback for ended passes. A NULL function clears it. A NULL config does nothing.
+/// Sets the callback for ended passes. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -353,29 +345,28 @@ pub unsafe extern "C" fn gc_config_set_pass(
     context: *mut c_void,
 ) {
     let context = Context(context);
-    // SAFETY: the host's promise.
-    change(unsafe { config.as_mut() }, |hooks| {
-        hooks.pass = function.map(|f| {
-            let tell = move |pass: Pass, report: Option<&Report>, error: Option<&Error>| {
-                let status = error.map_or(Status::Ok, |e| e.status) as gc_status;
-                let report = report.cloned().map(gc_report::new);
-                let error = error.map(gc_error::new);
-                let report = report.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-                let error = error.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-                let _callback = enter_callback();
-                // SAFETY: report and error live through the call; the function is the host's.
-                unsafe { f(context.pointer(), pass as gc_pass, status, report, error) }
-            };
-            Hook::new(Box::new(tell) as _)
-        });
+    let hook = function.map(|f| {
+        let end = move |pass: Pass, report: Option<&Report>, error: Option<&Error>| {
+            let status = error.map_or(Status::Ok, |e| e.status) as gc_status;
+            let report = report.cloned().map(gc_report::new);
+            let error = error.map(gc_error::new);
+            let report = report.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            let error = error.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+            // SAFETY: report and error live through the call; the function is the host's.
+            context.call(|context| unsafe { f(context, pass as gc_pass, status, report, error) });
+        };
+        Hook::new(Box::new(end) as _)
     });
+    // SAFETY: the host's promise.
+    unsafe { change(config, |hooks| hooks.pass = hook) };
 }
 
-/// The wall clock: nanoseconds since the epoch. A value that is not above 0 fails the pass
-/// (GC_ERROR_INVALID_ARGUMENT).
+/// Returns the wall clock in nanoseconds since the epoch. If the value is 0 or negative, the pass fails with
+/// GC_ERROR_INVALID_ARGUMENT.
 pub type gc_clock_fn = Option<unsafe extern "C" fn(context: *mut c_void) -> i64>;
 
-/// Sets the callback for the wall clock. Without it the system's. A NULL function clears it. A NULL config does nothing.
+/// Sets the callback for the wall clock. Without it passes read the system's clock. A NULL function clears it. A NULL config, and
+/// a call from a callback, does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -386,15 +377,13 @@ pub unsafe extern "C" fn gc_config_set_clock(
     context: *mut c_void,
 ) {
     let context = Context(context);
-    // SAFETY: the host's promise.
-    change(unsafe { config.as_mut() }, |hooks| {
-        hooks.clock = function.map(|f| {
-            let ask = move || {
-                let _callback = enter_callback();
-                // SAFETY: no arguments but the context; the function is the host's.
-                unsafe { f(context.pointer()) }
-            };
-            Hook::new(Box::new(ask) as _)
-        });
+    let hook = function.map(|f| {
+        let ask = move || {
+            // SAFETY: no arguments but the context; the function is the host's.
+            context.call(|context| unsafe { f(context) })
+        };
+        Hook::new(Box::new(ask) as _)
     });
+    // SAFETY: the host's promise.
+    unsafe { change(config, |hooks| hooks.clock = hook) };
 }

@@ -1,4 +1,4 @@
-//! `gc_config`: keys and callbacks.
+//! `gc_config`: the keys and callbacks that an engine is made from.
 
 use super::boundary::{
     fallible, free, guarded, outside, owned, required, required_mut, status, text,
@@ -10,22 +10,24 @@ use crate::hooks::Hooks;
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 
-/// Keys and callbacks of an engine to be. Made by gc_config_new, freed by gc_config_free; used from one thread at a time.
+/// The keys and callbacks that engines are made from. Make one with gc_config_new, and free it with gc_config_free. Use it from one
+/// thread at a time.
 #[derive(Default)]
 pub struct gc_config {
     pub(super) settings: Settings,
     pub(super) hooks: Hooks,
 }
 
-/// Makes a configuration with the kubelet's defaults. The caller frees it with gc_config_free. NULL in a callback.
+/// Makes a configuration with the kubelet's defaults and no callbacks. The caller frees it with gc_config_free. Returns NULL in a
+/// callback.
 #[unsafe(no_mangle)]
 pub extern "C" fn gc_config_new() -> *mut gc_config {
     outside(std::ptr::null_mut(), || Box::into_raw(Box::default()))
 }
 
-/// Sets a key (a name of the kubelet's flags, see gc_config_key) to a value as on the kubelet's command line; both are
-/// copied. GC_ERROR_INVALID_ARGUMENT for an unknown key, a bad value or a NULL, which changes nothing; the error names it
-/// and says what would be right. GC_ERROR_BUSY in a callback.
+/// Sets a key to a value. Keys are named like the kubelet's flags (gc_config_key lists them), and values are written as on the
+/// kubelet's command line. Both strings are copied. Returns GC_ERROR_INVALID_ARGUMENT for an unknown key, a bad value or a NULL;
+/// nothing is changed then, and the error names the key and what it takes. Returns GC_ERROR_BUSY in a callback.
 ///
 /// # Safety
 /// `config` is NULL or a live handle, `key` and `value` are NULL or NUL-terminated, `error` is NULL or may be written to.
@@ -45,8 +47,8 @@ pub unsafe extern "C" fn gc_config_set(
     }
 }
 
-/// The value of a key: what was set, or its default. The caller frees it with gc_string_free. NULL and an error for an
-/// unknown key or a NULL (GC_ERROR_INVALID_ARGUMENT), and in a callback (GC_ERROR_BUSY).
+/// Returns the value of a key: what was set, or else the default. The caller frees it with gc_string_free. Returns NULL and an error
+/// for an unknown key or a NULL (GC_ERROR_INVALID_ARGUMENT), and in a callback (GC_ERROR_BUSY).
 ///
 /// # Safety
 /// As for gc_config_set.
@@ -65,7 +67,7 @@ pub unsafe extern "C" fn gc_config_get(
     }
 }
 
-/// Frees a configuration; engines made from it live on. NULL does nothing; in a callback nothing is freed.
+/// Frees a configuration. Engines made from it are not affected. NULL does nothing. In a callback it frees nothing.
 ///
 /// # Safety
 /// `config` is NULL or a handle that nobody uses any more.
@@ -75,7 +77,7 @@ pub unsafe extern "C" fn gc_config_free(config: *mut gc_config) {
     outside((), || unsafe { free(config) });
 }
 
-/// Names and helps of all keys, as C wants them.
+/// The names and help texts of all keys as C strings.
 fn table() -> &'static [(CString, CString)] {
     static TABLE: OnceLock<Vec<(CString, CString)>> = OnceLock::new();
     TABLE.get_or_init(|| {
@@ -86,7 +88,8 @@ fn table() -> &'static [(CString, CString)] {
     })
 }
 
-/// The names of all keys in turn: 0, 1, ... until it answers NULL. Valid for ever. May be called from callbacks.
+/// Returns the name of the key at `index`. To list all keys, count from 0 until it returns NULL. The string is always valid; do not
+/// free it. May be called from callbacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn gc_config_key(index: usize) -> *const c_char {
     guarded(std::ptr::null(), || {
@@ -96,15 +99,15 @@ pub extern "C" fn gc_config_key(index: usize) -> *const c_char {
     })
 }
 
-/// What a key does, its default and range, for a host's own help; valid for ever. NULL for an unknown key and for NULL. May
-/// be called from callbacks.
+/// Returns what a key does, which values it takes and its default, for a help text of the host. The string is always valid; do not
+/// free it. Returns NULL for an unknown key and for NULL. May be called from callbacks.
 ///
 /// # Safety
 /// `key` is NULL or NUL-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_config_key_help(key: *const c_char) -> *const c_char {
-    // SAFETY: the host's promise.
     guarded(std::ptr::null(), || {
+        // SAFETY: the host's promise.
         let name = unsafe { text(key, "key") }.unwrap_or_default();
         let found = table()
             .iter()

@@ -1,6 +1,6 @@
-//! `gc_engine`, and what belongs to the library as a whole.
+//! `gc_engine`, and the functions of the library as a whole.
 
-use super::boundary::{fallible, free, guarded, in_callback, outside, required, status};
+use super::boundary::{fallible, free, guarded, in_callback, outside, read, required, status};
 use super::call::gc_call;
 use super::config::gc_config;
 use super::error::{gc_error, gc_status};
@@ -9,25 +9,25 @@ use crate::engine::{Call, Engine, PassEnd, PassOptions};
 use crate::error::{Error, Result, Status};
 use std::ffi::{CStr, CString, c_char};
 
-/// Version of this interface: compare with what gc_abi answers before anything else.
+/// The version of this interface. Compare it with the result of gc_abi before you call anything else.
 pub const GC_ABI: u32 = 1;
 
-/// Decide and report, remove nothing.
+/// Flag: decide and report, but remove nothing.
 pub const GC_DRY_RUN: u32 = 1;
-/// The kubelet under disk pressure: containers and sandboxes of terminated pods go too, and all images that are unused and
-/// not protected, whatever the disk.
+/// Flag: collect as the kubelet does under disk pressure. A container pass also removes containers and sandboxes of terminated pods.
+/// An image pass removes all images that are unused and not protected, however empty the disk is.
 pub const GC_ALL_UNUSED: u32 = 2;
-/// If a pass of the same kind is running, return GC_ERROR_BUSY instead of waiting. So it is while the periodic passes of gc_start
-/// only look at images between two passes (image-maximum-gc-age).
+/// Flag: if a pass of the same kind is running, return GC_ERROR_BUSY instead of waiting. With image-maximum-gc-age the thread of
+/// gc_start also reads the list of images between two passes; meanwhile an image pass with this flag returns GC_ERROR_BUSY, too.
 pub const GC_NO_WAIT: u32 = 4;
 
-/// A configured collector. May be used from any number of threads at once.
+/// A configured collector. Make one with gc_engine_new, and free it with gc_engine_free. Any number of threads may use it at once.
 pub struct gc_engine(Engine);
 
-/// Makes an engine from a copy of the configuration and its callbacks; needs no running runtime yet. The caller frees it with
-/// gc_engine_free. On failure it answers NULL, and the error says GC_ERROR_CONFIG (values that are wrong only together),
-/// GC_ERROR_BUSY (another engine holds image-records-file, or this is a callback), GC_ERROR_IO (image-records-file cannot be
-/// held, such as in a directory that is missing or cannot be written) or GC_ERROR_INVALID_ARGUMENT (a NULL).
+/// Makes an engine from a copy of the configuration and its callbacks. The runtime need not be running yet. The caller frees the engine
+/// with gc_engine_free. On failure it returns NULL, and the error has one of these statuses: GC_ERROR_CONFIG (values are wrong only
+/// together), GC_ERROR_BUSY (another engine holds image-records-file, or this is a callback), GC_ERROR_IO (image-records-file cannot
+/// be locked, such as in a directory that does not exist or cannot be written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL).
 ///
 /// # Safety
 /// `config` is NULL or a live handle, `error` is NULL or may be written to.
@@ -46,26 +46,22 @@ pub unsafe extern "C" fn gc_engine_new(
     }
 }
 
-/// Closes an engine: passes under way end soon with GC_ERROR_CLOSED (once a callback that they are in has returned), and so do
-/// later calls. Never blocks, also while a callback does; may be called from any thread and from callbacks, not in a signal
-/// handler. It is to be freed all the same. NULL does nothing.
+/// Closes an engine: running passes end soon with GC_ERROR_CLOSED (if one is in a callback, once that returns), and later calls fail
+/// with GC_ERROR_CLOSED. The engine still has to be freed. Never blocks, not even while a callback does. May be called from any thread
+/// and from callbacks, but not in a signal handler. NULL does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_close(engine: *mut gc_engine) {
     // SAFETY: the host's promise; closing takes a shared reference, so passes may run meanwhile.
-    guarded((), || {
-        if let Some(engine) = unsafe { engine.as_ref() } {
-            engine.0.close();
-        }
-    });
+    unsafe { read(engine, (), |engine| engine.0.close()) };
 }
 
-/// Closes an engine, waits for its passes, its threads and all calls that are inside, and frees it: when it returns, no thread
-/// and no descriptor is left, and image-records-file is free for another engine. No other call may begin from here on: a thread
-/// that is just about to call has begun. Reports and errors that came from it stay. In a callback it
-/// closes the engine and leaks it. NULL does nothing.
+/// Closes an engine, waits for its passes, its threads and all calls of other threads that are inside it, and frees it. When it
+/// returns, no thread and no descriptor is left, and another engine can hold image-records-file. No other call for this engine may
+/// begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. In a callback
+/// it only closes the engine: the memory is leaked. NULL does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a handle on which no call begins any more.
@@ -75,7 +71,7 @@ pub unsafe extern "C" fn gc_engine_free(engine: *mut gc_engine) {
         // SAFETY: the host's promise.
         return unsafe { gc_close(engine) };
     }
-    // SAFETY: the host's promise; calls that are still inside are waited for before the memory goes.
+    // SAFETY: the host's promise; `finish` waits for the calls that are still inside.
     guarded((), || unsafe {
         if let Some(engine) = engine.as_ref() {
             engine.0.finish();
@@ -102,7 +98,7 @@ fn options(bits: u32) -> Result<PassOptions> {
     })
 }
 
-/// Runs a pass, and hands over report and error.
+/// Runs a pass, and hands its report and error to the host.
 ///
 /// # Safety
 /// As for gc_containers.
@@ -133,15 +129,19 @@ unsafe fn pass(
     }
 }
 
-/// Collects dead containers, pod sandboxes, pod logs and log links. Blocks until the pass is over; waits first for a pass of
-/// this kind that runs (unless GC_NO_WAIT). `flags`: GC_DRY_RUN, GC_ALL_UNUSED, GC_NO_WAIT or 0. `call`: deadline and cancel
-/// button, or NULL. `*report`: on return not NULL if and only if the pass began, also when it failed; the caller frees it with
-/// gc_report_free; a NULL `report` is fine. `*error`: on return an error that the caller frees, or NULL.
-/// GC_OK says that the pass could look and decide and did what it could; removals that failed are in the report. Else
-/// GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a request),
-/// GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (directories, figures, or no
-/// descriptor is left), GC_ERROR_CONFIG (log directories that are, or lie in, one another), GC_ERROR_CONTRADICTION,
-/// GC_ERROR_INVALID_ARGUMENT (a NULL, unknown flags, or a clock that tells no time) or GC_ERROR_INTERNAL.
+/// Removes dead containers, pod sandboxes, pod logs and log links. Blocks until the pass is over. If another pass of this kind is
+/// running, it waits for its turn first (unless GC_NO_WAIT).
+///
+/// `flags` is any of GC_DRY_RUN, GC_ALL_UNUSED and GC_NO_WAIT, joined with |, or 0. `call` has the deadline of this call and can cancel
+/// it; NULL = neither. `*report` receives the report if the pass began, even if it failed later, else NULL; the caller frees it with
+/// gc_report_free. `*error` receives the error, which the caller frees with gc_error_free, or NULL on success. `report` and `error`
+/// may be NULL.
+///
+/// Returns GC_OK if the pass read what it had to know, decided, and did what it could; the report lists removals that failed. Else it
+/// returns GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a request),
+/// GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (a directory or filesystem cannot be
+/// read, or no descriptor is left), GC_ERROR_CONFIG (one log directory is, or is inside, the other), GC_ERROR_CONTRADICTION,
+/// GC_ERROR_INVALID_ARGUMENT (`engine` is NULL, a flag is unknown, or gc_clock_fn returned 0 or less) or GC_ERROR_INTERNAL.
 ///
 /// # Safety
 /// Handles are NULL or live, `report` and `error` are NULL or may be written to.
@@ -157,10 +157,10 @@ pub unsafe extern "C" fn gc_containers(
     unsafe { pass(engine, flags, call, report, error, Engine::containers) }
 }
 
-/// Collects unused images when the image filesystem is fuller than image-gc-high-threshold, or, with GC_ALL_UNUSED, whatever
-/// the disk. All else is as in gc_containers; in addition a removal that failed fails the pass (GC_ERROR_RUNTIME), and so does
-/// freeing less than wanted (GC_ERROR_NOT_ENOUGH_FREED). What the first look of an engine finds is not protected by
-/// minimum-image-ttl-duration.
+/// Removes unused images if the image filesystem is at least image-gc-high-threshold full; with GC_ALL_UNUSED however empty it is.
+/// Arguments and statuses are those of gc_containers. In addition the pass fails if a removal failed (GC_ERROR_RUNTIME), and if fewer
+/// bytes were freed than image-gc-low-threshold asks for (GC_ERROR_NOT_ENOUGH_FREED). Images that an engine finds in its first image
+/// pass are not protected by minimum-image-ttl-duration.
 ///
 /// # Safety
 /// As for gc_containers.
@@ -176,11 +176,11 @@ pub unsafe extern "C" fn gc_images(
     unsafe { pass(engine, flags, call, report, error, Engine::images) }
 }
 
-/// Starts periodic passes in the background, on one thread for each kind: containers at once and container-gc-period after
-/// each pass, images likewise with image-gc-period (not at all with image-gc-high-threshold 100, unless
-/// image-maximum-gc-age is set; where there are no records yet, their first pass only looks).
-/// Twice is fine. GC_ERROR_CLOSED, GC_ERROR_IO (no thread to be had), GC_ERROR_INVALID_ARGUMENT for NULL, GC_ERROR_BUSY in a
-/// callback.
+/// Starts periodic passes in the background, on one thread for each kind. The first container pass begins at once, and each other one
+/// container-gc-period after the end of the one before; image passes likewise with image-gc-period. If no image records exist yet, the first
+/// image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
+/// image-maximum-gc-age is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO
+/// (a thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
 ///
 /// # Safety
 /// `engine` is NULL or a live handle, `error` is NULL or may be written to.
@@ -190,38 +190,34 @@ pub unsafe extern "C" fn gc_start(engine: *mut gc_engine, error: *mut *mut gc_er
     unsafe { status(error, || required(engine, "engine")?.0.start()) }
 }
 
-/// Cancels the periodic passes and waits for their end, also when another thread is stopping them; gc_start starts them again.
-/// Does nothing for NULL, and in a callback.
+/// Cancels the periodic passes and waits until they have ended, also if another thread is stopping them. gc_start starts them again.
+/// NULL does nothing. In a callback it does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_stop(engine: *mut gc_engine) {
     // SAFETY: the host's promise.
-    outside((), || {
-        if let Some(engine) = unsafe { engine.as_ref() } {
-            engine.0.stop();
-        }
-    });
+    outside((), || unsafe { read(engine, (), |engine| engine.0.stop()) });
 }
 
-/// The library's version, such as "0.1.0"; valid for ever. May be called from callbacks.
+/// Returns the version of the library, such as "0.1.0". The string is always valid; do not free it. May be called from callbacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn gc_version() -> *const c_char {
     const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
     CStr::from_bytes_with_nul(VERSION.as_bytes()).map_or(std::ptr::null(), CStr::as_ptr)
 }
 
-/// The GC_ABI of the library. May be called from callbacks.
+/// Returns the GC_ABI that the library was built with. May be called from callbacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn gc_abi() -> u32 {
     GC_ABI
 }
 
-/// Frees a `char *` that the library gave. NULL does nothing. May be called from callbacks.
+/// Frees a `char *` that the library returned. NULL does nothing. May be called from callbacks.
 ///
 /// # Safety
-/// `string` is NULL or came from this library and was not freed yet.
+/// `string` is NULL, or came from this library and was not freed yet.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_string_free(string: *mut c_char) {
     guarded((), || {

@@ -1,6 +1,6 @@
-//! The C interface: one file a C object, and what they share in `boundary` and `callbacks`. Only translates; its doc
-//! comments are the manual in `include/crigc.h`.
-#![allow(unsafe_code)] // the one place where C's pointers are believed
+//! The C interface: one file for each C object, `callbacks`, and `boundary`, which all of them use. It only translates. Its doc
+//! comments become `include/crigc.h`.
+#![allow(unsafe_code)] // only here are pointers of C dereferenced
 #![allow(non_camel_case_types)] // names of C
 
 mod boundary;

@@ -1,6 +1,6 @@
 //! `gc_report` and `gc_entry`.
 
-use super::boundary::{free, guarded, outside, owned};
+use super::boundary::{free, guarded, outside, owned, read};
 use super::callbacks::gc_fs_usage;
 use super::error::gc_status;
 use crate::error::Status;
@@ -8,87 +8,88 @@ use crate::node::Text;
 use crate::report::{Entry, Kind, Outcome, Reason, Report, printable, push_visible};
 use std::ffi::c_char;
 
-/// Which pass.
+/// The kind of a pass.
 pub type gc_pass = i32;
 /// gc_containers: dead containers, sandboxes, pod logs and log links.
 pub const GC_PASS_CONTAINERS: gc_pass = 0;
 /// gc_images: unused images.
 pub const GC_PASS_IMAGES: gc_pass = 1;
 
-/// Kind of an object. Grows.
+/// The kind of an object. Later versions may add kinds.
 pub type gc_kind = i32;
 /// A container.
 pub const GC_CONTAINER: gc_kind = 0;
 /// A pod sandbox.
 pub const GC_SANDBOX: gc_kind = 1;
-/// An entry of pod-logs-dir: the logs of a pod.
+/// The logs of a pod: an entry of pod-logs-dir.
 pub const GC_POD_LOGS: gc_kind = 2;
-/// A link in container-logs-dir.
+/// A link to a container's log: an entry of container-logs-dir.
 pub const GC_LOG_LINK: gc_kind = 3;
 /// An image.
 pub const GC_IMAGE: gc_kind = 4;
 /// For gc_report_count: all kinds.
 pub const GC_ANY_KIND: gc_kind = -1;
 
-/// What became of an object. Grows; take one that you do not know for GC_KEPT.
+/// What happened to an object. Later versions may add outcomes; treat one that you do not know as GC_KEPT.
 pub type gc_outcome = i32;
-/// It is still there; the reason says why.
+/// It was kept; the reason says why.
 pub const GC_KEPT: gc_outcome = 0;
-/// It is gone; in a dry run: it would go.
+/// It was removed; in a dry run: it would be removed.
 pub const GC_REMOVED: gc_outcome = 1;
-/// It should have gone, and its removal failed; `error` says why.
+/// Its removal failed: `error` says why it failed, `reason` why it was to be removed.
 pub const GC_FAILED: gc_outcome = 2;
-/// The host's gc_approve_fn did not say yes.
+/// It was kept because gc_approve_fn did not return 1.
 pub const GC_REFUSED: gc_outcome = 3;
 /// For gc_report_count: all outcomes.
 pub const GC_ANY_OUTCOME: gc_outcome = -1;
 
-/// One object that a pass decided on. Allocated by the library, and grows at its end: never embed or allocate one. All
-/// strings are borrowed from the report; bytes that were no UTF-8 stand as U+FFFD, control characters as \n or \u{7f}, a
-/// backslash doubled.
+/// One object that a pass decided on. The library allocates it, and later versions add fields at the end: do not allocate one, and
+/// do not embed one in a struct of yours. All strings are borrowed from the report. In them U+FFFD stands for bytes that were not
+/// UTF-8, \n or \u{7f} for control characters, and two backslashes for one.
 #[repr(C)]
 pub struct gc_entry {
-    /// What it is.
+    /// The kind of the object.
     pub kind: gc_kind,
-    /// What became of it.
+    /// What happened to it.
     pub outcome: gc_outcome,
-    /// ID of the container, sandbox or image, or the path. Never NULL.
+    /// The ID of a container, sandbox or image, or the path of logs or a link. Never NULL.
     pub id: *const c_char,
     /// namespace/pod/container, namespace/pod, or the image's first tag; "" if none. Never NULL.
     pub name: *const c_char,
-    /// UID of its pod; "" if none. Never NULL.
+    /// The UID of its pod; "" if none. Never NULL.
     pub pod_uid: *const c_char,
-    /// A stable word: why it went, should have gone, or stayed. Grows; the words are listed at the head of this file.
+    /// Why it was removed, was to be removed, or was kept: a stable word of the list at the head of this file. Later versions may
+    /// add words. Never NULL.
     pub reason: *const c_char,
-    /// What went wrong; NULL unless the outcome is GC_FAILED or GC_REFUSED.
+    /// What failed; NULL unless the outcome is GC_FAILED or GC_REFUSED.
     pub error: *const c_char,
-    /// Size of an image in bytes, as the runtime reports it; else 0.
+    /// The size of an image in bytes, as the runtime reports it; 0 for other kinds.
     pub bytes: u64,
 }
 
-/// What a pass decided and did: one entry for each object. Whoever received it frees it with gc_report_free. It outlives the
-/// engine, and may be read from several threads at once.
+/// What a pass decided and did: one entry for each object. Whoever receives it through a `gc_report **` frees it with gc_report_free.
+/// It outlives the engine, and several threads may read it at once.
 pub struct gc_report {
     report: Report,
     entries: Vec<gc_entry>,
-    /// Figures of the image filesystem before and after.
+    /// How full the image filesystem was, before and after.
     filesystem: Option<(gc_fs_usage, gc_fs_usage)>,
-    /// What the entries borrow; the buffer does not move with the report.
+    /// The strings that the entries point to; the buffer does not move with the report.
     _texts: String,
 }
 
-// SAFETY: the pointers in `entries` lead into `_texts`, which nobody changes after `new`.
+// SAFETY: the pointers in `entries` point into `_texts`, which nobody changes after `new`.
 unsafe impl Send for gc_report {}
 // SAFETY: as above.
 unsafe impl Sync for gc_report {}
 
-/// The strings of entries for C, one behind the other, each with a NUL at its end: one allocation for a whole report.
+/// The strings of entries for C, one after the other, each with a NUL at its end: one allocation for a whole report.
 #[derive(Default)]
 struct Texts {
     all: String,
-    /// The UID that was written last, and where: objects of a pod follow each other.
+    /// The last UID and where it begins: objects of a pod follow each other.
     uid: Option<(Text, usize)>,
-    /// Where the words are.
+    /// Where each reason's word begins.
     reasons: Vec<(Reason, usize)>,
 }
 
@@ -102,7 +103,7 @@ struct Places {
 }
 
 impl Texts {
-    /// Writes what `write` does, which is no NUL, and says where it begins.
+    /// Appends what `write` writes, which holds no NUL, and returns where it begins.
     fn put(&mut self, write: impl FnOnce(&mut String)) -> usize {
         let begin = self.all.len();
         write(&mut self.all);
@@ -146,11 +147,11 @@ impl Texts {
     }
 }
 
-/// Entries as C sees them, and the strings that they lead to.
+/// Entries as C sees them, and the strings that they point to.
 fn entries_of(report: &[Entry]) -> (Vec<gc_entry>, String) {
     let mut texts = Texts::default();
     let places: Vec<Places> = report.iter().map(|entry| texts.places(entry)).collect();
-    // From here on nothing is written, and so nothing moves.
+    // Nothing is written from here on, so nothing moves.
     let texts = texts.all;
     let at = |begin: usize| texts[begin..].as_ptr().cast::<c_char>();
     let entries = report
@@ -189,6 +190,10 @@ impl gc_report {
     }
 }
 
+fn or_null<T>(found: Option<&T>) -> *const T {
+    found.map_or(std::ptr::null(), std::ptr::from_ref)
+}
+
 fn kind_of(kind: gc_kind) -> Option<Kind> {
     Kind::ALL.into_iter().find(|&k| k as gc_kind == kind)
 }
@@ -203,84 +208,76 @@ fn outcome_of(outcome: gc_outcome) -> Option<Outcome> {
     all.into_iter().find(|&o| o as gc_outcome == outcome)
 }
 
-/// 1 if it is the report of a dry run, where GC_REMOVED means "would be"; else 0, as for NULL. May be called from callbacks.
+/// Returns 1 for the report of a dry run, where GC_REMOVED means "would be removed"; else 0. 0 for NULL. May be called from
+/// callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_dry_run(report: *const gc_report) -> i32 {
     // SAFETY: the host's promise.
-    guarded(0, || {
-        unsafe { report.as_ref() }.map_or(0, |r| i32::from(r.report.dry_run))
-    })
+    unsafe { read(report, 0, |r| r.report.dry_run.into()) }
 }
 
-/// When the pass began: nanoseconds since the epoch, by gc_clock_fn if there is one. 0 for NULL, and for a pass that failed for
-/// want of a clock. May be called from callbacks.
+/// Returns when the pass began, in nanoseconds since the epoch, by gc_clock_fn if it is set. 0 for NULL, and for a pass that failed
+/// because gc_clock_fn returned 0 or less. May be called from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_started(report: *const gc_report) -> i64 {
     // SAFETY: the host's promise.
-    guarded(0, || {
-        unsafe { report.as_ref() }.map_or(0, |r| r.report.started)
-    })
+    unsafe { read(report, 0, |r| r.report.started) }
 }
 
-/// How long the pass took, in seconds. 0 for NULL. May be called from callbacks.
+/// Returns how long the pass took, in seconds. 0 for NULL. May be called from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_seconds(report: *const gc_report) -> f64 {
     // SAFETY: the host's promise.
-    guarded(0.0, || {
-        unsafe { report.as_ref() }.map_or(0.0, |r| r.report.seconds)
-    })
+    unsafe { read(report, 0.0, |r| r.report.seconds) }
 }
 
-/// How the pass ended: GC_OK, or the status of its error. GC_OK for NULL. May be called from callbacks.
+/// Returns how the pass ended: GC_OK, or the status of its error. GC_OK for NULL. May be called from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_status(report: *const gc_report) -> gc_status {
-    // SAFETY: the host's promise.
     guarded(Status::Internal as gc_status, || {
+        // SAFETY: the host's promise.
         let report = unsafe { report.as_ref() };
         report.map_or(Status::Ok, |r| r.report.status()) as gc_status
     })
 }
 
-/// How full the image filesystem was when the pass first read its figures; valid until the report is freed. NULL where it read none:
-/// for NULL, in passes over containers, and where an image pass ended before or got none. May be called from callbacks.
+/// Returns how full the image filesystem was when the pass first read it. The struct is valid until the report is freed. Returns NULL
+/// if the pass did not read it (a container pass, or an image pass that ended earlier or could not read it), and for NULL. May be
+/// called from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_fs_before(report: *const gc_report) -> *const gc_fs_usage {
+    let before = |r: &gc_report| or_null(r.filesystem.as_ref().map(|(before, _)| before));
     // SAFETY: the host's promise.
-    guarded(std::ptr::null(), || {
-        let figures = unsafe { report.as_ref() }.and_then(|r| r.filesystem.as_ref());
-        figures.map_or(std::ptr::null(), |(before, _)| std::ptr::from_ref(before))
-    })
+    unsafe { read(report, std::ptr::null(), before) }
 }
 
-/// The same when the pass last read them, after what it removed; as before where it removed nothing.
+/// The same when the pass last read it, after its removals. If the pass removed nothing, both structs are equal.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_fs_after(report: *const gc_report) -> *const gc_fs_usage {
+    let after = |r: &gc_report| or_null(r.filesystem.as_ref().map(|(_, after)| after));
     // SAFETY: the host's promise.
-    guarded(std::ptr::null(), || {
-        let figures = unsafe { report.as_ref() }.and_then(|r| r.filesystem.as_ref());
-        figures.map_or(std::ptr::null(), |(_, after)| std::ptr::from_ref(after))
-    })
+    unsafe { read(report, std::ptr::null(), after) }
 }
 
-/// How many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL and for numbers that
+/// Returns how many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL, and for numbers that
 /// this version does not know. May be called from callbacks.
 ///
 /// # Safety
@@ -291,46 +288,37 @@ pub unsafe extern "C" fn gc_report_count(
     kind: gc_kind,
     outcome: gc_outcome,
 ) -> usize {
+    let (k, o) = (kind_of(kind), outcome_of(outcome));
+    if (k.is_none() && kind != GC_ANY_KIND) || (o.is_none() && outcome != GC_ANY_OUTCOME) {
+        return 0;
+    }
     // SAFETY: the host's promise.
-    guarded(0, || {
-        let Some(report) = (unsafe { report.as_ref() }) else {
-            return 0;
-        };
-        let (k, o) = (kind_of(kind), outcome_of(outcome));
-        if (k.is_none() && kind != GC_ANY_KIND) || (o.is_none() && outcome != GC_ANY_OUTCOME) {
-            return 0;
-        }
-        report.report.count(k, o)
-    })
+    unsafe { read(report, 0, |r| r.report.count(k, o)) }
 }
 
-/// Bytes of the images that were removed (in a dry run: would be), as the runtime reports their sizes. 0 for NULL. May be
-/// called from callbacks.
+/// Returns how many bytes the removed images had (in a dry run: those that would be removed), as the runtime reports their sizes. 0
+/// for NULL. May be called from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_bytes_freed(report: *const gc_report) -> u64 {
     // SAFETY: the host's promise.
-    guarded(0, || {
-        unsafe { report.as_ref() }.map_or(0, |r| r.report.bytes_freed)
-    })
+    unsafe { read(report, 0, |r| r.report.bytes_freed) }
 }
 
-/// How many entries there are. 0 for NULL. May be called from callbacks.
+/// Returns the number of entries. 0 for NULL. May be called from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_len(report: *const gc_report) -> usize {
     // SAFETY: the host's promise.
-    guarded(0, || {
-        unsafe { report.as_ref() }.map_or(0, |r| r.entries.len())
-    })
+    unsafe { read(report, 0, |r| r.entries.len()) }
 }
 
-/// The entry at `index`, counted from 0; valid until the report is freed. NULL past the end and for NULL. May be called from
-/// callbacks.
+/// Returns the entry at `index`, counted from 0. It is valid until the report is freed. Returns NULL past the end, and for NULL. May
+/// be called from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
@@ -339,31 +327,27 @@ pub unsafe extern "C" fn gc_report_entry(
     report: *const gc_report,
     index: usize,
 ) -> *const gc_entry {
+    let entry = |r: &gc_report| or_null(r.entries.get(index));
     // SAFETY: the host's promise.
-    guarded(std::ptr::null(), || {
-        let entry = unsafe { report.as_ref() }.and_then(|r| r.entries.get(index));
-        entry.map_or(std::ptr::null(), std::ptr::from_ref)
-    })
+    unsafe { read(report, std::ptr::null(), entry) }
 }
 
-/// The report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
+/// Returns the report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
 /// or null, "dry_run": bool, "started": RFC 3339 time, "seconds": number, "removed": {"container": n, "sandbox": n, "pod-logs": n,
 /// "log-link": n, "image": n}, the same for "kept", "failed" and "refused", "bytes_freed": n, "fs": {"capacity",
 /// "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "entries": [{"kind", "outcome", "id", "name",
-/// "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with
-/// gc_string_free. NULL for NULL. May be called from callbacks.
+/// "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with gc_string_free. Returns NULL for NULL. May be called
+/// from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_json(report: *const gc_report) -> *mut c_char {
     // SAFETY: the host's promise.
-    guarded(std::ptr::null_mut(), || {
-        unsafe { report.as_ref() }.map_or(std::ptr::null_mut(), |r| owned(&r.report.json()))
-    })
+    unsafe { read(report, std::ptr::null_mut(), |r| owned(&r.report.json())) }
 }
 
-/// Frees a report. NULL does nothing; in a callback nothing is freed (what a callback gets is only lent).
+/// Frees a report. NULL does nothing. In a callback it frees nothing; the report that a callback receives is only borrowed.
 ///
 /// # Safety
 /// `report` is NULL or a handle that nobody uses any more.

@@ -75,10 +75,12 @@ impl Drop for TakeBack {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // SAFETY: both are initialised and only read; who sent it is not asked. EINTR: a handler of the host ran meanwhile.
+        // SAFETY: both are initialised and only read; who sent it is not asked.
+        let take =
+            || unsafe { libc::sigtimedwait(&raw const self.xfsz, std::ptr::null_mut(), &at_once) };
+        // EINTR: a handler of the host ran meanwhile.
         while self.is_ours
-            && unsafe { libc::sigtimedwait(&raw const self.xfsz, std::ptr::null_mut(), &at_once) }
-                == -1
+            && take() == -1
             && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR)
         {}
     }

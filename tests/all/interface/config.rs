@@ -1,6 +1,6 @@
 //! The table of keys: the kubelet's defaults, and what is refused.
 
-use crigc::config::{Config, Settings};
+use crigc::config::{Config, Settings, duration};
 
 #[test]
 fn defaults_are_the_kubelets_and_bad_values_are_named() {
@@ -29,16 +29,16 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
             "did you mean maximum-dead-containers?",
         ),
         ("image-gc-high-threshold", "101", "out of range"),
-        ("image-gc-high-threshold", "85%", "no whole number"),
+        ("image-gc-high-threshold", "85%", "not a whole number"),
         ("pass-timeout", "5", "has no unit"),
         ("runtime-request-timeout", "0", "it is zero"),
         ("dry-run", "yes", "`true` or `false`"),
-        ("pod-logs-dir", "logs", "no absolute path"),
+        ("pod-logs-dir", "logs", "not an absolute path"),
         ("pod-logs-dir", "/var/log\n/pods", "control character \\n"),
         (
             "container-runtime-endpoint",
             "tcp://1.2.3.4:5",
-            "does not speak `tcp`",
+            "does not support `tcp`",
         ),
         ("container-age-from", "birth", "`created` or `finished`"),
         ("image-gc-exempt", "a,,b", "empty pattern"),
@@ -56,31 +56,39 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
 
 /// S0.7, S5.1: files that would delete or hold one another are refused together.
 #[test]
-fn files_lie_apart_from_each_other_and_from_what_is_deleted() {
+fn files_are_apart_from_each_other_and_from_what_is_deleted() {
     let cases = [
         ("/run/hold", "/var/lib/records", None),
         ("/var/lib/records.log", "/var/lib/records", None),
-        ("/var/lib/records", "/var/lib/records", Some("for ever")),
+        (
+            "/var/lib/records",
+            "/var/lib/records",
+            Some("ever be removed"),
+        ),
         (
             "/var//lib/./records.lock",
             "/var/lib/records",
-            Some("for ever"),
+            Some("ever be removed"),
         ),
-        ("/var/lib/records.new", "/var/lib/records", Some("for ever")),
+        (
+            "/var/lib/records.new",
+            "/var/lib/records",
+            Some("ever be removed"),
+        ),
         (
             "/var/lib/records.aside",
             "/var/lib/records",
-            Some("for ever"),
+            Some("ever be removed"),
         ),
         (
             "/var/log/pods/hold",
             "",
-            Some("hold-file (/var/log/pods/hold) lies in pod-logs-dir"),
+            Some("hold-file (/var/log/pods/hold) is inside pod-logs-dir"),
         ),
         (
             "",
             "/var/log//containers/r",
-            Some("image-records-file (/var/log//containers/r) lies in container-logs-dir"),
+            Some("image-records-file (/var/log//containers/r) is inside container-logs-dir"),
         ),
         ("", "/var/log/pods-records", None),
     ];
@@ -137,7 +145,7 @@ fn a_hint_names_the_key_that_was_meant_or_none() {
         ("min-image-ttl", Some("minimum-image-ttl-duration")),
         ("imgae-service-endpiont", None),
         ("image-gc-hih-threshold", Some("image-gc-high-threshold")),
-        // Which of two was meant nobody can tell; the opposite, or another object, never was.
+        // Two keys are equally near, or the key is the opposite, or of another object.
         ("image-gc-threshold", None),
         ("gc-period", None),
         ("image-gc-age", None),
@@ -160,7 +168,7 @@ fn a_hint_names_the_key_that_was_meant_or_none() {
     }
 }
 
-/// No key is hinted at where the name has another direction, or another object, whatever else of it fits.
+/// No hint leads to a key of another direction or another object, however near the rest of the name is.
 #[test]
 fn a_hint_never_leads_to_the_opposite() {
     let swaps = [
@@ -185,4 +193,43 @@ fn a_hint_never_leads_to_the_opposite() {
         }
     }
     assert!(tried >= 10, "{tried}");
+}
+
+#[test]
+fn durations_are_read_as_go_reads_them() {
+    let cases: [(&str, Option<u128>); 26] = [
+        ("0", Some(0)),
+        ("+0", Some(0)),
+        ("0s", Some(0)),
+        ("1s", Some(1_000_000_000)),
+        ("1h30m", Some(5_400_000_000_000)),
+        ("2m0s", Some(120_000_000_000)),
+        ("500ms", Some(500_000_000)),
+        ("1.5h", Some(5_400_000_000_000)),
+        (".5s", Some(500_000_000)),
+        ("1.s", Some(1_000_000_000)),
+        ("1us", Some(1_000)),
+        ("1µs", Some(1_000)),
+        ("1.5µs", Some(1_500)),
+        ("7ns", Some(7)),
+        ("1m1ms", Some(60_001_000_000)),
+        ("1h0m0.5s", Some(3_600_500_000_000)),
+        ("2562047h", Some(9_223_369_200_000_000_000)),
+        ("2562048h", None),
+        ("99999999999999999999999999999999999999999h", None),
+        ("", None),
+        ("5", None),
+        ("-1s", None),
+        ("s", None),
+        ("1d", None),
+        ("1s 2s", None),
+        (".s", None),
+    ];
+    for (text, want) in cases {
+        assert_eq!(
+            duration::parse(text).ok().map(|d| d.as_nanos()),
+            want,
+            "{text}"
+        );
+    }
 }
