@@ -15,7 +15,7 @@ import (
 	"unsafe"
 )
 
-// host is what the callbacks of one engine work with. The library knows it by a cgo.Handle.
+// host has the data of the callbacks of one engine. The library refers to it by a cgo.Handle.
 type host struct {
 	config Config
 
@@ -48,7 +48,7 @@ func (h *host) begin(ctx context.Context) uintptr {
 	return h.last
 }
 
-// end gives what was noted in the call.
+// end returns the errors that were noted in the call.
 func (h *host) end(token uintptr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -60,7 +60,7 @@ func (h *host) end(token uintptr) error {
 // periodic says whether a token is that of a thread of the library.
 func (h *host) periodic(token uintptr) bool { return token > h.last }
 
-// note keeps a failure of a callback for the error of its pass; false if nobody will hear that.
+// note keeps a failure of a callback for the error of its pass; false if nothing will return that error.
 func (h *host) note(token uintptr, err error) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -76,7 +76,7 @@ func (h *host) note(token uintptr, err error) bool {
 	return true
 }
 
-// noteCalled is note for a pass that Go called, and nothing for a periodic one.
+// noteCalled is note for a pass that Go called; for a periodic pass it does nothing.
 func (h *host) noteCalled(token uintptr, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,7 +85,7 @@ func (h *host) noteCalled(token uintptr, err error) {
 	}
 }
 
-// ended gives the context of a pass that ends, and what was noted so far. A periodic pass is forgotten.
+// ended returns the context of a pass that ends, and the errors that were noted so far. It forgets a periodic pass.
 func (h *host) ended(token uintptr) (context.Context, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -99,7 +99,7 @@ func (h *host) ended(token uintptr) (context.Context, error) {
 	return pass.ctx, pass.notes.err()
 }
 
-// notes are failures of callbacks in one pass. A callback that fails may fail for each object: a few tell the story.
+// notes are failures of callbacks in one pass. A callback may fail for each object, so only the first few are kept.
 type notes struct {
 	first []error
 	more  int
@@ -128,15 +128,15 @@ func (h *host) guard(token C.uintptr_t, callback string) {
 	}
 }
 
-// guardAfter is guard for what a periodic pass calls after it has told its end: nobody hears of its errors any more, and they
-// are not the next pass's.
+// guardAfter is guard for callbacks that a periodic pass calls after it has reported its end: nothing returns their errors, and they do
+// not belong to the next pass.
 func (h *host) guardAfter(token C.uintptr_t, callback string) {
 	if value := recover(); value != nil {
 		h.panicked(callback, value, func(err error) { h.noteCalled(uintptr(token), err) })
 	}
 }
 
-// panicked notes a panic, and logs it with its stack unless many were logged of late: a callback may panic for each object.
+// panicked notes a panic, and logs it with its stack, unless many were logged lately: a callback may panic for each object.
 func (h *host) panicked(callback string, value any, note func(error)) {
 	err := &PanicError{Callback: callback, Value: value, Stack: debug.Stack()}
 	note(err)
@@ -151,13 +151,13 @@ func (h *host) panicked(callback string, value any, note func(error)) {
 	}
 }
 
-// limiter allows a few things a minute.
+// limiter allows a few log messages a minute.
 type limiter struct {
 	since         time.Time
 	passed, stood int
 }
 
-// allow says whether one more may pass, and how many were stopped in a minute that is over.
+// allow returns whether one more may pass, and how many were stopped in a minute that is over.
 func (l *limiter) allow(now time.Time) (allowed bool, stopped int) {
 	if now.Sub(l.since) >= time.Minute {
 		stopped = l.stood
@@ -199,7 +199,7 @@ func crigcGoPodStates(handle, token C.uintptr_t, uids **C.char, states *C.gc_pod
 	return yes(ready)
 }
 
-// podStatesName is which of the two callbacks is set.
+// podStatesName returns which of the two callbacks is set.
 func (h *host) podStatesName() string {
 	if h.config.PodStatesAsOf != nil {
 		return "PodStatesAsOf"
@@ -216,7 +216,7 @@ func (h *host) podStates(uids []string) (states []PodState, asOf time.Time, read
 	return states, time.Time{}, ready
 }
 
-// asOfNanoseconds are nanoseconds since the epoch: 0 for the zero Time, negative where they do not fit.
+// asOfNanoseconds returns nanoseconds since the epoch: 0 for the zero Time, a negative number if they do not fit.
 func asOfNanoseconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -263,7 +263,7 @@ func crigcGoImageFS(handle, token C.uintptr_t, usage *C.gc_fs_usage) (answer C.i
 	return 1
 }
 
-// noteOrTell sees to it that somebody hears of a failure.
+// noteOrTell notes a failure for the error of its pass, or else logs it.
 func (h *host) noteOrTell(token C.uintptr_t, err error) {
 	if !h.note(uintptr(token), err) {
 		h.tell(err.Error())
@@ -316,7 +316,7 @@ func crigcGoClock(handle, token C.uintptr_t) (ns C.int64_t) {
 	return C.int64_t(nanoseconds(h.config.Clock()))
 }
 
-// nanoseconds since the epoch; 0, which the library refuses, where they do not fit.
+// nanoseconds returns nanoseconds since the epoch; 0, which the library refuses, if they do not fit.
 func nanoseconds(t time.Time) int64 {
 	if t.Year() < 1970 || t.Year() >= 2262 {
 		return 0

@@ -32,8 +32,8 @@ func TestPodStates(t *testing.T) {
 	as := func(states []crigc.PodState) []crigc.PodState { return states }
 	for name, row := range map[string]struct {
 		answer func(uids []string) ([]crigc.PodState, bool)
-		goes   bool         // something goes for a pod's sake
-		stays  crigc.Reason // something stays for this reason
+		goes   bool         // something is removed because its pod is gone
+		stays  crigc.Reason // something is kept for this reason
 		status error
 		says   string
 	}{
@@ -64,10 +64,10 @@ func TestPodStates(t *testing.T) {
 				stays = stays || (entry.Outcome == crigc.Kept && entry.Reason == row.stays)
 			}
 			if goes != row.goes {
-				t.Errorf("goes for a pod's sake: %v", goes)
+				t.Errorf("removed because its pod is gone: %v", goes)
 			}
 			if !stays {
-				t.Errorf("nothing stays for %q", row.stays)
+				t.Errorf("nothing is kept for %q", row.stays)
 			}
 		})
 	}
@@ -78,7 +78,7 @@ func TestPodStatesAsOf(t *testing.T) {
 	for name, row := range map[string]struct {
 		asOf  time.Time
 		goes  bool
-		stays crigc.Reason // something stays for this reason
+		stays crigc.Reason // something is kept for this reason
 	}{
 		"of now, as PodStates":           {time.Time{}, true, ""},
 		"of a moment ago":                {time.Now().Add(-time.Second), true, ""},
@@ -106,7 +106,7 @@ func TestPodStatesAsOf(t *testing.T) {
 				stays = stays || (entry.Outcome == crigc.Kept && entry.Reason == row.stays)
 			}
 			if goes != row.goes || !stays {
-				t.Errorf("goes because its pod is gone: %v; something stays for %q: %v", goes, row.stays, stays)
+				t.Errorf("removed because its pod is gone: %v; something is kept for %q: %v", goes, row.stays, stays)
 			}
 		})
 	}
@@ -408,7 +408,7 @@ func TestPanicsInCallbacks(t *testing.T) {
 			}
 			for id, reason := range removed {
 				if reason == crigc.ReasonPodRemoved {
-					t.Error(id, "went for a pod's sake")
+					t.Error(id, "was removed because its pod is gone")
 				}
 			}
 		})

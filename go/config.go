@@ -15,99 +15,102 @@ import (
 	"unsafe"
 )
 
-// Config is what an engine is made from. The zero Config collects as the kubelet does with its defaults, as far as limits
-// and thresholds go: nobody says then which pods are gone.
+// Config has the settings and callbacks of an engine. The zero Config has the kubelet's defaults. Without PodStates crigc does not
+// know which pods are gone, and only limits and thresholds apply.
 //
 // The functions are callbacks, see "Callbacks" in the package documentation. New copies the Config.
 type Config struct {
-	// Settings are the library's keys with values as on the kubelet's command line, see Keys; what is missing has its
+	// Settings are keys of the library with values as on the kubelet's command line, see Keys. A key that is not in the map has its
 	// default.
 	Settings map[string]string
 
-	// PodStates says what may go of the pods with these UIDs: states[i] belongs to uids[i], and pods behind the end of a
-	// shorter slice lose nothing for their own sake; a longer slice counts as not ready. ready says that all sources of pods
-	// have been seen; while it is false, nothing goes for a pod's sake. Limits and thresholds apply to all pods all the same.
-	// The UIDs are byte by byte what the runtime gave; one that has control characters or is no UTF-8 is not asked about, and
-	// limits alone apply to its pod. They share memory, so keep a strings.Clone of one rather than the one. Asked a few times
-	// a pass, also about none: uids may be empty.
+	// PodStates reports which pods may be collected: states[i] belongs to uids[i]. If states is shorter than uids, the other pods
+	// are kept; if it is longer, the answer counts as not ready. Return ready = true once the host has seen every pod source. While it
+	// is false, no object is removed because its pod is gone; limits and thresholds still apply.
 	//
-	// nil: nothing goes for a pod's sake, only limits and thresholds apply.
+	// A UID has the bytes that the runtime gave. A pass never asks about a UID that holds control characters or is not UTF-8: only
+	// limits apply to such a pod. The UIDs share memory: to keep one, keep a strings.Clone of it. A pass asks a few times, and uids
+	// may be empty.
+	//
+	// nil: no object is removed because its pod is gone, only limits and thresholds apply.
 	PodStates func(uids []string) (states []PodState, ready bool)
 
-	// PodStatesAsOf is PodStates for a host whose picture of its pods is of the past, such as a list that it gets now and
-	// then: asOf is when the picture was true, which is the time before the list was asked for, by the clock of the node. A pod
-	// of which a container or sandbox was created, or something in its log directory changed, after that moment then loses
-	// nothing for its own sake in this pass (ReasonNewerThanAnswer), because the picture may not know it yet. The zero Time
-	// says that the picture is of now, as with PodStates; a time to come, or one before 1970, counts as not ready. Set one of
-	// the two.
+	// PodStatesAsOf is PodStates for a host whose answer describes the past, such as a list of pods that it requests now and then.
+	// asOf is the moment that the answer describes: the node's wall clock before the list was requested. A pod counts as existing in
+	// this pass (ReasonNewerThanAnswer) if one of its containers or sandboxes was created, or something in its log directory
+	// changed, after that moment: the answer may not know this pod yet. The zero Time means that the answer describes this moment,
+	// as with PodStates. A time in the future, or before 1970, counts as not ready. Set only one of the two.
 	PodStatesAsOf func(uids []string) (states []PodState, asOf time.Time, ready bool)
 
-	// Approve has the last word on each removal: only true removes. Its Entry tells in Reason why the object is to go; the
-	// Outcome is Kept, because nothing has happened yet. Not asked in a dry run. nil: all is approved.
+	// Approve approves the removal of one object: true removes it, false keeps it. A pass calls it right before the removal, and
+	// never in a dry run. Reason says why the object is to be removed; Outcome is Kept, because nothing has happened yet. nil: every
+	// removal is approved.
 	Approve func(planned *Entry) bool
 
-	// ImageFS tells how full the image filesystem is; an error fails the pass with ErrIO, and is found in its error. nil:
-	// the runtime is asked where it is, and the kernel how full.
+	// ImageFS reports how full the image filesystem is. If it returns an error, the pass fails with ErrIO joined with that error; a
+	// pass with AllUnused continues, because it only reports the figures. nil: the runtime is asked where that filesystem is, and the
+	// kernel how full it is.
 	ImageFS func() (FSUsage, error)
 
-	// Event hears of events, all of the Kubernetes type Warning. Reasons are ContainerGCFailed, ImageGCFailed,
-	// FreeDiskSpaceFailed, InvalidDiskCapacity and PodStatesContradicted.
+	// Event receives events, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity and
+	// PodStatesContradicted. A periodic pass that fails also sends ContainerGCFailed, or, from the second failure in a row on,
+	// ImageGCFailed.
 	Event func(reason, message string)
 
-	// Progress hears how far the removals of one kind are. done counts those that ended, removed or failed; total is that and what may
-	// still go: it becomes less where objects stay after all. It hears nothing in a dry run, and nothing after a cancel, Close or a deadline.
+	// Progress receives the progress of the removals of one kind. done counts the removals that ended, removed or failed. total is done
+	// plus the objects that may still be removed; it shrinks when a planned object is kept. It is not called in a dry run, nor after a
+	// cancel, Close or a deadline.
 	Progress func(kind Kind, done, total int)
 
-	// Ended hears that a pass has ended, a periodic one or one that was called. The report is never nil, and is Ended's to
-	// keep; err is nil if all went well. Not called for a call whose pass never began.
+	// Ended receives the end of a pass, periodic or called. report is never nil, and Ended may keep it; err is nil if the pass did not
+	// fail. It is not called if the pass never began.
 	Ended func(pass Pass, report *Report, err error)
 
-	// Logger gets what the library has to say, at the levels that are enabled in it when New is called. nil: nothing is
-	// logged but panics of callbacks, which go to slog.Default().
+	// Logger receives the log of the library, at the levels that are enabled when New is called. nil: only panics of callbacks are
+	// logged, to slog.Default().
 	Logger *slog.Logger
 
-	// Clock is the wall clock. A time before 1970 or after 2262 fails the pass. nil: the system's.
+	// Clock returns the wall clock. With a time before 1970 or after 2261 the pass fails. nil: passes read the system's clock.
 	Clock func() time.Time
 }
 
-// PodState says in bits what may go of a pod; bits that the library does not know are ignored.
+// PodState says what may be removed of a pod, as bits. Unknown bits are ignored.
 type PodState uint32
 
 const (
-	// Keep: the pod keeps what it has, as far as limits allow.
+	// Keep: only limits apply to the pod.
 	Keep PodState = 0
-	// ContentRemovable: everything that the pod left behind may go. It was evicted, or deleted and terminated, or the host,
-	// which knows all its pods, does not know this UID.
+	// ContentRemovable: everything that the pod left behind may be removed. The pod was evicted, or it was deleted and has terminated,
+	// or the host knows all its pods and does not know this UID.
 	ContentRemovable PodState = C.GC_POD_CONTENT_REMOVABLE
-	// RuntimeRemovable: its containers and sandboxes may go, because it has terminated, though the pod may still exist.
-	// Counts with AllUnused.
+	// RuntimeRemovable: the pod's containers and sandboxes may be removed, because the pod has terminated; it may still exist. This
+	// bit has an effect only in passes with AllUnused.
 	RuntimeRemovable PodState = C.GC_POD_RUNTIME_REMOVABLE
 )
 
-// FSUsage is how full a filesystem is.
+// FSUsage is the size and use of a filesystem.
 type FSUsage struct {
 	// Capacity is its size in bytes.
 	Capacity uint64
-	// Available counts the bytes that are available to users without privileges.
+	// Available is the number of bytes that are available to users without privileges.
 	Available uint64
-	// Inodes is how many there are; 0 = unknown.
+	// Inodes is the number of inodes; 0 = unknown.
 	Inodes uint64
-	// InodesFree is how many of them are free.
+	// InodesFree is the number of free inodes.
 	InodesFree uint64
 }
 
 // Key is a key of Config.Settings.
 type Key struct {
-	// Name is that of the kubelet's flag, where the kubelet has one.
+	// Name is the name of the kubelet's flag, if the kubelet has such a flag.
 	Name string
 	// Help says what it does, which values it takes, and its default.
 	Help string
-	// Default is the value that it has when nothing is set; it may be "".
+	// Default is its value if it is not set; it may be "".
 	Default string
 }
 
-// Keys lists all keys of Config.Settings, as the linked library knows them. Not for callbacks, where it does not learn the
-// defaults.
+// Keys returns all keys of Config.Settings that the linked library knows. Do not call it in a callback: the defaults are missing there.
 func Keys() []Key {
 	config := C.gc_config_new()
 	defer C.gc_config_free(config)
@@ -127,11 +130,11 @@ func Keys() []Key {
 	}
 }
 
-// AddFlags defines a flag for each of Keys, with the key's name. A flag that is given is checked by the library at once and
-// stands in c.Settings; others leave them alone. What is wrong only together is told by New.
+// AddFlags defines a flag for each of Keys, with the key's name. The library checks the value of a flag at once, and AddFlags stores it
+// in c.Settings. New reports values that are wrong only together.
 func (c *Config) AddFlags(set *flag.FlagSet) {
 	for _, key := range Keys() {
-		// The flag package adds the default itself, and takes what is in back quotes for the name of the value.
+		// The flag package adds the default itself, and uses a word in back quotes as the name of the value.
 		usage := strings.TrimSuffix(key.Help, " Default: `"+key.Default+"`.")
 		set.Var(&setting{c, key}, key.Name, strings.ReplaceAll(usage, "`", "'"))
 	}
@@ -143,7 +146,7 @@ type setting struct {
 	key    Key
 }
 
-// String is what was set, or the default. The flag package calls it on a zero setting, too.
+// String returns what was set, or the default. The flag package calls it on a zero setting, too.
 func (s *setting) String() string {
 	if s.config != nil {
 		if value, set := s.config.Settings[s.key.Name]; set {
@@ -153,7 +156,7 @@ func (s *setting) String() string {
 	return s.key.Default
 }
 
-// Set checks a value and keeps it.
+// Set checks a value and stores it.
 func (s *setting) Set(value string) error {
 	config := C.gc_config_new()
 	defer C.gc_config_free(config)
@@ -167,14 +170,14 @@ func (s *setting) Set(value string) error {
 	return nil
 }
 
-// IsBoolFlag lets a flag of a yes-or-no key stand without a value.
+// IsBoolFlag allows a flag of a yes-or-no key without a value.
 func (s *setting) IsBoolFlag() bool {
 	return s.key.Default == "true" || s.key.Default == "false"
 }
 
-// set hands one key over.
+// set passes one key to the library.
 func set(config *C.gc_config, key, value string) error {
-	// C would end the string there, and take the rest for said.
+	// C would end the string at the NUL and ignore the rest.
 	if strings.ContainsRune(key, 0) || strings.ContainsRune(value, 0) {
 		return &Error{Status: ErrInvalidArgument, Message: fmt.Sprintf("there is a NUL in the setting %q=%q", key, value)}
 	}
@@ -186,7 +189,7 @@ func set(config *C.gc_config, key, value string) error {
 	return failure(context.Background(), status, err)
 }
 
-// setAll hands all settings over, in the order of their names so that the same mistake gives the same error.
+// setAll passes all settings to the library, in the order of their names so that the same mistake gives the same error.
 func setAll(config *C.gc_config, settings map[string]string) error {
 	names := make([]string, 0, len(settings))
 	for name := range settings {
@@ -208,7 +211,7 @@ var logLevels = map[C.gc_log_level]slog.Level{
 	C.GC_LOG_DEBUG: slog.LevelDebug,
 }
 
-// logUpTo is the most talkative level that a logger wants to hear; false if it wants none.
+// logUpTo returns the lowest level that is enabled in a logger; false if none is.
 func logUpTo(logger *slog.Logger) (C.gc_log_level, bool) {
 	if logger == nil {
 		return 0, false
@@ -221,7 +224,7 @@ func logUpTo(logger *slog.Logger) (C.gc_log_level, bool) {
 	return 0, false
 }
 
-// callbacks are those that are set, as bits, and how much is to be logged.
+// callbacks returns the callbacks that are set, as bits, and the level of the log.
 func (c *Config) callbacks() (bits C.uint32_t, upTo C.gc_log_level) {
 	upTo, logs := logUpTo(c.Logger)
 	for bit, isSet := range map[C.uint32_t]bool{

@@ -12,22 +12,22 @@ import (
 	"time"
 )
 
-// Flags of a call. Bits that the library does not know are ErrInvalidArgument.
+// Flags of a call. With an unknown bit the call fails with ErrInvalidArgument.
 type Flags uint32
 
 const (
-	// DryRun decides and reports, and removes nothing.
+	// DryRun decides and reports, but removes nothing.
 	DryRun Flags = C.GC_DRY_RUN
-	// AllUnused is the kubelet under disk pressure: containers and sandboxes of terminated pods go too, and all images that
-	// are unused and not protected, whatever the disk.
+	// AllUnused collects as the kubelet does under disk pressure. A container pass also removes containers and sandboxes of terminated
+	// pods. An image pass removes all images that are unused and not protected, however empty the disk is.
 	AllUnused Flags = C.GC_ALL_UNUSED
-	// NoWait gives ErrBusy instead of waiting if a pass of the same kind is running. So it is while the periodic passes of Start only
-	// look at images between two passes (image-maximum-gc-age).
+	// NoWait returns ErrBusy instead of waiting if a pass of the same kind is running. With image-maximum-gc-age the thread of Start
+	// also reads the list of images between two passes; meanwhile an image pass with this flag returns ErrBusy, too.
 	NoWait Flags = C.GC_NO_WAIT
 )
 
-// Engine is a configured collector. Its methods may be called from any number of goroutines at once; two passes of one kind
-// never overlap. Between passes it has no descriptor and, unless started, no thread. It has to be closed.
+// Engine is a configured collector. Any number of goroutines may call its methods at once; two passes of one kind never overlap.
+// Between passes it has no open descriptor and, unless started, no thread. It has to be closed.
 type Engine struct {
 	engine *C.gc_engine
 	host   *host
@@ -36,11 +36,11 @@ type Engine struct {
 
 	mu     sync.Mutex
 	closed bool
-	calls  sync.WaitGroup // Add with mu held and closed false, so that Close knows all of them
+	calls  sync.WaitGroup // Add while mu is held and closed is false, so that Close waits for all of them
 }
 
-// CheckLibrary says whether the linked library has the interface that the package was built for. New checks it as well; a
-// program may ask early, before it has done anything.
+// CheckLibrary returns an error if the linked library does not have the interface that the package was built for. New checks this as
+// well; a program may check it early, before it has done anything.
 func CheckLibrary() error {
 	return checkABI(C.GC_ABI, uint32(C.gc_abi()))
 }
@@ -55,14 +55,14 @@ func checkABI(header, library uint32) error {
 		header, Version(), library)}
 }
 
-// Version is that of the linked library, such as "0.1.0".
+// Version returns the version of the linked library, such as "0.1.0".
 func Version() string {
 	return C.GoString(C.gc_version())
 }
 
-// New makes an engine. It needs no running runtime yet. Errors are ErrInvalidArgument for a bad key or value, or where PodStates
-// and PodStatesAsOf are both set, ErrConfig for values that are wrong together or a library of another version, and ErrBusy in a
-// callback.
+// New makes an engine. The runtime need not be running yet. Errors are ErrInvalidArgument (a bad key or value, or PodStates and
+// PodStatesAsOf are both set), ErrConfig (values are wrong only together, or the library has another version), ErrBusy (another engine
+// holds image-records-file, or New was called in a callback) and ErrIO (image-records-file cannot be locked).
 func New(config Config) (*Engine, error) {
 	if err := CheckLibrary(); err != nil {
 		return nil, err
@@ -88,30 +88,31 @@ func New(config Config) (*Engine, error) {
 	return &Engine{engine: engine, host: host, handle: handle, freed: make(chan struct{})}, nil
 }
 
-// CollectContainers collects dead containers, pod sandboxes, pod logs and log links. It blocks until the pass is over, and
-// waits first for a pass of this kind that runs (unless NoWait). The context's deadline and cancel end the pass soon; one
-// that has ended already removes nothing.
+// CollectContainers removes dead containers, pod sandboxes, pod logs and log links. It blocks until the pass is over. If another pass
+// of this kind is running, it waits for its turn first (unless NoWait). The context's deadline and cancel end the pass soon; with a
+// context that has ended already no pass begins.
 //
-// The report is not nil if the pass began, also when err is not nil. A nil error says that the pass could look and decide
-// and did what it could: single removals that failed are in the report. Else the error is one of ErrUnavailable, ErrRuntime,
-// ErrTimeout, ErrCancelled, ErrClosed, ErrBusy, ErrIO, ErrContradiction, ErrInvalidArgument or ErrInternal, joined with a
-// PanicError for each callback that panicked.
+// The report is not nil if the pass began, even if it failed later. The error is nil if the pass read what it had to know, decided, and
+// did what it could; the report lists single removals that failed. Else the error is one of ErrUnavailable, ErrRuntime, ErrTimeout,
+// ErrCancelled, ErrClosed, ErrBusy, ErrIO, ErrConfig, ErrContradiction, ErrInvalidArgument or ErrInternal, joined with a PanicError for
+// each callback that panicked.
 func (e *Engine) CollectContainers(ctx context.Context, flags Flags) (*Report, error) {
 	return e.collect(ctx, PassContainers, flags)
 }
 
-// CollectImages collects unused images when the image filesystem is fuller than image-gc-high-threshold, or, with AllUnused,
-// whatever the disk. All else is as in CollectContainers; in addition a removal that failed fails the pass (ErrRuntime), and
-// so does freeing less than wanted (ErrNotEnoughFreed). What the first look of an engine finds is not protected by
-// minimum-image-ttl-duration.
+// CollectImages removes unused images if the image filesystem is at least image-gc-high-threshold full; with AllUnused however empty it
+// is. Arguments and results are those of CollectContainers. In addition the pass fails if a removal failed (ErrRuntime), and if fewer
+// bytes were freed than image-gc-low-threshold asks for (ErrNotEnoughFreed). Images that an engine finds in its first image pass are
+// not protected by minimum-image-ttl-duration.
 func (e *Engine) CollectImages(ctx context.Context, flags Flags) (*Report, error) {
 	return e.collect(ctx, PassImages, flags)
 }
 
-// Start begins periodic passes in the background, on one thread of the library for each kind: containers at once and
-// container-gc-period after each pass, images likewise with image-gc-period (not at all with image-gc-high-threshold 100,
-// unless image-maximum-gc-age is set; where there are no records yet, their first pass only looks). Twice is fine. Config.Ended hears how they end. Errors are ErrClosed, ErrIO (no thread to be
-// had) and, in a callback, ErrBusy.
+// Start starts periodic passes in the background, on one thread of the library for each kind. The first container pass begins at once,
+// and each other one container-gc-period after the end of the one before; image passes likewise with image-gc-period. If no image
+// records exist yet, the first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image
+// passes, unless image-maximum-gc-age is set. If periodic passes run already, Start does nothing. Config.Ended receives the end of each
+// pass. Errors are ErrClosed, ErrIO (a thread cannot be started) and, in a callback, ErrBusy.
 func (e *Engine) Start() error {
 	if err := e.enter(); err != nil {
 		return err
@@ -122,8 +123,8 @@ func (e *Engine) Start() error {
 	return errors.Join(failure(context.Background(), end.status, end.error), e.host.end(token))
 }
 
-// Stop cancels the periodic passes and waits for their end; Start starts them again. It does nothing in a callback, and to a
-// closed engine.
+// Stop cancels the periodic passes and waits until they have ended; Start starts them again. It does nothing in a callback, and if the
+// engine is closed.
 func (e *Engine) Stop() {
 	if e.enter() != nil {
 		return
@@ -132,11 +133,11 @@ func (e *Engine) Stop() {
 	C.gc_stop(e.engine)
 }
 
-// Close ends the passes under way with ErrClosed, waits for them and all calls on other goroutines, and frees the engine.
-// Later calls give ErrClosed; later Closes wait for the first and do nothing. Reports stay.
+// Close ends running passes with ErrClosed, waits for them and for all calls on other goroutines, and frees the engine. Later calls
+// return ErrClosed; a later Close waits for the first one and does nothing else. Reports stay valid.
 //
-// In a callback, where it would wait for itself, Close waits for nothing: the engine is freed in the background. A callback
-// must not wait for a Close on another goroutine.
+// In a callback Close would wait for itself, so there it does not wait: the engine is freed in the background. A callback must not wait
+// for a Close on another goroutine.
 func (e *Engine) Close() {
 	e.mu.Lock()
 	first := !e.closed
@@ -151,7 +152,7 @@ func (e *Engine) Close() {
 	}
 }
 
-// free frees what the engine holds when nobody is inside any more. On a goroutine of its own, because a callback cannot.
+// free frees the engine once no call is inside any more. It runs on a goroutine of its own, because a callback cannot free an engine.
 func (e *Engine) free() {
 	e.calls.Wait()
 	C.gc_engine_free(e.engine)
@@ -159,7 +160,7 @@ func (e *Engine) free() {
 	close(e.freed)
 }
 
-// enter keeps the engine alive until calls.Done, or gives ErrClosed.
+// enter keeps the engine alive until calls.Done, or returns ErrClosed.
 func (e *Engine) enter() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -188,7 +189,7 @@ func (e *Engine) collect(ctx context.Context, pass Pass, flags Flags) (*Report, 
 	return report, err
 }
 
-// call hands a context's deadline and cancel to one call of the library.
+// call passes a context's deadline and cancel to one call of the library.
 type call struct {
 	c    *C.gc_call // NULL for a context that never ends
 	stop func() bool
@@ -203,7 +204,7 @@ func newCall(ctx context.Context) *call {
 	c := &call{c: C.gc_call_new(timeout(deadline, limited)), done: make(chan struct{})}
 	c.stop = context.AfterFunc(ctx, func() {
 		defer close(c.done)
-		// A deadline ends the call by itself, and as what it is.
+		// The library ends the call at its deadline by itself, with ErrTimeout.
 		if !limited || time.Now().Before(deadline) {
 			C.gc_call_cancel(c.c)
 		}
@@ -217,7 +218,7 @@ func timeout(deadline time.Time, limited bool) C.uint64_t {
 	if !limited {
 		return 0
 	}
-	left := time.Until(deadline) // the longest there is, where it is longer
+	left := time.Until(deadline) // at most the longest Duration
 	ms := left / time.Millisecond
 	if left%time.Millisecond > 0 {
 		ms++

@@ -137,7 +137,7 @@ func ExampleError() {
 	// true crigc: no runtime answers
 }
 
-// A kubelet under disk pressure: what only the limits kept goes too.
+// A kubelet under disk pressure: objects that only the limits kept are removed, too.
 func ExampleEngine_CollectImages() {
 	s := start("--pods", "10", "--dead-containers", "0", "--images", "20")
 	defer s.stop()

@@ -12,7 +12,7 @@ import (
 	"unsafe"
 )
 
-// Pass says which pass. Grows.
+// Pass is the kind of a pass. Later versions may add kinds.
 type Pass int32
 
 const (
@@ -25,7 +25,7 @@ const (
 // String is the word of the JSON form.
 func (p Pass) String() string { return word("pass", int32(p), "containers", "images") }
 
-// Kind is the kind of an object. Grows.
+// Kind is the kind of an object. Later versions may add kinds.
 type Kind int32
 
 const (
@@ -35,9 +35,9 @@ const (
 	Container Kind = C.GC_CONTAINER
 	// Sandbox is a pod sandbox.
 	Sandbox Kind = C.GC_SANDBOX
-	// PodLogs is an entry of pod-logs-dir: the logs of a pod.
+	// PodLogs is the logs of a pod: an entry of pod-logs-dir.
 	PodLogs Kind = C.GC_POD_LOGS
-	// LogLink is a link in container-logs-dir.
+	// LogLink is a link to a container's log: an entry of container-logs-dir.
 	LogLink Kind = C.GC_LOG_LINK
 	// Image is an image.
 	Image Kind = C.GC_IMAGE
@@ -49,19 +49,19 @@ var kinds = []string{"container", "sandbox", "pod-logs", "log-link", "image"}
 // String is the word of the JSON form.
 func (k Kind) String() string { return word("kind", int32(k), kinds...) }
 
-// Outcome says what became of an object. Grows; take one that you do not know for Kept.
+// Outcome is what happened to an object. Later versions may add outcomes; treat one that you do not know as Kept.
 type Outcome int32
 
 const (
 	// AnyOutcome stands for all outcomes in Report.Count.
 	AnyOutcome Outcome = C.GC_ANY_OUTCOME
-	// Kept: it is still there; the reason says why.
+	// Kept: it was kept; the reason says why.
 	Kept Outcome = C.GC_KEPT
-	// Removed: it is gone; in a dry run: it would go.
+	// Removed: it was removed; in a dry run: it would be removed.
 	Removed Outcome = C.GC_REMOVED
-	// Failed: it should have gone, and its removal failed; Error says why.
+	// Failed: its removal failed; Error says why it failed, Reason why it was to be removed.
 	Failed Outcome = C.GC_FAILED
-	// Refused: Config.Approve did not say yes.
+	// Refused: it was kept because Config.Approve returned false.
 	Refused Outcome = C.GC_REFUSED
 )
 
@@ -78,53 +78,53 @@ func word(what string, number int32, words ...string) string {
 	return fmt.Sprintf("%s-%d", what, number)
 }
 
-// Entry is one object that a pass decided on. In its strings bytes that were no UTF-8 stand as U+FFFD, control characters as
-// \n or \u{7f}, and in names a backslash is doubled: they come from workloads, and may be printed.
+// Entry is one object that a pass decided on. Names come from workloads, and may be printed: in them U+FFFD stands for bytes that were
+// not UTF-8, \n or \u{7f} for control characters, and two backslashes for one.
 type Entry struct {
-	// Kind says what it is.
+	// Kind is the kind of the object.
 	Kind Kind
-	// Outcome says what became of it.
+	// Outcome is what happened to it.
 	Outcome Outcome
-	// ID of the container, sandbox or image, or the path.
+	// ID is the ID of a container, sandbox or image, or the path of logs or a link.
 	ID string
 	// Name is namespace/pod/container, namespace/pod, or the image's first tag; "" if none.
 	Name string
 	// PodUID is the UID of its pod; "" if none.
 	PodUID string
-	// Reason says why it went, should have gone, or stayed.
+	// Reason says why it was removed, was to be removed, or was kept.
 	Reason Reason
-	// Error says what went wrong; "" unless the outcome is Failed or Refused.
+	// Error says what failed; "" unless the outcome is Failed or Refused.
 	Error string
-	// Bytes is the size of an image, as the runtime reports it; else 0.
+	// Bytes is the size of an image, as the runtime reports it; 0 for other kinds.
 	Bytes uint64
 }
 
-// Report is what a pass decided and did. It is plain Go memory, and stays when its engine is closed. The strings of its
-// entries share one allocation: keep a strings.Clone of one rather than the one.
+// Report is what a pass decided and did. It is plain Go memory, and outlives its engine. The strings of its entries share one
+// allocation: to keep one, keep a strings.Clone of it.
 type Report struct {
-	// Pass says which.
+	// Pass is the kind of the pass.
 	Pass Pass
-	// Status says how it ended; 0 if it did what it could.
+	// Status is how the pass ended; 0 if it did not fail.
 	Status Status
-	// Error is the library's message of why the pass failed; "" if it did not.
+	// Error is the library's message if the pass failed, else "".
 	Error string
-	// DryRun says that Removed means "would be".
+	// DryRun: Removed means "would be removed".
 	DryRun bool
-	// Started is when the pass began, by the engine's clock; the zero time if that told none.
+	// Started is when the pass began, by the engine's clock; the zero time if the pass failed because of its clock.
 	Started time.Time
 	// Took is how long the pass took.
 	Took time.Duration
-	// BytesFreed counts the bytes of the images that were removed (in a dry run: would be), as the runtime reports them.
+	// BytesFreed is how many bytes the removed images had (in a dry run: those that would be removed), as the runtime reports them.
 	BytesFreed uint64
-	// FSBefore is how full the image filesystem was when a pass over images first read its figures; nil where it read none.
+	// FSBefore is how full the image filesystem was when an image pass first read it; nil if the pass did not read it.
 	FSBefore *FSUsage
-	// FSAfter is the same when it last read them, after what it removed.
+	// FSAfter is the same when the pass last read it, after its removals.
 	FSAfter *FSUsage
-	// Entries has one for each object, in the order of the decisions.
+	// Entries has one entry for each object, in the order of the decisions.
 	Entries []Entry
 }
 
-// Count says how many objects have this kind (or AnyKind) and this outcome (or AnyOutcome).
+// Count returns how many objects have this kind (or AnyKind) and this outcome (or AnyOutcome).
 func (r *Report) Count(kind Kind, outcome Outcome) int {
 	count := 0
 	for i := range r.Entries {
@@ -136,8 +136,8 @@ func (r *Report) Count(kind Kind, outcome Outcome) int {
 	return count
 }
 
-// newReport copies a report, with a number of allocations that does not depend on its entries; nil for NULL. err is the pass's, if it
-// failed.
+// newReport copies a report, with a number of allocations that does not depend on its entries; nil for NULL. err is the
+// error of the pass, if it failed.
 func newReport(pass Pass, report *C.gc_report, err *C.gc_error) *Report {
 	if report == nil {
 		return nil
@@ -194,14 +194,14 @@ func bytesOf(b []byte) *C.char {
 // arena is text from whose beginning strings are taken.
 type arena []byte
 
-// take cuts a string off. It shares the memory, which nobody writes to any more.
+// take cuts off a string. It shares the memory, which is not written to any more.
 func (a *arena) take(length C.uint32_t) string {
 	s := unsafe.String(unsafe.SliceData(*a), int(length))
 	*a = (*a)[length:]
 	return s
 }
 
-// entries turns rows into entries whose strings lie in text; words are the reasons, which are known or few.
+// entries turns rows into entries whose strings are in text; words are the reasons, which are known or few.
 func entries(rows []C.struct_crigc_go_row, text, words arena) []Entry {
 	out := make([]Entry, len(rows))
 	unknown := map[string]Reason{}
@@ -221,8 +221,8 @@ func entries(rows []C.struct_crigc_go_row, text, words arena) []Entry {
 	return out
 }
 
-// intern gives the constant of a word, so that the report does not hold the memory of words; a word that the package does
-// not know is copied once.
+// intern returns the constant of a word, so that the report does not hold the memory of words. A word that the package does not know is
+// copied once.
 func intern(word string, unknown map[string]Reason) Reason {
 	if reason, known := reasons[word]; known {
 		return reason
@@ -235,13 +235,13 @@ func intern(word string, unknown map[string]Reason) Reason {
 	return reason
 }
 
-// JSON is the report in the library's JSON form (see gc_report_json in crigc.h). It is made anew by each call, from the
-// entries: holding on to the library's own report for it would keep memory that Go's collector does not see.
+// JSON returns the report in the library's JSON form (see gc_report_json in crigc.h). Each call makes it from the entries: the library's
+// own report would be memory that Go's collector does not see.
 func (r *Report) JSON() string {
 	size := 512
 	for i := range r.Entries {
 		e := &r.Entries[i]
-		size += len(e.ID) + len(e.Name) + len(e.PodUID) + len(e.Error) + 160 // what stands around them, and the reason
+		size += len(e.ID) + len(e.Name) + len(e.PodUID) + len(e.Error) + 160 // the JSON around them, and the reason
 	}
 	b := make([]byte, 0, size)
 	b = r.appendHead(b)
@@ -255,11 +255,11 @@ func (r *Report) JSON() string {
 		b = r.Entries[i].appendJSON(comma(b, i))
 	}
 	b = append(b, "]}"...)
-	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody writes to it any more
+	return unsafe.String(unsafe.SliceData(b), len(b)) // it is not written to any more
 }
 
-// appendHead appends what stands before the counts. The seconds are the library's number, though not always its way to write
-// one (1e-05 for 1e-5).
+// appendHead appends the fields before the counts. The seconds are the library's number, but may be written in another way (1e-05 for
+// 1e-5).
 func (r *Report) appendHead(b []byte) []byte {
 	b = fmt.Appendf(b, `{"pass":%q,"status":%q,"error":`, r.Pass, r.Status.String())
 	return fmt.Appendf(appendError(b, r.Error), `,"dry_run":%v,"started":%q,"seconds":%v`,
@@ -285,12 +285,12 @@ func (r *Report) appendFS(b []byte) []byte {
 		r.FSAfter.Capacity, r.FSBefore.Available, r.FSAfter.Available)
 }
 
-// MarshalJSON gives the library's form to encoding/json as well.
+// MarshalJSON returns the same as JSON.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	return []byte(r.JSON()), nil
 }
 
-// MarshalJSON gives the form that an entry has in a report's JSON.
+// MarshalJSON returns the form that an entry has in the JSON of a report.
 func (e Entry) MarshalJSON() ([]byte, error) {
 	return e.appendJSON(nil), nil
 }
@@ -307,7 +307,7 @@ func (e *Entry) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendError appends an error, which "" is none.
+// appendError appends an error; "" becomes null.
 func appendError(b []byte, text string) []byte {
 	if text == "" {
 		return append(b, "null"...)
@@ -315,7 +315,7 @@ func appendError(b []byte, text string) []byte {
 	return appendText(b, text)
 }
 
-// comma goes before all but the first.
+// comma appends a comma before every element except the first.
 func comma(b []byte, i int) []byte {
 	if i > 0 {
 		b = append(b, ',')
@@ -323,7 +323,7 @@ func comma(b []byte, i int) []byte {
 	return b
 }
 
-// appendText appends a JSON string. The library's strings are UTF-8 without control characters; those of others may hold some.
+// appendText appends a JSON string. The library's strings are UTF-8 without control characters; other strings may hold some.
 func appendText(b []byte, text string) []byte {
 	b = append(b, '"')
 	for i := range len(text) {

@@ -11,36 +11,37 @@ import (
 	"time"
 )
 
-// Status is what a failure is, in the numbers of the library. It is an error itself, so that
-// errors.Is(err, crigc.ErrTimeout) works; take one that you do not know for a failure.
+// Status is the kind of a failure, with the library's numbers. It is an error itself, so that errors.Is(err, crigc.ErrTimeout) works.
+// Treat a status that you do not know as a failure.
 type Status int32
 
 const (
-	// ErrInvalidArgument: an unknown flag, an unknown key, a value that is wrong by itself, or a Clock that tells no time.
+	// ErrInvalidArgument: a flag or a key is unknown, a value is wrong by itself, or Clock returned a time before 1970 or after 2261.
 	ErrInvalidArgument Status = 1
-	// ErrConfig: values that are wrong only together, such as a low threshold above the high one; or a library of another
-	// version than the package.
+	// ErrConfig: values are wrong only together, such as a low threshold above the high one; or the library has another version than
+	// the package.
 	ErrConfig Status = 2
 	// ErrUnavailable: no runtime answers at the endpoint.
 	ErrUnavailable Status = 3
-	// ErrRuntime: the runtime answered with an error, or with something that is no CRI.
+	// ErrRuntime: the runtime answered with an error, or with something that is not CRI.
 	ErrRuntime Status = 4
-	// ErrTimeout: a deadline passed: of the context, of the pass, or of one request.
+	// ErrTimeout: a deadline passed: that of the context, of the pass, or of one request.
 	ErrTimeout Status = 5
-	// ErrCancelled: the context was cancelled. Ended also hears it of a periodic pass that Stop ended.
+	// ErrCancelled: the context was cancelled. Ended also receives it for a periodic pass that Stop ended.
 	ErrCancelled Status = 6
-	// ErrIO: files or filesystems of the host cannot be read.
+	// ErrIO: a file or filesystem of the host cannot be read, image-records-file cannot be locked, or the process can get no more
+	// descriptors or threads.
 	ErrIO Status = 7
-	// ErrNotEnoughFreed: all removals of images went well, and still fewer bytes were freed than image-gc-low-threshold
-	// asks for.
+	// ErrNotEnoughFreed: all removals of images succeeded, but they freed fewer bytes than image-gc-low-threshold asks for.
 	ErrNotEnoughFreed Status = 8
-	// ErrInternal: a defect of crigc.
+	// ErrInternal: crigc panicked, which is a bug in crigc. Please report the error's message.
 	ErrInternal Status = 9
-	// ErrBusy: a pass of this kind runs already (NoWait), or the engine was called from a callback.
+	// ErrBusy: a pass of this kind is running (with NoWait), another engine holds image-records-file, or the engine was called from a
+	// callback.
 	ErrBusy Status = 10
 	// ErrClosed: the engine was closed.
 	ErrClosed Status = 11
-	// ErrContradiction: PodStates said that most of what runs is gone; nothing was removed for a pod's sake.
+	// ErrContradiction: PodStates reported more than half of the running pods as gone. Nothing was removed because its pod is gone.
 	ErrContradiction Status = 12
 )
 
@@ -53,7 +54,7 @@ var statusTexts = map[Status]string{
 	ErrCancelled:       "cancelled",
 	ErrIO:              "files of the host cannot be read",
 	ErrNotEnoughFreed:  "not enough was freed",
-	ErrInternal:        "a defect of crigc",
+	ErrInternal:        "crigc panicked",
 	ErrBusy:            "busy",
 	ErrClosed:          "the engine is closed",
 	ErrContradiction:   "the pod states contradict what runs",
@@ -75,10 +76,10 @@ func (s Status) String() string {
 	return C.GoString(C.gc_status_name(C.gc_status(s)))
 }
 
-// Error is a failure with its story. errors.Is finds its Status in it and, where a context ended the call, also
-// context.Canceled or context.DeadlineExceeded and the context's cause.
+// Error is a failure: its status and a message. errors.Is finds the Status, and, if a context ended the call, also context.Canceled or
+// context.DeadlineExceeded and the context's cause.
 type Error struct {
-	// Status is what a program can act on.
+	// Status is the kind of the failure.
 	Status Status
 	// Message says what failed, on which object, why, and what to do about it. Names in it come from workloads; control
 	// characters in them are escaped.
@@ -87,17 +88,17 @@ type Error struct {
 	causes []error
 }
 
-// Error is the message.
+// Error returns the message.
 func (e *Error) Error() string { return "crigc: " + e.Message }
 
-// Unwrap gives the status, and what the context said if that ended the call.
+// Unwrap returns the status, and the errors of the context if that ended the call.
 func (e *Error) Unwrap() []error {
 	return append([]error{e.Status}, e.causes...)
 }
 
-// PanicError says that a callback panicked. The panic was recovered, and the library got the answer that removes nothing.
+// PanicError is the panic of a callback. The panic was recovered, and the library received the answer that removes nothing.
 type PanicError struct {
-	// Callback is the field of Config.
+	// Callback is the name of the field of Config.
 	Callback string
 	// Value is what the callback panicked with.
 	Value any
@@ -105,18 +106,18 @@ type PanicError struct {
 	Stack []byte
 }
 
-// Error tells the callback and the value, without the stack.
+// Error returns the callback and the value, without the stack.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("crigc: the callback %s panicked: %v", e.Callback, e.Value)
 }
 
-// Unwrap gives the value if it is an error.
+// Unwrap returns the value if it is an error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// failure takes over an error of the library, and frees it. ctx is the call's.
+// failure copies an error of the library, and frees it. ctx is the context of the call.
 func failure(ctx context.Context, status C.gc_status, err *C.gc_error) error {
 	defer C.gc_error_free(err)
 	return lentFailure(ctx, status, err)
@@ -137,7 +138,7 @@ func lentFailure(ctx context.Context, status C.gc_status, err *C.gc_error) error
 	return e
 }
 
-// inGo tells what the library's messages advise in C in the words of this package.
+// inGo replaces the names of the C interface in messages of the library by those of this package.
 var inGo = strings.NewReplacer(
 	"call without GC_NO_WAIT", "call without NoWait",
 	"GC_DRY_RUN, GC_ALL_UNUSED and GC_NO_WAIT", "DryRun, AllUnused and NoWait",
@@ -150,15 +151,15 @@ var inGo = strings.NewReplacer(
 	"by the image_fs callback", "by Config.ImageFS",
 )
 
-// timerDelay is far more than a context's timer takes to go off once its time is there.
+// timerDelay is far longer than the timer of a context is late.
 const timerDelay = time.Second
 
-// contextCauses says why a context has ended; nothing if it has not.
+// contextCauses returns why a context has ended; nil if it has not.
 func contextCauses(ctx context.Context) []error {
 	deadline, limited := ctx.Deadline()
 	late := limited && !time.Now().Before(deadline)
 	if late && ctx.Err() == nil {
-		// Its timer is about to go off, and then it has a cause.
+		// Its timer is about to fire, and then it has a cause.
 		select {
 		case <-ctx.Done():
 		case <-time.After(timerDelay):
@@ -176,7 +177,7 @@ func contextCauses(ctx context.Context) []error {
 	}
 }
 
-// endedBefore is the error of a call whose context ended before it began; nil if it did not.
+// endedBefore returns the error of a call whose context ended before the call began; nil if it did not.
 func endedBefore(ctx context.Context) error {
 	causes := contextCauses(ctx)
 	if causes == nil {

@@ -45,7 +45,7 @@
  * gc_call_cancel never wait for a callback; gc_stop and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close,
  * gc_version, gc_abi, gc_status_name, gc_string_free, gc_error_free, gc_config_key, gc_config_key_help and the functions that
  * read reports and errors. Every other function returns GC_ERROR_BUSY there, or, if it has no status, returns NULL or does
- * nothing. If a callback returns yes or no, 1 is yes and every other value is no; after a no nothing is removed.
+ * nothing. If a callback returns yes or no, 1 is yes and every other value is no. A no never removes anything.
  *
  * Reasons in gc_entry. Removed: pod-removed, pod-terminated, unit-limit, total-limit, older-sandbox, dead-link, age, space,
  * unused.

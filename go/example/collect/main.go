@@ -1,11 +1,12 @@
-// Collect looks at a node once and says what would go; with -apply it goes. Each key of the library is a flag as well.
+// Collect runs one pass over containers and one over images, and prints what they would remove; with -apply they remove it. Each key of
+// the library is a flag as well.
 //
 //	collect -container-runtime-endpoint /run/containerd/containerd.sock
 //	collect -live-pods /run/live-pods -apply
 //
-// Without -live-pods nothing goes for a pod's sake: only limits and thresholds count. With it, what a pod left goes when its
-// UID is no line of the file, unless the pod is newer than the file. The UIDs of static pods (32 hex digits) count as living
-// where the file has none of them, as one that was made from the API server.
+// Without -live-pods nothing is removed because its pod is gone: only limits and thresholds apply. With it, everything that a pod left
+// behind is removed if the file has no line with the pod's UID, unless the pod is newer than the file. If the file has no UID of a
+// static pod (32 hex digits), all static pods count as alive: the file may list only the pods of the API server.
 package main
 
 import (
@@ -38,9 +39,9 @@ func run(ctx context.Context, arguments []string) error {
 	var config crigc.Config
 	flags := flag.NewFlagSet("collect", flag.ExitOnError)
 	config.AddFlags(flags)
-	apply := flags.Bool("apply", false, "Remove; otherwise only say what would go.")
-	live := flags.String("live-pods", "", "The UIDs of the pods that live are the lines of this `file`.")
-	verbose := flags.Bool("verbose", false, "Print every object, and what the library has to say.")
+	apply := flags.Bool("apply", false, "Remove. Without it, only print what would be removed.")
+	live := flags.String("live-pods", "", "A `file` with the UIDs of the pods that are alive, one a line.")
+	verbose := flags.Bool("verbose", false, "Print every object and the whole log.")
 	_ = flags.Parse(arguments) // exits if it fails
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected %q", flags.Args())
@@ -72,14 +73,14 @@ func run(ctx context.Context, arguments []string) error {
 	return errors.Join(containersErr, imagesErr)
 }
 
-// uidForm is what Kubernetes gives as UIDs: of pods, and of static pods. Nothing else is ever taken for gone.
+// uidForm matches the UIDs of Kubernetes: of pods, and of static pods. A pod with another UID is never reported as gone.
 var uidForm = regexp.MustCompile(`^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})$`)
 
-// asked is how long before it wrote the file its writer asked for the list, at most.
+// asked is the longest time between the request for the list of pods and the writing of the file.
 const asked = 10 * time.Second
 
-// podStates reads the file each time it is asked, because the answer has to be fresh, and says when the list was true. A file that
-// cannot be read, is empty, or was cut off in its last line says nothing. (It should be written anew and renamed into place.)
+// podStates reads the file for each question, because the answer has to be fresh, and returns the moment that the list describes. With a
+// file that cannot be read, is empty, or ends within a line, the answer is "not ready". (Write a new file and rename it into place.)
 func podStates(path string, uids []string) (states []crigc.PodState, asOf time.Time, ready bool) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -111,10 +112,10 @@ func podStates(path string, uids []string) (states []crigc.PodState, asOf time.T
 	return states, info.ModTime().Add(-asked), len(alive) > 0
 }
 
-// isStatic says whether a UID is that of a static pod, of which the API server knows the mirror pod alone, by another UID.
+// isStatic returns whether a UID is that of a static pod. The API server only knows its mirror pod, by another UID.
 func isStatic(uid string) bool { return !strings.Contains(uid, "-") }
 
-// print tells what a pass did. A pass that did not begin has no report.
+// print prints what a pass did. A pass that did not begin has no report.
 func print(report *crigc.Report, verbose bool) {
 	if report == nil {
 		return
