@@ -53,7 +53,7 @@ fn keep(info: &PanicHookInfo<'_>) {
 /// Does some work. If it panics, the data that it changed has to be usable all the same.
 pub(crate) fn caught<R>(work: impl FnOnce() -> R) -> Result<R> {
     let _quiet = enter();
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| defect())
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| error())
 }
 
 /// The same for a future. It is on the heap: an `async fn` would hold it twice on the stack of the host's thread, which may be small.
@@ -62,13 +62,13 @@ pub(crate) fn caught_async<R>(work: impl Future<Output = R>) -> impl Future<Outp
     std::future::poll_fn(
         move |cx: &mut Context<'_>| match caught(|| work.as_mut().poll(cx)) {
             Ok(poll) => poll.map(Ok),
-            Err(defect) => Poll::Ready(Err(defect)),
+            Err(e) => Poll::Ready(Err(e)),
         },
     )
 }
 
 /// The last panic of this thread, which was caught, as an error for the host.
-pub(crate) fn defect() -> Error {
+pub(crate) fn error() -> Error {
     let story = STORY.take().unwrap_or_else(|| "no message".to_owned());
     Error::new(
         Status::Internal,

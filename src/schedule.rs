@@ -129,8 +129,8 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
     let mut failures = 0;
     while !stopped.is_raised() && !shared.closed.is_raised() {
         let pass = || shared.pass(kind, options, None, Some(stopped));
-        let end = catch_unwind(AssertUnwindSafe(pass))
-            .unwrap_or_else(|_| PassEnd::from(panics::defect()));
+        let end =
+            catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|_| PassEnd::from(panics::error()));
         let over = stopped.is_raised() || shared.closed.is_raised();
         match end.error.filter(|_| !over) {
             Some(error) => {

@@ -89,7 +89,7 @@ impl Cause {
         let (status, message) = match self {
             Cause::Closed => (
                 Status::Closed,
-                "the engine was closed; make a new one to go on".to_owned(),
+                "the engine was closed; make a new one to continue".to_owned(),
             ),
             Cause::Stopped => (
                 Status::Cancelled,
@@ -101,12 +101,12 @@ impl Cause {
             ),
             Cause::CallDeadline => (
                 Status::Timeout,
-                "the deadline of the call passed; give gc_call_new a longer one, or call again to go on".to_owned(),
+                "the deadline of the call passed; give gc_call_new a longer one, or call again to continue".to_owned(),
             ),
             Cause::PassTimeout(limit) => (
                 Status::Timeout,
                 format!(
-                    "the pass took longer than pass-timeout ({limit:?}); set a longer one, or let the next pass go on"
+                    "the pass took longer than pass-timeout ({limit:?}); set a longer one, or let the next pass continue"
                 ),
             ),
         };

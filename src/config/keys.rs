@@ -96,7 +96,7 @@ keys! {
         takes: values::PARALLEL,
         default: "1",
         rule: "S2.7",
-        doc: "How many containers are removed at once, and half as many sandboxes, at least 1. With 1 they are removed one after another, as by the kubelet, and pods that start wait least (docs/pod-starts.md). With more a pass ends sooner on a node with many dead containers.",
+        doc: "How many containers are removed at once; of sandboxes half as many, but at least 1. With 1, objects are removed one after another, as by the kubelet, and pods that start wait least (docs/pod-starts.md). With more, a pass ends sooner on a node with many dead containers.",
     }
     removal_rest_percent: u32 {
         name: "removal-rest-percent",
@@ -138,7 +138,7 @@ keys! {
         takes: values::LIMIT,
         default: "1",
         rule: "S1.5",
-        doc: "How many dead containers of one name in one pod are kept: the newest. If above 0, the last one that ran and the one with the highest attempt are kept as well. Negative: no limit.",
+        doc: "How many dead containers of one name in one pod are kept, the newest first. If above 0, the last one that ran and the one with the highest attempt are kept as well. Negative: no limit.",
     }
     maximum_dead_containers: Option<usize> {
         name: "maximum-dead-containers",
@@ -229,14 +229,14 @@ keys! {
         takes: values::DURATION_ABOVE_ZERO,
         default: "1m0s",
         rule: "S6.1",
-        doc: "The time from the end of a periodic container pass to the begin of the next one.",
+        doc: "The time from the end of a periodic container pass to the start of the next one.",
     }
     image_gc_period: Duration {
         name: "image-gc-period",
         takes: values::DURATION_ABOVE_ZERO,
         default: "5m0s",
         rule: "S6.1",
-        doc: "The time from the end of a periodic image pass to the begin of the next one.",
+        doc: "The time from the end of a periodic image pass to the start of the next one.",
     }
 }
 

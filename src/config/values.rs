@@ -199,7 +199,7 @@ fn age_from(text: &str) -> Result<AgeFrom, String> {
     match text {
         "created" => Ok(AgeFrom::Created),
         "finished" => Ok(AgeFrom::Finished),
-        _ => Err("it is neither".to_owned()),
+        _ => Err("it is neither `created` nor `finished`".to_owned()),
     }
 }
 

@@ -114,7 +114,7 @@ fn caught<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
         ));
     }
     let _quiet = panics::enter();
-    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(panics::defect()))
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(panics::error()))
 }
 
 /// Writes an error, or NULL, to where the host wants it.

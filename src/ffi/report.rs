@@ -5,7 +5,7 @@ use super::callbacks::gc_fs_usage;
 use super::error::gc_status;
 use crate::error::Status;
 use crate::node::Text;
-use crate::report::{Entry, Kind, Outcome, Reason, Report, printable, push_visible};
+use crate::report::{Entry, Reason, Report, printable, push_visible};
 use std::ffi::c_char;
 
 /// The kind of a pass.
@@ -194,20 +194,6 @@ fn or_null<T>(found: Option<&T>) -> *const T {
     found.map_or(std::ptr::null(), std::ptr::from_ref)
 }
 
-fn kind_of(kind: gc_kind) -> Option<Kind> {
-    Kind::ALL.into_iter().find(|&k| k as gc_kind == kind)
-}
-
-fn outcome_of(outcome: gc_outcome) -> Option<Outcome> {
-    let all = [
-        Outcome::Kept,
-        Outcome::Removed,
-        Outcome::Failed,
-        Outcome::Refused,
-    ];
-    all.into_iter().find(|&o| o as gc_outcome == outcome)
-}
-
 /// Returns 1 for the report of a dry run, where GC_REMOVED means "would be removed"; else 0. 0 for NULL. May be called from
 /// callbacks.
 ///
@@ -288,12 +274,12 @@ pub unsafe extern "C" fn gc_report_count(
     kind: gc_kind,
     outcome: gc_outcome,
 ) -> usize {
-    let (k, o) = (kind_of(kind), outcome_of(outcome));
-    if (k.is_none() && kind != GC_ANY_KIND) || (o.is_none() && outcome != GC_ANY_OUTCOME) {
-        return 0;
-    }
+    let counts = |e: &&gc_entry| {
+        (kind == GC_ANY_KIND || e.kind == kind)
+            && (outcome == GC_ANY_OUTCOME || e.outcome == outcome)
+    };
     // SAFETY: the host's promise.
-    unsafe { read(report, 0, |r| r.report.count(k, o)) }
+    unsafe { read(report, 0, |r| r.entries.iter().filter(counts).count()) }
 }
 
 /// Returns how many bytes the removed images had (in a dry run: those that would be removed), as the runtime reports their sizes. 0

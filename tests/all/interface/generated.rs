@@ -3,10 +3,10 @@
 use crigc::config::keys::KEYS;
 use std::path::Path;
 
-/// Files of the interface, in the order in which the header tells.
+/// The files of the interface, in the order of the header.
 const SOURCES: [&str; 6] = ["engine", "error", "config", "callbacks", "call", "report"];
 
-/// Compares a file with what it should be, or writes it where CRIGC_GENERATE is set.
+/// Compares a file with what it should be, or writes it if CRIGC_GENERATE is set.
 fn check(path: &str, want: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("CRIGC_GENERATE").is_some() {
@@ -20,7 +20,7 @@ fn check(path: &str, want: &str) {
     );
 }
 
-/// Leaves out the promises to Rust's unsafe code: the prose says all that a C programmer needs.
+/// Leaves out the sections about Rust's unsafe code: the rest says all that a C programmer needs.
 fn without_safety_sections(header: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
@@ -90,7 +90,7 @@ fn header_is_fresh() {
 #[test]
 fn configuration_page_is_fresh() {
     let mut page = String::from(
-        "# Configuration\n\nThe keys of `gc_config_set`: names of the kubelet's flags, values as on its command line. Durations as Go writes them\n(`1h30m`, `2m0s`, `500ms`, `0`). A bad key or value is refused at once, by name; what is wrong only together is refused by\n`gc_engine_new`. Generated from `src/config/keys.rs` by `make generate`; do not edit.\n\n| key | default | takes | what it does | rule |\n|---|---|---|---|---|\n",
+        "# Configuration\n\nThe keys of `gc_config_set`. They are named like the kubelet's flags, and values are written as on its command line, durations\nas in Go (`1h30m`, `2m0s`, `500ms`, `0`). `gc_config_set` refuses a bad key or value at once, and the error names it; `gc_engine_new`\nrefuses values that are wrong only together. Generated from `src/config/keys.rs` by `make generate`; do not edit.\n\n| key | default | takes | what it does | rule |\n|---|---|---|---|---|\n",
     );
     for key in KEYS {
         let default = key.default_text();
