@@ -605,8 +605,8 @@ const char *gc_config_key_help(const char *key);
 
 /**
  * Sets the callback for the log. It receives messages up to the level `up_to`, from GC_LOG_ERROR (only errors) to GC_LOG_DEBUG
- * (everything); a number outside of that range counts as the nearer end. A NULL function clears the callback. A NULL config,
- * and a call from a callback, does nothing.
+ * (everything); a number outside of that range counts as the nearer end. A NULL function clears the callback. With a NULL
+ * config, and in a callback, it does nothing.
  */
 void gc_config_set_log(struct gc_config *config,
                        gc_log_level up_to,
@@ -615,15 +615,15 @@ void gc_config_set_log(struct gc_config *config,
 
 /**
  * Sets the callback that reports which pods may be collected. Without it no object is removed because its pod is gone: only
- * limits and thresholds apply. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+ * limits and thresholds apply. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
  */
 void gc_config_set_pod_states(struct gc_config *config,
                               gc_pod_states_fn function,
                               void *context);
 
 /**
- * Sets the callback that approves each removal. Without it every removal is approved. A NULL function clears it. A NULL config,
- * and a call from a callback, does nothing.
+ * Sets the callback that approves each removal. Without it every removal is approved. A NULL function clears it. With a NULL
+ * config, and in a callback, it does nothing.
  */
 void gc_config_set_approve(struct gc_config *config,
                            gc_approve_fn function,
@@ -631,32 +631,32 @@ void gc_config_set_approve(struct gc_config *config,
 
 /**
  * Sets the callback that reports how full the image filesystem is. Without it the runtime is asked where that filesystem is, and
- * the kernel how full it is. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+ * the kernel how full it is. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
  */
 void gc_config_set_image_fs(struct gc_config *config,
                             gc_image_fs_fn function,
                             void *context);
 
 /**
- * Sets the callback for events. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+ * Sets the callback for events. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
  */
 void gc_config_set_event(struct gc_config *config, gc_event_fn function, void *context);
 
 /**
- * Sets the callback for progress. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+ * Sets the callback for progress. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
  */
 void gc_config_set_progress(struct gc_config *config, gc_progress_fn function, void *context);
 
 /**
- * Sets the callback for ended passes. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+ * Sets the callback for ended passes. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
  */
 void gc_config_set_pass(struct gc_config *config,
                         gc_pass_fn function,
                         void *context);
 
 /**
- * Sets the callback for the wall clock. Without it passes read the system's clock. A NULL function clears it. A NULL config, and
- * a call from a callback, does nothing.
+ * Sets the callback for the wall clock. Without it passes read the system's clock. A NULL function clears it. With a NULL
+ * config, and in a callback, it does nothing.
  */
 void gc_config_set_clock(struct gc_config *config,
                          gc_clock_fn function,

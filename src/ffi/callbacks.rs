@@ -86,8 +86,8 @@ pub type gc_log_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, level: gc_log_level, message: *const c_char)>;
 
 /// Sets the callback for the log. It receives messages up to the level `up_to`, from GC_LOG_ERROR (only errors) to GC_LOG_DEBUG
-/// (everything); a number outside of that range counts as the nearer end. A NULL function clears the callback. A NULL config,
-/// and a call from a callback, does nothing.
+/// (everything); a number outside of that range counts as the nearer end. A NULL function clears the callback. With a NULL
+/// config, and in a callback, it does nothing.
 ///
 /// # Safety
 /// `config` is NULL or a live handle that nobody else uses; function and context are usable until config and engine are both freed.
@@ -141,7 +141,7 @@ pub type gc_pod_states_fn = Option<
 >;
 
 /// Sets the callback that reports which pods may be collected. Without it no object is removed because its pod is gone: only
-/// limits and thresholds apply. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+/// limits and thresholds apply. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -207,8 +207,8 @@ fn ask_pods(
 pub type gc_approve_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, planned: *const gc_entry) -> i32>;
 
-/// Sets the callback that approves each removal. Without it every removal is approved. A NULL function clears it. A NULL config,
-/// and a call from a callback, does nothing.
+/// Sets the callback that approves each removal. Without it every removal is approved. A NULL function clears it. With a NULL
+/// config, and in a callback, it does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -239,7 +239,7 @@ pub type gc_image_fs_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, usage: *mut gc_fs_usage) -> i32>;
 
 /// Sets the callback that reports how full the image filesystem is. Without it the runtime is asked where that filesystem is, and
-/// the kernel how full it is. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+/// the kernel how full it is. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -270,7 +270,7 @@ pub type gc_event_fn = Option<
     unsafe extern "C" fn(context: *mut c_void, reason: *const c_char, message: *const c_char),
 >;
 
-/// Sets the callback for events. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+/// Sets the callback for events. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -299,7 +299,7 @@ pub unsafe extern "C" fn gc_config_set_event(
 pub type gc_progress_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, kind: gc_kind, done: usize, total: usize)>;
 
-/// Sets the callback for progress. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+/// Sets the callback for progress. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -334,7 +334,7 @@ pub type gc_pass_fn = Option<
     ),
 >;
 
-/// Sets the callback for ended passes. A NULL function clears it. A NULL config, and a call from a callback, does nothing.
+/// Sets the callback for ended passes. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -365,8 +365,8 @@ pub unsafe extern "C" fn gc_config_set_pass(
 /// GC_ERROR_INVALID_ARGUMENT.
 pub type gc_clock_fn = Option<unsafe extern "C" fn(context: *mut c_void) -> i64>;
 
-/// Sets the callback for the wall clock. Without it passes read the system's clock. A NULL function clears it. A NULL config, and
-/// a call from a callback, does nothing.
+/// Sets the callback for the wall clock. Without it passes read the system's clock. A NULL function clears it. With a NULL
+/// config, and in a callback, it does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
