@@ -20,7 +20,7 @@ pub(super) const PATIENCE: u32 = 10;
 const LAST_POLLS: usize = 8;
 
 /// A call to be made. It is pinned, because calls are large and would otherwise be copied from function to function.
-type Call<'a, T> = Pin<&'a mut dyn Future<Output = Answer<T>>>;
+type PinnedCall<'a, T> = Pin<&'a mut dyn Future<Output = Answer<T>>>;
 pub(super) type Answer<T> = std::result::Result<T, CallError>;
 
 /// The limits of the calls of one service in one pass.
@@ -71,7 +71,7 @@ impl<'a> CallBudget<'a> {
         &self,
         method: Method,
         limit: Duration,
-        call: Call<'_, T>,
+        call: PinnedCall<'_, T>,
     ) -> Answer<T> {
         if self.has_given_up(method) {
             return Err(CallError::GivenUp(method));
@@ -84,7 +84,7 @@ impl<'a> CallBudget<'a> {
         &self,
         method: Method,
         limit: Duration,
-        call: Call<'_, T>,
+        call: PinnedCall<'_, T>,
     ) -> Answer<T> {
         if let Some(lost) = &*self.lost.borrow() {
             return Err(lost.clone());
@@ -100,7 +100,7 @@ impl<'a> CallBudget<'a> {
         &self,
         method: Method,
         limit: Duration,
-        call: Call<'_, T>,
+        call: PinnedCall<'_, T>,
     ) -> Answer<T> {
         // A call that a panic ends got no answer.
         let broken_off = Unanswered(self, method);
@@ -147,7 +147,7 @@ impl<'a> CallBudget<'a> {
             .map(|e| e.error("cannot ask the runtime", endpoint))
     }
 
-    async fn bounded<T>(&self, limit: Duration, mut call: Call<'_, T>) -> Answer<T> {
+    async fn bounded<T>(&self, limit: Duration, mut call: PinnedCall<'_, T>) -> Answer<T> {
         let ending = async {
             let cause = self.stop.wait().await;
             tokio::time::sleep(GRACE).await;

@@ -110,13 +110,13 @@ fn ended(status: Status) -> Result<(), CallError> {
 
 /// Collects the bytes of one message.
 #[derive(Default)]
-struct Whole {
+struct OneMessage {
     pending: BytesMut,
     /// How long the message is, once the head of its frame has arrived.
     length: Option<usize>,
 }
 
-impl Sink for Whole {
+impl Sink for OneMessage {
     fn take(&mut self, bytes: &[u8]) -> Result<(), CallError> {
         self.pending.extend_from_slice(bytes);
         if self.length.is_none() {
@@ -131,7 +131,7 @@ impl Sink for Whole {
     }
 }
 
-impl Whole {
+impl OneMessage {
     /// The message, after its last byte.
     fn message<M: Message + Default>(self) -> Result<M, CallError> {
         match self.length {
@@ -150,7 +150,7 @@ pub(super) async fn one<M: Message + Default>(
     path: &str,
     request: &impl Message,
 ) -> Result<M, CallError> {
-    let mut whole = Whole::default();
+    let mut whole = OneMessage::default();
     call(connection, path, request, &mut whole).await?;
     whole.message()
 }
@@ -161,7 +161,7 @@ mod tests {
     use crate::cri::proto::VersionResponse;
 
     fn taken(bytes: &[u8], cut: usize) -> Result<VersionResponse, CallError> {
-        let mut whole = Whole::default();
+        let mut whole = OneMessage::default();
         for piece in bytes.chunks(cut) {
             whole.take(piece)?;
         }
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn nothing_is_reserved_for_what_a_length_promises() {
-        let mut whole = Whole::default();
+        let mut whole = OneMessage::default();
         whole.take(&[0, 0x01, 0, 0, 0, 7, 7]).unwrap();
         assert_eq!(whole.length, Some(ONE_LIMIT));
         assert!(

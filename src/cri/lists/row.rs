@@ -33,11 +33,9 @@ pub(super) trait Labelled: Row + Hash {
     const IN_USE: &'static [i32];
 
     fn request(state: Option<i32>, labels: Vec<proto::Pair>) -> Self::Request;
-    fn id(&self) -> &Text;
     /// The labels by which the row can be asked for.
     fn labels(&self) -> Option<Labels>;
-    /// The list has another row with this ID (S0.4).
-    fn doubt(&mut self);
+    fn id_and_readable(&mut self) -> (&Text, &mut bool);
 }
 
 /// The labels of the pods that rows belong to, each once.
@@ -62,7 +60,7 @@ impl Row for Container {
 
     /// It may run.
     fn cut(&mut self) {
-        self.doubt();
+        self.readable = false;
         self.state = ContainerState::Undefined(CUT);
     }
 }
@@ -81,18 +79,14 @@ impl Labelled for Container {
         }
     }
 
-    fn id(&self) -> &Text {
-        &self.id
-    }
-
     fn labels(&self) -> Option<Labels> {
         let (namespace, pod) = (self.pod_namespace.clone()?, self.pod_name.clone()?);
         let pod = Labels::of_pod(namespace, pod, self.pod_uid.clone()?);
         Some(pod.with_container(self.container_name.clone()?))
     }
 
-    fn doubt(&mut self) {
-        self.readable = false;
+    fn id_and_readable(&mut self) -> (&Text, &mut bool) {
+        (&self.id, &mut self.readable)
     }
 }
 
@@ -107,7 +101,7 @@ impl Row for Sandbox {
 
     /// It may be READY.
     fn cut(&mut self) {
-        self.doubt();
+        self.readable = false;
         self.state = SandboxState::Undefined(CUT);
     }
 }
@@ -126,18 +120,14 @@ impl Labelled for Sandbox {
         }
     }
 
-    fn id(&self) -> &Text {
-        &self.id
-    }
-
     /// A kubelet labels a sandbox with the names that are in its metadata.
     fn labels(&self) -> Option<Labels> {
         let (namespace, pod) = (self.pod_namespace.clone(), self.pod_name.clone());
         Some(Labels::of_pod(namespace, pod, self.pod_uid.clone()))
     }
 
-    fn doubt(&mut self) {
-        self.readable = false;
+    fn id_and_readable(&mut self) -> (&Text, &mut bool) {
+        (&self.id, &mut self.readable)
     }
 }
 

@@ -56,11 +56,12 @@ impl<'a> Walk<'a> {
         for (mut row, size) in answer.rows.into_iter().zip(answer.sizes) {
             let hash = self.hasher.hash_one(&row);
             self.bytes = self.bytes.saturating_add(size as usize);
-            match self.seen.get(row.id()) {
+            let (id, readable) = row.id_and_readable();
+            match self.seen.get(id) {
                 Some((_, seen)) if *seen == hash => continue,
-                Some(_) => row.doubt(),
+                Some(_) => *readable = false,
                 None => {
-                    self.seen.insert(row.id().clone(), (size, hash));
+                    self.seen.insert(id.clone(), (size, hash));
                     self.account.saw(size);
                 }
             }
