@@ -238,7 +238,7 @@ impl CallError {
 }
 
 fn too_large(bytes: usize, limit: usize) -> String {
-    format!("the message is too large: {bytes} bytes, the limit is {limit}")
+    format!("{bytes} bytes, the limit is {limit}")
 }
 
 #[cfg(test)]
