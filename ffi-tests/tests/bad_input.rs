@@ -76,7 +76,7 @@ fn a_file_that_is_no_socket() {
         "/etc/passwd",
         "GC_ERROR_UNAVAILABLE",
         &[
-            "/etc/passwd: it is no socket",
+            "/etc/passwd: it is not a socket",
             "set container-runtime-endpoint",
         ],
     );
@@ -91,7 +91,7 @@ fn a_socket_that_nobody_listens_on() {
     at(
         path,
         "GC_ERROR_UNAVAILABLE",
-        &[path, "nobody listens on it", "start the runtime"],
+        &[path, "no process listens on it", "start the runtime"],
     );
 }
 

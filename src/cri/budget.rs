@@ -1,5 +1,4 @@
-//! What all calls of a service in one pass share: how long each may take, when they end with the pass, and when no more are made
-//! (S6.5).
+//! How long each call of a service in one pass may take, and when no more calls are made (S6.5).
 
 use super::Place;
 use super::error::CallError;
@@ -13,32 +12,33 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// With so many calls of one kind in a row left without an answer, a pass makes no more of that kind about single objects: it would
-/// take the request timeout for each of thousands.
+/// After this many calls of one kind in a row without an answer, a pass makes no more calls of that kind about single objects: each of
+/// thousands would take the request timeout.
 pub(super) const PATIENCE: u32 = 10;
-/// How often a call whose time is up is looked at once more. A callback of the host may have held this thread while the answer
-/// came: then it is there, and was in time.
-const LAST_LOOKS: usize = 8;
+/// How often a call whose time is up is polled once more. A callback of the host may have blocked this thread while the answer came in
+/// time.
+const LAST_POLLS: usize = 8;
 
-/// A call to be made. It stays where it is: calls are large, and would else be copied from hand to hand.
-type Call<'a, T> = Pin<&'a mut dyn Future<Output = Answer<T>>>;
+/// A call to be made. It is pinned, because calls are large and would otherwise be copied from function to function.
+type PinnedCall<'a, T> = Pin<&'a mut dyn Future<Output = Answer<T>>>;
 pub(super) type Answer<T> = std::result::Result<T, CallError>;
 
-/// What the calls of one service in one pass share.
+/// The limits of the calls of one service in one pass.
 pub(super) struct CallBudget<'a> {
     pub(super) limit: Duration,
     stop: Stop<'a>,
-    /// Calls in a row that timed out, of each kind.
+    /// How many calls in a row timed out, by kind.
     silent: RefCell<HashMap<Method, u32>>,
-    /// Of which kind it came to `PATIENCE` first.
+    /// The kind of call that reached `PATIENCE` first.
     pub(super) gave_up: Cell<Option<Method>>,
     /// The last call got no answer.
     pub(super) doubtful: Cell<bool>,
-    /// Something has been answered in this pass.
+    /// A call has been answered in this pass.
     answered: Cell<bool>,
-    /// And that with a look at what the runtime has: one that hangs may still tell its version, or that it does not know a call.
-    has_looked: Cell<bool>,
-    /// Why the service is asked nothing more: it never answered, or it is none of CRI.
+    /// A call has been answered for which the runtime reads its data. A runtime that hangs may still report its version, or that it does
+    /// not know a call.
+    has_read: Cell<bool>,
+    /// Why no call is made any more: the service never answered, or does not speak CRI.
     lost: RefCell<Option<CallError>>,
 }
 
@@ -56,7 +56,7 @@ impl<'a> CallBudget<'a> {
             gave_up: Cell::new(None),
             doubtful: Cell::new(false),
             answered: Cell::new(false),
-            has_looked: Cell::new(false),
+            has_read: Cell::new(false),
             lost: RefCell::default(),
         }
     }
@@ -66,25 +66,26 @@ impl<'a> CallBudget<'a> {
         silent.unwrap_or(0) >= PATIENCE
     }
 
-    /// A call about the whole: it is made even where single ones were given up.
-    pub(super) async fn ask_all<T>(&self, method: Method, call: Call<'_, T>) -> Answer<T> {
-        self.begin(method, self.limit, call).await
-    }
-
-    /// A call about one object.
+    /// Makes a call about one object.
     pub(super) async fn ask<T>(
         &self,
         method: Method,
         limit: Duration,
-        call: Call<'_, T>,
+        call: PinnedCall<'_, T>,
     ) -> Answer<T> {
         if self.has_given_up(method) {
             return Err(CallError::GivenUp(method));
         }
-        self.begin(method, limit, call).await
+        self.ask_all(method, limit, call).await
     }
 
-    async fn begin<T>(&self, method: Method, limit: Duration, call: Call<'_, T>) -> Answer<T> {
+    /// Makes a call about the whole, even if calls about single objects were given up.
+    pub(super) async fn ask_all<T>(
+        &self,
+        method: Method,
+        limit: Duration,
+        call: PinnedCall<'_, T>,
+    ) -> Answer<T> {
         if let Some(lost) = &*self.lost.borrow() {
             return Err(lost.clone());
         }
@@ -94,14 +95,14 @@ impl<'a> CallBudget<'a> {
         }
     }
 
-    /// Runs a call under its deadline and its pass, also when that has been told to end.
+    /// Runs a call until its deadline or the end of its pass, even if the pass has been told to end before.
     pub(super) async fn finish<T>(
         &self,
         method: Method,
         limit: Duration,
-        call: Call<'_, T>,
+        call: PinnedCall<'_, T>,
     ) -> Answer<T> {
-        // Whatever a defect breaks off got no answer.
+        // A call that a panic ends got no answer.
         let broken_off = Unanswered(self, method);
         panic_points::point("call the runtime");
         let answer = self.bounded(limit, call).await;
@@ -113,9 +114,10 @@ impl<'a> CallBudget<'a> {
         }
         let unanswered = answer.as_ref().is_err_and(CallError::is_no_answer);
         self.doubtful.set(unanswered);
-        let is_hollow = method == VERSION || matches!(answer, Err(CallError::Unimplemented { .. }));
+        let is_without_data =
+            method == VERSION || matches!(answer, Err(CallError::Unimplemented { .. }));
         let is_known = match &answer {
-            Err(CallError::Timeout(_)) => self.has_looked.get(),
+            Err(CallError::Timeout(_)) => self.has_read.get(),
             _ => self.answered.get(),
         };
         match &answer {
@@ -124,7 +126,7 @@ impl<'a> CallBudget<'a> {
             }
             _ if !unanswered => {
                 self.answered.set(true);
-                self.has_looked.set(self.has_looked.get() || !is_hollow);
+                self.has_read.set(self.has_read.get() || !is_without_data);
             }
             _ => {}
         }
@@ -138,14 +140,14 @@ impl<'a> CallBudget<'a> {
         }
     }
 
-    /// What the one error of a service that is asked no more says.
+    /// The error of a service that is asked nothing more.
     pub(super) fn lost(&self, endpoint: Place<'_>) -> Option<Error> {
         let lost = self.lost.borrow();
         lost.as_ref()
             .map(|e| e.error("cannot ask the runtime", endpoint))
     }
 
-    async fn bounded<T>(&self, limit: Duration, mut call: Call<'_, T>) -> Answer<T> {
+    async fn bounded<T>(&self, limit: Duration, mut call: PinnedCall<'_, T>) -> Answer<T> {
         let ending = async {
             let cause = self.stop.wait().await;
             tokio::time::sleep(GRACE).await;
@@ -157,7 +159,7 @@ impl<'a> CallBudget<'a> {
             () = sleep_until(BootInstant::now().plus(limit)) => CallError::Timeout(limit),
             cause = ending => CallError::Interrupted(cause),
         };
-        for _ in 0..LAST_LOOKS {
+        for _ in 0..LAST_POLLS {
             tokio::task::yield_now().await;
             if let Some(answer) = (&mut call).now_or_never() {
                 return answer;
@@ -167,7 +169,7 @@ impl<'a> CallBudget<'a> {
     }
 }
 
-/// A call under way. Dropping it says that there will be no answer.
+/// A call in flight. Dropping this records that the call got no answer.
 struct Unanswered<'l, 'a>(&'l CallBudget<'a>, Method);
 
 impl Drop for Unanswered<'_, '_> {

@@ -1,6 +1,6 @@
-//! A call on the wire, as gRPC wants it: frames, trailers, codes. Nothing is reserved because a length says how much is to come.
+//! A gRPC call on HTTP/2: frames, trailers, codes. The length in a frame never reserves memory.
 
-use super::connect::{ORIGIN, Wire, failed};
+use super::connect::{Connection, ORIGIN, failed};
 use super::error::CallError;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -9,30 +9,28 @@ use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
 use tonic::{Code, Status};
 
-/// A message's frame: one byte that says whether it is compressed, four for its length.
+/// The head of a message's frame: one byte that says whether the message is compressed, four for its length.
 pub(super) const FRAME_HEAD: usize = 5;
-/// The largest answer about a single object that is taken; the kubelet takes as much.
+/// The largest answer about a single object that crigc takes, in bytes; the kubelet's limit.
 const ONE_LIMIT: usize = 16 << 20;
 
-/// What takes the bytes of an answer as they come.
+/// Takes the bytes of an answer as they come.
 pub(super) trait Sink {
     fn take(&mut self, bytes: &[u8]) -> Result<(), CallError>;
 }
 
-/// Not one message, where there has to be one.
+/// The error of an answer that has to be one message and is not.
 pub(super) fn not_one(messages: usize) -> CallError {
-    CallError::garbage(&format!("{messages} messages came in place of one"))
+    CallError::garbage(&format!("{messages} messages came instead of one"))
 }
 
-/// Takes the frame of the next message off the front, and says how long it is; `None` = it is not there yet.
+/// Takes the head of the next frame, and returns the length of its message; `None` = the head has not arrived.
 pub(super) fn frame(pending: &mut BytesMut, limit: usize) -> Result<Option<usize>, CallError> {
     if pending.len() < FRAME_HEAD {
         return Ok(None);
     }
     if pending.get_u8() != 0 {
-        return Err(CallError::garbage(
-            "it is compressed, and nobody asked for that",
-        ));
+        return Err(CallError::garbage("it is compressed"));
     }
     let bytes = usize::try_from(pending.get_u32()).unwrap_or(usize::MAX);
     if bytes > limit {
@@ -46,15 +44,15 @@ fn framed(request: &impl Message) -> Bytes {
     let length = request.encoded_len();
     let mut frame = BytesMut::with_capacity(FRAME_HEAD + length);
     frame.put_u8(0);
-    // A request holds a name or a handful of labels.
+    // Requests are short: they have a name, or a few labels.
     frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
     frame.extend_from_slice(&request.encode_to_vec());
     frame.freeze()
 }
 
-/// Makes the call with this path (service and method), and gives its answer to a sink, to the end.
+/// Makes the call with this path (service and method), and gives its whole answer to a sink.
 pub(super) async fn call(
-    wire: &Wire,
+    connection: &Connection,
     path: &str,
     request: &impl Message,
     sink: &mut impl Sink,
@@ -64,8 +62,8 @@ pub(super) async fn call(
         .header("te", "trailers")
         .body(Full::new(framed(request)))
         .map_err(|e| CallError::Runtime(e.to_string()))?;
-    let (head, mut body) = wire.send(request).await?.into_parts();
-    // An answer without a message has its status at once.
+    let (head, mut body) = connection.send(request).await?.into_parts();
+    // An answer without a message has its status in the headers.
     if let Some(status) = Status::from_header_map(&head.headers) {
         if status.code() == Code::Ok && !body.is_end_stream() {
             return Err(CallError::garbage("its status came before its messages"));
@@ -110,15 +108,15 @@ fn ended(status: Status) -> Result<(), CallError> {
     }
 }
 
-/// A message whose bytes are kept until it is there.
+/// Collects the bytes of one message.
 #[derive(Default)]
-struct Whole {
+struct OneMessage {
     pending: BytesMut,
-    /// How long the message is, once its frame is there.
+    /// How long the message is, once the head of its frame has arrived.
     length: Option<usize>,
 }
 
-impl Sink for Whole {
+impl Sink for OneMessage {
     fn take(&mut self, bytes: &[u8]) -> Result<(), CallError> {
         self.pending.extend_from_slice(bytes);
         if self.length.is_none() {
@@ -133,8 +131,8 @@ impl Sink for Whole {
     }
 }
 
-impl Whole {
-    /// After the last byte.
+impl OneMessage {
+    /// The message, after its last byte.
     fn message<M: Message + Default>(self) -> Result<M, CallError> {
         match self.length {
             None if self.pending.is_empty() => Err(not_one(0)),
@@ -148,12 +146,12 @@ impl Whole {
 
 /// Makes a call that is answered by one message.
 pub(super) async fn one<M: Message + Default>(
-    wire: &Wire,
+    connection: &Connection,
     path: &str,
     request: &impl Message,
 ) -> Result<M, CallError> {
-    let mut whole = Whole::default();
-    call(wire, path, request, &mut whole).await?;
+    let mut whole = OneMessage::default();
+    call(connection, path, request, &mut whole).await?;
     whole.message()
 }
 
@@ -163,7 +161,7 @@ mod tests {
     use crate::cri::proto::VersionResponse;
 
     fn taken(bytes: &[u8], cut: usize) -> Result<VersionResponse, CallError> {
-        let mut whole = Whole::default();
+        let mut whole = OneMessage::default();
         for piece in bytes.chunks(cut) {
             whole.take(piece)?;
         }
@@ -205,7 +203,7 @@ mod tests {
 
     #[test]
     fn nothing_is_reserved_for_what_a_length_promises() {
-        let mut whole = Whole::default();
+        let mut whole = OneMessage::default();
         whole.take(&[0, 0x01, 0, 0, 0, 7, 7]).unwrap();
         assert_eq!(whole.length, Some(ONE_LIMIT));
         assert!(

@@ -1,5 +1,4 @@
-//! What an engine has learnt about its runtime: which lists it cannot stream (S7). Kept until the runtime's version changes
-//! (S0.11).
+//! Which lists a runtime cannot stream (S7). An engine keeps that until the runtime's version changes (S0.11).
 
 use super::client::Runtime;
 use crate::node::Text;
@@ -14,7 +13,7 @@ pub(crate) enum List {
 }
 
 impl List {
-    /// The path of the call that lists in one message.
+    /// The path of the call that returns the list in one message.
     pub(super) fn plain(self) -> &'static str {
         match self {
             List::Containers => "/runtime.v1.RuntimeService/ListContainers",
@@ -23,7 +22,7 @@ impl List {
         }
     }
 
-    /// The path of the call that streams.
+    /// The path of the call that streams the list.
     pub(super) fn stream(self) -> &'static str {
         match self {
             List::Containers => "/runtime.v1.RuntimeService/StreamContainers",
@@ -32,7 +31,7 @@ impl List {
         }
     }
 
-    /// For messages.
+    /// What failed, for messages.
     pub(crate) fn doing(self) -> &'static str {
         match self {
             List::Containers => "cannot list containers",
@@ -45,12 +44,12 @@ impl List {
 /// Name and version of a runtime.
 pub(crate) type Version = (Text, Text);
 
-/// What one kind of pass has learnt about its runtime.
+/// What passes of one kind know of their runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Capabilities {
-    /// Lists without a stream.
+    /// The lists that the runtime does not stream.
     lacking: [Cell<bool>; 3],
-    /// Of which runtime; `None` = it was not asked yet.
+    /// The version that this is true of; `None` = unknown.
     of: RefCell<Option<Version>>,
 }
 
@@ -67,15 +66,14 @@ impl Capabilities {
         self.lacking.iter().any(Cell::get)
     }
 
-    /// At the begin of a pass: forgets what was learnt about another version.
+    /// At the start of a pass: forgets what was true of another version.
     pub(crate) async fn renew(&self, runtime: &Runtime<'_>) {
         if self.has_any() {
             self.settle(runtime.version().await);
         }
     }
 
-    /// At the end of a pass that learnt something: of which version it is true. A runtime that does not answer is not waited for once
-    /// more: the next pass learns anew.
+    /// At the end of a pass: remembers the version. A runtime whose last call got no answer is not asked: the next pass finds out anew.
     pub(crate) async fn sign(&self, runtime: &Runtime<'_>) {
         if self.has_any() && self.of.borrow().is_none() && !runtime.is_doubtful() {
             self.of.replace(runtime.version().await);
@@ -95,9 +93,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_learnt_is_forgotten_with_another_version() {
+    fn capabilities_are_forgotten_with_another_version() {
         let version = |v: &str| Some(("containerd".into(), v.into()));
-        // Signed with, found at the next pass, whether it is known still.
+        // The remembered version, that of the next pass, and whether the capabilities are still known.
         let cases = [
             (version("1.6"), version("1.6"), true),
             (version("1.6"), version("2.4"), false),

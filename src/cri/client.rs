@@ -1,9 +1,9 @@
-//! The calls that a pass makes, each under its deadline and ended with its pass (S6.5).
+//! The calls that a pass makes. Each ends at its deadline, or with its pass (S6.5).
 
 use super::budget::{Answer, CallBudget, Method, VERSION};
 use super::call::one;
 use super::capabilities::{Capabilities, Version};
-use super::connect::{self, Wire};
+use super::connect::{self, Connection};
 use super::convert::{self, ContainerStatus};
 use super::error::CallError;
 use super::{Place, proto};
@@ -21,10 +21,10 @@ const REMOVE_CONTAINER: Method = "/runtime.v1.RuntimeService/RemoveContainer";
 
 /// One service in one pass.
 pub(super) struct Service<'a> {
-    pub(super) wire: Wire,
+    pub(super) connection: Connection,
     pub(super) endpoint: Place<'a>,
     pub(super) budget: CallBudget<'a>,
-    /// `None` = nothing is remembered of it.
+    /// `None` = they are not remembered.
     pub(super) capabilities: Option<&'a Capabilities>,
 }
 
@@ -42,20 +42,16 @@ pub(crate) struct Images<'a> {
     pub(super) service: Service<'a>,
 }
 
-fn place_of_runtime(config: &Config) -> Place<'_> {
-    Place {
-        endpoint: &config.container_runtime_endpoint,
-        key: RUNTIME_KEY,
-    }
-}
-
 /// Connects to the runtime for a pass.
 pub(crate) async fn runtime<'a>(
     config: &'a Config,
     stop: Stop<'a>,
     capabilities: &'a Capabilities,
 ) -> Result<Runtime<'a>> {
-    let endpoint = place_of_runtime(config);
+    let endpoint = Place {
+        endpoint: &config.container_runtime_endpoint,
+        key: RUNTIME_KEY,
+    };
     let service = Service::connect(config, endpoint, stop, Some(capabilities)).await?;
     Ok(Runtime { endpoint, service })
 }
@@ -68,13 +64,13 @@ pub(crate) async fn images<'a>(
 ) -> Result<Images<'a>> {
     let (endpoint, key) = config.image_service();
     let endpoint = Place { endpoint, key };
-    // The version that is asked for is the runtime's: of another program nothing is remembered.
+    // The version is that of the runtime, so nothing is remembered of another program.
     let capabilities = Some(capabilities).filter(|_| key == RUNTIME_KEY);
     let service = Service::connect(config, endpoint, stop, capabilities).await?;
     Ok(Images { endpoint, service })
 }
 
-/// NotFound where that is as good as done.
+/// NotFound counts as done: the object is gone.
 fn gone_is_done(answer: Answer<()>) -> Answer<()> {
     match answer {
         Err(CallError::NotFound(_)) => Ok(()),
@@ -91,14 +87,14 @@ impl<'a> Service<'a> {
     ) -> Result<Service<'a>> {
         let limit = config.runtime_request_timeout;
         Ok(Service {
-            wire: connect::connect(endpoint, limit, &stop).await?,
+            connection: connect::connect(endpoint, limit, &stop).await?,
             endpoint,
             budget: CallBudget::new(limit, stop),
             capabilities,
         })
     }
 
-    /// A call about one object.
+    /// Makes a call about one object.
     async fn ask<M: Message + Default>(&self, method: Method, request: &impl Message) -> Answer<M> {
         self.ask_within(self.budget.limit, method, request).await
     }
@@ -109,30 +105,31 @@ impl<'a> Service<'a> {
         method: Method,
         request: &impl Message,
     ) -> Answer<M> {
-        let call = one(&self.wire, method, request);
+        let call = one(&self.connection, method, request);
         self.budget.ask(method, limit, pin!(call)).await
     }
 
-    /// A call about the whole; `doing` is for the host.
+    /// Makes a call about the whole; `doing` is for the error.
     async fn ask_all<M: Message + Default>(
         &self,
         method: Method,
         request: &impl Message,
         doing: &str,
     ) -> Result<M> {
-        let call = one(&self.wire, method, request);
-        let answer = self.budget.ask_all(method, pin!(call)).await;
+        let call = one(&self.connection, method, request);
+        let limit = self.budget.limit;
+        let answer = self.budget.ask_all(method, limit, pin!(call)).await;
         answer.map_err(|e| e.error(doing, self.endpoint))
     }
 }
 
 impl Runtime<'_> {
-    /// A defect of crigc by which a connection broke.
-    pub(crate) fn defect(&self) -> Option<Error> {
-        self.service.wire.defect()
+    /// The panic that broke the connection.
+    pub(crate) fn panicked(&self) -> Option<Error> {
+        self.service.connection.panicked()
     }
 
-    /// Which runtime it is.
+    /// Name and version of the runtime; `None` = it did not answer.
     pub(super) async fn version(&self) -> Option<Version> {
         let request = proto::VersionRequest::default();
         let doing = "cannot ask for the runtime's version";
@@ -142,7 +139,7 @@ impl Runtime<'_> {
         Some((text(&answer.runtime_name), text(&answer.runtime_version)))
     }
 
-    /// Whether it answers at all: for when single objects are asked about no more.
+    /// Whether the runtime still answers.
     pub(crate) async fn is_there(&self) -> bool {
         let request = proto::VersionRequest::default();
         self.service.ask::<()>(VERSION, &request).await.is_ok()
@@ -156,34 +153,34 @@ impl Runtime<'_> {
         let answer: proto::ContainerStatusResponse =
             self.service.ask(CONTAINER_STATUS, &request).await?;
         match answer.status {
-            Some(status) => Ok(convert::container_look(status)),
+            Some(status) => Ok(convert::container_status(status)),
             None => Err(CallError::Runtime("the answer holds no status".to_owned())),
         }
     }
 
-    /// Whether so many removals of containers were left without an answer that no more are tried.
+    /// Whether the pass removes no more containers, because too many removals in a row got no answer.
     pub(crate) fn has_given_up(&self) -> bool {
         self.service.budget.has_given_up(REMOVE_CONTAINER)
     }
 
-    /// Why the runtime is asked nothing more in this pass: it left the first call without an answer, or it is none that speaks CRI.
+    /// Why this pass makes no more calls: the runtime did not answer the first one, or does not speak CRI.
     pub(crate) fn lost(&self) -> Option<Error> {
         self.service.budget.lost(self.endpoint)
     }
 
-    /// Whether the last call got no answer: then nobody knows whether the next one will.
+    /// Whether the last call got no answer, so that the next one may get none either.
     pub(crate) fn is_doubtful(&self) -> bool {
         self.service.budget.doubtful.get()
     }
 
-    /// Why the pass fails, if it gave up at some time.
+    /// Why the pass fails, if it gave up on a kind of call.
     pub(crate) fn giving_up(&self) -> Option<Error> {
         let method = self.service.budget.gave_up.get()?;
         Some(CallError::GivenUp(method).error("cannot go on", self.endpoint))
     }
 
-    /// Stops a container; NotFound is told, because then its logs are not its own any more. Its deadline is the grace period longer
-    /// than that of other calls (S2.3).
+    /// Stops a container. NotFound is an error here: the logs of a container that is gone may belong to another one by now. The deadline
+    /// is that of other calls plus the grace period (S2.3).
     pub(crate) async fn stop_container(&self, id: &str, seconds: i64) -> Answer<()> {
         let request = proto::StopContainerRequest {
             container_id: id.into(),
@@ -195,13 +192,15 @@ impl Runtime<'_> {
         self.service.ask_within(limit, method, &request).await
     }
 
-    /// Removes a container whose logs are gone already: also when the pass was told to end in between.
+    /// Removes a container whose logs have been deleted, even if the pass was told to end in between.
     pub(crate) async fn remove_container(&self, id: &str) -> Answer<()> {
         let request = proto::RemoveContainerRequest {
             container_id: id.into(),
         };
-        let Service { wire, budget, .. } = &self.service;
-        let call = pin!(one(wire, REMOVE_CONTAINER, &request));
+        let Service {
+            connection, budget, ..
+        } = &self.service;
+        let call = pin!(one(connection, REMOVE_CONTAINER, &request));
         gone_is_done(budget.finish(REMOVE_CONTAINER, budget.limit, call).await)
     }
 
@@ -222,7 +221,7 @@ impl Runtime<'_> {
         gone_is_done(self.service.ask(method, &request).await)
     }
 
-    /// The sandbox image that the runtime itself is configured with, if it tells (S5.3).
+    /// The sandbox image that the runtime itself uses, if it reports that (S5.3).
     pub(crate) async fn configured_sandbox_image(&self) -> Result<Option<Text>> {
         let request = proto::StatusRequest { verbose: true };
         let method = "/runtime.v1.RuntimeService/Status";
@@ -233,7 +232,7 @@ impl Runtime<'_> {
         })
     }
 
-    /// The image of a sandbox, if the runtime tells (S5.3); NotFound where it has gone.
+    /// The image of a sandbox, if the runtime reports it (S5.3); NotFound = the sandbox is gone.
     pub(crate) async fn image_of_sandbox(&self, id: &str) -> Answer<Option<Text>> {
         let request = proto::PodSandboxStatusRequest {
             pod_sandbox_id: id.into(),
@@ -261,9 +260,9 @@ fn image_named(name: &str, handler: &str) -> Option<proto::ImageSpec> {
 }
 
 impl Images<'_> {
-    /// A defect of crigc by which a connection broke.
-    pub(crate) fn defect(&self) -> Option<Error> {
-        self.service.wire.defect()
+    /// The panic that broke the connection.
+    pub(crate) fn panicked(&self) -> Option<Error> {
+        self.service.connection.panicked()
     }
 
     /// The image that a name stands for; `None` = the runtime has no such image.
@@ -273,7 +272,7 @@ impl Images<'_> {
         answer.map_err(|e| e.error(&doing, self.endpoint))
     }
 
-    /// The same, where a failure is one object's.
+    /// The same; a failure is that of one object.
     pub(crate) async fn image_named(&self, name: &str) -> Answer<Option<Image>> {
         let request = proto::ImageStatusRequest {
             image: image_named(name, ""),
@@ -296,7 +295,7 @@ impl Images<'_> {
         gone_is_done(self.service.ask(method, &request).await)
     }
 
-    /// The image filesystems, in the order of the runtime; a first one without a name counts as none.
+    /// The image filesystems in the order of the runtime, up to the first one without a mount point.
     pub(crate) async fn filesystems(&self) -> Result<Vec<ImageFilesystem>> {
         let request = proto::ImageFsInfoRequest {};
         let method = "/runtime.v1.ImageService/ImageFsInfo";

@@ -1,4 +1,4 @@
-//! Connections to a unix socket that never raise SIGPIPE in the host, and that wait out a full backlog.
+//! HTTP/2 connections to a unix socket. They never raise SIGPIPE in the host, and wait while the socket's backlog is full.
 
 use super::error::{CallError, not_cri, root_cause};
 use crate::clock::BootInstant;
@@ -26,13 +26,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
 
-/// A stream in flight is given this much before the reader has to ask for more: a list of 16 MiB in few round trips.
+/// How many bytes the runtime may send on a stream before crigc has to ask for more: a list of 16 MiB takes few round trips.
 const STREAM_WINDOW: u32 = 4 << 20;
 /// The same for all streams of a connection.
 const CONNECTION_WINDOW: u32 = 16 << 20;
-/// The most bytes of headers and trailers of an answer: an error's message is one. grpc-go, by which the kubelet asks, takes as many.
+/// The most bytes of headers and trailers of an answer; an error's message is among them. The limit of grpc-go, which the kubelet uses.
 const HEADER_LIMIT: u32 = 16 << 20;
-/// What HTTP/2 wants to know of a host that is a socket.
+/// HTTP/2 wants the name of a host; a socket has none.
 pub(super) const ORIGIN: &str = "http://localhost";
 /// How long to wait before a full backlog is tried again.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(20);
@@ -53,7 +53,7 @@ impl QuietStream {
             match sent {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => {}
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // Who has closed may have said why: that, or the end, is to be read.
+                // The reader finds out why the other side closed, if that was sent.
                 Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
                     return Poll::Ready(Ok(data.iter().map(|part| part.len()).sum()));
                 }
@@ -104,7 +104,7 @@ impl AsyncWrite for QuietStream {
     }
 }
 
-/// Connects, and tries again while the backlog is full (a unix socket answers EAGAIN at once then).
+/// Connects, and tries again while the backlog is full: a unix socket then answers EAGAIN at once.
 async fn open(path: &str) -> io::Result<QuietStream> {
     panic_points::point("connect");
     loop {
@@ -117,7 +117,7 @@ async fn open(path: &str) -> io::Result<QuietStream> {
     }
 }
 
-/// Where a service is, and the key that says so.
+/// Where a service is, and the key that sets it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Place<'a> {
     pub(crate) endpoint: &'a Endpoint,
@@ -130,31 +130,23 @@ impl std::fmt::Display for Place<'_> {
     }
 }
 
-impl Place<'_> {
-    fn path(&self) -> &str {
-        self.endpoint.path()
-    }
+/// The connection to a service. If its HTTP/2 session breaks, the next call starts another one.
+pub(crate) struct Connection {
+    path: Box<str>,
+    session: Mutex<Session>,
+    panicked: Panicked,
 }
 
-/// Sends on one connection, as soon as it is asked to: no task stands between a call and the socket. Where the connection has
-/// broken, the next call makes another one. Clones share it.
+/// One HTTP/2 session on one socket. Its calls write to the socket without a task in between.
 #[derive(Clone)]
-pub(crate) struct Wire {
-    path: Arc<str>,
-    connection: Arc<Mutex<Connection>>,
-    defect: Defect,
-}
-
-/// One connection.
-#[derive(Clone)]
-struct Connection {
+struct Session {
     sender: SendRequest<Full<Bytes>>,
-    /// How it ended, where that was an error.
+    /// The error that ended it.
     end: Arc<OnceLock<CallError>>,
 }
 
-impl Connection {
-    /// Why a call failed. One that was not sent any more is only told that the connection is closed: what closed it is the cause.
+impl Session {
+    /// Why a call failed. For a call that was not sent hyper only says that the session is closed: what closed it is the cause.
     fn failed(&self, e: &hyper::Error) -> CallError {
         let is_closed = e.is_canceled() || e.is_closed();
         let end = self.end.get().filter(|_| is_closed).cloned();
@@ -162,29 +154,29 @@ impl Connection {
     }
 }
 
-/// What broke a connection, if that was a defect of crigc.
-type Defect = Arc<OnceLock<Error>>;
+/// The panic that broke a session.
+type Panicked = Arc<OnceLock<Error>>;
 
-/// Runs the tasks of a connection beside its calls.
+/// Runs the tasks of a session beside its calls.
 #[derive(Clone)]
-struct Tasks(Defect);
+struct Tasks(Panicked);
 
 impl<F: Future + Send + 'static> Executor<F> for Tasks {
     fn execute(&self, task: F) {
-        let defect = self.0.clone();
+        let panicked = self.0.clone();
         drop(tokio::spawn(async move {
             if let Err(e) = panics::caught_async(task).await {
-                // The first one is enough.
-                let _ = defect.set(e);
+                // Only the first one is reported.
+                let _ = panicked.set(e);
             }
         }));
     }
 }
 
-/// HTTP/2 on a stream; the task that drives it ends with the last sender.
-async fn handshake(stream: QuietStream, defect: &Defect) -> Result<Connection, hyper::Error> {
+/// Starts HTTP/2 on a stream. The task that drives it ends with the last sender.
+async fn handshake(stream: QuietStream, panicked: &Panicked) -> Result<Session, hyper::Error> {
     panic_points::point("shake hands");
-    let tasks = Tasks(defect.clone());
+    let tasks = Tasks(panicked.clone());
     let (sender, connection) = http2::Builder::new(tasks.clone())
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
@@ -193,53 +185,50 @@ async fn handshake(stream: QuietStream, defect: &Defect) -> Result<Connection, h
         .await?;
     let end = Arc::new(OnceLock::new());
     let ended = end.clone();
-    // How it ends is what its calls are told; so it needs nobody who waits for it.
+    // Nothing waits for this task: calls that fail find its error in `end`.
     tasks.execute(async move {
         if let Err(e) = connection.await {
-            // Set by nobody else.
             let _ = ended.set(failed(&e));
         }
     });
-    Ok(Connection { sender, end })
+    Ok(Session { sender, end })
 }
 
-impl Wire {
-    /// A defect by which a connection broke: its calls were told no more than that.
-    pub(super) fn defect(&self) -> Option<Error> {
-        self.defect.get().cloned()
+impl Connection {
+    /// The panic that broke a session; the errors of its calls do not name it.
+    pub(super) fn panicked(&self) -> Option<Error> {
+        self.panicked.get().cloned()
     }
 
-    /// Sends a request; the head of its answer, and the body to come.
+    /// Sends a request. Returns the head of the answer, and the body to come.
     pub(super) async fn send(
         &self,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, CallError> {
-        let mut connection = self.connection().await?;
-        let answer = connection.sender.send_request(request).await;
-        answer.map_err(|e| connection.failed(&e))
+        let mut session = self.session().await?;
+        let answer = session.sender.send_request(request).await;
+        answer.map_err(|e| session.failed(&e))
     }
 
-    async fn connection(&self) -> Result<Connection, CallError> {
+    async fn session(&self) -> Result<Session, CallError> {
         let current = self.lock().clone();
         if !current.sender.is_closed() {
             return Ok(current);
         }
         let stream = open(&self.path).await;
         let stream = stream.map_err(|e| CallError::Unreachable(e.to_string()))?;
-        let connection = handshake(stream, &self.defect).await;
-        let connection = connection.map_err(|e| failed(&e))?;
-        *self.lock() = connection.clone();
-        Ok(connection)
+        let session = handshake(stream, &self.panicked).await;
+        let session = session.map_err(|e| failed(&e))?;
+        *self.lock() = session.clone();
+        Ok(session)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A call that failed below gRPC: the connection is gone, or what came is no HTTP/2.
+/// A call that failed below gRPC: the connection is gone, or the answer is not HTTP/2.
 pub(super) fn failed(e: &hyper::Error) -> CallError {
     let gone = || CallError::Unavailable(format!("the connection broke: {}", root_cause(e)));
     if e.is_canceled() || e.is_closed() || e.is_incomplete_message() {
@@ -250,7 +239,7 @@ pub(super) fn failed(e: &hyper::Error) -> CallError {
         let io = e.downcast_ref::<io::Error>();
         let h2 = e.downcast_ref::<h2::Error>();
         let io = io.or_else(|| h2?.get_io());
-        // A server that shuts down says so.
+        // A server sends this when it shuts down.
         let bye = |e: &h2::Error| e.is_go_away() && e.reason() == Some(Reason::NO_ERROR);
         if io.is_some_and(was_closed) {
             return CallError::Unavailable(
@@ -260,7 +249,7 @@ pub(super) fn failed(e: &hyper::Error) -> CallError {
         if io.is_some_and(is_broken) || h2.is_some_and(bye) {
             return gone();
         }
-        // So does one that has too much to do.
+        // A server sends these when it has too much to do.
         if let Some(reason) = h2.and_then(h2::Error::reason)
             && [
                 Reason::REFUSED_STREAM,
@@ -276,7 +265,7 @@ pub(super) fn failed(e: &hyper::Error) -> CallError {
     CallError::Garbage(format!("h2 protocol error: {}", root_cause(e)))
 }
 
-/// The other side is gone. Which of these comes depends on whether crigc was reading or writing then.
+/// The other side is gone. Which of these errors comes depends on whether crigc was reading or writing.
 fn was_closed(e: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     [
@@ -288,18 +277,18 @@ fn was_closed(e: &io::Error) -> bool {
     .contains(&e.kind())
 }
 
-/// What h2 itself finds wrong with a stream comes as an error of no kind.
+/// The socket failed. What h2 itself finds wrong with a stream comes as one of the other kinds.
 fn is_broken(e: &io::Error) -> bool {
     !matches!(e.kind(), io::ErrorKind::Other | io::ErrorKind::InvalidData)
 }
 
-/// The way to the runtime at an endpoint; its first connection stands.
+/// Connects to a service.
 pub(crate) async fn connect(
     place: Place<'_>,
     limit: Duration,
     stop: &Stop<'_>,
-) -> Result<Wire, Error> {
-    let path = place.path();
+) -> Result<Connection, Error> {
+    let path = place.endpoint.path();
     let stream = tokio::select! {
         stream = open(path) => stream.map_err(|e| refused(place, &e))?,
         () = sleep_until(BootInstant::now().plus(limit)) => return Err(Error::new(
@@ -308,38 +297,32 @@ pub(crate) async fn connect(
         )),
         cause = stop.wait() => return Err(cause.error()),
     };
-    let defect = Defect::default();
-    let connection = handshake(stream, &defect).await;
-    let connection = connection.map_err(|e| not_cri(place, &e))?;
-    Ok(Wire {
+    let panicked = Panicked::default();
+    let session = handshake(stream, &panicked).await;
+    let session = session.map_err(|e| not_cri(place, &e))?;
+    Ok(Connection {
         path: path.into(),
-        connection: Arc::new(Mutex::new(connection)),
-        defect,
+        session: Mutex::new(session),
+        panicked,
     })
 }
 
-/// The story of a connection that did not come about.
+/// The error of a connection that failed.
 fn refused(place: Place<'_>, e: &io::Error) -> Error {
     let key = place.key;
-    let is_socket = std::fs::metadata(place.path()).map(|found| found.file_type().is_socket());
+    let found = std::fs::metadata(place.endpoint.path());
+    let is_other_file = found.is_ok_and(|found| !found.file_type().is_socket());
+    let start = format!("start the runtime, or set {key} to its socket");
+    let set = format!("set {key} to the runtime's socket");
     let (cause, way_out) = match e.kind() {
         io::ErrorKind::PermissionDenied => (
             e.to_string(),
             "run as a user that may open the socket".to_owned(),
         ),
-        io::ErrorKind::ConnectionRefused if matches!(is_socket, Ok(false)) => (
-            "it is no socket".to_owned(),
-            format!("set {key} to the runtime's socket"),
-        ),
-        io::ErrorKind::ConnectionRefused => (
-            format!("nobody listens on it: {e}"),
-            format!("start the runtime, or set {key} to its socket"),
-        ),
-        io::ErrorKind::NotFound => (
-            e.to_string(),
-            format!("start the runtime, or set {key} to its socket"),
-        ),
-        _ => (e.to_string(), format!("set {key} to the runtime's socket")),
+        io::ErrorKind::ConnectionRefused if is_other_file => ("it is not a socket".to_owned(), set),
+        io::ErrorKind::ConnectionRefused => (format!("no process listens on it: {e}"), start),
+        io::ErrorKind::NotFound => (e.to_string(), start),
+        _ => (e.to_string(), set),
     };
     Error::new(
         error::Status::Unavailable,

@@ -1,10 +1,10 @@
-//! Messages of CRI as `node` objects (S0.6: what cannot be read is marked, not dropped).
+//! Turns messages of CRI into `node` objects. What cannot be read is marked, not dropped (S0.6).
 
 use super::proto;
 use crate::node::{Container, ContainerState, Image, Sandbox, SandboxState, Text};
 use std::collections::HashSet;
 
-/// Texts that many rows of a list share (pod names, namespaces, images), each kept once.
+/// Texts that many rows of a list share (pod names, namespaces, images). Each is stored once.
 #[derive(Default)]
 pub(crate) struct Names(HashSet<Text>);
 
@@ -21,31 +21,21 @@ impl Names {
     }
 }
 
-/// The longest text of a row that is taken, in bytes: as long as a path can be. No name, label or ID of a kubelet is longer than 253
-/// characters, no reference of an image longer than a few hundred. What is longer makes its row unreadable (S0.6), and is cut: a
-/// report holds some of these texts for each object.
+/// The longest text of a row, in bytes: as long as a path can be. No name, label or ID of a kubelet is longer than 253 characters, no
+/// reference of an image longer than a few hundred. A longer text is cut, because a report holds some of these texts for each object,
+/// and makes its row unreadable (S0.6).
 const LONGEST_TEXT: usize = 4096;
 
-/// Takes texts, and remembers whether all could be read.
+/// Reads texts, and remembers whether all of them could be read.
 struct Reader<'a> {
     readable: bool,
     names: &'a mut Names,
-    /// The longest text that is taken.
-    longest: usize,
 }
 
 impl Reader<'_> {
-    fn of_row(readable: bool, names: &mut Names) -> Reader<'_> {
-        Reader {
-            readable,
-            names,
-            longest: LONGEST_TEXT,
-        }
-    }
-
     fn read<T>(&mut self, bytes: &[u8], keep: impl FnOnce(&mut Names, &str) -> T) -> T {
-        self.readable &= bytes.len() <= self.longest;
-        let bytes = &bytes[..bytes.len().min(self.longest)];
+        self.readable &= bytes.len() <= LONGEST_TEXT;
+        let bytes = &bytes[..bytes.len().min(LONGEST_TEXT)];
         if let Ok(text) = std::str::from_utf8(bytes) {
             return keep(self.names, text);
         }
@@ -53,12 +43,12 @@ impl Reader<'_> {
         keep(self.names, &String::from_utf8_lossy(bytes))
     }
 
-    /// A text that no other row has.
+    /// A text that is probably in no other row.
     fn text(&mut self, bytes: &[u8]) -> Text {
         self.read(bytes, |_, text| text.into())
     }
 
-    /// A text that repeats.
+    /// A text that many rows have.
     fn name(&mut self, bytes: &[u8]) -> Text {
         self.read(bytes, Names::shared)
     }
@@ -69,7 +59,8 @@ impl Reader<'_> {
 }
 
 pub(super) fn container(c: proto::Container, names: &mut Names) -> Container {
-    let mut reader = Reader::of_row(!c.id.is_empty() && c.metadata.is_some(), names);
+    let readable = !c.id.is_empty() && c.metadata.is_some();
+    let mut reader = Reader { readable, names };
     let metadata = c.metadata.unwrap_or_default();
     let mut out = Container {
         id: reader.text(&c.id),
@@ -106,7 +97,7 @@ pub(super) fn container(c: proto::Container, names: &mut Names) -> Container {
             b"io.kubernetes.pod.terminationGracePeriod" => &mut out.termination_grace,
             _ => continue,
         };
-        // One that is no text does not parse, and so counts as absent (S2.3).
+        // One that is not UTF-8 is not a number either, and so counts as absent (S2.3).
         *field = std::str::from_utf8(&annotation.value)
             .ok()
             .filter(|text| text.len() <= LONGEST_TEXT)
@@ -127,7 +118,8 @@ pub(super) fn container_state(state: i32) -> ContainerState {
 }
 
 pub(super) fn sandbox(s: proto::PodSandbox, names: &mut Names) -> Sandbox {
-    let mut reader = Reader::of_row(!s.id.is_empty() && s.metadata.is_some(), names);
+    let readable = !s.id.is_empty() && s.metadata.is_some();
+    let mut reader = Reader { readable, names };
     let metadata = s.metadata.unwrap_or_default();
     let mut out = Sandbox {
         id: reader.text(&s.id),
@@ -147,13 +139,14 @@ pub(super) fn sandbox(s: proto::PodSandbox, names: &mut Names) -> Sandbox {
     out
 }
 
-/// An image that stands for itself.
+/// An image that is not part of a list.
 pub(super) fn one_image(i: proto::Image) -> Image {
     image(i, &mut Names::default())
 }
 
 pub(super) fn image(i: proto::Image, names: &mut Names) -> Image {
-    let mut reader = Reader::of_row(!i.id.is_empty(), names);
+    let readable = !i.id.is_empty();
+    let mut reader = Reader { readable, names };
     let mut out = Image {
         id: reader.text(&i.id),
         handler: reader.name(&i.spec.unwrap_or_default().runtime_handler),
@@ -167,51 +160,45 @@ pub(super) fn image(i: proto::Image, names: &mut Names) -> Image {
     out
 }
 
-/// What ContainerStatus tells of a container.
+/// What ContainerStatus reports of a container.
 #[derive(Clone, Debug)]
 pub(crate) struct ContainerStatus {
     pub(crate) id: Text,
     pub(crate) state: ContainerState,
     pub(crate) created_at: i64,
     pub(crate) finished_at: i64,
-    /// `Err` = the bytes are no UTF-8, shown as well as can be.
+    /// `Err` = it is not UTF-8; the text is for messages.
     pub(crate) log_path: Result<Text, Text>,
     /// Images of its image volumes.
     pub(crate) mounted_images: Vec<Text>,
 }
 
-pub(super) fn container_look(status: proto::ContainerStatus) -> ContainerStatus {
-    let mut names = Names::default();
-    let mut path = Reader {
+pub(super) fn container_status(status: proto::ContainerStatus) -> ContainerStatus {
+    let mut reader = Reader {
         readable: true,
-        names: &mut names,
-        longest: usize::MAX,
+        names: &mut Names::default(),
     };
-    let log_path = path.text(&status.log_path);
-    let path_is_readable = path.readable;
-    let mut other = path;
     ContainerStatus {
-        id: other.text(&status.id),
+        id: reader.text(&status.id),
         state: container_state(status.state),
         created_at: status.created_at,
         finished_at: status.finished_at,
-        log_path: if path_is_readable {
-            Ok(log_path)
-        } else {
-            Err(log_path)
+        log_path: match std::str::from_utf8(&status.log_path) {
+            Ok(path) => Ok(path.into()),
+            Err(_) => Err(String::from_utf8_lossy(&status.log_path).into()),
         },
         mounted_images: status
             .mounts
             .into_iter()
             .filter_map(|mount| mount.image)
-            .map(|image| other.text(&image.image))
+            .map(|image| reader.text(&image.image))
             .filter(|image| !image.is_empty())
             .collect(),
     }
 }
 
-/// A text field of a JSON document in a verbose answer: `info[key]`, then the field. `None` = it does not tell; an error: it
-/// tells something that cannot be read.
+/// A text field of a JSON document in a verbose answer: `info[key]`, then the field. `None` = there is no such field; an error = the
+/// document cannot be read.
 pub(super) fn info_field(
     info: &[proto::Pair],
     key: &str,
@@ -221,7 +208,7 @@ pub(super) fn info_field(
         return Ok(None);
     };
     let document: serde_json::Value = serde_json::from_slice(&pair.value)
-        .map_err(|e| format!("the field `{key}` of its verbose answer is no JSON: {e}"))?;
+        .map_err(|e| format!("the field `{key}` of its verbose answer is not JSON: {e}"))?;
     let text = document.get(field).and_then(serde_json::Value::as_str);
     Ok(text.filter(|text| !text.is_empty()).map(Text::from))
 }

@@ -1,4 +1,4 @@
-//! How a call of the runtime can fail, and the story that a host gets of it.
+//! How a call of the runtime can fail, and the error that the host gets.
 
 use super::Place;
 use super::budget::PATIENCE;
@@ -16,39 +16,39 @@ pub(crate) enum CallError {
     NotFound(String),
     /// The runtime ran out of something, or could not put its answer into a message.
     Exhausted(String),
-    /// The answer has more bytes than are taken.
+    /// The answer has more bytes than crigc takes.
     TooLarge { bytes: usize, limit: usize },
     /// No answer within the deadline.
     Timeout(Duration),
-    /// It was not made, because too many of its kind before it got no answer; their path.
+    /// It was not made, because too many calls with this path got no answer.
     GivenUp(&'static str),
-    /// The pass ended before the call began.
+    /// It was not made, because the pass had been told to end.
     NotBegun(Cause),
-    /// The pass ended while it was in flight: its outcome is unknown.
+    /// The pass ended while the call was in flight: its outcome is unknown.
     Interrupted(Cause),
-    /// It was not sent: there was no connection to be had.
+    /// It was not sent, because crigc could not connect.
     Unreachable(String),
-    /// The connection is gone, or the runtime says that it does not serve the call; in words for the host.
+    /// The connection is gone, or the runtime does not serve calls now; in words for the host.
     Unavailable(String),
     /// The runtime does not know the call, or the whole `service`.
     Unimplemented { message: String, service: bool },
-    /// The answer is no CRI, or no HTTP/2.
+    /// The answer is not CRI, or not HTTP/2.
     Garbage(String),
-    /// Any other answer that is an error, or none that can be used.
+    /// Any other error that the runtime answered with, or an answer that cannot be used.
     Runtime(String),
 }
 
-/// An error that the runtime has answered with.
+/// An error that the runtime answered with.
 impl From<tonic::Status> for CallError {
     fn from(status: tonic::Status) -> CallError {
         let message = visible(&cut(status.message()));
         match status.code() {
             Code::NotFound => CallError::NotFound(message),
             Code::ResourceExhausted => CallError::Exhausted(message),
-            // With this code servers in Rust refuse to send what is larger than they may.
+            // Servers in Rust use this code if a message is larger than they may send.
             Code::OutOfRange if sizes_in(&message).is_some() => CallError::Exhausted(message),
             Code::Unimplemented => CallError::Unimplemented {
-                // In the words of grpc-go, in which all runtimes but one in Rust are served.
+                // The words of grpc-go, which all runtimes use but one in Rust.
                 service: message.contains("unknown service"),
                 message,
             },
@@ -61,10 +61,10 @@ impl From<tonic::Status> for CallError {
     }
 }
 
-/// The longest message of a runtime that is passed on, in bytes. A runtime may put the whole output of a program into one.
+/// The longest error message of a runtime that crigc passes on, in bytes. A runtime may put the whole output of a program into one.
 const LONGEST_MESSAGE: usize = 4 << 10;
 
-/// The beginning of a message, with how long it was.
+/// The beginning of a message; a message that is cut ends with its length.
 fn cut(message: &str) -> Cow<'_, str> {
     if message.len() <= LONGEST_MESSAGE {
         return message.into();
@@ -77,9 +77,9 @@ fn cut(message: &str) -> Cow<'_, str> {
     format!("{} ... (cut, {all} bytes in all)", &message[..end]).into()
 }
 
-/// The two sizes in the refusal of a message, in the words of gRPC's libraries: `... message larger than max (18400000 vs.
-/// 16777216)` of Go, C++ and those that are made after them, `... message length too large: found N bytes, the limit is: M bytes` of
-/// Rust. Other numbers are of something else: of a limit of calls, say.
+/// The size of a message that was refused, and the limit, as gRPC's libraries write them: `... message larger than max (18400000 vs.
+/// 16777216)` in Go and C++, `... message length too large: found N bytes, the limit is: M bytes` in Rust. Other numbers may be
+/// something else, such as a limit of calls.
 fn sizes_in(message: &str) -> Option<(u64, u64)> {
     let after = |words: &str| message.split_once(words).map(|(_, rest)| rest);
     let words = [
@@ -93,7 +93,7 @@ fn sizes_in(message: &str) -> Option<(u64, u64)> {
     (size > limit).then_some((size, limit))
 }
 
-/// The number at the front of a text, and what follows.
+/// The number at the front of a text, and the rest.
 fn number(text: &str) -> Option<(u64, &str)> {
     let end = text.find(|c: char| !c.is_ascii_digit());
     let (digits, rest) = text.split_at(end.unwrap_or(text.len()));
@@ -109,7 +109,7 @@ pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
     visible(&cut(&last.to_string()))
 }
 
-/// What connects and speaks no HTTP/2.
+/// The error of a socket that does not speak HTTP/2.
 pub(crate) fn not_cri(place: Place<'_>, e: &hyper::Error) -> Error {
     Error::new(
         Status::Runtime,
@@ -122,13 +122,12 @@ pub(crate) fn not_cri(place: Place<'_>, e: &hyper::Error) -> Error {
 }
 
 impl CallError {
-    /// An answer that is no message.
+    /// The error of an answer that is not a message.
     pub(super) fn garbage(what: &str) -> CallError {
         CallError::Garbage(format!("failed to decode Protobuf message: {what}"))
     }
 
-    /// Whether it shows, as the first thing that is heard of a service, that nothing is to be had there: no answer at all, no
-    /// HTTP/2, or no CRI v1.
+    /// Whether this error, as the first answer of a service, shows that no other call will succeed: it timed out, or is not CRI v1.
     pub(super) fn shows_no_service(&self) -> bool {
         matches!(
             self,
@@ -138,7 +137,7 @@ impl CallError {
         )
     }
 
-    /// Whether nobody knows what became of the call, and whether the next one will be answered.
+    /// Whether it is unknown what became of the call, and whether the next one will be answered.
     pub(super) fn is_no_answer(&self) -> bool {
         matches!(
             self,
@@ -150,8 +149,7 @@ impl CallError {
         )
     }
 
-    /// Of a list: why it does not fit a message, if that is why it failed, and how large it would be and may be, in bytes, where
-    /// whoever refused it says so.
+    /// If a list failed because it does not fit a message: why, and its size and the limit in bytes, if they are known.
     pub(super) fn does_not_fit(&self) -> Option<(String, Option<(u64, u64)>)> {
         match self {
             CallError::Exhausted(m) => Some((m.clone(), sizes_in(m))),
@@ -187,12 +185,12 @@ impl CallError {
             CallError::Unimplemented { message, .. } => {
                 format!("the runtime does not know the call: {message}")
             }
-            CallError::Garbage(m) => format!("the answer is no CRI: {m}"),
+            CallError::Garbage(m) => format!("the answer is not CRI: {m}"),
             CallError::Unavailable(m) | CallError::Runtime(m) => m.clone(),
         }
     }
 
-    /// The story for the host: `doing` is such as `cannot list containers`.
+    /// The error for the host; `doing` says what failed, such as `cannot list containers`.
     pub(crate) fn error(&self, doing: &str, place: Place<'_>) -> Error {
         let cause = self.cause();
         let (status, way_out) = match self {
@@ -201,7 +199,7 @@ impl CallError {
             }
             CallError::NotFound(_) => (
                 Status::Runtime,
-                "it went in the meantime; the next pass looks again",
+                "it has been removed meanwhile; the next pass lists again",
             ),
             CallError::TooLarge { .. } | CallError::Garbage(_) => (
                 Status::Runtime,
@@ -233,14 +231,14 @@ impl CallError {
         Error::new(status, format!("{doing} at {place}: {cause}; {way_out}"))
     }
 
-    /// The same for one object of a report.
+    /// The text of the error, for one object of a report.
     pub(crate) fn story(&self, doing: &str, place: Place<'_>) -> String {
         self.error(doing, place).message
     }
 }
 
 fn too_large(bytes: usize, limit: usize) -> String {
-    format!("the message length is too large: {bytes} bytes, where {limit} are taken")
+    format!("{bytes} bytes, the limit is {limit}")
 }
 
 #[cfg(test)]
@@ -248,8 +246,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_where_a_refusal_tells_them() {
-        let told = [
+    fn sizes_are_read_if_a_refusal_has_them() {
+        let reported = [
             "grpc: trying to send message larger than max (18400000 vs. 16777216)",
             "Error, decoded message length too large: found 18400000 bytes, the limit is: 16777216 bytes",
             "rpc error: code = ResourceExhausted desc = trying to send message larger than max (18400000 vs. 16777216)",
@@ -257,11 +255,11 @@ mod tests {
             "Received message larger than max (18400000 vs 16777216)",
             "Error, encoded message length too large: found 18400000 bytes, the limit is: 16777216 bytes",
         ];
-        for message in told {
+        for message in reported {
             let sizes = Some((18_400_000, 16_777_216));
             assert_eq!(sizes_in(message), sizes, "{message}");
         }
-        let unreported = [
+        let without = [
             "grpc: received message larger than max (7 vs. 9)",
             "message larger than max (99999999999999999999999 vs. 4)",
             "message larger than max (9",
@@ -271,7 +269,7 @@ mod tests {
             "quota of calls exceeded (2000 vs. 1000)",
             "too large",
         ];
-        for message in unreported {
+        for message in without {
             assert_eq!(sizes_in(message), None, "{message}");
         }
     }

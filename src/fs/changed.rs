@@ -1,5 +1,4 @@
-//! When something in a pod's log directory changed last (S0.3): looks at all of it, opens nothing but directories, follows no link
-//! and crosses no mount.
+//! When something in a pod's log directory changed last (S0.3). The search opens only directories, follows no link and crosses no mount.
 
 use super::open_beneath::{self, Means};
 use crate::clock::wall_now;
@@ -11,37 +10,36 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// How deep a tree may be, which is how many directories are open at once. A kubelet makes three levels.
+/// How deep a tree may be, and so how many directories are open at once. A kubelet makes three levels.
 const DEEPEST: usize = 64;
-/// So many entries are looked at between two questions whether to go on.
+/// How many entries are read between two questions whether to go on.
 const BATCH: usize = 64;
 
-/// What a tree tells.
+/// When a tree changed last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LastChange {
-    /// The newest time of change that is not beyond now; ns since the epoch. One after the moment in question ends the search.
+    /// The newest time of change that is not later than now; ns since the epoch. The search ends at one after the moment in question.
     pub newest: i64,
-    /// Something has a time beyond now.
+    /// A time of change is later than now.
     pub beyond: bool,
 }
 
-/// What is asked of a tree.
+/// What the search wants to know.
 pub struct Question<'a> {
     /// Whether something changed after this moment; ns since the epoch.
     pub since: i64,
-    /// Now, by the host's clock. Files have the system's: what changes while they are looked at is not beyond now.
+    /// Now, by the host's clock. A time of change that is later than this counts if it is not later than the system's clock.
     pub now: i64,
-    /// Directories have no say: deleting what is in them changes them, too.
+    /// Directories do not count: deleting an entry changes its directory, too.
     pub files_only: bool,
-    /// Asked now and then; where it says no, the search fails.
+    /// Asked now and then; if it returns false, the search fails.
     pub go_on: &'a dyn Fn() -> bool,
 }
 
-/// A search under way.
 struct Search<'a> {
     question: &'a Question<'a>,
     found: LastChange,
-    looked_at: usize,
+    visited: usize,
 }
 
 /// The last change of the entry `name` of `base` and all below it.
@@ -54,10 +52,10 @@ pub(super) fn last_change(
     let mut search = Search {
         question,
         found: LastChange::default(),
-        looked_at: 0,
+        visited: 0,
     };
     let mut levels: Vec<Dir> = Vec::new();
-    levels.extend(search.look(base, name, means)?);
+    levels.extend(search.visit(base, name, means)?);
     while let Some(here) = levels.last_mut() {
         if search.found.newest > question.since {
             break;
@@ -70,7 +68,7 @@ pub(super) fn last_change(
         if name == "." || name == ".." {
             continue;
         }
-        let below = search.look(here.fd()?, &name, means)?;
+        let below = search.visit(here.fd()?, &name, means)?;
         if below.is_some() && levels.len() == DEEPEST {
             return Err(io::Error::other("it is too deep"));
         }
@@ -80,11 +78,11 @@ pub(super) fn last_change(
 }
 
 impl Search<'_> {
-    /// Looks at an entry; one that is a directory is opened. What has gone meanwhile, or lies on another mount, has no say: the
-    /// deletion of the tree meets it, too.
-    fn look(&mut self, parent: impl AsFd, name: &OsStr, means: Means) -> io::Result<Option<Dir>> {
-        self.looked_at += 1;
-        if self.looked_at.is_multiple_of(BATCH) && !(self.question.go_on)() {
+    /// Notes when an entry changed, and opens it if it is a directory. An entry that is gone meanwhile, or is on another mount, does not
+    /// count: the deletion of the tree finds it, too.
+    fn visit(&mut self, parent: impl AsFd, name: &OsStr, means: Means) -> io::Result<Option<Dir>> {
+        self.visited += 1;
+        if self.visited.is_multiple_of(BATCH) && !(self.question.go_on)() {
             return Err(io::ErrorKind::Interrupted.into());
         }
         panic_points::point("look at an entry of a tree");

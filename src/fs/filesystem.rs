@@ -5,18 +5,16 @@ use crate::node::FsUsage;
 use crate::panic_points;
 use crate::report::visible;
 
-/// The error of a mount point that gives no figures.
+/// The error if the figures of a mount point cannot be read or used.
 pub fn no_figures(mount_point: &str, why: &str) -> Error {
     let mount_point = visible(mount_point);
-    Error::new(
-        Status::Io,
-        format!(
-            "no figures of the image filesystem at {mount_point}: {why}; give figures by the image_fs callback"
-        ),
-    )
+    let message = format!(
+        "no figures of the image filesystem at {mount_point}: {why}; give figures by the image_fs callback"
+    );
+    Error::new(Status::Io, message)
 }
 
-/// What statvfs says of a mount point.
+/// The figures that statvfs returns for a mount point.
 pub fn usage(mount_point: &str) -> Result<FsUsage> {
     panic_points::point("ask for figures of a filesystem");
     let stat = rustix::fs::statvfs(mount_point);
@@ -27,29 +25,4 @@ pub fn usage(mount_point: &str) -> Result<FsUsage> {
         inodes: stat.f_files,
         inodes_free: stat.f_ffree,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn s5_11_statvfs_gives_the_figures() {
-        let usage = usage("/").unwrap();
-        assert!(usage.capacity > 0 && usage.available <= usage.capacity);
-    }
-
-    #[test]
-    fn s5_11_a_missing_mount_point_has_no_figures() {
-        for mount_point in ["/no/such\nplace", ""] {
-            let error = usage(mount_point).unwrap_err();
-            assert_eq!(error.status, Status::Io);
-            assert!(error.message.contains(&visible(mount_point)));
-            assert!(
-                error.message.contains("image_fs"),
-                "no way out: {}",
-                error.message
-            );
-        }
-    }
 }

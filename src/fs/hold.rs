@@ -1,9 +1,9 @@
-//! The file that holds all removals while it is there (S0.7).
+//! The file that stops all removals while it exists (S0.7).
 
 use crate::panic_points;
 use std::io;
 
-/// Whether the file is there; an error = nobody can tell.
+/// Whether the file exists; an error = that is unknown.
 pub fn is_there(path: &str) -> io::Result<bool> {
     panic_points::point("look for the hold file");
     match std::fs::symlink_metadata(path) {

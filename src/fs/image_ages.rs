@@ -1,5 +1,5 @@
-//! The records of images on disk (S5.1): held by one engine at a time, and replaced as a whole, so that whoever reads it after a
-//! kill or a power cut finds the old file or the new one. What cannot be read is put aside, and is never a reason to remove.
+//! The records of images on disk (S5.1). One engine at a time holds the file, and replaces it as a whole: after a kill or a power cut
+//! there is the old file or the new one. A file that cannot be read is put aside, and is never a reason to remove an image.
 
 use super::image_ages_lock::lock;
 use super::signals::without_sigxfsz;
@@ -18,15 +18,15 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The format of the file. A change of what it holds is a new number.
+/// The format of the file. It changes with the content.
 const FORMAT: u32 = 1;
-/// The largest file that is read: some 250,000 images.
+/// The largest file that is read, in bytes: about 250,000 images.
 const LARGEST: u64 = 64 << 20;
-pub(super) const NO_FILE: &str = "it is no regular file";
-/// How far the clock may have been set back since the file was written; beyond that it is one from the future. ns.
+pub(super) const NO_FILE: &str = "it is not a regular file";
+/// How far the clock may have been set back since the file was written; a file from later than that cannot be used. ns.
 const SET_BACK: i64 = 60 * 1_000_000_000;
 
-/// The first that is read of any file: whether it is one of ours.
+/// What shows that a file is crigc's; it is read first.
 #[derive(Deserialize)]
 struct Head {
     #[serde(rename = "crigc-image-records")]
@@ -38,7 +38,7 @@ struct Head {
 struct Content {
     #[serde(rename = "crigc-image-records")]
     format: u32,
-    /// Of the image service: records of another one say nothing about its images.
+    /// Of the image service whose images these are.
     endpoint: String,
     /// ns since the epoch.
     written: i64,
@@ -55,7 +55,7 @@ struct Row {
     /// ns since the epoch.
     first_detected: Option<i64>,
     last_used: Option<i64>,
-    /// Of the time that was watched; ns.
+    /// In the time of `watched`; ns.
     unused_since: u64,
     size: u64,
     pinned: bool,
@@ -66,7 +66,7 @@ struct Row {
 pub struct RecordsFile {
     path: PathBuf,
     endpoint: String,
-    /// `None` = it is only read.
+    /// `None` = the file is only read.
     lock: Option<OwnedFd>,
     found: Found,
 }
@@ -74,16 +74,16 @@ pub struct RecordsFile {
 /// What is known of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Found {
-    /// Nothing: it was not read yet, or could not be. Until then it is not replaced.
+    /// It has not been read yet, and may not be replaced.
     Unread,
-    /// It was read, or written.
+    /// It has been read or written, or there was none.
     Own,
-    /// It cannot be used; it is moved away before the next write.
+    /// It cannot be used, and is put aside before the next write.
     Unusable,
 }
 
 impl RecordsFile {
-    /// Takes hold of the file, unless it is only to be read. Fails where another engine holds it, and names that.
+    /// Locks the file, unless it is only read. If another engine holds it, the error names that engine.
     pub fn hold(path: &str, endpoint: &str, only_read: bool) -> Result<RecordsFile> {
         let path = PathBuf::from(path);
         let lock = if only_read { None } else { Some(lock(&path)?) };
@@ -100,47 +100,42 @@ impl RecordsFile {
         visible(&self.path.to_string_lossy())
     }
 
-    /// What the file holds, until it has told once; `None` = there is no file. `Err` = it cannot be used, with the story.
+    /// The records in the file, the first time; `None` = there is no file, or it has been loaded before. `Err` = it cannot be used, and
+    /// why.
     pub fn load(&mut self, now: i64) -> std::result::Result<Option<ImageRecords>, String> {
         if self.found != Found::Unread {
             return Ok(None);
         }
         let path = self.shown();
-        let unusable = match read(&self.path) {
-            Ok(bytes) => match parse(&bytes, &self.endpoint, now) {
-                Ok(records) => {
-                    self.found = Found::Own;
-                    return Ok(Some(records));
-                }
-                Err(why) => why,
-            },
-            Err(Unreadable::Missing) => {
-                self.found = Found::Own;
-                return Ok(None);
-            }
+        let loaded = match read(&self.path) {
+            Ok(bytes) => parse(&bytes, &self.endpoint, now).map(Some),
+            Err(Unreadable::Missing) => Ok(None),
             Err(Unreadable::Passing(e)) => {
                 return Err(format!(
                     "cannot read image-records-file ({path}): {e}; it is left as it is, and the next pass tries again"
                 ));
             }
-            Err(Unreadable::NoFile(why)) => why,
+            Err(Unreadable::NoFile(why)) => Err(why),
         };
-        self.found = Found::Unusable;
-        Err(format!(
-            "cannot use image-records-file ({path}): {unusable}; ages of images count from now, and the next write puts it aside as {path}.aside"
+        self.found = match loaded {
+            Ok(_) => Found::Own,
+            Err(_) => Found::Unusable,
+        };
+        loaded.map_err(|why| format!(
+            "cannot use image-records-file ({path}): {why}; ages of images count from now, and the next write puts it aside as {path}.aside"
         ))
     }
 
-    /// Replaces the file: all of it is on the disk before it takes the old one's name. Does nothing where the file is only to be read, or
-    /// could not be read yet.
+    /// Replaces the file. All of the new one is on the disk before it gets the name. Does nothing if the file is only read, or has not been
+    /// read yet.
     pub fn write(&mut self, records: &ImageRecords, now: i64) -> io::Result<()> {
         if self.lock.is_none() || self.found == Found::Unread {
             return Ok(());
         }
         let bytes = text(records, &self.endpoint, now);
         if is_too_large(&bytes) {
-            let many = "there are too many images for it";
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, many));
+            let why = "there are too many images for it";
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, why));
         }
         if self.found == Found::Unusable {
             put_aside(&self.path)?;
@@ -154,14 +149,14 @@ impl RecordsFile {
             })
             .and_then(|()| sync_directory(&self.path));
         if written.is_err() {
-            // On a full disk what there is of it would stay in the way. The error is the first one's.
+            // A part of a file would take space on a full disk. The first error is the one to report.
             panic_points::point("delete the new records");
             let _ = std::fs::remove_file(&new);
         }
         written
     }
 
-    /// Deletes the file, which is out of date and cannot be replaced.
+    /// Deletes the file, because it is out of date and cannot be replaced.
     pub fn discard(&mut self) -> io::Result<()> {
         if self.lock.is_none() || self.found != Found::Own {
             return Ok(());
@@ -175,9 +170,9 @@ impl RecordsFile {
 /// Why a file was not read.
 enum Unreadable {
     Missing,
-    /// It says nothing about the file, such as no descriptor that is free.
+    /// The cause may pass, such as that no descriptor is free.
     Passing(io::Error),
-    /// It is no file that crigc could have written.
+    /// It is not a file that crigc wrote.
     NoFile(String),
 }
 
@@ -200,16 +195,14 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 
 pub(super) fn refuse(path: &Path, why: &str) -> Error {
     let path = visible(&path.to_string_lossy());
-    Error::new(
-        Status::Io,
-        format!(
-            "cannot hold image-records-file ({path}): {why}; set it to a file in a directory that is there and can be written to, or to nothing to do without"
-        ),
-    )
+    let message = format!(
+        "cannot hold image-records-file ({path}): {why}; set it to a file in a directory that exists and is writable, or leave it empty to keep no records"
+    );
+    Error::new(Status::Io, message)
 }
 
 fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
-    // Opening a pipe must not wait for a writer.
+    // NONBLOCK: opening a pipe must not wait for a writer.
     let flags =
         OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
     panic_points::point("open the records");
@@ -217,7 +210,7 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
         Ok(fd) => File::from(fd),
         Err(Errno::NOENT) => return Err(Unreadable::Missing),
         Err(Errno::LOOP) => return Err(Unreadable::NoFile("it is a symbolic link".to_owned())),
-        // A socket.
+        // It is a socket.
         Err(Errno::NXIO) => return Err(Unreadable::NoFile(NO_FILE.to_owned())),
         Err(e) => return Err(Unreadable::Passing(e.into())),
     };
@@ -229,21 +222,19 @@ fn read(path: &Path) -> std::result::Result<Vec<u8>, Unreadable> {
     let mut some = file.take(LARGEST + 1);
     some.read_to_end(&mut bytes).map_err(Unreadable::Passing)?;
     if is_too_large(&bytes) {
-        Err(Unreadable::NoFile(format!(
-            "it is larger than {LARGEST} bytes"
-        )))
-    } else {
-        Ok(bytes)
+        let why = format!("it is larger than {LARGEST} bytes");
+        return Err(Unreadable::NoFile(why));
     }
+    Ok(bytes)
 }
 
-/// What a file's bytes say; `Err` = why they cannot be used.
+/// The records in the bytes of a file; `Err` = why they cannot be used.
 pub fn parse(bytes: &[u8], endpoint: &str, now: i64) -> std::result::Result<ImageRecords, String> {
-    let head: Head = serde_json::from_slice(bytes)
-        .map_err(|e| format!("it holds no records of images ({e})"))?;
+    let head: Head =
+        serde_json::from_slice(bytes).map_err(|e| format!("it has no records of images ({e})"))?;
     if head.format != FORMAT {
         return Err(format!(
-            "its format is {}, this version of crigc reads {FORMAT}",
+            "its format is {}, but this version of crigc reads format {FORMAT}",
             head.format
         ));
     }
@@ -261,16 +252,12 @@ pub fn parse(bytes: &[u8], endpoint: &str, now: i64) -> std::result::Result<Imag
     let mut seen = HashSet::new();
     for row in &content.images {
         if row.id.is_empty() || !seen.insert((&row.id, &row.handler)) {
-            return Err(format!(
-                "it names image {:?} twice, or none",
-                visible(&row.id)
-            ));
+            let id = visible(&row.id);
+            return Err(format!("an image ID is empty, or there twice: {id:?}"));
         }
         if row.unused_since > content.watched {
-            return Err(format!(
-                "image {} is older than its watch",
-                visible(&row.id)
-            ));
+            let id = visible(&row.id);
+            return Err(format!("image {id} has an age beyond the time watched"));
         }
     }
     let images = content.images.into_iter().map(|row| {
@@ -309,12 +296,12 @@ fn text(records: &ImageRecords, endpoint: &str, now: i64) -> Vec<u8> {
         watched: nanoseconds(records.watched).unsigned_abs(),
         images,
     };
-    // Plain strings and numbers into a vector: there is nothing that serde_json could refuse.
+    // serde_json cannot fail on plain strings and numbers that it writes to a vector.
     serde_json::to_vec(&content).expect("records are plain data")
 }
 
 fn write_new(new: &Path, bytes: &[u8]) -> io::Result<()> {
-    // One that a kill has left.
+    // A kill may have left one.
     panic_points::point("clear the way for the new records");
     missing_is_done(std::fs::remove_file(new))?;
     panic_points::point("make the new records");
@@ -326,7 +313,7 @@ fn write_new(new: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Makes a new name last.
+/// Makes sure that a new name survives a power cut.
 fn sync_directory(path: &Path) -> io::Result<()> {
     let parent = path.parent().unwrap_or(Path::new("/"));
     panic_points::point("sync the directory of the records");
@@ -338,9 +325,7 @@ fn put_aside(path: &Path) -> io::Result<()> {
     panic_points::point("put the records aside");
     missing_is_done(std::fs::rename(path, &aside)).map_err(|e| {
         let aside = visible(&aside.to_string_lossy());
-        io::Error::new(
-            e.kind(),
-            format!("what is there cannot be moved to {aside}: {e}"),
-        )
+        let message = format!("the old file cannot be moved to {aside}: {e}");
+        io::Error::new(e.kind(), message)
     })
 }

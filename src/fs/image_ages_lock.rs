@@ -1,4 +1,4 @@
-//! Who holds the file of image ages (S5.1): one engine at a time.
+//! The lock of the file of image ages (S5.1): one engine at a time holds it.
 
 use super::image_ages::{NO_FILE, refuse, with_suffix};
 use super::signals::without_sigxfsz;
@@ -13,11 +13,11 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
-/// A process that the host forks shares the lock until it executes its program: one that was just freed may still be held.
+/// A process that the host forks shares the lock until it executes its program, so a lock that was just freed may still be held.
 const TRIES: u32 = 5;
 const BETWEEN: Duration = Duration::from_millis(20);
 
-/// Locks the file beside it that is there for that: the file itself is replaced at each write.
+/// Locks a file beside the records: the records themselves are replaced at each write.
 pub(super) fn lock(path: &Path) -> Result<OwnedFd> {
     if path.is_dir() {
         return Err(refuse(path, "it is a directory"));
@@ -29,7 +29,7 @@ pub(super) fn lock(path: &Path) -> Result<OwnedFd> {
     };
     panic_points::point("open the lock of the records");
     let file = open(&beside).map_err(|e| refused(&e.to_string()))?;
-    // Where nobody can tell, it is taken for one.
+    // If its type is unknown, it is taken for a regular file.
     if file.metadata().is_ok_and(|found| !found.is_file()) {
         return Err(refused(NO_FILE));
     }
@@ -39,12 +39,12 @@ pub(super) fn lock(path: &Path) -> Result<OwnedFd> {
         Err(Errno::WOULDBLOCK) => return Err(held(path, file)),
         Err(e) => return Err(refused(&e.to_string())),
     }
-    // The lock holds also where its holder cannot be written down, as on a full disk.
+    // The lock holds even if the name of its holder cannot be written, as on a full disk.
     let _ = sign(&file);
     Ok(file.into())
 }
 
-/// Whatever stands there instead of a file must not wait for anybody, or become the host's terminal.
+/// If something else is there than a file, opening it must not wait, and must not make it the host's terminal.
 fn open(beside: &Path) -> rustix::io::Result<File> {
     let flags = OFlags::RDWR
         | OFlags::CREATE
@@ -56,36 +56,32 @@ fn open(beside: &Path) -> rustix::io::Result<File> {
 }
 
 fn take(file: &File) -> rustix::io::Result<()> {
-    let mut locked = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
     for _ in 0..TRIES {
-        if locked != Err(Errno::WOULDBLOCK) {
-            break;
+        match rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(BETWEEN),
+            done => return done,
         }
-        std::thread::sleep(BETWEEN);
-        locked = rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
     }
-    locked
+    rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// The error of a file that another engine holds, which has written down who it is.
+/// The error if another engine holds the file. That engine has written its name into the lock.
 fn held(path: &Path, file: File) -> Error {
     let mut holder = String::new();
-    // Only for the message.
+    // The name is only for the message.
     let _ = file.take(200).read_to_string(&mut holder);
     let path = visible(&path.to_string_lossy());
     let holder = match holder.trim() {
         "" => "another engine".to_owned(),
         named => visible(named),
     };
-    Error::new(
-        Status::Busy,
-        format!(
-            "image-records-file ({path}) is held by {holder}; free that engine first, or give each engine a file of its own"
-        ),
-    )
+    let message = format!(
+        "image-records-file ({path}) is held by {holder}; free that engine first, or give each engine a file of its own"
+    );
+    Error::new(Status::Busy, message)
 }
 
-/// Writes down who holds it.
+/// Writes into the lock who holds it.
 fn sign(file: &File) -> io::Result<()> {
     panic_points::point("write down who holds the records");
     let name = std::fs::read_to_string("/proc/self/comm").unwrap_or_default();

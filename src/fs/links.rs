@@ -1,6 +1,6 @@
-//! Links in `container-logs-dir`: looking at them, and deleting them (S2.4, S4.2).
+//! Links in `container-logs-dir`: reading and deleting them (S2.4, S4.2).
 
-use super::logs::{LogError, OpenLogDir, each, failed, kind_of, statat, unlinked};
+use super::logs::{LogError, OpenLogDir, check_name, each, failed, kind_of, statat, unlinked};
 use super::open_beneath::fixed;
 use crate::panic_points;
 use crate::report::visible;
@@ -15,29 +15,18 @@ use std::path::{Path, PathBuf};
 /// A `*.log` symlink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLink {
-    /// Its name, as well as it can be shown.
+    /// Its name; bytes that are not UTF-8 are replaced.
     pub name: String,
-    /// Its name is UTF-8; else it is no name of a container's (S0.6).
+    /// Its name is UTF-8; otherwise it is not the link of a container (S0.6).
     pub readable: bool,
-    /// What it points to is there, or cannot be told.
+    /// Its target exists, or whether it exists is unknown.
     pub alive: bool,
-    /// What it points to, absolute.
+    /// Its target as an absolute path.
     pub target: PathBuf,
 }
 
-fn is_name(name: &str) -> Result<(), LogError> {
-    if matches!(name, "" | "." | "..") || name.contains('/') {
-        Err(LogError(format!(
-            "cannot delete the link {}: it is no name of a file",
-            visible(name)
-        )))
-    } else {
-        Ok(())
-    }
-}
-
 impl OpenLogDir {
-    /// The `*.log` symlinks directly in the directory that are wanted (S4.2): of those whose target is gone, or of all.
+    /// The wanted `*.log` symlinks directly in the directory (S4.2), of those whose target is gone, or of all.
     pub fn log_links(
         &self,
         alive_too: bool,
@@ -63,7 +52,7 @@ impl OpenLogDir {
         !matches!(target, Err(Errno::NOENT))
     }
 
-    /// One of them as it is now; `None` = it has gone.
+    /// A link as it is now; `None` = it is gone.
     pub fn log_link(&self, name: &OsStr) -> Option<LogLink> {
         panic_points::point("read a link");
         let target = rustix::fs::readlinkat(&self.handle, name.as_bytes(), Vec::new()).ok()?;
@@ -76,31 +65,42 @@ impl OpenLogDir {
         })
     }
 
-    /// S2.4: whether the link of a container that is to go can be deleted. Asked before its log goes, because they go together.
+    fn path(&self, name: &str) -> PathBuf {
+        Path::new(&self.dir).join(name)
+    }
+
+    /// The type of what has this name; `None` = nothing has it.
+    fn kind_at(&self, name: &str) -> Result<Option<FileType>, LogError> {
+        check_name(OsStr::new(name))?;
+        match statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(e) => Err(failed("read the link", self.path(name), &e.into())),
+        }
+    }
+
+    /// Whether the link of a container can be deleted (S2.4). It is checked before the container's log is deleted, so that both are deleted
+    /// or neither.
     pub fn check_own_link(&self, name: &str) -> Result<(), LogError> {
-        is_name(name)?;
+        check_name(OsStr::new(name))?;
         self.is_writable().map_err(|e| {
-            // The same words for each container of the pass: it is one cause.
+            // The text is the same for each container of the pass, because it is one cause.
             LogError(format!(
                 "cannot delete its link in container-logs-dir ({}): {e}; make that directory writable for crigc, or set container-logs-dir to nothing to leave links alone",
                 visible(&self.dir)
             ))
         })?;
-        let path = || Path::new(&self.dir).join(name);
-        match statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(()),
-            Err(e) => Err(failed("look at", path(), &e.into())),
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
-                Err(failed("delete", path(), &Errno::ISDIR.into()))
-            }
-            Ok(_) => match fixed(&self.handle, OsStr::new(name)) {
-                Some(e) => Err(failed("delete", path(), &e.into())),
-                None => Ok(()),
-            },
-        }
+        let obstacle = match self.kind_at(name)? {
+            None => None,
+            Some(FileType::Directory) => Some(Errno::ISDIR),
+            Some(_) => fixed(&self.handle, OsStr::new(name)),
+        };
+        obstacle.map_or(Ok(()), |e| {
+            Err(failed("delete", self.path(name), &e.into()))
+        })
     }
 
-    /// Whether crigc can delete in the directory, by its effective IDs. A read-only mount is EROFS.
+    /// Fails if crigc, with its effective IDs, cannot delete in the directory. A read-only mount is EROFS.
     fn is_writable(&self) -> io::Result<()> {
         panic_points::point("see whether it is writable");
         let access = |flags| {
@@ -108,38 +108,28 @@ impl OpenLogDir {
             rustix::fs::accessat(&self.handle, ".", wanted, flags)
         };
         match access(AtFlags::EACCESS) {
-            // An old kernel, or a filter that does not know the call with flags.
+            // The kernel, or a seccomp filter, does not know the call with flags.
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Ok(access(AtFlags::empty())?),
             answer => Ok(answer?),
         }
     }
 
-    fn unlink(&self, name: &str) -> Result<(), LogError> {
-        unlinked(&self.handle, OsStr::new(name))
-            .map_err(|e| failed("delete", Path::new(&self.dir).join(name), &e.into()))
-    }
-
-    /// S2.4: deletes the link of a container, or the file in its place: its name holds the container's ID. One that is not there is
-    /// fine.
+    /// Deletes the link of a container, or the file in its place: the name has the container's ID in it (S2.4). A missing one is no error.
     pub fn remove_own_link(&self, name: &str) -> Result<(), LogError> {
-        is_name(name)?;
-        self.unlink(name)
+        check_name(OsStr::new(name))?;
+        unlinked(&self.handle, OsStr::new(name))
+            .map_err(|e| failed("delete", self.path(name), &e.into()))
     }
 
-    /// S4.2: unlinks one symlink directly in the directory; one that is not there is fine. Anything else of that name is not
-    /// crigc's to delete: nobody knows whose it is.
+    /// Unlinks a symlink directly in the directory (S4.2). A missing one is no error. Anything else with that name is kept, because crigc
+    /// cannot know whose it is.
     pub fn remove_link(&self, name: &str) -> Result<(), LogError> {
-        is_name(name)?;
-        let path = || Path::new(&self.dir).join(name);
-        match statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Err(Errno::NOENT) => Ok(()),
-            Err(e) => Err(failed("look at", path(), &e.into())),
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink => {
-                self.unlink(name)
-            }
-            Ok(_) => Err(LogError(format!(
-                "cannot delete {}: it is no link; see what made it, and delete it by hand if it is to go",
-                visible(&path().to_string_lossy())
+        match self.kind_at(name)? {
+            None => Ok(()),
+            Some(FileType::Symlink) => self.remove_own_link(name),
+            Some(_) => Err(LogError(format!(
+                "cannot delete {}: it is not a link; find out what made it, and delete it by hand if nothing needs it",
+                visible(&self.path(name).to_string_lossy())
             ))),
         }
     }

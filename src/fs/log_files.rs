@@ -1,4 +1,4 @@
-//! The logs that the runtime tells of, with their rotated siblings: where they lie, and deleting them (S2.4).
+//! The logs whose paths the runtime reports, with their rotated siblings: where they are, and deleting them (S2.4).
 
 use super::logs::{
     BATCH, LogError, OpenLogDir, each, failed, is_absent, kind_of, statat, unlinked,
@@ -8,6 +8,7 @@ use crate::panic_points;
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
+use std::cell::RefMut;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -15,49 +16,44 @@ use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// No path that a system takes is longer.
+/// The longest path that Linux takes, in bytes.
 const LONGEST_PATH: usize = 4096;
 
-/// Where a log lies that the runtime told.
+/// Where a log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lies {
-    /// Below the room, if it is still there.
+    /// Below the base directory, if it still exists.
     Here,
-    /// Outside, behind a link, or on another mount: it is not crigc's to delete (S2.4).
+    /// Outside, behind a link, or on another mount: crigc may not delete it (S2.4).
     Elsewhere,
 }
 
-/// Whether the names in a directory may be those of the last look at it: for a container that has ended nobody writes logs any
-/// more, or renames them.
+/// Whether the directory of a log has to be read again. Logs of a container that has ended are neither written nor renamed any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     /// Read the directory.
     Fresh,
-    /// What was read for another container in the same directory will do.
+    /// Use the names that were read for another container in the same directory, if there are any.
     Known,
 }
 
-/// One directory below the room, as it was last read.
+/// A directory below the base directory, as it was last read.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Listing {
     parent: PathBuf,
     handle: OwnedFd,
     names: BTreeSet<OsString>,
-    /// Those of them that are directories, which unlinking does not take.
+    /// Those of the names that are directories, which cannot be unlinked.
     dirs: BTreeSet<OsString>,
-    /// All names of the directory are here; else those of one log alone.
+    /// `names` are all names in the directory; otherwise those of one log only.
     whole: bool,
-    /// There are more even of those.
+    /// There are more names of that log.
     more: bool,
 }
 
-impl Known {
-    fn holds(&self, name: &OsStr) -> bool {
-        self.names.contains(name)
-    }
-
-    /// What goes with a log: its rotated siblings, and at last the log itself; as long as that is there, the next pass finds the
-    /// others.
+impl Listing {
+    /// What is deleted with a log: its rotated siblings, and last the log itself. As long as the log is there, the next pass finds the
+    /// siblings.
     fn of_log(&self, log: &str) -> Vec<OsString> {
         let prefix = OsString::from(format!("{log}."));
         let rotated = self.names.range(prefix.clone()..);
@@ -78,26 +74,25 @@ fn is_of(log: &str, name: &OsStr) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest[0] == b'.')
 }
 
-/// A path told by the runtime, as seen from the room.
+/// A path relative to the base directory.
 struct Inside<'a> {
     parent: PathBuf,
     name: &'a str,
 }
 
-/// A file that is mounted there lies elsewhere.
 fn is_mounted(dir: &OwnedFd, name: &OsStr) -> bool {
     open_beneath::fixed(dir, name) == Some(Errno::BUSY)
 }
 
-/// It is behind a link, or on another mount.
+/// The path leads through a link, or to another mount.
 fn is_elsewhere(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::LOOP | Errno::XDEV))
 }
 
 impl OpenLogDir {
-    /// A path as seen from the room. Its beginning may be the directory as configured or as resolved, or any other path that
-    /// leads to the directory itself: the runtime and crigc may name it by different links. The rest is taken as it is written, and
-    /// opened beneath the handle.
+    /// An absolute path of the runtime; `None` = it is not below the base directory. It may begin with the base directory as configured, as
+    /// resolved, or by any other path that leads there: the runtime and crigc may use different links. The rest is opened beneath the
+    /// handle as it is written.
     fn inside<'a>(&self, path: &'a str) -> Option<Inside<'a>> {
         let hostile = |part: &str| part == "." || part == ".." || part.contains('\0');
         if !path.starts_with('/') || path.len() > LONGEST_PATH || path.split('/').any(hostile) {
@@ -120,12 +115,12 @@ impl OpenLogDir {
         })
     }
 
-    /// What follows the shortest beginning of a path that leads to the room itself.
+    /// The rest of a path after the shortest beginning that leads to the base directory.
     fn behind_base<'a>(&self, path: &'a str) -> Option<&'a str> {
         let slashes = path.match_indices('/').map(|(at, _)| at).skip(1);
         for end in slashes.chain([path.len()]) {
             panic_points::point("see where a path leads");
-            // Where a beginning leads nowhere, the rest does not either.
+            // If a beginning does not exist, no longer one does.
             let stat = rustix::fs::stat(&path[..end]).ok()?;
             if (stat.st_dev, stat.st_ino) == self.identity {
                 return Some(&path[end..]);
@@ -134,7 +129,7 @@ impl OpenLogDir {
         None
     }
 
-    /// A path below the room.
+    /// A relative path, from the labels of a container.
     fn below<'a>(&self, relative: &'a str) -> io::Result<Inside<'a>> {
         let hostile = |part: &str| matches!(part, "" | "." | "..") || part.contains('\0');
         if relative.split('/').any(hostile) {
@@ -154,29 +149,28 @@ impl OpenLogDir {
         open_beneath::open_dir(&self.handle, parent, self.means)
     }
 
-    /// Does something in the directory of a log; nothing where there is none.
-    fn within<T>(
+    /// The directory of a log; `None` = it does not exist.
+    fn listing(
         &self,
         inside: &Inside<'_>,
         names: Names,
         go_on: &dyn Fn() -> bool,
-        work: impl FnOnce(&mut Known) -> T,
-    ) -> io::Result<Option<T>> {
-        let mut known = self.known.borrow_mut();
-        let usable = |k: &Known| names == Names::Known && k.whole && k.parent == inside.parent;
-        if !known.as_ref().is_some_and(usable) {
-            // What is read anew is not held twice meanwhile.
-            *known = None;
-            *known = match self.read(inside, go_on) {
+    ) -> io::Result<RefMut<'_, Option<Listing>>> {
+        let mut listing = self.listing.borrow_mut();
+        let usable = |k: &Listing| names == Names::Known && k.whole && k.parent == inside.parent;
+        if !listing.as_ref().is_some_and(usable) {
+            // The old names are freed before the new ones are read.
+            *listing = None;
+            *listing = match self.read(inside, go_on) {
                 Err(e) if is_absent(&e) => None,
                 read => Some(read?),
             };
         }
-        Ok(known.as_mut().map(work))
+        Ok(listing)
     }
 
-    /// Reads the directory of a log: all names, or where those are too many, the log's own.
-    fn read(&self, inside: &Inside<'_>, go_on: &dyn Fn() -> bool) -> io::Result<Known> {
+    /// Reads the directory of a log: all names, or if they are too many, those of the log.
+    fn read(&self, inside: &Inside<'_>, go_on: &dyn Fn() -> bool) -> io::Result<Listing> {
         let handle = self.parent(inside)?;
         let (mut names, mut dirs) = (BTreeSet::new(), BTreeSet::new());
         let (mut whole, mut more) = (true, false);
@@ -199,7 +193,7 @@ impl OpenLogDir {
             names.insert(name.to_owned());
             ControlFlow::Continue(())
         })?;
-        Ok(Known {
+        Ok(Listing {
             parent: inside.parent.clone(),
             handle,
             names,
@@ -209,15 +203,15 @@ impl OpenLogDir {
         })
     }
 
-    /// Whether a log is there, by the names in its directory.
+    /// Whether a log exists, by the names in its directory.
     pub fn has_log(&self, relative: &str, go_on: &dyn Fn() -> bool) -> io::Result<bool> {
         let inside = self.below(relative)?;
-        let name = OsStr::new(inside.name);
-        let found = self.within(&inside, Names::Known, go_on, |known| known.holds(name));
-        Ok(found?.unwrap_or(false))
+        let listing = self.listing(&inside, Names::Known, go_on)?;
+        let has = |listing: &Listing| listing.names.contains(OsStr::new(inside.name));
+        Ok(listing.as_ref().is_some_and(has))
     }
 
-    /// Whether there is such an entry below the room.
+    /// Whether there is such an entry below the base directory.
     pub fn exists(&self, relative: &str) -> io::Result<bool> {
         let inside = self.below(relative)?;
         let found = self
@@ -230,7 +224,7 @@ impl OpenLogDir {
         }
     }
 
-    /// S2.4: where a log lies that the runtime told, and whether it and its rotated siblings can go. Deletes nothing.
+    /// Where a log is, and whether it and its rotated siblings can be deleted (S2.4). Deletes nothing.
     pub fn check_log(
         &self,
         log_path: &str,
@@ -240,8 +234,8 @@ impl OpenLogDir {
         self.each_of_log(log_path, names, go_on, false)
     }
 
-    /// S2.4: deletes the log that the runtime told, and its rotated siblings (`<log_path>.*`), unless it lies elsewhere. `go_on`
-    /// is asked now and then; where it says no, what is left stays.
+    /// Deletes a log and its rotated siblings (`<log_path>.*`), unless it is elsewhere (S2.4). If `go_on`, asked now and then, returns
+    /// false, the rest is kept.
     pub fn remove_log(
         &self,
         log_path: &str,
@@ -258,59 +252,50 @@ impl OpenLogDir {
         go_on: &dyn Fn() -> bool,
         delete: bool,
     ) -> Result<Lies, LogError> {
-        let mut mounted = false;
-        let lies = self.with_log(log_path, names, go_on, |known, inside| {
-            for (number, name) in self.to_delete(known, inside)?.into_iter().enumerate() {
-                if number % BATCH == BATCH - 1 && !go_on() {
-                    let e = io::ErrorKind::Interrupted.into();
-                    return Err(failed("delete the log", log_path, &e));
-                }
-                if !delete {
-                    mounted |= is_mounted(&known.handle, &name);
-                    continue;
-                }
-                match unlinked(&known.handle, &name) {
-                    Ok(()) => drop(known.names.remove(&name)),
-                    Err(Errno::BUSY) if is_mounted(&known.handle, &name) => mounted = true,
-                    Err(e) => return Err(self.undeleted(inside, &name, e)),
-                }
-            }
-            Ok(delete && known.more && !mounted)
-        })?;
-        Ok(if mounted { Lies::Elsewhere } else { lies })
-    }
-
-    /// Does something with a log where it lies below the room, and again as long as that says so.
-    fn with_log(
-        &self,
-        log_path: &str,
-        names: Names,
-        go_on: &dyn Fn() -> bool,
-        mut work: impl FnMut(&mut Known, &Inside<'_>) -> Result<bool, LogError>,
-    ) -> Result<Lies, LogError> {
-        // The kubelet's pattern would match what is in the directory.
+        // The kubelet's pattern would match all files in the directory.
         if log_path.is_empty() || log_path.ends_with('/') {
             return Ok(Lies::Here);
         }
         let Some(inside) = self.inside(log_path) else {
             return Ok(Lies::Elsewhere);
         };
+        let stopped = |e: &io::Error| failed("delete the log", log_path, e);
         loop {
-            let worked = self.within(&inside, names, go_on, |known| work(known, &inside));
-            match worked {
-                Ok(Some(Ok(true))) => {}
-                Ok(Some(Err(e))) => return Err(e),
-                Ok(_) => return Ok(Lies::Here),
+            let mut listing = match self.listing(&inside, names, go_on) {
                 Err(e) if is_elsewhere(&e) => return Ok(Lies::Elsewhere),
-                Err(e) => return Err(failed("delete the log", log_path, &e)),
+                listing => listing.map_err(|e| stopped(&e))?,
+            };
+            let Some(listing) = &mut *listing else {
+                return Ok(Lies::Here);
+            };
+            let mut mounted = false;
+            for (number, name) in self.to_delete(listing, &inside)?.into_iter().enumerate() {
+                if number % BATCH == BATCH - 1 && !go_on() {
+                    return Err(stopped(&io::ErrorKind::Interrupted.into()));
+                }
+                if !delete {
+                    mounted |= is_mounted(&listing.handle, &name);
+                    continue;
+                }
+                match unlinked(&listing.handle, &name) {
+                    Ok(()) => drop(listing.names.remove(&name)),
+                    Err(Errno::BUSY) if is_mounted(&listing.handle, &name) => mounted = true,
+                    Err(e) => return Err(self.undeleted(&inside, &name, e)),
+                }
+            }
+            if mounted {
+                return Ok(Lies::Elsewhere);
+            }
+            if !delete || !listing.more {
+                return Ok(Lies::Here);
             }
         }
     }
 
-    /// What goes with a log, if all of it can: a directory in the place of one of them keeps the others.
-    fn to_delete(&self, known: &Known, inside: &Inside<'_>) -> Result<Vec<OsString>, LogError> {
-        let all = known.of_log(inside.name);
-        match all.iter().find(|name| known.dirs.contains(*name)) {
+    /// The names to delete with a log. If one of them is a directory, none can be deleted.
+    fn to_delete(&self, listing: &Listing, inside: &Inside<'_>) -> Result<Vec<OsString>, LogError> {
+        let all = listing.of_log(inside.name);
+        match all.iter().find(|name| listing.dirs.contains(*name)) {
             None => Ok(all),
             Some(name) => Err(self.undeleted(inside, name, Errno::ISDIR)),
         }

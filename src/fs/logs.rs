@@ -1,8 +1,7 @@
-//! The two log directories: looking, and deletions that cannot leave them (S2.4, S4). Single logs are in `log_files`, links in
-//! `links`.
+//! The two log directories: reading them, and deletions that cannot leave them (S2.4, S4). `log_files` has single logs, `links` has links.
 
 use super::changed::{self, LastChange, Question};
-use super::log_files::Known;
+use super::log_files::Listing;
 use super::open_beneath::{self, Means};
 use super::tree;
 use crate::panic_points;
@@ -19,9 +18,9 @@ use std::path::{Path, PathBuf};
 
 pub use super::log_files::{Lies, Names};
 
-/// So many names or deletions go between two questions whether to go on.
+/// How many names or deletions there are between two questions whether to go on.
 pub(super) const BATCH: usize = 64;
-/// So many names of one directory are held in memory, at most.
+/// How many names of one directory are kept in memory, at most.
 const MOST_NAMES: usize = 50_000;
 
 /// Why something in a log directory could not be deleted.
@@ -34,20 +33,20 @@ pub struct LogError(pub(super) String);
 pub struct Entry {
     /// As the filesystem has it.
     pub name: OsString,
-    /// It is a symlink itself.
+    /// It is itself a symlink.
     pub is_link: bool,
 }
 
-/// What a pod's log directory holds.
+/// A pod's log directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodLogs {
     /// Its name, `<namespace>_<pod>_<uid>`.
     pub name: String,
-    /// Its directories, one for each container, and how many logs are in each: about as many as it has had attempts.
+    /// Its directories, one for each container, and the number of logs in each: about as many as the container had attempts.
     pub containers: Vec<(String, usize)>,
 }
 
-/// A handle on a log directory, through which alone anything in it is deleted.
+/// An open log directory. Everything in it is deleted through its handle.
 #[derive(Debug)]
 pub struct OpenLogDir {
     pub(super) dir: String,
@@ -57,19 +56,19 @@ pub struct OpenLogDir {
     pub(super) identity: (u64, u64),
     pub(super) means: Means,
     pub(super) most_names: usize,
-    /// Removals go container by container: the last directory is mostly the next one.
-    pub(super) known: RefCell<Option<Known>>,
+    /// The directory of the last log: that of the next one is mostly the same.
+    pub(super) listing: RefCell<Option<Listing>>,
 }
 
 pub(super) fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogError {
     let (cause, way_out) = match Errno::from_io_error(e) {
         Some(Errno::XDEV) => (
             "it leads out of the log directory, or onto another mount".to_owned(),
-            "unmount or delete it by hand if it is to go",
+            "unmount or delete it by hand if nothing needs it",
         ),
         Some(Errno::BUSY) => (
             "something is mounted on it".to_owned(),
-            "unmount it if it is to go",
+            "unmount it if nothing needs it",
         ),
         Some(Errno::ISDIR | Errno::PERM) => {
             (e.to_string(), "see whether it is a directory or immutable")
@@ -77,7 +76,7 @@ pub(super) fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogEr
         Some(Errno::ROFS | Errno::ACCESS) => (e.to_string(), "make it writable for crigc"),
         _ if e.kind() == io::ErrorKind::Interrupted => (
             "the pass was told to end meanwhile".to_owned(),
-            "the next pass goes on",
+            "the next pass continues",
         ),
         _ => (e.to_string(), "see the filesystem"),
     };
@@ -85,7 +84,7 @@ pub(super) fn failed(verb: &str, path: impl AsRef<Path>, e: &io::Error) -> LogEr
     LogError(format!("cannot {verb} {shown}: {cause}; {way_out}"))
 }
 
-/// Takes the entries of a directory one by one, until told to break; now and then it is asked whether to go on at all.
+/// Takes the entries of a directory one by one, until `take` breaks. If `go_on` returns false, it fails.
 pub(super) fn each(
     dir: impl AsFd,
     go_on: &dyn Fn() -> bool,
@@ -114,16 +113,27 @@ pub(super) fn statat(
     rustix::fs::statat(dir, name, flags)
 }
 
-/// What an entry is, where the directory does not tell.
-pub(super) fn kind_of(dir: &OwnedFd, name: &OsStr, told: FileType) -> FileType {
-    if told != FileType::Unknown {
-        return told;
+/// The type of an entry; not all filesystems list it.
+pub(super) fn kind_of(dir: &OwnedFd, name: &OsStr, listed: FileType) -> FileType {
+    if listed != FileType::Unknown {
+        return listed;
     }
     statat(dir, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)
-        .map_or(told, |stat| FileType::from_raw_mode(stat.st_mode))
+        .map_or(listed, |stat| FileType::from_raw_mode(stat.st_mode))
 }
 
-/// Unlinks an entry; one that has gone already is fine.
+/// Fails unless this is the name of an entry of a directory.
+pub(super) fn check_name(name: &OsStr) -> Result<(), LogError> {
+    if name.is_empty() || name.as_bytes().contains(&b'/') || name == "." || name == ".." {
+        return Err(LogError(format!(
+            "cannot delete {}: it is not the name of an entry",
+            visible(&name.to_string_lossy())
+        )));
+    }
+    Ok(())
+}
+
+/// Unlinks an entry. A missing one is no error.
 pub(super) fn unlinked(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     panic_points::point("delete a log or link");
     match rustix::fs::unlinkat(parent, name.as_bytes(), AtFlags::empty()) {
@@ -132,14 +142,14 @@ pub(super) fn unlinked(parent: &OwnedFd, name: &OsStr) -> Result<(), Errno> {
     }
 }
 
-/// Nothing can be there.
+/// The path does not exist, or cannot exist.
 pub(super) fn is_absent(e: &io::Error) -> bool {
     let absent = [Errno::NOENT, Errno::NOTDIR, Errno::NAMETOOLONG];
     Errno::from_io_error(e).is_some_and(|e| absent.contains(&e))
 }
 
 impl OpenLogDir {
-    /// Opens a directory; it may itself be a symlink.
+    /// Opens a directory. It may itself be a symlink.
     pub fn open(dir: &str) -> io::Result<OpenLogDir> {
         panic_points::point("open a log directory");
         let handle = rustix::fs::open(dir, open_beneath::DIRECTORY, Mode::empty())?;
@@ -155,18 +165,18 @@ impl OpenLogDir {
             identity,
             means,
             most_names: MOST_NAMES,
-            known: RefCell::default(),
+            listing: RefCell::default(),
         })
     }
 
-    /// The same by other means, to try the way that old or guarded kernels take.
+    /// For tests: the same by other means, such as old kernels need.
     #[doc(hidden)]
     pub fn by(mut self, means: Means) -> OpenLogDir {
         self.means = means;
         self
     }
 
-    /// With another bound on the names in memory, 2 at least.
+    /// For tests: another limit of names in memory, at least 2.
     #[doc(hidden)]
     pub fn holding(mut self, most_names: usize) -> OpenLogDir {
         self.most_names = most_names;
@@ -191,7 +201,7 @@ impl OpenLogDir {
         Ok(entries)
     }
 
-    /// Which logs there are, by name. What cannot be read is left out.
+    /// The log directories of pods, with their logs. Those that cannot be read are left out.
     pub fn pod_logs(&self, go_on: &dyn Fn() -> bool) -> io::Result<Vec<PodLogs>> {
         let mut pods = Vec::new();
         for entry in self.entries(go_on)?.into_iter().filter(|e| !e.is_link) {
@@ -210,7 +220,7 @@ impl OpenLogDir {
         Ok(pods)
     }
 
-    /// The directories of a pod's containers, and how many logs are in each.
+    /// The directories of a pod's containers, and the number of logs in each.
     fn logs_of(&self, pod: &str, go_on: &dyn Fn() -> bool) -> io::Result<Vec<(String, usize)>> {
         let mut containers = Vec::new();
         self.each_below(Path::new(pod), go_on, |name| {
@@ -229,7 +239,7 @@ impl OpenLogDir {
         Ok(containers)
     }
 
-    /// Names in a directory beneath, those that are UTF-8.
+    /// Takes the names in a directory below this one that are UTF-8.
     fn each_below(
         &self,
         below: &Path,
@@ -243,28 +253,22 @@ impl OpenLogDir {
         })
     }
 
-    /// S4.1: removes an entry with all below it, and nothing that is linked from or mounted in it. `go_on` is asked now and
-    /// then; where it says no, what is left stays.
+    /// Removes an entry with all below it, but nothing that it links to or that is mounted in it (S4.1). If `go_on`, asked now and then,
+    /// returns false, the rest is kept.
     pub fn remove_tree(&self, name: &OsStr, go_on: &dyn Fn() -> bool) -> Result<(), LogError> {
-        if name.is_empty() || name.as_bytes().contains(&b'/') || name == "." || name == ".." {
-            return Err(LogError(format!(
-                "cannot delete {}: it is no name of an entry",
-                visible(&name.to_string_lossy())
-            )));
-        }
+        check_name(name)?;
         tree::remove(&self.handle, name, self.means, go_on).map_err(|stuck| {
             let path = Path::new(&self.dir).join(&stuck.path);
             failed("delete", path, &stuck.error)
         })
     }
 
-    /// S0.3: when an entry, or something in it, changed last.
+    /// When an entry, or something in it, changed last (S0.3).
     pub fn last_change(&self, name: &OsStr, question: &Question<'_>) -> io::Result<LastChange> {
         changed::last_change(&self.handle, name, self.means, question)
     }
 
-    /// What a dry run asks: whether something is mounted on or in an entry, which therefore cannot go. `mounts` are those of
-    /// [`mounts`](super::mounts::mounts).
+    /// For a dry run: fails if one of `mounts` is on or in an entry, which therefore cannot be removed.
     pub fn check_tree(&self, name: &str, mounts: &[PathBuf]) -> Result<(), LogError> {
         let tree = self.resolved.join(name);
         match mounts.iter().find(|mount| mount.starts_with(&tree)) {

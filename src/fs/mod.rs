@@ -1,4 +1,4 @@
-//! What a pass does to, and asks of, the machine itself: log files, filesystems, signals. Decides nothing.
+//! Reads and changes the machine itself: log files, filesystems, signals. Decides nothing.
 
 pub mod changed;
 pub mod filesystem;

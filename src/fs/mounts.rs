@@ -1,11 +1,11 @@
-//! Where something is mounted.
+//! The table of mounts of this process.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// Where a directory lies in its filesystem, by the mount that it is on and its resolved path: the filesystem's device, and the path
-/// in it. `None` where nobody tells.
+/// The device of a directory's filesystem, and the directory's path in that filesystem, by the mount it is on and its resolved path;
+/// `None` = unknown.
 pub fn place(mount: u64, path: &Path) -> Option<(Vec<u8>, PathBuf)> {
     let table = std::fs::read("/proc/self/mountinfo").ok()?;
     let id = mount.to_string();
@@ -19,7 +19,7 @@ pub fn place(mount: u64, path: &Path) -> Option<(Vec<u8>, PathBuf)> {
     Some((device, root.join(path.strip_prefix(point).ok()?)))
 }
 
-/// The mount points that this process sees; none where nobody tells.
+/// The mount points that this process sees; none = unknown.
 pub fn mounts() -> Vec<PathBuf> {
     let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
     let lines = table.split(|&byte| byte == b'\n');

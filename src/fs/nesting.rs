@@ -1,4 +1,4 @@
-//! Whether two opened directories are one and the same, or one lies inside the other, whatever they are called (S2.4).
+//! Whether two open directories are the same, or one is inside the other, whatever their paths are (S2.4).
 
 use super::logs::OpenLogDir;
 use super::mounts::place;
@@ -8,14 +8,14 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use std::io;
 
-/// True = whatever is done in the one may be done in the other.
+/// True = a deletion in one of them may be one in the other.
 pub fn nested(a: &OpenLogDir, b: &OpenLogDir) -> io::Result<bool> {
     let (one, other) = (lineage(&a.handle)?, lineage(&b.handle)?);
     let holds = |all: &[(u64, u64)], of: &[(u64, u64)]| of.first().is_some_and(|o| all.contains(o));
     if holds(&one, &other) || holds(&other, &one) {
         return Ok(true);
     }
-    // What is a mount of a directory inside the other leads up another way; the table of mounts tells. Without one, nobody does.
+    // If one is a mount of a directory inside the other, its parents are different ones. The table of mounts shows that.
     let place = |base: &OpenLogDir| place(mount_id(&base.handle).ok()?, &base.resolved);
     Ok(match (place(a), place(b)) {
         (Some((device, one)), Some((other_device, other))) => {
@@ -31,7 +31,7 @@ fn lineage(dir: impl AsFd) -> io::Result<Vec<(u64, u64)>> {
     let mut here: OwnedFd = up(&dir)?;
     loop {
         let id = identity(&here)?;
-        // The root's own.
+        // The parent of the root is the root.
         if all.last() == Some(&id) {
             return Ok(all);
         }

@@ -1,4 +1,4 @@
-//! Opening directories that lie below a directory handle and on its mount, whatever their names or links say (S2.4, S4.1).
+//! Opens directories below a directory handle, and only on its mount, whatever names and links there are (S2.4, S4.1).
 
 use crate::panic_points;
 use rustix::fd::{AsFd, OwnedFd};
@@ -14,16 +14,16 @@ use std::path::{Component, Path};
 pub enum Means {
     /// openat2, where the kernel and its seccomp filter allow it.
     Openat2,
-    /// Component by component, never through a link, each on the mount of the room.
+    /// Component by component, never through a link, each on the mount of the base directory.
     Walk,
 }
 
-/// How they are opened by whatever means. With O_DIRECTORY no FIFO in the place of one hangs the pass.
+/// The flags of both means. O_DIRECTORY, so that a FIFO in the place of a directory does not block the pass.
 pub(super) const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
     .union(OFlags::CLOEXEC);
 
-/// Which of the two this system has.
+/// The means that this system has.
 pub fn means(base: impl AsFd) -> Means {
     panic_points::point("try openat2");
     let tried = rustix::fs::openat2(base, ".", DIRECTORY, Mode::empty(), ResolveFlags::BENEATH);
@@ -33,14 +33,13 @@ pub fn means(base: impl AsFd) -> Means {
     }
 }
 
-/// Opens the directory `relative` below `base`. A link on the way is ELOOP, also one that leads around inside: it may lead to what is
-/// another's. What leads out or onto another mount is EXDEV.
+/// Opens the directory `relative` below `base`. A link on the way is ELOOP, even one to a directory below `base`, because that may be
+/// another pod's. A path that leads out, or to another mount, is EXDEV.
 pub fn open_dir(base: impl AsFd, relative: &Path, means: Means) -> io::Result<OwnedFd> {
     match means {
         Means::Openat2 => {
-            let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-            match open2(&base, relative, DIRECTORY, stay) {
-                // What is behind a link is left alone for good: better looked at twice.
+            match open2(&base, relative, DIRECTORY) {
+                // A log behind a link is never deleted, so the link is checked a second time.
                 Err(e) if Errno::from_io_error(&e) == Some(Errno::LOOP) => {
                     walk(&base, relative).map_err(|_| e)
                 }
@@ -54,21 +53,14 @@ pub fn open_dir(base: impl AsFd, relative: &Path, means: Means) -> io::Result<Ow
 /// Opens the directory entry `name` of `parent`, which must be a directory itself and on the same mount.
 pub fn open_subdir(parent: impl AsFd, name: &OsStr, means: Means) -> io::Result<OwnedFd> {
     match means {
-        Means::Openat2 => {
-            let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-            open2(&parent, name, DIRECTORY | OFlags::NOFOLLOW, stay)
-        }
+        Means::Openat2 => open2(&parent, name, DIRECTORY | OFlags::NOFOLLOW),
         Means::Walk => step(&parent, name, mount_id(&parent)?),
     }
 }
 
-/// openat2 may ask to be called again when something was renamed meanwhile.
-fn open2(
-    base: impl AsFd,
-    path: impl AsRef<OsStr>,
-    flags: OFlags,
-    stay: ResolveFlags,
-) -> io::Result<OwnedFd> {
+/// Calls openat2, again if it returns EAGAIN, as it does if something was renamed meanwhile.
+fn open2(base: impl AsFd, path: impl AsRef<OsStr>, flags: OFlags) -> io::Result<OwnedFd> {
+    let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
     let mut tries = 0;
     panic_points::point("open a directory");
     loop {
@@ -96,7 +88,7 @@ fn step(parent: impl AsFd, name: &OsStr, mount: u64) -> io::Result<OwnedFd> {
     let flags = DIRECTORY | OFlags::NOFOLLOW;
     panic_points::point("open a directory");
     let opened = rustix::fs::openat(&parent, name.as_bytes(), flags, Mode::empty());
-    // A link that is not followed is no directory; openat2 tells the two apart.
+    // Of a link openat says that it is not a directory; openat2 says that it is a link.
     let next = match opened {
         Err(Errno::NOTDIR) if is_link(&parent, name) => return Err(Errno::LOOP.into()),
         opened => opened?,
@@ -113,7 +105,7 @@ fn is_link(parent: impl AsFd, name: &OsStr) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
-/// Why an entry cannot be unlinked, as far as that is seen without trying: something is mounted on it, or it is immutable.
+/// Why an entry cannot be unlinked, as far as that is known without trying: something is mounted on it, or it is immutable.
 pub(super) fn fixed(parent: impl AsFd, name: &OsStr) -> Option<Errno> {
     let flags = AtFlags::SYMLINK_NOFOLLOW;
     panic_points::point("see whether something is mounted on it");
@@ -125,20 +117,20 @@ pub(super) fn fixed(parent: impl AsFd, name: &OsStr) -> Option<Errno> {
     (is(StatxAttributes::IMMUTABLE) || is(StatxAttributes::APPEND)).then_some(Errno::PERM)
 }
 
-/// Device and inode: the same directory has the same, by whatever name it was opened.
+/// Device and inode. They are those of the directory, by whatever path it was opened.
 pub(super) fn identity(fd: impl AsFd) -> io::Result<(u64, u64)> {
     panic_points::point("see which directory it is");
     let stat = rustix::fs::fstat(fd)?;
     Ok((stat.st_dev, stat.st_ino))
 }
 
-/// The mount that a handle is on; st_dev does not tell bind mounts apart.
+/// The ID of the mount that a handle is on. Bind mounts of a filesystem share its st_dev.
 pub(super) fn mount_id(fd: impl AsFd) -> io::Result<u64> {
     panic_points::point("see which mount it is on");
     let stat = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?;
     match stat.stx_mask & StatxFlags::MNT_ID.bits() {
         0 => Err(io::Error::other(
-            "this kernel tells neither openat2 nor mount IDs, so mounts cannot be seen",
+            "this kernel has neither openat2 nor mount IDs, so crigc cannot see mounts",
         )),
         _ => Ok(stat.stx_mnt_id),
     }

@@ -1,10 +1,10 @@
-//! Signals of this thread: threads of the library are born with nearly all of them blocked, so that the host's handlers run on the
-//! host's threads, and a write that hits RLIMIT_FSIZE is an error alone. The one place of `src/fs/` that calls libc.
+//! Signal masks of threads. The library's threads start with nearly all signals blocked, so that the host's handlers run on the host's
+//! threads, and a write beyond RLIMIT_FSIZE is only an error. Nothing else in `src/fs/` calls libc.
 #![allow(unsafe_code)] // signal masks have no safe interface
 
 use std::mem::MaybeUninit;
 
-/// What a fault raises in the thread that makes it, and what a host may want to handle wherever it comes: in its callbacks, too.
+/// A fault raises these in its own thread, where the host may want to handle them: its callbacks run there, too.
 const FAULTS: [libc::c_int; 7] = [
     libc::SIGSEGV,
     libc::SIGBUS,
@@ -15,7 +15,7 @@ const FAULTS: [libc::c_int; 7] = [
     libc::SIGABRT,
 ];
 
-/// Runs `spawn` with all signals but faults blocked in this thread: a thread made in it inherits that. The mask is put back after.
+/// Runs `spawn` with all signals blocked but those of faults: a thread that it starts inherits the mask. Then the mask is restored.
 pub(crate) fn with_signals_blocked<R>(spawn: impl FnOnce() -> R) -> R {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigfillset initialises `all`, which sigdelset then changes.
@@ -30,9 +30,9 @@ pub(crate) fn with_signals_blocked<R>(spawn: impl FnOnce() -> R) -> R {
     spawn()
 }
 
-/// Runs `write`, in which a file may grow beyond RLIMIT_FSIZE: that is EFBIG, and no SIGXFSZ, which ends a host that never heard of it.
-/// The kernel sends it to the thread that writes: there it is blocked, and taken back. To read the limit first would not do, another
-/// thread may lower it meanwhile.
+/// Runs `write`, in which a file may grow beyond RLIMIT_FSIZE, so that it fails with EFBIG only: SIGXFSZ would end a host that does not
+/// handle it. The kernel sends the signal to the thread that writes, where it is blocked, and then consumed. To read the limit first
+/// would not help: another thread may lower it meanwhile.
 pub(crate) fn without_sigxfsz<R>(write: impl FnOnce() -> R) -> R {
     let mut xfsz = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises `xfsz`, which sigaddset then changes.
@@ -44,9 +44,9 @@ pub(crate) fn without_sigxfsz<R>(write: impl FnOnce() -> R) -> R {
     let Some(restored) = Mask::change(libc::SIG_BLOCK, &xfsz) else {
         return write();
     };
-    let _taken_back = TakeBack {
+    let _consumed = Consume {
         xfsz,
-        // One that the host has blocked and that waits already is the host's.
+        // A signal that was pending before is for the host.
         is_ours: !is_pending(libc::SIGXFSZ),
         _restored: restored,
     };
@@ -62,20 +62,20 @@ fn is_pending(signal: libc::c_int) -> bool {
     }
 }
 
-/// Takes a SIGXFSZ that waits for this thread, and then puts its mask back.
-struct TakeBack {
+/// Consumes a SIGXFSZ that is pending in this thread, and then restores its mask.
+struct Consume {
     xfsz: libc::sigset_t,
     is_ours: bool,
     _restored: Mask,
 }
 
-impl Drop for TakeBack {
+impl Drop for Consume {
     fn drop(&mut self) {
         let at_once = libc::timespec {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        // SAFETY: both are initialised and only read; who sent it is not asked.
+        // SAFETY: both are initialised and only read; a null pointer is allowed.
         let take =
             || unsafe { libc::sigtimedwait(&raw const self.xfsz, std::ptr::null_mut(), &at_once) };
         // EINTR: a handler of the host ran meanwhile.
@@ -86,11 +86,11 @@ impl Drop for TakeBack {
     }
 }
 
-/// The mask of this thread as it was, and as it will be again.
+/// The mask of this thread as it was; dropping this restores it.
 struct Mask(libc::sigset_t);
 
 impl Mask {
-    /// Changes the mask; `None` = the system would not.
+    /// Changes the mask; `None` = that failed.
     fn change(how: libc::c_int, signals: &libc::sigset_t) -> Option<Mask> {
         let mut before = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: pthread_sigmask reads `signals`, and initialises `before` where it returns 0.

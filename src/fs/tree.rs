@@ -1,4 +1,4 @@
-//! Removes a tree through directory handles, without recursion and with a bounded number of them (S4.1).
+//! Removes a tree through a bounded number of directory handles, without recursion (S4.1).
 
 use super::open_beneath::{self, DIRECTORY, Means, identity};
 use crate::panic_points;
@@ -11,46 +11,63 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-/// What could not be removed first, and why.
+/// The first entry that could not be removed, and why.
 #[derive(Debug)]
 pub(super) struct Stuck {
     pub(super) path: PathBuf,
     pub(super) error: io::Error,
 }
 
-/// With that many entries that stay, a directory is given up: what keeps those keeps the others, too.
+/// If this many entries of a directory cannot be removed, the others are not tried: they probably cannot either.
 const STUCK_LIMIT: usize = 1000;
-/// So many entries go between two looks at whether to go on.
+/// How many entries are removed between two questions whether to go on.
 const BATCH: usize = 64;
 
-/// A directory on the way down.
+/// A directory between the base directory and the current one.
 struct Level {
     name: OsString,
-    /// Device and inode of the directory that holds it: going up by `..` has to come back there.
+    /// Device and inode of its parent: `..` has to lead there.
     above: (u64, u64),
-    /// Entries that stay, so that they are not tried again.
+    /// Entries that could not be removed, so that they are not tried again.
     stuck: HashSet<OsString>,
 }
 
-/// Removes the entry `name` of `base`, with all below it. A tree can be large: `go_on` is asked on the way, and where it says
-/// no, the rest stays.
+impl Level {
+    fn new(name: &OsStr, above: (u64, u64)) -> Level {
+        Level {
+            name: name.to_owned(),
+            above,
+            stuck: HashSet::new(),
+        }
+    }
+}
+
+/// Removes the entry `name` of `base`, with all below it. If `go_on`, asked now and then, returns false, the rest is kept.
 pub(super) fn remove(
     base: &OwnedFd,
     name: &OsStr,
     means: Means,
     go_on: &dyn Fn() -> bool,
 ) -> Result<(), Stuck> {
+    let stuck = |error| Stuck {
+        path: name.into(),
+        error,
+    };
     match open_beneath::open_subdir(base, name, means) {
-        Ok(top) => Walk::new(base, name, top)?.run(base, means, go_on),
-        Err(e) if not_a_directory(&e) => unlink(base, name, AtFlags::empty()).map_err(|e| Stuck {
-            path: name.into(),
-            error: e.into(),
-        }),
+        Ok(here) => {
+            let above = identity(base).map_err(stuck)?;
+            let removal = Removal {
+                here,
+                levels: vec![Level::new(name, above)],
+                first: None,
+            };
+            removal.run(base, means, go_on)
+        }
+        Err(e) if not_a_directory(&e) => {
+            unlink(base, name, AtFlags::empty()).map_err(|e| stuck(e.into()))
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(Stuck {
-            path: name.into(),
-            error,
-        }),
+        Err(e) => Err(stuck(e)),
     }
 }
 
@@ -58,7 +75,7 @@ fn not_a_directory(e: &io::Error) -> bool {
     matches!(Errno::from_io_error(e), Some(Errno::NOTDIR | Errno::LOOP))
 }
 
-/// Unlinks an entry; one that has gone already is fine.
+/// Unlinks an entry. A missing one is no error.
 fn unlink(parent: &OwnedFd, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
     panic_points::point("delete in a tree");
     match rustix::fs::unlinkat(parent, name.as_bytes(), flags) {
@@ -67,10 +84,13 @@ fn unlink(parent: &OwnedFd, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
     }
 }
 
-/// A walk through a tree: where it is, and how it came there.
-struct Walk {
+/// The removal of a tree.
+struct Removal {
+    /// The current directory.
     here: OwnedFd,
+    /// The path to it.
     levels: Vec<Level>,
+    /// The first entry that could not be removed.
     first: Option<Stuck>,
 }
 
@@ -78,38 +98,25 @@ struct Walk {
 enum Next {
     Descend(OsString, OwnedFd),
     Up,
-    /// Not done with this one, but somebody may want it to end.
+    /// `go_on` returned false; `run` asks once more.
     Again,
 }
 
-impl Walk {
-    fn new(base: &OwnedFd, name: &OsStr, top: OwnedFd) -> Result<Walk, Stuck> {
-        let above = identity(base).map_err(|error| Stuck {
-            path: name.into(),
-            error,
-        })?;
-        let level = Level {
-            name: name.to_owned(),
-            above,
-            stuck: HashSet::new(),
-        };
-        Ok(Walk {
-            here: top,
-            levels: vec![level],
-            first: None,
-        })
-    }
-
+impl Removal {
     fn run(mut self, base: &OwnedFd, means: Means, go_on: &dyn Fn() -> bool) -> Result<(), Stuck> {
         while !self.levels.is_empty() {
             if !go_on() {
                 return Err(self.lost(io::ErrorKind::Interrupted.into()));
             }
             match self.clear(means, go_on) {
-                Ok(Next::Descend(name, below)) => self.descend(name, below)?,
+                Ok(Next::Descend(name, below)) => {
+                    let above = identity(&self.here).map_err(|error| self.lost(error))?;
+                    self.here = below;
+                    self.levels.push(Level::new(&name, above));
+                }
                 Ok(Next::Up) => self.up(base)?,
                 Ok(Next::Again) => {}
-                // A directory that cannot even be read is left as it is.
+                // A directory that cannot be read is kept.
                 Err(e) => {
                     self.note(OsStr::new(""), e.into());
                     self.up(base)?;
@@ -119,7 +126,7 @@ impl Walk {
         self.first.map_or(Ok(()), Err)
     }
 
-    /// Remembers what stays, and the first of it for the message.
+    /// Remembers an entry that could not be removed, and the first one for the message.
     fn note(&mut self, name: &OsStr, error: io::Error) {
         if self.first.is_none() {
             let mut path: PathBuf = self.levels.iter().map(|level| &level.name).collect();
@@ -131,18 +138,7 @@ impl Walk {
         }
     }
 
-    fn descend(&mut self, name: OsString, below: OwnedFd) -> Result<(), Stuck> {
-        let above = identity(&self.here).map_err(|error| self.lost(error))?;
-        self.here = below;
-        self.levels.push(Level {
-            name,
-            above,
-            stuck: HashSet::new(),
-        });
-        Ok(())
-    }
-
-    /// Goes to the directory above and removes the one that was left, unless something in it stays.
+    /// Goes to the directory above, and removes the one below unless something in it could not be removed.
     fn up(&mut self, base: &OwnedFd) -> Result<(), Stuck> {
         let Some(level) = self.levels.pop() else {
             return Ok(());
@@ -161,12 +157,12 @@ impl Walk {
         let removed = if level.stuck.is_empty() {
             unlink(&self.here, &level.name, AtFlags::REMOVEDIR)
         } else {
-            // What stays in it was noted already; here it only must not be tried again.
+            // Its entries were noted already; this only keeps it from being tried again.
             Err(Errno::NOTEMPTY)
         };
         match removed {
             Ok(()) => Ok(()),
-            // The entry of the room itself.
+            // This is the entry of the base directory.
             Err(_) if self.levels.is_empty() && self.first.is_some() => Ok(()),
             Err(e) if self.levels.is_empty() => Err(Stuck {
                 path: level.name.into(),
@@ -186,14 +182,16 @@ impl Walk {
         }
     }
 
-    /// Unlinks what is no directory until there is a directory to go down into, or nothing left.
+    /// Unlinks entries until there is a directory to go down into, or none is left.
     fn clear(&mut self, means: Means, go_on: &dyn Fn() -> bool) -> Result<Next, Errno> {
         let mut tried = 0;
+        let is_given_up = |level: &Level| level.stuck.len() >= STUCK_LIMIT;
         panic_points::point("read a directory of a tree");
         for entry in Dir::read_from(&self.here)? {
             let entry = entry?;
             let name = OsString::from_vec(entry.file_name().to_bytes().to_vec());
-            if name == "." || name == ".." || self.is_stuck(&name) {
+            let is_stuck = |level: &Level| level.stuck.contains(&name);
+            if name == "." || name == ".." || self.levels.last().is_some_and(is_stuck) {
                 continue;
             }
             tried += 1;
@@ -205,19 +203,11 @@ impl Walk {
                 Ok(Some(below)) => return Ok(Next::Descend(name, below)),
                 Err(error) => self.note(&name, error),
             }
-            if self
-                .levels
-                .last()
-                .is_some_and(|l| l.stuck.len() >= STUCK_LIMIT)
-            {
+            if self.levels.last().is_some_and(is_given_up) {
                 break;
             }
         }
         Ok(Next::Up)
-    }
-
-    fn is_stuck(&self, name: &OsStr) -> bool {
-        self.levels.last().is_some_and(|l| l.stuck.contains(name))
     }
 }
 

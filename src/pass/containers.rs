@@ -32,7 +32,7 @@ pub(crate) async fn pass(ctx: &Context<'_>, capabilities: &Capabilities) {
     log_dirs.tell(ctx);
     pod_evidence::log_stamps(ctx);
     capabilities.sign(&runtime).await;
-    if let Some(defect) = runtime.defect() {
+    if let Some(defect) = runtime.panicked() {
         ctx.fail(defect);
     }
     ended(ctx);

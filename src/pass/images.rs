@@ -51,7 +51,7 @@ async fn collect(
     }
     let done = stage(ctx, stages(ctx, &services, memory)).await;
     capabilities.sign(&services.runtime).await;
-    let defects = [services.images.defect(), services.runtime.defect()];
+    let defects = [services.images.panicked(), services.runtime.panicked()];
     defects.into_iter().flatten().for_each(|e| ctx.fail(e));
     done.unwrap_or(Ok(()))
 }

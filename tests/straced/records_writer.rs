@@ -190,7 +190,7 @@ fn s5_1_a_lock_that_is_no_file_is_refused() {
     assert!(
         error
             .message
-            .contains("records.lock: it is no regular file"),
+            .contains("records.lock: it is not a regular file"),
         "{error}"
     );
 }

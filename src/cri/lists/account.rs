@@ -1,38 +1,38 @@
-//! What is known of a list by its bytes (S7.3): a message is the sum of its rows.
+//! Accounts for the bytes of a list that does not fit a message (S7.3). A message is the sum of its rows, so that parts are the whole
+//! list if their sizes add up to what the runtime says of the whole.
 
-/// What a container takes in a list until some were seen: containerd's limit of 16 MiB holds about 18,000.
+/// The size of a container in a list, until some were seen: containerd's limit of 16 MiB holds about 18,000.
 const USUAL_SIZE: u64 = 900;
 
-/// containerd's limit of a message; for runtimes whose refusal names none.
+/// containerd's limit of a message, for runtimes whose refusal names no limit.
 const USUAL_LIMIT: u64 = 16 << 20;
 
-/// The least of a list that a part is asked for: what log directories suggest is divided into no more parts than the list has so many
-/// bytes (S7.3). Anybody who may write there can make directories.
+/// The number of parts is bounded by one part for this many bytes of the list: anybody who may write to the log directories could
+/// otherwise cause any number of calls.
 const LEAST_PART: u64 = 64 << 10;
 
-/// So many parts are asked for in any case: a list of a few of them may have to be divided, too.
+/// The bound is at least this many parts, because a short list may have to be divided, too.
 const FEW_PARTS: usize = 64;
 
-/// What is known of a list that did not fit, in bytes of its message. A message is the sum of its rows, so that parts which
-/// come to what the runtime said of the whole are the whole.
+/// The sizes of a list that did not fit, in bytes of its message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Account {
-    /// What the runtime last said of the whole, less what has gone since; `None` = it did not say.
+    /// The size of the whole as the runtime last gave it, less what has been removed since; `None` = it gave none.
     whole: Option<u64>,
     limit: u64,
-    /// What a row takes, until some were seen.
+    /// The size of a row, until some were seen.
     guess: u64,
-    /// Rows seen and still there.
+    /// Bytes and number of the rows that were seen and have not been removed.
     held: u64,
     rows: u64,
-    /// Rows ever seen.
+    /// Number of all rows that were seen.
     seen: u64,
-    /// Something has gone since the list was refused last.
-    gone_since: bool,
+    /// A row has been removed since the list was refused last.
+    removed_since: bool,
 }
 
 impl Account {
-    /// `size`: of the whole list, and of the largest message, as the refusal names them.
+    /// `size`: of the whole list, and of the largest message, if the refusal names them.
     pub(super) fn new(size: Option<(u64, u64)>) -> Account {
         Account {
             whole: size.map(|(whole, _)| whole),
@@ -41,11 +41,11 @@ impl Account {
             held: 0,
             rows: 0,
             seen: 0,
-            gone_since: false,
+            removed_since: false,
         }
     }
 
-    /// There should be so many objects: what the runtime said of the whole is theirs.
+    /// Expects this many objects in the whole list.
     pub(super) fn expect(&mut self, objects: usize) {
         let each = self
             .whole
@@ -53,27 +53,27 @@ impl Account {
         self.guess = each.unwrap_or(USUAL_SIZE);
     }
 
-    /// The list was refused once more; whether that was to be expected by what has gone. What was told before says nothing of now.
+    /// The list was refused once more. Returns whether its size is as expected: as before, less what has been removed.
     pub(super) fn renew(&mut self, size: Option<(u64, u64)>) -> bool {
         let whole = size.map(|(whole, _)| whole);
         let stands = whole == self.whole;
-        self.gone_since = false;
+        self.removed_since = false;
         self.whole = whole;
         self.limit = size.map_or(self.limit, |(_, limit)| limit);
         stands
     }
 
-    /// A row that was not seen before.
+    /// Adds a row that was not seen before.
     pub(super) fn saw(&mut self, size: u32) {
         self.held += u64::from(size);
         self.rows += 1;
         self.seen += 1;
     }
 
-    /// A row that was seen has gone.
+    /// A row that was seen has been removed.
     pub(super) fn removed(&mut self, size: u32) {
         let size = u64::from(size);
-        self.gone_since = true;
+        self.removed_since = true;
         self.held = self.held.saturating_sub(size);
         self.rows = self.rows.saturating_sub(1);
         self.whole = self.whole.map(|whole| whole.saturating_sub(size));
@@ -86,36 +86,36 @@ impl Account {
             .max(1)
     }
 
-    /// How many objects one message holds, as far as was seen.
+    /// How many objects fit one message, by the rows that were seen.
     pub(super) fn fits(&self) -> usize {
         usize::try_from(self.limit / self.usual_size()).unwrap_or(usize::MAX)
     }
 
-    /// How many parts are asked for at most, beside one for each namespace. A list of which nobody told the size is taken for as
-    /// large as a message of containerd may be.
+    /// How many parts are asked for at most, beside one for each namespace. A list of unknown size is taken for as large as containerd's
+    /// limit.
     pub(super) fn most_parts(&self) -> usize {
         let parts = self.whole.unwrap_or(USUAL_LIMIT) / LEAST_PART;
         usize::try_from(parts).unwrap_or(usize::MAX).max(FEW_PARTS)
     }
 
-    /// Whether the whole list should fit a message by now; where nobody said how large it is, whether it is worth a try.
+    /// Whether the whole list should fit a message by now. If its size is unknown: whether something has been removed, so that it may.
     pub(super) fn whole_may_fit(&self) -> bool {
         match self.whole {
             Some(whole) => whole <= self.limit,
-            None => self.gone_since,
+            None => self.removed_since,
         }
     }
 
-    /// Whether what was seen and is still there comes to what was told last. That proves something only where it was told after the
-    /// last part (S7.3).
+    /// Whether the rows that were seen and not removed add up to the size of the whole. That proves something only if the runtime gave
+    /// the size after the last part (S7.3).
     pub(super) fn is_closed(&self) -> bool {
         self.whole == Some(self.held)
     }
 
-    /// How many objects were seen, and how many there are by estimate.
+    /// How many objects were seen, and an estimate of how many there are.
     pub(super) fn seen_of(&self) -> (u64, Option<u64>) {
-        let gone = self.seen - self.rows;
-        let all = self.whole.map(|whole| gone + whole / self.usual_size());
+        let removed = self.seen - self.rows;
+        let all = self.whole.map(|whole| removed + whole / self.usual_size());
         (self.seen, all.map(|all| all.max(self.seen)))
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_knows_when_all_is_seen_and_when_the_rest_fits() {
+    fn an_account_shows_when_all_is_seen_and_when_the_rest_fits() {
         let mut account = Account::new(Some((1000, 600)));
         assert!(!account.is_closed() && !account.whole_may_fit());
         (0..10).for_each(|_| account.saw(90));
@@ -139,12 +139,12 @@ mod tests {
         account.removed(90);
         assert!(account.is_closed() && account.whole_may_fit());
         assert_eq!(account.seen_of(), (11, Some(11)));
-        // Something came meanwhile.
+        // A row came meanwhile.
         account.renew(Some((700, 600)));
         assert!(!account.is_closed() && !account.whole_may_fit());
         account.renew(None);
         assert!(!account.is_closed());
-        // What is known beforehand.
+        // How many objects there are is known beforehand.
         let mut fresh = Account::new(Some((90_000, 9_000)));
         assert_eq!(fresh.fits(), 10);
         fresh.expect(300);
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_asked_for_in_no_more_parts_than_its_size_is_worth() {
+    fn the_size_of_a_list_bounds_its_parts() {
         let sizes = [
             (Some((40 << 20, 16 << 20)), 640),
             (Some((4000, 1000)), 64),

@@ -1,22 +1,22 @@
-//! What is known to be on the node before it is listed in parts (S7.3).
+//! Which pods and containers to expect before a list is asked for in parts (S7.3).
 
 use super::labels::Labels;
 use crate::node::Text;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Labels of containers, of pods or of namespaces, with how many objects to expect behind them.
+/// Labels of containers, pods or namespaces, and how many objects to expect with them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Known(BTreeMap<Labels, usize>);
 
 impl Known {
-    /// `expected` or more objects with these labels.
+    /// Expects at least `expected` objects with these labels.
     pub(crate) fn add(&mut self, labels: Labels, expected: usize) {
         let known = self.0.entry(labels).or_default();
         *known = expected.max(*known);
     }
 
-    /// A pod of which nothing but its labels is known. Where containers of it are, they lead to it.
+    /// Adds a pod of which only the labels are known, unless containers of it are known.
     pub(super) fn add_pod(&mut self, pod: Labels) {
         let mut from_here = self.0.range(pod.clone()..);
         if !from_here.next().is_some_and(|(known, _)| pod.covers(known)) {
@@ -29,7 +29,7 @@ impl Known {
         self.0.values().sum()
     }
 
-    /// They are in the order of namespaces and pods: of thousands of pods, what belongs to one is found at once.
+    /// The labels in a part. They are ordered by namespace and pod, so that those of one pod are found without reading all.
     fn of<'a>(&'a self, part: &'a Labels) -> impl Iterator<Item = (&'a Labels, usize)> {
         let first = Labels {
             container: None,
@@ -50,7 +50,7 @@ impl Known {
         self.of(part).map(|(_, expected)| expected).sum()
     }
 
-    /// The namespaces, those with most objects first.
+    /// The namespaces, the one with the most objects first.
     pub(super) fn namespaces(&self) -> Vec<Text> {
         let mut counts: BTreeMap<&Text, usize> = BTreeMap::new();
         for (labels, expected) in &self.0 {
@@ -61,8 +61,8 @@ impl Known {
         names.into_iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// The same part in smaller ones, one label more for each, with how many objects to expect in them; none = it cannot be divided. One
-    /// walk: there may be as many parts as labels.
+    /// Divides a part into smaller ones by one more label, with how many objects to expect in each; none = it cannot be divided. It reads
+    /// the labels once: there may be as many parts as labels.
     pub(super) fn divide(&self, part: &Labels) -> Vec<(Labels, usize)> {
         let mut counts: BTreeMap<Labels, usize> = BTreeMap::new();
         for (labels, expected) in self.of(part) {
@@ -71,7 +71,7 @@ impl Known {
             }
         }
         let mut smaller: Vec<(Labels, usize)> = counts.into_iter().collect();
-        // The largest first: what is left may soon fit. Pods without known containers last: there may be nothing behind them.
+        // The largest first: the rest may soon fit. Pods without known containers last: they may have none.
         smaller.sort_by_key(|(part, expected)| {
             let without = part.container.is_none() && part.pod.is_some();
             (without, Reverse(*expected))

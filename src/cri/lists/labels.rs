@@ -1,11 +1,13 @@
 //! The labels by which the runtime is asked for parts of a list.
 
+use crate::cri::proto;
 use crate::node::Text;
+use prost::bytes::Bytes;
 
-/// The labels of an object, as far as they are known; or of a part of a list, which is all that carries them.
+/// The labels of an object, as far as they are known; or of a part of a list: all objects that carry them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Labels {
-    /// `io.kubernetes.pod.namespace`. All parts of one namespace together hold its pods whole.
+    /// `io.kubernetes.pod.namespace`. All parts of a namespace together hold its pods whole.
     pub(super) namespace: Text,
     /// `io.kubernetes.pod.name`
     pub(super) pod: Option<Text>,
@@ -16,7 +18,7 @@ pub(crate) struct Labels {
 }
 
 impl Labels {
-    /// All of a namespace.
+    /// The labels of all objects of a namespace.
     pub(crate) fn of_namespace(namespace: Text) -> Labels {
         Labels {
             namespace,
@@ -26,7 +28,7 @@ impl Labels {
         }
     }
 
-    /// A pod.
+    /// The labels of a pod.
     pub(crate) fn of_pod(namespace: Text, pod: Text, uid: Text) -> Labels {
         Labels {
             namespace,
@@ -44,8 +46,8 @@ impl Labels {
         }
     }
 
-    /// Labels and values, as the runtime is asked.
-    pub(super) fn selector(&self) -> Vec<(&'static str, &str)> {
+    /// The selector by which the runtime is asked for a part.
+    pub(super) fn selector(&self) -> Vec<proto::Pair> {
         [
             ("io.kubernetes.pod.namespace", Some(&self.namespace)),
             ("io.kubernetes.container.name", self.container.as_ref()),
@@ -53,7 +55,12 @@ impl Labels {
             ("io.kubernetes.pod.uid", self.uid.as_ref()),
         ]
         .into_iter()
-        .filter_map(|(key, value)| Some((key, &**value?)))
+        .filter_map(|(key, value)| {
+            Some(proto::Pair {
+                key: key.into(),
+                value: Bytes::copy_from_slice(value?.as_bytes()),
+            })
+        })
         .collect()
     }
 
@@ -66,7 +73,7 @@ impl Labels {
             && matches(&self.container, &other.container)
     }
 
-    /// The part with one label more that holds what carries the labels of an object; `None` = they have no more.
+    /// The part with one label more that an object is in; `None` = no further label is known of it.
     pub(super) fn smaller(&self, object: &Labels) -> Option<Labels> {
         let mut part = self.clone();
         match (&self.container, &self.pod) {

@@ -1,5 +1,4 @@
-//! Lists of the runtime (S7): streams where it has them, else one message, else parts by label selectors. They give rows, and say
-//! whether those are all.
+//! Lists of the runtime (S7): as a stream if it has one, else in one message, else in parts by label selectors.
 
 mod account;
 mod field;
@@ -18,7 +17,6 @@ use crate::error::{Error, Result, Status};
 use crate::node::{Container, Image, Sandbox};
 use row::{Labelled, Row, pods_of};
 use rows::{Rows, call, call_for_one};
-use std::hash::Hash;
 use std::pin::pin;
 use walk::Walk;
 
@@ -28,18 +26,17 @@ pub(crate) use parts::{Parts, Whole};
 #[cfg(fuzzing)]
 pub(crate) use rows::rows_of;
 
-/// How often a whole list is read in parts where others change it meanwhile.
+/// How often a list is read in parts, if it changes meanwhile.
 const TRIES: usize = 3;
 
-/// What tells which pods and containers to expect in a list that does not fit a message, and why it does not.
+/// Returns which pods and containers to expect in a list; the error says why the list does not fit a message.
 pub(crate) type Hints<'a> = dyn Fn(List, &Error) -> Known + 'a;
 
 /// A list that does not fit a message.
 #[derive(Clone, Debug)]
 pub(crate) struct Refusal {
-    /// The story for the host.
     pub(crate) error: Error,
-    /// How large the answer would be and how large it may be, in bytes, where whoever refused it says so.
+    /// The size of the answer and the limit in bytes, if they are known.
     pub(crate) size: Option<(u64, u64)>,
 }
 
@@ -50,60 +47,52 @@ pub(crate) enum Listed<T> {
 }
 
 impl Service<'_> {
-    /// What one message holds of what a request asks for.
+    /// Asks for rows in one message.
     async fn ask_list<R: Row>(&self, request: R::Request) -> Result<Listed<Rows<R>>> {
-        let doing = R::LIST.doing();
-        let method = R::LIST.plain();
-        let call = call_for_one(&self.wire, method, &request);
-        match self.budget.ask_all(method, pin!(call)).await {
-            Ok(rows) => Ok(Listed::Whole(rows)),
-            Err(e) => match e.does_not_fit() {
-                Some((why, size)) => Ok(Listed::TooLarge(Refusal {
-                    error: Error::new(
-                        Status::Runtime,
-                        format!(
-                            "{doing} at {}: the list is too large for one message: {why}; raise the runtime's limit for messages (containerd: max_recv_message_size and max_send_message_size in the [grpc] section), or remove some dead containers or images by hand once, so that the list fits again",
-                            self.endpoint
-                        ),
-                    ),
-                    size,
-                })),
-                None => Err(e.error(doing, self.endpoint)),
-            },
-        }
+        let (doing, method) = (R::LIST.doing(), R::LIST.plain());
+        let call = pin!(call_for_one(&self.connection, method, &request));
+        let e = match self.budget.ask_all(method, self.budget.limit, call).await {
+            Ok(rows) => return Ok(Listed::Whole(rows)),
+            Err(e) => e,
+        };
+        let Some((why, size)) = e.does_not_fit() else {
+            return Err(e.error(doing, self.endpoint));
+        };
+        let message = format!(
+            "{doing} at {}: the list is too large for one message: {why}; raise the runtime's limit for messages (containerd: max_recv_message_size and max_send_message_size in the [grpc] section), or remove some dead containers or images by hand once, so that the list fits again",
+            self.endpoint
+        );
+        let error = Error::new(Status::Runtime, message);
+        Ok(Listed::TooLarge(Refusal { error, size }))
     }
 
     /// All rows: as a stream, else in one message.
     async fn all<R: Row>(&self) -> Result<Listed<Vec<R>>> {
-        if self
-            .capabilities
-            .is_none_or(|capabilities| capabilities.may_stream(R::LIST))
-        {
-            let everything = R::Request::default();
+        let everything = R::Request::default();
+        if self.capabilities.is_none_or(|c| c.may_stream(R::LIST)) {
             let method = R::LIST.stream();
-            let call = call::<R>(&self.wire, method, &everything);
-            match self.budget.ask_all(method, pin!(call)).await {
-                // To CRI that is an empty list. To a proxy that lost the answer it may be any list: the other call, whose answer
-                // is a message in any case, has to say so too.
+            let call = pin!(call::<R>(&self.connection, method, &everything));
+            match self.budget.ask_all(method, self.budget.limit, call).await {
+                // In CRI that is an empty list. A proxy that lost the answer says the same of any list, so the call is made whose
+                // answer has a message in any case.
                 Ok(all) if all.messages == 0 => {}
                 Ok(all) => return Ok(Listed::Whole(all.rows)),
                 Err(CallError::Unimplemented { .. }) => {
-                    self.capabilities
-                        .inspect(|capabilities| capabilities.lacks(R::LIST));
+                    self.capabilities.inspect(|c| c.lacks(R::LIST));
                 }
-                // Before its first message: the runtime puts all into one.
+                // Even the first message is too large: the runtime puts all rows into one.
                 Err(e) if e.does_not_fit().is_some() => {}
                 Err(e) => return Err(e.error(R::LIST.doing(), self.endpoint)),
             }
         }
-        Ok(match self.ask_list::<R>(R::Request::default()).await? {
+        Ok(match self.ask_list::<R>(everything).await? {
             Listed::Whole(all) => Listed::Whole(all.rows),
-            Listed::TooLarge(e) => Listed::TooLarge(e),
+            Listed::TooLarge(refusal) => Listed::TooLarge(refusal),
         })
     }
 
-    /// All rows, however many messages that takes. `others`: those of the other list, where they are known.
-    async fn whole<R: Labelled + Hash, Other: Labelled>(
+    /// All rows, in parts if they do not fit a message. `others`: the rows of the other list, if they are known.
+    async fn whole<R: Labelled, Other: Labelled>(
         &self,
         hints: &Hints<'_>,
         others: Option<&[Other]>,
@@ -112,7 +101,7 @@ impl Service<'_> {
             Listed::Whole(rows) => return Ok(rows),
             Listed::TooLarge(refusal) => refusal,
         };
-        // Where the other list fits, it tells of pods that have no logs.
+        // The other list, if it fits, also has pods without logs.
         let pods = match others {
             Some(rows) => pods_of(rows),
             None => match self.all::<Other>().await {
@@ -123,8 +112,8 @@ impl Service<'_> {
         self.gather(refusal, &pods, hints).await
     }
 
-    /// The sum of the bytes of all parts has to be what the runtime says of the whole after the last one.
-    async fn gather<R: Labelled + Hash>(
+    /// Reads a list in parts. Their sizes have to add up to the size that the runtime gives of the whole after the last part.
+    async fn gather<R: Labelled>(
         &self,
         mut refusal: Refusal,
         pods: &[Labels],
@@ -138,12 +127,12 @@ impl Service<'_> {
             while let Some((rows, _)) = walk.next::<R>().await? {
                 all.extend(rows);
             }
-            all.extend(walk.all_of(R::in_use()).await?);
+            all.extend(walk.all_of(R::IN_USE).await?);
             if let Some(rows) = walk.whole().await? {
                 return Ok(rows);
             }
-            // Where another size was told at first, something came or went, and what went may have been counted for what no part
-            // shows.
+            // If the size is not the one given at first, rows came or were removed, and one that was removed may have made up for one
+            // that is in no part.
             if !walk.disturbed && walk.account.is_closed() {
                 return Ok(all);
             }
@@ -156,7 +145,7 @@ impl Service<'_> {
 
     fn walk<R: Row>(&self, refusal: Refusal, pods: &[Labels], hints: &Hints<'_>) -> Walk<'_> {
         let mut known = hints(R::LIST, &refusal.error);
-        // A kubelet makes a directory before it makes a container: where a pod has some, they tell of all its containers.
+        // A kubelet makes the log directory before the container: if a pod has directories, they name all its containers.
         pods.iter().for_each(|labels| known.add_pod(labels.clone()));
         Walk::new(self, refusal, known)
     }
@@ -168,7 +157,7 @@ impl Runtime<'_> {
         self.service.all().await
     }
 
-    /// Those that did not fit.
+    /// All containers, batch by batch, after they did not fit a message.
     pub(crate) fn containers_in_parts(
         &self,
         refusal: Refusal,
@@ -179,8 +168,7 @@ impl Runtime<'_> {
         Parts::new(self.service.walk::<Container>(refusal, &pods, hints))
     }
 
-    /// All containers, however many messages that takes; an error where they did not arrive whole. `sandboxes`: where they were listed
-    /// just now.
+    /// All containers, in parts if they do not fit a message; an error if some may be missing. `sandboxes`: if they were just listed.
     pub(crate) async fn containers(
         &self,
         hints: &Hints<'_>,

@@ -1,37 +1,37 @@
-//! Containers that do not fit a message, batch by batch: what was handed out may be removed before the rest is asked for (S7.3).
+//! Containers that do not fit a message, batch by batch: those of a batch may be removed before the rest is asked for (S7.3).
 
-use super::route::Place;
-use super::row::{Labelled, running};
+use super::route::Position;
+use super::row::{Labelled, RUNNING};
 use super::walk::Walk;
 use crate::error::Result;
 use crate::node::{Container, Text};
 use std::collections::HashSet;
 
-/// What a batch holds whole.
+/// What is whole in a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Whole {
-    /// Each evict unit that is in it.
+    /// Each evict unit in it.
     Units,
-    /// Each pod, too.
+    /// Each evict unit and each pod in it.
     Pods,
-    /// It is the whole list.
+    /// The list.
     List,
 }
 
-/// The containers of a runtime in parts. Units are whole in a part, pods once all parts of their namespace are there.
+/// The containers of a runtime in parts. Units are whole in a part; pods are whole in all parts of their namespace together.
 pub(crate) struct Parts<'a> {
     walk: Walk<'a>,
-    /// All that run; `None` = nobody has asked yet.
+    /// All that run; `None` = they have not been listed yet.
     running: Option<Vec<Container>>,
-    /// What came of the namespace at hand and was not handed out yet.
+    /// Containers of the current namespace that were in no batch yet.
     small: Vec<Container>,
-    /// The same of namespaces that are whole in one part.
+    /// Containers of namespaces that are whole in one part; they were in no batch yet.
     alone: Vec<Container>,
-    /// What of the namespace at hand was handed out and put back.
+    /// Containers of the current namespace that were in a batch, and put back.
     namespace: Vec<Container>,
-    /// The same of those before.
+    /// The same of the namespaces before.
     rest: Vec<Container>,
-    /// More of the namespace of the last batch follows.
+    /// More parts of the namespace of the last batch follow.
     goes_on: bool,
 }
 
@@ -48,18 +48,18 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// The next batch; that of the whole list is the last one. What runs is in each: which pods are active has to be known before anything
-    /// goes for a pod's sake (S0.4). An error where not all was reached.
+    /// The next batch; the last one is the whole list. Each has all containers that run, so that no pod is taken for gone while one of its
+    /// containers runs (S0.4). An error if the whole list could not be read.
     pub(crate) async fn next(&mut self) -> Result<(Vec<Container>, Whole)> {
         if self.running.is_none() {
-            self.running = Some(self.walk.all_of(vec![running()]).await?);
+            self.running = Some(self.walk.all_of(&[RUNNING]).await?);
         } else if self.walk.account.whole_may_fit()
             && let Some(rows) = self.walk.whole().await?
         {
             return Ok((rows, Whole::List));
         }
-        while let Some((rows, place)) = self.walk.next::<Container>().await? {
-            if let Some((rows, whole)) = self.gathered(rows, place) {
+        while let Some((rows, position)) = self.walk.next().await? {
+            if let Some((rows, whole)) = self.gathered(rows, position) {
                 return Ok((self.with_running(rows), whole));
             }
         }
@@ -67,7 +67,7 @@ impl<'a> Parts<'a> {
             let rows = std::mem::take(&mut self.alone);
             return Ok((self.with_running(rows), Whole::Pods));
         }
-        let in_use = self.walk.all_of(Container::in_use()).await?;
+        let in_use = self.walk.all_of(Container::IN_USE).await?;
         self.rest.extend(in_use);
         let rows = match self.walk.whole().await? {
             Some(rows) => rows,
@@ -77,18 +77,18 @@ impl<'a> Parts<'a> {
         Ok((rows, Whole::List))
     }
 
-    /// Takes in a part. Small ones are handed out together, a quarter of a message at once; `None` = more of them are awaited.
+    /// Adds a part, and returns a batch. Small parts make a batch together, at least a quarter of a message; `None` = more are needed.
     fn gathered(
         &mut self,
         mut rows: Vec<Container>,
-        place: Place,
+        position: Position,
     ) -> Option<(Vec<Container>, Whole)> {
         let enough = self.walk.account.fits() / 4;
-        self.goes_on = place == Place::Among;
-        let (gathered, whole) = match place {
-            Place::Alone => (&mut self.alone, Whole::Pods),
-            Place::Among => (&mut self.small, Whole::Units),
-            Place::Last(whole) => {
+        self.goes_on = position == Position::Among;
+        let (gathered, whole) = match position {
+            Position::Alone => (&mut self.alone, Whole::Pods),
+            Position::Among => (&mut self.small, Whole::Units),
+            Position::Last(whole) => {
                 let mut all = std::mem::take(&mut self.namespace);
                 all.append(&mut self.small);
                 all.append(&mut rows);
@@ -105,7 +105,7 @@ impl<'a> Parts<'a> {
         rows
     }
 
-    /// What of the last batch is to be seen again: all but what has gone, or would have in a dry run.
+    /// Puts back those of the last batch that the next batches need: all that were not removed, or would not be in a dry run.
     pub(crate) fn put_back(&mut self, rows: Vec<Container>) {
         let running: HashSet<&Text> = self.running.iter().flatten().map(|c| &c.id).collect();
         let rows = rows.into_iter().filter(|c| !running.contains(&c.id));
@@ -116,12 +116,12 @@ impl<'a> Parts<'a> {
         }
     }
 
-    /// What was handed out has been removed.
+    /// A container of a batch has been removed.
     pub(crate) fn removed(&mut self, id: &Text) {
         self.walk.removed(id);
     }
 
-    /// All that was seen and is still there.
+    /// All containers that were seen and not removed.
     pub(crate) fn seen(&mut self) -> Vec<Container> {
         let mut rows = self.running.take().unwrap_or_default();
         rows.append(&mut self.small);

@@ -1,7 +1,7 @@
 //! Which part of a list is asked for next (S7.3): namespace by namespace, each in as few parts as may fit.
 //!
-//! A runtime that is asked by labels walks over all it has each time, so that few large parts beat many small ones: a namespace,
-//! where that is too large by container name, then by pod name, then by UID.
+//! A runtime walks over all it has for each selector, so that few large parts are faster than many small ones. A namespace that is too
+//! large is divided by container name, then by pod name, then by UID.
 
 use super::account::Account;
 use super::known::Known;
@@ -9,10 +9,10 @@ use super::labels::Labels;
 use crate::node::Text;
 use std::collections::VecDeque;
 
-/// Where a part stands in its namespace.
+/// The position of a part in its namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// It is all that the namespace has.
+pub(super) enum Position {
+    /// The namespace has no other part.
     Alone,
     /// More parts of the namespace follow.
     Among,
@@ -20,27 +20,27 @@ pub(super) enum Place {
     Last(bool),
 }
 
-/// The way through the parts of a list.
+/// The parts of a list in the order in which they are asked for.
 pub(super) struct Route {
     pub(super) known: Known,
-    /// Those ahead; `None` = it has not begun.
+    /// The next namespaces; `None` = no part has been asked for yet.
     namespaces: Option<VecDeque<Text>>,
-    /// The parts ahead of the namespace at hand, and how many objects to expect in each.
+    /// The next parts of the current namespace, and how many objects to expect in each.
     ahead: VecDeque<(Labels, usize)>,
-    /// The namespace at hand, how many objects to expect in it, and how many of them have gone.
+    /// The current namespace, how many objects to expect in it, and how many of them have been removed.
     namespace: Option<(Text, usize, usize)>,
-    /// It is in several parts.
+    /// The current namespace is in several parts.
     divided: bool,
     /// Its smaller parts, while it is tried whole once more; `None` = it was not tried yet.
     instead: Option<VecDeque<(Labels, usize)>>,
-    /// Some part of it was too large, and could not be divided.
+    /// A part of it was too large, and could not be divided.
     lacking: bool,
-    /// How often that was so.
+    /// How many parts were too large, and could not be divided.
     pub(super) stuck: usize,
     /// How many more parts may be asked for, beside one for each namespace.
     more: usize,
-    /// How many objects were to fit a message before any was seen. Hints that count too many make rows look small, and parts too large, in
-    /// equal measure: what fits by this is not divided ahead for what the first rows tell.
+    /// How many objects were expected to fit a message before any was seen. Hints that count too many objects make the expected row too
+    /// small, and the expected parts too large, by the same factor: a part that fits by this number is not divided beforehand.
     planned: usize,
 }
 
@@ -60,7 +60,7 @@ impl Route {
         }
     }
 
-    /// The next part; `None` = that was all, as far as is known.
+    /// The next part; `None` = there are no more known parts.
     pub(super) fn next(&mut self, account: &mut Account) -> Option<Labels> {
         if self.namespaces.is_none() {
             account.expect(self.known.total());
@@ -80,7 +80,7 @@ impl Route {
         let (mut part, mut expected) = self.ahead.pop_front()?;
         while expected > account.fits().max(self.planned) {
             let smaller = self.known.divide(&part);
-            // What would take more parts than are left is divided only if the runtime says that it is too large.
+            // A part that needs more parts than are left is divided only if the runtime says that it is too large.
             if smaller.is_empty() || smaller.len() > self.more + 1 {
                 break;
             }
@@ -97,8 +97,8 @@ impl Route {
         smaller.for_each(|part| self.ahead.push_front(part));
     }
 
-    /// Where so much of a divided namespace has gone that the rest should fit a message, it is asked for in one part instead of
-    /// many; once.
+    /// If so many objects of a divided namespace have been removed that the rest should fit a message, the rest is asked for in one part
+    /// instead of many; once.
     fn try_rest_at_once(&mut self, account: &Account) {
         let Some((namespace, expected, gone)) = &self.namespace else {
             return;
@@ -117,7 +117,7 @@ impl Route {
         }
     }
 
-    /// The runtime says that a part is too large; whether it is now ahead in smaller ones.
+    /// The runtime says that a part is too large. Returns whether smaller parts come next in its place.
     pub(super) fn divide(&mut self, part: &Labels) -> bool {
         if let Some(smaller) = self.instead.as_mut().filter(|smaller| !smaller.is_empty()) {
             self.ahead = std::mem::take(smaller);
@@ -136,19 +136,19 @@ impl Route {
         is_divided
     }
 
-    /// One of the namespace at hand has gone.
+    /// An object of the current namespace has been removed.
     pub(super) fn removed(&mut self) {
         if let Some((_, _, gone)) = &mut self.namespace {
             *gone += 1;
         }
     }
 
-    /// Where the part stands that was the next one.
-    pub(super) fn place(&self) -> Place {
+    /// The position of the part that `next` returned last.
+    pub(super) fn position(&self) -> Position {
         match (self.divided, self.ahead.is_empty()) {
-            (false, _) if !self.lacking => Place::Alone,
-            (_, true) => Place::Last(!self.lacking),
-            (_, false) => Place::Among,
+            (false, _) if !self.lacking => Position::Alone,
+            (_, true) => Position::Last(!self.lacking),
+            (_, false) => Position::Among,
         }
     }
 }
@@ -173,7 +173,7 @@ mod tests {
         known
     }
 
-    /// All parts, where so many objects fit a message and nothing is refused.
+    /// All parts, if `fits` objects fit a message and no part is refused.
     fn parts(known: &Known, fits: usize, more: usize) -> Vec<Labels> {
         let size = |objects: usize| 1000 * objects as u64;
         let mut account = Account::new(Some((size(known.total()), size(fits))));
@@ -188,8 +188,8 @@ mod tests {
 
     fn shown(parts: &[Labels]) -> String {
         let values = |part: &Labels| {
-            let values = part.selector().into_iter().map(|(_, value)| value);
-            values.collect::<Vec<_>>().join(" ")
+            let values: Vec<_> = part.selector().into_iter().map(|l| l.value).collect();
+            String::from_utf8(values.join(&b' ')).unwrap()
         };
         parts.iter().map(values).collect::<Vec<_>>().join(", ")
     }
@@ -222,7 +222,7 @@ mod tests {
         }
     }
 
-    /// Whatever is known is in one part of any division, and nothing else is asked for.
+    /// Each known object is in one part, however small the parts are.
     #[test]
     fn parts_cover_all_that_is_known_once() {
         let names = ["a", "b", "c"];
@@ -241,7 +241,7 @@ mod tests {
             let parts = parts(&known, fits, 1000);
             for labels in &all {
                 let own: Vec<&Labels> = parts.iter().filter(|p| p.covers(labels)).collect();
-                // A pod whose containers are not known has a part of its own, which others may share.
+                // A pod whose containers are not known has a part without a container name, in which other containers may be.
                 assert!(!own.is_empty(), "{labels:?} with {fits}");
                 if labels.container.is_some() {
                     let named = own.iter().filter(|p| p.container.is_some()).count();
@@ -280,10 +280,10 @@ mod tests {
             ("shop", "side", "a", "2", 60),
         ]);
         let known = known(&rows);
-        for (more, made) in [(49, [50, 1]), (50, [50, 2]), (48, [1, 2]), (0, [1, 1])] {
+        for (more, expected) in [(49, [50, 1]), (50, [50, 2]), (48, [1, 2]), (0, [1, 1])] {
             let parts = parts(&known, 100, more);
             let of = |name: &str| parts.iter().filter(|p| &*p.namespace == name).count();
-            assert_eq!([of("hostile"), of("shop")], made, "{more}");
+            assert_eq!([of("hostile"), of("shop")], expected, "{more}");
         }
     }
 }

@@ -1,72 +1,44 @@
-//! What the lists of CRI hold: how each kind of row is asked for, and by which labels.
+//! The kinds of rows that CRI lists: how each is asked for, and by which labels.
 
 use super::labels::Labels;
 use crate::cri::capabilities::List;
 use crate::cri::convert::{self, Names};
 use crate::cri::proto;
 use crate::node::{Container, ContainerState, Image, Sandbox, SandboxState, Text};
-use prost::bytes::Bytes;
 use std::collections::HashSet;
+use std::hash::Hash;
 
-/// The state of what is not whole: none that CRI defines.
+/// The state of a row that was cut. CRI does not define it.
 const CUT: i32 = i32::MIN;
+/// The state of containers that run.
+pub(super) const RUNNING: i32 = proto::ContainerState::ContainerRunning as i32;
 
 /// A kind of object that the runtime lists.
-pub(crate) trait Row: Sized + Send + Sync + 'static {
+pub(crate) trait Row: Sized {
     /// CRI's message of one row.
     type Message: prost::Message + Default;
-    /// CRI's request; that of the stream is the same on the wire.
+    /// CRI's request; that for the stream has the same encoding.
     type Request: prost::Message + Default;
-    /// The field of the answer that holds the rows.
-    const FIELD: u32 = 1;
     const LIST: List;
 
     fn of(message: Self::Message, names: &mut Names) -> Self;
-    fn id(&self) -> &Text;
-    /// There is another one with this ID (S0.4).
-    fn doubt(&mut self);
-    /// Parts of the row were too large to be taken: it stays, and so does what may depend on what was not read.
-    fn cut(&mut self) {
-        self.doubt();
-    }
+    /// Parts of the row were too large to be read: the row is kept, and so is what may depend on those parts.
+    fn cut(&mut self);
 }
 
-/// A row that can be asked for by labels.
-pub(super) trait Labelled: Row {
-    fn request(part: &Labels) -> Self::Request;
-    /// Its labels as far as they can be asked by.
+/// A row that can be asked for by state and labels.
+pub(super) trait Labelled: Row + Hash {
+    /// The states of what is in use: few rows, however many have ended. A row that moves on in this order between two calls is in
+    /// one of the answers.
+    const IN_USE: &'static [i32];
+
+    fn request(state: Option<i32>, labels: Vec<proto::Pair>) -> Self::Request;
+    /// The labels by which the row can be asked for.
     fn labels(&self) -> Option<Labels>;
-    /// What asks for those that are in use, with labels or without: few, however many have ended. One that goes from one of these
-    /// states to the next between two calls is in the answer of one of them.
-    fn in_use() -> Vec<Self::Request>;
+    fn id_and_readable(&mut self) -> (&Text, &mut bool);
 }
 
-fn containers(filter: proto::ContainerFilter) -> proto::ListContainersRequest {
-    proto::ListContainersRequest {
-        filter: Some(filter),
-    }
-}
-
-fn containers_in(state: proto::ContainerState) -> proto::ListContainersRequest {
-    let state = state as i32;
-    containers(proto::ContainerFilter {
-        state: Some(proto::ContainerStateValue { state }),
-        ..Default::default()
-    })
-}
-
-fn sandboxes(filter: proto::PodSandboxFilter) -> proto::ListPodSandboxRequest {
-    proto::ListPodSandboxRequest {
-        filter: Some(filter),
-    }
-}
-
-/// What asks for the containers that run: few, however many have ended.
-pub(super) fn running() -> proto::ListContainersRequest {
-    containers_in(proto::ContainerState::ContainerRunning)
-}
-
-/// The labels of pods that rows tell of, each once.
+/// The labels of the pods that rows belong to, each once.
 pub(super) fn pods_of<R: Labelled>(rows: &[R]) -> Vec<Labels> {
     let labels = rows.iter().filter_map(Labelled::labels);
     let pods = labels.map(|labels| Labels {
@@ -75,16 +47,6 @@ pub(super) fn pods_of<R: Labelled>(rows: &[R]) -> Vec<Labels> {
     });
     let pods: HashSet<_> = pods.collect();
     pods.into_iter().collect()
-}
-
-fn selector(part: &Labels) -> Vec<proto::Pair> {
-    part.selector()
-        .into_iter()
-        .map(|(key, value)| proto::Pair {
-            key: key.into(),
-            value: Bytes::copy_from_slice(value.as_bytes()),
-        })
-        .collect()
 }
 
 impl Row for Container {
@@ -96,14 +58,6 @@ impl Row for Container {
         convert::container(message, names)
     }
 
-    fn id(&self) -> &Text {
-        &self.id
-    }
-
-    fn doubt(&mut self) {
-        self.readable = false;
-    }
-
     /// It may run.
     fn cut(&mut self) {
         self.readable = false;
@@ -112,11 +66,17 @@ impl Row for Container {
 }
 
 impl Labelled for Container {
-    fn request(part: &Labels) -> proto::ListContainersRequest {
-        containers(proto::ContainerFilter {
-            label_selector: selector(part),
+    const IN_USE: &'static [i32] = &[proto::ContainerState::ContainerCreated as i32, RUNNING];
+
+    fn request(state: Option<i32>, labels: Vec<proto::Pair>) -> proto::ListContainersRequest {
+        let filter = proto::ContainerFilter {
+            state: state.map(|state| proto::ContainerStateValue { state }),
+            label_selector: labels,
             ..Default::default()
-        })
+        };
+        proto::ListContainersRequest {
+            filter: Some(filter),
+        }
     }
 
     fn labels(&self) -> Option<Labels> {
@@ -125,12 +85,8 @@ impl Labelled for Container {
         Some(pod.with_container(self.container_name.clone()?))
     }
 
-    fn in_use() -> Vec<proto::ListContainersRequest> {
-        let states = [
-            proto::ContainerState::ContainerCreated,
-            proto::ContainerState::ContainerRunning,
-        ];
-        states.map(containers_in).into()
+    fn id_and_readable(&mut self) -> (&Text, &mut bool) {
+        (&self.id, &mut self.readable)
     }
 }
 
@@ -143,14 +99,6 @@ impl Row for Sandbox {
         convert::sandbox(message, names)
     }
 
-    fn id(&self) -> &Text {
-        &self.id
-    }
-
-    fn doubt(&mut self) {
-        self.readable = false;
-    }
-
     /// It may be READY.
     fn cut(&mut self) {
         self.readable = false;
@@ -159,28 +107,27 @@ impl Row for Sandbox {
 }
 
 impl Labelled for Sandbox {
-    fn request(part: &Labels) -> proto::ListPodSandboxRequest {
-        sandboxes(proto::PodSandboxFilter {
-            label_selector: selector(part),
+    const IN_USE: &'static [i32] = &[proto::PodSandboxState::SandboxReady as i32];
+
+    fn request(state: Option<i32>, labels: Vec<proto::Pair>) -> proto::ListPodSandboxRequest {
+        let filter = proto::PodSandboxFilter {
+            state: state.map(|state| proto::PodSandboxStateValue { state }),
+            label_selector: labels,
             ..Default::default()
-        })
+        };
+        proto::ListPodSandboxRequest {
+            filter: Some(filter),
+        }
     }
 
-    /// A kubelet gives a sandbox the labels that its metadata names.
+    /// A kubelet labels a sandbox with the names that are in its metadata.
     fn labels(&self) -> Option<Labels> {
-        Some(Labels::of_pod(
-            self.pod_namespace.clone(),
-            self.pod_name.clone(),
-            self.pod_uid.clone(),
-        ))
+        let (namespace, pod) = (self.pod_namespace.clone(), self.pod_name.clone());
+        Some(Labels::of_pod(namespace, pod, self.pod_uid.clone()))
     }
 
-    fn in_use() -> Vec<proto::ListPodSandboxRequest> {
-        let state = proto::PodSandboxState::SandboxReady as i32;
-        vec![sandboxes(proto::PodSandboxFilter {
-            state: Some(proto::PodSandboxStateValue { state }),
-            ..Default::default()
-        })]
+    fn id_and_readable(&mut self) -> (&Text, &mut bool) {
+        (&self.id, &mut self.readable)
     }
 }
 
@@ -193,11 +140,7 @@ impl Row for Image {
         convert::image(message, names)
     }
 
-    fn id(&self) -> &Text {
-        &self.id
-    }
-
-    fn doubt(&mut self) {
+    fn cut(&mut self) {
         self.readable = false;
     }
 }

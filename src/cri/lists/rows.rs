@@ -1,51 +1,54 @@
-//! The answers of list calls, row by row as the bytes come (S7): a list of many megabytes is never held as a message.
+//! Decodes the answers of list calls row by row, as the bytes arrive (S7): a list of many megabytes is never in memory as a message.
 
 use super::field::{Field, front};
 use super::row::Row;
 use crate::cri::call::{self, Sink, frame, not_one};
-use crate::cri::connect::Wire;
+use crate::cri::connect::Connection;
 use crate::cri::convert::Names;
 use crate::cri::error::CallError;
 use prost::Message;
 use prost::bytes::{Buf, BytesMut};
 use prost::encoding::WireType;
 
-/// The largest message that is taken. containerd sends at most 16 MiB, CRI-O 80.
+/// The field of an answer that has the rows, in all of CRI's lists.
+const ROWS_FIELD: u32 = 1;
+
+/// The largest message that crigc reads. containerd sends at most 16 MiB, CRI-O 80.
 const MESSAGE_LIMIT: usize = 128 << 20;
 
-/// The most rows of an answer, thirty times what the fullest nodes hold that were heard of: a runtime that goes on and on does not
-/// fill the memory of its host.
+/// The most rows of an answer, thirty times as many as the fullest known nodes have: a runtime that never ends its answer does not fill
+/// the memory of the host.
 const MOST_ROWS: usize = 1_000_000;
 
-/// The largest row that is taken whole. A kubelet puts labels and annotations of at most 256 KiB into one.
+/// The largest row that is read whole. A kubelet puts labels and annotations of at most 256 KiB into one.
 const ROW_LIMIT: usize = 1 << 20;
 
-/// What is taken of a larger one: so many bytes of each of its fields, by the number that it has. The fields of all rows of CRI have
-/// numbers below the second.
+/// How many bytes of each field of a larger row are read.
 const FIELD_LIMIT: usize = 64 << 10;
+/// All fields of CRI's rows have numbers below this.
 const FIELDS: usize = 16;
 
-/// The most bytes of a list: three times what 100,000 containers take, of which a row has about 900.
+/// The most bytes of a list: three times what 100,000 containers take, at about 900 bytes each.
 pub(super) const LIST_LIMIT: usize = 256 << 20;
 
-/// Rows as they came, with the bytes that each took in its message.
+/// Rows in the order in which they arrived, with the size of each in its message.
 #[derive(Debug)]
 pub(super) struct Rows<R> {
     pub(super) rows: Vec<R>,
     pub(super) sizes: Vec<u32>,
-    /// In how many messages they came.
+    /// How many messages they came in.
     pub(super) messages: usize,
 }
 
 /// Turns bytes into rows.
 struct Decoder<R> {
-    /// What came and is not yet a row.
+    /// Bytes that arrived and are not decoded yet.
     pending: BytesMut,
-    /// Bytes of the message at hand that are not yet decoded; `None` = between messages.
+    /// How many bytes of the current message are not decoded yet; `None` = between messages.
     left: Option<usize>,
-    /// Bytes that are dropped as they come, counted in nothing else any more.
+    /// How many of the next bytes are dropped; `left` does not count them.
     skip: usize,
-    /// The row at hand, if it is a large one.
+    /// The current row, if it is a large one.
     large: Option<Large>,
     /// Bytes of all rows.
     bytes: usize,
@@ -53,18 +56,19 @@ struct Decoder<R> {
     rows: Rows<R>,
 }
 
-/// A row that is too large to be taken whole, and what is taken of it.
+/// A row that is too large to be read whole.
 struct Large {
-    /// Bytes of it that are not yet decoded.
+    /// How many bytes of it are not decoded yet.
     left: usize,
     size: usize,
+    /// The fields that are read.
     taken: Vec<u8>,
-    /// How many bytes of each field were taken.
+    /// How many bytes were taken of the fields with each number.
     of_field: [usize; FIELDS],
 }
 
 impl Large {
-    /// Whether a field of so many bytes is taken.
+    /// Whether a field of this many bytes is taken.
     fn takes(&mut self, number: u32, bytes: usize) -> bool {
         let Some(taken) = self.of_field.get_mut(number as usize) else {
             return false;
@@ -94,7 +98,7 @@ impl<R: Row> Decoder<R> {
         }
     }
 
-    /// After the last byte.
+    /// The rows, after the last byte.
     fn end(self) -> Result<Rows<R>, CallError> {
         let rest = self.skip + self.pending.len();
         if self.left.is_some() || self.large.is_some() || rest > 0 {
@@ -103,7 +107,7 @@ impl<R: Row> Decoder<R> {
         Ok(self.rows)
     }
 
-    /// A row begins that takes so many bytes.
+    /// A row of this many bytes begins.
     fn count(&mut self, size: usize) -> Result<(), CallError> {
         if self.rows.rows.len() == MOST_ROWS {
             return Err(CallError::Runtime(format!(
@@ -129,49 +133,64 @@ impl<R: Row> Decoder<R> {
         Ok(())
     }
 
-    /// Drops what is to be dropped and is there.
-    fn drop_some(&mut self) {
-        let here = self.skip.min(self.pending.len());
-        self.pending.advance(here);
-        self.skip -= here;
+    /// Takes what comes next; false = more bytes are needed.
+    fn step(&mut self) -> Result<bool, CallError> {
+        let dropped = self.skip.min(self.pending.len());
+        self.pending.advance(dropped);
+        self.skip -= dropped;
+        if self.skip > 0 {
+            return Ok(false);
+        }
+        if let Some(large) = self.large.take() {
+            return self.field_of_large(large);
+        }
+        match self.left {
+            None => {
+                self.left = frame(&mut self.pending, MESSAGE_LIMIT)?;
+                Ok(self.left.is_some())
+            }
+            Some(0) => {
+                self.left = None;
+                self.rows.messages += 1;
+                Ok(true)
+            }
+            Some(left) => self.field(left),
+        }
     }
 
-    /// The next field of the message at hand, of which so many bytes are left; false = more has to come.
+    /// Takes the next field of the current message, of which `left` bytes are not decoded; false = more bytes are needed.
     fn field(&mut self, left: usize) -> Result<bool, CallError> {
         let here = left.min(self.pending.len());
         let Some(field) = self.front(left)? else {
             return Ok(false);
         };
-        let is_row = field.number == R::FIELD;
-        if is_row && field.wire != WireType::LengthDelimited {
-            return Err(CallError::garbage("a row is a number"));
-        }
         let length = field.end - field.begin;
-        match is_row {
-            false => self.skip = field.end,
-            true if length > ROW_LIMIT => {
-                self.count(field.end)?;
-                self.skip = field.begin;
-                self.large = Some(Large {
-                    left: length,
-                    size: field.end,
-                    taken: Vec::new(),
-                    of_field: [0; FIELDS],
-                });
-            }
-            true if field.end > here => return Ok(false),
-            true => {
-                self.count(field.end)?;
-                let mut row = self.pending.split_to(field.end);
-                row.advance(field.begin);
-                self.push(row.freeze(), field.end, false)?;
-            }
+        if field.number != ROWS_FIELD {
+            self.skip = field.end;
+        } else if field.wire != WireType::LengthDelimited {
+            return Err(CallError::garbage("a row is not a message"));
+        } else if length > ROW_LIMIT {
+            self.count(field.end)?;
+            self.skip = field.begin;
+            self.large = Some(Large {
+                left: length,
+                size: field.end,
+                taken: Vec::new(),
+                of_field: [0; FIELDS],
+            });
+        } else if field.end > here {
+            return Ok(false);
+        } else {
+            self.count(field.end)?;
+            let mut row = self.pending.split_to(field.end);
+            row.advance(field.begin);
+            self.push(row.freeze(), field.end, false)?;
         }
         self.left = Some(left - field.end);
         Ok(true)
     }
 
-    /// The next field of the large row at hand; false = more has to come.
+    /// Takes the next field of the current large row; false = more bytes are needed.
     fn field_of_large(&mut self, mut large: Large) -> Result<bool, CallError> {
         if large.left == 0 {
             self.push(&large.taken[..], large.size, true)?;
@@ -195,7 +214,7 @@ impl<R: Row> Decoder<R> {
         Ok(true)
     }
 
-    /// The field at the front of what is there, which has to end within `left` bytes.
+    /// The field at the front of the pending bytes, which has to end within `left` bytes.
     fn front(&self, left: usize) -> Result<Option<Field>, CallError> {
         let here = left.min(self.pending.len());
         match front(&self.pending[..here])? {
@@ -206,7 +225,7 @@ impl<R: Row> Decoder<R> {
     }
 }
 
-/// A list that takes more than crigc takes.
+/// Why a list is refused that exceeds `LIST_LIMIT`.
 pub(super) fn too_many_bytes() -> String {
     let limit = LIST_LIMIT >> 20;
     format!("the list takes more than {limit} MiB, the most that crigc reads")
@@ -215,60 +234,37 @@ pub(super) fn too_many_bytes() -> String {
 impl<R: Row> Sink for Decoder<R> {
     fn take(&mut self, bytes: &[u8]) -> Result<(), CallError> {
         self.pending.extend_from_slice(bytes);
-        loop {
-            self.drop_some();
-            if self.skip > 0 {
-                return Ok(());
-            }
-            if let Some(large) = self.large.take() {
-                if self.field_of_large(large)? {
-                    continue;
-                } else {
-                    return Ok(());
-                }
-            }
-            let Some(left) = self.left.map_or_else(
-                || frame(&mut self.pending, MESSAGE_LIMIT),
-                |left| Ok(Some(left)),
-            )?
-            else {
-                return Ok(());
-            };
-            self.left = Some(left);
-            if left == 0 {
-                self.left = None;
-                self.rows.messages += 1;
-                continue;
-            }
-            if !self.field(left)? {
-                return Ok(());
-            }
-        }
+        while self.step()? {}
+        Ok(())
     }
 }
 
-/// The rows of one message that comes in pieces, if it is one.
+/// The rows of a message that arrives in pieces of `cut` bytes; `None` = it is not a list.
 #[cfg(fuzzing)]
 pub(crate) fn rows_of<R: Row>(message: &[u8], cut: usize) -> Option<Vec<R>> {
-    let mut frame = vec![0];
-    frame.extend_from_slice(&u32::try_from(message.len()).ok()?.to_be_bytes());
-    frame.extend_from_slice(message);
     let mut decoder = Decoder::<R>::new();
-    for piece in frame.chunks(cut) {
+    for piece in in_frame(message).chunks(cut) {
         decoder.take(piece).ok()?;
     }
     decoder.end().ok().map(|rows| rows.rows)
 }
 
-/// Makes a call and takes its answer, one message or a stream, to the end. A call that fails after its first message broke off (S0.6): its
-/// error is then none that means something else for a list as a whole.
+/// A message in its frame.
+#[cfg(any(test, fuzzing))]
+fn in_frame(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).expect("a short message");
+    [&[0], &length.to_be_bytes()[..], message].concat()
+}
+
+/// Makes a call, and reads its whole answer, one message or a stream. If it fails after its first message (S0.6), the error is not one of
+/// those by which the list would be asked for in another way.
 pub(super) async fn call<R: Row>(
-    wire: &Wire,
+    connection: &Connection,
     path: &str,
     request: &R::Request,
 ) -> Result<Rows<R>, CallError> {
     let mut decoder = Decoder::<R>::new();
-    match call::call(wire, path, request, &mut decoder).await {
+    match call::call(connection, path, request, &mut decoder).await {
         Ok(()) => decoder.end(),
         Err(
             e @ (CallError::NotFound(_)
@@ -285,13 +281,13 @@ pub(super) async fn call<R: Row>(
     }
 }
 
-/// The same of a call that one message answers: an answer without any is not an empty list.
+/// The same for a call with one message as its answer: an answer without a message is not an empty list.
 pub(super) async fn call_for_one<R: Row>(
-    wire: &Wire,
+    connection: &Connection,
     path: &str,
     request: &R::Request,
 ) -> Result<Rows<R>, CallError> {
-    let rows = call(wire, path, request).await?;
+    let rows = call(connection, path, request).await?;
     if rows.messages != 1 {
         return Err(not_one(rows.messages));
     }

@@ -1,35 +1,35 @@
-//! The walk over the parts of a list (S7.3): what arrived, what of it is new, and whether that is all.
+//! Asks for one part of a list after the other (S7.3): which rows are new, and whether they are all.
 
 use super::account::Account;
 use super::known::Known;
-use super::route::{Place, Route};
+use super::route::{Position, Route};
 use super::row::Labelled;
 use super::rows::{LIST_LIMIT, Rows, too_many_bytes};
 use super::{Listed, Refusal, Service};
 use crate::error::{Error, Result, Status};
 use crate::node::Text;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash, RandomState};
+use std::hash::{BuildHasher, RandomState};
 
-/// With so many parts in a row refused without a word on their size, it is not the size that they are refused for: a part has at most
-/// four labels, and so is divided three times.
+/// If this many parts in a row are refused without their size, the reason is not the size: a part has at most four labels, and so is
+/// divided three times.
 const BLIND_REFUSALS: usize = 8;
 
 pub(super) struct Walk<'a> {
     service: &'a Service<'a>,
     route: Route,
     pub(super) account: Account,
-    /// What was seen: how many bytes each row took, and its hash.
+    /// The rows that were seen, by ID: size in bytes, and hash.
     seen: HashMap<Text, (u32, u64)>,
     hasher: RandomState,
-    /// The runtime told another size of the whole than was to be expected: others change it meanwhile.
+    /// The size of the whole is not what was expected, so the list has been changed meanwhile.
     pub(super) disturbed: bool,
     parts: usize,
-    /// Parts in a row that were refused without a word on their size.
+    /// How many parts in a row were refused without their size.
     blindly_refused: usize,
-    /// Bytes of all rows that came.
+    /// Bytes of all rows that arrived.
     bytes: usize,
-    /// Why the whole list was refused last.
+    /// The last refusal of the whole list.
     pub(super) refusal: Refusal,
 }
 
@@ -49,18 +49,19 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes in rows; those that were not seen before. Parts may overlap: the same row twice is one. Another row with the same ID is
-    /// one more to keep (S0.4), which does not count: it may be the first one, changed.
-    fn take<R: Labelled + Hash>(&mut self, answer: Rows<R>) -> Vec<R> {
+    /// Takes rows, and returns those that were not seen before. Parts may overlap, so the same row twice counts once. A different row with
+    /// the same ID is kept (S0.4), but its bytes do not count: it may be the first one, changed.
+    fn take<R: Labelled>(&mut self, answer: Rows<R>) -> Vec<R> {
         let mut new = Vec::with_capacity(answer.rows.len());
         for (mut row, size) in answer.rows.into_iter().zip(answer.sizes) {
             let hash = self.hasher.hash_one(&row);
             self.bytes = self.bytes.saturating_add(size as usize);
-            match self.seen.get(row.id()) {
+            let (id, readable) = row.id_and_readable();
+            match self.seen.get(id) {
                 Some((_, seen)) if *seen == hash => continue,
-                Some(_) => row.doubt(),
+                Some(_) => *readable = false,
                 None => {
-                    self.seen.insert(row.id().clone(), (size, hash));
+                    self.seen.insert(id.clone(), (size, hash));
                     self.account.saw(size);
                 }
             }
@@ -72,7 +73,7 @@ impl<'a> Walk<'a> {
         new
     }
 
-    /// What has been seen is gone.
+    /// A row has been removed.
     pub(super) fn removed(&mut self, id: &Text) {
         if let Some((size, _)) = self.seen.get(id) {
             self.account.removed(*size);
@@ -80,11 +81,12 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Rows of the next part, and where it stands; `None` = that was all, as far as is known.
-    pub(super) async fn next<R: Labelled + Hash>(&mut self) -> Result<Option<(Vec<R>, Place)>> {
-        // To the last part, also where the bytes are all there: a row that came meanwhile may stand for one not seen yet.
+    /// The new rows of the next part, and its position; `None` = there are no more known parts.
+    pub(super) async fn next<R: Labelled>(&mut self) -> Result<Option<(Vec<R>, Position)>> {
+        // Every part is asked for, even if the bytes add up before: a new row may have made up for one that was not seen yet.
         while let Some(part) = self.route.next(&mut self.account) {
-            let rows = match self.ask(R::request(&part)).await? {
+            let request = R::request(None, part.selector());
+            let rows = match self.ask(request).await? {
                 Listed::Whole(rows) => rows,
                 Listed::TooLarge(refusal) => {
                     self.blindly_refused += 1;
@@ -96,18 +98,18 @@ impl<'a> Walk<'a> {
                     if self.route.divide(&part) {
                         continue;
                     }
-                    // Nothing of it; but the namespace may end here.
+                    // It gives no rows, but may be the last part of its namespace.
                     Vec::new()
                 }
             };
             self.parts += 1;
-            return Ok(Some((rows, self.route.place())));
+            return Ok(Some((rows, self.route.position())));
         }
         Ok(None)
     }
 
-    /// What a request asks for, as far as it was not seen before.
-    async fn ask<R: Labelled + Hash>(&mut self, request: R::Request) -> Result<Listed<Vec<R>>> {
+    /// Asks for rows, and returns those that were not seen before.
+    async fn ask<R: Labelled>(&mut self, request: R::Request) -> Result<Listed<Vec<R>>> {
         let answer = self.service.ask_list::<R>(request).await;
         let answer = match answer.map_err(|e| self.with_seen(e))? {
             Listed::Whole(answer) => answer,
@@ -122,13 +124,11 @@ impl<'a> Walk<'a> {
         Ok(Listed::Whole(rows))
     }
 
-    /// All that these requests ask for, as far as it was not seen before.
-    pub(super) async fn all_of<R: Labelled + Hash>(
-        &mut self,
-        requests: Vec<R::Request>,
-    ) -> Result<Vec<R>> {
+    /// The rows in these states that were not seen before.
+    pub(super) async fn all_of<R: Labelled>(&mut self, states: &[i32]) -> Result<Vec<R>> {
         let mut rows = Vec::new();
-        for request in requests {
+        for state in states {
+            let request = R::request(Some(*state), Vec::new());
             match self.ask(request).await? {
                 Listed::Whole(new) => rows.extend(new),
                 Listed::TooLarge(refusal) => return Err(self.with_seen(refusal.error)),
@@ -137,8 +137,8 @@ impl<'a> Walk<'a> {
         Ok(rows)
     }
 
-    /// The list is asked for whole once more: it may fit by now, and if not, its size is told anew. After the last part it is asked for in
-    /// any case: a row that came meanwhile may make up for one that no part shows.
+    /// Asks for the whole list once more: it may fit by now, and if not, the runtime gives its size anew. After the last part that is always
+    /// done, because a new row may make up for one that is in no part.
     pub(super) async fn whole<R: Labelled>(&mut self) -> Result<Option<Vec<R>>> {
         let answer = self.service.ask_list::<R>(R::Request::default()).await;
         match answer.map_err(|e| self.with_seen(e))? {
@@ -157,13 +157,13 @@ impl<'a> Walk<'a> {
         format!("{seen}{all} were seen in {} parts", self.parts)
     }
 
-    /// An error on the way, with what was seen until then.
+    /// An error between the first part and the last, with how much was seen.
     fn with_seen(&self, e: Error) -> Error {
         let message = format!("{}; {} before", e.message, self.seen_so_far());
         Error::new(e.status, message)
     }
 
-    /// Why the list is not whole, with what was seen of it.
+    /// Why the list is not whole, with how much was seen of it.
     pub(super) fn shortfall(&self) -> Error {
         let stuck = match self.route.stuck {
             0 => String::new(),
@@ -175,7 +175,7 @@ impl<'a> Walk<'a> {
             ""
         };
         let message = format!(
-            "{}; {} by the labels that pods in pod-logs-dir and sandboxes have{stuck}; what has neither is not reached{disturbed}",
+            "{}; {} by the labels that pods in pod-logs-dir and sandboxes have{stuck}; objects without such labels cannot be listed{disturbed}",
             self.refusal.error.message,
             self.seen_so_far()
         );

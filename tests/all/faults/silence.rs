@@ -251,10 +251,7 @@ fn s0_6_a_runtime_that_speaks_of_protocols_is_one() {
         (INTERNAL, "pull: h2 protocol error: http2 error"),
         (2, "failed to decode Protobuf message: unexpected end"),
         (2, "the answer has the HTTP status 404 Not Found"),
-        (
-            2,
-            "the message length is too large: 9 bytes, where 8 are taken",
-        ),
+        (2, "the answer is too large: 9 bytes, the limit is 8"),
         (11, "the message length is too large: no bytes"),
         (
             11,

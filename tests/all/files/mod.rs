@@ -1,6 +1,7 @@
 //! What crigc does to files and log directories (`src/fs`), by itself.
 
 mod changed;
+mod filesystem;
 mod gone;
 mod logs;
 mod trees;

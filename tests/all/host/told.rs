@@ -54,7 +54,7 @@ fn answers(bytes: &'static [u8]) -> (tempfile::TempDir, String) {
 fn a_socket_that_is_no_cri_is_one_error() {
     let http = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request";
     let cases: [(&[u8], Status, &str); 2] = [
-        (http, Status::Runtime, "is no CRI"),
+        (http, Status::Runtime, "is not CRI"),
         (b"", Status::Unavailable, "the connection broke"),
     ];
     for (bytes, status, cause) in cases {

@@ -152,11 +152,11 @@ fn s5_1_a_file_that_cannot_be_used_is_put_aside() {
         ),
         ("a text", with(r#""size":1"#, r#""size":"1""#), "broken"),
         ("twice", with(&row, &format!("{row},{row}")), "twice"),
-        ("no ID", with(r#""id":"a""#, r#""id":"""#), "twice, or none"),
+        ("no ID", with(r#""id":"a""#, r#""id":"""#), "ID is empty"),
         (
             "older than its watch",
             with(r#""unused_since":0"#, r#""unused_since":3600000000001"#),
-            "older than its watch",
+            "beyond the time watched",
         ),
     ];
     // Every way to cut it off.

@@ -1,4 +1,4 @@
-//! Answers however their bytes are cut.
+//! Answers whose bytes arrive in pieces of any size.
 
 use super::*;
 use crate::cri::call::FRAME_HEAD;
@@ -17,29 +17,29 @@ fn container(n: usize, text: usize) -> proto::Container {
     }
 }
 
-/// Messages of these many rows in their frames, with fields between them that nobody knows.
+fn list(containers: Vec<proto::Container>) -> Vec<u8> {
+    proto::ListContainersResponse { containers }.encode_to_vec()
+}
+
+/// Messages in their frames, with so many rows each, and unknown fields between the rows.
 fn answer(messages: &[usize], texts: &[usize]) -> Vec<u8> {
     let mut all = Vec::new();
     let mut n = 0;
     for rows in messages {
         let mut message = vec![0x10, 0xff, 0x01]; // field 2, a varint
         for _ in 0..*rows {
-            let list = proto::ListContainersResponse {
-                containers: vec![container(n, texts[n % texts.len()])],
-            };
-            message.extend(list.encode_to_vec());
+            message.extend(list(vec![container(n, texts[n % texts.len()])]));
             message.extend([0x1d, 1, 2, 3, 4]); // field 3, four bytes
             message.extend([0x21, 1, 2, 3, 4, 5, 6, 7, 8]); // field 4, eight bytes
             message.extend([0x2a, 2, 7, 7]); // field 5, two bytes with their length
             n += 1;
         }
-        all.push(0);
-        all.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-        all.extend(message);
+        all.extend(in_frame(&message));
     }
     all
 }
 
+/// Decodes an answer that arrives in pieces of these sizes, again and again.
 fn decoded(bytes: &[u8], cuts: &[usize]) -> Result<Rows<Container>, CallError> {
     let mut decoder = Decoder::new();
     let mut rest = bytes;
@@ -66,12 +66,10 @@ proptest! {
         let count: usize = messages.iter().sum();
         prop_assert_eq!(rows.rows.len(), count);
         for (n, (row, size)) in rows.rows.iter().zip(&rows.sizes).enumerate() {
-            let list = proto::ListContainersResponse {
-                containers: vec![container(n, texts[n % texts.len()])],
-            };
             let id = n.to_string();
             prop_assert!(row.id.starts_with(&id) && row.readable);
-            prop_assert_eq!(*size as usize, list.encoded_len());
+            let list = list(vec![container(n, texts[n % texts.len()])]);
+            prop_assert_eq!(*size as usize, list.len());
         }
     }
 
@@ -80,7 +78,7 @@ proptest! {
         let bytes = answer(&[2, 3], &[50, 200]);
         let end = end.min(bytes.len() - 1);
         let whole = decoded(&bytes[..end], &[64]);
-        // Between two messages nothing is missing that could be seen.
+        // An end between two messages cannot be seen.
         let between = end == 0 || end == FRAME_HEAD + u32::from_be_bytes(bytes[1..5].try_into().unwrap()) as usize;
         prop_assert_eq!(whole.is_ok(), between, "{}", end);
     }
@@ -88,16 +86,13 @@ proptest! {
     #[test]
     fn any_bytes_are_rows_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..400), cut in 1..50usize) {
         let _ = decoded(&bytes, &[cut]);
-        let mut framed = vec![0];
-        framed.extend(u32::try_from(bytes.len()).unwrap().to_be_bytes());
-        framed.extend(&bytes);
-        let at_once = decoded(&framed, &[framed.len()]);
-        let in_cuts = decoded(&framed, &[cut]);
-        prop_assert_eq!(at_once.map(|r| r.rows).map_err(|e| std::mem::discriminant(&e)), in_cuts.map(|r| r.rows).map_err(|e| std::mem::discriminant(&e)));
+        let framed = in_frame(&bytes);
+        let outcome = |cut| decoded(&framed, &[cut]).map(|r| r.rows).map_err(|e| std::mem::discriminant(&e));
+        prop_assert_eq!(outcome(framed.len()), outcome(cut));
     }
 }
 
-/// Its neighbours come out whole, and of itself what stands before and behind what is too large.
+/// The rows beside it are whole, and its short fields are read.
 #[test]
 fn a_row_that_is_too_large_is_cut_however_its_bytes_come() {
     let pair = |key: &str, bytes: usize| proto::Pair {
@@ -108,7 +103,7 @@ fn a_row_that_is_too_large_is_cut_however_its_bytes_come() {
         key: "io.kubernetes.pod.uid".into(),
         value: "u1".into(),
     };
-    // One field that is too large, and many small ones.
+    // One field that is too large, and many small fields that are too large together.
     let one = vec![pair("a", 2 << 20), uid.clone()];
     let mut many: Vec<proto::Pair> = (0..40_000).map(|_| pair("annotation", 40)).collect();
     many[0] = uid;
@@ -118,10 +113,8 @@ fn a_row_that_is_too_large_is_cut_however_its_bytes_come() {
             image_id: "an image".into(),
             ..container(1, 0)
         };
-        let list = proto::ListContainersResponse {
-            containers: vec![container(0, 9), large.clone(), container(2, 9)],
-        };
-        let bytes = framed(&list);
+        let message = list(vec![container(0, 9), large.clone(), container(2, 9)]);
+        let bytes = in_frame(&message);
         for cut in [bytes.len(), 1 << 20, 70_000, 4096, 333] {
             let rows = decoded(&bytes, &[cut]).unwrap();
             let [first, row, last] = &rows.rows[..] else {
@@ -138,14 +131,6 @@ fn a_row_that_is_too_large_is_cut_however_its_bytes_come() {
         let (short, _) = bytes.split_at(bytes.len() / 2);
         assert!(decoded(short, &[4096]).is_err());
     }
-}
-
-fn framed(list: &proto::ListContainersResponse) -> Vec<u8> {
-    let message = list.encode_to_vec();
-    let mut all = vec![0];
-    all.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-    all.extend(message);
-    all
 }
 
 #[test]

@@ -419,7 +419,7 @@ fn s0_6_lists_of_many_megabytes_arrive() {
         (1500, 16 << 20, None),
         (1700, 16 << 20, Some("larger than max")),
         (3000, 64 << 20, None),
-        (14_000, 1 << 30, Some("message length")),
+        (14_000, 1 << 30, Some("bytes, the limit is ")),
     ];
     for (rows, limit, error) in cases {
         rules.case("S0.6");

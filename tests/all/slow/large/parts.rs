@@ -107,7 +107,8 @@ fn s7_3_where_something_is_not_reached_the_rules_over_all_sleep() {
         pod("huge", "u7", Word::NotReady, &["big"], 100),
         pod("huge", "u8", Word::NotReady, &["app"], 10),
     ];
-    let too_large = " more parts are themselves too large; what has neither is not reached";
+    let too_large =
+        " more parts are themselves too large; objects without such labels cannot be listed";
     // How many percent of the list fit, which pods and containers there are besides, how the IDs that are not reached begin, how
     // many they are, and what the message says of them.
     type Case<'a> = (
@@ -119,7 +120,7 @@ fn s7_3_where_something_is_not_reached_the_rules_over_all_sleep() {
         &'a str,
     );
     let table: [Case<'_>; 3] = [
-        (40, &[], strays, "czz", 120, " have; what has neither"),
+        (40, &[], strays, "czz", 120, " have; objects without such"),
         (35, &huge, nothing, "u7x", 100, too_large),
         (35, &huge[..1], nothing, "u7x", 100, too_large),
     ];
