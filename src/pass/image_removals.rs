@@ -1,6 +1,7 @@
 //! Removing images: in the order of a plan, no more than are needed, only over a look that is fresh enough, and with a last look at
 //! what is really gone (S5.2, S5.8, S5.12; see `image_gone`).
 
+use super::defects::stage;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::image_gone::{Rounds, confirm, name_to_ask_by, remove_image};
@@ -93,19 +94,20 @@ impl UntilEnough<'_, '_, '_> {
         done
     }
 
-    /// S5.2: who uses images is found out anew, where that has grown old. Once it failed, nothing more is removed.
+    /// Reads anew who uses images, if that has grown old (S5.2). Once this has failed, no image is removed any more. If it panics, the
+    /// image is kept like after an error: no removal of it has failed.
     async fn refresh(&mut self) -> Result<(), Fate> {
         let (ctx, pass) = (self.pass.ctx, &mut *self.pass);
         if !image_snapshot::is_old(ctx, &pass.snapshot) {
             return Ok(());
         }
-        // Nobody can tell before the look is whole.
+        // Users are unknown until the lists are whole.
         pass.blind = true;
         let snapshot = &mut pass.snapshot;
-        if let Err(e) = image_snapshot::refresh(ctx, pass.services, pass.memory, snapshot).await {
-            ctx.fail(e);
+        let read = image_snapshot::refresh(ctx, pass.services, pass.memory, snapshot);
+        let Some(Ok(())) = stage(ctx, async { read.await.map_err(|e| ctx.fail(e)) }).await else {
             return Err(Fate::Kept(Reason::ListIncomplete));
-        }
+        };
         pass.blind = false;
         Ok(())
     }
