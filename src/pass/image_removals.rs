@@ -95,7 +95,7 @@ impl UntilEnough<'_, '_, '_> {
     }
 
     /// Reads anew who uses images, if that has grown old (S5.2). Once this has failed, no image is removed any more. If it panics, the
-    /// image is kept like after an error: no removal of it has failed.
+    /// image is kept as after an error: no removal of it has failed.
     async fn refresh(&mut self) -> Result<(), Fate> {
         let (ctx, pass) = (self.pass.ctx, &mut *self.pass);
         if !image_snapshot::is_old(ctx, &pass.snapshot) {

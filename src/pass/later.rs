@@ -182,7 +182,7 @@ impl Later {
         kinds.into_iter().map(|(_, kind)| kind).collect()
     }
 
-    /// An UNKNOWN container is to be stopped: its link is removed with it, even if it dangles.
+    /// An UNKNOWN container is to be stopped: its link is removed with it, not because it dangles (S4.2).
     pub(crate) fn awaits_stop(&self, c: &Container) {
         self.links.borrow_mut().extend(link_name(c));
     }
@@ -235,7 +235,7 @@ impl Later {
         !(pods.is_empty() && sandboxes.is_empty())
     }
 
-    /// S3 will handle the pods of the containers that have been removed until now in any case.
+    /// S3 comes next and handles the pods of the containers that have been removed until now in any case.
     pub(crate) fn forget_emptied(&self) {
         self.emptied.take();
     }

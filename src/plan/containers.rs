@@ -56,7 +56,8 @@ pub fn is_candidate_state(c: &Container) -> bool {
     )
 }
 
-/// Whether a candidate is too young (S1.1, S1.2). If its age is unknown (`created_at` 0) it is not: it would be kept for ever.
+/// Whether a candidate is too young (S1.2), or may be about to be started (S1.1, safer). One of unknown age (`created_at` 0) is not too
+/// young: it would be kept for ever.
 fn too_young(c: &Container, policy: &ContainerPolicy, now: i64) -> bool {
     let since = match (policy.age_from, c.finished_at) {
         (AgeFrom::Finished, Some(finished)) if finished > 0 => finished,

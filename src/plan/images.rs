@@ -220,7 +220,7 @@ impl ImageState<'_, '_> {
             }
             Goal::Unknown => return Some(Reason::NotReached),
             Goal::BelowThreshold => return Some(Reason::BelowThreshold),
-            // Its first 2 minutes do not matter: this age is longer (S5.7).
+            // `minimum-image-ttl-duration` does not count here (S5.7).
             Goal::Aged(longest) => self.records.unused_for(image) <= *longest,
             _ => {
                 let age = self.records.age(image, now);

@@ -86,7 +86,7 @@ fn owners(snapshot: &Snapshot) -> HashMap<&Text, &Text> {
 /// When the log directory of a pod changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// The newest stamp in it that is not later than now; ns since the epoch, 0 = it does not exist.
+    /// The newest stamp in it that is not later than now; ns since the epoch, 0 = nothing is there.
     Last(i64),
     /// It could not be read to its end.
     Unknown,
