@@ -1,4 +1,4 @@
-//! What the passes of a kind remember of removals that were begun (S0.8): how long an object is left alone, and who has its turn last.
+//! What the passes of a kind remember of removals that were begun (S0.8): how long an object is left alone, and which have their turn last.
 
 use super::fate::{Fate, Planned, trouble};
 use super::{PassOptions, Trigger};
@@ -14,11 +14,11 @@ use std::time::Duration;
 /// The memory of a kind of passes, as one pass uses it.
 pub(crate) struct Attempts<'a> {
     backoff: &'a RefCell<Backoff>,
-    /// What was begun and is not known to be gone.
+    /// What was begun and is not known to be removed.
     pub(crate) unfinished: &'a RefCell<Unfinished>,
-    /// Then objects are left alone for a while after a failed removal.
+    /// Periodic passes leave objects alone for a while after a failed removal.
     periodic: bool,
-    /// Then nothing is begun.
+    /// A dry run remembers nothing.
     dry_run: bool,
 }
 
@@ -40,12 +40,12 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// Whether an object is left alone for now, because it could not be removed lately.
+    /// Whether an object is left alone for now, because its last removal failed.
     pub(crate) fn waits(&self, kind: Kind, id: &Text) -> bool {
         self.periodic && self.backoff.borrow().waits(kind, id, now())
     }
 
-    /// Remembers what could not be removed.
+    /// Remembers what became of an object.
     pub(crate) fn note(&self, planned: &Planned, fate: &Fate) {
         if self.dry_run {
             return;
@@ -68,20 +68,20 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// It was begun in vain, and has its turn last from now on.
+    /// Its removal was begun and failed: it has its turn last from now on.
     fn tried(&self, planned: &Planned, trouble: Trouble) {
         let mut unfinished = self.unfinished.borrow_mut();
         unfinished.tried(planned.kind, &planned.id, now(), trouble);
     }
 
-    /// The same of a question without an answer, for want of which the object is kept.
+    /// The same of an object that is kept because a question about it got no answer.
     pub(crate) fn asked_in_vain(&self, planned: &Planned, e: &CallError) {
         if let Some(trouble) = trouble(e).filter(|_| !self.dry_run) {
             self.tried(planned, trouble);
         }
     }
 
-    /// What was begun about it before has ended: it has its turn with all others.
+    /// Earlier work on it has ended well: it has its turn with all others.
     pub(crate) fn ended_well(&self, planned: &Planned) {
         if !self.dry_run {
             let mut unfinished = self.unfinished.borrow_mut();
@@ -89,7 +89,7 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// All objects of a kind are known; the others need not be remembered.
+    /// All objects of a kind are known; the others are forgotten.
     pub(crate) fn keep_only(&self, kind: Kind, is_there: impl Fn(&Text) -> bool) {
         let mut unfinished = self.unfinished.borrow_mut();
         if !self.dry_run && !unfinished.is_empty() {

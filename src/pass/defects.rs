@@ -1,24 +1,24 @@
-//! Where a panic in a pass is caught: around the work for one object, and around a stage. What else is around them is in `pass` (the pass
-//! as a whole), in `report` (what of the host only listens) and in `cri::connect` (the task of the connection).
+//! Catches panics around the work for one object and around a stage. Others are caught in `pass` (around the whole pass), in `report`
+//! (around callbacks that only listen) and in `cri::connect` (in the task of the connection).
 
 use super::context::Context;
 use super::fate::Fate;
 use crate::panics;
 
-/// The work for one object. A panic in it is that object's failure and fails the pass, and stops no other.
+/// The work for one object. A panic in it fails that object and the pass; the other objects are handled.
 pub(super) async fn object<R>(
     ctx: &Context<'_>,
     work: impl Future<Output = Result<R, Fate>>,
 ) -> Result<R, Fate> {
-    panics::caught_async(work).await.unwrap_or_else(|defect| {
-        let story = defect.message.clone();
-        ctx.fail(defect);
+    panics::caught_async(work).await.unwrap_or_else(|panic| {
+        let story = panic.message.clone();
+        ctx.fail(panic);
         Err(Fate::Broke(story))
     })
 }
 
-/// A stage. A panic in it fails the pass, and the other stages go on.
+/// The work of a stage. A panic in it fails the pass; the other stages are run.
 pub(super) async fn stage<R>(ctx: &Context<'_>, work: impl Future<Output = R>) -> Option<R> {
     let done = panics::caught_async(work).await;
-    done.map_err(|defect| ctx.fail(defect)).ok()
+    done.map_err(|panic| ctx.fail(panic)).ok()
 }

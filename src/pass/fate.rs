@@ -1,4 +1,4 @@
-//! What is planned for an object, and what becomes of it; its entry of the report is made of the two, once.
+//! The plan for an object, and what becomes of it; its entry of the report is made of the two, once.
 
 use crate::cri::{CallError, Place};
 use crate::node::Text;
@@ -14,7 +14,7 @@ pub(crate) struct Planned {
     pub(crate) name: Text,
     pub(crate) pod_uid: Text,
     pub(crate) reason: Reason,
-    /// Of an image.
+    /// The size of an image.
     pub(crate) bytes: u64,
 }
 
@@ -36,22 +36,18 @@ impl Planned {
         }
     }
 
-    /// What the host is shown before anything became of it.
+    /// The entry that the host is shown before the removal.
     pub(crate) fn entry(&self) -> Entry {
         self.clone().ended(Fate::Kept(self.reason))
     }
 
     /// Its entry of the report.
     pub(crate) fn ended(self, fate: Fate) -> Entry {
-        let outcome = match fate {
-            Fate::Removed => Outcome::Removed,
-            Fate::Kept(_) => Outcome::Kept,
-            Fate::Refused => Outcome::Refused,
-            _ => Outcome::Failed,
-        };
-        let reason = match fate {
-            Fate::Kept(reason) => reason,
-            _ => self.reason,
+        let (outcome, reason) = match fate {
+            Fate::Removed => (Outcome::Removed, self.reason),
+            Fate::Kept(reason) => (Outcome::Kept, reason),
+            Fate::Refused => (Outcome::Refused, self.reason),
+            _ => (Outcome::Failed, self.reason),
         };
         Entry {
             kind: self.kind,
@@ -75,7 +71,7 @@ pub(crate) enum Fate {
     Removed,
     Kept(Reason),
     Failed(String),
-    /// A defect of crigc in the work for it. What was in flight may have been carried out.
+    /// The work for it panicked. A call in flight may have been carried out.
     Broke(String),
     /// The runtime did not answer in time.
     Silent(String),
@@ -86,28 +82,26 @@ pub(crate) enum Fate {
         alone: bool,
         error: String,
     },
-    /// It was not asked for: there was no connection to be had.
+    /// The call was not sent: there was no connection.
     Unsent(String),
     Refused,
 }
 
 impl Fate {
-    /// What a failed call about an object comes to; `doing` is such as `cannot remove image ID`.
+    /// What a failed call makes of its object; `doing` is like `cannot remove image ID`.
     pub(crate) fn of(e: &CallError, doing: &str, place: Place<'_>) -> Fate {
+        let (alone, error) = (true, e.story(doing, place));
         match e {
             CallError::NotBegun(_) | CallError::GivenUp(_) => Fate::Kept(Reason::NotReached),
-            CallError::Interrupted(_) => Fate::BrokenOff(e.story(doing, place)),
-            CallError::Timeout(_) => Fate::Silent(e.story(doing, place)),
-            CallError::Unreachable(_) => Fate::Unsent(e.story(doing, place)),
-            CallError::Unavailable(_) => Fate::Lost {
-                alone: true,
-                error: e.story(doing, place),
-            },
-            e => Fate::Failed(e.story(doing, place)),
+            CallError::Interrupted(_) => Fate::BrokenOff(error),
+            CallError::Timeout(_) => Fate::Silent(error),
+            CallError::Unreachable(_) => Fate::Unsent(error),
+            CallError::Unavailable(_) => Fate::Lost { alone, error },
+            _ => Fate::Failed(error),
         }
     }
 
-    /// Why it is not gone, if something went wrong.
+    /// Why its removal failed, if it did.
     pub(crate) fn error(&self) -> Option<&String> {
         match self {
             Fate::Failed(error)
@@ -120,13 +114,13 @@ impl Fate {
         }
     }
 
-    /// Whether that is a removal that has ended, as progress counts them; what is kept after all is none.
+    /// Whether this is a removal that has ended, as progress counts them; an object that is kept after all does not count.
     pub(crate) fn is_an_end(&self) -> bool {
         *self == Fate::Removed || self.error().is_some()
     }
 }
 
-/// What a call says of its object that was begun and got no answer.
+/// How work on an object failed by a call that was begun and got no answer.
 pub(super) fn trouble(e: &CallError) -> Option<Trouble> {
     match e {
         CallError::Timeout(_) => Some(Trouble::Silent),

@@ -2,17 +2,17 @@
 //!
 //! The order of the questions, and why it is this one:
 //!
-//! 1. Was the pass told to end? Then nobody is asked anything more (S6.5).
-//! 2. Is everything held? One look at a file, before the host is asked about an object that is kept anyway (S0.7).
+//! 1. Does the pass have to end? Then nothing more is asked (S6.5).
+//! 2. Is everything held? One file is checked, before the host is asked about an object that is kept anyway (S0.7).
 //! 3. Does the object wait after a failed removal? (S0.8)
-//! 4. Does the host's answer about its pod still hold? It is asked again where it is older than `evidence-max-age` (S0.3).
-//! 5. Does the host approve? It is asked only about objects that nothing else keeps, and once: a container that was stopped with its
-//!    approval is not asked about again, unless that is too long ago (S2.1, S2.3).
+//! 4. Does the host's answer about its pod still hold? If it is older than `evidence-max-age`, the host is asked again (S0.3).
+//! 5. Does the host approve? It is asked only about objects that nothing else keeps, and once: if it approved of a container before its
+//!    stop, it is not asked again, unless that is too long ago (S2.1, S2.3).
 //! 6. The first four once more, because the host may have taken its time, ended the pass or changed its mind meanwhile.
 //!
-//! [`Gate::open`] asks all of it, before work on an object begins. [`Gate::objection`] asks the first four; removers ask it again after
-//! everything that takes long. Who uses an image is found out by lists: the image policy renews them between `open` and one more
-//! `objection` (S5.2).
+//! [`Gate::open`] asks all of it, before work on an object begins. [`Gate::still_open`] asks the first four; removers ask it again after
+//! everything that takes long. The users of an image are known from lists: the image policy reads them again between `open` and one more
+//! `still_open` (S5.2).
 
 use super::context::Context;
 use super::fate::{Fate, Planned};
@@ -27,7 +27,7 @@ use std::cell::Cell;
 #[derive(Clone, Copy)]
 pub(crate) struct Gate<'g> {
     ctx: &'g Context<'g>,
-    /// The host's answer, where the removal may rest on one.
+    /// The host's answer, if the removal may rest on one.
     evidence: Option<&'g Evidence<'g>>,
     planned: &'g Planned,
 }
@@ -59,12 +59,12 @@ impl<'g> Gate<'g> {
 
     /// Asks everything but the approval; `Err` = the object is kept, and how that is reported.
     pub(crate) fn still_open(&self) -> Result<(), Fate> {
-        self.objection()
-            .map_or(Ok(()), |reason| Err(Fate::Kept(reason)))
+        let objection = self.objection();
+        objection.map_or(Ok(()), |reason| Err(Fate::Kept(reason)))
     }
 
     /// Asks everything but the approval; why the object is kept, if it is.
-    pub(crate) fn objection(&self) -> Option<Reason> {
+    fn objection(&self) -> Option<Reason> {
         let (ctx, planned) = (self.ctx, self.planned);
         if ctx.stop.cause().is_some() {
             return Some(Reason::NotReached);
@@ -79,7 +79,7 @@ impl<'g> Gate<'g> {
         (!self.evidence.is_none_or(holds)).then_some(Reason::Changed)
     }
 
-    /// Deletes in a log directory for as long as nothing speaks against it.
+    /// Deletes in a log directory while none of these questions keeps the object.
     pub(crate) fn delete<T>(
         &self,
         work: impl FnOnce(&dyn Fn() -> bool) -> Result<T, LogError>,
@@ -92,12 +92,12 @@ impl<'g> Gate<'g> {
         work(&go_on).map_err(|e| match seen.get() {
             None => Fate::Failed(e.to_string()),
             Some(Reason::NotReached) => Fate::BrokenOff(e.to_string()),
-            // The pod came back under way (S0.3), and what is left is its own; or everything is held (S0.7).
+            // The pod came back meanwhile, and what is left belongs to it (S0.3); or everything is held (S0.7).
             Some(reason) => Fate::Kept(reason),
         })
     }
 
-    /// S2.1; a dry run does not ask.
+    /// Whether the host approves (S2.1); a dry run does not ask.
     fn approves(&self) -> bool {
         match &self.ctx.hooks.approve {
             Some(approve) if !self.ctx.dry_run => {
@@ -107,7 +107,7 @@ impl<'g> Gate<'g> {
         }
     }
 
-    /// S2.3: whether the host approved of it before its stop, not too long ago.
+    /// Whether the host approved of it before its stop, not too long ago (S2.3).
     fn was_approved(&self) -> bool {
         let approved = self.ctx.later.approved(self.planned);
         let longest = self.ctx.config.evidence_max_age;
@@ -115,14 +115,14 @@ impl<'g> Gate<'g> {
     }
 }
 
-/// S0.7; in doubt everything is held.
+/// Whether everything is held (S0.7). If that is unknown, it is.
 fn is_held(ctx: &Context<'_>) -> bool {
     let Some(path) = &ctx.config.hold_file else {
         return false;
     };
     hold::is_there(path).unwrap_or_else(|e| {
         ctx.report.warn_once("hold-file", || format!(
-            "cannot tell whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
+            "cannot find out whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
         ));
         true
     })
@@ -137,14 +137,13 @@ mod tests {
     use crate::hooks::{Hook, Hooks};
     use crate::node::{PodState, PodStates, Snapshot, Text};
     use crate::report::{Entry, Kind};
-    use crate::stop::Queue;
-    use crate::stop::{Flag, Stop};
+    use crate::stop::{Flag, Queue, Stop};
     use std::cell::RefCell;
     use std::path::Path;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
-    /// What speaks against a removal, now and once the host is asked for its approval, and what the host was asked.
+    /// What keeps an object, now and once the host is asked for its approval, and what the host was asked.
     struct World {
         against: &'static str,
         meanwhile: &'static str,
@@ -203,7 +202,7 @@ mod tests {
         }
     }
 
-    /// Opens the gate for an object of a pod that was gone at first: what was asked, and what comes of it.
+    /// Opens the gate for an object of a pod that was gone at first: what was asked, and the result.
     fn opened(
         with: &str,
         against: &'static str,
@@ -267,9 +266,9 @@ mod tests {
     }
 
     #[test]
-    fn what_speaks_against_a_removal_is_asked_in_one_order() {
-        // The pass (periodic, and the host's answer old, where nothing else is said), what speaks against the removal, and what does once
-        // the host is asked for its approval; what the host is asked, and what comes of it.
+    fn the_questions_before_a_removal_are_asked_in_one_order() {
+        // The pass (periodic, and the host's answer old, unless it says otherwise), what keeps the object, and what keeps it once the host
+        // is asked for its approval; what the host is asked, and the result.
         let table = [
             ("", "", "", "pods approval pods", "open"),
             ("", "end hold waits pod refusal", "", "", "not-reached"),
@@ -281,13 +280,13 @@ mod tests {
             ("", "", "end hold pod", "pods approval", "not-reached"),
             ("", "", "hold pod", "pods approval", "held"),
             ("", "", "pod", "pods approval pods", "changed"),
-            // Who calls wants to see it tried.
+            // A call of the host tries it at once.
             ("call", "waits", "", "pods approval pods", "open"),
             ("dry", "refusal", "", "pods pods", "open"),
             ("dry", "hold", "", "", "held"),
             ("young", "pod", "", "approval", "open"),
             ("young", "hold", "", "", "held"),
-            // Nothing that the host says of its pod counts.
+            // What the host says of its pod does not count.
             ("limit", "pod", "", "approval", "open"),
             ("limit", "", "end", "approval", "not-reached"),
             // The approval before a stop is good for as long as an answer is.

@@ -1,4 +1,4 @@
-//! How full the image filesystem is: who tells, and what is told again after each removal (S5.6, S5.8, S5.11).
+//! How full the image filesystem is: where the figures come from, and how they are read again after each removal (S5.6, S5.8, S5.11).
 
 use super::context::Context;
 use super::image_snapshot::{ImageMemory, Services};
@@ -10,7 +10,7 @@ use crate::node::{FsUsage, Text};
 use crate::plan::images::{fuller, is_another};
 use crate::report::visible;
 
-/// Who tells the figures, which can be asked again without a call of the runtime.
+/// Where the figures come from; they can be read again without a call of the runtime.
 pub(super) enum Gauge {
     /// The host's callback.
     Host,
@@ -18,16 +18,16 @@ pub(super) enum Gauge {
     MountPoint(Text),
 }
 
-/// Why nobody tells the figures.
+/// Why there are no figures.
 pub(super) enum NoGauge {
-    /// The call failed, as any may. The kubelet makes no event of it.
+    /// The call failed. The kubelet sends no event then.
     Failed(Error),
-    /// There are none.
+    /// Neither the host nor the runtime has any.
     NoFigures(Error),
 }
 
 impl Gauge {
-    /// Finds out who tells, and what.
+    /// Finds out where the figures come from, and reads them.
     pub(super) async fn find(
         ctx: &Context<'_>,
         services: &Services<'_>,
@@ -71,7 +71,7 @@ impl Gauge {
         Ok(usage)
     }
 
-    /// For messages.
+    /// Its name in messages.
     pub(super) fn source(&self) -> String {
         match self {
             Gauge::Host => "the host".to_owned(),
@@ -80,7 +80,7 @@ impl Gauge {
     }
 }
 
-/// What statvfs says of a filesystem that the runtime names. An agent in a container sees its own there (S5.11).
+/// The figures of a filesystem that the runtime names, by statvfs. In a container this path may be on another filesystem (S5.11).
 fn figures(filesystem: &ImageFilesystem) -> Result<FsUsage> {
     let mount_point = &filesystem.mount_point;
     let usage = filesystem::usage(mount_point)?;
@@ -89,12 +89,13 @@ fn figures(filesystem: &ImageFilesystem) -> Result<FsUsage> {
     }
     let (capacity, used) = (usage.capacity, filesystem.used.unwrap_or(0));
     let why = format!(
-        "it holds {capacity} bytes, but the runtime says that it uses {used} there, so it is another one"
+        "it has {capacity} bytes, but the runtime says that it uses {used} there, so it is another filesystem"
     );
     Err(filesystem::no_figures(mount_point, &why))
 }
 
-/// S5.11: nobody says which images lie on which filesystem, so the first is acted on, and the host is told once of a fuller one.
+/// Logs once that a filesystem is fuller than the first one. Only the first is acted on, because the runtime does not say which images are
+/// on which filesystem (S5.11).
 fn log_fuller(
     ctx: &Context<'_>,
     memory: &mut ImageMemory,
@@ -104,13 +105,9 @@ fn log_fuller(
     if memory.logged_fuller {
         return;
     }
-    // One without figures says nothing.
-    let (others, usages): (Vec<ImageFilesystem>, Vec<FsUsage>) = others
-        .filter_map(|other| {
-            let usage = figures(&other).ok()?;
-            Some((other, usage))
-        })
-        .unzip();
+    // Those without figures are left out.
+    let with_figures = |other: ImageFilesystem| figures(&other).ok().map(|usage| (other, usage));
+    let (others, usages): (Vec<_>, Vec<_>) = others.filter_map(with_figures).unzip();
     if let Some(other) = fuller(usage, &usages).and_then(|at| others.get(at)) {
         memory.logged_fuller = true;
         let message = format!(

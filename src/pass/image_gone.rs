@@ -1,4 +1,4 @@
-//! Whether images that were removed are gone, and what goes in another way where they are not (S5.12).
+//! Whether removed images are still listed, and how they are removed in another way then (S5.12).
 
 use super::context::{Context, wall_time};
 use super::defects::stage;
@@ -11,26 +11,25 @@ use crate::node::{Image, ImageKey};
 use crate::report::{Reason, visible};
 use std::collections::HashSet;
 
-/// What the last looks at what is really gone came to (S5.12).
+/// What the closing lists showed (S5.12).
 #[derive(Default)]
 pub(super) struct Rounds {
-    /// No image of the last round was gone in truth.
+    /// All images of the last round are still listed.
     pub(super) removed_nothing: bool,
-    /// Nothing more is tried.
+    /// Two rounds in a row removed nothing, so no image is removed any more.
     pub(super) gave_up: bool,
 }
 
 impl Rounds {
-    /// So many of all are still there. The place of the first round that removed nothing is taken by one more: a single image that
-    /// stays must not hold up the others, and a runtime that removes nothing is not to be asked for everything.
-    pub(super) fn ended(&mut self, stay: usize, all: usize) {
-        let removed_nothing = stay == all;
+    /// A round has ended. One that removed nothing is followed by one more: a single image that is still listed must not hold up the
+    /// others, and a runtime that removes nothing must not be asked to remove every image.
+    pub(super) fn ended(&mut self, removed_nothing: bool) {
         self.gave_up = removed_nothing && self.removed_nothing;
         self.removed_nothing = removed_nothing;
     }
 }
 
-/// S5.12: an image that was still there after it was removed by its ID goes by its one tag, if it has one.
+/// The one tag of an image that was still listed after a removal by its ID: it is removed by that tag (S5.12).
 pub(super) fn name_to_ask_by(
     snapshot: &ImageSnapshot,
     memory: &ImageMemory,
@@ -43,7 +42,7 @@ pub(super) fn name_to_ask_by(
     }
 }
 
-/// Removes an image by its ID, or by a tag, if that still stands for it. The look that it rests on is good until then.
+/// Removes an image by its ID, or by this tag, if the tag still names it. `until`: how long the last lists are fresh enough.
 pub(super) async fn remove_image(
     ctx: &Context<'_>,
     services: &Services<'_>,
@@ -62,10 +61,10 @@ pub(super) async fn remove_image(
     };
     let mut name = image.id.to_string();
     if let Some(tag) = tag {
-        // It may stand for another image by now.
+        // The tag may name another image now.
         let found = images.image_named(&tag).await;
         let found = found.map_err(|e| failed(&e, "ask for", &tag))?;
-        // Who uses it was asked too long ago by now (S5.2).
+        // The lists of who uses the image have grown old meanwhile (S5.2).
         if BootInstant::now() > until {
             return Err(Fate::Kept(Reason::NotReached));
         }
@@ -79,47 +78,45 @@ pub(super) async fn remove_image(
     Ok(Fate::Removed)
 }
 
-/// S5.12: what became of images that the runtime said it removed.
+/// Lists the images that the runtime said it removed once more: what became of them (S5.12).
 pub(super) async fn confirm(
     ctx: &Context<'_>,
     services: &Services<'_>,
     memory: &mut ImageMemory,
-    told: &[&Image],
+    removed: &[&Image],
 ) -> Vec<Fate> {
-    let as_told = || told.iter().map(|_| Fate::Removed).collect();
-    if told.is_empty() || ctx.dry_run || ctx.stop.cause().is_some() {
-        return as_told();
+    // Without another list the runtime's answers count.
+    let by_answers = vec![Fate::Removed; removed.len()];
+    if removed.is_empty() || ctx.dry_run || ctx.stop.cause().is_some() {
+        return by_answers;
     }
     let listed: HashSet<ImageKey> = match services.images.list_images().await {
         Ok(listed) => listed.iter().map(Image::key).collect(),
         Err(e) => {
-            // What ended the pass is told at its end.
+            // If the pass was ended, its end reports why.
             if ctx.stop.cause().is_none() {
                 ctx.fail(e);
             }
-            return as_told();
+            return by_answers;
         }
     };
     // The host's clock may have been set back meanwhile.
     let now = stage(ctx, async { wall_time(ctx.hooks) }).await;
     let now = now.unwrap_or(ctx.now).max(ctx.now);
-    let mut confirmed = Vec::with_capacity(told.len());
-    for image in told {
+    let boot = BootInstant::now().since_boot();
+    let fate = |image: &&Image| {
         let key = image.key();
-        let fate = if listed.contains(&key) {
-            memory.still_listed.insert(key);
-            let boot = BootInstant::now().since_boot();
-            memory.records.begin_anew(image, now, boot);
-            Fate::Failed(format!(
-                "image {} is still listed, though the runtime said that it removed it; see the log of {}",
-                visible(&image.id),
-                services.images.endpoint
-            ))
-        } else {
+        if !listed.contains(&key) {
             memory.still_listed.remove(&key);
-            Fate::Removed
-        };
-        confirmed.push(fate);
-    }
-    confirmed
+            return Fate::Removed;
+        }
+        memory.still_listed.insert(key);
+        memory.records.begin_anew(image, now, boot);
+        Fate::Failed(format!(
+            "image {} is still listed, though the runtime said that it removed it; see the log of {}",
+            visible(&image.id),
+            services.images.endpoint
+        ))
+    };
+    removed.iter().map(fate).collect()
 }

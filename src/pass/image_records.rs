@@ -1,5 +1,5 @@
-//! When a pass reads and writes the file of image records (S5.1). What cannot be read or written fails no pass: without its records
-//! an image is a new one, and a full disk is just when images have to go.
+//! When a pass reads and writes the file of image records (S5.1). If it cannot be read or written, no pass fails: an image without a
+//! record is a new one, and when the disk is full, images have to be removed all the more.
 
 use super::context::{Context, wall_time};
 use super::image_snapshot::ImageMemory;
@@ -8,7 +8,7 @@ use crate::hooks::LogLevel;
 use crate::node::Image;
 use crate::plan::records::Records;
 
-/// What an earlier engine has left, at the first look.
+/// At the first look of an engine, takes in the records of an earlier one.
 pub(super) fn load(ctx: &Context<'_>, memory: &mut ImageMemory) {
     let Some(file) = &mut memory.file else {
         return;
@@ -16,12 +16,12 @@ pub(super) fn load(ctx: &Context<'_>, memory: &mut ImageMemory) {
     match file.load(ctx.now) {
         Ok(Some(kept)) => memory.records.take_over(Records::restored(kept), ctx.now),
         Ok(None) => {}
-        Err(story) => tell(ctx, &story),
+        Err(story) => warn(ctx, &story),
     }
 }
 
-/// Before images go their records leave the file, if it could be read: one that is pulled again is new also to an engine that comes
-/// after a kill or a failed write. False = there is no file that could say anything of them.
+/// Before images are removed, their records are taken out of the file: an image that is pulled again is then new also to the engine that
+/// is started after a kill or a failed write. False = there is no file that could contain them.
 pub(super) fn leave_out<'i>(
     ctx: &Context<'_>,
     memory: &mut ImageMemory,
@@ -41,31 +41,31 @@ pub(super) fn leave_out<'i>(
             format!("it cannot be deleted either ({e}), and is out of date: delete it by hand")
         }
     };
-    warn(ctx, file, &format!("{e}; {discarded}"));
+    cannot_write(ctx, file, &format!("{e}; {discarded}"));
     false
 }
 
-/// Leaves the records for the next engine; not where somebody waits for the end of the pass.
+/// Writes the records for the next engine, unless the pass has to end.
 pub(super) fn save(ctx: &Context<'_>, memory: &mut ImageMemory) {
     let wanted = !ctx.dry_run && ctx.stop.cause().is_none();
     let Some(file) = memory.file.as_mut().filter(|_| wanted) else {
         return;
     };
     if let Err(e) = file.write(memory.records.kept(), wall_time(ctx.hooks)) {
-        warn(ctx, file, &format!("{e}; the next pass tries again"));
+        cannot_write(ctx, file, &format!("{e}; the next pass tries again"));
     }
 }
 
-fn warn(ctx: &Context<'_>, file: &RecordsFile, what: &str) {
+fn cannot_write(ctx: &Context<'_>, file: &RecordsFile, why: &str) {
     let path = file.shown();
-    tell(
+    warn(
         ctx,
-        &format!("cannot write image-records-file ({path}): {what}"),
+        &format!("cannot write image-records-file ({path}): {why}"),
     );
 }
 
-/// What the next pass tells again is not told by each look before it.
-fn tell(ctx: &Context<'_>, story: &str) {
+/// A pass that only looks and records does not warn: the next pass meets the same and does.
+fn warn(ctx: &Context<'_>, story: &str) {
     let level = if ctx.only_records {
         LogLevel::Debug
     } else {

@@ -1,5 +1,4 @@
-//! What an image pass has to know before it may remove anything: images, who uses them, which ones sandboxes need (S5.2,
-//! S5.3).
+//! What an image pass has to know before it may remove anything: images, their users, and which ones sandboxes need (S5.2, S5.3).
 
 use super::context::{Context, QUESTIONS, wall_time};
 use super::fate::{Fate, Planned};
@@ -22,8 +21,8 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// How often a look is begun anew because it grew old while new containers were asked for their image volumes.
-const LOOKS: usize = 5;
-/// How many sandboxes are given the time to leave a question unanswered (S5.3).
+const ATTEMPTS: usize = 5;
+/// After this number of sandboxes without an answer in time no other sandbox is asked (S5.3).
 const SILENT_SANDBOXES: usize = 2;
 
 /// What the engine remembers between image passes.
@@ -31,20 +30,20 @@ const SILENT_SANDBOXES: usize = 2;
 pub(crate) struct ImageMemory {
     /// S5.1.
     pub(crate) records: Records,
-    /// Where the records survive a restart (S5.1).
+    /// The file in which the records survive a restart (S5.1).
     pub(crate) file: Option<RecordsFile>,
     /// Images of the image volumes of each container that was asked; mounts never change.
     mounts: HashMap<Text, Vec<Text>>,
-    /// Images that the runtime said to have removed, and still lists (S5.12).
+    /// Images that the runtime said it removed, and still lists (S5.12).
     pub(super) still_listed: HashSet<ImageKey>,
-    /// The patterns of `image-gc-exempt` that the host was told to match no image (S5.3).
+    /// The patterns of `image-gc-exempt` of which was logged that they match no image (S5.3).
     logged_unmatched: Vec<String>,
-    /// The host was told of an image filesystem that is fuller than the one that is acted on (S5.11).
+    /// It was logged that an image filesystem is fuller than the one that is acted on (S5.11).
     pub(super) logged_fuller: bool,
 }
 
 impl ImageMemory {
-    /// Of a new engine. It takes hold of the file of records, where there is to be one (S5.1); a dry-run engine only reads it.
+    /// Of a new engine. It locks the file of records, if the host wants one (S5.1); a dry-run engine only reads it.
     pub(crate) fn of(config: &Config) -> Result<ImageMemory> {
         let (endpoint, _) = config.image_service();
         let file = config.image_records_file.as_deref();
@@ -70,7 +69,7 @@ pub(crate) struct Services<'a> {
 
 /// What is known of images and their users.
 pub(crate) struct ImageSnapshot {
-    /// Those of the first look: plan and report are about them.
+    /// The images of the first look: plan and report are about them.
     pub(crate) images: Rc<[Image]>,
     /// Who uses images, by the latest look.
     pub(crate) in_use: InUse,
@@ -82,7 +81,7 @@ pub(crate) struct ImageSnapshot {
 }
 
 impl ImageSnapshot {
-    /// An image of the first look as the latest one has it; `None` = it has gone.
+    /// An image of the first look as the latest one has it; `None` = it is not listed any more.
     pub(crate) fn latest<'i>(&'i self, image: &'i Image) -> Option<&'i Image> {
         match &self.latest {
             None => Some(image),
@@ -100,7 +99,7 @@ pub(crate) async fn take(
     let began = BootInstant::now();
     let containers = all_containers(ctx, &services.runtime, None).await;
     let containers = match containers {
-        // The next call would be left without one as well.
+        // The runtime did not answer, and would not answer the next call either.
         Err(e) if services.runtime.is_doubtful() => return Err(e),
         listed => listed,
     };
@@ -114,7 +113,7 @@ pub(crate) async fn take(
             return Err(e);
         }
         (Err(e), Ok(images)) => {
-            // Nobody knows who uses what (S5.2, S7.3).
+            // The users of images are unknown (S5.2, S7.3).
             for image in &images {
                 keep(ctx, image, Reason::ListIncomplete);
             }
@@ -132,8 +131,8 @@ pub(crate) async fn take(
     })
 }
 
-/// From when on the age of a look counts that was begun then and has ended now: where it takes longer than an answer may be old, from
-/// its end, so that a slow runtime is collected, too (S5.2).
+/// From when on the age of a look counts that has ended now: from its beginning, or from its end if it took longer than
+/// `evidence-max-age`, so that images of a slow runtime are removed, too (S5.2).
 fn age_from(ctx: &Context<'_>, began: BootInstant) -> BootInstant {
     let end = BootInstant::now();
     if end.since(began) > ctx.config.evidence_max_age {
@@ -160,7 +159,7 @@ fn take_in(
     in_use
 }
 
-/// S5.3: a pattern that exempts nothing may be a mistake; told once, and again when others match nothing.
+/// Logs the patterns that match no image, which may be a mistake (S5.3): once, and again when they are others.
 fn log_unmatched(ctx: &Context<'_>, memory: &mut ImageMemory, images: &[Image]) {
     let unmatched = Exempt::new(&ctx.config.image_gc_exempt).unmatched(images);
     if memory.logged_unmatched == unmatched {
@@ -185,7 +184,7 @@ pub(super) fn planned(image: &Image, reason: Reason) -> Planned {
     }
 }
 
-/// An image is kept.
+/// Reports that an image is kept.
 pub(super) fn keep(ctx: &Context<'_>, image: &Image, reason: Reason) {
     ctx.record(planned(image, reason), Fate::Kept(reason));
 }
@@ -199,7 +198,7 @@ fn forget_gone(memory: &mut ImageMemory, images: &[Image], containers: &[Contain
     }
 }
 
-/// S5.2: image volumes of containers that were not asked yet count from now on. How many were asked.
+/// Asks for the image volumes of containers that were not asked yet; they count from now on (S5.2). Returns how many were asked.
 pub(crate) async fn learn_mounts(
     ctx: &Context<'_>,
     services: &Services<'_>,
@@ -207,51 +206,43 @@ pub(crate) async fn learn_mounts(
     snapshot: &mut ImageSnapshot,
 ) -> Result<usize> {
     let runtime = &services.runtime;
-    // Nobody can ask about a container without an ID.
-    let unknown = snapshot
-        .containers
-        .iter()
-        .filter(|c| !c.id.is_empty() && !memory.mounts.contains_key(&c.id));
-    let unknown: Vec<Text> = unknown.map(|c| c.id.clone()).collect();
+    // A container without an ID cannot be asked for.
+    let is_unknown = |id: &&Text| !id.is_empty() && !memory.mounts.contains_key(*id);
+    let ids = snapshot.containers.iter().map(|c| &c.id);
+    let unknown: Vec<Text> = ids.filter(is_unknown).cloned().collect();
     let asked = unknown.len();
-    let mut answers = stream::iter(unknown)
-        .map(|id| async move {
-            let answer = runtime.container_status(&id).await;
-            (id, answer)
-        })
-        .buffer_unordered(QUESTIONS);
+    let ask = |id: Text| async move {
+        let answer = runtime.container_status(&id).await;
+        (id, answer)
+    };
+    let mut answers = stream::iter(unknown).map(ask).buffer_unordered(QUESTIONS);
     while let Some((id, answer)) = answers.next().await {
         match answer {
-            Ok(status) => {
-                memory.mounts.insert(id, status.mounted_images);
-            }
+            Ok(status) => drop(memory.mounts.insert(id, status.mounted_images)),
             Err(CallError::NotFound(_)) => {}
             Err(e) => {
-                let doing = format!(
-                    "cannot ask container {} for its image volumes",
-                    visible(&id)
-                );
+                let id = visible(&id);
+                let doing = format!("cannot ask container {id} for its image volumes");
                 return Err(e.error(&doing, runtime.endpoint));
             }
         }
     }
     if asked > 0 {
         snapshot.in_use = memory.in_use(&snapshot.containers);
-        memory
-            .records
-            .note_uses(&snapshot.images, &snapshot.in_use, ctx.now);
+        let (images, in_use) = (&snapshot.images, &snapshot.in_use);
+        memory.records.note_uses(images, in_use, ctx.now);
     }
     Ok(asked)
 }
 
-/// S5.2: looks again at containers and images. A look that has grown old while new containers were asked is begun anew.
+/// Lists containers and images again (S5.2). A look that has grown old while new containers were asked is begun anew.
 pub(crate) async fn refresh(
     ctx: &Context<'_>,
     services: &Services<'_>,
     memory: &mut ImageMemory,
     snapshot: &mut ImageSnapshot,
 ) -> Result<()> {
-    for _ in 0..LOOKS {
+    for _ in 0..ATTEMPTS {
         let began = BootInstant::now();
         let containers = all_containers(ctx, &services.runtime, None).await?;
         let images = settle_images(services.images.list_images().await?);
@@ -269,18 +260,18 @@ pub(crate) async fn refresh(
     Err(Error::new(
         Status::Timeout,
         format!(
-            "new containers come faster than the runtime tells which images they mount, so no answer is fresh enough to remove by; set a longer evidence-max-age ({:?}), or see why the runtime is slow",
+            "new containers come faster than the runtime reports which images they mount, so the lists grow too old to remove images by; set a longer evidence-max-age ({:?}), or see why the runtime is slow",
             ctx.config.evidence_max_age
         ),
     ))
 }
 
-/// Whether a look is too old to remove by (S5.2).
+/// Whether a look is too old to remove images by (S5.2).
 pub(super) fn is_old(ctx: &Context<'_>, snapshot: &ImageSnapshot) -> bool {
     BootInstant::now().since(snapshot.taken) > ctx.config.evidence_max_age
 }
 
-/// S5.3: the images that sandboxes are made from.
+/// The images that sandboxes are made from (S5.3).
 pub(crate) async fn sandbox_images(
     ctx: &Context<'_>,
     services: &Services<'_>,
@@ -301,8 +292,8 @@ pub(crate) async fn sandbox_images(
     Ok(SandboxImages::Known(known))
 }
 
-/// The image that the runtime itself makes sandboxes from: from its status, else from the first READY sandbox that tells. Where one
-/// gives no answer the next is asked.
+/// The image that the runtime itself makes sandboxes from: by its status, or else by the first READY sandbox that names one. If one
+/// gives no answer, the next is asked.
 async fn sandbox_image_of_runtime(
     ctx: &Context<'_>,
     runtime: &Runtime<'_>,
@@ -323,20 +314,15 @@ async fn sandbox_image_of_runtime(
         let may_go_on = match e {
             CallError::Timeout(_) => silent < SILENT_SANDBOXES,
             CallError::Runtime(_) | CallError::Exhausted(_) | CallError::TooLarge { .. } => true,
-            // Nobody is there any more to be asked, or to ask.
+            // There is no connection, or the pass has to end.
             _ => false,
         };
-        let doing = format!(
-            "cannot ask pod sandbox {} for its image",
-            visible(&sandbox.id)
-        );
+        let id = visible(&sandbox.id);
+        let doing = format!("cannot ask pod sandbox {id} for its image");
         failed.get_or_insert_with(|| e.error(&doing, runtime.endpoint));
         if !may_go_on {
             break;
         }
     }
-    match failed {
-        Some(e) => Err(e),
-        None => Ok(None),
-    }
+    failed.map_or(Ok(None), Err)
 }

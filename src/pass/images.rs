@@ -1,4 +1,4 @@
-//! A pass over images, from look to report (S5).
+//! A pass over images, from the lists to the report (S5).
 
 use super::context::Context;
 use super::defects::stage;
@@ -20,20 +20,18 @@ use crate::plan::{Plan, Step};
 use crate::report::Reason;
 use std::collections::HashSet;
 
-/// S5.6: what the newest kubelet says of a filesystem without a size.
+/// The message of the newest kubelet about a filesystem without a size (S5.6).
 const NO_CAPACITY: &str = "invalid capacity 0 on image filesystem";
 
-/// Runs the pass; what fails is in the run.
+/// Runs the pass; its errors are in the report.
 pub(crate) async fn pass(ctx: &Context<'_>, capabilities: &Capabilities, memory: &mut ImageMemory) {
     image_records::load(ctx, memory);
     if ctx.only_records && !memory.records.has_looked() {
-        // What the first look finds counts as of the past: that one is a pass, with a whole period behind it.
+        // What the first look finds counts as detected in the past, so the first look is left to a pass.
         return;
     }
     match collect(ctx, capabilities, memory).await {
-        Ok(()) => {
-            ended(ctx);
-        }
+        Ok(()) => drop(ended(ctx)),
         Err(e) => ctx.fail(e),
     }
 }
@@ -43,9 +41,12 @@ async fn collect(
     capabilities: &Capabilities,
     memory: &mut ImageMemory,
 ) -> Result<()> {
-    let services = services(ctx, capabilities).await?;
+    let services = Services {
+        images: client::images(ctx.config, ctx.stop, capabilities).await?,
+        runtime: client::runtime(ctx.config, ctx.stop, capabilities).await?,
+    };
     capabilities.renew(&services.runtime).await;
-    // The question for its version may have been the first one (S6.5).
+    // The question for its version may have been the first call (S6.5).
     if let Some(e) = services.runtime.lost() {
         return Err(e);
     }
@@ -56,22 +57,15 @@ async fn collect(
     done.unwrap_or(Ok(()))
 }
 
-async fn services<'a>(ctx: &Context<'a>, capabilities: &'a Capabilities) -> Result<Services<'a>> {
-    Ok(Services {
-        images: client::images(ctx.config, ctx.stop, capabilities).await?,
-        runtime: client::runtime(ctx.config, ctx.stop, capabilities).await?,
-    })
-}
-
 async fn stages(
     ctx: &Context<'_>,
     services: &Services<'_>,
     memory: &mut ImageMemory,
 ) -> Result<()> {
-    // A periodic pass without records only looks.
+    // A periodic pass without records only looks and records (S5.1).
     let only_look = ctx.periodic && !memory.records.has_looked();
     let mut snapshot = image_snapshot::take(ctx, services, memory).await?;
-    // Who uses an image by mounting it is asked at every look: when it was last used is part of the order (S5.4).
+    // Every look asks for image volumes: they decide when an image was last used, and so its place in the order (S5.4).
     let asked = image_snapshot::learn_mounts(ctx, services, memory, &mut snapshot).await;
     if ctx.only_records {
         image_records::save(ctx, memory);
@@ -97,13 +91,10 @@ async fn stages(
     let failed = !pass.failures.is_empty();
     let goal = match plans::goal(only_look, failed, &pass.sandbox, ctx.all_unused) {
         Some(goal) => goal,
-        None => {
-            let goal = pass.space_goal(freed).await;
-            goal.unwrap_or_else(|e| {
-                ctx.fail(e);
-                Goal::Unknown
-            })
-        }
+        None => pass.space_goal(freed).await.unwrap_or_else(|e| {
+            ctx.fail(e);
+            Goal::Unknown
+        }),
     };
     if goal == Goal::AllUnused {
         pass.find_gauge().await;
@@ -113,39 +104,39 @@ async fn stages(
     Ok(())
 }
 
-/// An image pass under way, once it has looked.
+/// An image pass after its first look.
 pub(super) struct ImagePass<'r, 'a> {
     pub(super) ctx: &'r Context<'a>,
     pub(super) services: &'r Services<'a>,
     pub(super) memory: &'r mut ImageMemory,
     pub(super) snapshot: ImageSnapshot,
-    /// Why nobody knows who mounts what.
+    /// Why image volumes are unknown, if they are.
     unasked: Option<Error>,
     sandbox: SandboxImages,
     exempt: Exempt,
-    /// Who tells how full the image filesystem is, if somebody was asked.
+    /// Where the figures of the image filesystem come from, if they were read.
     pub(super) gauge: Option<Gauge>,
-    /// The figures by which space is wanted.
+    /// The figures by which the space goal was made.
     usage: FsUsage,
-    /// Nobody can tell any more who uses what.
+    /// The users of images are not known any more.
     pub(super) blind: bool,
     /// Images that have had their turn.
     pub(super) tried: HashSet<ImageKey>,
-    /// The runtime said that it removed something.
+    /// The runtime said that it removed an image.
     pub(super) has_removed: bool,
-    /// Something was not removed because all is held (S0.7).
+    /// An image was not removed because everything is held (S0.7).
     pub(super) held: bool,
-    /// What failed, in words.
+    /// The messages of failed removals.
     pub(super) failures: Vec<String>,
 }
 
 impl ImagePass<'_, '_> {
-    /// Whether nothing goes because the runtime no longer answers: what else it would have to be asked is left.
+    /// Whether the runtime does not answer any more. Then no image is removed, and it is not asked anything else.
     fn is_mute(&self) -> bool {
         self.unasked.is_some() && self.services.runtime.is_doubtful()
     }
 
-    /// All that is known of the images of the first look, for a plan.
+    /// All that is known of these images, for a plan.
     pub(super) fn seen<'i>(&self, images: &'i [Image]) -> plans::ImageState<'i, '_> {
         plans::ImageState {
             images,
@@ -156,7 +147,7 @@ impl ImagePass<'_, '_> {
         }
     }
 
-    /// S5.5: what has been unused for too long goes, whatever the disk. The bytes that it freed.
+    /// Removes images that have been unused for too long, however full the disk is (S5.5). Returns the freed bytes.
     async fn by_age(&mut self) -> u64 {
         let Some(longest) = self.ctx.config.image_maximum_gc_age else {
             return 0;
@@ -168,24 +159,23 @@ impl ImagePass<'_, '_> {
         }
         self.find_gauge().await;
         let plan = self.decide(&images, &goal).await;
-        let unknown = plan.keep.iter();
-        for step in unknown.filter(|step| step.reason == Reason::ListIncomplete) {
+        let is_unknown = |step: &&Step<'_, Image>| step.reason == Reason::ListIncomplete;
+        for step in plan.keep.iter().filter(is_unknown) {
             self.tried.insert(step.object.key());
             keep(self.ctx, step.object, step.reason);
         }
-        image_removals::carry_out(self, plan.remove, &goal)
-            .await
-            .freed()
+        let tally = image_removals::carry_out(self, plan.remove, &goal).await;
+        tally.freed()
     }
 
-    /// S5.6 to S5.10: what the disk, or the host, asks for; and the report about all that stays.
+    /// Removes images for the goal of the disk or the host, and reports all that are kept (S5.6 to S5.10).
     async fn by_goal(&mut self, goal: &Goal) {
         let ctx = self.ctx;
         let images = self.snapshot.images.clone();
         let plan = match goal {
             Goal::Free(_) | Goal::AllUnused => self.decide(&images, goal).await,
             _ => {
-                // The next look asks again.
+                // A failed question does not fail this pass, because no image is removed; the next pass asks again.
                 if let Some(e) = self.unasked.as_ref().filter(|_| !ctx.report.has_failed()) {
                     ctx.log(LogLevel::Warn, &e.message);
                 }
@@ -193,8 +183,8 @@ impl ImagePass<'_, '_> {
             }
         };
         let tally = image_removals::carry_out(self, plan.remove, goal).await;
+        // For a space goal it was read after each removal.
         if !matches!(goal, Goal::Free(_)) {
-            // Else it was read after each removal.
             self.read_gauge().await;
         }
         for step in &plan.keep {
@@ -203,7 +193,7 @@ impl ImagePass<'_, '_> {
         self.conclude(&tally);
     }
 
-    /// What a goal comes to, after all has been asked that has to be known before anything goes.
+    /// The plan for a goal, after all questions that come before a removal.
     async fn decide<'i>(&mut self, images: &'i [Image], goal: &Goal) -> Plan<'i, Image> {
         if self.sandbox == SandboxImages::NotAsked && !self.is_mute() {
             let known = image_snapshot::sandbox_images(self.ctx, self.services).await;
@@ -214,14 +204,14 @@ impl ImagePass<'_, '_> {
         }
         let mut plan = self.plan(images, goal);
         if let Some(e) = &self.unasked {
-            // Nobody knows who uses what: all stays.
+            // The users of images are unknown, so all are kept.
             plan.spare(Reason::ListIncomplete, |_| true);
             self.ctx.fail(e.clone());
         }
         plan
     }
 
-    /// What a goal comes to over the images that have not had their turn yet.
+    /// The plan for a goal, over the images that have not had their turn yet.
     fn plan<'i>(&self, images: &'i [Image], goal: &Goal) -> Plan<'i, Image> {
         let ctx = self.ctx;
         let mut plan = plans::plan(&self.seen(images), goal, min_age(ctx), ctx.now);
@@ -231,11 +221,11 @@ impl ImagePass<'_, '_> {
         plan
     }
 
-    /// S5.6: what the disk wants. What a dry run would have freed is still there when it is looked at.
+    /// How much space has to be freed (S5.6). The figures do not show what a dry run would have `freed`.
     async fn space_goal(&mut self, freed: u64) -> Result<Goal> {
         let ctx = self.ctx;
         let figures = match self.gauge.take() {
-            // They have grown old.
+            // The figures have grown old.
             Some(gauge) => {
                 let usage = gauge.read(ctx).map_err(NoGauge::NoFigures);
                 usage.map(|usage| (gauge, usage))
@@ -244,7 +234,10 @@ impl ImagePass<'_, '_> {
         };
         let (gauge, mut usage) = figures.map_err(|e| match e {
             NoGauge::Failed(e) => e,
-            NoGauge::NoFigures(e) => no_figures(ctx, e),
+            NoGauge::NoFigures(e) => {
+                ctx.report.event("InvalidDiskCapacity", &e.message);
+                e
+            }
         })?;
         let source = gauge.source();
         self.gauge = Some(gauge);
@@ -252,19 +245,17 @@ impl ImagePass<'_, '_> {
             usage.available = usage.available.saturating_add(freed);
         }
         self.usage = usage;
-        let (high, low) = (
-            ctx.config.image_gc_high_threshold,
-            ctx.config.image_gc_low_threshold,
-        );
+        let high = ctx.config.image_gc_high_threshold;
+        let low = ctx.config.image_gc_low_threshold;
         plans::space_goal(&usage, high, low).map_err(|_| {
             ctx.report.event("InvalidDiskCapacity", NO_CAPACITY);
             Error::new(Status::Io, format!(
-                "{NO_CAPACITY}, as told by {source}; see whether it is mounted, or give figures by the image_fs callback"
+                "{NO_CAPACITY}, by the figures of {source}; see whether it is mounted, or give figures by the image_fs callback"
             ))
         })
     }
 
-    /// Figures for the report alone, before anything goes: where there are none, nothing depends on them.
+    /// Reads figures before a removal, for the report alone: the pass does not depend on them.
     async fn find_gauge(&mut self) {
         if self.gauge.is_none() && !self.is_mute() {
             let found = stage(self.ctx, Gauge::find(self.ctx, self.services, self.memory)).await;
@@ -272,7 +263,7 @@ impl ImagePass<'_, '_> {
         }
     }
 
-    /// The same at the end, if something went.
+    /// The same at the end, if an image was removed.
     async fn read_gauge(&self) {
         if let Some(gauge) = self.gauge.as_ref().filter(|_| self.has_removed) {
             let _ = stage(self.ctx, async { gauge.read(self.ctx) }).await;
@@ -305,9 +296,4 @@ impl ImagePass<'_, '_> {
 /// `minimum-image-ttl-duration` in ns.
 pub(super) fn min_age(ctx: &Context<'_>) -> i64 {
     nanoseconds(ctx.config.minimum_image_ttl_duration)
-}
-
-fn no_figures(ctx: &Context<'_>, error: Error) -> Error {
-    ctx.report.event("InvalidDiskCapacity", &error.message);
-    error
 }

@@ -1,5 +1,5 @@
-//! Who has its turn when (S0.8). In its first round a pass comes to what was never begun, stage by stage; at its end to what was begun
-//! before and did not end, and once more to the pods of containers that went so late (S2.3).
+//! Which object has its turn when (S0.8). In its first round a pass handles what was never begun, stage by stage. At its end it handles
+//! what was begun before and did not end, and once more the pods of containers that were removed so late (S2.3).
 
 use super::context::Context;
 use super::fate::{Fate, Planned};
@@ -14,31 +14,31 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-/// Which objects a stage comes to.
+/// Which objects a stage handles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Round {
-    /// What was begun before is put off to the end of the pass.
+    /// All but those that were begun before: they are put off to the end of the pass.
     #[default]
     First,
-    /// What was put off, and what is left of pods whose containers went late.
+    /// Those that were put off, and what is left of pods whose containers were removed late.
     Again,
 }
 
-/// What a pass comes to at its end.
+/// What a pass handles at its end.
 #[derive(Default)]
 pub(crate) struct Later {
     pub(super) round: Cell<Round>,
     /// Planned, and not written down yet.
     put_off: RefCell<Vec<Planned>>,
-    /// Containers that were to go in the first round: for the limits they are done (S1.8).
+    /// Containers that were to be removed in the first round: they count as done for the limits (S1.8).
     pub(super) tried: RefCell<HashSet<Text>>,
-    /// When those of them ended that were asked about: they are not asked again, which may have been given up meanwhile (S1.2).
+    /// When these containers ended, as far as the runtime was asked. It is not asked again: questions may have been given up (S1.2).
     pub(super) ends: RefCell<HashMap<Text, i64>>,
     /// UNKNOWN containers whose stop has ended.
     stopped: RefCell<HashMap<Text, Stopped>>,
-    /// Links of UNKNOWN containers, which go with them at the end of the pass.
+    /// Links of UNKNOWN containers, which are removed with them at the end of the pass.
     links: RefCell<HashSet<String>>,
-    /// Pods and sandboxes whose containers went late.
+    /// Pods and sandboxes whose containers were removed late.
     emptied: RefCell<(HashSet<Text>, HashSet<Text>)>,
     flying: RefCell<Vec<Rc<Cell<bool>>>>,
 }
@@ -55,7 +55,7 @@ struct Stopped {
 /// Planned removals in their order.
 pub(crate) struct Ordered<T> {
     pub(crate) items: Vec<(Planned, T)>,
-    /// From here on one at a time.
+    /// From this index on they are removed one at a time.
     pub(crate) alone_from: usize,
 }
 
@@ -74,40 +74,34 @@ impl<T> From<Turns<(Planned, T)>> for Ordered<T> {
 }
 
 impl Later {
-    /// The order of what is planned; what is put off is not in it, nor what this round does not come to.
+    /// The order of the planned removals, without those that are put off, or that this round does not handle.
     pub(crate) fn order<T>(
         &self,
         ctx: &Context<'_>,
         kind: Kind,
         items: Vec<(Planned, T)>,
     ) -> Ordered<T> {
-        let items = match self.round.get() {
-            Round::Again => self.due(ctx, kind, items),
-            _ => items,
-        };
+        let mut items = self.due(ctx, kind, items);
         let unfinished = ctx.attempts.unfinished.borrow();
-        if ctx.dry_run || unfinished.is_empty() {
-            let alone_from = items.len();
-            return Ordered { items, alone_from };
+        if !ctx.dry_run && !unfinished.is_empty() {
+            if self.round.get() == Round::Again {
+                return turns(items, kind, |(entry, _)| &entry.id, &unfinished).into();
+            }
+            // Objects that wait after a failed removal are reported at once.
+            let is_again = |(e, _): &mut (Planned, T)| {
+                unfinished.was_tried(e.kind, &e.id) && !ctx.attempts.waits(e.kind, &e.id)
+            };
+            // In parts of a list an object may be planned for more than once (S7.3).
+            let known = self.put_off(kind);
+            let put_off = items.extract_if(.., is_again).map(|(entry, _)| entry);
+            let new = put_off.filter(|e| !known.contains(&e.id));
+            self.put_off.borrow_mut().extend(new);
         }
-        if self.round.get() == Round::Again {
-            return turns(items, kind, |(entry, _)| &entry.id, &unfinished).into();
-        }
-        // What is left alone for now is told at once.
-        let is_again =
-            |e: &Planned| unfinished.was_tried(e.kind, &e.id) && !ctx.attempts.waits(e.kind, &e.id);
-        let (put_off, items): (Vec<_>, Vec<_>) =
-            items.into_iter().partition(|(entry, _)| is_again(entry));
-        // In parts of a list an object may be planned for more than once (S7.3).
-        let known = self.put_off(kind);
-        let new = put_off.into_iter().filter(|(e, _)| !known.contains(&e.id));
-        let new = new.map(|(entry, _)| entry);
-        self.put_off.borrow_mut().extend(new);
         let alone_from = items.len();
         Ordered { items, alone_from }
     }
 
-    /// The order of images: only those come last that got no answer (S0.8, S5.4).
+    /// The order of images: only those whose removal got no answer come last (S0.8, S5.4).
     pub(crate) fn images<'i>(
         &self,
         ctx: &Context<'_>,
@@ -123,24 +117,26 @@ impl Later {
         order::images(items.collect(), |(entry, _)| &entry.id, &unfinished).into()
     }
 
-    /// What stays by the plan, as far as this round comes to it.
+    /// What the plan keeps, as far as this round handles it.
     pub(crate) fn kept(&self, ctx: &Context<'_>, kind: Kind, kept: Vec<Planned>) -> Vec<Planned> {
-        match self.round.get() {
-            Round::Again => {
-                let kept = kept.into_iter().map(|entry| (entry, ())).collect();
-                let due = self.due(ctx, kind, kept).into_iter();
-                due.map(|(entry, ())| entry).collect()
-            }
-            _ => kept,
-        }
+        let kept = kept.into_iter().map(|entry| (entry, ())).collect();
+        let due = self.due(ctx, kind, kept).into_iter();
+        due.map(|(entry, ())| entry).collect()
     }
 
-    /// What the end of the pass comes to; what was written down about it before gives way.
-    fn due<T>(&self, ctx: &Context<'_>, kind: Kind, items: Vec<(Planned, T)>) -> Vec<(Planned, T)> {
+    /// The objects that this round handles. At the end of the pass, what was written down about them before is deleted.
+    fn due<T>(
+        &self,
+        ctx: &Context<'_>,
+        kind: Kind,
+        mut items: Vec<(Planned, T)>,
+    ) -> Vec<(Planned, T)> {
+        if self.round.get() == Round::First {
+            return items;
+        }
         let had_turn = ctx.report.had_turn(kind);
         let put_off = self.put_off(kind);
         let concerns = |e: &Planned| put_off.contains(&e.id) || self.concerns(e);
-        let mut items = items;
         items.retain(|(entry, _)| concerns(entry) && !had_turn.contains(&entry.id));
         let ids: HashSet<Text> = items.iter().map(|(entry, _)| entry.id.clone()).collect();
         ctx.report.withdraw(kind, &ids);
@@ -149,13 +145,13 @@ impl Later {
         items
     }
 
-    /// Whether the end of the pass comes to an object that was not put off.
+    /// Whether the end of the pass handles an object that was not put off.
     fn concerns(&self, entry: &Planned) -> bool {
         let (pods, sandboxes) = &*self.emptied.borrow();
         match entry.kind {
             Kind::Sandbox => pods.contains(&entry.pod_uid) || sandboxes.contains(&entry.id),
             Kind::PodLogs => pods.contains(&entry.pod_uid),
-            // Whatever dangles since.
+            // All that dangle since.
             Kind::LogLink => true,
             Kind::Container | Kind::Image => false,
         }
@@ -163,12 +159,10 @@ impl Later {
 
     /// IDs of a kind that were put off.
     pub(crate) fn put_off(&self, kind: Kind) -> HashSet<Text> {
-        let put_off = self.put_off.borrow();
-        let of_kind = put_off.iter().filter(|e| e.kind == kind);
-        of_kind.map(|e| e.id.clone()).collect()
+        self.reasons(kind).into_keys().collect()
     }
 
-    /// Why those of a kind that were put off are to go.
+    /// Why the objects of a kind that were put off are to be removed.
     pub(crate) fn reasons(&self, kind: Kind) -> HashMap<Text, Reason> {
         let put_off = self.put_off.borrow();
         let of_kind = put_off.iter().filter(|e| e.kind == kind);
@@ -188,12 +182,12 @@ impl Later {
         kinds.into_iter().map(|(_, kind)| kind).collect()
     }
 
-    /// An UNKNOWN container is to be stopped: its link is not one of those that only dangle.
+    /// An UNKNOWN container is to be stopped: its link is removed with it, not because it dangles (S4.2).
     pub(crate) fn awaits_stop(&self, c: &Container) {
         self.links.borrow_mut().extend(link_name(c));
     }
 
-    /// Whether a link goes with a container at the end of the pass.
+    /// Whether a link is removed with a container at the end of the pass.
     pub(crate) fn has_link(&self, name: &str) -> bool {
         self.round.get() == Round::First && self.links.borrow().contains(name)
     }
@@ -204,9 +198,8 @@ impl Later {
             was_known,
             approved,
         };
-        self.stopped
-            .borrow_mut()
-            .insert(planned.id.clone(), stopped);
+        let mut all = self.stopped.borrow_mut();
+        all.insert(planned.id.clone(), stopped);
         self.put_off.borrow_mut().push(planned);
     }
 
@@ -229,25 +222,25 @@ impl Later {
         stopped.map(|stopped| stopped.approved)
     }
 
-    /// A container went at the end of the pass.
+    /// A container was removed at the end of the pass.
     pub(crate) fn emptied(&self, c: &Container) {
         let (pods, sandboxes) = &mut *self.emptied.borrow_mut();
         pods.insert(c.uid().into());
         sandboxes.insert(c.sandbox_id.clone());
     }
 
-    /// Whether containers went so late that S3 and S4 come once more.
+    /// Whether containers were removed so late that S3 and S4 are run once more.
     pub(crate) fn has_emptied(&self) -> bool {
         let (pods, sandboxes) = &*self.emptied.borrow();
         !(pods.is_empty() && sandboxes.is_empty())
     }
 
-    /// S3 comes to the pods of those that went until now in any case.
+    /// S3 comes next and handles the pods of the containers that have been removed until now in any case.
     pub(crate) fn forget_emptied(&self) {
         self.emptied.take();
     }
 
-    /// All objects of a kind are known: what was put off and is not among them went in another way.
+    /// All objects of a kind are known: those that were put off and are not among them have been removed in another way.
     pub(crate) fn settle_gone(
         &self,
         ctx: &Context<'_>,
@@ -257,7 +250,7 @@ impl Later {
         self.settle(ctx, kind, |id| (!is_there(id)).then_some(Fate::Removed));
     }
 
-    /// The same where `became` tells what became of an object; `None` = it is still to have its turn.
+    /// Writes down what `became` of the objects that were put off; `None` = an object will still have its turn.
     pub(crate) fn settle(
         &self,
         ctx: &Context<'_>,
@@ -267,35 +260,34 @@ impl Later {
         if self.round.get() != Round::Again {
             return;
         }
-        let mut became: HashMap<Text, Fate> = {
+        let mut fates: HashMap<Text, Fate> = {
             let put_off = self.put_off.borrow();
             let of_kind = put_off.iter().filter(|e| e.kind == kind);
-            let became = of_kind.filter_map(|e| Some((e.id.clone(), became(&e.id)?)));
-            became.collect()
+            let fates = of_kind.filter_map(|e| Some((e.id.clone(), became(&e.id)?)));
+            fates.collect()
         };
-        let settled: Vec<Planned> = {
-            let mut put_off = self.put_off.borrow_mut();
-            let is_settled = |e: &mut Planned| e.kind == kind && became.contains_key(&e.id);
-            put_off.extract_if(.., is_settled).collect()
-        };
+        let is_settled = |e: &mut Planned| e.kind == kind && fates.contains_key(&e.id);
+        let mut put_off = self.put_off.borrow_mut();
+        let settled: Vec<Planned> = put_off.extract_if(.., is_settled).collect();
+        drop(put_off);
         for entry in settled {
             if kind == Kind::Container {
                 self.emptied.borrow_mut().0.insert(entry.pod_uid.clone());
             }
-            if let Some(done) = became.remove(&entry.id) {
-                ctx.record(entry, done);
+            if let Some(fate) = fates.remove(&entry.id) {
+                ctx.record(entry, fate);
             }
         }
     }
 
-    /// The pass is over: what it did not come to stays.
+    /// The pass is over: what it did not handle is kept.
     pub(crate) fn close(&self, ctx: &Context<'_>) {
         for entry in self.put_off.take() {
             ctx.record(entry, Fate::Kept(Reason::NotReached));
         }
     }
 
-    /// Something about an object is on its way to the runtime.
+    /// A call about an object is on its way to the runtime.
     pub(crate) fn take_off(&self) -> Flight<'_> {
         let mut flying = self.flying.borrow_mut();
         flying.iter().for_each(|other| other.set(true));
@@ -314,7 +306,7 @@ pub(crate) struct Flight<'l> {
 }
 
 impl Flight<'_> {
-    /// It flies beside other calls of the pass, which may be those that are answered by a crash.
+    /// Other calls of the pass are in flight as well, and one of them may make the runtime crash.
     pub(crate) fn in_company(self) -> Self {
         self.company.set(true);
         self

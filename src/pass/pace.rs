@@ -1,4 +1,4 @@
-//! How many removals of a kind run at once, and when they give way (S2.7).
+//! How many removals of a kind run at once, and when they rest (S2.7).
 
 use super::context::Context;
 use crate::hooks::LogLevel;
@@ -6,7 +6,7 @@ use crate::plan::pace::Pace;
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-/// Places in which objects of a kind are removed side by side.
+/// The slots in which objects of a kind are removed at once, and their rests.
 pub(crate) struct Pacing {
     pub(crate) limit: usize,
     pace: RefCell<Pace>,
@@ -15,21 +15,18 @@ pub(crate) struct Pacing {
 }
 
 impl Pacing {
-    /// That many. Where nothing is removed, or space is wanted at once, nothing rests.
+    /// This number of slots. A dry run does not rest, nor does a pass that has to free space at once.
     pub(crate) fn new(ctx: &Context<'_>, limit: usize) -> Pacing {
-        let rests = !ctx.dry_run && !ctx.all_unused;
-        Pacing {
-            limit: limit.max(1),
-            pace: RefCell::new(Pace::new(if rests {
-                ctx.config.removal_rest_percent
-            } else {
-                0
-            })),
-            rests: Cell::default(),
+        let pacing = Pacing::without_rests(limit);
+        if !ctx.dry_run && !ctx.all_unused {
+            pacing
+                .pace
+                .replace(Pace::new(ctx.config.removal_rest_percent));
         }
+        pacing
     }
 
-    /// That many, without rests.
+    /// This number of slots, without rests.
     pub(crate) fn without_rests(limit: usize) -> Pacing {
         Pacing {
             limit: limit.max(1),
@@ -38,7 +35,7 @@ impl Pacing {
         }
     }
 
-    /// A removal took that long, with its logs and what the host takes to answer; how long its slot is to rest.
+    /// How long the slot of a removal rests that took this long, with its logs and the host's answers.
     pub(crate) fn rest_after(
         &self,
         ctx: &Context<'_>,
@@ -50,7 +47,7 @@ impl Pacing {
         rests.then_some(time)
     }
 
-    /// Waits; not in a pass that is to end, nor while a caller waits for it.
+    /// Rests, until the pass has to end or a caller waits for its end.
     pub(crate) async fn rest(&self, ctx: &Context<'_>, time: Duration) {
         let (number, sum) = self.rests.get();
         self.rests.set((number + 1, sum + time));
@@ -61,12 +58,12 @@ impl Pacing {
         }
     }
 
-    /// Tells the host's log of the rests since the last time.
-    pub(crate) fn tell(&self, ctx: &Context<'_>) {
+    /// Logs how often removals rested since the last time.
+    pub(crate) fn log_rests(&self, ctx: &Context<'_>) {
         let (number, sum) = self.rests.take();
         if number > 0 {
             let message = format!(
-                "{number} removals took longer than quick ones and were followed by rests of {sum:.1?} in all; see removal-rest-percent"
+                "{number} removals took longer than quick ones and were followed by rests of {sum:.1?} in total; see removal-rest-percent"
             );
             ctx.log(LogLevel::Info, &message);
         }

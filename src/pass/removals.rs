@@ -1,5 +1,6 @@
-//! The engine that removes: it takes one object after another from a policy, a bounded number at once, a slow one holding no other up
-//! (S2.7), and writes the report. A policy is all of a plan in its order, or as many images as are needed (`image_removals`).
+//! The engine that removes: it takes one object after another from a policy, a bounded number at once, so that a slow one does not hold
+//! up the others (S2.7), and writes the report. A policy removes a whole plan in its order, or as many images as are needed
+//! (`image_removals`).
 
 use super::context::Context;
 use super::defects::{object, stage};
@@ -16,19 +17,19 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::ops::Range;
 use std::time::Duration;
 
-/// How often the connection has its turn until what was begun has left.
+/// How often the task of the connection has its turn, so that it sends a call that was just begun.
 const TURNS: usize = 4;
 
 /// A removal under way; `Err` = it ended before its last step.
 pub(crate) type Removal<'e> = LocalBoxFuture<'e, Result<Fate, Fate>>;
 
-/// Which objects are removed, and when it is enough. `T` refers to an object. What is not said otherwise is that of all of a plan.
+/// Which objects are removed, and when enough are. `T` refers to an object. The defaults are those of a whole plan.
 pub(crate) trait Policy<'e, T: Copy> {
-    /// Objects are judged by looks at the whole node: what was begun is on its way before the next object is asked about, which may take
-    /// so long that the look grows old; and what became of it is found out by another look, and written down then.
-    const LOOKS: bool = false;
+    /// Removals rest on lists of the whole node, and a later list confirms them before they are reported. The call for one object is sent
+    /// before the questions about the next, which may take so long that the lists grow old.
+    const IS_CONFIRMED: bool = false;
 
-    /// Asks all that is to be asked before work on an object begins: its removal, or why it is kept.
+    /// Asks all questions that come before work on an object begins. Returns its removal, or why it is kept.
     async fn begin(
         &mut self,
         items: &[(Planned, T)],
@@ -41,7 +42,7 @@ pub(crate) trait Policy<'e, T: Copy> {
         true
     }
 
-    /// How many of those that wait would have to be removed, if what is under way succeeds.
+    /// How many of the waiting objects would have to be removed if all removals in flight succeed.
     fn needed(&self, waiting: &[(Planned, T)]) -> usize {
         waiting.len()
     }
@@ -49,17 +50,17 @@ pub(crate) trait Policy<'e, T: Copy> {
     /// A removal has ended.
     async fn ended(&mut self, _object: T, _fate: &Fate) {}
 
-    /// What became of those that were removed since the last time.
+    /// What became of the objects that were removed since the last time.
     async fn confirm(&mut self, removed: &[T]) -> Vec<Fate> {
         vec![Fate::Removed; removed.len()]
     }
 
-    /// Whether others may be removed in the place of those that were not removed after all.
+    /// Whether other objects may be removed in the place of those that were not removed after all.
     fn goes_on(&self) -> bool {
         true
     }
 
-    /// Why those are kept that were not begun.
+    /// Why objects are kept that were not begun.
     fn rest(&self) -> Reason {
         Reason::NotReached
     }
@@ -67,7 +68,7 @@ pub(crate) trait Policy<'e, T: Copy> {
 
 /// What occupied a slot.
 enum Worked {
-    /// The removal of what is at this place in the order, and how long it took.
+    /// The removal of the object at this index of the order, and how long it took.
     Removal(usize, Fate, Duration),
     Rest,
 }
@@ -81,14 +82,14 @@ struct Engine<'e, T> {
     waiting: Range<usize>,
     occupied: FuturesUnordered<LocalBoxFuture<'e, Worked>>,
     resting: usize,
-    /// What was removed and is not confirmed.
+    /// Removed, but not confirmed yet.
     unconfirmed: Vec<usize>,
-    /// The place of each in the order, and in the report.
+    /// The index of each object in the order, and in the report.
     written: Vec<(usize, usize)>,
-    gone: Vec<T>,
+    removed: Vec<T>,
 }
 
-/// Removes objects in their order, no more at once than there are slots, and writes the report. Returns those that are gone.
+/// Removes objects in their order, not more at once than there are slots, and writes the report. Returns the removed ones.
 pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
     ctx: &'e Context<'e>,
     evidence: Option<&'e Evidence<'e>>,
@@ -106,26 +107,18 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
         resting: 0,
         unconfirmed: Vec::new(),
         written: Vec::new(),
-        gone: Vec::new(),
+        removed: Vec::new(),
     };
     loop {
         let worked = match engine.next(policy) {
-            Some(at) => {
-                let begun = engine.begin(policy, at).await;
-                if begun && P::LOOKS {
-                    engine.leaves().await
-                } else {
-                    None
-                }
-            }
-            None if engine.is_idle(policy) => {
+            Some(at) => engine.begin(policy, at).await,
+            None if !engine.is_idle(policy) => engine.occupied.next().await,
+            None => {
                 if engine.confirm(policy).await {
-                    None
-                } else {
-                    break;
+                    continue;
                 }
+                break;
             }
-            None => engine.occupied.next().await,
         };
         if let Some(worked) = worked {
             engine.ended(policy, worked).await;
@@ -134,15 +127,15 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
     for at in std::mem::take(&mut engine.waiting) {
         engine.write(at, Fate::Kept(policy.rest()));
     }
-    pacing.tell(ctx);
+    pacing.log_rests(ctx);
     ctx.report.arrange(engine.written);
-    engine.gone
+    engine.removed
 }
 
 impl<'e, T: Copy> Engine<'e, T> {
-    /// The place of the next object in the order, if it may be begun.
+    /// The index of the next object of the order, if it may be begun.
     fn next<P: Policy<'e, T>>(&mut self, policy: &P) -> Option<usize> {
-        // What may make the runtime crash waits until nothing else is in flight (S0.8).
+        // An object that may make the runtime crash waits until nothing else is in flight (S0.8).
         let is_alone = self.waiting.start >= self.ordered.alone_from;
         let is_full = self.occupied.len() >= self.pacing.limit;
         if is_full || (is_alone && self.in_flight() > 0) || !policy.wants_more() {
@@ -155,34 +148,29 @@ impl<'e, T: Copy> Engine<'e, T> {
         self.occupied.len() - self.resting
     }
 
-    /// Nothing is under way, and nobody is left to rest for.
+    /// Whether nothing is in flight, and no object waits for the end of a rest.
     fn is_idle<P: Policy<'e, T>>(&self, policy: &P) -> bool {
         self.in_flight() == 0 && (self.waiting.is_empty() || !policy.wants_more())
     }
 
-    /// Asks whether an object may be removed, and begins to; whether it did.
-    async fn begin<P: Policy<'e, T>>(&mut self, policy: &mut P, at: usize) -> bool {
+    /// Begins to remove an object, if it may be removed; returns what has ended meanwhile.
+    async fn begin<P: Policy<'e, T>>(&mut self, policy: &mut P, at: usize) -> Option<Worked> {
         let (ctx, items) = (self.ctx, &self.ordered.items);
         let gate = Gate::new(ctx, self.evidence, &items[at].0);
-        match object(ctx, policy.begin(items, at, gate)).await {
-            Ok(removal) => {
-                self.occupied.push(Box::pin(async move {
-                    let began = BootInstant::now();
-                    let fate = in_flight(ctx, removal).await;
-                    Worked::Removal(at, fate, BootInstant::now().since(began))
-                }));
-                true
-            }
+        let removal = match object(ctx, policy.begin(items, at, gate)).await {
+            Ok(removal) => removal,
             Err(fate) => {
-                self.tell(policy, at, fate);
-                false
+                self.settle(policy, at, fate);
+                return None;
             }
-        }
-    }
-
-    /// Lets a removal leave that was just begun; what has ended meanwhile.
-    async fn leaves(&mut self) -> Option<Worked> {
-        for _ in 0..TURNS {
+        };
+        self.occupied.push(Box::pin(async move {
+            let began = BootInstant::now();
+            let fate = in_flight(ctx, removal).await;
+            Worked::Removal(at, fate, BootInstant::now().since(began))
+        }));
+        let turns = if P::IS_CONFIRMED { TURNS } else { 0 };
+        for _ in 0..turns {
             if let Some(ended) = self.occupied.next().now_or_never() {
                 return ended;
             }
@@ -198,14 +186,10 @@ impl<'e, T: Copy> Engine<'e, T> {
             return;
         };
         let was_removed = fate == Fate::Removed;
-        // What it leaves undone when it panics, the policy has to know.
-        let removed = self.ordered.items[at].1;
-        let ended = async {
-            policy.ended(removed, &fate).await;
-            Ok(())
-        };
-        let _ = object(self.ctx, ended).await;
-        self.tell(policy, at, fate);
+        // If this panics, the policy has to know what it left undone.
+        let ended = policy.ended(self.ordered.items[at].1, &fate);
+        let _ = stage(self.ctx, ended).await;
+        self.settle(policy, at, fate);
         let (ctx, pacing) = (self.ctx, self.pacing);
         if let Some(time) = pacing.rest_after(ctx, was_removed, took) {
             self.resting += 1;
@@ -216,11 +200,11 @@ impl<'e, T: Copy> Engine<'e, T> {
         }
     }
 
-    /// Writes down what became of an object, or leaves that until it is confirmed, and tells how far the removals are.
-    fn tell<P: Policy<'e, T>>(&mut self, policy: &P, at: usize, fate: Fate) {
+    /// Writes down what became of an object, if that need not be confirmed first, and reports the progress.
+    fn settle<P: Policy<'e, T>>(&mut self, policy: &P, at: usize, fate: Fate) {
         let is_an_end = fate.is_an_end();
         match fate {
-            Fate::Removed if P::LOOKS => self.unconfirmed.push(at),
+            Fate::Removed if P::IS_CONFIRMED => self.unconfirmed.push(at),
             fate => self.write(at, fate),
         }
         if is_an_end {
@@ -233,13 +217,13 @@ impl<'e, T: Copy> Engine<'e, T> {
     fn write(&mut self, at: usize, fate: Fate) {
         let (planned, object) = &self.ordered.items[at];
         if fate == Fate::Removed {
-            self.gone.push(*object);
+            self.removed.push(*object);
         }
         let place = self.ctx.record(planned.clone(), fate);
         self.written.push((at, place));
     }
 
-    /// Nothing is under way: what became of those that were removed; whether others may take their place.
+    /// Confirms what was removed, now that nothing is in flight; whether other objects may take the place of what was not removed.
     async fn confirm<P: Policy<'e, T>>(&mut self, policy: &mut P) -> bool {
         let places = std::mem::take(&mut self.unconfirmed);
         if places.is_empty() {
@@ -248,7 +232,7 @@ impl<'e, T: Copy> Engine<'e, T> {
         let items = &self.ordered.items;
         let removed: Vec<T> = places.iter().map(|at| items[*at].1).collect();
         let fates = stage(self.ctx, policy.confirm(&removed)).await;
-        // Without an answer it is as the runtime said.
+        // If this panics, the answers of the runtime count.
         let fates = fates.unwrap_or_else(|| vec![Fate::Removed; places.len()]);
         for (at, fate) in places.into_iter().zip(fates) {
             self.write(at, fate);
@@ -269,15 +253,15 @@ pub(crate) trait Remover {
     type Object;
     const KIND: Kind;
 
-    /// What the report says of it.
+    /// What the report says of an object.
     fn planned(&self, object: &Self::Object, reason: Reason) -> Planned;
 
-    /// Removes it; in a dry run, finds out whether it would be removed. The gate is open, and is asked again after everything that
+    /// Removes an object; in a dry run, finds out whether it would be removed. The gate is open, and is asked again after everything that
     /// takes long.
     async fn remove(&self, object: &Self::Object, gate: &Gate<'_>) -> Result<Fate, Fate>;
 }
 
-/// All of a plan.
+/// Removes a whole plan.
 struct All<'e, R> {
     remover: &'e R,
 }
@@ -295,7 +279,7 @@ impl<'e, 'o: 'e, R: Remover> Policy<'e, &'o R::Object> for All<'e, R> {
     }
 }
 
-/// Carries out a plan in the order of S0.8, and writes down what is kept. Returns the objects that are gone.
+/// Carries out a plan in the order of S0.8, and writes down what is kept. Returns the removed objects.
 pub(crate) async fn carry_out<'o, R: Remover>(
     ctx: &Context<'_>,
     evidence: &Evidence<'_>,
@@ -308,10 +292,10 @@ pub(crate) async fn carry_out<'o, R: Remover>(
     let kept = plan.keep.into_iter().map(|step| planned(step).0).collect();
     let ordered = ctx.later.order(ctx, R::KIND, removals);
     let kept = ctx.later.kept(ctx, R::KIND, kept);
-    let gone = remove(ctx, Some(evidence), &ordered, pacing, &mut All { remover }).await;
+    let removed = remove(ctx, Some(evidence), &ordered, pacing, &mut All { remover }).await;
     for planned in kept {
         let reason = planned.reason;
         ctx.record(planned, Fate::Kept(reason));
     }
-    gone
+    removed
 }

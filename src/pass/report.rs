@@ -1,4 +1,4 @@
-//! What a pass tells: the entries of its report, its errors, events and lines of the log, and how far it is. Stages only write to it.
+//! What a pass reports: the entries of its report, its errors, events, lines of the log and progress. Stages only write to it.
 
 use super::fate::{Fate, Planned};
 use super::words::{many, sentence};
@@ -12,29 +12,29 @@ use crate::report::{Entry, Kind, Outcome};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
-/// How many defects the error of a pass names; the report has them all.
-const MOST_DEFECTS: usize = 10;
+/// How many panics the error of a pass names; the report has them all.
+const MOST_PANICS: usize = 10;
 
 /// The growing report of a pass.
 pub(crate) struct PassReport<'a> {
     hooks: &'a Hooks,
     dry_run: bool,
-    /// A look between two passes: the next pass meets the same, and tells it.
+    /// It only records images, between two passes: the next pass meets the same errors, and logs them.
     only_records: bool,
     entries: RefCell<Vec<Entry>>,
     errors: RefCell<Vec<Error>>,
-    /// Theirs, and those of what could not be removed.
+    /// The causes of these errors, and of failed removals.
     causes: RefCell<Causes>,
     object_causes: RefCell<Causes>,
     /// How many removals of each kind have ended, in all rounds of the pass.
     removals_ended: RefCell<HashMap<Kind, usize>>,
-    /// What the host's log is told once.
-    told: RefCell<HashSet<&'static str>>,
+    /// What has been logged that is logged once.
+    logged: RefCell<HashSet<&'static str>>,
     /// The first and the last figures of the image filesystem.
     filesystem: Cell<Option<(FsUsage, FsUsage)>>,
 }
 
-/// Tells the host's log.
+/// Writes to the host's log.
 pub(crate) fn log(hooks: &Hooks, level: LogLevel, message: &str) {
     if let Some((up_to, log)) = &hooks.log
         && level <= *up_to
@@ -43,7 +43,7 @@ pub(crate) fn log(hooks: &Hooks, level: LogLevel, message: &str) {
     }
 }
 
-/// Tells the host's events (S6.2), and its log; a pass does so by `PassReport::event`.
+/// Sends an event to the host (S6.2), and logs it; a pass does so by `PassReport::event`.
 pub(crate) fn event(hooks: &Hooks, reason: &str, message: &str) {
     log(hooks, LogLevel::Warn, &format!("{reason}: {message}"));
     if let Some(event) = &hooks.event {
@@ -62,44 +62,44 @@ impl<'a> PassReport<'a> {
             causes: RefCell::default(),
             object_causes: RefCell::default(),
             removals_ended: RefCell::default(),
-            told: RefCell::default(),
+            logged: RefCell::default(),
             filesystem: Cell::default(),
         }
     }
 
-    /// Calls what of the host only listens: a panic there fails the pass and breaks nothing off.
-    fn tell(&self, call: impl FnOnce()) {
-        if let Err(defect) = panics::caught(call) {
-            self.keep(defect);
+    /// Calls a callback that only listens: a panic in it fails the pass and breaks nothing off.
+    fn notify(&self, call: impl FnOnce()) {
+        if let Err(panic) = panics::caught(call) {
+            self.keep(panic);
         }
     }
 
-    /// Tells the host's log.
+    /// Writes to the host's log.
     pub(crate) fn log(&self, level: LogLevel, message: &str) {
-        self.tell(|| log(self.hooks, level, message));
+        self.notify(|| log(self.hooks, level, message));
     }
 
-    /// The same of what is told once in a pass, by the name of what it is about.
+    /// Logs a warning once in a pass; `about` names its subject.
     pub(crate) fn warn_once(&self, about: &'static str, message: impl FnOnce() -> String) {
-        if self.told.borrow_mut().insert(about) {
+        if self.logged.borrow_mut().insert(about) {
             self.log(LogLevel::Warn, &message());
         }
     }
 
-    /// Tells its events, and its log (S6.2).
+    /// Sends an event to the host, and logs it (S6.2).
     pub(crate) fn event(&self, reason: &str, message: &str) {
         self.log(LogLevel::Warn, &format!("{reason}: {message}"));
         if let Some(event) = &self.hooks.event {
-            self.tell(|| event.with(|event| event(reason, message)));
+            self.notify(|| event.with(|event| event(reason, message)));
         }
     }
 
-    /// The pass fails with this, each of them once, and defects not without end: their words may differ for each object. True = its cause
-    /// is a new one.
+    /// The pass fails with this error. Each error counts once, and of panics only the first ones: each object may give another message.
+    /// True = its cause is a new one.
     pub(crate) fn keep(&self, error: Error) -> bool {
         let mut errors = self.errors.borrow_mut();
-        let defects = errors.iter().filter(|e| e.status == Status::Internal);
-        let enough = error.status == Status::Internal && defects.count() >= MOST_DEFECTS;
+        let panics = errors.iter().filter(|e| e.status == Status::Internal);
+        let enough = error.status == Status::Internal && panics.count() >= MOST_PANICS;
         if enough || errors.contains(&error) {
             return false;
         }
@@ -108,30 +108,26 @@ impl<'a> PassReport<'a> {
         is_new_cause
     }
 
-    /// The pass fails with this, after all that can be done has been done (S6.4).
+    /// The pass fails with this error, after all that can be done has been done (S6.4).
     pub(crate) fn fail(&self, error: Error) {
-        let level = match error.status {
-            _ if self.only_records => LogLevel::Debug,
+        let (status, message) = (error.status, error.message.clone());
+        let is_new_cause = self.keep(error);
+        let level = match status {
+            _ if self.only_records || !is_new_cause => LogLevel::Debug,
             // The host wanted it.
             Status::Closed | Status::Cancelled => LogLevel::Info,
             _ => LogLevel::Error,
         };
-        let message = error.message.clone();
-        let level = if self.keep(error) {
-            level
-        } else {
-            LogLevel::Debug
-        };
         self.log(level, &message);
     }
 
-    /// Whether it failed for anything but a defect, which may have been in a line for the log.
+    /// Whether it has failed for anything but a panic, which may have been one of the host's log callback.
     pub(crate) fn has_failed(&self) -> bool {
         let errors = self.errors.borrow();
         errors.iter().any(|e| e.status != Status::Internal)
     }
 
-    /// A removal has ended, and so many of its kind may still follow.
+    /// A removal has ended, and up to `left` of its kind may still follow.
     pub(crate) fn progress(&self, kind: Kind, left: usize) {
         let done = {
             let mut ended = self.removals_ended.borrow_mut();
@@ -140,11 +136,11 @@ impl<'a> PassReport<'a> {
             *ended
         };
         if let Some(progress) = &self.hooks.progress {
-            self.tell(|| progress.with(|progress| progress(kind, done, done + left)));
+            self.notify(|| progress.with(|progress| progress(kind, done, done + left)));
         }
     }
 
-    /// Writes down what became of an object, and tells the log; its place in the report.
+    /// Writes down what became of an object, and logs it; returns its index in the report.
     pub(crate) fn write(&self, planned: Planned, fate: Fate) -> usize {
         let (mut level, what) = match fate {
             Fate::Removed if self.dry_run => (LogLevel::Info, "would remove"),
@@ -160,19 +156,16 @@ impl<'a> PassReport<'a> {
         let listens = |(up_to, _): &(LogLevel, _)| level <= *up_to;
         let line = self.hooks.log.as_ref().is_some_and(listens);
         let line = line.then(|| sentence(what, &entry));
-        let place = {
-            let mut entries = self.entries.borrow_mut();
-            entries.push(entry);
-            entries.len() - 1
-        };
+        let place = self.entries.borrow().len();
+        self.entries.borrow_mut().push(entry);
         if let Some(line) = line {
             self.log(level, &line);
         }
         place
     }
 
-    /// Puts entries into the order of a plan, each given by its place in the plan and in the report. They are written down as removals end, so
-    /// that nothing is forgotten if the pass breaks off; what ended beside them keeps its place.
+    /// Puts entries into the order of a plan, each given by its index in the plan and in the report. They are written down as removals
+    /// end, so that none is lost if the pass breaks off; other entries keep their places.
     pub(crate) fn arrange(&self, mut order: Vec<(usize, usize)>) {
         let mut entries = self.entries.borrow_mut();
         let places: Vec<usize> = order.iter().map(|(_, at)| *at).collect();
@@ -191,13 +184,13 @@ impl<'a> PassReport<'a> {
         had_turn.map(|e| e.id.clone()).collect()
     }
 
-    /// Objects are decided on once more: what was written down about them gives way.
+    /// Deletes the entries of objects that are decided on once more.
     pub(crate) fn withdraw(&self, kind: Kind, ids: &HashSet<Text>) {
-        let stays = |e: &Entry| e.kind != kind || !ids.contains(&e.id);
-        self.entries.borrow_mut().retain(stays);
+        let is_kept = |e: &Entry| e.kind != kind || !ids.contains(&e.id);
+        self.entries.borrow_mut().retain(is_kept);
     }
 
-    /// Whether nothing of its kind has failed so before.
+    /// Whether no object of its kind has failed for this cause before.
     fn is_new_cause(&self, entry: &Entry) -> bool {
         let error = entry.error.as_deref().unwrap_or_default();
         let names = [&*entry.id, &*entry.name, &*entry.pod_uid];
@@ -205,7 +198,7 @@ impl<'a> PassReport<'a> {
         causes.add(many(entry.kind), &names, error)
     }
 
-    /// Tells the log how often each cause came up that it has heard of once.
+    /// Logs how often each cause came that was logged once.
     pub(crate) fn log_causes(&self) {
         let lines = self.object_causes.borrow().rest();
         lines.iter().for_each(|line| self.log(LogLevel::Warn, line));

@@ -1,20 +1,20 @@
-//! Which dead containers go, in which order (S1), and how long one that has to be stopped gets (S2.3).
+//! Which dead containers are removed, in which order (S1), and how much time one gets that has to be stopped (S2.3).
 
-use super::Plan;
 use super::pods::{PodView, Standing};
+use super::{Plan, Step};
 use crate::config::duration::nanoseconds;
 use crate::config::{AgeFrom, Config};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::report::Reason;
 use std::collections::{BTreeMap, HashSet};
 
-/// Seconds that a container gets to end where nothing says how many (S2.3), and the least that StopContainer is given.
+/// The grace period in seconds if no annotation gives one (S2.3), and the shortest that StopContainer is given.
 const GRACE: u64 = 2;
 
-/// The most that StopContainer is given: runtimes in Go count in nanoseconds of 63 bits.
+/// The longest grace period that StopContainer is given, in seconds: runtimes in Go count in nanoseconds of 63 bits.
 const LONGEST: u64 = i64::MAX as u64 / 1_000_000_000;
 
-/// S1.1: a CREATED container younger than this, in ns, may be about to be started.
+/// A CREATED container younger than this, in ns, may be about to be started (S1.1).
 const STARTING: i64 = 2 * 60 * 1_000_000_000;
 
 /// The limits of S1.
@@ -42,13 +42,13 @@ impl From<&Config> for ContainerPolicy {
 }
 
 impl ContainerPolicy {
-    /// Whether the plan has to know when candidates ended, which no list tells (S1.2).
+    /// Whether the plan has to know when candidates ended, which no list says (S1.2).
     pub fn asks_for_ends(&self) -> bool {
         self.age_from == AgeFrom::Finished && self.min_age > 0
     }
 }
 
-/// S1.1: whether a container in this state can go at all.
+/// Whether a container in this state may be removed (S1.1).
 pub fn is_candidate_state(c: &Container) -> bool {
     matches!(
         c.state,
@@ -56,25 +56,22 @@ pub fn is_candidate_state(c: &Container) -> bool {
     )
 }
 
-/// S1.1: somebody may be about to start it (safer). One whose age nobody knows (`created_at` 0) is not taken for young: it would
-/// stay for ever.
-fn is_starting(c: &Container, now: i64) -> bool {
-    c.state == ContainerState::Created && c.created_at > now.saturating_sub(STARTING)
-}
-
-/// S1.1, S1.2: whether a candidate is too young to go.
+/// Whether a candidate is too young (S1.2), or may be about to be started (S1.1, safer). One of unknown age (`created_at` 0) is not too
+/// young: it would be kept for ever.
 fn too_young(c: &Container, policy: &ContainerPolicy, now: i64) -> bool {
     let since = match (policy.age_from, c.finished_at) {
         (AgeFrom::Finished, Some(finished)) if finished > 0 => finished,
         _ => c.created_at,
     };
-    is_starting(c, now) || since > now.saturating_sub(policy.min_age)
+    let is_starting =
+        c.state == ContainerState::Created && c.created_at > now.saturating_sub(STARTING);
+    is_starting || since > now.saturating_sub(policy.min_age)
 }
 
-/// Why a container is no candidate, if it is none.
+/// Why a container is not a candidate, if it is not.
 fn not_a_candidate(c: &Container, policy: &ContainerPolicy, now: i64) -> Option<Reason> {
     match c.state {
-        // First, so that it does not matter which of two doubles comes first.
+        // Before all else, so that the order of two containers with one ID does not matter.
         _ if !c.readable => Some(Reason::UnknownState),
         ContainerState::Running => Some(Reason::Running),
         ContainerState::Undefined(_) => Some(Reason::UnknownState),
@@ -91,7 +88,7 @@ type Units<'a> = BTreeMap<(&'a str, &'a str), Unit<'a>>;
 
 type ContainerPlan<'a> = Plan<'a, Container>;
 
-/// The plan over the containers of a look.
+/// The plan over the containers of a snapshot.
 pub fn plan<'a>(
     snapshot: &'a Snapshot,
     pods: &PodView,
@@ -125,10 +122,9 @@ pub fn plan<'a>(
         None => add(&mut units, extras),
     }
     if snapshot.partial {
-        // S7.3: how many there are in all is not known, so that nothing goes for it.
-        plan.spare(Reason::ListIncomplete, |step| {
-            step.reason == Reason::TotalLimit
-        });
+        // How many there are in all is unknown, so none is removed because of the total (S7.3).
+        let is_over_total = |step: &Step<'_, _>| step.reason == Reason::TotalLimit;
+        plan.spare(Reason::ListIncomplete, is_over_total);
     }
     for ((uid, _), unit) in units {
         let reason = match pods.standing(uid) {
@@ -141,7 +137,7 @@ pub fn plan<'a>(
     plan
 }
 
-/// S1.4: units of removable pods lose all.
+/// Units of removable pods lose all their candidates (S1.4).
 fn remove_for_pods<'a>(units: &mut Units<'a>, pods: &PodView, plan: &mut ContainerPlan<'a>) {
     units.retain(|&(uid, _), unit| match pods.standing(uid) {
         Standing::Removable(reason) => {
@@ -152,7 +148,7 @@ fn remove_for_pods<'a>(units: &mut Units<'a>, pods: &PodView, plan: &mut Contain
     });
 }
 
-/// S1.5: each unit keeps its newest `limit`.
+/// Each unit keeps its newest `limit` (S1.5).
 fn keep_newest<'a>(
     units: &mut Units<'a>,
     limit: usize,
@@ -166,8 +162,8 @@ fn keep_newest<'a>(
     });
 }
 
-/// S1.5: what stays beside the newest `limit` of each unit (safer): the last crash, where those were never started, and the
-/// highest attempt, where creation times say otherwise. Taken out of the units, so that all other rules decide without it.
+/// The extras of S1.5 (safer), which units keep besides their newest `limit`: the last crash, if those were never started, and the highest
+/// attempt, if creation times say otherwise. They are taken out of the units, so that all other rules decide without them.
 fn take_extras<'a>(units: &mut Units<'a>, limit: usize) -> Units<'a> {
     if limit == 0 {
         return Units::new();
@@ -193,8 +189,8 @@ fn take_extras<'a>(units: &mut Units<'a>, limit: usize) -> Units<'a> {
         .collect()
 }
 
-/// S1.6 for all units. Those whose pods the host says are gone, and which stay only because crigc is more careful (S0.3, S0.4,
-/// S1.1), do not count against the others: they give way to them. So do the extras of S1.5.
+/// The limit over all units (S1.6). Units whose pods are gone by the host's answer, and which are kept only because crigc is more careful
+/// (S0.3, S0.4, S1.1), do not count against the others: they give way to them. So do the extras of S1.5.
 fn keep_total<'a>(
     units: &mut Units<'a>,
     extras: Units<'a>,
@@ -224,7 +220,7 @@ fn keep_total<'a>(
     }
 }
 
-/// Puts what belongs to the same units together again.
+/// Puts containers of the same units together again.
 fn add<'a>(units: &mut Units<'a>, more: Units<'a>) {
     for (name, unit) in more {
         units.entry(name).or_default().extend(unit);
@@ -235,7 +231,7 @@ fn count(units: &Units<'_>) -> usize {
     units.values().map(Vec::len).sum()
 }
 
-/// S1.6: first each unit gets its share, then the oldest of all go.
+/// Each unit gets its share, then the oldest of all are removed (S1.6).
 fn keep_shares<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan<'a>) {
     if count(units) <= limit {
         return;
@@ -245,7 +241,7 @@ fn keep_shares<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan
     remove_oldest(units, limit, plan);
 }
 
-/// S1.6: the oldest of all go, until the limit holds.
+/// The oldest of all are removed until the limit holds (S1.6).
 fn remove_oldest<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan<'a>) {
     let too_many = count(units).saturating_sub(limit);
     let mut oldest: Vec<&Container> = units.values().flatten().copied().collect();
@@ -258,17 +254,15 @@ fn remove_oldest<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPl
     plan.removes(oldest, Reason::TotalLimit);
 }
 
-/// S2.3: the annotated grace period in seconds; one that does not parse or is negative counts as absent.
+/// The annotated grace period in seconds; one that does not parse or is negative counts as absent (S2.3).
 pub fn grace_period(deletion: Option<&str>, termination: Option<&str>) -> u64 {
-    // As many bits as the kubelet reads.
+    // The kubelet reads 64 bits with a sign, too.
     let parse = |text: &str| u64::try_from(text.parse::<i64>().ok()?).ok();
-    deletion
-        .and_then(parse)
-        .or_else(|| termination.and_then(parse))
-        .unwrap_or(GRACE)
+    let mut periods = [deletion, termination].into_iter().flatten();
+    periods.find_map(parse).unwrap_or(GRACE)
 }
 
-/// What StopContainer is given: at least 2 seconds, and no more than a runtime can count in nanoseconds.
+/// The grace period that StopContainer is given: at least 2 seconds, and not more than a runtime can count in nanoseconds.
 pub fn stop_timeout(grace: u64) -> i64 {
     i64::try_from(grace.clamp(GRACE, LONGEST)).unwrap_or(i64::MAX)
 }

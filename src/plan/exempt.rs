@@ -2,12 +2,12 @@
 
 use crate::node::Image;
 
-/// Patterns over whole tags, digests and IDs: `*` any run of characters, `?` one, case-sensitive.
+/// Patterns over whole tags, digests and IDs: `*` stands for any run of characters, `?` for one; case-sensitive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exempt(Vec<Vec<char>>);
 
 impl Exempt {
-    /// By these patterns.
+    /// Takes the patterns as the key has them.
     pub fn new(patterns: &[String]) -> Exempt {
         Exempt(patterns.iter().map(|p| p.chars().collect()).collect())
     }
@@ -33,7 +33,7 @@ impl Exempt {
     }
 }
 
-/// Matches in time proportional to the product of both lengths: only the last `*` is ever taken back.
+/// Matches in time proportional to the product of both lengths: it backtracks to the last `*` only.
 fn matches(pattern: &[char], name: &[char]) -> bool {
     let (mut p, mut n) = (0, 0);
     let mut star: Option<(usize, usize)> = None;

@@ -1,4 +1,4 @@
-//! Which images go, in which order, and when it is enough (S5.3 to S5.10).
+//! Which images are removed, in which order, and when enough is freed (S5.3 to S5.10).
 
 use super::Plan;
 use super::exempt::Exempt;
@@ -12,16 +12,16 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoFigures;
 
-/// What an image pass is to reach.
+/// The goal of an image pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
     /// Remove nothing: a periodic pass without records (S5.1).
     FirstLook,
-    /// Remove nothing: nobody knows how full the disk is (S5.6).
+    /// Remove nothing: it is unknown how full the disk is (S5.6).
     Unknown,
     /// Remove nothing: the disk is not full (S5.6).
     BelowThreshold,
-    /// Free that many bytes (S5.6).
+    /// Free this number of bytes (S5.6).
     Free(u64),
     /// Remove all that is unused (S5.10).
     AllUnused,
@@ -29,7 +29,7 @@ pub enum Goal {
     Aged(Duration),
 }
 
-/// What fills the filesystem, in percent; what is not whole counts up (S5.6).
+/// How full the filesystem is, in percent, rounded up (S5.6).
 pub fn usage_percent(usage: &FsUsage) -> Result<u64, NoFigures> {
     if usage.capacity == 0 {
         return Err(NoFigures);
@@ -39,19 +39,23 @@ pub fn usage_percent(usage: &FsUsage) -> Result<u64, NoFigures> {
     Ok(100 - u64::try_from(free).unwrap_or(100))
 }
 
-/// S5.6: whether the threshold is reached, and how many bytes are to be freed then.
+/// Whether the high threshold is reached, and how many bytes have to be freed then (S5.6).
 pub fn space_goal(usage: &FsUsage, high: u8, low: u8) -> Result<Goal, NoFigures> {
     if usage_percent(usage)? < u64::from(high) {
         return Ok(Goal::BelowThreshold);
     }
-    let keep_free = u128::from(usage.capacity) * u128::from(100 - low.min(100)) / 100;
-    let available = u128::from(usage.available.min(usage.capacity));
-    let bytes = keep_free.saturating_sub(available);
-    Ok(Goal::Free(u64::try_from(bytes).unwrap_or(u64::MAX)))
+    Ok(Goal::Free(missing(usage, low)))
 }
 
-/// What a pass is to reach once its removals by age are done, where the disk has no say; `None` = it has. `first_look`: it only
-/// looks (S5.1). `failed`: a removal by age did (S5.5).
+/// How many bytes have to become available until the usage is down at the low threshold.
+fn missing(usage: &FsUsage, low: u8) -> u64 {
+    let keep_free = u128::from(usage.capacity) * u128::from(100 - low.min(100)) / 100;
+    let bytes = keep_free.saturating_sub(u128::from(usage.available));
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+/// The goal of a pass after its removals by age, if it does not depend on the disk; `None` = it does. `first_look`: the pass only looks
+/// and records (S5.1). `failed`: a removal by age failed (S5.5).
 pub fn goal(
     first_look: bool,
     failed: bool,
@@ -61,26 +65,24 @@ pub fn goal(
     if first_look {
         return Some(Goal::FirstLook);
     }
-    // Nothing goes without an answer about sandboxes (S5.3), however full the disk is.
+    // Without an answer about sandboxes nothing is removed, however full the disk is (S5.3).
     if failed || *sandbox == SandboxImages::Failed {
         return Some(Goal::Unknown);
     }
     all_unused.then_some(Goal::AllUnused)
 }
 
-/// S5.11: whether a filesystem is too small to be the one of which the runtime says how much it uses there.
+/// Whether a filesystem is smaller than what the runtime says it uses there: then it is another one (S5.11).
 pub fn is_another(usage: &FsUsage, reported_used: Option<u64>) -> bool {
     reported_used.is_some_and(|used| used > usage.capacity)
 }
 
-/// S5.8: whether so much is available by now that a space goal is reached, whatever the sizes of images say.
+/// Whether enough is available now to reach a space goal, whatever the sizes of images say (S5.8).
 pub fn has_enough(usage: &FsUsage, low: u8) -> bool {
-    let keep_free = u128::from(usage.capacity) * u128::from(100 - low.min(100)) / 100;
-    let available = u128::from(usage.available.min(usage.capacity));
-    usage.capacity > 0 && available >= keep_free
+    usage.capacity > 0 && missing(usage, low) == 0
 }
 
-/// S5.11: the first of these that is fuller than the filesystem that is acted on.
+/// The first of these filesystems that is fuller than the one that is acted on (S5.11).
 pub fn fuller<'u>(
     acted_on: &FsUsage,
     others: impl IntoIterator<Item = &'u FsUsage>,
@@ -93,16 +95,16 @@ pub fn fuller<'u>(
 /// How a pass ends (S5.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Well, or with errors that are told already.
+    /// Well, or with errors that are reported already.
     Settled,
     /// With the errors of its removals.
     RemovalsFailed,
-    /// With fewer bytes freed, these, than were wanted.
+    /// With this number of bytes freed, fewer than were wanted.
     TooLittle(u64),
 }
 
-/// S5.9: errors of removals fail a pass; without any, freeing less than wanted does, unless it is `excused`: all is held, or it has
-/// failed for something else.
+/// Errors of removals fail a pass. Without any, a pass fails if it freed less than wanted, unless it is `excused`: all is held, or it
+/// has failed for something else (S5.9).
 pub fn ending(removals_failed: bool, excused: bool, tally: &Tally) -> Ending {
     match tally.shortfall() {
         _ if removals_failed => Ending::RemovalsFailed,
@@ -111,7 +113,7 @@ pub fn ending(removals_failed: bool, excused: bool, tally: &Tally) -> Ending {
     }
 }
 
-/// S5.9: what an operator reads of a pass that freed less than is wanted; in the words of the newest kubelet, which alerts look for.
+/// The message of a pass that freed less than wanted, in the words of the newest kubelet, which alerts search for (S5.9).
 pub fn too_little(usage: &FsUsage, freed: u64) -> String {
     let percent = usage_percent(usage).unwrap_or(100);
     let capacity = size(usage.capacity);
@@ -126,7 +128,7 @@ fn size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    // What a double holds of it is enough for one digit behind the point.
+    // A double is exact enough for one digit behind the point.
     #[allow(clippy::cast_precision_loss)]
     let mut size = bytes as f64 / 1024.0;
     let mut unit = 0;
@@ -137,10 +139,10 @@ fn size(bytes: u64) -> String {
     format!("{size:.1} {}", UNITS[unit])
 }
 
-/// The images that sandboxes are made from, as far as somebody asked (S5.3).
+/// The images that sandboxes are made from (S5.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SandboxImages {
-    /// Nothing is to be removed, so nobody asked.
+    /// Nothing has to be removed yet, so the runtime was not asked.
     NotAsked,
     /// A question failed: nothing is removed.
     Failed,
@@ -148,7 +150,7 @@ pub enum SandboxImages {
     Known(Vec<Text>),
 }
 
-/// S5.3: whether a tag's repository is called `pause` or `...-pause`.
+/// Whether the name of a tag's repository is `pause` or ends in `-pause` (S5.3).
 pub fn is_pause(image: &Image) -> bool {
     image.tags.iter().any(|tag| {
         let last = tag.rsplit('/').next().unwrap_or(tag);
@@ -173,33 +175,27 @@ pub struct ImageState<'i, 'a> {
 
 impl ImageState<'_, '_> {
     fn is_sandbox_image(&self, image: &Image) -> bool {
-        let known = match self.sandbox {
-            SandboxImages::Known(known) => known.as_slice(),
-            _ => &[],
+        let SandboxImages::Known(known) = self.sandbox else {
+            return is_pause(image);
         };
         is_pause(image) || names(image).any(|name| known.iter().any(|k| bare(k) == name))
     }
 
-    /// S5.2, S5.3: why an image is never removed, if it is not.
+    /// Why an image is never removed, if it is not (S5.2, S5.3).
     pub fn protects(&self, image: &Image) -> Option<Reason> {
-        if !image.readable {
-            Some(Reason::UnknownState)
-        } else if self.in_use.uses(image) {
-            Some(Reason::InUse)
-        } else if image.pinned {
-            Some(Reason::Pinned)
-        } else if self.is_sandbox_image(image) {
-            Some(Reason::SandboxImage)
-        } else if self.exempt.matches(image) {
-            Some(Reason::Exempt)
-        } else {
-            None
+        match image {
+            _ if !image.readable => Some(Reason::UnknownState),
+            _ if self.in_use.uses(image) => Some(Reason::InUse),
+            _ if image.pinned => Some(Reason::Pinned),
+            _ if self.is_sandbox_image(image) => Some(Reason::SandboxImage),
+            _ if self.exempt.matches(image) => Some(Reason::Exempt),
+            _ => None,
         }
     }
 
-    /// Whether an image that was to go still may, by a later look, which has it as `now`; `None` = it is gone. It may have another name
-    /// by then, by which a container uses it or a pattern exempts it, or have been pulled again.
-    pub fn still_goes(
+    /// Whether a planned image may still be removed by a later list, which has it as `now`; `None` = it is not in that list. Since then it
+    /// may have got a name by which a container uses it or a pattern exempts it, or have been pulled again.
+    pub fn may_still_remove(
         &self,
         planned: &Image,
         now: Option<&Image>,
@@ -210,7 +206,7 @@ impl ImageState<'_, '_> {
         now.is_some_and(goes) && !self.in_use.uses(planned)
     }
 
-    /// Why an image stays, if it does (in the order of the rules, S0.9).
+    /// Why an image is kept, if it is (in the order of the rules, S0.9).
     fn keeps(&self, image: &Image, goal: &Goal, min_age: i64, now: i64) -> Option<Reason> {
         if *goal == Goal::FirstLook && image.readable {
             return Some(Reason::FirstLook);
@@ -218,28 +214,24 @@ impl ImageState<'_, '_> {
         if let Some(reason) = self.protects(image) {
             return Some(reason);
         }
-        let is_young = |age: i64| age < min_age;
-        if *self.sandbox == SandboxImages::Failed {
-            Some(Reason::SandboxImageUnknown)
-        } else if *goal == Goal::Unknown {
-            Some(Reason::NotReached)
-        } else if *goal == Goal::BelowThreshold {
-            Some(Reason::BelowThreshold)
-        } else if let Goal::Aged(longest) = goal {
-            // Not asked for its first 2 minutes (S5.7): the age is above them.
-            let old = self.records.unused_for(image) > *longest;
-            (!old).then_some(Reason::TooYoung)
-        } else if self.records.get(image).is_none()
-            || self.records.age(image, now).is_some_and(is_young)
-        {
-            Some(Reason::TooYoung)
-        } else {
-            None
-        }
+        let is_young = match goal {
+            _ if *self.sandbox == SandboxImages::Failed => {
+                return Some(Reason::SandboxImageUnknown);
+            }
+            Goal::Unknown => return Some(Reason::NotReached),
+            Goal::BelowThreshold => return Some(Reason::BelowThreshold),
+            // `minimum-image-ttl-duration` does not count here (S5.7).
+            Goal::Aged(longest) => self.records.unused_for(image) <= *longest,
+            _ => {
+                let age = self.records.age(image, now);
+                self.records.get(image).is_none() || age.is_some_and(|age| age < min_age)
+            }
+        };
+        is_young.then_some(Reason::TooYoung)
     }
 }
 
-/// The plan over the images of a look: all that may go, in the order of S5.4. A [`Tally`] says how many of them do.
+/// The plan over the images of a list: all that may be removed, in the order of S5.4. A [`Tally`] says how many of them are.
 pub fn plan<'i>(
     state: &ImageState<'i, '_>,
     goal: &Goal,
@@ -270,20 +262,20 @@ pub fn plan<'i>(
     plan
 }
 
-/// How much has been freed, and how much will be if all that is in flight succeeds (S5.8).
-#[derive(Clone, Debug)]
+/// How much has been freed, and how much will be if all removals in flight succeed (S5.8).
+#[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// `None` = all there is.
+    /// `None` = without limit.
     wanted: Option<u64>,
     freed: u64,
     in_flight: u64,
-    /// One image goes however little is wanted: the kubelet asks only after a removal whether it was enough.
+    /// One image is removed however little is wanted: the kubelet checks only after a removal whether it was enough.
     first_is_due: bool,
-    /// How many images are in flight or gone.
+    /// How many images are in flight or removed.
     taken: usize,
-    /// How many are in flight of which nobody knows what they free.
+    /// How many are in flight whose size is unknown.
     unsized_in_flight: usize,
-    /// The filesystem has as much space by now as is to be reached.
+    /// The filesystem has the wanted space now.
     has_enough: bool,
 }
 
@@ -296,31 +288,25 @@ impl Tally {
                 Goal::Free(bytes) => Some(*bytes),
                 Goal::FirstLook | Goal::Unknown | Goal::BelowThreshold => Some(0),
             },
-            freed: 0,
-            in_flight: 0,
             first_is_due: matches!(goal, Goal::Free(_)),
-            taken: 0,
-            unsized_in_flight: 0,
-            has_enough: false,
+            ..Tally::default()
         }
     }
 
     /// Whether one more is needed even if all in flight succeed.
     pub fn may_start(&self) -> bool {
+        let Some(wanted) = self.wanted.filter(|_| !self.has_enough) else {
+            return !self.has_enough;
+        };
+        let is_first = self.first_is_due && self.taken == 0;
         // One without a size may be all that is needed.
-        if self.has_enough || (self.wanted.is_some() && self.unsized_in_flight > 0) {
-            return false;
-        }
-        let first = self.first_is_due && self.taken == 0;
-        first
-            || self
-                .wanted
-                .is_none_or(|wanted| self.freed.saturating_add(self.in_flight) < wanted)
+        self.unsized_in_flight == 0
+            && (is_first || self.freed.saturating_add(self.in_flight) < wanted)
     }
 
-    /// How many of the next images, of these sizes, would have to go if all succeed, those in flight too.
+    /// How many of the next images, of these sizes, would have to be removed if all succeed, those in flight too.
     pub fn still_needed(&self, sizes: impl ExactSizeIterator<Item = u64>) -> usize {
-        // All of them: this is asked after each removal.
+        // Without a limit they need not be counted after each removal.
         if self.wanted.is_none() && !self.has_enough {
             return sizes.len();
         }
@@ -353,27 +339,27 @@ impl Tally {
         }
     }
 
-    /// What was said to be removed is still there: its bytes do not count (S5.12).
+    /// An image that the runtime said it removed is still there: its bytes do not count (S5.12).
     pub fn was_not_freed(&mut self, bytes: u64) {
         self.freed = self.freed.saturating_sub(bytes);
     }
 
-    /// The filesystem has enough space by now (S5.8).
+    /// The filesystem has enough space now (S5.8).
     pub fn has_enough(&mut self) {
         self.has_enough = true;
     }
 
-    /// Bytes of what was removed.
+    /// The bytes of all removed images.
     pub fn freed(&self) -> u64 {
         self.freed
     }
 
     /// Whether the goal is reached.
     pub fn satisfied(&self) -> bool {
-        self.has_enough || self.wanted.is_none_or(|wanted| self.freed >= wanted)
+        self.shortfall().is_none()
     }
 
-    /// S5.9: wanted and freed bytes, where fewer were freed than wanted.
+    /// Wanted and freed bytes, if fewer were freed than wanted (S5.9).
     pub fn shortfall(&self) -> Option<(u64, u64)> {
         let wanted = self.wanted.filter(|_| !self.has_enough)?;
         (self.freed < wanted).then_some((wanted, self.freed))

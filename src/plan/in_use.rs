@@ -7,7 +7,7 @@ use std::collections::HashSet;
 #[derive(Clone, Debug, Default)]
 pub struct InUse(HashSet<String>);
 
-/// A reference without what runtimes put in front of it.
+/// A reference without the prefixes that runtimes use (S5.2).
 pub fn bare(reference: &str) -> &str {
     let reference = reference
         .strip_prefix("docker-pullable://")
@@ -16,7 +16,7 @@ pub fn bare(reference: &str) -> &str {
     reference.strip_prefix("sha256:").unwrap_or(reference)
 }
 
-/// The ID, digests and tags of an image, bare.
+/// The ID, digests and tags of an image, without these prefixes.
 pub fn names(image: &Image) -> impl Iterator<Item = &str> {
     std::iter::once(&image.id)
         .chain(&image.digests)
@@ -26,7 +26,7 @@ pub fn names(image: &Image) -> impl Iterator<Item = &str> {
 }
 
 impl InUse {
-    /// From all containers in any state, and the images that they mount.
+    /// The references of containers in any state, and of their image volumes.
     pub fn new<'a>(
         containers: impl IntoIterator<Item = &'a Container>,
         mounted: impl IntoIterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! Where the logs of a container are (S2.4, S2.6), and which trees and links that are left behind go (S4).
+//! Where the logs of a container are (S2.4, S2.6), and which log directories and links are removed that were left behind (S4).
 
 use super::Plan;
 use super::containers::is_candidate_state;
@@ -24,7 +24,7 @@ pub struct ExpectedLog {
     pub old_pod_dir: String,
 }
 
-/// A label that can be part of a file's name.
+/// The label, if a file's name can contain it.
 fn usable(label: &Option<Text>) -> Option<&str> {
     label
         .as_deref()
@@ -32,7 +32,7 @@ fn usable(label: &Option<Text>) -> Option<&str> {
         .filter(|label| !label.contains(['/', '\0']))
 }
 
-/// S2.6: where the log of a container is, if its labels tell.
+/// Where the log of a container is, if its labels say so (S2.6).
 pub fn expected_log(c: &Container) -> Option<ExpectedLog> {
     let (namespace, pod) = (usable(&c.pod_namespace)?, usable(&c.pod_name)?);
     let (uid, name) = (usable(&c.pod_uid)?, usable(&c.container_name)?);
@@ -50,19 +50,19 @@ impl ExpectedLog {
     }
 }
 
-/// What the labels of a container tell of its log.
+/// What the labels of a container say of its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ByLabels {
     /// It is where the labels say.
     There,
     /// The container's pod has no log directory.
     NoDirectory,
-    /// Nothing that is certain: the runtime has to be asked.
+    /// Nothing certain: the runtime has to be asked.
     Ask,
 }
 
-/// S2.6: whether the runtime has to be asked where a log is. `None` of `has_log` and `has_dir`, which are given paths below
-/// `pod-logs-dir`: nobody can tell.
+/// Whether the runtime has to be asked where a log is (S2.6). `has_log` and `has_dir` are given paths below `pod-logs-dir`; they return
+/// `None` if the answer is unknown.
 pub fn log_by_labels(
     log: &ExpectedLog,
     live: &Live,
@@ -70,7 +70,7 @@ pub fn log_by_labels(
     has_dir: impl Fn(&str) -> Option<bool>,
 ) -> ByLabels {
     let path = log.path();
-    // Where a running container's log should be, the runtime has to tell them apart.
+    // If a running container writes there as well, only the runtime knows whose log it is.
     if !live.writes(&path) && has_log(&path) == Some(true) {
         return ByLabels::There;
     }
@@ -81,17 +81,17 @@ pub fn log_by_labels(
     ByLabels::Ask
 }
 
-/// What running containers write, as far as their labels tell: nobody else's removal takes it (S2.4).
+/// What running containers write, as far as their labels say: the removal of another container does not delete it (S2.4).
 #[derive(Clone, Debug, Default)]
 pub struct Live {
     /// Logs, below `pod-logs-dir`.
     logs: HashSet<String>,
-    /// Links whose names are cut, so that they may be those of other containers, too.
+    /// Links whose names are cut, so that they may belong to other containers, too.
     links: HashSet<String>,
 }
 
 impl Live {
-    /// Of the containers of a look.
+    /// Takes the containers of a list.
     pub fn of(containers: &[Container]) -> Live {
         let running = || containers.iter().filter(|c| !is_candidate_state(c));
         let logs = running().filter_map(expected_log);
@@ -102,7 +102,7 @@ impl Live {
         }
     }
 
-    /// Whether one of them writes there: by the last three names, since a runtime may spell the directories before them in another
+    /// Whether one of them writes there. The last three names decide, since a runtime may spell the directories before them in another
     /// way.
     pub fn writes(&self, path: &str) -> bool {
         let mut names = path.rsplit('/').filter(|name| !name.is_empty());
@@ -114,13 +114,13 @@ impl Live {
         }
     }
 
-    /// Whether a link may be that of one of them.
+    /// Whether a link may belong to one of them.
     pub fn has_link(&self, name: &str) -> bool {
         self.links.contains(name)
     }
 }
 
-/// S2.4: the name of its link in `container-logs-dir`, if its labels tell.
+/// The name of its link in `container-logs-dir`, if its labels say so (S2.4).
 pub fn link_name(c: &Container) -> Option<String> {
     let (pod, namespace) = (usable(&c.pod_name)?, usable(&c.pod_namespace)?);
     let name = usable(&c.container_name)?;
@@ -136,7 +136,7 @@ pub fn link_name(c: &Container) -> Option<String> {
     Some(stem + LOG)
 }
 
-/// S4.1: the pod UID that an entry of `pod-logs-dir` names.
+/// The pod UID that an entry of `pod-logs-dir` names (S4.1).
 pub fn entry_uid(name: &str) -> &str {
     name.rsplit_once('_').map_or(name, |(_, uid)| uid)
 }
@@ -148,14 +148,14 @@ pub fn entry_pod(name: &str) -> Option<(&str, &str, &str)> {
     Some((namespace, pod, uid))
 }
 
-/// S4.1: which entries of `pod-logs-dir` go; none where the lists of S3.1 did not arrive whole. `snapshot` holds what stays.
+/// Which entries of `pod-logs-dir` are removed (S4.1); none if the lists of S3.1 did not arrive whole. `snapshot` has what is kept.
 pub fn trees<'a>(names: &'a [Text], snapshot: &Snapshot, pods: &PodView) -> Plan<'a, Text> {
     let arrived = snapshot.sandboxes.is_some() && !snapshot.partial;
     let held: HashSet<&str> = snapshot.containers.iter().map(Container::uid).collect();
     let mut plan = Plan::default();
     for name in names {
         let uid = entry_uid(name);
-        let (goes, reason) = match pods.content_standing(uid) {
+        let (is_removed, reason) = match pods.content_standing(uid) {
             _ if !pods.ready() => (false, Reason::SourcesNotReady),
             Standing::Stays => (false, Reason::PodExists),
             Standing::Held(reason) => (false, reason),
@@ -163,24 +163,24 @@ pub fn trees<'a>(names: &'a [Text], snapshot: &Snapshot, pods: &PodView) -> Plan
             Standing::Removable(_) if held.contains(uid) => (false, Reason::Active),
             Standing::Removable(reason) => (true, reason),
         };
-        plan.add(name, goes, reason);
+        plan.add(name, is_removed, reason);
     }
     plan
 }
 
-/// S4.2: the container ID in a link's name.
+/// The container ID in a link's name (S4.2).
 pub fn link_container_id(name: &str) -> Option<&str> {
     let stem = name.strip_suffix(LOG)?;
     let (_, id) = stem.rsplit_once('-')?;
     (id.chars().count() >= ID_LENGTH).then_some(id)
 }
 
-/// Whether a link's name may be cut: then it holds part of an ID, or none.
+/// Whether a link's name may be cut: then it contains only the beginning of an ID, or no ID.
 pub fn is_cut(name: &str) -> bool {
     name.len() == NAME_LIMIT
 }
 
-/// Which listed containers links are those of: by the names that S2.4 makes of their labels, however they were cut.
+/// Which listed containers links belong to: by the names that S2.4 makes of their labels, however they were cut.
 #[derive(Debug)]
 pub struct Owners {
     by_name: HashMap<String, BTreeSet<Text>>,
@@ -200,7 +200,7 @@ impl Owners {
         owners
     }
 
-    /// Another list, of which some may be known.
+    /// Adds another list; some of its containers may be known.
     pub fn add<'a>(
         &mut self,
         names: impl Iterator<Item = &'a str>,
@@ -220,18 +220,18 @@ impl Owners {
         }
     }
 
-    /// The IDs of those with this name.
+    /// The IDs of the containers with this link.
     pub fn of(&self, link: &str) -> impl Iterator<Item = &Text> {
         self.by_name.get(link).into_iter().flatten()
     }
 
-    /// There may be others with this name that nobody has seen.
+    /// Whether there may be others with this link that crigc has not seen.
     pub fn are_unclear(&self, link: &str) -> bool {
         is_cut(link) && !self.whole
     }
 }
 
-/// S4.2: of several containers that share a link, any that has not ended keeps it, and then any of which nobody knows.
+/// Of several containers that share a link, any that has not ended keeps it, and otherwise any whose state is unknown (S4.2).
 pub fn of_all(answers: Vec<LinkEvidence>) -> LinkEvidence {
     let keeps = |evidence: &LinkEvidence| match link(evidence) {
         (false, Reason::LinkAlive) => 2,
@@ -245,17 +245,17 @@ pub fn of_all(answers: Vec<LinkEvidence>) -> LinkEvidence {
 /// What is known of the container that a dead link names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkEvidence {
-    /// The name holds no ID.
+    /// The name does not contain an ID.
     NoId,
     /// The runtime does not know it.
     NotFound,
     /// The runtime knows it.
     State(ContainerState),
-    /// The runtime did not tell.
+    /// The runtime did not answer the question.
     Error,
 }
 
-/// S4.2: whether a dead link goes, and why.
+/// Whether a dead link is removed, and why (S4.2).
 pub fn link(evidence: &LinkEvidence) -> (bool, Reason) {
     match evidence {
         LinkEvidence::NoId

@@ -1,6 +1,6 @@
-//! Decisions: pure functions from a look at the node, policy and time to an ordered plan with a reason for every object.
+//! Decisions: pure functions from a snapshot of the node, policy and time to an ordered plan with a reason for every object.
 //! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6 and S4,
-//! `images` S5, `backoff` and `order` S0.8, `pace` how removals give way (S2.7).
+//! `images` S5, `backoff` and `order` S0.8, `pace` the pauses after slow removals (S2.7).
 
 pub mod backoff;
 pub mod containers;
@@ -17,7 +17,7 @@ pub mod sandboxes;
 use crate::report::Reason;
 use pods::rests_on_pod;
 
-/// What is to become of one object.
+/// The decision about one object.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Step<'a, T> {
     /// The object, in the list that was planned over.
@@ -55,28 +55,27 @@ impl<'a, T> Plan<'a, T> {
         self.keep.extend(steps);
     }
 
-    fn add(&mut self, object: &'a T, goes: bool, reason: Reason) {
-        let list = if goes {
-            &mut self.remove
+    fn add(&mut self, object: &'a T, is_removed: bool, reason: Reason) {
+        if is_removed {
+            self.removes([object], reason);
         } else {
-            &mut self.keep
-        };
-        list.push(Step { object, reason });
+            self.keeps([object], reason);
+        }
     }
 
-    /// Those of the removals that are picked stay, for this reason.
+    /// The picked removals become objects that are kept, for this reason.
     pub fn spare(&mut self, reason: Reason, picked: impl Fn(&Step<'a, T>) -> bool) {
         let spared = self.remove.extract_if(.., |step| picked(step));
         self.keep.extend(spared.map(|step| Step { reason, ..step }));
     }
 
-    /// What was planned before is removed for its reason `then`: another look only takes removals away (S0.8). Because its pod is gone
-    /// it is removed only if that still holds.
+    /// An object that was planned before is removed for its reason `then`: a later snapshot only takes removals away (S0.8). If that
+    /// reason is that its pod is gone, it is removed only if that still holds.
     pub fn stand_by(&mut self, then: impl Fn(&T) -> Option<Reason>) {
-        let is_for_pod_no_more = |step: &Step<'a, T>| {
+        let is_pod_back = |step: &Step<'a, T>| {
             then(step.object).is_some_and(rests_on_pod) && !rests_on_pod(step.reason)
         };
-        self.spare(Reason::Changed, is_for_pod_no_more);
+        self.spare(Reason::Changed, is_pod_back);
         for step in &mut self.remove {
             if let Some(reason) = then(step.object).filter(|then| !rests_on_pod(*then)) {
                 step.reason = reason;

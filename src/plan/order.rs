@@ -1,22 +1,22 @@
-//! In which order objects have their turn (S0.8): what was never begun, then what was begun and did not end, least recently first, so
-//! that each object is tried once before one that did not end is tried again.
+//! In which order objects have their turn (S0.8): first those that were never begun, then those that were begun and did not end, least
+//! recently first. So each object is tried once before one that did not end is tried again.
 
 use crate::node::Text;
 use crate::report::Kind;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Where nobody can tell what is gone, what was not tried for so long is forgotten.
+/// If crigc cannot know what has been removed, it forgets what it has not tried for this long.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// How a removal that was begun came to no good.
+/// How a removal that was begun failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// It was answered with an error, or the host broke it off.
     Failed,
     /// It was not answered in time.
     Silent,
-    /// The connection was lost meanwhile: its removal may be what makes the runtime crash.
+    /// The connection was lost meanwhile: this removal may make the runtime crash.
     Lost,
 }
 
@@ -26,36 +26,35 @@ struct Try {
     trouble: Trouble,
 }
 
-/// What was begun and is not known to be gone. Times are since the machine booted.
+/// What was begun and is not known to be removed. Times are since the machine booted.
 #[derive(Clone, Debug, Default)]
 pub struct Unfinished {
     tries: HashMap<(Kind, Text), Try>,
-    /// When a container was first told to stop.
+    /// When a container was first asked to stop.
     stops: HashMap<Text, Duration>,
-    /// When a container's status was last asked for in vain.
+    /// When a container's status was last asked for without an answer.
     questions: HashMap<Text, Duration>,
 }
 
-/// What is to go, and when each has its turn.
+/// What is to be removed, and when each object has its turn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Turns<T> {
     /// Never begun; in the order of the plan.
     pub first: Vec<T>,
     /// Begun before; least recently first.
     pub again: Vec<T>,
-    /// The same of those that may make the runtime crash, and of what was tried since the first of them: else ten that hang in each
-    /// pass would keep them for ever. One at a time.
+    /// One at a time, least recently first: those that may make the runtime crash, and those that were tried since the first of them
+    /// (otherwise ten that hang in each pass would keep the first ones for ever).
     pub alone: Vec<T>,
 }
 
 impl Unfinished {
     /// Its removal was begun, and did not end well.
-    pub fn tried(&mut self, kind: Kind, id: &Text, now: Duration, trouble: Trouble) {
-        let at = now;
+    pub fn tried(&mut self, kind: Kind, id: &Text, at: Duration, trouble: Trouble) {
         self.tries.insert((kind, id.clone()), Try { at, trouble });
     }
 
-    /// It is gone.
+    /// It has been removed.
     pub fn removed(&mut self, kind: Kind, id: &Text) {
         if !self.tries.is_empty() {
             // Cloning a text copies no bytes.
@@ -73,11 +72,7 @@ impl Unfinished {
     }
 
     fn of(&self, kind: Kind, id: &Text) -> Option<Try> {
-        if self.tries.is_empty() {
-            None
-        } else {
-            self.tries.get(&(kind, id.clone())).copied()
-        }
+        self.tries.get(&(kind, id.clone())).copied()
     }
 
     /// When the least recent of these was tried.
@@ -85,7 +80,7 @@ impl Unfinished {
         ids.filter_map(|id| self.of(kind, id)).map(|t| t.at).min()
     }
 
-    /// A container is told to stop; how long ago that was done first (S2.3).
+    /// A container is asked to stop; returns how long ago that was done first (S2.3).
     pub fn stops(&mut self, id: &Text, now: Duration) -> Duration {
         now.saturating_sub(*self.stops.entry(id.clone()).or_insert(now))
     }
@@ -95,17 +90,17 @@ impl Unfinished {
         self.questions.insert(id.clone(), now);
     }
 
-    /// It was answered.
+    /// The question was answered.
     pub fn answered(&mut self, id: &Text) {
         self.questions.remove(id);
     }
 
-    /// Its place among the questions: never asked in vain comes first, then least recently.
+    /// Its place among the questions: one that was never left unanswered comes first, then least recently.
     pub fn question(&self, id: &Text) -> Option<Duration> {
         self.questions.get(id).copied()
     }
 
-    /// All objects of a kind are known: the others are gone.
+    /// All objects of a kind are known: the others have been removed.
     pub fn keep_only(&mut self, kind: Kind, is_there: impl Fn(&Text) -> bool) {
         self.tries.retain(|(k, id), _| *k != kind || is_there(id));
         if kind == Kind::Container {
@@ -114,12 +109,12 @@ impl Unfinished {
         }
     }
 
-    /// Whether there is anything that may be forgotten.
+    /// Whether nothing is remembered.
     pub fn is_empty(&self) -> bool {
         self.tries.is_empty() && self.stops.is_empty() && self.questions.is_empty()
     }
 
-    /// Forgets what nobody has tried for very long.
+    /// Forgets what no pass has tried for a week.
     pub fn forget_old(&mut self, now: Duration) {
         let young = |at: &Duration| now < at.saturating_add(LONGEST);
         self.tries.retain(|_, t| young(&t.at));
@@ -128,7 +123,7 @@ impl Unfinished {
     }
 }
 
-/// S0.8: who has its turn when.
+/// Which object has its turn when (S0.8).
 pub fn turns<T>(
     items: Vec<T>,
     kind: Kind,
@@ -154,12 +149,12 @@ pub fn turns<T>(
 }
 
 fn by_time<T>(mut items: Vec<(Duration, T)>) -> Vec<T> {
-    // Stable: among equals by the plan.
+    // Stable: equal ones keep the order of the plan.
     items.sort_by_key(|(at, _)| *at);
     items.into_iter().map(|(_, item)| item).collect()
 }
 
-/// S0.8 of images: only those that got no answer come last, so that S5.4 holds among all others.
+/// The same of images: only those that got no answer come last, so that S5.4 holds among all others (S0.8).
 pub fn images<T>(items: Vec<T>, id: impl Fn(&T) -> &Text, unfinished: &Unfinished) -> Turns<T> {
     let answered = |item: &T| {
         let tried = unfinished.of(Kind::Image, id(item));

@@ -1,24 +1,24 @@
-//! S2.7: how removals give way. A runtime that starts pods while it removes does both slower; so a removal that took longer than quick
-//! ones do is followed by a rest in proportion to what it took longer. Where all take equally long nothing rests.
+//! The pauses after slow removals (S2.7). A runtime that starts pods while it removes does both slower, so a removal that took longer than
+//! quick ones is followed by a rest in proportion to the extra time. If all removals take equally long, there are no rests.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// So many of the last removals tell how long a quick one takes: few enough that a pass notices when the runtime itself has become
-/// another.
+/// How many of the last removals show how long a quick one takes: few enough that a pass notices when the runtime itself becomes faster
+/// or slower.
 const WINDOW: usize = 64;
 
-/// With fewer, a tenth of them would be a single stray.
+/// With fewer, a tenth of them would be a single outlier.
 const FEWEST: usize = 11;
 
-/// A removal is no slower than a quick one if it takes up to a quarter of that longer, and what a task switch on a busy machine takes.
+/// A removal still counts as quick if it takes up to a quarter longer than a quick one, and one task switch of a busy machine.
 const SLACK_PART: u32 = 4;
 const SLACK: Duration = Duration::from_millis(1);
 
-/// Timers are no finer; what is due below it is kept until it adds up.
+/// Timers are not finer; a shorter rest is added to the next one.
 const LEAST: Duration = Duration::from_millis(1);
 
-/// The longest rest, however long a removal took: one that ran into its deadline says little about the next.
+/// The longest rest: a removal that ran into its deadline says little about the next one.
 const LONGEST: Duration = Duration::from_secs(1);
 
 /// How long removals of one kind rest.
@@ -30,7 +30,7 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Rests that many percent of what removals take longer than quick ones; 0 = never.
+    /// Rests for this percentage of the time that removals take longer than quick ones; 0 = never.
     pub fn new(percent: u32) -> Pace {
         Pace {
             percent,
@@ -39,8 +39,8 @@ impl Pace {
         }
     }
 
-    /// A removal took that long: how long to rest before another one takes its place. What removed nothing in the end may be slow, but
-    /// does not tell how long a removal takes.
+    /// How long to rest after a removal that took this long. A call that removed nothing may be slow, but does not show how long a removal
+    /// takes.
     pub fn rest_after(&mut self, removed: bool, took: Duration) -> Duration {
         if self.percent == 0 {
             return Duration::ZERO;
@@ -63,7 +63,7 @@ impl Pace {
         }
     }
 
-    /// What nine tenths of the last removals took at least, if there were some.
+    /// How long nine tenths of the last removals took at least, if there were enough of them.
     fn quick(&self) -> Option<Duration> {
         if self.recent.len() < FEWEST {
             return None;

@@ -1,4 +1,4 @@
-//! Which pods may lose something: the host's answer (S0.2, S0.3) against what runs (S0.4).
+//! The objects of which pods may be removed: the host's answer (S0.2, S0.3) against what runs (S0.4).
 
 use crate::node::{ContainerState, PodState, PodStates, SandboxState, Snapshot, Text};
 use crate::report::Reason;
@@ -7,21 +7,21 @@ use std::collections::{BTreeSet, HashMap, HashSet, hash_map};
 /// How many examples a contradiction names.
 const EXAMPLES: usize = 3;
 
-/// What may happen to what a pod has left behind.
+/// Whether the objects that a pod left behind may be removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It may go, for this reason.
+    /// They may, for this reason.
     Removable(Reason),
-    /// The host says that it may go; it stays for this reason.
+    /// The host says that they may; they are kept for this reason.
     Held(Reason),
-    /// The pod exists, or nobody asked about it.
+    /// The pod exists, or the host was not asked about it.
     Stays,
 }
 
-/// The host says that most of what runs is gone (S0.4).
+/// The host says of most pods that run that they are gone (S0.4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contradiction {
-    /// Pods that run and of which the host says that they are gone.
+    /// Pods that run, but are gone by the host's answer.
     pub claimed: usize,
     /// Pods that run.
     pub active: usize,
@@ -29,43 +29,38 @@ pub struct Contradiction {
     pub examples: Vec<Text>,
 }
 
-/// One look at the node with the host's answer about its pods.
+/// One snapshot of the node with the host's answer about its pods.
 #[derive(Clone, Debug)]
 pub struct PodView {
     states: HashMap<Text, PodState>,
     ready: bool,
     all_unused: bool,
     broken: bool,
-    /// Without the list of sandboxes nobody knows what runs (S1.1), nor without all containers of a pod (S7.3).
+    /// What runs is unknown without the list of sandboxes (S1.1), or without all containers of a pod (S7.3).
     blind: bool,
     active: HashSet<Text>,
-    /// Those that have changed since the moment that the host's answer speaks of (S0.3).
+    /// Pods that have changed since the moment of which the host's answer speaks (S0.3).
     newer: HashSet<Text>,
 }
 
-/// Whether the host can be asked about a UID (S0.3); "" is asked like any other.
+/// Whether the host can be asked about a UID (S0.3); "" is a UID like any other.
 pub fn askable(uid: &str) -> bool {
     !uid.chars().any(char::is_control)
 }
 
-/// The UIDs of all pods of a look, sorted, each once.
+/// The UIDs of all pods of a snapshot, sorted, each once.
 pub fn uids_in_question(snapshot: &Snapshot) -> Vec<Text> {
-    let containers = snapshot
-        .containers
-        .iter()
-        .filter(|c| c.readable)
-        .map(|c| c.pod_uid.clone().unwrap_or_else(|| "".into()));
+    let containers = snapshot.containers.iter().filter(|c| c.readable);
+    let containers = containers.map(|c| c.pod_uid.clone().unwrap_or_default());
     let sandboxes = snapshot.sandboxes.iter().flatten();
     let sandboxes = sandboxes.filter(|s| s.readable).map(|s| s.pod_uid.clone());
-    let uids: BTreeSet<Text> = containers
-        .chain(sandboxes)
-        .filter(|uid| askable(uid))
-        .collect();
-    uids.into_iter().collect()
+    let uids = containers.chain(sandboxes).filter(|uid| askable(uid));
+    let sorted: BTreeSet<Text> = uids.collect();
+    sorted.into_iter().collect()
 }
 
 /// Pods with a RUNNING container or a READY sandbox. A state that CRI does not define may mean that as well. A container
-/// makes both pods active, that of its label and that of its sandbox.
+/// makes two pods active: that of its label and that of its sandbox.
 fn active_pods(snapshot: &Snapshot) -> HashSet<Text> {
     let sandboxes = || snapshot.sandboxes.iter().flatten();
     let owners = owners(snapshot);
@@ -88,10 +83,10 @@ fn owners(snapshot: &Snapshot) -> HashMap<&Text, &Text> {
     sandboxes.map(|s| (&s.id, &s.pod_uid)).collect()
 }
 
-/// What is in the log directory of a pod.
+/// When the log directory of a pod changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Changed {
-    /// When something in it changed last, as far as that is not beyond now; ns since the epoch, 0 = nothing is there.
+    /// The newest stamp in it that is not later than now; ns since the epoch, 0 = nothing is there.
     Last(i64),
     /// It could not be read to its end.
     Unknown,
@@ -105,19 +100,19 @@ struct Verdict {
     logs: bool,
 }
 
-/// S0.3: which pods have changed since the moment that the host's answer speaks of. Each is judged once in a pass, before anything
-/// of it is deleted: what the pass itself changes does not count. Objects that come up later can still hold a pod back.
+/// Which pods have changed since the moment of which the host's answer speaks (S0.3). Each is judged once in a pass, before anything
+/// of it is deleted, because changes that the pass makes do not count. Objects that come up later can still hold a pod back.
 #[derive(Clone, Debug, Default)]
 pub struct Newer {
-    /// When the newest container or sandbox of a pod was created, of all looks.
+    /// When the newest container or sandbox of a pod was created, of all snapshots.
     created: HashMap<Text, i64>,
     verdicts: HashMap<Text, Verdict>,
-    /// What has a stamp beyond now: its ID or path.
+    /// IDs and paths of what has a stamp later than now.
     beyond: BTreeSet<Text>,
 }
 
 impl Newer {
-    /// Another look of the pass.
+    /// Another snapshot of the pass.
     pub fn look(&mut self, snapshot: &Snapshot, now: i64) {
         let owners = owners(snapshot);
         for s in snapshot.sandboxes.iter().flatten() {
@@ -142,7 +137,7 @@ impl Newer {
         }
     }
 
-    /// Something in a log directory has a stamp beyond now.
+    /// Something in a log directory has a stamp later than now.
     pub fn saw_beyond(&mut self, path: Text) {
         self.beyond.insert(path);
     }
@@ -163,12 +158,12 @@ impl Newer {
         }
     }
 
-    /// The moment by which a pod was judged.
+    /// The moment as of which a pod was judged.
     pub fn judged_by(&self, uid: &str) -> Option<i64> {
         self.verdicts.get(uid).map(|verdict| verdict.as_of)
     }
 
-    /// Those that are held back.
+    /// The pods that are held back.
     pub fn pods(&self) -> HashSet<Text> {
         let newer = |(uid, verdict): (&Text, &Verdict)| {
             let created = self.created.get(uid).copied().unwrap_or(0);
@@ -177,7 +172,7 @@ impl Newer {
         self.verdicts.iter().filter_map(newer).collect()
     }
 
-    /// How many objects have a stamp beyond now, and one of them.
+    /// How many objects have a stamp later than now, and one of them.
     pub fn beyond(&self) -> Option<(usize, &Text)> {
         let first = self.beyond.first()?;
         Some((self.beyond.len(), first))
@@ -185,7 +180,7 @@ impl Newer {
 }
 
 impl PodView {
-    /// `broken`: an earlier look of this pass was contradicted.
+    /// `broken`: the host's answer contradicted an earlier snapshot of this pass.
     pub fn new(snapshot: &Snapshot, answer: &PodStates, all_unused: bool, broken: bool) -> PodView {
         PodView {
             states: answer.states.clone(),
@@ -198,17 +193,16 @@ impl PodView {
         }
     }
 
-    /// S0.3: the pods that [`Newer`] holds back.
+    /// Adds the pods that [`Newer`] holds back (S0.3).
     pub fn holding(mut self, newer: HashSet<Text>) -> PodView {
         self.newer = newer;
         self
     }
 
-    /// UIDs of which the host says that something may go for their pod's sake.
+    /// UIDs of pods that are gone by the host's answer.
     pub fn claimed(&self) -> impl Iterator<Item = &Text> {
-        self.states
-            .keys()
-            .filter(|uid| self.ready && self.claim(uid).is_some())
+        let uids = self.states.keys();
+        uids.filter(|uid| self.ready && self.claim(uid).is_some())
     }
 
     /// Takes in a later answer about one pod alone (S4.1).
@@ -225,20 +219,12 @@ impl PodView {
         self.ready
     }
 
-    /// S0.4: the host says of more than half of what runs, and of at least two, that it is gone.
+    /// Whether the host says of more than half of the pods that run, and of at least two, that they are gone (S0.4).
     pub fn contradicted(&self) -> Option<Contradiction> {
-        if !self.ready {
-            return None;
-        }
-        let asked = self
-            .active
-            .iter()
-            .filter(|uid| self.states.contains_key(*uid));
-        let active = asked.clone().count();
-        let mut claimed: Vec<Text> = asked
-            .filter(|uid| self.claim(uid).is_some())
-            .cloned()
-            .collect();
+        let is_asked = |uid: &&Text| self.states.contains_key(*uid);
+        let active = self.active.iter().filter(is_asked).count();
+        let is_active = |uid: &&Text| self.active.contains(*uid);
+        let mut claimed: Vec<Text> = self.claimed().filter(is_active).cloned().collect();
         claimed.sort();
         (claimed.len() >= 2 && claimed.len() * 2 > active).then(|| Contradiction {
             claimed: claimed.len(),
@@ -247,7 +233,7 @@ impl PodView {
         })
     }
 
-    /// What the host says may go for a pod's sake in this pass.
+    /// Why objects of a pod may be removed in this pass by the host's answer, if they may.
     fn claim(&self, uid: &str) -> Option<Reason> {
         let state = self.states.get(uid)?;
         if state.content_removable {
@@ -284,7 +270,7 @@ pub fn rests_on_pod(reason: Reason) -> bool {
     matches!(reason, Reason::PodRemoved | Reason::PodTerminated)
 }
 
-/// Whether a planned removal still stands after the host was asked again (S0.3): an answer can only keep more.
+/// Whether a planned removal is still right after the host was asked again (S0.3): its answer can only keep more.
 pub fn still_stands(uid: &str, reason: Reason, fresh: &PodView) -> bool {
     let standing = match reason {
         Reason::PodRemoved => fresh.content_standing(uid),

@@ -11,7 +11,7 @@ use std::time::Duration;
 struct Moment {
     /// Wall time; ns since the epoch.
     wall: i64,
-    /// By a clock that nobody sets and that stands still while the machine sleeps.
+    /// By CLOCK_MONOTONIC, which stands still while the machine sleeps.
     awake: Duration,
     /// By CLOCK_BOOTTIME, which goes on while it sleeps.
     boot: i64,
@@ -26,7 +26,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Those of an earlier engine.
+    /// The records of an earlier engine.
     pub fn restored(kept: ImageRecords) -> Records {
         Records {
             kept,
@@ -35,13 +35,14 @@ impl Records {
         }
     }
 
-    /// What the next engine may go on with.
+    /// The records that are left for the next engine.
     pub fn kept(&self) -> &ImageRecords {
         &self.kept
     }
 
-    /// Takes in those of an earlier engine, which could not be had until now. What this one has seen with its own eyes stands: an image
-    /// that came, or one that was used. One that was there already, and that the earlier one does not know, came after its last look.
+    /// Takes in the records of an earlier engine, which could not be read until now. What this engine has seen itself still holds: an
+    /// image that came, or one that was used. An image that was there at its first look, and that the earlier engine does not know, came
+    /// after that engine's last look.
     pub fn take_over(&mut self, older: Records, now: i64) {
         if !self.looked {
             *self = older;
@@ -79,37 +80,34 @@ impl Records {
         self.kept.images.get(&image.key())
     }
 
-    /// S5.5: how long it has been unused while somebody looked.
+    /// How long an image has been unused, without the time in which no engine looked (S5.5).
     pub fn unused_for(&self, image: &Image) -> Duration {
         self.get(image).map_or(Duration::ZERO, |record| {
             self.kept.watched.saturating_sub(record.unused_since)
         })
     }
 
-    /// S5.7: how long ago it was first detected, ns; within the life of an engine by the clock that went less far. `None` = in the past.
+    /// How long ago an image was first detected, ns; within the life of an engine by the clock that went less far (S5.7). `None` = in the
+    /// past.
     pub fn age(&self, image: &Image, now: i64) -> Option<i64> {
         let record = self.get(image)?;
         let by_wall = now.saturating_sub(record.first_detected?);
-        let by_boot = self
-            .last
-            .zip(record.detected_boot)
-            .map(|(last, detected)| last.boot.saturating_sub(detected));
+        let clocks = self.last.zip(record.detected_boot);
+        let by_boot = clocks.map(|(last, detected)| last.boot.saturating_sub(detected));
         Some(by_boot.map_or(by_wall, |by_boot| by_boot.min(by_wall)))
     }
 
-    /// A look is taken: the time since the last one was watched, as far as both clocks say so.
+    /// A look is taken: the time since the last one counts as watched, by the clock that went less far.
     pub fn watch(&mut self, wall: i64, awake: Duration, boot: Duration) {
         let boot = nanoseconds(boot);
         if let Some(last) = self.last {
             let by_wall = u64::try_from(wall.saturating_sub(last.wall)).unwrap_or(0);
             let passed = awake.saturating_sub(last.awake);
-            self.kept.watched = self
-                .kept
-                .watched
-                .saturating_add(passed.min(Duration::from_nanos(by_wall)));
+            let passed = passed.min(Duration::from_nanos(by_wall));
+            self.kept.watched = self.kept.watched.saturating_add(passed);
         }
         self.last = Some(Moment { wall, awake, boot });
-        // What an earlier engine has left: from here on a leap of the wall clock makes it no older.
+        // From here on a leap of the wall clock does not make the records of an earlier engine older.
         for record in self.kept.images.values_mut() {
             if let (Some(detected), None) = (record.first_detected, record.detected_boot) {
                 let age = wall.saturating_sub(detected).max(0);
@@ -118,61 +116,59 @@ impl Records {
         }
     }
 
-    /// Takes in a look: what the first one finds was detected in the past; what is gone is forgotten.
+    /// Takes in the images of a look. Those of the first look were detected in the past; records of images that are gone are dropped
+    /// (S5.1).
     pub fn look(&mut self, images: &[Image], in_use: &InUse, now: i64) {
         let detected = self.looked.then_some(now);
         let boot = detected.and(self.last).map(|last| last.boot);
         let mut next = HashMap::with_capacity(images.len());
         for image in images {
             let key = image.key();
-            let known = self.kept.images.get(&key);
-            let used = in_use.uses(image);
-            // A clock that was ahead and came back must not protect an image for the whole leap.
-            let past = |time: Option<i64>| time.map(|time| time.min(now));
-            let record = ImageRecord {
-                first_detected: known.map_or(detected, |known| past(known.first_detected)),
-                detected_boot: known.map_or(boot, |known| known.detected_boot),
-                last_used: if used {
-                    Some(now)
-                } else {
-                    known.and_then(|known| past(known.last_used))
-                },
-                unused_since: match known {
-                    Some(known) if !used => known.unused_since,
-                    _ => self.kept.watched,
-                },
-                size: image.size,
-                pinned: image.pinned,
-            };
+            let mut record = self.begun(image, detected, boot);
+            if let Some(known) = self.kept.images.get(&key) {
+                // A clock that was ahead and came back must not protect an image for the whole leap.
+                let past = |time: Option<i64>| time.map(|time| time.min(now));
+                record.first_detected = past(known.first_detected);
+                record.detected_boot = known.detected_boot;
+                record.last_used = past(known.last_used);
+                record.unused_since = known.unused_since;
+            }
+            if in_use.uses(image) {
+                record.last_used = Some(now);
+                record.unused_since = self.kept.watched;
+            }
             next.insert(key, record);
         }
         self.kept.images = next;
         self.looked = true;
     }
 
-    /// Notes who is used now, between two looks.
+    /// Records which images are used now, between two looks.
     pub fn note_uses(&mut self, images: &[Image], in_use: &InUse, now: i64) {
         for image in images.iter().filter(|image| in_use.uses(image)) {
-            let key = image.key();
-            if let Some(record) = self.kept.images.get_mut(&key) {
+            if let Some(record) = self.kept.images.get_mut(&image.key()) {
                 record.last_used = record.last_used.max(Some(now));
                 record.unused_since = self.kept.watched;
             }
         }
     }
 
-    /// S5.12: it was to go and is still there, or there again: it is as if it had come now.
-    pub fn begin_anew(&mut self, image: &Image, now: i64, boot: Duration) {
-        let record = ImageRecord {
-            first_detected: Some(now),
-            detected_boot: Some(nanoseconds(boot)),
+    /// The record of an image that was detected then, and that no container has used since.
+    fn begun(&self, image: &Image, detected: Option<i64>, boot: Option<i64>) -> ImageRecord {
+        ImageRecord {
+            first_detected: detected,
+            detected_boot: boot,
             last_used: None,
             unused_since: self.kept.watched,
             size: image.size,
             pinned: image.pinned,
-        };
-        let key = image.key();
-        self.kept.images.insert(key, record);
+        }
+    }
+
+    /// A removed image is still there, or there again: its record begins as if it had come now (S5.12).
+    pub fn begin_anew(&mut self, image: &Image, now: i64, boot: Duration) {
+        let record = self.begun(image, Some(now), Some(nanoseconds(boot)));
+        self.kept.images.insert(image.key(), record);
     }
 
     /// Forgets an image that has been removed: if it is pulled again before the next look, it is a new one.

@@ -1,4 +1,4 @@
-//! Which sandboxes go (S3).
+//! Which sandboxes are removed (S3).
 
 use super::Plan;
 use super::pods::{PodView, Standing};
@@ -6,8 +6,8 @@ use crate::node::{Sandbox, SandboxState, Snapshot};
 use crate::report::Reason;
 use std::collections::{BTreeMap, HashSet};
 
-/// The plan over the sandboxes of a look; empty where they could not be listed. Without all containers nobody knows which
-/// sandboxes are empty (S7.3): none goes.
+/// The plan over the sandboxes of a snapshot; empty if they could not be listed. If the list of containers is not whole, it is unknown
+/// which sandboxes are empty, and none is removed (S7.3).
 pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
     let sandboxes = snapshot.sandboxes.as_deref().unwrap_or_default();
     let named: HashSet<&str> = snapshot.containers.iter().map(|c| &*c.sandbox_id).collect();
@@ -18,13 +18,13 @@ pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
         if sandbox.readable {
             by_pod.entry(&sandbox.pod_uid).or_default().push(sandbox);
         } else if doubles.insert(&sandbox.id) {
-            // What cannot be read is nobody's newest.
+            // A sandbox that cannot be read does not count as the newest of its pod.
             plan.keeps([sandbox], Reason::UnknownState);
         }
     }
     for (uid, mut of_pod) in by_pod {
         of_pod.sort_by_key(|s| s.age());
-        // Of equal attempts the last is the newest; the highest is another one only where creation times say otherwise (safer).
+        // Of equal attempts the last is the newest; the highest differs from the newest only if creation times say otherwise (safer).
         let newest = of_pod.last().copied();
         let highest = of_pod.iter().copied().max_by_key(|s| s.attempt);
         for sandbox in of_pod {
@@ -33,7 +33,7 @@ pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
             let is_newest = is(newest) || is(highest);
             match decide(sandbox, is_named, pods.standing(uid), is_newest) {
                 (true, _) if snapshot.partial => plan.add(sandbox, false, Reason::ListIncomplete),
-                (goes, reason) => plan.add(sandbox, goes, reason),
+                (is_removed, reason) => plan.add(sandbox, is_removed, reason),
             }
         }
     }
@@ -41,7 +41,7 @@ pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
     plan
 }
 
-/// Whether one sandbox goes, and why (S3.2, S3.3).
+/// Whether one sandbox is removed, and why (S3.2, S3.3).
 fn decide(sandbox: &Sandbox, named: bool, standing: Standing, newest: bool) -> (bool, Reason) {
     match (sandbox.state, standing) {
         (SandboxState::Undefined(_), _) => (false, Reason::UnknownState),

@@ -2,16 +2,17 @@
 //! `Internal`, what had to stay is there, what went is told, and the same engine finishes the job.
 
 use crate::panicking::*;
-use crigc::engine::{Engine, PassOptions};
+use crigc::engine::{Engine, PassOptions, Trigger};
 use crigc::error::{Error, Status};
 use crigc::hooks::{Hook, Hooks};
 use crigc::panic_points::panics;
-use crigc::report::{Outcome, Pass, Report};
+use crigc::report::{Entry, Outcome, Pass, Report};
 use crisim::{Options, Server};
 use std::collections::BTreeSet;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 use test_support::bench::Maker;
@@ -327,4 +328,46 @@ fn after_a_panic_no_image_goes_because_another_removal_ends_well() {
         }
     }
     assert!(both > 0);
+}
+
+/// S5.2, S0.8: a panic while the pass reads once more who uses images, right before a removal: no removal has failed, so the image is kept
+/// as one whose users are unknown, and the next periodic pass removes it.
+#[test]
+fn an_image_whose_users_could_not_be_read_again_is_kept_and_does_not_wait() {
+    let mut counts = Counts::new();
+    for nth in 1..=4 {
+        let server = full();
+        let armed = AtomicU64::new(nth);
+        let approve = move |_: &Entry| {
+            std::thread::sleep(Duration::from_millis(3));
+            let nth = armed.swap(0, Ordering::Relaxed);
+            if nth > 0 {
+                panics::at(nth);
+            }
+            true
+        };
+        let mut hooks = listening(Host::new(1000, 0).hooks(true));
+        hooks.approve = Some(Hook::new(Box::new(approve) as _));
+        let keys = [
+            ("pod-infra-container-image", "r/infra:1"),
+            ("evidence-max-age", "1ms"),
+        ];
+        let engine = images::engine(&server, hooks, &keys);
+        let end = engine.images(PassOptions::default(), None);
+        let told = images::told(&end);
+        after_panic(nth, &mut counts, end).expect("a panic");
+        for line in ["a kept list-incomplete", "b kept list-incomplete"] {
+            assert!(told.contains(&line.to_owned()), "{nth}: {told:?}");
+        }
+        assert_eq!(there(&server).len(), 7, "{nth}");
+        let periodic = PassOptions {
+            trigger: Trigger::Period,
+            ..PassOptions::default()
+        };
+        let told = images::told(&engine.images(periodic, None));
+        for line in ["a removed space", "b removed space"] {
+            assert!(told.contains(&line.to_owned()), "{nth}: {told:?}");
+        }
+    }
+    were_hit(&counts, &["call the runtime", "take the runtime's answer"]);
 }

@@ -1,5 +1,6 @@
 //! The decisions, by tables and by random nodes: no runtime, no files.
 
+mod backoff;
 mod containers;
 mod images;
 mod order;

@@ -90,7 +90,7 @@ fn s0_7_while_the_hold_file_exists_nothing_goes() {
             let warned = warnings.lock().unwrap().clone();
             match name {
                 "file/below" => assert!(
-                    warned.len() == 1 && warned[0].contains("cannot tell whether hold-file"),
+                    warned.len() == 1 && warned[0].contains("cannot find out whether hold-file"),
                     "{warned:?}"
                 ),
                 _ => assert!(warned.is_empty(), "{warned:?}"),
