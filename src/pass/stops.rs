@@ -1,5 +1,5 @@
-//! Stops of UNKNOWN containers (S2.3). They have slots of their own beside the stages of a pass, which do not wait for them. Containers whose
-//! stop has ended by the end of the pass are removed then.
+//! Stops of UNKNOWN containers (S2.3). They have slots of their own beside the stages of a pass, which do not wait for them. Containers
+//! whose stop has ended by the end of the pass are removed then.
 
 use super::context::Context;
 use super::defects::{object, stage};
@@ -20,7 +20,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{self, Poll};
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -74,9 +74,9 @@ impl<'p> Stops<'p> {
         let mut beside = turns.first;
         beside.extend(turns.again);
         let work = |planned: Vec<(Planned, Container)>, is_alone: bool| {
-            planned
-                .iter()
-                .for_each(|(planned, _)| self.shared.opens(planned));
+            for (planned, _) in &planned {
+                self.shared.opens(planned);
+            }
             let (shared, snapshot) = (self.shared.clone(), snapshot.clone());
             let work = async move {
                 stage(shared.ctx, shared.stop_all(&snapshot, planned, is_alone)).await;
@@ -84,11 +84,10 @@ impl<'p> Stops<'p> {
             Box::pin(work) as LocalBoxFuture<'p, ()>
         };
         self.beside.borrow_mut().push(work(beside, false));
-        let alone = turns
-            .alone
-            .into_iter()
-            .map(|planned| work(vec![planned], true));
-        self.alone.borrow_mut().extend(alone);
+        for planned in turns.alone {
+            let work = work(vec![planned], true);
+            self.alone.borrow_mut().push_back(work);
+        }
     }
 
     /// Does other work of the pass while the stops run.
@@ -106,12 +105,8 @@ impl<'p> Stops<'p> {
 
     fn poll(&self, cx: &mut task::Context<'_>) -> Poll<()> {
         let mut beside = self.beside.borrow_mut();
-        while let Poll::Ready(ended) = beside.poll_next_unpin(cx) {
-            if ended.is_none() {
-                return Poll::Ready(());
-            }
-        }
-        Poll::Pending
+        while ready!(beside.poll_next_unpin(cx)).is_some() {}
+        Poll::Ready(())
     }
 
     /// All else is done: waits for the stops, but not for ever.
@@ -204,9 +199,25 @@ impl Shared<'_> {
             // Lists and questions are in flight with it.
             flight = flight.in_company();
         }
-        let stopped = stop(self.ctx, self.runtime, c).await;
+        let stopped = self.call(c).await;
         let was_known = stopped.map_err(|fate| flight.landed(fate))?;
         Ok((was_known, approved))
+    }
+
+    /// Stops a container, with the rest of its grace period since that was first tried. Returns whether the runtime knew it.
+    async fn call(&self, c: &Container) -> Result<bool, Fate> {
+        let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
+        let now = BootInstant::now().since_boot();
+        let since = self.ctx.attempts.unfinished.borrow_mut().stops(&c.id, now);
+        let seconds = stop_timeout(grace.saturating_sub(since.as_secs()));
+        match self.runtime.stop_container(&c.id, seconds).await {
+            Ok(()) => Ok(true),
+            Err(CallError::NotFound(_)) => Ok(false),
+            Err(e) => {
+                let doing = format!("cannot stop container {}", visible(&c.id));
+                Err(Fate::of(&e, &doing, self.runtime.endpoint))
+            }
+        }
     }
 
     fn ended(&self, planned: Planned, result: Result<(bool, BootInstant), Fate>) {
@@ -216,22 +227,6 @@ impl Shared<'_> {
             Err(fate) => {
                 self.ctx.record(planned, fate);
             }
-        }
-    }
-}
-
-/// Stops one container, with the rest of its grace period since that was first tried. Returns whether the runtime knew it.
-async fn stop(ctx: &Context<'_>, runtime: &Runtime<'_>, c: &Container) -> Result<bool, Fate> {
-    let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
-    let now = BootInstant::now().since_boot();
-    let since = ctx.attempts.unfinished.borrow_mut().stops(&c.id, now);
-    let seconds = stop_timeout(grace.saturating_sub(since.as_secs()));
-    match runtime.stop_container(&c.id, seconds).await {
-        Ok(()) => Ok(true),
-        Err(CallError::NotFound(_)) => Ok(false),
-        Err(e) => {
-            let doing = format!("cannot stop container {}", visible(&c.id));
-            Err(Fate::of(&e, &doing, runtime.endpoint))
         }
     }
 }
