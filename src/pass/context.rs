@@ -1,5 +1,5 @@
-//! What all stages of one pass share. Nothing of it changes but the report, which is only written to, and what the pass remembers for its
-//! later rounds and for the passes after it.
+//! What all stages of one pass share. It does not change, except for the report, which is only written to, and what the pass remembers for
+//! its second round and for the passes after it.
 
 use super::attempts::Attempts;
 use super::fate::{Fate, Planned};
@@ -9,12 +9,11 @@ use super::report::PassReport;
 use super::{PassOptions, Trigger};
 use crate::clock::wall_now;
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::hooks::{Hooks, LogLevel};
-use crate::stop::Queue;
-use crate::stop::Stop;
+use crate::stop::{Queue, Stop};
 
-/// How many single objects are asked about at once, where nothing is removed: the statuses of containers.
+/// How many containers are asked for their statuses at once, where nothing is removed.
 pub(super) const QUESTIONS: usize = 4;
 
 /// One pass under way.
@@ -24,23 +23,23 @@ pub(crate) struct Context<'a> {
     pub(crate) stop: Stop<'a>,
     pub(crate) dry_run: bool,
     pub(crate) all_unused: bool,
-    /// It leaves alone what could not be removed lately (S0.8), and without records it only looks at images (S5.1).
+    /// It skips what could not be removed lately (S0.8), and without records it only lists the images (S5.1).
     pub(crate) periodic: bool,
-    /// It looks at images and records, and nothing else (S5.1).
+    /// It lists the images and writes their records, and does nothing else (S5.1).
     pub(crate) only_records: bool,
     pub(crate) queue: &'a Queue,
-    /// Wall time at its beginning; ns since the epoch.
+    /// Wall time at the beginning of the pass; ns since the epoch.
     pub(crate) now: i64,
     pub(crate) report: PassReport<'a>,
-    /// What it knows of the host's answers about pods.
+    /// What the pass knows of the host's answers about pods.
     pub(crate) pods: Pods,
-    /// What was begun in vain, in this pass and before (S0.8).
+    /// Removals that were begun without success, in this pass and before (S0.8).
     pub(crate) attempts: Attempts<'a>,
-    /// What has its turn at the end of the pass.
+    /// What is handled at the end of the pass.
     pub(crate) later: Later,
 }
 
-/// Wall time by the host's clock, or the system's (S0.10).
+/// Wall time by the host's clock if it has set one, else by the system's (S0.10).
 pub(crate) fn wall_time(hooks: &Hooks) -> i64 {
     match &hooks.clock {
         Some(clock) => clock.with(|clock| clock()),
@@ -75,7 +74,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Tells the host's log.
+    /// Writes to the host's log.
     pub(crate) fn log(&self, level: LogLevel, message: &str) {
         self.report.log(level, message);
     }
@@ -85,13 +84,18 @@ impl<'a> Context<'a> {
         self.report.fail(error);
     }
 
-    /// Writes down what became of an object, and remembers it for the passes to come (S0.8); its place in the report.
+    /// The value of a result; the pass fails with its error.
+    pub(super) fn ok<T>(&self, result: Result<T>) -> Option<T> {
+        result.map_err(|e| self.fail(e)).ok()
+    }
+
+    /// Reports what became of an object, and remembers it for later passes (S0.8). Returns its place in the report.
     pub(crate) fn record(&self, planned: Planned, fate: Fate) -> usize {
         self.attempts.note(&planned, &fate);
         self.report.write(planned, fate)
     }
 
-    /// How far the removals are. In a dry run nothing is removed, and once the pass is told to end the rest only falls out of its hands.
+    /// Reports progress, except in a dry run, which removes nothing, and in a pass that was told to end, which only drops the rest.
     pub(crate) fn progress(&self, planned: &Planned, left: usize) {
         if !self.dry_run && self.stop.cause().is_none() {
             self.report.progress(planned.kind, left);

@@ -1,86 +1,62 @@
-//! S1: look, ask, decide, carry out; part by part where the list does not fit a message (S7.3).
+//! S1: list, ask the host, decide, carry out; part by part if the list does not fit a message (S7.3).
 
 use super::container_removal::ContainerRemover;
-use super::context::{Context, QUESTIONS};
+use super::containers::ContainerPass;
+use super::context::QUESTIONS;
 use super::fate::trouble;
 use super::later::Round;
-use super::log_dirs::LogDirs;
 use super::log_place::likely_wrong;
 use super::pace::Pacing;
 use super::parts::{InParts, all_sandboxes};
 use super::pod_evidence::Evidence;
 use super::removals::{Remover, carry_out};
-use super::stops::Stops;
 use crate::clock::BootInstant;
 use crate::cri::CallError;
-use crate::cri::client::Runtime;
 use crate::cri::lists::Listed;
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan;
-use crate::plan::containers::ContainerPolicy;
+use crate::plan::containers::{ContainerPolicy, is_candidate_state};
 use crate::plan::{Plan, Step};
 use crate::report::{Kind, Reason};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 
-/// What S1 leaves to the stages behind it.
-pub(super) enum Left {
-    /// Nothing was to go: the node is as this look shows it.
-    Untouched(Snapshot),
-    /// Something went, or should have gone, or the look did not show all.
-    Changed,
-    /// The list does not fit a message, and not all that is in it was reached; what was seen is this.
-    Short(Snapshot),
-}
-
-/// S1 of a pass.
-pub(super) async fn dead_containers(
-    ctx: &Context<'_>,
-    runtime: &Runtime<'_>,
-    log_dirs: &LogDirs,
-    stops: &Stops<'_>,
-) -> Left {
+/// S1 of a pass. Returns its snapshot if that shows the whole node and nothing was to be removed.
+pub(super) async fn dead_containers(pass: &ContainerPass<'_, '_>) -> Option<Snapshot> {
+    let (ctx, runtime) = (pass.ctx, pass.runtime);
     let (containers, sandboxes) =
         tokio::join!(runtime.containers_at_once(), all_sandboxes(ctx, runtime));
     if let Some(e) = runtime.lost() {
-        // In place of what both lists say of it.
+        // One error instead of one for each list.
         ctx.fail(e);
-        return Left::Changed;
+        return None;
     }
-    let stage = Stage::new(ctx, runtime, log_dirs, stops);
     // The first error in the order of the pass gives its status.
-    if let Err(e) = &containers {
-        ctx.fail(e.clone());
-    }
-    let sandboxes = sandboxes.map_err(|e| ctx.fail(e)).ok();
-    match containers {
-        Err(_) => {}
-        Ok(Listed::Whole(containers)) => {
+    let containers = ctx.ok(containers);
+    let sandboxes = ctx.ok(sandboxes);
+    let stage = Stage::new(pass);
+    match containers? {
+        Listed::Whole(containers) => {
             let mut snapshot = Snapshot::new(containers, sandboxes);
-            if stage.all(&mut snapshot, &HashSet::new()).await && snapshot.sandboxes.is_some() {
-                return Left::Untouched(snapshot);
-            }
+            let is_unchanged = stage.all(&mut snapshot, &HashSet::new()).await;
+            (is_unchanged && snapshot.sandboxes.is_some()).then_some(snapshot)
         }
-        Ok(Listed::TooLarge(refusal)) => {
-            let seen = InParts::new(stage, refusal, sandboxes).collect().await;
-            return seen.map_or(Left::Changed, Left::Short);
+        Listed::TooLarge(refusal) => {
+            if let Some(seen) = InParts::new(stage, refusal, sandboxes).collect().await {
+                let _ = pass.incomplete.set(seen);
+            }
+            None
         }
     }
-    Left::Changed
 }
 
-/// S1 of what was put off, and of what has been stopped meanwhile (S2.3): decided on once more, over another look.
-pub(super) async fn late_containers(
-    ctx: &Context<'_>,
-    runtime: &Runtime<'_>,
-    log_dirs: &LogDirs,
-    stops: &Stops<'_>,
-    mut snapshot: Snapshot,
-) {
-    let mut stage = Stage::new(ctx, runtime, log_dirs, stops);
-    // S1.6 was decided over all that there were; what went since is not to make room for the others.
+/// S1 of what was postponed, and of what has been stopped meanwhile (S2.3): decided once more, over another snapshot.
+pub(super) async fn late_containers(pass: &ContainerPass<'_, '_>, mut snapshot: Snapshot) {
+    let ctx = pass.ctx;
+    let mut stage = Stage::new(pass);
+    // S1.6 was decided over all containers of the first list; those removed since must not let others be kept.
     stage.policy.total = stage.policy.total.map(|_| 0);
-    let put_off = ctx.later.put_off(Kind::Container);
+    let postponed = ctx.later.put_off(Kind::Container);
     let is_there: HashSet<Text> = snapshot.containers.iter().map(|c| c.id.clone()).collect();
     if !snapshot.partial {
         let is_there = |id: &Text| is_there.contains(id);
@@ -94,55 +70,44 @@ pub(super) async fn late_containers(
         c.finished_at = ctx.later.ends.borrow().get(&c.id).copied();
     }
     let mut done = ctx.later.tried.take();
-    done.retain(|id| !put_off.contains(id));
+    done.retain(|id| !postponed.contains(id));
     stage.all(&mut snapshot, &done).await;
     ctx.later.tried.borrow_mut().extend(done);
 }
 
-/// What the looks of S1 share.
+/// S1 over one snapshot after another, with what they share.
 pub(super) struct Stage<'a, 'p> {
-    pub(super) ctx: &'a Context<'a>,
-    pub(super) runtime: &'a Runtime<'a>,
-    log_dirs: &'a LogDirs,
-    stops: &'a Stops<'p>,
+    pub(super) pass: &'a ContainerPass<'a, 'p>,
     pub(super) policy: ContainerPolicy,
     pacing: Pacing,
 }
 
-/// What a look led to.
-pub(super) struct Outcome {
-    /// IDs that were to go.
+/// The IDs of containers that S1 removes by one snapshot.
+pub(super) struct Collected {
+    /// All that were to be removed.
     pub(super) tried: HashSet<Text>,
-    /// Those that went.
-    pub(super) gone: HashSet<Text>,
+    pub(super) removed: HashSet<Text>,
 }
 
 impl<'a, 'p> Stage<'a, 'p> {
-    fn new(
-        ctx: &'a Context<'a>,
-        runtime: &'a Runtime<'a>,
-        log_dirs: &'a LogDirs,
-        stops: &'a Stops<'p>,
-    ) -> Stage<'a, 'p> {
+    fn new(pass: &'a ContainerPass<'a, 'p>) -> Stage<'a, 'p> {
         Stage {
-            ctx,
-            runtime,
-            log_dirs,
-            stops,
-            policy: ContainerPolicy::from(ctx.config),
-            pacing: Pacing::new(ctx, ctx.config.max_parallel_removals),
+            pass,
+            policy: ContainerPolicy::from(pass.ctx.config),
+            pacing: Pacing::new(pass.ctx, pass.ctx.config.max_parallel_removals),
         }
     }
 
-    /// Decides over a look and carries out; IDs in `done` have had their turn. What stays is written down if `report_kept`.
+    /// Decides over a snapshot and carries out. IDs in `done` have been handled before. Kept ones are reported if `report_kept`.
     pub(super) async fn collect(
         &self,
         snapshot: &mut Snapshot,
         policy: &ContainerPolicy,
         done: &HashSet<Text>,
         report_kept: bool,
-    ) -> Outcome {
-        let ctx = self.ctx;
+    ) -> Collected {
+        let ctx = self.pass.ctx;
+        let later = &ctx.later;
         if policy.asks_for_ends() {
             self.ask_for_ends(&mut snapshot.containers).await;
         }
@@ -153,8 +118,9 @@ impl<'a, 'p> Stage<'a, 'p> {
         let is_new = |step: &Step<'_, Container>| !done.contains(&step.object.id);
         plan.remove.retain(is_new);
         plan.keep.retain(|step| report_kept && is_new(step));
-        if ctx.later.round.get() == Round::Again {
-            let reasons = ctx.later.reasons(Kind::Container);
+        let is_second_round = later.round.get() == Round::Again;
+        if is_second_round {
+            let reasons = later.reasons(Kind::Container);
             plan.stand_by(|c| reasons.get(&c.id).copied());
         }
         if !plan.remove.is_empty() && self.logs_are_lost(snapshot).await {
@@ -164,32 +130,31 @@ impl<'a, 'p> Stage<'a, 'p> {
                 plan.remove.clear()
             }
         }
-        let to_go = plan.remove.iter().map(|step| step.object.id.clone());
-        let tried: HashSet<Text> = to_go.collect();
-        ctx.later.tried.borrow_mut().extend(tried.iter().cloned());
-        let of_tried = snapshot.containers.iter().filter(|c| tried.contains(&c.id));
-        let ends = of_tried.filter_map(|c| Some((c.id.clone(), c.finished_at?)));
-        ctx.later.ends.borrow_mut().extend(ends);
-        let remover = ContainerRemover::new(ctx, self.runtime, self.log_dirs, snapshot);
+        let objects = plan.remove.iter().map(|step| step.object);
+        let tried: HashSet<Text> = objects.clone().map(|c| c.id.clone()).collect();
+        later.tried.borrow_mut().extend(tried.iter().cloned());
+        let ends = objects.filter_map(|c| Some((c.id.clone(), c.finished_at?)));
+        later.ends.borrow_mut().extend(ends);
+        let remover = ContainerRemover::new(self.pass, snapshot);
         self.stop(snapshot, &mut plan, &remover);
-        let gone = carry_out(ctx, &evidence, plan, &self.pacing, &remover).await;
-        if ctx.later.round.get() == Round::Again {
-            gone.iter().for_each(|c| ctx.later.emptied(c));
+        let removed = carry_out(ctx, &evidence, plan, &self.pacing, &remover).await;
+        if is_second_round {
+            removed.iter().for_each(|c| later.emptied(c));
         }
-        Outcome {
+        Collected {
             tried,
-            gone: gone.into_iter().map(|c| c.id.clone()).collect(),
+            removed: removed.into_iter().map(|c| c.id.clone()).collect(),
         }
     }
 
-    /// S2.3: UNKNOWN ones are stopped first, and not waited for.
+    /// S2.3: UNKNOWN containers are stopped first. The stage does not wait for them.
     fn stop(
         &self,
         snapshot: &Snapshot,
         plan: &mut Plan<'_, Container>,
-        remover: &ContainerRemover<'_>,
+        remover: &ContainerRemover<'_, '_>,
     ) {
-        let ctx = self.ctx;
+        let ctx = self.pass.ctx;
         if ctx.dry_run {
             return;
         }
@@ -198,7 +163,7 @@ impl<'a, 'p> Stage<'a, 'p> {
             c.state == ContainerState::Unknown && !ctx.later.was_stopped(&c.id)
         };
         if ctx.later.round.get() == Round::Again {
-            // It was not UNKNOWN before: the next pass looks again.
+            // It was not UNKNOWN before: the next pass decides again.
             return plan.spare(Reason::Changed, is_up);
         }
         let up = plan.remove.extract_if(.., |step| is_up(step));
@@ -207,55 +172,53 @@ impl<'a, 'p> Stage<'a, 'p> {
             let planned = remover.planned(step.object, step.reason);
             (planned, step.object.clone())
         });
-        self.stops.add(snapshot, planned.collect());
+        self.pass.stops.add(snapshot, planned.collect());
     }
 
-    /// S2.4: whether a removal would lose track of logs, or take others: the directories are mixed up, or the key is wrong. The pass
-    /// fails for that.
+    /// S2.4: whether a removal would leave logs that nothing refers to, or delete those of others, because the directories are mixed up, or
+    /// the key is wrong. The pass fails for that.
     async fn logs_are_lost(&self, snapshot: &Snapshot) -> bool {
-        if self.log_dirs.nested {
+        if self.pass.log_dirs.nested {
             return true;
         }
-        let wrong = likely_wrong(self.ctx, self.runtime, self.log_dirs, snapshot).await;
-        wrong.map(|e| self.ctx.fail(e)).is_some()
+        let wrong = likely_wrong(self.pass, snapshot).await;
+        wrong.map(|e| self.pass.ctx.fail(e)).is_some()
     }
 
-    /// The whole list at once. What has had its turn counts as done for the limits (S1.8). True = nothing was to go, and the look
-    /// is as it was.
+    /// The whole list at once. What has been handled before counts as done for the limits (S1.8). True = nothing was to be removed, and the
+    /// snapshot is as it was.
     pub(super) async fn all(&self, snapshot: &mut Snapshot, done: &HashSet<Text>) -> bool {
         if !snapshot.partial {
             let is_there: HashSet<&Text> = snapshot.containers.iter().map(|c| &c.id).collect();
-            let ctx = self.ctx;
-            ctx.attempts
-                .keep_only(Kind::Container, |id| is_there.contains(id));
+            let attempts = &self.pass.ctx.attempts;
+            attempts.keep_only(Kind::Container, |id| is_there.contains(id));
         }
-        snapshot
-            .containers
-            .retain(|c| !done.contains(&c.id) || !plan::containers::is_candidate_state(c));
-        let outcome = self.collect(snapshot, &self.policy, done, true).await;
-        outcome.tried.is_empty() && done.is_empty() && !self.policy.asks_for_ends()
+        let containers = &mut snapshot.containers;
+        containers.retain(|c| !done.contains(&c.id) || !is_candidate_state(c));
+        let collected = self.collect(snapshot, &self.policy, done, true).await;
+        collected.tried.is_empty() && done.is_empty() && !self.policy.asks_for_ends()
     }
 
-    /// S1.2 with `container-age-from` = `finished`: when each candidate ended. One that cannot be asked about is kept.
+    /// S1.2 with `container-age-from` = `finished`: asks when each candidate ended. One that cannot be asked about is kept.
     async fn ask_for_ends(&self, containers: &mut [Container]) {
-        let unfinished = self.ctx.attempts.unfinished;
-        // At the end of the pass nothing else can go.
-        let later = &self.ctx.later;
-        let put_off = later.put_off(Kind::Container);
-        let is_due = |id: &Text| later.round.get() == Round::First || put_off.contains(id);
+        let unfinished = self.pass.ctx.attempts.unfinished;
+        // At the end of the pass nothing else can be removed.
+        let later = &self.pass.ctx.later;
+        let postponed = later.put_off(Kind::Container);
+        let is_due = |id: &Text| later.round.get() == Round::First || postponed.contains(id);
         let mut unasked: Vec<_> = containers
             .iter_mut()
             .filter(|c| {
-                // In parts a container may be looked at more than once.
+                // In parts a container may be listed more than once.
                 let asked = c.finished_at.is_some() || !c.readable;
-                !asked && plan::containers::is_candidate_state(c) && is_due(&c.id)
+                !asked && is_candidate_state(c) && is_due(&c.id)
             })
             .collect();
         // S0.8: questions that got no answer come last.
         unasked.sort_by_key(|c| unfinished.borrow().question(&c.id));
         let statuses: Vec<_> = stream::iter(unasked)
             .map(|c| async move {
-                let status = self.runtime.container_status(&c.id).await;
+                let status = self.pass.runtime.container_status(&c.id).await;
                 (c, status)
             })
             .buffer_unordered(QUESTIONS)
@@ -276,10 +239,8 @@ impl<'a, 'p> Stage<'a, 'p> {
                     container.finished_at = Some(status.finished_at)
                 }
                 Ok(status) => container.finished_at = Some(status.created_at),
-                // Gone already; removing it is a success (S2.5).
-                Err(CallError::NotFound(_)) => {}
-                // The pass is told to end: nothing goes any more.
-                Err(CallError::NotBegun(_)) => {}
+                // It has been removed already, which is a success (S2.5); or the pass is told to end, and removes nothing any more.
+                Err(CallError::NotFound(_) | CallError::NotBegun(_)) => {}
                 Err(_) => container.readable = false,
             }
         }

@@ -1,5 +1,5 @@
-//! What a dry run would have stopped, removed and deleted counts as gone for the rules after it (S0.5). Whatever later rules look at is
-//! deleted through here: in earnest, or in a dry run only after the same checks.
+//! What a dry run would have stopped, removed and deleted counts as removed for the rules after it (S0.5). Whatever later rules read is
+//! deleted through this module: really, or in a dry run only after the same checks.
 
 use crate::fs::links::LogLink;
 use crate::fs::logs::{Lies, LogError, Names, OpenLogDir};
@@ -14,39 +14,39 @@ use std::path::{Component, Path, PathBuf};
 /// How many links are followed, as in the kernel.
 const LINKS: usize = 40;
 
-/// The node as it would be. `None` = this is no dry run: what is deleted is gone.
+/// The node as it would be. `None` = not a dry run: what is deleted is really gone.
 #[derive(Debug)]
 pub struct Overlay(Option<RefCell<Gone>>);
 
-/// What would be gone.
+/// What would be gone by now.
 #[derive(Debug, Default)]
 struct Gone {
     containers: HashSet<Text>,
-    /// UNKNOWN containers that would have been stopped: they would have exited, even where they then stay.
+    /// UNKNOWN containers that would have been stopped: they would have exited, even if they were then kept.
     stopped: HashSet<Text>,
-    /// Logs, which go with their rotated siblings.
+    /// Logs, which are deleted with their rotated siblings.
     logs: HashSet<PathBuf>,
     /// Entries of log directories, with all below them.
     trees: HashSet<PathBuf>,
-    /// Names of links that go with their containers.
+    /// Names of links that are deleted with their containers.
     links: HashSet<String>,
     mounts: OnceCell<Vec<PathBuf>>,
 }
 
 impl Overlay {
-    /// Of one pass.
+    /// The overlay of one pass.
     pub fn new(dry_run: bool) -> Overlay {
         Overlay(dry_run.then(RefCell::default))
     }
 
-    /// An UNKNOWN container would be stopped.
+    /// Notes that an UNKNOWN container would be stopped.
     pub(crate) fn stop(&self, id: &Text) {
         if let Some(gone) = &self.0 {
             gone.borrow_mut().stopped.insert(id.clone());
         }
     }
 
-    /// Takes a container for gone; false = it has to be removed in earnest.
+    /// Notes that a container would be removed; false = it has to be removed really.
     pub(crate) fn take(&self, id: &Text) -> bool {
         if let Some(gone) = &self.0 {
             gone.borrow_mut().containers.insert(id.clone());
@@ -54,7 +54,7 @@ impl Overlay {
         self.0.is_some()
     }
 
-    /// The containers of another look that would still be there.
+    /// Keeps the containers of another snapshot that would still be there.
     pub(crate) fn retain(&self, containers: &mut Vec<Container>) {
         if let Some(gone) = &self.0 {
             let gone = gone.borrow();
@@ -71,7 +71,7 @@ impl Overlay {
         }
     }
 
-    /// S2.4: a log with its rotated siblings; nothing, where it lies elsewhere.
+    /// S2.4: removes a log with its rotated siblings; nothing, if it is elsewhere.
     pub fn remove_log(
         &self,
         dir: &OpenLogDir,
@@ -89,7 +89,7 @@ impl Overlay {
         Ok(lies)
     }
 
-    /// S2.4: the link of a container, which was looked at before its log went.
+    /// S2.4: removes the link of a container, which was checked before its log was deleted.
     pub fn remove_own_link(&self, dir: &OpenLogDir, name: &str) -> Result<(), LogError> {
         let Some(gone) = &self.0 else {
             return dir.remove_own_link(name);
@@ -101,7 +101,7 @@ impl Overlay {
         Ok(())
     }
 
-    /// S4.1: an entry of `pod-logs-dir` with all below it.
+    /// S4.1: removes an entry of `pod-logs-dir` with all below it.
     pub fn remove_tree(
         &self,
         dir: &OpenLogDir,
@@ -117,7 +117,7 @@ impl Overlay {
         Ok(())
     }
 
-    /// S4.2: a link that dangles.
+    /// S4.2: removes a link that dangles.
     pub(crate) fn remove_link(&self, dir: &OpenLogDir, name: &str) -> Result<(), LogError> {
         match &self.0 {
             None => dir.remove_link(name),
@@ -125,7 +125,7 @@ impl Overlay {
         }
     }
 
-    /// Whether a link leads nowhere, and no container takes it along.
+    /// Whether a link leads nowhere, and is not deleted with a container.
     pub fn dangles(&self, link: &LogLink) -> bool {
         match self.0.as_ref().map(RefCell::borrow) {
             None => !link.alive,
@@ -135,7 +135,7 @@ impl Overlay {
     }
 }
 
-/// A path with the links of its directory resolved, and its last component as it stands.
+/// A path with the links of its directory resolved, and its last component as it is.
 fn place(path: &Path) -> Option<PathBuf> {
     let parent = path.parent()?.canonicalize().ok()?;
     Some(parent.join(path.file_name()?))
@@ -146,21 +146,21 @@ fn entry(dir: &OpenLogDir, name: &str) -> Option<PathBuf> {
 }
 
 impl Gone {
-    /// Whether something at this path would be gone, or would point to what is gone. It is walked as the kernel walks it: a
-    /// link on the way may be what goes.
+    /// Whether something at this path would be gone, or would point to what is gone. The path is walked as the kernel walks it: a link on
+    /// the way may be what would be gone.
     fn covers(&self, path: &Path) -> bool {
         if self.logs.is_empty() && self.trees.is_empty() {
             return false;
         }
         let mut here = PathBuf::from("/");
-        let mut ahead = parts(path);
+        let mut ahead = components(path);
         let mut links = 0;
-        while let Some(part) = ahead.pop() {
-            if part == ".." {
+        while let Some(component) = ahead.pop() {
+            if component == ".." {
                 here.pop();
                 continue;
             }
-            let next = here.join(part);
+            let next = here.join(component);
             if self.takes(&next) {
                 return true;
             }
@@ -172,7 +172,7 @@ impl Gone {
                     if target.is_absolute() {
                         here = PathBuf::from("/");
                     }
-                    ahead.extend(parts(&target));
+                    ahead.extend(components(&target));
                 }
             }
         }
@@ -191,14 +191,13 @@ impl Gone {
     }
 }
 
-/// The steps of a path, the first one last.
-fn parts(path: &Path) -> Vec<OsString> {
-    let steps = path.components().filter_map(|step| match step {
+/// The components of a path, in reverse order.
+fn components(path: &Path) -> Vec<OsString> {
+    let components = path.components().rev();
+    let components = components.filter_map(|component| match component {
         Component::Normal(name) => Some(name.to_owned()),
         Component::ParentDir => Some("..".into()),
         _ => None,
     });
-    let mut steps: Vec<OsString> = steps.collect();
-    steps.reverse();
-    steps
+    components.collect()
 }

@@ -12,7 +12,7 @@ use std::io;
 
 /// A log directory.
 pub(crate) enum LogDir {
-    /// Its key is empty: leave it alone.
+    /// Its key is empty: it is left alone.
     Off,
     /// It does not exist.
     Missing(String),
@@ -34,31 +34,29 @@ impl LogDir {
     }
 }
 
-/// Why nothing in a log directory can be seen.
+/// The error of a log directory that cannot be read.
 pub(super) fn unreadable(key: &str, dir: &str, e: &io::Error) -> Error {
     let way_out = format!("make it readable, or set {key} to nothing to leave it alone");
-    Error::new(
-        Status::Io,
-        format!("cannot read {key} ({dir}): {e}; {way_out}"),
-    )
+    let message = format!("cannot read {key} ({dir}): {e}; {way_out}");
+    Error::new(Status::Io, message)
 }
 
-/// Both log directories, and what was seen of them.
+/// Both log directories, and what the pass found out about them.
 pub(crate) struct LogDirs {
     pub(crate) pod_logs: LogDir,
     pub(crate) links: LogDir,
     pub(crate) overlay: Overlay,
-    /// One lies in the other, or nobody can tell (S2.4): nothing in them is deleted.
+    /// One is inside the other, or may be (S2.4): nothing in them is deleted.
     pub(crate) nested: bool,
-    /// The runtime keeps logs in `pod-logs-dir`, as was seen.
+    /// The runtime was found to keep logs in `pod-logs-dir`.
     pub(crate) key_is_right: Cell<bool>,
-    /// Logs that lie elsewhere, of containers that went.
+    /// Removed containers whose logs are elsewhere.
     pub(super) elsewhere: RefCell<Tally>,
-    /// Containers that went and whose pod has no directory: whether they have logs elsewhere nobody asked (S2.6).
+    /// Removed containers whose pod has no directory: the runtime was not asked whether they have logs elsewhere (S2.6).
     pub(super) without: RefCell<Tally>,
 }
 
-/// How many there are of something, and one of them for the log.
+/// A number of objects, and one of them for the log.
 #[derive(Default)]
 pub(super) struct Tally {
     count: usize,
@@ -70,6 +68,12 @@ impl Tally {
         self.count += 1;
         if self.count == 1 {
             self.example = example();
+        }
+    }
+
+    fn log(&self, ctx: &Context<'_>, level: LogLevel, message: impl Fn(usize, &str) -> String) {
+        if self.count > 0 {
+            ctx.log(level, &message(self.count, &self.example));
         }
     }
 }
@@ -91,49 +95,40 @@ impl LogDirs {
         }
     }
 
-    /// S2.4: what was left alone, once a pass.
-    pub(crate) fn tell(&self, ctx: &Context<'_>) {
+    /// S2.4: reports the logs that were left alone, once a pass.
+    pub(crate) fn log_left_alone(&self, ctx: &Context<'_>) {
         let Some(dir) = ctx.config.pod_logs_dir.as_deref().map(visible) else {
             return;
         };
-        let elsewhere = self.elsewhere.take();
-        if elsewhere.count > 0 {
-            let message = format!(
-                "the logs of {} containers do not lie in pod-logs-dir ({dir}), or behind a link or a mount in it, such as {}: the containers go, and those logs are left alone; delete them by hand, or set pod-logs-dir to where the runtime keeps logs",
-                elsewhere.count, elsewhere.example
-            );
-            ctx.log(LogLevel::Warn, &message);
-        }
-        let without = self.without.take();
-        if without.count > 0 {
-            let message = format!(
-                "the pods of {} containers have no directory in pod-logs-dir ({dir}), such as that of container {}: the containers go, and logs that they have elsewhere are left alone",
-                without.count, without.example
-            );
-            ctx.log(LogLevel::Info, &message);
-        }
+        self.elsewhere.borrow().log(ctx, LogLevel::Warn, |count, example| format!(
+            "the logs of {count} containers are not in pod-logs-dir ({dir}), or behind a link or a mount in it, such as {example}: the containers are removed, and those logs are left alone; delete them by hand, or set pod-logs-dir to where the runtime keeps logs"
+        ));
+        self.without.borrow().log(ctx, LogLevel::Info, |count, example| format!(
+            "the pods of {count} containers have no directory in pod-logs-dir ({dir}), such as that of container {example}: the containers are removed, and logs that they have elsewhere are left alone"
+        ));
     }
 }
 
-/// S2.4: the error of a pass whose log directories are not two.
+/// S2.4: the error of log directories that are not two separate ones, or may not be.
 fn mixed_up(pod_logs: &LogDir, links: &LogDir) -> Option<Error> {
     let (LogDir::Open(pod_logs), LogDir::Open(links)) = (pod_logs, links) else {
         return None;
     };
     let (pods, links_dir) = (visible(pod_logs.dir()), visible(links.dir()));
-    match nested(pod_logs, links) {
-        Ok(false) => None,
-        Ok(true) => Some(Error::new(
+    let (status, message) = match nested(pod_logs, links) {
+        Ok(false) => return None,
+        Ok(true) => (
             Status::Config,
             format!(
-                "pod-logs-dir ({pods}) and container-logs-dir ({links_dir}) are one directory, or one lies in the other, whatever links and mounts they are named by: no container, log or link is removed; set both as the kubelet has them"
+                "pod-logs-dir ({pods}) and container-logs-dir ({links_dir}) are one directory, or one is inside the other, through whatever links and mounts; no container, log or link is removed; set both as the kubelet has them"
             ),
-        )),
-        Err(e) => Some(Error::new(
+        ),
+        Err(e) => (
             Status::Io,
             format!(
-                "cannot tell whether pod-logs-dir ({pods}) and container-logs-dir ({links_dir}) lie one in the other: {e}; no container, log or link is removed; let crigc search the directories above them"
+                "cannot find out whether one of pod-logs-dir ({pods}) and container-logs-dir ({links_dir}) is inside the other: {e}; no container, log or link is removed; let crigc search the directories above them"
             ),
-        )),
-    }
+        ),
+    };
+    Some(Error::new(status, message))
 }

@@ -1,10 +1,10 @@
-//! Whether `pod-logs-dir` is where the runtime keeps its logs (S2.4). Where it is not, containers would go and nobody would know of
+//! Whether `pod-logs-dir` is where the runtime keeps its logs (S2.4). If it is not, containers would be removed, and nothing would refer to
 //! their logs any more.
 
 use super::container_removal::below;
-use super::context::{Context, QUESTIONS};
-use super::log_dirs::{LogDir, LogDirs};
-use crate::cri::client::Runtime;
+use super::containers::ContainerPass;
+use super::context::QUESTIONS;
+use super::log_dirs::LogDir;
 use crate::error::{Error, Status};
 use crate::fs::logs::{Lies, Names};
 use crate::node::{Container, Snapshot, Text};
@@ -14,42 +14,40 @@ use crate::report::visible;
 use futures_util::stream::{self, StreamExt};
 use std::collections::BTreeMap;
 
-/// How many containers are asked about.
+/// How many containers the runtime is asked about at most.
 const ASKED: usize = 8;
 
-/// Why the key is likely wrong: no candidate with labels has its pod's directory there, and the logs of those that were asked
-/// about lie elsewhere.
+/// Why the key is likely wrong: no candidate with labels has its pod's directory there, and the logs of those that were asked about are
+/// elsewhere.
 pub(super) async fn likely_wrong(
-    ctx: &Context<'_>,
-    runtime: &Runtime<'_>,
-    log_dirs: &LogDirs,
+    pass: &ContainerPass<'_, '_>,
     snapshot: &Snapshot,
 ) -> Option<Error> {
+    let log_dirs = pass.log_dirs;
     let dir = match &log_dirs.pod_logs {
         LogDir::Off | LogDir::Failed(..) => return None,
         LogDir::Open(_) if log_dirs.key_is_right.get() => return None,
         LogDir::Open(dir) => dir.dir(),
         LogDir::Missing(dir) => dir,
     };
-    let Some(pods) = without_directory(ctx, log_dirs, snapshot) else {
+    let Some(pods) = without_directory(pass, snapshot) else {
         log_dirs.key_is_right.set(true);
         return None;
     };
     if pods.is_empty() {
         return None;
     }
-    let answers: Vec<Option<(Lies, Text)>> = stream::iter(spread(&pods))
-        .map(|container| lies(ctx, runtime, log_dirs, container))
+    let answers = stream::iter(spread(&pods))
+        .map(|container| log_of(pass, container))
         .buffered(QUESTIONS)
-        .collect()
-        .await;
-    let answers: Vec<(Lies, Text)> = answers.into_iter().flatten().collect();
-    if answers.iter().any(|(lies, _)| *lies == Lies::Here) {
+        .filter_map(std::future::ready);
+    let answers: Vec<(Lies, Text)> = answers.collect().await;
+    if answers.iter().any(|(place, _)| *place == Lies::Here) {
         log_dirs.key_is_right.set(true);
         return None;
     }
     let (_, example) = answers.into_iter().next()?;
-    // As for the directory itself (S4.1), where it does not exist.
+    // The same status as for the directory itself (S4.1), if it does not exist.
     let status = match &log_dirs.pod_logs {
         LogDir::Missing(_) => Status::Io,
         _ => Status::Config,
@@ -57,7 +55,7 @@ pub(super) async fn likely_wrong(
     Some(Error::new(
         status,
         format!(
-            "pod-logs-dir ({}) is likely wrong: none of the {} pods with containers that have ended has a directory there, and the runtime keeps their logs elsewhere, such as {}; no container is removed, so that nobody loses track of its logs; set pod-logs-dir to where the runtime keeps the logs of pods, or to nothing to leave them alone",
+            "pod-logs-dir ({}) is likely wrong: none of the {} pods with containers that have ended has a directory there, and the runtime keeps their logs elsewhere, such as {}; no container is removed, so that its logs are not forgotten; set pod-logs-dir to where the runtime keeps the logs of pods, or to nothing to leave them alone",
             visible(dir),
             pods.len(),
             visible(&example)
@@ -65,22 +63,21 @@ pub(super) async fn likely_wrong(
     ))
 }
 
-/// One candidate of each pod of candidates with labels; `None` = one of the pods has its directory.
+/// One candidate with labels of each pod; `None` = one of the pods has its directory.
 fn without_directory<'a>(
-    ctx: &Context<'_>,
-    log_dirs: &LogDirs,
+    pass: &ContainerPass<'_, '_>,
     snapshot: &'a Snapshot,
 ) -> Option<Vec<&'a Container>> {
     let mut pods: BTreeMap<String, &Container> = BTreeMap::new();
     let candidates = snapshot.containers.iter();
-    let still = || ctx.stop.cause().is_none();
-    for container in candidates.filter(|c| c.readable && is_candidate_state(c) && still()) {
+    let go_on = || pass.ctx.stop.cause().is_none();
+    for container in candidates.filter(|c| c.readable && is_candidate_state(c) && go_on()) {
         let Some(log) = expected_log(container) else {
             continue;
         };
         let known = pods.get(&log.pod_dir);
-        if let (None, LogDir::Open(dir)) = (known, &log_dirs.pod_logs) {
-            // In doubt each container is looked at by itself.
+        if let (None, LogDir::Open(dir)) = (known, &pass.log_dirs.pod_logs) {
+            // In doubt each container is checked by itself.
             let is_absent = |name: &str| matches!(dir.exists(name), Ok(false));
             if !is_absent(&log.pod_dir) || !is_absent(&log.old_pod_dir) {
                 return None;
@@ -93,30 +90,25 @@ fn without_directory<'a>(
     Some(pods.into_values().collect())
 }
 
-/// Some of them, from the first to the last.
+/// At most [`ASKED`] of them, evenly from the first to the last.
 fn spread<'a>(pods: &[&'a Container]) -> Vec<&'a Container> {
     let count = pods.len().min(ASKED);
     (0..count).map(|n| pods[n * pods.len() / count]).collect()
 }
 
-/// Where the log of a container lies; `None` = the runtime does not tell, or it has none.
-async fn lies(
-    ctx: &Context<'_>,
-    runtime: &Runtime<'_>,
-    log_dirs: &LogDirs,
-    container: &Container,
-) -> Option<(Lies, Text)> {
-    let status = runtime.container_status(&container.id).await.ok()?;
+/// Where the log of a container is, and its path to report; `None` = the runtime does not say, or it has none.
+async fn log_of(pass: &ContainerPass<'_, '_>, container: &Container) -> Option<(Lies, Text)> {
+    let status = pass.runtime.container_status(&container.id).await.ok()?;
     let path = status.log_path.ok()?;
     if status.id != container.id || path.is_empty() || path.ends_with('/') {
         return None;
     }
-    let go_on = || ctx.stop.cause().is_none();
-    let lies = match &log_dirs.pod_logs {
+    let go_on = || pass.ctx.stop.cause().is_none();
+    let place = match &pass.log_dirs.pod_logs {
         LogDir::Open(dir) => dir.check_log(&path, Names::Fresh, &go_on).ok()?,
         LogDir::Missing(dir) if below(&path, dir).is_err() => Lies::Elsewhere,
         _ => Lies::Here,
     };
     let example = format!("{path} of container {}", container.id);
-    Some((lies, example.into()))
+    Some((place, example.into()))
 }

@@ -1,18 +1,18 @@
 //! Logs that pods left behind, and links whose target is gone (S4).
 
+use super::containers::ContainerPass;
 use super::context::{Context, QUESTIONS};
 use super::defects::object;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::{Ordered, Round};
-use super::log_dirs::{LogDir, LogDirs, unreadable};
+use super::log_dirs::{LogDir, unreadable};
 use super::pace::Pacing;
 use super::parts::all_containers;
 use super::pod_evidence::{Evidence, has_newer_files};
 use super::removals::{Remover, carry_out};
 use super::snapshots::{Decision, Snapshots, ended};
 use crate::cri::CallError;
-use crate::cri::client::Runtime;
 use crate::error::{Error, Status};
 use crate::fs::links::LogLink;
 use crate::fs::logs::{Entry as DirEntry, OpenLogDir};
@@ -27,14 +27,13 @@ use std::io;
 use std::pin::pin;
 
 /// Removes entries of `pod-logs-dir`.
-struct TreeRemover<'a> {
-    ctx: &'a Context<'a>,
-    log_dirs: &'a LogDirs,
+struct TreeRemover<'a, 'p> {
+    pass: &'a ContainerPass<'a, 'p>,
     dir: &'a OpenLogDir,
     evidence: &'a Evidence<'a>,
 }
 
-impl Remover for TreeRemover<'_> {
+impl Remover for TreeRemover<'_, '_> {
     type Object = Text;
     const KIND: Kind = Kind::PodLogs;
 
@@ -46,21 +45,21 @@ impl Remover for TreeRemover<'_> {
     }
 
     async fn remove(&self, name: &Text, gate: &Gate<'_>) -> Result<Fate, Fate> {
-        // A static pod comes back under its UID, and does so while the host approves.
+        // A static pod may have come back under its UID while the host approved.
         let uid: Text = entry_uid(name).into();
         if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
             return Err(Fate::Kept(Reason::Changed));
         }
-        if has_newer_files(self.ctx, self.dir, name) {
+        if has_newer_files(self.pass.ctx, self.dir, name) {
             return Err(Fate::Kept(Reason::NewerThanAnswer));
         }
-        let overlay = &self.log_dirs.overlay;
+        let overlay = &self.pass.log_dirs.overlay;
         gate.delete(|go_on| overlay.remove_tree(self.dir, name, go_on))?;
         Ok(Fate::Removed)
     }
 }
 
-/// The entries of `pod-logs-dir`.
+/// The entries of `pod-logs-dir`; `None` = its key is empty.
 fn entries<'a>(
     ctx: &Context<'_>,
     dir: &'a LogDir,
@@ -82,7 +81,7 @@ fn entries<'a>(
     }
 }
 
-/// The names of entries in their order, and those that are no UTF-8, as they can be shown.
+/// The sorted names of entries, and those that are not UTF-8 as they can be shown.
 fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
     let (mut names, mut unreadable) = (Vec::new(), Vec::new());
     for DirEntry { name, .. } in entries {
@@ -95,13 +94,11 @@ fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
     (names, unreadable)
 }
 
-/// S4.1; false = the directory cannot be read, and the links are not to be looked at.
-pub(super) async fn trees(
-    ctx: &Context<'_>,
-    log_dirs: &LogDirs,
-    snapshots: &Snapshots<'_>,
-) -> bool {
-    let (dir, entries) = match entries(ctx, &log_dirs.pod_logs) {
+/// S4.1; false = the directory cannot be read, and the links are to be left alone.
+pub(super) async fn trees(snapshots: &Snapshots<'_, '_>) -> bool {
+    let pass = snapshots.pass;
+    let ctx = pass.ctx;
+    let (dir, entries) = match entries(ctx, &pass.log_dirs.pod_logs) {
         Ok(Some(found)) => found,
         Ok(None) => return true,
         Err(_) if ended(ctx) => return false,
@@ -121,10 +118,9 @@ pub(super) async fn trees(
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
     let path = |name: &Text| Text::from(format!("{}/{name}", dir.dir()));
     let is_there: HashSet<Text> = names.iter().map(path).collect();
-    ctx.later
-        .settle_gone(ctx, Kind::PodLogs, |id| is_there.contains(id));
-    ctx.attempts
-        .keep_only(Kind::PodLogs, |id| is_there.contains(id));
+    let is_there = |id: &Text| is_there.contains(id);
+    ctx.later.settle_gone(ctx, Kind::PodLogs, is_there);
+    ctx.attempts.keep_only(Kind::PodLogs, is_there);
     let decided = snapshots.decide(|snapshot| {
         let evidence = Evidence::ask(ctx, snapshot, uids.iter().cloned());
         let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
@@ -141,44 +137,39 @@ pub(super) async fn trees(
             ctx.record(planned, Fate::Kept(reason));
         }
     }
+    let evidence = &evidence;
     let remover = TreeRemover {
-        ctx,
-        log_dirs,
+        pass,
         dir,
-        evidence: &evidence,
+        evidence,
     };
-    carry_out(ctx, &evidence, plan, &Pacing::without_rests(1), &remover).await;
+    carry_out(ctx, evidence, plan, &Pacing::without_rests(1), &remover).await;
     true
 }
 
 /// S4.2: links whose target is gone, or would be after a dry run's removals.
-pub(super) async fn links(
-    ctx: &Context<'_>,
-    runtime: &Runtime<'_>,
-    log_dirs: &LogDirs,
-    snapshots: &Snapshots<'_>,
-) {
+pub(super) async fn links(snapshots: &Snapshots<'_, '_>) {
+    let pass = snapshots.pass;
+    let ctx = pass.ctx;
     let Some(snapshot) = snapshots.latest().await else {
         return;
     };
-    let dir = match &log_dirs.links {
+    let dir = match &pass.log_dirs.links {
         LogDir::Off | LogDir::Missing(_) => return,
         LogDir::Open(dir) => dir,
         LogDir::Failed(dir, e) => return ctx.fail(unreadable("container-logs-dir", dir, e)),
     };
-    let Some(links) = dangling(ctx, log_dirs, dir) else {
+    let Some(links) = dangling(pass, dir) else {
         return;
     };
-    let owners = &owners(ctx, runtime, snapshot, &links).await;
-    let Ordered {
-        items: mut planned,
-        alone_from,
-    } = in_turn(ctx, dir, links);
+    let owners = owners(pass, snapshot, &links).await;
+    let remover = &LinkRemover { pass, dir, owners };
+    let ordered = in_turn(ctx, dir, links);
+    let mut planned = ordered.items;
     let mut left = planned.len();
-    let alone = planned.split_off(alone_from);
+    let alone = planned.split_off(ordered.alone_from);
     let ask = |(planned, link): (Planned, LogLink)| async move {
-        let answer = evidence_of(ctx, runtime, log_dirs, owners, &planned, &link);
-        let answer = object(ctx, answer).await;
+        let answer = object(ctx, remover.evidence(&planned, &link)).await;
         (planned, link, answer)
     };
     let together = stream::iter(planned).map(ask).buffered(QUESTIONS);
@@ -187,7 +178,7 @@ pub(super) async fn links(
         let removal = async {
             match plan::logs::link(&answer?) {
                 (false, reason) => Err(Fate::Kept(reason)),
-                (true, _) => remove_link(ctx, log_dirs, dir, &planned, &link),
+                (true, _) => remover.remove(&planned, &link),
             }
         };
         let fate = object(ctx, removal).await.unwrap_or_else(|fate| fate);
@@ -203,7 +194,7 @@ pub(super) async fn links(
     }
 }
 
-/// Links in the order of S0.8. Those that were put off and do not dangle any more are settled.
+/// Links in the order of S0.8. Those that were postponed and do not dangle any more are reported.
 fn in_turn(ctx: &Context<'_>, dir: &OpenLogDir, links: Vec<LogLink>) -> Ordered<LogLink> {
     let planned = links.into_iter().map(|link| {
         let path = format!("{}/{}", dir.dir(), link.name);
@@ -212,20 +203,20 @@ fn in_turn(ctx: &Context<'_>, dir: &OpenLogDir, links: Vec<LogLink>) -> Ordered<
     });
     let planned: Vec<_> = planned.collect();
     let is_there: HashSet<Text> = planned.iter().map(|(p, _)| p.id.clone()).collect();
-    ctx.later.settle(ctx, Kind::LogLink, |id| {
-        let is_gone = !is_there.contains(id);
-        is_gone.then(|| no_longer_dangling(dir, id))
-    });
     let is_there = |id: &Text| is_there.contains(id);
+    ctx.later.settle(ctx, Kind::LogLink, |id| {
+        (!is_there(id)).then(|| no_longer_dangling(dir, id))
+    });
     ctx.attempts.keep_only(Kind::LogLink, is_there);
     ctx.later.order(ctx, Kind::LogLink, planned)
 }
 
 /// The links that lead nowhere, in their order; `None` = the directory cannot be read.
-fn dangling(ctx: &Context<'_>, log_dirs: &LogDirs, dir: &OpenLogDir) -> Option<Vec<LogLink>> {
+fn dangling(pass: &ContainerPass<'_, '_>, dir: &OpenLogDir) -> Option<Vec<LogLink>> {
+    let ctx = pass.ctx;
     let go_on = || ctx.stop.cause().is_none();
     let dangles =
-        |link: &LogLink| log_dirs.overlay.dangles(link) && !ctx.later.has_link(&link.name);
+        |link: &LogLink| pass.log_dirs.overlay.dangles(link) && !ctx.later.has_link(&link.name);
     // What a dry run would have removed is still there, and so are links to it.
     match dir.log_links(ctx.dry_run, &go_on, dangles) {
         Ok(mut links) => {
@@ -238,99 +229,85 @@ fn dangling(ctx: &Context<'_>, log_dirs: &LogDirs, dir: &OpenLogDir) -> Option<V
     None
 }
 
-/// What became of a link that was put off. One that leads somewhere again stays.
+/// What became of a postponed link that does not dangle any more. One that leads somewhere again is kept.
 fn no_longer_dangling(dir: &OpenLogDir, path: &str) -> Fate {
     let name = path.rsplit('/').next().unwrap_or_default();
     let now = dir.log_link(OsStr::new(name));
     now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive))
 }
 
-/// Whose links they may be, by the lists. A cut name tells no ID, or part of one: then the containers are listed once more, since
-/// one that came after the look may have the name, too.
-async fn owners(
-    ctx: &Context<'_>,
-    runtime: &Runtime<'_>,
-    snapshots: &Snapshot,
-    links: &[LogLink],
-) -> Owners {
+/// The containers whose links they may be, by the lists. A cut name has no ID, or part of one: then the containers are listed once more,
+/// because one that came after the snapshot may have that name, too.
+async fn owners(pass: &ContainerPass<'_, '_>, snapshot: &Snapshot, links: &[LogLink]) -> Owners {
     let names = || links.iter().map(|link| &*link.name);
-    let mut owners = Owners::new(names(), &snapshots.containers, !snapshots.partial);
-    if !snapshots.partial && names().any(is_cut) {
-        let fresh = all_containers(ctx, runtime, None).await;
-        let fresh = fresh.map_err(|e| ctx.fail(e)).ok();
+    let mut owners = Owners::new(names(), &snapshot.containers, !snapshot.partial);
+    if !snapshot.partial && names().any(is_cut) {
+        let fresh = pass
+            .ctx
+            .ok(all_containers(pass.ctx, pass.runtime, None).await);
         let whole = fresh.is_some();
         owners.add(names(), &fresh.unwrap_or_default(), whole);
     }
     owners
 }
 
-/// What the runtime knows of the containers that a link may be that of.
-async fn evidence_of(
-    ctx: &Context<'_>,
-    runtime: &Runtime<'_>,
-    log_dirs: &LogDirs,
-    owners: &Owners,
-    planned: &Planned,
-    link: &LogLink,
-) -> Result<LinkEvidence, Fate> {
-    if !link.readable {
-        return Err(Fate::Kept(Reason::UnknownState));
-    }
-    if owners.are_unclear(&link.name) {
-        return Ok(LinkEvidence::Error);
-    }
-    let mut answers = Vec::new();
-    for id in owners.of(&link.name) {
-        let answer = ask(ctx, runtime, log_dirs, planned, id).await?;
-        answers.push(answer);
-        if plan::logs::link(&answer) == (false, Reason::LinkAlive) {
-            break;
-        }
-    }
-    match link_container_id(&link.name) {
-        _ if !answers.is_empty() => Ok(plan::logs::of_all(answers)),
-        Some(id) => ask(ctx, runtime, log_dirs, planned, id).await,
-        None => Ok(LinkEvidence::NoId),
-    }
+/// Removes links of `container-logs-dir`.
+struct LinkRemover<'a, 'p> {
+    pass: &'a ContainerPass<'a, 'p>,
+    dir: &'a OpenLogDir,
+    owners: Owners,
 }
 
-async fn ask(
-    ctx: &Context<'_>,
-    runtime: &Runtime<'_>,
-    log_dirs: &LogDirs,
-    planned: &Planned,
-    id: &str,
-) -> Result<LinkEvidence, Fate> {
-    match runtime.container_status(id).await {
-        Ok(snapshots) => Ok(
-            match log_dirs.overlay.state(&snapshots.id, snapshots.state) {
-                Some(state) => LinkEvidence::State(state),
-                None => LinkEvidence::NotFound,
-            },
-        ),
-        Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
-        Err(CallError::NotBegun(_)) => Err(Fate::Kept(Reason::NotReached)),
-        Err(e) => {
-            ctx.attempts.asked_in_vain(planned, &e);
-            Ok(LinkEvidence::Error)
+impl LinkRemover<'_, '_> {
+    /// What the runtime knows of the containers that a link may be that of.
+    async fn evidence(&self, planned: &Planned, link: &LogLink) -> Result<LinkEvidence, Fate> {
+        if !link.readable {
+            return Err(Fate::Kept(Reason::UnknownState));
+        }
+        if self.owners.are_unclear(&link.name) {
+            return Ok(LinkEvidence::Error);
+        }
+        let mut answers = Vec::new();
+        for id in self.owners.of(&link.name) {
+            let answer = self.ask(planned, id).await?;
+            answers.push(answer);
+            if plan::logs::link(&answer) == (false, Reason::LinkAlive) {
+                break;
+            }
+        }
+        match link_container_id(&link.name) {
+            _ if !answers.is_empty() => Ok(plan::logs::of_all(answers)),
+            Some(id) => self.ask(planned, id).await,
+            None => Ok(LinkEvidence::NoId),
         }
     }
-}
 
-fn remove_link(
-    ctx: &Context<'_>,
-    log_dirs: &LogDirs,
-    dir: &OpenLogDir,
-    planned: &Planned,
-    link: &LogLink,
-) -> Result<Fate, Fate> {
-    Gate::new(ctx, None, planned).open()?;
-    // The runtime may have taken its time: a log that was rotated meanwhile is back.
-    match dir.log_link(OsStr::new(&link.name)) {
-        Some(now) if !log_dirs.overlay.dangles(&now) => return Err(Fate::Kept(Reason::LinkAlive)),
-        _ => {}
+    async fn ask(&self, planned: &Planned, id: &str) -> Result<LinkEvidence, Fate> {
+        let overlay = &self.pass.log_dirs.overlay;
+        match self.pass.runtime.container_status(id).await {
+            Ok(status) => {
+                let state = overlay.state(&status.id, status.state);
+                Ok(state.map_or(LinkEvidence::NotFound, LinkEvidence::State))
+            }
+            Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
+            Err(CallError::NotBegun(_)) => Err(Fate::Kept(Reason::NotReached)),
+            Err(e) => {
+                self.pass.ctx.attempts.asked_in_vain(planned, &e);
+                Ok(LinkEvidence::Error)
+            }
+        }
     }
-    let removed = log_dirs.overlay.remove_link(dir, &link.name);
-    removed.map_err(|e| Fate::Failed(e.to_string()))?;
-    Ok(Fate::Removed)
+
+    fn remove(&self, planned: &Planned, link: &LogLink) -> Result<Fate, Fate> {
+        Gate::new(self.pass.ctx, None, planned).open()?;
+        let overlay = &self.pass.log_dirs.overlay;
+        // The runtime may have taken its time: a log that was rotated meanwhile is back.
+        let now = self.dir.log_link(OsStr::new(&link.name));
+        if now.is_some_and(|now| !overlay.dangles(&now)) {
+            return Err(Fate::Kept(Reason::LinkAlive));
+        }
+        let removed = overlay.remove_link(self.dir, &link.name);
+        removed.map_err(|e| Fate::Failed(e.to_string()))?;
+        Ok(Fate::Removed)
+    }
 }

@@ -1,4 +1,4 @@
-//! A pass from its turn to its end; the stages are in `containers` (S1 to S4) and `images` (S5). Holds no policy.
+//! A pass from its turn to its end. The stages are in `containers` (S1 to S4) and `images` (S5), the decisions in `plan`.
 
 mod attempts;
 mod container_removal;
@@ -44,26 +44,25 @@ use crate::plan::order::Unfinished;
 use crate::report::{Kind, Outcome, Pass, Report};
 use crate::stop::{Queue, Stop};
 use attempts::Attempts;
-
 use context::{Context, wall_time};
 use image_snapshot::ImageMemory;
 use std::cell::RefCell;
 
-/// What the engine remembers between passes of one kind. A pass changes it where it is: what a defect breaks off is not forgotten.
+/// What the engine remembers between passes of one kind. A pass changes it in place, so that a panic does not lose it.
 #[derive(Default)]
 pub(crate) struct Memory {
-    /// About the runtime.
+    /// What the runtime can do.
     capabilities: Capabilities,
-    /// S0.8.
+    /// How long objects are left alone after a failed removal (S0.8).
     backoff: RefCell<Backoff>,
-    /// S0.8: who has its turn last.
+    /// The objects that are handled last (S0.8).
     unfinished: RefCell<Unfinished>,
-    /// What only image passes have.
+    /// Only image passes have it.
     images: Option<ImageMemory>,
 }
 
 impl Memory {
-    /// Of the image passes of a new engine, which takes hold of the file of records.
+    /// That of the image passes of a new engine, with the lock of the records file.
     pub(crate) fn of_images(config: &Config) -> Result<Memory> {
         Ok(Memory {
             images: Some(ImageMemory::of(config)?),
@@ -72,7 +71,7 @@ impl Memory {
     }
 }
 
-/// Runs one pass, which has its turn; of the kind whose memory it is.
+/// Runs one pass of the kind whose memory this is. It is the turn of this pass.
 pub(crate) async fn run(
     memory: &mut Memory,
     config: &Config,
@@ -83,26 +82,21 @@ pub(crate) async fn run(
 ) -> (Report, Option<Error>) {
     let began = BootInstant::now();
     let clock = panics::caught(|| wall_time(hooks));
-    // Without a clock nothing is done.
+    // Without a clock the pass does nothing.
     let now = *clock.as_ref().unwrap_or(&0);
-    let Memory {
-        capabilities,
-        backoff,
-        unfinished,
-        images,
-    } = memory;
-    backoff.get_mut().forget_old(began.since_boot());
-    unfinished.get_mut().forget_old(began.since_boot());
-    let attempts = Attempts::new(backoff, unfinished, options);
+    memory.backoff.get_mut().forget_old(began.since_boot());
+    memory.unfinished.get_mut().forget_old(began.since_boot());
+    let attempts = Attempts::new(&memory.backoff, &memory.unfinished, options);
     let ctx = Context::new(config, hooks, stop, options, queue, now, attempts);
-    let pass = match images {
+    let capabilities = &memory.capabilities;
+    let pass = match memory.images {
         None => Pass::Containers,
         Some(_) => Pass::Images,
     };
     let work = async {
-        match (clock, images) {
+        match (clock, &mut memory.images) {
             (Err(defect), _) => ctx.fail(defect),
-            // S0.10: no age means anything with such a clock.
+            // S0.10: with such a clock no age is known.
             (Ok(..=0), _) => ctx.fail(Error::new(
                 Status::InvalidArgument,
                 format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
@@ -111,7 +105,7 @@ pub(crate) async fn run(
             (_, Some(memory)) => images::pass(&ctx, capabilities, memory).await,
         }
     };
-    // So that the report of what was done is not lost.
+    // Caught, so that the report of what was done is not lost.
     if let Err(defect) = panics::caught_async(work).await {
         ctx.fail(defect);
     }

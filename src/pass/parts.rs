@@ -1,7 +1,7 @@
-//! Lists that do not fit a message (S7.3): what log directories tell of them, and S1 over containers in parts.
+//! Lists that do not fit a message (S7.3): what the log directories show of them, and S1 over containers in parts.
 
 use super::context::Context;
-use super::dead_containers::Stage;
+use super::dead_containers::{Collected, Stage};
 use super::later::Round;
 use super::log_dirs::LogDir;
 use crate::cri::List;
@@ -16,10 +16,10 @@ use crate::plan::logs::entry_pod;
 use crate::report::Kind;
 use std::collections::HashSet;
 
-/// Which pods and containers the log directories tell of.
+/// The pods and containers that have log directories.
 fn hints<'r>(ctx: &'r Context<'_>) -> impl Fn(List, &Error) -> Known + 'r {
     move |list, refusal| {
-        let message = format!("{}; it is read in parts", refusal.message);
+        let message = format!("{}; reading it in parts", refusal.message);
         ctx.log(LogLevel::Info, &message);
         let mut known = Known::default();
         if let LogDir::Open(dir) = LogDir::open(ctx.config.pod_logs_dir.as_deref()) {
@@ -41,7 +41,7 @@ fn add_logs(known: &mut Known, logs: PodLogs, list: List) {
         return known.add(pod, 1);
     }
     if logs.containers.is_empty() {
-        // Hardly anything is there any more; thousands of such directories are not to become parts.
+        // Little is left of such a pod; thousands of such directories must not become parts.
         return known.add(Labels::of_namespace(namespace.into()), 0);
     }
     for (container, expected) in logs.containers {
@@ -49,7 +49,7 @@ fn add_logs(known: &mut Known, logs: PodLogs, list: List) {
     }
 }
 
-/// All sandboxes, however many messages that takes; an error where they did not arrive whole.
+/// All sandboxes, in as many messages as that takes; an error if the list is not whole.
 pub(crate) async fn all_sandboxes(
     ctx: &Context<'_>,
     runtime: &Runtime<'_>,
@@ -57,7 +57,7 @@ pub(crate) async fn all_sandboxes(
     runtime.sandboxes(&hints(ctx)).await
 }
 
-/// The same of containers. `sandboxes`: where they were listed just now.
+/// All containers in the same way. `sandboxes`: if they were listed a moment ago.
 pub(crate) async fn all_containers(
     ctx: &Context<'_>,
     runtime: &Runtime<'_>,
@@ -66,16 +66,16 @@ pub(crate) async fn all_containers(
     runtime.containers(&hints(ctx), sandboxes).await
 }
 
-/// S1 over a list in parts. Each part's removals are carried out before the next is asked for; once the whole list is there, S1 goes on
-/// as over any list.
+/// S1 over a list in parts. The removals of each part are carried out before the next part is asked for; once the whole list is there, S1
+/// continues as over any list.
 pub(super) struct InParts<'a, 'p> {
     stage: Stage<'a, 'p>,
     parts: Parts<'a>,
     sandboxes: Option<Vec<Sandbox>>,
-    /// What has had its turn.
+    /// The containers that have been handled.
     done: HashSet<Text>,
-    /// Looks in which something was put off, and whether they are partial.
-    put_off: Vec<(Vec<Container>, bool)>,
+    /// Parts in which containers were postponed, and whether they are partial.
+    postponed: Vec<(Vec<Container>, bool)>,
 }
 
 impl<'a, 'p> InParts<'a, 'p> {
@@ -85,17 +85,20 @@ impl<'a, 'p> InParts<'a, 'p> {
         sandboxes: Option<Vec<Sandbox>>,
     ) -> InParts<'a, 'p> {
         let pods = sandboxes.as_deref().unwrap_or_default();
-        let hints = hints(stage.ctx);
+        let hints = hints(stage.pass.ctx);
         InParts {
-            parts: stage.runtime.containers_in_parts(refusal, &hints, pods),
+            parts: stage
+                .pass
+                .runtime
+                .containers_in_parts(refusal, &hints, pods),
             stage,
             sandboxes,
             done: HashSet::new(),
-            put_off: Vec::new(),
+            postponed: Vec::new(),
         }
     }
 
-    /// What was seen, if that is not the whole list in the end.
+    /// Returns what was seen, if that is not the whole list in the end.
     pub(super) async fn collect(mut self) -> Option<Snapshot> {
         match self.walk().await {
             Ok(rows) => {
@@ -104,14 +107,14 @@ impl<'a, 'p> InParts<'a, 'p> {
                 None
             }
             Err(e) => {
-                self.stage.ctx.fail(e);
-                self.again().await;
+                self.stage.pass.ctx.fail(e);
+                self.collect_postponed().await;
                 Some(self.incomplete().await)
             }
         }
     }
 
-    /// Batch after batch; the whole list in the end.
+    /// Collects part after part. Returns the whole list in the end.
     async fn walk(&mut self) -> Result<Vec<Container>> {
         loop {
             let (rows, whole) = self.parts.next().await?;
@@ -120,55 +123,52 @@ impl<'a, 'p> InParts<'a, 'p> {
             }
             let left = self.collect_part(rows, whole == Whole::Units).await;
             self.parts.put_back(left);
-            if let Some(cause) = self.stage.ctx.stop.cause() {
+            if let Some(cause) = self.stage.pass.ctx.stop.cause() {
                 return Err(cause.error());
             }
         }
     }
 
-    /// Decides over some containers and carries out; what is left of them.
+    /// Decides over some containers and carries out. Returns those that are left.
     async fn collect_part(&mut self, rows: Vec<Container>, partial: bool) -> Vec<Container> {
-        let ctx = self.stage.ctx;
+        let ctx = self.stage.pass.ctx;
         let mut snapshot = Snapshot::new(rows, self.sandboxes.take());
         snapshot.partial = partial;
-        // S1.6 counts all that there are.
+        // S1.6 counts all containers of the node.
         let policy = ContainerPolicy {
             total: None,
             ..self.stage.policy
         };
-        let outcome = self
-            .stage
-            .collect(&mut snapshot, &policy, &self.done, false);
-        let outcome = outcome.await;
+        let (stage, done) = (&self.stage, &self.done);
+        let Collected { tried, removed } = stage.collect(&mut snapshot, &policy, done, false).await;
         self.sandboxes = snapshot.sandboxes;
         if !ctx.dry_run {
-            outcome.gone.iter().for_each(|id| self.parts.removed(id));
+            removed.iter().for_each(|id| self.parts.removed(id));
         }
-        let put_off = ctx.later.put_off(Kind::Container);
-        let tried = outcome.tried.into_iter();
-        let (late, done): (Vec<Text>, Vec<Text>) = tried.partition(|id| put_off.contains(id));
+        let postponed = ctx.later.put_off(Kind::Container);
+        let (late, done): (Vec<Text>, Vec<Text>) =
+            tried.into_iter().partition(|id| postponed.contains(id));
         self.done.extend(done);
-        snapshot
-            .containers
-            .retain(|c| !outcome.gone.contains(&c.id));
+        let mut containers = snapshot.containers;
+        containers.retain(|c| !removed.contains(&c.id));
         if !late.is_empty() {
-            self.put_off.push((snapshot.containers.clone(), partial));
+            self.postponed.push((containers.clone(), partial));
         }
-        snapshot.containers
+        containers
     }
 
-    /// The whole list will not be seen: what was put off has its turn in the parts that it was seen in (S0.8).
-    async fn again(&mut self) {
-        let later = &self.stage.ctx.later;
+    /// The whole list will not be seen: what was postponed is handled in the parts that it was seen in (S0.8).
+    async fn collect_postponed(&mut self) {
+        let later = &self.stage.pass.ctx.later;
         later.round.set(Round::Again);
-        for (rows, partial) in std::mem::take(&mut self.put_off) {
+        for (rows, partial) in std::mem::take(&mut self.postponed) {
             self.collect_part(rows, partial).await;
         }
         later.round.set(Round::First);
         later.forget_emptied();
     }
 
-    /// Nobody knows what else there is: what was seen is reported, and nothing goes for the number of all.
+    /// What else there is remains unknown: what was seen is reported, and nothing is removed for the number of all containers (S1.6).
     async fn incomplete(&mut self) -> Snapshot {
         let mut snapshot = Snapshot::new(self.parts.seen(), self.sandboxes.take());
         snapshot.partial = true;

@@ -1,4 +1,4 @@
-//! The host's answer about its pods, asked again when it has grown old (S0.3), against what runs (S0.4).
+//! The host's answer about its pods: asked for again when it has grown old (S0.3), and compared with what runs (S0.4).
 
 use super::context::{Context, wall_time};
 use super::log_dirs::LogDir;
@@ -19,7 +19,7 @@ use std::time::Duration;
 /// What one pass knows of the host's answers about pods.
 #[derive(Default)]
 pub(crate) struct Pods {
-    /// The host's picture of its pods contradicted what runs (S0.4): no pod is removable any more in this pass.
+    /// An answer of the host contradicted what runs (S0.4): no pod is removable any more in this pass.
     broken: Cell<bool>,
     /// Which pods are younger than the host's answer (S0.3).
     newer: RefCell<Newer>,
@@ -34,20 +34,20 @@ fn ask(ctx: &Context<'_>, uids: &[Text]) -> PodStates {
         };
     };
     let mut answer = ask.with(|ask| ask(uids));
-    // Only what was asked about is answered.
+    // An answer about a pod that was not asked about does not count.
     let asked: HashSet<&Text> = uids.iter().collect();
     answer.states.retain(|uid, _| asked.contains(uid));
     answer.ready &= answer.as_of == 0 || can_be_as_of(ctx, answer.as_of);
     answer
 }
 
-/// S0.3: whether an answer can speak of this moment; of a time to come nobody knows anything.
+/// S0.3: whether an answer can be as of this moment, which must not be later than now.
 fn can_be_as_of(ctx: &Context<'_>, as_of: i64) -> bool {
     let now = wall_time(ctx.hooks);
     if as_of > now {
         let ahead = Duration::from_nanos(as_of.abs_diff(now));
         ctx.report.warn_once("as-of", || format!(
-            "the host says that its answer about pods is of a moment {ahead:?} from now; nothing is removed because its pod is gone; see whether a clock was set back"
+            "the host says that its answer about pods is as of a moment {ahead:?} from now; nothing is removed because its pod is gone; see whether a clock was set back"
         ));
     }
     (0..=now).contains(&as_of)
@@ -60,7 +60,7 @@ fn contradicted(ctx: &Context<'_>, c: &Contradiction) {
     }
     let examples: Vec<String> = c.examples.iter().map(|uid| visible(uid)).collect();
     let message = format!(
-        "the host says that {} of {} pods that run are gone (such as {}): its picture of the pods is broken, nothing is removed for a pod's sake; see whether its list of pods is stale, empty or of another node; pods that were deleted by force and do not end have to count as living until they have ended",
+        "the host says that {} of {} pods that run are gone (such as {}): its list of pods is wrong, nothing is removed because its pod is gone; see whether that list is stale, empty or of another node; the host must report pods that were deleted by force as living until they have ended",
         c.claimed,
         c.active,
         examples.join(", ")
@@ -78,7 +78,7 @@ pub(crate) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// Asks about all pods of a look, and about those whose UIDs were found elsewhere.
+    /// Asks about all pods of a snapshot, and about those whose UIDs were found elsewhere.
     pub(crate) fn ask(
         ctx: &'a Context<'a>,
         snapshot: &'a Snapshot,
@@ -96,7 +96,7 @@ impl<'a> Evidence<'a> {
         }
     }
 
-    /// S4.1: the same, asked at this moment and about this pod alone, however young the answer about all is.
+    /// S4.1: whether a removal still stands, asked at this moment and about this pod alone, however new the answer about all is.
     pub(crate) fn stands_now(&self, uid: &Text, reason: Reason) -> bool {
         let answer = ask(self.ctx, std::slice::from_ref(uid));
         let view = &mut self.latest.borrow_mut().0;
@@ -113,8 +113,7 @@ impl<'a> Evidence<'a> {
         read(&self.latest.borrow().0)
     }
 
-    /// Whether a removal that was planned still stands; asks again where the answer has grown old and the removal rests on
-    /// it.
+    /// Whether a removal that was planned still stands. Asks again if the removal rests on the answer and that has grown old.
     pub(crate) fn stands(&self, uid: &str, reason: Reason) -> bool {
         if !pods::rests_on_pod(reason) {
             return true;
@@ -124,7 +123,7 @@ impl<'a> Evidence<'a> {
             let fresh = view(self.ctx, self.snapshot, &self.uids);
             self.latest.replace(fresh);
         }
-        // S0.4: another answer may have contradicted what runs, to a stop beside this stage.
+        // S0.4: an answer to a stop beside this stage may have contradicted what runs.
         if self.ctx.pods.broken.get() {
             return false;
         }
@@ -133,7 +132,7 @@ impl<'a> Evidence<'a> {
     }
 }
 
-/// One question and its answer, with the time of the question: the answer is no older than that.
+/// Asks once. Returns the answer with the time of the question: the answer is not older than that.
 fn view(ctx: &Context<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, BootInstant) {
     let asked = BootInstant::now();
     let answer = ask(ctx, uids);
@@ -146,15 +145,14 @@ fn view(ctx: &Context<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, Boot
     (view.holding(newer), asked)
 }
 
-/// S0.3: the pods that have changed since the moment that the host's answer speaks of. A pod is judged when the host first says
-/// that it is gone.
+/// S0.3: the pods that have changed since the moment of the host's answer. A pod is judged when the host first says that it is gone.
 fn newer_pods(
     ctx: &Context<'_>,
     snapshot: &Snapshot,
     answer: &PodStates,
     view: &PodView,
 ) -> HashSet<Text> {
-    // An answer that is not ready may be followed by one that says as of when.
+    // An answer that is not ready may be followed by one that is as of a moment.
     if answer.as_of != 0 || !answer.ready {
         let now = wall_time(ctx.hooks);
         let mut newer = ctx.pods.newer.borrow_mut();
@@ -177,15 +175,16 @@ fn judge(ctx: &Context<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTre
         files_only: false,
         go_on: &go_on,
     };
-    let logs = Logs::of(ctx, open);
+    let logs = logs_of(ctx, open);
     let mut unknown = Vec::new();
     for uid in open {
         if !go_on() {
-            // The pass is to end: nothing goes any more.
+            // The pass is to end, and removes nothing any more.
             newer.judge(uid, as_of, Changed::Unknown);
             continue;
         }
-        let changed = logs.last_change(uid, &question, |path| newer.saw_beyond(path));
+        let logs = logs.as_ref().map_err(String::clone);
+        let changed = logs.and_then(|logs| last_change(logs.as_ref(), uid, &question, newer));
         let changed = changed.unwrap_or_else(|e| {
             unknown.push((uid, e));
             Changed::Unknown
@@ -196,7 +195,7 @@ fn judge(ctx: &Context<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTre
         ctx.log(
             LogLevel::Warn,
             &format!(
-                "cannot tell when the logs of {} pods changed last, such as those of {}: {e}; until that is known nothing of them is removed because they are gone",
+                "cannot find out when the logs of {} pods changed last, such as those of {}: {e}; until then nothing is removed because these pods are gone",
                 unknown.len(),
                 visible(uid)
             ),
@@ -204,8 +203,8 @@ fn judge(ctx: &Context<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTre
     }
 }
 
-/// S0.3: whether a file in a tree has changed since the moment by which its pod was judged, which an answer of the past cannot know:
-/// the pod may have come back since. The pass itself changes directories, but no files.
+/// S0.3: whether a file in a tree has changed since the moment as of which its pod was judged. The host's answer is not newer than that
+/// moment, and the pod may have come back since. The pass itself changes directories, but no files.
 pub(crate) fn has_newer_files(ctx: &Context<'_>, dir: &OpenLogDir, name: &str) -> bool {
     let Some(since) = ctx.pods.newer.borrow().judged_by(entry_uid(name)) else {
         return false;
@@ -221,70 +220,59 @@ pub(crate) fn has_newer_files(ctx: &Context<'_>, dir: &OpenLogDir, name: &str) -
     change.map_or(true, |change| change.newest > since)
 }
 
-/// The entries of `pod-logs-dir` that belong to some pods.
-enum Logs {
-    Entries(OpenLogDir, HashMap<Text, Vec<OsString>>),
-    Nothing,
-    Failed(String),
+/// `pod-logs-dir`, and its entries of each pod.
+type Logs = (OpenLogDir, HashMap<Text, Vec<OsString>>);
+
+/// The entries of these pods; `None` = the directory does not exist, or its key is empty.
+fn logs_of(ctx: &Context<'_>, pods: &BTreeSet<Text>) -> Result<Option<Logs>, String> {
+    let dir = match LogDir::open(ctx.config.pod_logs_dir.as_deref()) {
+        LogDir::Open(dir) => dir,
+        LogDir::Off | LogDir::Missing(_) => return Ok(None),
+        LogDir::Failed(dir, e) => return Err(format!("{dir}: {e}")),
+    };
+    let entries = dir.entries(&|| ctx.stop.cause().is_none());
+    let entries = entries.map_err(|e| format!("{}: {e}", dir.dir()))?;
+    let mut of_pods: HashMap<Text, Vec<OsString>> = HashMap::new();
+    for entry in entries {
+        let uid = entry.name.to_str().map(entry_uid);
+        if let Some(uid) = uid.and_then(|uid| pods.get(uid)) {
+            of_pods.entry(uid.clone()).or_default().push(entry.name);
+        }
+    }
+    Ok(Some((dir, of_pods)))
 }
 
-impl Logs {
-    fn of(ctx: &Context<'_>, pods: &BTreeSet<Text>) -> Logs {
-        let dir = match LogDir::open(ctx.config.pod_logs_dir.as_deref()) {
-            LogDir::Open(dir) => dir,
-            LogDir::Off | LogDir::Missing(_) => return Logs::Nothing,
-            LogDir::Failed(dir, e) => return Logs::Failed(format!("{dir}: {e}")),
-        };
-        let go_on = || ctx.stop.cause().is_none();
-        let entries = match dir.entries(&go_on) {
-            Ok(entries) => entries,
-            Err(e) => return Logs::Failed(format!("{}: {e}", dir.dir())),
-        };
-        let mut of_pods: HashMap<Text, Vec<OsString>> = HashMap::new();
-        for entry in entries {
-            let uid = entry.name.to_str().map(entry_uid);
-            if let Some(uid) = uid.and_then(|uid| pods.get(uid)) {
-                of_pods.entry(uid.clone()).or_default().push(entry.name);
-            }
-        }
-        Logs::Entries(dir, of_pods)
-    }
-
-    /// When something in them changed last; `beyond` hears of what has a time beyond now.
-    fn last_change(
-        &self,
-        uid: &Text,
-        question: &Question<'_>,
-        mut beyond: impl FnMut(Text),
-    ) -> Result<Changed, String> {
-        let (dir, entries) = match self {
-            Logs::Nothing => return Ok(Changed::Last(0)),
-            Logs::Failed(why) => return Err(why.clone()),
-            Logs::Entries(dir, entries) => (dir, entries),
-        };
-        let mut newest = 0;
-        for name in entries.get(uid).into_iter().flatten() {
+/// When something in the logs of a pod changed last. Times later than now are noted in `newer`.
+fn last_change(
+    logs: Option<&Logs>,
+    uid: &Text,
+    question: &Question<'_>,
+    newer: &mut Newer,
+) -> Result<Changed, String> {
+    let mut newest = 0;
+    let of_pod = logs.and_then(|(dir, entries)| Some((dir, entries.get(uid)?)));
+    if let Some((dir, names)) = of_pod {
+        for name in names {
             let path = || format!("{}/{}", dir.dir(), name.to_string_lossy());
-            let change = dir
-                .last_change(name, question)
-                .map_err(|e| format!("{}: {e}", visible(&path())))?;
+            let change = dir.last_change(name, question);
+            let change = change.map_err(|e| format!("{}: {e}", visible(&path())))?;
             if change.beyond {
-                beyond(path().into());
+                newer.saw_beyond(path().into());
             }
             newest = change.newest.max(newest);
         }
-        Ok(Changed::Last(newest))
     }
+    Ok(Changed::Last(newest))
 }
 
-/// S0.3: what has a time beyond now was not compared with the moment of the host's answer; told once, at the end of a pass.
+/// S0.3: warns once, at the end of a pass, of times later than now, which were not compared with the moment of the host's answer.
 pub(crate) fn log_stamps(ctx: &Context<'_>) {
     let newer = ctx.pods.newer.borrow();
     if let Some((count, example)) = newer.beyond() {
         ctx.log(
             LogLevel::Warn,
             &format!(
-                "{count} containers, pod sandboxes or pod log directories have times later than now, such as {}: they are not compared with the moment that the host's answer about pods is of; see whether the clock was set back",
+                "{count} containers, pod sandboxes or pod log directories have times later than now, such as {}: these times are not compared with the moment of the host's answer about pods; see whether the clock was set back",
                 visible(example)
             ),
         );

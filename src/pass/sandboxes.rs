@@ -1,28 +1,50 @@
-//! Removing one sandbox: stop, then remove (S3.4).
+//! S3: sandboxes. Each is stopped, then removed (S3.4).
 
-use super::context::Context;
+use super::containers::ContainerPass;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
-use super::removals::Remover;
+use super::pace::Pacing;
+use super::pod_evidence::Evidence;
+use super::removals::{Remover, carry_out};
+use super::snapshots::{Decision, Snapshots};
 use crate::cri::CallError;
-use crate::cri::client::Runtime;
-use crate::node::Sandbox;
+use crate::node::{Sandbox, Text};
+use crate::plan;
 use crate::report::{Kind, Reason, visible};
+use std::collections::HashSet;
 
-/// Removes sandboxes.
-pub(crate) struct SandboxRemover<'a> {
-    pub(crate) ctx: &'a Context<'a>,
-    pub(crate) runtime: &'a Runtime<'a>,
-}
-
-impl SandboxRemover<'_> {
-    fn failed(&self, e: &CallError, doing: &str, s: &Sandbox) -> Fate {
-        let doing = format!("cannot {doing} pod sandbox {}", visible(&s.id));
-        Fate::of(e, &doing, self.runtime.endpoint)
+/// S3 of a pass.
+pub(super) async fn sandboxes(snapshots: &Snapshots<'_, '_>) {
+    let pass = snapshots.pass;
+    let ctx = pass.ctx;
+    let decided = snapshots.decide(|snapshot| {
+        let is_there: HashSet<&Text> = snapshot.sandboxes.as_ref()?.iter().map(|s| &s.id).collect();
+        let is_there = |id: &Text| is_there.contains(id);
+        ctx.later.settle_gone(ctx, Kind::Sandbox, is_there);
+        ctx.attempts.keep_only(Kind::Sandbox, is_there);
+        let evidence = Evidence::ask(ctx, snapshot, []);
+        let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
+        Some(Decision { evidence, plan })
+    });
+    if let Some(Decision { evidence, plan }) = decided.await {
+        let pacing = Pacing::new(ctx, ctx.config.max_parallel_removals / 2);
+        carry_out(ctx, &evidence, plan, &pacing, &SandboxRemover { pass }).await;
     }
 }
 
-impl Remover for SandboxRemover<'_> {
+/// Removes sandboxes.
+struct SandboxRemover<'a, 'p> {
+    pass: &'a ContainerPass<'a, 'p>,
+}
+
+impl SandboxRemover<'_, '_> {
+    fn failed(&self, e: &CallError, doing: &str, s: &Sandbox) -> Fate {
+        let doing = format!("cannot {doing} pod sandbox {}", visible(&s.id));
+        Fate::of(e, &doing, self.pass.runtime.endpoint)
+    }
+}
+
+impl Remover for SandboxRemover<'_, '_> {
     type Object = Sandbox;
     const KIND: Kind = Kind::Sandbox;
 
@@ -32,15 +54,15 @@ impl Remover for SandboxRemover<'_> {
     }
 
     async fn remove(&self, s: &Sandbox, gate: &Gate<'_>) -> Result<Fate, Fate> {
-        if self.ctx.dry_run {
+        if self.pass.ctx.dry_run {
             return Ok(Fate::Removed);
         }
-        // Others may have been asked about since it was its turn.
+        // The host may have been asked about others since.
         gate.still_open()?;
-        let stopped = self.runtime.stop_sandbox(&s.id).await;
+        let stopped = self.pass.runtime.stop_sandbox(&s.id).await;
         stopped.map_err(|e| self.failed(&e, "stop", s))?;
         gate.still_open()?;
-        let removed = self.runtime.remove_sandbox(&s.id).await;
+        let removed = self.pass.runtime.remove_sandbox(&s.id).await;
         removed.map_err(|e| self.failed(&e, "remove", s))?;
         Ok(Fate::Removed)
     }

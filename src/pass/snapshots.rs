@@ -1,26 +1,20 @@
-//! What S3 and S4 decide over: both lists, taken again before anything goes (S3.1).
+//! What S3 and S4 decide over: both lists, read again before anything is removed (S3.1).
 
+use super::containers::ContainerPass;
 use super::context::Context;
-use super::dry_run::Overlay;
 use super::parts::{all_containers, all_sandboxes};
 use super::pod_evidence::Evidence;
-use crate::cri::client::Runtime;
 use crate::node::Snapshot;
 use crate::plan::Plan;
 use tokio::sync::OnceCell;
 
-/// The look of some stages.
-pub(super) struct Snapshots<'a> {
-    pub(super) ctx: &'a Context<'a>,
-    pub(super) runtime: &'a Runtime<'a>,
-    pub(super) overlay: &'a Overlay,
-    /// The list of containers was just seen not to be reached in whole: it is not asked for again.
-    pub(super) is_short: bool,
-    /// That of S1, if that had nothing to do: good enough to see that S3 and S4.1 have nothing to do either, so that such a pass
-    /// lists once.
-    pub(super) first: Option<Snapshot>,
-    /// Another look; `None` = the pass was told to end meanwhile.
-    pub(super) fresh: OnceCell<Option<Snapshot>>,
+/// The snapshots of some stages.
+pub(super) struct Snapshots<'a, 'p> {
+    pub(super) pass: &'a ContainerPass<'a, 'p>,
+    /// That of S1, if S1 had nothing to do: it shows as well whether S3 and S4.1 have nothing to do, so that such a pass lists once.
+    first: Option<Snapshot>,
+    /// Another one; `None` = the pass was told to end meanwhile.
+    fresh: OnceCell<Option<Snapshot>>,
 }
 
 /// A plan, and what it rests on.
@@ -29,8 +23,16 @@ pub(super) struct Decision<'s, T> {
     pub(super) plan: Plan<'s, T>,
 }
 
-impl Snapshots<'_> {
-    /// S3.1: a decision that may be carried out. Where something is to go by the look of S1, it is made again over a fresh one.
+impl<'a, 'p> Snapshots<'a, 'p> {
+    pub(super) fn new(pass: &'a ContainerPass<'a, 'p>, first: Option<Snapshot>) -> Self {
+        Snapshots {
+            pass,
+            first,
+            fresh: OnceCell::new(),
+        }
+    }
+
+    /// S3.1: a decision that may be carried out. If something would be removed by the snapshot of S1, it is decided again over a fresh one.
     pub(super) async fn decide<'s, T: 's>(
         &'s self,
         decide: impl Fn(&'s Snapshot) -> Option<Decision<'s, T>>,
@@ -42,7 +44,7 @@ impl Snapshots<'_> {
         decide(self.fresh().await?)
     }
 
-    /// What was seen last; `None` = the pass is to end.
+    /// The latest snapshot; `None` = the pass is to end.
     pub(super) async fn latest(&self) -> Option<&Snapshot> {
         match &self.first {
             Some(first) if !self.fresh.initialized() => Some(first),
@@ -53,40 +55,37 @@ impl Snapshots<'_> {
     async fn fresh(&self) -> Option<&Snapshot> {
         let take = || async {
             let snapshot = self.take().await;
-            self.goes_on().then_some(snapshot)
+            self.may_continue().then_some(snapshot)
         };
         self.fresh.get_or_init(take).await.as_ref()
     }
 
-    /// Both lists again, less what a dry run would have removed. The sandboxes come first: one that is not READY then gets no
+    /// Reads both lists, without what a dry run would have removed. The sandboxes come first: one that is not READY then gets no
     /// containers any more, so that the containers after it name all that are in use.
     pub(super) async fn take(&self) -> Snapshot {
-        let (ctx, runtime) = (self.ctx, self.runtime);
-        let sandboxes = all_sandboxes(ctx, runtime).await;
-        let sandboxes = sandboxes.map_err(|e| ctx.fail(e)).ok();
-        let mut containers = None;
-        if !self.is_short {
-            let listed = all_containers(ctx, runtime, sandboxes.as_deref()).await;
-            containers = listed.map_err(|e| ctx.fail(e)).ok();
-        }
+        let (ctx, runtime) = (self.pass.ctx, self.pass.runtime);
+        let sandboxes = ctx.ok(all_sandboxes(ctx, runtime).await);
+        // A list of containers that could not be read in whole a moment ago is not asked for again.
+        let containers = match self.pass.incomplete.get() {
+            Some(_) => None,
+            None => ctx.ok(all_containers(ctx, runtime, sandboxes.as_deref()).await),
+        };
         let partial = containers.is_none();
         let mut snapshot = Snapshot::new(containers.unwrap_or_default(), sandboxes);
         snapshot.partial = partial;
-        self.overlay.retain(&mut snapshot.containers);
+        self.pass.log_dirs.overlay.retain(&mut snapshot.containers);
         snapshot
     }
 
-    /// Whether the pass is to go on. A service that shows none at its first call is asked nothing more (S6.5).
-    pub(super) fn goes_on(&self) -> bool {
-        !ended(self.ctx) && self.runtime.lost().is_none()
+    /// Whether the pass may continue. A runtime that left the first call without an answer is asked nothing more (S6.5), nor is one that
+    /// does not speak CRI.
+    pub(super) fn may_continue(&self) -> bool {
+        !ended(self.pass.ctx) && self.pass.runtime.lost().is_none()
     }
 }
 
-/// Whether the pass was told to end; then it fails for that, too.
+/// Whether the pass was told to end; then it fails with that cause.
 pub(super) fn ended(ctx: &Context<'_>) -> bool {
-    let Some(cause) = ctx.stop.cause() else {
-        return false;
-    };
-    ctx.fail(cause.error());
-    true
+    let cause = ctx.stop.cause();
+    cause.map(|cause| ctx.fail(cause.error())).is_some()
 }

@@ -1,5 +1,5 @@
-//! Stops of UNKNOWN containers (S2.3): in slots of their own beside the stages of a pass, which wait for none of them. Those that ended
-//! by the end of the pass are removed then.
+//! Stops of UNKNOWN containers (S2.3). They have slots of their own beside the stages of a pass, which do not wait for them. Containers
+//! whose stop has ended by the end of the pass are removed then.
 
 use super::context::Context;
 use super::defects::{object, stage};
@@ -20,14 +20,14 @@ use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{self, Poll};
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// How many at once.
+/// How many containers are stopped at once.
 const SLOTS: usize = 2;
 
-/// How long a pass waits for them once all else is done, whatever the annotations say.
+/// How long a pass waits for stops once all else is done, whatever the annotations say.
 const WAIT: Duration = Duration::from_secs(10 * 60);
 
 /// A stop that has not ended.
@@ -40,73 +40,57 @@ struct Open {
 
 /// The stops of one pass.
 pub(crate) struct Stops<'p> {
-    ctx: &'p Context<'p>,
-    runtime: &'p Runtime<'p>,
-    pacing: Rc<Semaphore>,
-    /// By the containers' IDs.
-    open: Rc<RefCell<HashMap<Text, Open>>>,
-    added: Cell<usize>,
-    /// Those of each look.
+    shared: Rc<Shared<'p>>,
+    /// Those of each snapshot.
     beside: RefCell<FuturesUnordered<LocalBoxFuture<'p, ()>>>,
-    /// Those that may make the runtime crash: once all else is done, and one at a time (S0.8).
+    /// Those that may make the runtime crash: they run once all else is done, and one at a time (S0.8).
     alone: RefCell<VecDeque<LocalBoxFuture<'p, ()>>>,
 }
 
 impl<'p> Stops<'p> {
     pub(crate) fn new(ctx: &'p Context<'p>, runtime: &'p Runtime<'p>) -> Stops<'p> {
-        Stops {
+        let shared = Shared {
             ctx,
             runtime,
-            pacing: Rc::new(Semaphore::new(SLOTS)),
-            open: Rc::default(),
+            slots: Semaphore::new(SLOTS),
+            open: RefCell::default(),
             added: Cell::default(),
+        };
+        Stops {
+            shared: Rc::new(shared),
             beside: RefCell::default(),
             alone: RefCell::default(),
         }
     }
 
-    /// These containers of a look are to be stopped.
+    /// Adds containers of a snapshot that are to be stopped.
     pub(crate) fn add(&self, snapshot: &Snapshot, planned: Vec<(Planned, Container)>) {
         if planned.is_empty() {
             return;
         }
         let snapshot = Rc::new(snapshot.clone());
-        let unfinished = self.ctx.attempts.unfinished.borrow();
+        let unfinished = self.shared.ctx.attempts.unfinished.borrow();
         let turns = turns(planned, Kind::Container, |(e, _)| &e.id, &unfinished);
         let mut beside = turns.first;
         beside.extend(turns.again);
-        let job = |planned: Vec<(Planned, Container)>, alone: bool| {
-            let open = planned.iter().map(|(entry, _)| {
-                let open = Open {
-                    planned: entry.clone(),
-                    number: self.added.replace(self.added.get() + 1),
-                    begun: false,
-                };
-                (entry.id.clone(), open)
-            });
-            self.open.borrow_mut().extend(open);
-            let job = Job {
-                ctx: self.ctx,
-                runtime: self.runtime,
-                pacing: self.pacing.clone(),
-                open: self.open.clone(),
-                alone,
-            };
-            let snapshot = snapshot.clone();
-            let ctx = self.ctx;
+        let work = |planned: Vec<(Planned, Container)>, is_alone: bool| {
+            for (planned, _) in &planned {
+                self.shared.opens(planned);
+            }
+            let (shared, snapshot) = (self.shared.clone(), snapshot.clone());
             let work = async move {
-                stage(ctx, job.all(&snapshot, planned)).await;
+                stage(shared.ctx, shared.stop_all(&snapshot, planned, is_alone)).await;
             };
             Box::pin(work) as LocalBoxFuture<'p, ()>
         };
-        self.beside.borrow_mut().push(job(beside, false));
+        self.beside.borrow_mut().push(work(beside, false));
         for planned in turns.alone {
-            let work = job(vec![planned], true);
+            let work = work(vec![planned], true);
             self.alone.borrow_mut().push_back(work);
         }
     }
 
-    /// Does other work of the pass while they go on.
+    /// Does other work of the pass while the stops run.
     pub(crate) async fn beside<R>(&self, work: impl Future<Output = R>) -> R {
         let mut work = pin!(work);
         std::future::poll_fn(|cx| {
@@ -121,28 +105,22 @@ impl<'p> Stops<'p> {
 
     fn poll(&self, cx: &mut task::Context<'_>) -> Poll<()> {
         let mut beside = self.beside.borrow_mut();
-        while let Poll::Ready(ended) = beside.poll_next_unpin(cx) {
-            if ended.is_none() {
-                return Poll::Ready(());
-            }
-        }
-        Poll::Pending
+        while ready!(beside.poll_next_unpin(cx)).is_some() {}
+        Poll::Ready(())
     }
 
-    /// All else is done: waits for them, but not for ever.
+    /// All else is done: waits for the stops, but not for ever.
     pub(crate) async fn wait(&self) {
         let ended = async {
             std::future::poll_fn(|cx| self.poll(cx)).await;
-            loop {
-                let next = self.alone.borrow_mut().pop_front();
-                match next {
-                    Some(work) => work.await,
-                    None => break,
-                }
+            let next = || self.alone.borrow_mut().pop_front();
+            while let Some(work) = next() {
+                work.await;
             }
         };
-        let limit = self.ctx.hooks.stop_wait.unwrap_or(WAIT);
-        if !self.open.borrow().is_empty() {
+        let shared = &self.shared;
+        let limit = shared.ctx.hooks.stop_wait.unwrap_or(WAIT);
+        if !shared.open.borrow().is_empty() {
             tokio::select! {
                 () = ended => {}
                 () = sleep_until(BootInstant::now().plus(limit)) => {}
@@ -150,62 +128,95 @@ impl<'p> Stops<'p> {
         }
         self.beside.borrow_mut().clear();
         self.alone.borrow_mut().clear();
-        let mut open: Vec<Open> = self.open.take().into_values().collect();
+        let mut open: Vec<Open> = shared.open.take().into_values().collect();
         open.sort_by_key(|open| open.number);
         for Open { planned, begun, .. } in open {
-            let done = if begun {
+            let fate = if begun {
                 Fate::Silent(format!(
-                    "cannot stop container {}: still stopping after the pass waited {limit:?} for it; the next pass goes on, with what is left of its grace period",
+                    "cannot stop container {}: still stopping after the pass waited {limit:?} for it; the next pass continues with the rest of its grace period",
                     visible(&planned.id)
                 ))
             } else {
                 Fate::Kept(Reason::NotReached)
             };
-            self.ctx.record(planned, done);
+            shared.ctx.record(planned, fate);
         }
     }
 }
 
-/// Stops the containers of one look.
-struct Job<'p> {
+/// What the stops of one pass share.
+struct Shared<'p> {
     ctx: &'p Context<'p>,
     runtime: &'p Runtime<'p>,
-    pacing: Rc<Semaphore>,
-    open: Rc<RefCell<HashMap<Text, Open>>>,
-    alone: bool,
+    slots: Semaphore,
+    /// By the containers' IDs.
+    open: RefCell<HashMap<Text, Open>>,
+    added: Cell<usize>,
 }
 
-impl Job<'_> {
-    async fn all(&self, snapshot: &Snapshot, planned: Vec<(Planned, Container)>) {
+impl Shared<'_> {
+    fn opens(&self, planned: &Planned) {
+        let open = Open {
+            planned: planned.clone(),
+            number: self.added.replace(self.added.get() + 1),
+            begun: false,
+        };
+        self.open.borrow_mut().insert(planned.id.clone(), open);
+    }
+
+    async fn stop_all(
+        &self,
+        snapshot: &Snapshot,
+        planned: Vec<(Planned, Container)>,
+        is_alone: bool,
+    ) {
         let evidence = &Evidence::ask(self.ctx, snapshot, []);
         stream::iter(planned)
             .for_each_concurrent(SLOTS, |(planned, container)| async move {
-                // Nobody closes it.
-                let _slot = self.pacing.acquire().await;
+                // The semaphore is never closed.
+                let _slot = self.slots.acquire().await;
                 let gate = Gate::new(self.ctx, Some(evidence), &planned);
-                let result = object(self.ctx, self.one(&container, &gate)).await;
+                let result = object(self.ctx, self.stop(&container, &gate, is_alone)).await;
                 self.ended(planned, result);
             })
             .await;
     }
 
-    /// Whether the runtime knew it, and when the host approved; `Err` = it stays.
-    async fn one(&self, c: &Container, gate: &Gate<'_>) -> Result<(bool, BootInstant), Fate> {
+    /// Whether the runtime knew the container, and when the host approved; `Err` = it is kept.
+    async fn stop(
+        &self,
+        c: &Container,
+        gate: &Gate<'_>,
+        is_alone: bool,
+    ) -> Result<(bool, BootInstant), Fate> {
         gate.open()?;
         let approved = BootInstant::now();
         if let Some(open) = self.open.borrow_mut().get_mut(&c.id) {
             open.begun = true;
         }
-        let flight = self.ctx.later.take_off();
-        let flight = if self.alone {
-            flight
-        } else {
+        let mut flight = self.ctx.later.take_off();
+        if !is_alone {
             // Lists and questions are in flight with it.
-            flight.in_company()
-        };
-        match stop(self.ctx, self.runtime, c).await {
-            Ok(was_known) => Ok((was_known, approved)),
-            Err(fate) => Err(flight.landed(fate)),
+            flight = flight.in_company();
+        }
+        let stopped = self.call(c).await;
+        let was_known = stopped.map_err(|fate| flight.landed(fate))?;
+        Ok((was_known, approved))
+    }
+
+    /// Stops a container, with the rest of its grace period since that was first tried. Returns whether the runtime knew it.
+    async fn call(&self, c: &Container) -> Result<bool, Fate> {
+        let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
+        let now = BootInstant::now().since_boot();
+        let since = self.ctx.attempts.unfinished.borrow_mut().stops(&c.id, now);
+        let seconds = stop_timeout(grace.saturating_sub(since.as_secs()));
+        match self.runtime.stop_container(&c.id, seconds).await {
+            Ok(()) => Ok(true),
+            Err(CallError::NotFound(_)) => Ok(false),
+            Err(e) => {
+                let doing = format!("cannot stop container {}", visible(&c.id));
+                Err(Fate::of(&e, &doing, self.runtime.endpoint))
+            }
         }
     }
 
@@ -216,22 +227,6 @@ impl Job<'_> {
             Err(fate) => {
                 self.ctx.record(planned, fate);
             }
-        }
-    }
-}
-
-/// Stops one container, with what is left of its grace period since that was tried first.
-async fn stop(ctx: &Context<'_>, runtime: &Runtime<'_>, c: &Container) -> Result<bool, Fate> {
-    let grace = grace_period(c.deletion_grace.as_deref(), c.termination_grace.as_deref());
-    let now = BootInstant::now().since_boot();
-    let since = ctx.attempts.unfinished.borrow_mut().stops(&c.id, now);
-    let seconds = stop_timeout(grace.saturating_sub(since.as_secs()));
-    match runtime.stop_container(&c.id, seconds).await {
-        Ok(()) => Ok(true),
-        Err(CallError::NotFound(_)) => Ok(false),
-        Err(e) => {
-            let doing = format!("cannot stop container {}", visible(&c.id));
-            Err(Fate::of(&e, &doing, runtime.endpoint))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The words of a pass for its log.
+//! The words for objects in the log of a pass.
 
 use crate::report::{Entry, Kind, visible};
 

@@ -365,7 +365,7 @@ fn s0_3_logs_that_cannot_be_read_keep_their_pods() {
         let told = lines.lock().unwrap();
         let told = told
             .iter()
-            .filter(|line| line.starts_with("cannot tell when the logs of 1 pods"));
+            .filter(|line| line.starts_with("cannot find out when the logs of 1 pods"));
         if stays {
             assert_eq!((outcome, reason), (Outcome::Kept, "newer-than-answer"));
             assert_eq!(told.count(), 1);
