@@ -56,7 +56,7 @@ impl<F: ?Sized> Clone for Hook<F> {
 
 /// What a host has set; `None` = nothing.
 #[derive(Clone, Default)]
-#[allow(clippy::type_complexity)] // a name for each type would be one more list of the callbacks
+#[expect(clippy::type_complexity, reason = "names would be a second list")]
 pub struct Hooks {
     /// S0.3: which of these pods may go. Without it none may, and sources count as ready.
     pub pod_states: Option<Hook<dyn Fn(&[Text]) -> PodStates + Send + Sync>>,

@@ -61,7 +61,7 @@ pub enum Outcome {
 
 /// Why an object went, should have gone, or stayed; in stable words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)] // each is its word; the head of crigc.h lists them
+#[expect(missing_docs, reason = "the head of crigc.h explains the words")]
 pub enum Reason {
     PodRemoved,
     PodTerminated,

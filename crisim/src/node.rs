@@ -81,7 +81,7 @@ pub enum State {
 /// The words of states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs)] // CRI's own words
+#[expect(missing_docs, reason = "CRI's own words")]
 pub enum Word {
     Created,
     Running,
@@ -111,7 +111,7 @@ pub type Map = BTreeMap<String, Text>;
 /// A container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)] // fields of CRI; times are ns since the epoch
+#[expect(missing_docs, reason = "fields of CRI; times are ns since the epoch")]
 pub struct Container {
     pub id: Text,
     pub sandbox_id: Text,
@@ -135,7 +135,7 @@ pub struct Container {
 /// A pod sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)] // fields of CRI; times are ns since the epoch
+#[expect(missing_docs, reason = "fields of CRI; times are ns since the epoch")]
 pub struct Sandbox {
     pub id: Text,
     pub uid: Text,
@@ -155,7 +155,7 @@ pub struct Sandbox {
 /// An image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)] // fields of CRI
+#[expect(missing_docs, reason = "fields of CRI")]
 pub struct Image {
     pub id: Text,
     pub tags: Vec<Text>,

@@ -1,6 +1,6 @@
 //! Signals of this thread: threads of the library are born with nearly all of them blocked, so that the host's handlers run on the
 //! host's threads, and a write that hits RLIMIT_FSIZE is an error alone. The one place of `src/fs/` that calls libc.
-#![allow(unsafe_code)] // signal masks have no safe interface
+#![allow(unsafe_code, reason = "signal masks have no safe interface")]
 
 use std::mem::MaybeUninit;
 
