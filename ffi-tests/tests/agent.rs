@@ -23,7 +23,7 @@ fn exit_codes_and_messages() {
             vec![],
             &["--once", "--now"],
             0,
-            "would go (dry run, nothing was removed)",
+            "would be removed (dry run, nothing was removed)",
         ),
         (
             "an unknown option",
@@ -93,7 +93,7 @@ fn exit_codes_and_messages() {
             vec![],
             &["--once", "--now", "--apply", "--dry-run=T"],
             0,
-            "would go (dry run, nothing was removed)",
+            "would be removed (dry run, nothing was removed)",
         ),
         (
             "low above high",

@@ -71,7 +71,7 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
             "Is a directory",
         ),
         (
-            "a line that is no UID",
+            "a line that is not a UID",
             &["--live-pods", "LIVE"],
             |bench| {
                 let mut text = bench.live.join("\n");
@@ -79,7 +79,7 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
                 fs::write(bench.at("live"), text).expect("a file");
             },
             false,
-            "line 8 is no UID of a pod",
+            "line 8 is not the UID of a pod",
         ),
         (
             "blanks around UIDs",
