@@ -15,7 +15,7 @@ import (
 	"unsafe"
 )
 
-// host is what the callbacks of one engine work with. The library knows it by a cgo.Handle.
+// host has the state of one engine's callbacks. The library knows it by a cgo.Handle.
 type host struct {
 	config Config
 
@@ -48,7 +48,7 @@ func (h *host) begin(ctx context.Context) uintptr {
 	return h.last
 }
 
-// end gives what was noted in the call.
+// end returns the failures that were noted in the call.
 func (h *host) end(token uintptr) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -60,7 +60,7 @@ func (h *host) end(token uintptr) error {
 // periodic says whether a token is that of a thread of the library.
 func (h *host) periodic(token uintptr) bool { return token > h.last }
 
-// note keeps a failure of a callback for the error of its pass; false if nobody will hear that.
+// note keeps a failure of a callback for the error of its pass; false if no pass will return it.
 func (h *host) note(token uintptr, err error) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,7 +85,7 @@ func (h *host) noteCalled(token uintptr, err error) {
 	}
 }
 
-// ended gives the context of a pass that ends, and what was noted so far. A periodic pass is forgotten.
+// ended returns the context of a pass that ends, and the failures noted so far. A periodic pass is then forgotten.
 func (h *host) ended(token uintptr) (context.Context, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -99,7 +99,7 @@ func (h *host) ended(token uintptr) (context.Context, error) {
 	return pass.ctx, pass.notes.err()
 }
 
-// notes are failures of callbacks in one pass. A callback that fails may fail for each object: a few tell the story.
+// notes are failures of callbacks in one pass. A callback may fail for each object, so only a few are kept.
 type notes struct {
 	first []error
 	more  int
@@ -128,15 +128,15 @@ func (h *host) guard(token C.uintptr_t, callback string) {
 	}
 }
 
-// guardAfter is guard for what a periodic pass calls after it has told its end: nobody hears of its errors any more, and they
-// are not the next pass's.
+// guardAfter is guard for a callback that a periodic pass calls after it has reported its end: its errors are only logged, and do not
+// belong to the next pass.
 func (h *host) guardAfter(token C.uintptr_t, callback string) {
 	if value := recover(); value != nil {
 		h.panicked(callback, value, func(err error) { h.noteCalled(uintptr(token), err) })
 	}
 }
 
-// panicked notes a panic, and logs it with its stack unless many were logged of late: a callback may panic for each object.
+// panicked notes a panic, and logs it with its stack unless many were logged in the last minute: a callback may panic for each object.
 func (h *host) panicked(callback string, value any, note func(error)) {
 	err := &PanicError{Callback: callback, Value: value, Stack: debug.Stack()}
 	note(err)
@@ -151,13 +151,13 @@ func (h *host) panicked(callback string, value any, note func(error)) {
 	}
 }
 
-// limiter allows a few things a minute.
+// limiter allows a few log lines a minute.
 type limiter struct {
 	since         time.Time
 	passed, stood int
 }
 
-// allow says whether one more may pass, and how many were stopped in a minute that is over.
+// allow says whether one more is allowed, and how many were left out in the minute that is over.
 func (l *limiter) allow(now time.Time) (allowed bool, stopped int) {
 	if now.Sub(l.since) >= time.Minute {
 		stopped = l.stood
@@ -171,7 +171,7 @@ func (l *limiter) allow(now time.Time) (allowed bool, stopped int) {
 	return true, stopped
 }
 
-// tell logs at error level. The logger may be what panicked.
+// tell logs at error level. The panic may have been in the logger.
 func (h *host) tell(message string, attributes ...slog.Attr) {
 	defer func() { _ = recover() }()
 	logger := h.config.Logger
@@ -199,7 +199,7 @@ func crigcGoPodStates(handle, token C.uintptr_t, uids **C.char, states *C.gc_pod
 	return yes(ready)
 }
 
-// podStatesName is which of the two callbacks is set.
+// podStatesName is the name of the callback that is set.
 func (h *host) podStatesName() string {
 	if h.config.PodStatesAsOf != nil {
 		return "PodStatesAsOf"
@@ -207,7 +207,7 @@ func (h *host) podStatesName() string {
 	return "PodStates"
 }
 
-// podStates asks whichever of the two callbacks is set.
+// podStates asks the callback that is set.
 func (h *host) podStates(uids []string) (states []PodState, asOf time.Time, ready bool) {
 	if h.config.PodStatesAsOf != nil {
 		return h.config.PodStatesAsOf(uids)
@@ -216,7 +216,7 @@ func (h *host) podStates(uids []string) (states []PodState, asOf time.Time, read
 	return states, time.Time{}, ready
 }
 
-// asOfNanoseconds are nanoseconds since the epoch: 0 for the zero Time, negative where they do not fit.
+// asOfNanoseconds are nanoseconds since the epoch: 0 for the zero Time, negative if they do not fit.
 func asOfNanoseconds(t time.Time) int64 {
 	if t.IsZero() {
 		return 0
@@ -263,7 +263,7 @@ func crigcGoImageFS(handle, token C.uintptr_t, usage *C.gc_fs_usage) (answer C.i
 	return 1
 }
 
-// noteOrTell sees to it that somebody hears of a failure.
+// noteOrTell notes a failure for the pass's error, or else logs it.
 func (h *host) noteOrTell(token C.uintptr_t, err error) {
 	if !h.note(uintptr(token), err) {
 		h.tell(err.Error())
@@ -316,7 +316,7 @@ func crigcGoClock(handle, token C.uintptr_t) (ns C.int64_t) {
 	return C.int64_t(nanoseconds(h.config.Clock()))
 }
 
-// nanoseconds since the epoch; 0, which the library refuses, where they do not fit.
+// nanoseconds since the epoch; 0, which the library refuses, if they do not fit.
 func nanoseconds(t time.Time) int64 {
 	if t.Year() < 1970 || t.Year() >= 2262 {
 		return 0

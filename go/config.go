@@ -106,8 +106,7 @@ type Key struct {
 	Default string
 }
 
-// Keys lists all keys of Config.Settings, as the linked library knows them. Not for callbacks, where it does not learn the
-// defaults.
+// Keys lists all keys of Config.Settings, as the linked library knows them. In a callback it does not know the defaults.
 func Keys() []Key {
 	config := C.gc_config_new()
 	defer C.gc_config_free(config)
@@ -127,11 +126,11 @@ func Keys() []Key {
 	}
 }
 
-// AddFlags defines a flag for each of Keys, with the key's name. A flag that is given is checked by the library at once and
-// stands in c.Settings; others leave them alone. What is wrong only together is told by New.
+// AddFlags defines a flag for each of Keys, with the key's name. The library checks a flag that is given at once, and it is set in
+// c.Settings; other flags do not change them. New reports values that are wrong only together.
 func (c *Config) AddFlags(set *flag.FlagSet) {
 	for _, key := range Keys() {
-		// The flag package adds the default itself, and takes what is in back quotes for the name of the value.
+		// The flag package adds the default itself, and uses the words in back quotes as the name of the value.
 		usage := strings.TrimSuffix(key.Help, " Default: `"+key.Default+"`.")
 		set.Var(&setting{c, key}, key.Name, strings.ReplaceAll(usage, "`", "'"))
 	}
@@ -143,7 +142,7 @@ type setting struct {
 	key    Key
 }
 
-// String is what was set, or the default. The flag package calls it on a zero setting, too.
+// String is the value that was set, or the default. The flag package calls it on a zero setting, too.
 func (s *setting) String() string {
 	if s.config != nil {
 		if value, set := s.config.Settings[s.key.Name]; set {
@@ -167,14 +166,14 @@ func (s *setting) Set(value string) error {
 	return nil
 }
 
-// IsBoolFlag lets a flag of a yes-or-no key stand without a value.
+// IsBoolFlag allows a flag of a yes-or-no key without a value.
 func (s *setting) IsBoolFlag() bool {
 	return s.key.Default == "true" || s.key.Default == "false"
 }
 
-// set hands one key over.
+// set gives the library one key.
 func set(config *C.gc_config, key, value string) error {
-	// C would end the string there, and take the rest for said.
+	// C would end the string there, and the rest would be lost.
 	if strings.ContainsRune(key, 0) || strings.ContainsRune(value, 0) {
 		return &Error{Status: ErrInvalidArgument, Message: fmt.Sprintf("there is a NUL in the setting %q=%q", key, value)}
 	}
@@ -186,7 +185,7 @@ func set(config *C.gc_config, key, value string) error {
 	return failure(context.Background(), status, err)
 }
 
-// setAll hands all settings over, in the order of their names so that the same mistake gives the same error.
+// setAll gives the library all settings, in the order of their names so that the same mistake gives the same error.
 func setAll(config *C.gc_config, settings map[string]string) error {
 	names := make([]string, 0, len(settings))
 	for name := range settings {
@@ -208,7 +207,7 @@ var logLevels = map[C.gc_log_level]slog.Level{
 	C.GC_LOG_DEBUG: slog.LevelDebug,
 }
 
-// logUpTo is the most talkative level that a logger wants to hear; false if it wants none.
+// logUpTo is the lowest level that is enabled in a logger; false if none is.
 func logUpTo(logger *slog.Logger) (C.gc_log_level, bool) {
 	if logger == nil {
 		return 0, false
@@ -221,7 +220,7 @@ func logUpTo(logger *slog.Logger) (C.gc_log_level, bool) {
 	return 0, false
 }
 
-// callbacks are those that are set, as bits, and how much is to be logged.
+// callbacks are the callbacks that are set, as bits, and the log level.
 func (c *Config) callbacks() (bits C.uint32_t, upTo C.gc_log_level) {
 	upTo, logs := logUpTo(c.Logger)
 	for bit, isSet := range map[C.uint32_t]bool{

@@ -151,15 +151,15 @@ func (e *Engine) Close() {
 	}
 }
 
-// free frees what the engine holds when nobody is inside any more. On a goroutine of its own, because a callback cannot.
+// free frees the engine's resources once no call runs any more. It has a goroutine of its own, because a callback cannot wait.
 func (e *Engine) free() {
 	e.calls.Wait()
 	C.gc_engine_free(e.engine)
-	e.handle.Delete() // no callback comes any more
+	e.handle.Delete() // no callback is called any more
 	close(e.freed)
 }
 
-// enter keeps the engine alive until calls.Done, or gives ErrClosed.
+// enter keeps the engine alive until calls.Done, or returns ErrClosed.
 func (e *Engine) enter() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -188,7 +188,7 @@ func (e *Engine) collect(ctx context.Context, pass Pass, flags Flags) (*Report, 
 	return report, err
 }
 
-// call hands a context's deadline and cancel to one call of the library.
+// call passes a context's deadline and cancel to one call of the library.
 type call struct {
 	c    *C.gc_call // NULL for a context that never ends
 	stop func() bool
@@ -203,7 +203,7 @@ func newCall(ctx context.Context) *call {
 	c := &call{c: C.gc_call_new(timeout(deadline, limited)), done: make(chan struct{})}
 	c.stop = context.AfterFunc(ctx, func() {
 		defer close(c.done)
-		// A deadline ends the call by itself, and as what it is.
+		// The library ends the call at a deadline by itself, with the status of a timeout.
 		if !limited || time.Now().Before(deadline) {
 			C.gc_call_cancel(c.c)
 		}
@@ -211,13 +211,13 @@ func newCall(ctx context.Context) *call {
 	return c
 }
 
-// timeout is the time until the deadline in milliseconds; 0 = none. Rounded up, so that the context has ended when the
-// library says that it has.
+// timeout is the time until the deadline in milliseconds; 0 = none. It is rounded up, so that the context has ended when the
+// library reports a timeout.
 func timeout(deadline time.Time, limited bool) C.uint64_t {
 	if !limited {
 		return 0
 	}
-	left := time.Until(deadline) // the longest there is, where it is longer
+	left := time.Until(deadline) // the longest possible, if it is longer
 	ms := left / time.Millisecond
 	if left%time.Millisecond > 0 {
 		ms++

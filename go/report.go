@@ -136,8 +136,8 @@ func (r *Report) Count(kind Kind, outcome Outcome) int {
 	return count
 }
 
-// newReport copies a report, with a number of allocations that does not depend on its entries; nil for NULL. err is the pass's, if it
-// failed.
+// newReport copies a report, with a number of allocations that does not depend on its entries; nil for NULL. err is the error of the
+// pass, if it failed.
 func newReport(pass Pass, report *C.gc_report, err *C.gc_error) *Report {
 	if report == nil {
 		return nil
@@ -191,17 +191,17 @@ func bytesOf(b []byte) *C.char {
 	return (*C.char)(unsafe.Pointer(unsafe.SliceData(b)))
 }
 
-// arena is text from whose beginning strings are taken.
+// arena is a text from which strings are cut off at the beginning.
 type arena []byte
 
-// take cuts a string off. It shares the memory, which nobody writes to any more.
+// take cuts a string off. It shares the memory, which is not written any more.
 func (a *arena) take(length C.uint32_t) string {
 	s := unsafe.String(unsafe.SliceData(*a), int(length))
 	*a = (*a)[length:]
 	return s
 }
 
-// entries turns rows into entries whose strings lie in text; words are the reasons, which are known or few.
+// entries turns rows into entries whose strings are in text; words are the reasons.
 func entries(rows []C.struct_crigc_go_row, text, words arena) []Entry {
 	out := make([]Entry, len(rows))
 	unknown := map[string]Reason{}
@@ -221,7 +221,7 @@ func entries(rows []C.struct_crigc_go_row, text, words arena) []Entry {
 	return out
 }
 
-// intern gives the constant of a word, so that the report does not hold the memory of words; a word that the package does
+// intern returns the constant of a word, so that the report does not keep the memory of words; a word that the package does
 // not know is copied once.
 func intern(word string, unknown map[string]Reason) Reason {
 	if reason, known := reasons[word]; known {
@@ -235,13 +235,13 @@ func intern(word string, unknown map[string]Reason) Reason {
 	return reason
 }
 
-// JSON is the report in the library's JSON form (see gc_report_json in crigc.h). It is made anew by each call, from the
-// entries: holding on to the library's own report for it would keep memory that Go's collector does not see.
+// JSON is the report in the library's JSON form (see gc_report_json in crigc.h). Each call makes it from the entries: the
+// library's own report would keep memory that Go's collector does not see.
 func (r *Report) JSON() string {
 	size := 512
 	for i := range r.Entries {
 		e := &r.Entries[i]
-		size += len(e.ID) + len(e.Name) + len(e.PodUID) + len(e.Error) + 160 // what stands around them, and the reason
+		size += len(e.ID) + len(e.Name) + len(e.PodUID) + len(e.Error) + 160 // the text around them, and the reason
 	}
 	b := make([]byte, 0, size)
 	b = r.appendHead(b)
@@ -255,11 +255,11 @@ func (r *Report) JSON() string {
 		b = r.Entries[i].appendJSON(comma(b, i))
 	}
 	b = append(b, "]}"...)
-	return unsafe.String(unsafe.SliceData(b), len(b)) // nobody writes to it any more
+	return unsafe.String(unsafe.SliceData(b), len(b)) // it is not written any more
 }
 
-// appendHead appends what stands before the counts. The seconds are the library's number, though not always its way to write
-// one (1e-05 for 1e-5).
+// appendHead appends the fields before the counts. The seconds are the library's number, but may be written in another form
+// (1e-05 for 1e-5).
 func (r *Report) appendHead(b []byte) []byte {
 	b = fmt.Appendf(b, `{"pass":%q,"status":%q,"error":`, r.Pass, r.Status.String())
 	return fmt.Appendf(appendError(b, r.Error), `,"dry_run":%v,"started":%q,"seconds":%v`,
@@ -285,12 +285,12 @@ func (r *Report) appendFS(b []byte) []byte {
 		r.FSAfter.Capacity, r.FSBefore.Available, r.FSAfter.Available)
 }
 
-// MarshalJSON gives the library's form to encoding/json as well.
+// MarshalJSON gives encoding/json the library's form, too.
 func (r *Report) MarshalJSON() ([]byte, error) {
 	return []byte(r.JSON()), nil
 }
 
-// MarshalJSON gives the form that an entry has in a report's JSON.
+// MarshalJSON gives encoding/json the form that an entry has in a report's JSON.
 func (e Entry) MarshalJSON() ([]byte, error) {
 	return e.appendJSON(nil), nil
 }
@@ -307,7 +307,7 @@ func (e *Entry) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// appendError appends an error, which "" is none.
+// appendError appends an error; "" is null.
 func appendError(b []byte, text string) []byte {
 	if text == "" {
 		return append(b, "null"...)
@@ -323,7 +323,7 @@ func comma(b []byte, i int) []byte {
 	return b
 }
 
-// appendText appends a JSON string. The library's strings are UTF-8 without control characters; those of others may hold some.
+// appendText appends a JSON string. The library's strings are UTF-8 without control characters; other strings may have some.
 func appendText(b []byte, text string) []byte {
 	b = append(b, '"')
 	for i := range len(text) {

@@ -95,28 +95,28 @@ func (e *Error) Unwrap() []error {
 	return append([]error{e.Status}, e.causes...)
 }
 
-// PanicError says that a callback panicked. The panic was recovered, and the library got the answer that removes nothing.
+// PanicError: a callback panicked. The panic was recovered, and the library got the answer that removes nothing.
 type PanicError struct {
 	// Callback is the field of Config.
 	Callback string
-	// Value is what the callback panicked with.
+	// Value is the value of the panic.
 	Value any
 	// Stack is the stack of the goroutine at the panic.
 	Stack []byte
 }
 
-// Error tells the callback and the value, without the stack.
+// Error names the callback and the value, without the stack.
 func (e *PanicError) Error() string {
 	return fmt.Sprintf("crigc: the callback %s panicked: %v", e.Callback, e.Value)
 }
 
-// Unwrap gives the value if it is an error.
+// Unwrap returns the value if it is an error.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
 
-// failure takes over an error of the library, and frees it. ctx is the call's.
+// failure copies an error of the library, and frees it. ctx is the context of the call.
 func failure(ctx context.Context, status C.gc_status, err *C.gc_error) error {
 	defer C.gc_error_free(err)
 	return lentFailure(ctx, status, err)
@@ -137,7 +137,7 @@ func lentFailure(ctx context.Context, status C.gc_status, err *C.gc_error) error
 	return e
 }
 
-// inGo tells what the library's messages advise in C in the words of this package.
+// inGo puts the advice in the library's messages, which is for C, into the words of this package.
 var inGo = strings.NewReplacer(
 	"call without GC_NO_WAIT", "call without NoWait",
 	"GC_DRY_RUN, GC_ALL_UNUSED and GC_NO_WAIT", "DryRun, AllUnused and NoWait",
@@ -150,15 +150,15 @@ var inGo = strings.NewReplacer(
 	"by the image_fs callback", "by Config.ImageFS",
 )
 
-// timerDelay is far more than a context's timer takes to go off once its time is there.
+// timerDelay is much more than the delay of a context's timer.
 const timerDelay = time.Second
 
-// contextCauses says why a context has ended; nothing if it has not.
+// contextCauses returns why a context has ended; nothing if it has not.
 func contextCauses(ctx context.Context) []error {
 	deadline, limited := ctx.Deadline()
 	late := limited && !time.Now().Before(deadline)
 	if late && ctx.Err() == nil {
-		// Its timer is about to go off, and then it has a cause.
+		// Its timer is about to fire, and then it has a cause.
 		select {
 		case <-ctx.Done():
 		case <-time.After(timerDelay):

@@ -1,11 +1,11 @@
-// Collect looks at a node once and says what would go; with -apply it goes. Each key of the library is a flag as well.
+// Collect prints what one pass would remove from a node; with -apply it removes that. Each key of the library is a flag, too.
 //
 //	collect -container-runtime-endpoint /run/containerd/containerd.sock
 //	collect -live-pods /run/live-pods -apply
 //
-// Without -live-pods nothing goes for a pod's sake: only limits and thresholds count. With it, what a pod left goes when its
-// UID is no line of the file, unless the pod is newer than the file. The UIDs of static pods (32 hex digits) count as living
-// where the file has none of them, as one that was made from the API server.
+// Without -live-pods nothing is removed because its pod is gone: only limits and thresholds apply. With it, what a pod left is
+// removed if its UID is not a line of the file, unless the pod is newer than the file. Static pods (UIDs of 32 hex digits)
+// count as living if the file names none of them, such as a file that was made from the API server.
 package main
 
 import (
@@ -38,7 +38,7 @@ func run(ctx context.Context, arguments []string) error {
 	var config crigc.Config
 	flags := flag.NewFlagSet("collect", flag.ExitOnError)
 	config.AddFlags(flags)
-	apply := flags.Bool("apply", false, "Remove; otherwise only say what would go.")
+	apply := flags.Bool("apply", false, "Remove; without it only print what would be removed.")
 	live := flags.String("live-pods", "", "The UIDs of the pods that live are the lines of this `file`.")
 	verbose := flags.Bool("verbose", false, "Print every object, and what the library has to say.")
 	_ = flags.Parse(arguments) // exits if it fails
@@ -72,14 +72,14 @@ func run(ctx context.Context, arguments []string) error {
 	return errors.Join(containersErr, imagesErr)
 }
 
-// uidForm is what Kubernetes gives as UIDs: of pods, and of static pods. Nothing else is ever taken for gone.
+// uidForm is the form of Kubernetes' UIDs: of pods, and of static pods. No other UID ever counts as gone.
 var uidForm = regexp.MustCompile(`^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32})$`)
 
-// asked is how long before it wrote the file its writer asked for the list, at most.
+// asked is the longest time between the moment when the list was asked for and the writing of the file.
 const asked = 10 * time.Second
 
 // podStates reads the file each time it is asked, because the answer has to be fresh, and says when the list was true. A file that
-// cannot be read, is empty, or was cut off in its last line says nothing. (It should be written anew and renamed into place.)
+// cannot be read, is empty, or ends in the middle of a line gives no answer. (Write a new file and rename it into place.)
 func podStates(path string, uids []string) (states []crigc.PodState, asOf time.Time, ready bool) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -111,10 +111,10 @@ func podStates(path string, uids []string) (states []crigc.PodState, asOf time.T
 	return states, info.ModTime().Add(-asked), len(alive) > 0
 }
 
-// isStatic says whether a UID is that of a static pod, of which the API server knows the mirror pod alone, by another UID.
+// isStatic says whether a UID is that of a static pod. The API server knows only its mirror pod, by another UID.
 func isStatic(uid string) bool { return !strings.Contains(uid, "-") }
 
-// print tells what a pass did. A pass that did not begin has no report.
+// print prints what a pass did. A pass that did not begin has no report.
 func print(report *crigc.Report, verbose bool) {
 	if report == nil {
 		return
