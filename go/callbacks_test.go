@@ -32,7 +32,7 @@ func TestPodStates(t *testing.T) {
 	as := func(states []crigc.PodState) []crigc.PodState { return states }
 	for name, row := range map[string]struct {
 		answer func(uids []string) ([]crigc.PodState, bool)
-		goes   bool         // something goes for a pod's sake
+		goes   bool         // something is removed because its pod is gone
 		stays  crigc.Reason // something stays for this reason
 		status error
 		says   string
@@ -90,7 +90,7 @@ func TestPodStatesAsOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := s.config()
-			// What crisim made has just been written; without logs the times of the runtime alone count.
+			// crisim has just written the files; without logs only the times of the runtime count.
 			config.Settings["pod-logs-dir"] = ""
 			config.PodStatesAsOf = func(uids []string) ([]crigc.PodState, time.Time, bool) {
 				states, ready := s.podStates(uids)
@@ -119,7 +119,7 @@ func TestPodStatesAsOf(t *testing.T) {
 }
 
 func TestUIDsAreTheRuntimesBytes(t *testing.T) {
-	// What is no text is not asked about, and keeps what it has.
+	// A UID that is not text is not asked about, and its pod keeps everything.
 	uids, texts := []string{"\xff\xfe", "täst", "a\nb", `back\slash`, "plain"}, []string{`back\slash`, "plain", "täst"}
 	var containers []object
 	for i, uid := range uids {
@@ -154,7 +154,7 @@ func TestPodStatesOfAnEmptyNode(t *testing.T) {
 	s := startSim(t, "--node", asJSON(t, object{}))
 	config := s.config()
 	config.PodStates = func(uids []string) ([]crigc.PodState, bool) {
-		runtime.GC() // looks at the pointers that the callback got
+		runtime.GC() // checks the pointers that the callback got
 		return make([]crigc.PodState, len(uids)), true
 	}
 	report, err := open(t, config).CollectContainers(background, 0)
@@ -259,7 +259,7 @@ func TestEndedHearsWhatTheCallerGets(t *testing.T) {
 	if len(ends) != 2 || ends[0].pass != crigc.PassContainers || ends[1].pass != crigc.PassImages {
 		t.Fatalf("%+v", ends)
 	}
-	engine.Close() // reports stay
+	engine.Close() // reports are still valid
 	if ends[0].err != nil || ends[0].report.JSON() != containers.JSON() || ends[1].report.JSON() != images.JSON() {
 		t.Error("other reports")
 	}
@@ -286,7 +286,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// lines is a slog.Handler that keeps what it hears.
+// lines is a slog.Handler that keeps its records.
 type lines struct {
 	mu    sync.Mutex
 	level slog.Level
@@ -342,7 +342,7 @@ func TestLogLevels(t *testing.T) {
 	}
 }
 
-// panicking is a slog.Handler that panics on what the library says, and keeps the rest.
+// panicking is a slog.Handler that panics on the library's lines, and keeps the others.
 type panicking struct{ lines }
 
 func (p *panicking) Handle(ctx context.Context, record slog.Record) error {
@@ -354,7 +354,7 @@ func (p *panicking) Handle(ctx context.Context, record slog.Record) error {
 
 func (p *panicking) WithAttrs([]slog.Attr) slog.Handler { return p }
 
-// errBroken is what callbacks panic with.
+// errBroken is the value of panics in callbacks.
 var errBroken = errors.New("broken on purpose")
 
 func TestPanicsInCallbacks(t *testing.T) {
@@ -362,7 +362,7 @@ func TestPanicsInCallbacks(t *testing.T) {
 	for callback, row := range map[string]struct {
 		set    func(*crigc.Config)
 		images bool
-		goes   bool // the pass does its work all the same
+		goes   bool // the pass still does its work
 		status error
 	}{
 		"PodStates": {func(c *crigc.Config) {
@@ -415,7 +415,7 @@ func TestPanicsInCallbacks(t *testing.T) {
 	}
 }
 
-// checkPanicLog looks for a panic with its stack.
+// checkPanicLog finds a panic with its stack.
 func checkPanicLog(t *testing.T, log *lines, callback string) {
 	t.Helper()
 	for _, line := range log.heard[slog.LevelError] {
@@ -437,7 +437,7 @@ func TestManyPanicsAreToldInAFewErrors(t *testing.T) {
 	if said := fmt.Sprintf("%d times more", refused-8); refused < 300 || !strings.Contains(err.Error(), said) {
 		t.Errorf("%d refused, and: %v", refused, err)
 	}
-	// A few a minute; how many minutes the pass takes is the machine's business.
+	// A few a minute; the number of minutes depends on the machine.
 	logged := 0
 	for _, line := range log.heard[slog.LevelError] {
 		logged += strings.Count(line, "again")
@@ -462,7 +462,7 @@ func TestLoggedPanicsAreLimited(t *testing.T) {
 	}
 }
 
-// What panics when a periodic pass has told its end is logged, and is not the next pass's error.
+// A panic after a periodic pass has reported its end is logged, and is not the next pass's error.
 func TestPanicsAfterTheEndAreNotTheNextPasss(t *testing.T) {
 	config := crigc.Config{Settings: map[string]string{
 		"container-runtime-endpoint": "unix://" + t.TempDir() + "/nobody",
@@ -525,7 +525,7 @@ func TestPanicsInPeriodicPassesReachEnded(t *testing.T) {
 	for {
 		err := within(t, "a pass", heard)
 		if err == nil {
-			break // what was told once is not told again
+			break // a panic that was reported once is not reported again
 		}
 		told += strings.Count(err.Error(), "panicked")
 	}

@@ -213,7 +213,7 @@ func TestCausesOfDeadlinesWhoseTimerIsLate(t *testing.T) {
 	}
 	_, err := open(t, crigc.Config{}).CollectContainers(belated{ctx}, 0)
 	wantIs(t, err, crigc.ErrTimeout, context.DeadlineExceeded, mine)
-	// One that never ends by itself.
+	// A pass that never ends by itself.
 	if causes := crigc.ContextCauses(belated{background}); len(causes) != 1 || causes[0] != context.DeadlineExceeded {
 		t.Errorf("causes %q", causes)
 	}
@@ -237,7 +237,7 @@ func TestCancelMayComeAtAnyTime(t *testing.T) {
 	engine := open(t, s.config())
 	const before, during, after = "before the pass", "during the pass", "after the pass"
 	counts := map[string]int{}
-	// As long as it takes to hit each: how long a pass takes is the machine's business.
+	// Until each of them was hit: the time of a pass depends on the machine.
 	end := time.Now().Add(watchdog)
 	for i := 0; i < 400 || (counts[during] == 0 || counts[after] == 0) && time.Now().Before(end); i++ {
 		ctx, cancel := context.WithCancel(background)
@@ -262,7 +262,7 @@ func TestCancelMayComeAtAnyTime(t *testing.T) {
 	}
 }
 
-// What the library advises in C is told in Go.
+// The library's advice for C is translated into Go.
 func TestErrorsAdviseInGo(t *testing.T) {
 	s := startSim(t, "--faults", hang(t, "RemoveContainer"))
 	config := s.config()
@@ -393,7 +393,7 @@ func TestPeriodicPasses(t *testing.T) {
 		}
 		select {
 		case ended[pass] <- report.Count(crigc.Container, crigc.Removed):
-		case <-time.After(20 * time.Millisecond): // nobody listens any more
+		case <-time.After(20 * time.Millisecond): // the receiver has ended
 		}
 	}
 	engine := open(t, config)

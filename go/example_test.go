@@ -13,7 +13,7 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// settings lead the examples to a simulated runtime; a host leaves them out, or takes them from its flags.
+// settings are those of a simulated runtime; a host leaves them out, or takes them from its flags.
 func settings(s *sim) map[string]string { return s.config().Settings }
 
 // start starts the simulated runtime of an example.
@@ -137,7 +137,7 @@ func ExampleError() {
 	// true crigc: no runtime answers
 }
 
-// A kubelet under disk pressure: what only the limits kept goes too.
+// A kubelet under disk pressure: the containers that only the limits kept are removed, too.
 func ExampleEngine_CollectImages() {
 	s := start("--pods", "10", "--dead-containers", "0", "--images", "20")
 	defer s.stop()

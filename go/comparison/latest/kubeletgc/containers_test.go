@@ -16,7 +16,7 @@ import (
 
 const seeds = 4
 
-// sameNodes says whether two nodes hold the same, and fewer than before.
+// sameNodes checks that two nodes have the same objects, and fewer than before.
 func sameNodes(t *testing.T, what string, before, kubelet, ours []string) {
 	t.Helper()
 	if !slices.Equal(kubelet, ours) {
