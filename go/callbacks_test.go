@@ -33,7 +33,7 @@ func TestPodStates(t *testing.T) {
 	for name, row := range map[string]struct {
 		answer func(uids []string) ([]crigc.PodState, bool)
 		goes   bool         // something is removed because its pod is gone
-		stays  crigc.Reason // something stays for this reason
+		stays  crigc.Reason // something is kept for this reason
 		status error
 		says   string
 	}{
@@ -64,10 +64,10 @@ func TestPodStates(t *testing.T) {
 				stays = stays || (entry.Outcome == crigc.Kept && entry.Reason == row.stays)
 			}
 			if goes != row.goes {
-				t.Errorf("goes for a pod's sake: %v", goes)
+				t.Errorf("removed because its pod is gone: %v", goes)
 			}
 			if !stays {
-				t.Errorf("nothing stays for %q", row.stays)
+				t.Errorf("nothing is kept for %q", row.stays)
 			}
 		})
 	}
@@ -78,13 +78,13 @@ func TestPodStatesAsOf(t *testing.T) {
 	for name, row := range map[string]struct {
 		asOf  time.Time
 		goes  bool
-		stays crigc.Reason // something stays for this reason
+		stays crigc.Reason // something is kept for this reason
 	}{
 		"of now, as PodStates":           {time.Time{}, true, ""},
 		"of a moment ago":                {time.Now().Add(-time.Second), true, ""},
 		"before all that there is":       {time.Date(1970, 1, 1, 0, 0, 1, 0, time.UTC), false, crigc.ReasonNewerThanAnswer},
 		"of a time to come":              {time.Now().Add(time.Hour), false, crigc.ReasonSourcesNotReady},
-		"the epoch, which is no zero":    {time.Unix(0, 0), false, crigc.ReasonSourcesNotReady},
+		"the epoch, which is not a zero": {time.Unix(0, 0), false, crigc.ReasonSourcesNotReady},
 		"before 1970":                    {time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC), false, crigc.ReasonSourcesNotReady},
 		"after all times that there are": {time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC), false, crigc.ReasonSourcesNotReady},
 	} {
@@ -106,7 +106,7 @@ func TestPodStatesAsOf(t *testing.T) {
 				stays = stays || (entry.Outcome == crigc.Kept && entry.Reason == row.stays)
 			}
 			if goes != row.goes || !stays {
-				t.Errorf("goes because its pod is gone: %v; something stays for %q: %v", goes, row.stays, stays)
+				t.Errorf("removed because its pod is gone: %v; something is kept for %q: %v", goes, row.stays, stays)
 			}
 		})
 	}
@@ -146,7 +146,7 @@ func TestUIDsAreTheRuntimesBytes(t *testing.T) {
 	}
 	slices.Sort(told)
 	if want := []string{`a\nb`, `back\\slash`, "plain", "täst", "\uFFFD\uFFFD"}; !slices.Equal(told, want) {
-		t.Errorf("the report tells %q, not %q", told, want)
+		t.Errorf("the report has %q, not %q", told, want)
 	}
 }
 
@@ -203,7 +203,7 @@ func TestImageFSWithoutFigures(t *testing.T) {
 	report, err := open(t, config).CollectImages(background, 0)
 	wantIs(t, err, crigc.ErrIO, mine)
 	if report.Count(crigc.AnyKind, crigc.Removed) > 0 {
-		t.Error("something went")
+		t.Error("something was removed")
 	}
 }
 
@@ -241,7 +241,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-func TestEndedHearsWhatTheCallerGets(t *testing.T) {
+func TestEndedGetsWhatTheCallerGets(t *testing.T) {
 	s := startSim(t, "--pods", "10", "--dead-containers", "40", "--images", "10")
 	config := s.config()
 	type end struct {
@@ -282,7 +282,7 @@ func TestClock(t *testing.T) {
 	now = time.Time{}
 	report, err = engine.CollectContainers(background, 0)
 	if err == nil || report.Count(crigc.AnyKind, crigc.Removed) > 0 || !report.Started.IsZero() {
-		t.Errorf("a clock that tells nothing: %v, started %v", err, report.Started)
+		t.Errorf("a clock without a time: %v, started %v", err, report.Started)
 	}
 }
 
@@ -408,7 +408,7 @@ func TestPanicsInCallbacks(t *testing.T) {
 			}
 			for id, reason := range removed {
 				if reason == crigc.ReasonPodRemoved {
-					t.Error(id, "went for a pod's sake")
+					t.Error(id, "was removed because its pod is gone")
 				}
 			}
 		})
@@ -426,7 +426,7 @@ func checkPanicLog(t *testing.T, log *lines, callback string) {
 	t.Errorf("the log has no such panic: %q", log.heard[slog.LevelError])
 }
 
-func TestManyPanicsAreToldInAFewErrors(t *testing.T) {
+func TestManyPanicsAreReportedInAFewErrors(t *testing.T) {
 	s := startSim(t, "--pods", "10", "--dead-containers", "400")
 	config := s.config()
 	log := &lines{level: slog.LevelError}
@@ -536,7 +536,7 @@ func TestPanicsInPeriodicPassesReachEnded(t *testing.T) {
 	engine.Close()
 	close(heard)
 	if told != panics {
-		t.Errorf("%d panics were told of %d", told, panics)
+		t.Errorf("%d panics were reported of %d", told, panics)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestFlagsWriteSettings(t *testing.T) {
 	}
 }
 
-func TestFlagsTellTheirDefaultsOnce(t *testing.T) {
+func TestFlagsShowTheirDefaultsOnce(t *testing.T) {
 	config := crigc.Config{Settings: map[string]string{"image-gc-low-threshold": "7"}}
 	set := flag.NewFlagSet("test", flag.ContinueOnError)
 	var help bytes.Buffer

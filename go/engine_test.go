@@ -36,7 +36,7 @@ func TestZeroConfigIsTheKubelets(t *testing.T) {
 	}
 }
 
-func TestDryRunTellsWhatThePassRemoves(t *testing.T) {
+func TestDryRunReportsWhatThePassRemoves(t *testing.T) {
 	s := startSim(t, "--pods", "40", "--dead-containers", "200")
 	config := s.config()
 	config.PodStates = s.podStates
@@ -54,15 +54,15 @@ func TestDryRunTellsWhatThePassRemoves(t *testing.T) {
 			t.Error("which was the dry run?")
 		}
 		if !maps.Equal(removedIDs(dry), removedIDs(done)) {
-			t.Errorf("%d would go, %d went", len(removedIDs(dry)), len(removedIDs(done)))
+			t.Errorf("%d would be removed, %d were removed", len(removedIDs(dry)), len(removedIDs(done)))
 		}
 		if flags == 0 && (done.Count(crigc.Container, crigc.Removed) == 0 || done.Count(crigc.Sandbox, crigc.Removed) == 0) {
-			t.Error("nothing went")
+			t.Error("nothing was removed")
 		}
 	}
 }
 
-func TestImagesGoUntilEnoughIsFree(t *testing.T) {
+func TestImagesAreRemovedUntilEnoughIsFree(t *testing.T) {
 	s := startSim(t, "--pods", "10", "--dead-containers", "0")
 	config := s.config()
 	usage := crigc.FSUsage{Capacity: 1 << 40, Available: 1 << 35}
@@ -71,7 +71,7 @@ func TestImagesGoUntilEnoughIsFree(t *testing.T) {
 	report, err := engine.CollectImages(background, 0)
 	wantIs(t, err, crigc.ErrNotEnoughFreed) // the host's figures do not change
 	if report.Pass != crigc.PassImages || report.Count(crigc.Image, crigc.Removed) == 0 {
-		t.Errorf("%v: %d went", report.Pass, report.Count(crigc.Image, crigc.Removed))
+		t.Errorf("%v: %d were removed", report.Pass, report.Count(crigc.Image, crigc.Removed))
 	}
 	var bytes uint64
 	for _, entry := range report.Entries {
@@ -165,7 +165,7 @@ func TestContextsThatHaveEnded(t *testing.T) {
 	report, err := engine.CollectContainers(background, crigc.DryRun)
 	// Of 300 units 8 end with an attempt that was never started, and keep the one before it as well.
 	if err != nil || report.Count(crigc.Container, crigc.Removed) != 1692 {
-		t.Errorf("something is gone: %v", err)
+		t.Errorf("something was removed: %v", err)
 	}
 }
 
