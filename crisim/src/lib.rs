@@ -1,5 +1,5 @@
 //! crisim: a CRI runtime in memory on a unix socket, with a node made to order, delays, faults and message limits. It
-//! answers as containerd does (a test of crigc compares them), unless it is told otherwise.
+//! answers as containerd does (a test of crigc compares them), unless its options say something else.
 
 mod authority;
 mod claim;

@@ -60,7 +60,7 @@ fn the_same_seed_makes_the_same_node() {
     assert_eq!(100 - fill.available * 100 / fill.capacity, 92);
 }
 
-/// What a test reads back is what it ordered, bytes that are no UTF-8 included.
+/// A test reads back the node that it ordered, with bytes that are not UTF-8.
 #[test]
 fn a_node_survives_its_json() {
     let mut node = made(3).node;

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A running crisim; killed if a test leaves it behind.
+/// A running crisim; it is killed with its test.
 struct Program {
     child: Child,
     folder: PathBuf,
@@ -85,7 +85,7 @@ impl Program {
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // Left by a run that failed.
+    // A run that failed may have left it.
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
