@@ -336,7 +336,7 @@ fn folder() -> io::Result<PathBuf> {
 }
 
 /// Removes a socket without a listener, and nothing else: it may be a real runtime's.
-fn make_room(socket: &Path) -> io::Result<()> {
+fn free_space(socket: &Path) -> io::Result<()> {
     let refused = |what: &str| {
         let text = format!("{} {what}; give another --socket", socket.display());
         Err(io::Error::new(io::ErrorKind::AddrInUse, text))
@@ -363,7 +363,7 @@ impl Server {
                 (folder.join("crisim.sock"), Some(folder))
             }
         };
-        make_room(&socket)?;
+        free_space(&socket)?;
         let listener = UnixListener::bind(&socket)?;
         listener.set_nonblocking(true)?;
         node.filesystem.tell();

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_looks_at_no_other_row_however_many_there_are() {
+    fn a_removal_reads_no_other_row_however_many_there_are() {
         let mut rows = rows(100_000);
         LOOKS.set(0);
         for number in (0..100_000).step_by(10) {
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sandbox_goes_with_the_containers_that_are_left_of_it() {
+    fn a_sandbox_is_removed_with_the_containers_that_are_left_of_it() {
         let container = |id: &str, sandbox: &str| Container {
             id: id.into(),
             sandbox_id: sandbox.into(),

@@ -269,7 +269,7 @@ fn a_node_by_file_gets_its_files() {
 }
 
 #[test]
-fn only_a_socket_that_nobody_uses_is_replaced() {
+fn only_an_unused_socket_is_replaced() {
     let folder = folder("socket");
     let socket = folder.join("cri.sock");
     let run = || {

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 
 /// Who lives, and with that, whether the deleted pods go. S0.2, S0.4: not knowing is not "gone".
 #[test]
-fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
+fn only_a_source_that_can_be_trusted_makes_pods_count_as_gone() {
     type Spoil = fn(&Bench);
     // Name, options, what happens before, whether the deleted pods go, what is said.
     type Case<'a> = (&'a str, &'a [&'a str], Spoil, bool, &'a str);
@@ -183,7 +183,7 @@ fn a_file_that_does_not_fit_into_memory_is_not_trusted() {
 
 /// S0.4: a READY pod without a directory stays; when most have none, nothing goes and the pass fails.
 #[test]
-fn a_pod_that_runs_stays_whatever_the_directory_says() {
+fn a_pod_that_runs_is_kept_whatever_the_directory_says() {
     let bench = Bench::new(Vec::new());
     let pods = PathBuf::from(bench.at("kubelet/pods"));
     fs::remove_dir(pods.join(&bench.live[0])).expect("empty");
@@ -302,7 +302,7 @@ fn collect(bench: &Bench, more: &[&str]) -> Told {
 
 /// S0.3: a list of pods that is 40 seconds old knows nothing of a pod that is 20 seconds old.
 #[test]
-fn s0_3_a_pod_that_is_younger_than_the_list_stays() {
+fn s0_3_a_pod_that_is_younger_than_the_list_is_kept() {
     const YOUNG: &str = "11111111-2222-3333-4444-555555555555";
     let utc = |seconds| rfc3339(ago(seconds), "+%Y-%m-%dT%H:%M:%SZ", "UTC");
     let fine = |seconds| rfc3339(ago(seconds), "+%Y-%m-%dt%H:%M:%S.%N%:z", "Asia/Kathmandu");

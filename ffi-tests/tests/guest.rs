@@ -59,7 +59,7 @@ fn deep_logs(bench: &Bench) {
 
 /// The logs of the containers that are there, and no others, are there, and so are their links; the file of records holds the images
 /// that stayed.
-fn only_what_went_is_deleted(bench: &Bench, before: &Node, mode: &str) {
+fn only_files_of_removed_objects_are_deleted(bench: &Bench, before: &Node, mode: &str) {
     let node = bench.server.state();
     assert!(node.containers.len() < before.containers.len(), "{mode}");
     let stay: BTreeSet<PathBuf> = node
@@ -117,7 +117,7 @@ fn a_pass_works_in_processes_of_all_sorts_and_leaves_nothing() {
             output.stdout.is_empty() && error.is_empty(),
             "{mode}: {error}"
         );
-        only_what_went_is_deleted(&bench, &before, mode);
+        only_files_of_removed_objects_are_deleted(&bench, &before, mode);
     }
 }
 

@@ -181,7 +181,7 @@ fn s5_1_what_is_written_is_synced_before_it_is_renamed() {
 
 /// What stands where the lock should be, and is none, is neither waited for nor written to.
 #[test]
-fn s5_1_a_lock_that_is_no_file_is_refused() {
+fn s5_1_a_lock_that_is_not_a_file_is_refused() {
     let place = Place::new();
     let made = Command::new("mkfifo").arg(place.path(".lock")).status();
     assert!(made.unwrap().success());

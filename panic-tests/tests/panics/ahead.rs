@@ -12,7 +12,7 @@ use test_support::records::{ALL_UNUSED, NOW};
 use test_support::rules::Rules;
 
 #[test]
-fn below_the_threshold_a_pass_looks_and_asks_nothing_else() {
+fn below_the_threshold_a_pass_lists_and_asks_nothing_else() {
     let mut rules = Rules::default();
     let server = start(node(vec![image("a", "r/a:1", 100)]));
     let host = Host::new(1000, 160);
@@ -62,7 +62,7 @@ fn calls(server: &Server, method: &str) -> Vec<String> {
 /// S5.12: CRI-O says that it removed an OCI artifact by its ID, and it is still there. It is told as failed, others take its place, it is
 /// as new, and when it is old enough again it goes by its tag.
 #[test]
-fn s5_12_what_is_still_listed_was_not_removed_and_goes_by_its_tag_later() {
+fn s5_12_an_image_that_is_still_listed_is_removed_by_its_tag_later() {
     let mut rules = Rules::default();
     rules.case("S5.12");
     let server = start(hundreds(&["artifact", "b", "c"]));

@@ -259,7 +259,7 @@ fn no_panic_leaves_half_of_the_periodic_passes() {
 /// Where each call has a defect, no more is lost by it than was in flight: hardly a container stays without its log, and no image goes in
 /// the place of another.
 #[test]
-fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
+fn a_panic_of_each_call_costs_no_more_than_was_in_flight() {
     let is_call = |counts: &Counts| counts.keys().any(|place| place.contains("the runtime"));
     let mut calls = 0;
     for nth in 1.. {
@@ -297,7 +297,7 @@ fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
 /// S5.8: one removal meets a panic, and another one that is under way ends well, and the figures are read: nothing more goes, since the
 /// first may be gone, too. Beside one without a size none is begun, so that others still wait then.
 #[test]
-fn after_a_panic_no_image_goes_because_another_removal_ends_well() {
+fn after_a_panic_no_image_is_removed_because_another_removal_ends_well() {
     let mut both = 0;
     for nth in 1.. {
         let options = Options {

@@ -65,7 +65,7 @@ fn s2_6_a_removal_costs_one_call_where_the_log_is_known() {
 }
 
 #[test]
-fn s3_1_a_pass_that_finds_nothing_to_do_looks_once() {
+fn s3_1_a_pass_that_finds_nothing_to_do_lists_once() {
     let mut rules = Rules::default();
     type Make = fn(&mut Maker);
     let table: [(&str, Make, usize); 6] = [
@@ -134,7 +134,7 @@ fn s3_1_a_pass_that_finds_nothing_to_do_looks_once() {
 
 /// What a first look shows may be over before it is acted upon.
 #[test]
-fn s3_1_what_a_first_look_would_remove_is_looked_at_again() {
+fn s3_1_before_a_removal_the_lists_are_taken_again() {
     let mut rules = Rules::default();
     rules.case("S3.1");
     let mut maker = Maker::new();
@@ -186,7 +186,7 @@ fn s2_6_the_log_of_a_pod_whose_directory_is_named_by_its_uid_alone_is_found() {
 }
 
 #[test]
-fn s2_4_a_log_that_a_running_container_writes_stays_however_its_path_is_spelt() {
+fn s2_4_a_log_that_a_running_container_writes_is_kept_however_its_path_is_spelt() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     for spelt in [false, true] {

@@ -46,7 +46,7 @@ fn nothing_more(bench: &Bench, own: &[(&str, &str)]) {
 
 /// Of half a second's age, in a READY sandbox, with a limit of 0: it stays, and goes in a later pass.
 #[test]
-fn s1_1_a_container_that_somebody_is_about_to_start_stays_in_every_pass() {
+fn s1_1_a_container_that_is_about_to_be_started_is_kept_in_every_pass() {
     let mut rules = Rules::default();
     for (gone, flags) in [
         (false, PassOptions::default()),
@@ -122,7 +122,7 @@ fn s1_5_attempts_stuck_in_created_do_not_take_the_log_of_the_last_crash() {
 
 /// The clock was set back before the newest attempt, or its time is 0; the same for sandboxes.
 #[test]
-fn s1_5_s3_3_the_highest_attempt_stays_whatever_the_times_say() {
+fn s1_5_s3_3_the_highest_attempt_is_kept_whatever_the_times_say() {
     let mut rules = Rules::default();
     for created in [0, 1_000_000_000 * S] {
         rules.case("S1.5");

@@ -62,7 +62,7 @@ fn a_removal_that_fails_is_made_up_for_and_fails_the_pass() {
 }
 
 #[test]
-fn figures_that_are_none_are_told_by_status_and_event() {
+fn missing_figures_are_reported_by_status_and_event() {
     let mut rules = Rules::default();
     let runtime = |mountpoint: &str, size: u64| {
         let mut node = node(vec![image("a", "r/a:1", size)]);
@@ -133,7 +133,7 @@ fn figures_that_are_none_are_told_by_status_and_event() {
 }
 
 #[test]
-fn periodic_passes_begin_with_a_look_and_report_the_second_failure() {
+fn periodic_passes_begin_with_a_list_and_report_the_second_failure() {
     let mut rules = Rules::default();
     let server = start(node(vec![image("a", "r/a:1", 900)]));
     let host = Host::new(1000, 0);
@@ -315,7 +315,7 @@ fn aged(server: &Server, place: &Place, host: &Host, own: bool, keys: &[(&str, &
 
 /// S5.9: what was held when it was to go by age is still held when it is to go for space.
 #[test]
-fn s5_9_an_image_that_is_held_by_age_is_no_space_that_is_missing() {
+fn s5_9_an_image_that_is_held_by_age_is_not_missing_space() {
     let mut rules = Rules::default();
     rules.case("S0.7");
     rules.case("S5.9");

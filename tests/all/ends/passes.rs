@@ -314,7 +314,7 @@ fn s6_5_deadlines_end_a_pass_under_way() {
 }
 
 #[test]
-fn s6_3_a_caller_that_will_not_wait_is_told_that_a_pass_runs() {
+fn s6_3_a_caller_that_will_not_wait_gets_busy() {
     let mut rules = Rules::default();
     rules.case("S6.3");
     let bench = hanging();
@@ -368,7 +368,7 @@ fn s6_5_a_call_in_flight_gets_its_time_to_end() {
 }
 
 #[test]
-fn s6_1_s6_2_periodic_passes_run_and_tell_of_their_failures() {
+fn s6_1_s6_2_periodic_passes_run_and_report_their_failures() {
     let mut rules = Rules::default();
     rules.case("S6.1");
     rules.case("S6.2");

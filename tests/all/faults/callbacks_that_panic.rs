@@ -60,7 +60,7 @@ fn breaking(hooks: Hooks, panics: Panics) -> Hooks {
 
 /// A defect that comes each time keeps nothing from its turn but the object that it is about.
 #[test]
-fn a_defect_that_repeats_holds_up_no_other_object() {
+fn a_panic_that_repeats_holds_up_no_other_object() {
     let reference = mixed(false);
     container_engine(&reference, "1").containers(PassOptions::default(), None);
     let stays = everything(&reference);
@@ -109,7 +109,7 @@ fn a_defect_that_repeats_holds_up_no_other_object() {
 }
 
 #[test]
-fn a_defect_that_repeats_holds_up_no_other_image() {
+fn a_panic_that_repeats_holds_up_no_other_image() {
     for (panics, more) in [
         (Panics::AtEachLine, vec![]),
         (Panics::AtEachStep, vec![]),
@@ -142,7 +142,7 @@ fn a_defect_that_repeats_holds_up_no_other_image() {
 
 /// S0.8: an object by which a pass met a defect is one that could not be removed, and periodic passes leave it alone for a while.
 #[test]
-fn s0_8_a_defect_that_repeats_backs_off() {
+fn s0_8_a_panic_that_repeats_backs_off() {
     let mut maker = Maker::new();
     maker.restarted("u1", 3);
     let fails = bench::id("u1", "app", 0);

@@ -93,7 +93,7 @@ fn s0_11_a_runtime_that_restarts_under_way_is_found_again_by_the_same_pass() {
 }
 
 #[test]
-fn s6_4_a_runtime_that_goes_under_way_and_comes_back_later_is_the_next_passes() {
+fn s6_4_a_runtime_that_stops_in_a_pass_and_comes_back_later_is_left_to_the_next() {
     let mut rules = Rules::default();
     rules.case("S6.4");
     let kept = Arc::new(Mutex::new(None));

@@ -110,7 +110,7 @@ fn s6_5_a_runtime_that_never_answered_is_asked_no_further() {
 
 /// An answer that a runtime gives without looking at what it has, to Version or to a call that it does not know, is none.
 #[test]
-fn s6_5_a_runtime_that_answers_only_what_it_need_not_look_for_is_asked_no_further() {
+fn s6_5_a_runtime_that_answers_only_trivial_calls_is_asked_no_further() {
     let mut rules = Rules::default();
     let no_such_call = Action::Code(12, "unknown method".to_owned());
     let streams = ["StreamContainers", "StreamPodSandboxes", "StreamImages"];
@@ -330,7 +330,7 @@ fn listener(socket: &std::path::Path, answer: &'static [u8]) -> Arc<AtomicUsize>
 
 /// One cause gives one error: a socket that is no CRI is told once, and is not asked again.
 #[test]
-fn s6_4_a_socket_that_is_no_cri_is_told_once() {
+fn s6_4_a_socket_that_does_not_speak_cri_is_reported_once() {
     let mut rules = Rules::default();
     let top = tempfile::TempDir::new().unwrap();
     for dir in ["pods", "links"] {

@@ -115,7 +115,7 @@ fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
 }
 
 #[test]
-fn s0_5_no_path_at_all_makes_nothing_gone() {
+fn s0_5_without_a_path_nothing_is_gone() {
     let mut rules = Rules::default();
     rules.case("S0.5");
     let top = TempDir::new().unwrap();

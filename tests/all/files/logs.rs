@@ -67,7 +67,7 @@ fn there(path: &Path) -> bool {
 }
 
 #[test]
-fn s2_4_a_log_goes_with_its_rotated_siblings_and_nothing_else() {
+fn s2_4_a_log_is_deleted_with_its_rotated_siblings_and_nothing_else() {
     let mut rules = Rules::default();
     let gone = [
         "0.log",
@@ -135,7 +135,7 @@ fn s2_4_names_of_logs_are_names_and_no_patterns() {
 }
 
 #[test]
-fn s2_4_a_rotated_log_whose_name_is_no_utf8_goes() {
+fn s2_4_a_rotated_log_whose_name_is_not_utf8_is_deleted() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let place = Place::new();
@@ -170,7 +170,7 @@ fn s2_4_the_last_component_is_unlinked_and_never_followed() {
 }
 
 #[test]
-fn s2_4_a_log_that_lies_elsewhere_is_left_alone() {
+fn s2_4_a_log_that_is_elsewhere_is_left_alone() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.4");
@@ -234,7 +234,7 @@ fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
 }
 
 #[test]
-fn s2_4_a_directory_in_the_place_of_a_log_stays() {
+fn s2_4_a_directory_in_the_place_of_a_log_is_kept() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.4");
@@ -253,7 +253,7 @@ fn s2_4_a_directory_in_the_place_of_a_log_stays() {
 }
 
 #[test]
-fn s2_4_the_log_itself_stays_while_a_rotated_one_cannot_go() {
+fn s2_4_the_log_itself_is_kept_while_a_rotated_one_cannot_be_deleted() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let place = Place::new();
@@ -273,7 +273,7 @@ fn s2_4_the_log_itself_stays_while_a_rotated_one_cannot_go() {
 
 /// It may lead to the log of another pod.
 #[test]
-fn s2_4_a_link_on_the_way_is_not_followed_even_inside_the_room() {
+fn s2_4_a_link_on_the_way_is_not_followed_even_inside_the_directory() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.4");
@@ -388,7 +388,7 @@ fn s2_4_what_is_opened_is_a_directory() {
 }
 
 #[test]
-fn s2_4_only_a_link_directly_in_the_directory_goes() {
+fn s2_4_only_a_link_directly_in_the_directory_is_deleted() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.4");
@@ -421,7 +421,7 @@ fn s2_4_only_a_link_directly_in_the_directory_goes() {
 }
 
 #[test]
-fn s2_6_an_entry_exists_or_not_or_nobody_can_tell() {
+fn s2_6_an_entry_exists_or_not_or_is_unknown() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.6");
@@ -527,7 +527,7 @@ fn s4_2_a_link_is_dead_only_when_its_target_is_known_to_be_gone() {
 
 /// Directories with very many entries: it is asked now and then whether to go on reading, and deleting.
 #[test]
-fn s6_5_very_many_entries_are_read_no_longer_than_told_to() {
+fn s6_5_very_many_entries_are_read_no_longer_than_allowed() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S6.5");
@@ -572,7 +572,7 @@ fn s6_5_very_many_entries_are_read_no_longer_than_told_to() {
 
 /// Only so many names are held in memory: then those of the log at hand alone, and some of them at a time.
 #[test]
-fn s2_4_a_log_goes_with_more_siblings_than_names_are_held() {
+fn s2_4_a_log_is_deleted_with_more_siblings_than_names_are_held() {
     let mut rules = Rules::default();
     for most in [2, 3, 50, 150, 250] {
         rules.case("S2.4");
@@ -601,7 +601,7 @@ fn s2_4_a_log_goes_with_more_siblings_than_names_are_held() {
 }
 
 #[test]
-fn s2_4_the_place_of_a_link_is_looked_at_beforehand() {
+fn s2_4_the_place_of_a_link_is_checked_beforehand() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let place = Place::new();
@@ -626,7 +626,7 @@ fn s2_4_the_place_of_a_link_is_looked_at_beforehand() {
 
 /// Many pods with few logs each.
 #[test]
-fn s6_5_the_directories_of_many_pods_are_read_no_longer_than_told_to() {
+fn s6_5_the_directories_of_many_pods_are_read_no_longer_than_allowed() {
     let mut rules = Rules::default();
     rules.case("S6.5");
     let place = Place::new();

@@ -150,7 +150,7 @@ fn sandbox_of(maker: &mut Maker, created: i64) {
 }
 
 #[test]
-fn s0_3_a_pod_that_changed_after_the_moment_of_the_answer_stays() {
+fn s0_3_a_pod_that_changed_after_the_moment_of_the_answer_is_kept() {
     let mut rules = Rules::default();
     // The list is 40 seconds old.
     let cases: [(&str, bool, Change); 11] = [
@@ -320,7 +320,7 @@ fn s0_3_an_answer_of_a_time_to_come_or_before_all_time_is_not_ready() {
 }
 
 #[test]
-fn s0_3_times_beyond_now_do_not_count_and_are_told_once() {
+fn s0_3_times_beyond_now_do_not_count_and_are_logged_once() {
     let mut rules = Rules::default();
     rules.case("S0.3");
     let mut maker = Maker::new();
@@ -450,7 +450,7 @@ fn s0_3_a_pod_is_judged_once_where_its_containers_come_in_parts() {
 }
 
 #[test]
-fn s0_3_what_the_host_says_is_looked_at_after_its_approval() {
+fn s0_3_the_hosts_answer_is_checked_after_its_approval() {
     let mut rules = Rules::default();
     rules.case("S0.3");
     let bench = dead(1).start();
@@ -526,7 +526,7 @@ fn s0_4_a_contradiction_is_the_status_whatever_failed_before() {
 }
 
 #[test]
-fn s0_4_a_host_that_claims_what_runs_is_not_believed_at_all() {
+fn s0_4_a_host_that_calls_what_runs_gone_is_not_believed() {
     let mut rules = Rules::default();
     // how many of the three pods that run are said to be gone, is that a contradiction
     for (claimed, broken) in [(0, false), (1, false), (2, true), (3, true)] {

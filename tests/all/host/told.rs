@@ -51,7 +51,7 @@ fn answers(bytes: &'static [u8]) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn a_socket_that_is_no_cri_is_one_error() {
+fn a_socket_that_does_not_speak_cri_is_one_error() {
     let http = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request";
     let cases: [(&[u8], Status, &str); 2] = [
         (http, Status::Runtime, "is no CRI"),
@@ -144,7 +144,7 @@ fn what_fails_for_one_cause_is_a_line_with_a_count() {
 }
 
 #[test]
-fn each_object_that_failed_is_told_to_who_listens_to_all() {
+fn each_object_that_failed_is_logged_at_the_debug_level() {
     let mut maker = dead(20);
     maker.options.faults = vec![Fault::all("RemoveContainer", code(13))];
     let (failed, lines) = failing(&maker.start(), LogLevel::Debug);

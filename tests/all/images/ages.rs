@@ -41,7 +41,7 @@ const AGES: [(&str, &str); 2] = [
 ];
 
 #[test]
-fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
+fn s5_5_an_image_that_is_unused_for_too_long_is_removed_whatever_the_disk() {
     let mut rules = Rules::default();
     let (place, clock) = (Place::new(), Clock::new());
     let mut made = node(
@@ -104,7 +104,7 @@ fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
 
 /// S5.5, S5.6: the disk is looked at after what was too old has gone, and a dry run counts it as gone.
 #[test]
-fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
+fn s5_5_an_image_that_was_removed_by_age_is_not_wanted_for_space() {
     let mut rules = Rules::default();
     for dry_run in [true, false] {
         rules.case("S5.5");
@@ -153,7 +153,7 @@ fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
 }
 
 #[test]
-fn s5_5_time_in_which_nobody_looked_makes_nothing_old() {
+fn s5_5_time_without_an_engine_makes_nothing_old() {
     let mut rules = Rules::default();
     rules.case("S5.5");
     let (place, clock) = (Place::new(), Clock::new());

@@ -49,7 +49,7 @@ fn at<'n>(node: &'n mut Node, id: &str) -> &'n mut crisim::node::Image {
 }
 
 #[test]
-fn s5_2_what_changed_about_an_image_since_the_first_look_keeps_it() {
+fn s5_2_a_change_of_an_image_since_the_first_list_keeps_it() {
     let mut rules = Rules::default();
     type Change = fn(&str, &mut Node);
     // What happens while the host approves of an image, and whether `b` stays for it.
@@ -128,7 +128,7 @@ fn s5_2_what_changed_about_an_image_since_the_first_look_keeps_it() {
 
 /// S5.2, S5.7: what others removed and pulled again while the pass ran is a new image.
 #[test]
-fn s5_2_an_image_that_was_pulled_again_during_the_pass_stays() {
+fn s5_2_an_image_that_was_pulled_again_during_the_pass_is_kept() {
     let mut rules = Rules::default();
     rules.case("S5.2");
     rules.case("S5.7");
@@ -252,7 +252,7 @@ fn warnings(hooks: Hooks) -> (Hooks, Arc<Mutex<Vec<String>>>) {
 }
 
 #[test]
-fn s5_3_a_pattern_that_exempts_no_image_is_told_once() {
+fn s5_3_a_pattern_that_exempts_no_image_is_logged_once() {
     let mut rules = Rules::default();
     rules.case("S5.3");
     let server = start(node(vec![image("a", "r/a:1", 1)]));
@@ -279,7 +279,7 @@ fn s5_3_a_pattern_that_exempts_no_image_is_told_once() {
 
 /// S5.11: of several image filesystems the first is acted on; a fuller one is told once. `/proc/self` has no size, and is none.
 #[test]
-fn s5_11_a_fuller_filesystem_behind_the_first_is_told_once() {
+fn s5_11_a_fuller_filesystem_behind_the_first_is_logged_once() {
     let mut rules = Rules::default();
     rules.case("S5.11");
     let percent = |mount_point: &str| {
@@ -354,7 +354,7 @@ fn s5_7_records_of_an_earlier_engine_grow_old_by_the_wall_clock_alone_until_they
 
 /// S5.1: where ages count, somebody looks between two periodic passes: it only records, and nobody hears of it.
 #[test]
-fn s5_1_between_passes_that_are_far_apart_images_are_looked_at() {
+fn s5_1_between_passes_that_are_far_apart_images_are_listed() {
     let mut rules = Rules::default();
     rules.case("S5.1");
     let server = start(node(vec![image("a", "r/a:1", 100)]));
@@ -415,7 +415,7 @@ fn s5_2_where_both_lists_fail_the_first_is_the_status() {
 
 /// S5.1: nobody hears of a look between two passes, whatever it meets: the next pass meets the same.
 #[test]
-fn s5_1_a_look_between_two_passes_tells_no_warnings() {
+fn s5_1_a_list_between_two_passes_logs_no_warnings() {
     let mut rules = Rules::default();
     rules.case("S5.1");
     let server = start(node(vec![image("a", "r/a:1", 100)]));

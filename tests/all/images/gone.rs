@@ -153,7 +153,7 @@ fn s5_8_figures_that_get_lost_leave_the_sizes() {
 
 /// S5.12: by a tag only what has one, and only as long as that stands for the image.
 #[test]
-fn s5_12_an_image_goes_by_its_tag_only_if_that_is_the_one_that_stands_for_it() {
+fn s5_12_an_image_is_removed_by_its_tag_only_if_the_tag_is_its_own() {
     let mut rules = Rules::default();
     type Change = fn(&mut Node);
     // What happens to the image `a` before the second pass, and by what it is asked for then.
@@ -198,7 +198,7 @@ fn s5_12_an_image_goes_by_its_tag_only_if_that_is_the_one_that_stands_for_it() {
 
 /// S5.12: where the question for the tag fails, nothing goes.
 #[test]
-fn s5_12_where_nobody_tells_what_a_tag_stands_for_it_is_not_removed() {
+fn s5_12_an_image_whose_tag_is_unknown_to_the_runtime_is_not_removed() {
     let mut rules = Rules::default();
     rules.case("S5.12");
     let server = start(hundreds(&["a"]));
@@ -216,7 +216,7 @@ fn s5_12_where_nobody_tells_what_a_tag_stands_for_it_is_not_removed() {
 
 /// S5.9: the hold file comes while it is asked for the tag: that is no space that is missing.
 #[test]
-fn s5_9_an_image_that_is_held_while_its_tag_is_asked_for_is_no_space_that_is_missing() {
+fn s5_9_an_image_that_is_held_while_its_tag_is_asked_for_is_not_missing_space() {
     let mut rules = Rules::default();
     rules.case("S0.7");
     rules.case("S5.9");
@@ -243,7 +243,7 @@ fn s5_9_an_image_that_is_held_while_its_tag_is_asked_for_is_no_space_that_is_mis
 
 /// S5.12: a runtime that removes nothing at all is not asked for everything: a round, and one more in its place.
 #[test]
-fn s5_12_rounds_end_where_nothing_goes() {
+fn s5_12_rounds_end_when_nothing_is_removed() {
     let mut rules = Rules::default();
     // Which images stay, how many bytes are wanted, which are asked for, and what the report says of all.
     type Case<'c> = (&'c [&'c str], u64, &'c [&'c str], &'c [&'c str]);
@@ -409,7 +409,7 @@ fn s0_8_what_is_still_listed_backs_off() {
 
 /// S5.5: where a removal by age failed, or what it removed is still listed, the pass does not go on to space.
 #[test]
-fn s5_5_where_a_removal_by_age_failed_nothing_goes_for_space() {
+fn s5_5_if_a_removal_by_age_failed_nothing_is_removed_for_space() {
     let mut rules = Rules::default();
     let busy = Fault::of("RemoveImage", "a", Action::Code(13, "busy".into()));
     for (fault, goes_on) in [(Some(busy), false), (Some(lies("a")), false), (None, true)] {
@@ -443,7 +443,7 @@ fn s5_5_where_a_removal_by_age_failed_nothing_goes_for_space() {
 
 /// The report: how the pass ended, and what it says in JSON.
 #[test]
-fn the_json_of_a_report_tells_how_the_pass_ended() {
+fn the_json_of_a_report_says_how_the_pass_ended() {
     let server = start(hundreds(&["a", "b"]));
     server.set_faults(vec![lies("a")]);
     let host = Host::new(1000, 100);

@@ -43,7 +43,7 @@ fn s5_1_records_survive_a_restart() {
 }
 
 #[test]
-fn s5_1_periodic_passes_with_records_do_not_only_look() {
+fn s5_1_periodic_passes_with_records_do_not_only_list() {
     let mut rules = Rules::default();
     for with_records in [false, true] {
         rules.case("S5.1");
@@ -216,7 +216,7 @@ fn s5_1_a_file_that_cannot_be_used_is_put_aside() {
 
 /// S5.1: what is no file is not read, and does not make a pass wait.
 #[test]
-fn s5_1_what_is_no_file_is_put_aside() {
+fn s5_1_an_entry_that_is_not_a_file_is_put_aside() {
     let mut rules = Rules::default();
     let server = start(node(vec![image("a", "r/a:1", 1)]));
     for what in ["pipe", "link", "large"] {
@@ -285,7 +285,7 @@ fn s5_1_one_engine_at_a_time_holds_the_file() {
 }
 
 #[test]
-fn s5_1_a_place_that_cannot_hold_the_file_is_refused_or_told() {
+fn s5_1_a_place_that_cannot_hold_the_file_is_refused_or_reported() {
     let mut rules = Rules::default();
     let server = start(node(vec![image("a", "r/a:1", 1)]));
     let place = Place::new();

@@ -69,7 +69,7 @@ fn a_full_disk_is_freed_in_order_and_no_further() {
 }
 
 #[test]
-fn all_unused_goes_whatever_the_disk() {
+fn all_unused_images_are_removed_whatever_the_disk() {
     let mut rules = Rules::default();
     let pinned = Image {
         pinned: true,
@@ -240,7 +240,7 @@ fn image_volumes_count_and_each_container_is_asked_once() {
 }
 
 #[test]
-fn a_long_pass_looks_again_who_uses_images() {
+fn a_long_pass_lists_again_who_uses_images() {
     let mut rules = Rules::default();
     let delays = [("RemoveImage".to_owned(), Duration::from_secs(5))].into();
     let images = vec![image("a", "r/a:1", 100), image("b", "r/b:1", 100)];
@@ -326,7 +326,7 @@ fn records_survive_a_long_pass_and_forget_what_it_removed() {
 
 /// S5.3: sandboxes are asked one after the other until one tells; those that are not READY, or gone, are not asked or no answer.
 #[test]
-fn the_first_ready_sandbox_that_tells_names_the_sandbox_image() {
+fn the_first_ready_sandbox_that_answers_names_the_sandbox_image() {
     let mut rules = Rules::default();
     let sandbox = |id: &str, state: Word, image: &str| Sandbox {
         id: id.into(),
@@ -363,7 +363,7 @@ fn the_first_ready_sandbox_that_tells_names_the_sandbox_image() {
 }
 
 #[test]
-fn s5_9_what_the_host_refuses_counts_nothing_and_is_no_error() {
+fn s5_9_a_refused_image_counts_nothing_and_is_not_an_error() {
     let mut rules = Rules::default();
     // Bytes free of 1000, refused, what becomes of three images of 100 bytes, status.
     type Case = (

@@ -158,7 +158,7 @@ fn long(maker: &mut Maker, pod: usize, attempt: u32, state: Word) -> PathBuf {
 }
 
 #[test]
-fn s4_2_a_cut_link_of_a_running_container_stays() {
+fn s4_2_a_cut_link_of_a_running_container_is_kept() {
     let mut rules = Rules::default();
     // With the whole ID, with more or less of it, with none.
     for pod in [200, 231, 233, 234, 235, 240, 242, 243, 244, 250, 253] {
@@ -236,7 +236,7 @@ fn s4_2_a_listed_container_is_asked_about_by_its_listed_id() {
 }
 
 #[test]
-fn s4_2_a_cut_link_of_nobody_goes_only_where_the_lists_arrived_whole() {
+fn s4_2_a_cut_link_without_a_container_is_removed_only_with_complete_lists() {
     let mut rules = Rules::default();
     // How many lists of containers go well.
     for skip in [Some(1), Some(0), None] {

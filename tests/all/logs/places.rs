@@ -115,7 +115,7 @@ fn s2_4_a_link_to_the_logs_of_another_pod_costs_that_pod_nothing() {
 }
 
 #[test]
-fn s2_4_a_log_elsewhere_is_left_alone_and_told_once_a_pass() {
+fn s2_4_a_log_elsewhere_is_left_alone_and_logged_once_a_pass() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let mut maker = Maker::new();
@@ -148,7 +148,7 @@ fn s2_4_a_log_elsewhere_is_left_alone_and_told_once_a_pass() {
 
 /// S2.6 spares the question where such logs are; the log is told of them all the same.
 #[test]
-fn s2_4_containers_of_pods_without_a_directory_go_and_are_told_once_a_pass() {
+fn s2_4_containers_of_pods_without_a_directory_are_removed_and_logged_once_a_pass() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     rules.case("S2.6");
@@ -173,7 +173,7 @@ fn s2_4_containers_of_pods_without_a_directory_go_and_are_told_once_a_pass() {
 
 /// A log on a mount below the log directory; and one on a log directory that is a mount itself.
 #[test]
-fn s2_4_a_log_on_a_mount_below_is_left_alone_and_its_container_goes() {
+fn s2_4_a_log_on_a_mount_below_is_left_alone_and_its_container_is_removed() {
     let mut rules = Rules::default();
     for (mount, stays) in [("pods/ns_pod-u1_u1/app", true), ("pods", false)] {
         let mut maker = Maker::new();
@@ -198,7 +198,7 @@ fn s2_4_a_log_on_a_mount_below_is_left_alone_and_its_container_goes() {
 
 /// A file mounted in the place of the log, or of the link: that one is seen before the log goes.
 #[test]
-fn s2_4_a_file_that_is_mounted_stays_and_keeps_its_container_only_in_the_place_of_the_link() {
+fn s2_4_a_mounted_file_keeps_its_container_only_in_the_place_of_the_link() {
     let mut rules = Rules::default();
     for (of_log, goes) in [(true, true), (false, false)] {
         let mut maker = Maker::new();
@@ -351,7 +351,7 @@ fn s2_4_a_key_that_is_likely_wrong_keeps_all_containers_and_fails_the_pass() {
 type Place = fn(&mut Maker) -> Option<Mounted>;
 
 #[test]
-fn s2_4_logs_and_link_go_together_or_not_at_all() {
+fn s2_4_logs_and_link_are_deleted_together_or_not() {
     let mut rules = Rules::default();
     // What it is, whether the container goes with all.
     let places: [(&str, Place, bool); 5] = [
@@ -446,7 +446,7 @@ fn s2_4_logs_and_link_go_together_or_not_at_all() {
 
 /// A cut name may be that of several containers; the link of one that runs is not the dead one's to take.
 #[test]
-fn s2_4_a_link_that_a_running_container_shares_stays() {
+fn s2_4_a_link_that_a_running_container_shares_is_kept() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let mut maker = Maker::new();
@@ -562,7 +562,7 @@ fn s2_4_s4_directories_that_are_one_lose_nothing() {
 }
 
 #[test]
-fn s2_4_the_log_of_a_running_container_stays_whoever_claims_it() {
+fn s2_4_the_log_of_a_running_container_is_kept_even_if_another_claims_it() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     for by_status in [false, true] {

@@ -84,19 +84,19 @@ fn limits() -> Vec<Case> {
             containers: three_of_a_unit(),
             removed: &["old unit-limit", "mid unit-limit"],
             kept: &["new within-limit"],
-            ..Case::new("S1.5", "the newest of a unit stays")
+            ..Case::new("S1.5", "the newest of a unit is kept")
         },
         Case {
             containers: three_of_a_unit(),
             policy: policy(2, -1),
             removed: &["old unit-limit"],
-            ..Case::new("S1.5", "the newest two stay")
+            ..Case::new("S1.5", "the newest two are kept")
         },
         Case {
             containers: three_of_a_unit(),
             policy: policy(0, -1),
             removed: &["old unit-limit", "mid unit-limit", "new unit-limit"],
-            ..Case::new("S1.5", "none stays")
+            ..Case::new("S1.5", "none is kept")
         },
         Case {
             containers: three_of_a_unit(),
@@ -136,7 +136,7 @@ fn limits() -> Vec<Case> {
             containers: units(&[("a", "x", 2), ("b", "x", 2)]),
             policy: policy(-1, 4),
             kept: &["ax0 within-limit"],
-            ..Case::new("S1.6", "at the limit nothing goes")
+            ..Case::new("S1.6", "at the limit nothing is removed")
         },
         Case {
             containers: units(&[("a", "x", 3), ("b", "x", 3), ("c", "x", 3)]),
@@ -448,7 +448,7 @@ fn starting() -> Vec<Case> {
                 "nearly-old too-young",
                 "tomorrow too-young",
             ],
-            ..Case::new("S1.1", "younger than 2 minutes goes for no limit")
+            ..Case::new("S1.1", "younger than 2 minutes is removed for no limit")
         },
         Case {
             containers: vec![at("young", Created, NOW - S)],
@@ -636,7 +636,7 @@ fn extras() -> Vec<Case> {
                 "high within-limit",
                 "stuck within-limit",
             ],
-            ..Case::new("S1.5", "both extras stay")
+            ..Case::new("S1.5", "both extras are kept")
         },
         Case {
             containers: set_back(),
@@ -659,7 +659,7 @@ fn extras() -> Vec<Case> {
             policy: policy(1, 1),
             removed: &["old unit-limit", "high total-limit", "crash total-limit"],
             kept: &["stuck within-limit"],
-            ..Case::new("S1.6", "without room none stays")
+            ..Case::new("S1.6", "if the limit is used up none is kept")
         },
         Case {
             containers: with(set_back(), vec![other("q", 1)]),
@@ -683,7 +683,10 @@ fn extras() -> Vec<Case> {
             policy: policy(1, 2),
             removed: &["a0 unit-limit", "q total-limit"],
             kept: &["a1 within-limit", "a2 within-limit", "r running"],
-            ..Case::new("S1.6", "what stays for S0.4 alone gives way to extras, too")
+            ..Case::new(
+                "S1.6",
+                "containers that only S0.4 keeps give way to extras, too",
+            )
         },
         Case {
             containers: with(
@@ -807,7 +810,7 @@ fn grace_periods_are_read_as_the_kubelet_reads_them() {
 
 /// S0.3 behind what holds back anyhow; what it holds gives way like what stays for S0.4.
 #[test]
-fn s0_9_a_pod_that_is_newer_than_the_answer_stays_for_the_first_reason_that_holds_it() {
+fn s0_9_a_pod_that_is_newer_than_the_answer_is_kept_for_the_first_reason_that_holds_it() {
     let mut rules = Rules::default();
     let dead = || vec![exited("a", "p", "c", 2 * S), exited("b", "q", "c", S)];
     let ready = sandbox("sb-p", "p", SandboxState::Ready, S);

@@ -230,7 +230,7 @@ fn plan_images<'i>(list: &'i [Image], sandbox: &SandboxImages, goal: &Goal) -> P
 }
 
 #[test]
-fn protected_images_stay() {
+fn protected_images_are_kept() {
     let mut rules = Rules::default();
     let known = SandboxImages::Known(vec!["reg/infra:1".into()]);
     let aged = Goal::Aged(Duration::from_secs(998));
@@ -452,7 +452,7 @@ enum Event {
 
 /// S5.5: only time in which somebody looked counts, by the clock that went less far.
 #[test]
-fn images_grow_old_only_while_somebody_looks() {
+fn images_grow_old_only_while_an_engine_lists_them() {
     use Event::{Gone, Restart, Unused, Used};
     let mut rules = Rules::default();
     const YEAR: i64 = 365 * 24;
@@ -565,7 +565,7 @@ fn images_grow_old_only_while_somebody_looks() {
 
 /// S5.7: the age of an image by the clock that went less far, wherever its record comes from.
 #[test]
-fn s5_7_the_age_is_that_of_the_clock_that_went_less_far() {
+fn s5_7_the_age_is_that_of_the_clock_that_advanced_less() {
     let mut rules = Rules::default();
     let seconds = Duration::from_secs;
     let list = [image("a", "r/a:1", 1)];
@@ -679,7 +679,7 @@ fn s5_11_a_fuller_filesystem_is_one_with_more_percent() {
 
 /// S5.9: the words that alerts look for are those of the newest kubelet.
 #[test]
-fn s5_9_too_little_is_told_in_the_words_of_the_newest_kubelet() {
+fn s5_9_too_little_is_reported_in_the_words_of_the_newest_kubelet() {
     let mut rules = Rules::default();
     let cases = [
         (1000, 150, "(85% of 1000 B used)"),

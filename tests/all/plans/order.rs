@@ -149,7 +149,7 @@ fn s0_8_what_was_lost_has_its_turn_however_many_hang() {
 }
 
 #[test]
-fn s0_8_what_is_gone_is_forgotten() {
+fn s0_8_objects_that_are_gone_are_forgotten() {
     let hours = |n: u64| Duration::from_secs(n * 3600);
     let id = Text::from("c");
     let mut unfinished = Unfinished::default();
@@ -178,7 +178,7 @@ fn s0_8_what_is_gone_is_forgotten() {
 
 /// Another look at what was put off only takes removals away.
 #[test]
-fn s0_8_what_was_put_off_goes_for_its_reason_then() {
+fn s0_8_an_object_that_was_put_off_is_removed_for_its_reason_then() {
     let mut rules = Rules::default();
     use Reason::{Changed, PodRemoved, PodTerminated, TotalLimit, UnitLimit};
     // Then, now, and what becomes of it.

@@ -246,7 +246,7 @@ fn kubelet_removes(world: &World) -> HashSet<Text> {
     }
     let mut removed = HashSet::new();
     units.retain(|(uid, _), unit| {
-        let gone = kubelet_takes_for_gone(world, uid);
+        let gone = kubelet_counts_as_gone(world, uid);
         if gone {
             removed.extend(unit.iter().map(|c| c.id.clone()));
         }
@@ -279,7 +279,7 @@ fn kubelet_removes(world: &World) -> HashSet<Text> {
     removed
 }
 
-fn kubelet_takes_for_gone(world: &World, uid: &str) -> bool {
+fn kubelet_counts_as_gone(world: &World, uid: &str) -> bool {
     let state = world.host.states.get(uid).copied().unwrap_or_default();
     world.host.ready && (state.content_removable || state.runtime_removable && world.all_unused)
 }
@@ -293,7 +293,7 @@ fn kubelet_removes_sandboxes(world: &World) -> HashSet<Text> {
     let mut removed = HashSet::new();
     for (uid, mut of_pod) in pods {
         of_pod.sort_by_key(|s| (s.created_at, s.attempt, s.id.clone()));
-        let count = if kubelet_takes_for_gone(world, uid) {
+        let count = if kubelet_counts_as_gone(world, uid) {
             of_pod.len()
         } else {
             of_pod.len() - 1
@@ -398,7 +398,7 @@ fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
 
 /// S0.3: nothing goes for its pod's sake of which anything is newer than the answer, and a verdict stands.
 #[test]
-fn s0_3_pods_that_are_newer_than_the_answer_lose_nothing_because_they_are_gone() {
+fn s0_3_nothing_is_removed_because_a_pod_is_gone_that_is_newer_than_the_answer() {
     let _counting = Counting;
     let moments = prop_oneof![
         (1..7i64).prop_map(|n| n * S),
@@ -495,7 +495,7 @@ fn image_worlds() -> impl Strategy<Value = (Vec<Image>, HashSet<usize>, u64, boo
 }
 
 #[test]
-fn images_in_use_stay_and_no_more_go_than_are_needed() {
+fn images_in_use_are_kept_and_no_more_are_removed_than_needed() {
     let _counting = Counting;
     proptest!(config(), |((list, used, available, all_unused) in image_worlds())| {
         let names: Vec<String> = used.iter().map(|n| format!("reg/{n}:1")).collect();

@@ -496,7 +496,7 @@ fn paths_of_logs_come_from_usable_labels_only() {
 }
 
 #[test]
-fn s2_6_labels_tell_where_a_log_is_unless_a_running_container_may_write_it() {
+fn s2_6_labels_show_where_a_log_is_unless_a_running_container_may_write_it() {
     let mut rules = Rules::default();
     let ended = exited("0123", "u", "app", S);
     let running = Container {

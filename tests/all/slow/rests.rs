@@ -151,7 +151,7 @@ fn s2_7_after_a_slow_removal_the_next_one_waits() {
 
 /// Where nothing is left to be done, and where nothing is removed, nobody rests.
 #[test]
-fn s2_7_nobody_rests_for_nothing() {
+fn s2_7_no_rest_is_made_for_nothing() {
     let mut rules = Rules::default();
     let cases = [
         ("the last one", 19, PassOptions::default(), RESTS, 0),
@@ -216,7 +216,7 @@ fn in_a_rest(then: impl Fn(&Engine, &Call)) -> (Duration, Option<Status>) {
 
 /// S6.5: a rest ends with the pass.
 #[test]
-fn s2_7_s6_5_nobody_rests_in_a_pass_that_is_to_end() {
+fn s2_7_s6_5_no_rest_is_made_in_a_pass_that_is_to_end() {
     let mut rules = Rules::default();
     rules.case("S2.7");
     rules.case("S6.5");
@@ -231,7 +231,7 @@ fn s2_7_s6_5_nobody_rests_in_a_pass_that_is_to_end() {
 
 /// A caller who waits for the end of a pass ends its rests.
 #[test]
-fn s2_7_nobody_rests_while_a_caller_waits() {
+fn s2_7_no_rest_is_made_while_a_caller_waits() {
     let mut rules = Rules::default();
     rules.case("S2.7");
     // Of the first pass only the sandbox that does not answer is left, for half a second; of the rest there were 0.8 s left.

@@ -44,7 +44,7 @@ fn removal(entry: &&Entry) -> bool {
 }
 
 #[test]
-fn s0_7_while_the_hold_file_exists_nothing_goes() {
+fn s0_7_while_the_hold_file_exists_nothing_is_removed() {
     let mut rules = Rules::default();
     // What is at the path: nothing; a file; a directory; a link that leads nowhere; nobody can tell, below a file.
     let cases = [

@@ -50,7 +50,7 @@ fn s0_8_s1_2_many_questions_that_hang_keep_no_other_container_for_ever() {
 
 /// A second look at the log directory tells of each entry once.
 #[test]
-fn s2_3_s0_6_what_cannot_be_read_has_one_entry_however_often_it_is_looked_at() {
+fn s2_3_s0_6_an_unreadable_object_has_one_entry_however_often_it_is_listed() {
     let mut rules = Rules::default();
     rules.case("S0.6");
     rules.case("S2.3");
@@ -70,7 +70,7 @@ fn s2_3_s0_6_what_cannot_be_read_has_one_entry_however_often_it_is_looked_at() {
 
 /// A link that nobody could be asked about in the pass before, and which leads somewhere again when it has its turn.
 #[test]
-fn s0_8_s4_2_a_link_that_dangles_no_more_at_its_turn_is_not_told_as_removed() {
+fn s0_8_s4_2_a_link_that_dangles_no_more_at_its_turn_is_not_reported_as_removed() {
     let mut rules = Rules::default();
     rules.case("S0.8");
     rules.case("S4.2");
@@ -136,7 +136,7 @@ fn broken_off() -> (Bench, crigc::engine::Engine, Arc<Call>) {
 }
 
 #[test]
-fn s0_5_s0_8_a_link_goes_with_a_tree_that_goes_at_the_end() {
+fn s0_5_s0_8_a_link_is_removed_with_a_tree_that_is_removed_at_the_end() {
     let mut rules = Rules::default();
     rules.case("S0.5");
     rules.case("S0.8");
@@ -165,7 +165,7 @@ fn s0_5_s0_8_a_link_goes_with_a_tree_that_goes_at_the_end() {
 
 /// S7.3: the whole list is not reached, and the runtime does not say that a container has ended after its stop.
 #[test]
-fn s2_3_s7_3_what_was_stopped_goes_where_the_whole_list_is_not_reached() {
+fn s2_3_s7_3_a_stopped_container_is_removed_without_the_whole_list() {
     let mut rules = Rules::default();
     rules.case("S2.3");
     rules.case("S7.3");
@@ -279,7 +279,7 @@ fn s0_4_s2_3_a_contradiction_that_is_seen_beside_a_stage_ends_its_removals() {
 
 /// S1.2: when a container ended is not asked once more at the end of the pass, where such questions may have been given up.
 #[test]
-fn s0_8_s1_2_what_is_tried_again_goes_beside_questions_that_hang() {
+fn s0_8_s1_2_an_object_that_is_tried_again_is_removed_beside_calls_that_hang() {
     let mut rules = Rules::default();
     rules.case("S0.8");
     rules.case("S1.2");
@@ -315,7 +315,7 @@ fn s0_8_s1_2_what_is_tried_again_goes_beside_questions_that_hang() {
 
 /// S1.1: what the runtime, asked for the path of its log, says to be running is not touched, whatever the list said.
 #[test]
-fn s1_1_s2_6_what_turns_out_to_be_running_stays() {
+fn s1_1_s2_6_a_container_that_turns_out_to_be_running_is_kept() {
     let mut rules = Rules::default();
     for word in [Word::Exited, Word::Unknown] {
         rules.case("S1.1");

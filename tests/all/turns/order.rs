@@ -236,7 +236,7 @@ fn every_kind() -> (Bench, BTreeSet<String>) {
 }
 
 #[test]
-fn s0_8_a_pass_timeout_below_what_hangs_starves_nobody() {
+fn s0_8_a_pass_timeout_below_a_removal_that_hangs_starves_no_object() {
     let mut rules = Rules::default();
     for periodic in [false, true] {
         rules.case("S0.8");

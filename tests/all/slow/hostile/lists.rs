@@ -138,7 +138,7 @@ fn start(
 }
 
 #[test]
-fn a_runtime_that_lies_costs_nothing_that_runs() {
+fn a_runtime_that_lies_makes_nothing_that_runs_be_removed() {
     let rules = RefCell::new(Rules::default());
     let config = ProptestConfig {
         cases: 300,

@@ -103,7 +103,7 @@ fn s7_3_s5_2_a_sum_of_bytes_does_not_stand_for_a_container_that_no_part_shows() 
 /// An ended one is seen by nobody: then the bytes that are told at the end are more than those that were seen, and the list is
 /// not whole.
 #[test]
-fn s7_3_s5_2_what_the_end_of_a_walk_tells_counts() {
+fn s7_3_s5_2_the_size_at_the_end_of_a_walk_counts() {
     let mut rules = Rules::default();
     for skip in 0..6 {
         rules.case("S7.3");
@@ -254,7 +254,7 @@ fn ballast(container: &mut Container, bytes: usize) {
 
 /// A row of more than 1 MiB is one object that cannot be read (S0.6): it stays, what it uses stays, and all else goes on.
 #[test]
-fn s0_6_a_row_without_end_is_one_object_that_stays() {
+fn s0_6_a_row_without_end_is_one_object_that_is_kept() {
     let mut rules = Rules::default();
     for streams in [false, true] {
         rules.case("S0.6");

@@ -192,7 +192,7 @@ fn s7_3_where_sandboxes_cannot_be_listed_limits_hold_in_parts() {
 
 /// A pod that runs is never taken for gone, in whatever part what runs of it stands (S0.4).
 #[test]
-fn s7_3_a_pod_is_known_to_run_before_anything_of_it_goes() {
+fn s7_3_a_pod_is_known_to_run_before_anything_of_it_is_removed() {
     let mut rules = Rules::default();
     rules.case("S7.3");
     // One namespace, in parts by container names: `a` is asked for before `z`, which alone runs.

@@ -38,7 +38,7 @@ fn exercised(report: &Report) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_does_nothing() {
+fn s0_5_a_dry_run_of_a_random_node_reports_what_the_pass_does_and_a_second_pass_does_nothing() {
     let mut rules = Rules::default();
     let (mut removed, mut count) = (0, 0);
     for seed in nodes(120) {
@@ -322,7 +322,7 @@ fn a_pass_does_not_depend_on_the_order_of_the_lists() {
 /// Pods that come back between two stages, and between the question and the removal: a tree goes only where the host's last word
 /// was that its pod is gone.
 #[test]
-fn s4_1_a_tree_goes_only_by_the_hosts_last_word() {
+fn s4_1_a_tree_is_removed_only_by_the_hosts_last_answer() {
     let mut rules = Rules::default();
     let (mut gone, mut kept) = (0, 0);
     for seed in nodes(60) {

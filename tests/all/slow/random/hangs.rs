@@ -107,7 +107,7 @@ fn may_stay(node: &Node, troubled: &BTreeSet<String>) -> impl Fn(&str) -> bool {
 }
 
 #[test]
-fn s0_8_whatever_hangs_on_a_random_node_all_else_goes() {
+fn s0_8_whatever_hangs_on_a_random_node_everything_else_is_removed() {
     let mut rules = Rules::default();
     let (mut hung, mut gone) = (0, 0);
     for seed in nodes(24) {

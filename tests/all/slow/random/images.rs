@@ -225,7 +225,7 @@ fn count(rules: &mut Rules, world: &World, report: &Report) {
 }
 
 #[test]
-fn random_nodes_lose_what_nobody_needs_and_no_more() {
+fn random_nodes_lose_unneeded_images_and_no_more() {
     let mut rules = Rules::default();
     let mut removed = 0;
     for seed in nodes(300) {
@@ -364,7 +364,7 @@ impl Others {
 /// Lists fail, removals fail or are lies, figures are none, ages count, and others use, tag, pin and remove images meanwhile: nothing goes
 /// that has to stay, and the report says what went.
 #[test]
-fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_stay() {
+fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_be_kept() {
     let mut rules = Rules::default();
     let (mut removed, mut failed, mut changed) = (0, 0, 0);
     for seed in nodes(300) {

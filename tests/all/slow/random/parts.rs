@@ -131,7 +131,7 @@ fn changed(
 /// Others start and remove containers while the parts are asked for, one after the other: nothing goes that would stay if they had
 /// done so before, and where the pass does not fail, all goes that would, before or after.
 #[test]
-fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_stay() {
+fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_be_kept() {
     let mut rules = Rules::default();
     // What happens, and which namespace must not have been asked for yet.
     type Case = (&'static str, fn(&mut Node), Option<&'static str>);
@@ -250,7 +250,7 @@ fn happens(node: &mut Node, dice: &mut Dice, comes: bool, goes: bool) {
 /// An image that a container uses stays, in whatever parts the containers come and whatever happens meanwhile. Where one comes and
 /// another one goes, the bytes may be the same: then it is known of those alone that run, or were just made.
 #[test]
-fn s7_3_s5_2_images_in_use_stay_on_random_nodes_in_parts() {
+fn s7_3_s5_2_images_in_use_are_kept_on_random_nodes_in_parts() {
     let mut rules = Rules::default();
     let (mut whole, mut short, mut went) = (0, 0, 0);
     for seed in nodes(60) {
