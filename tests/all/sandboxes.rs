@@ -1,4 +1,4 @@
-//! Whole passes over sandboxes: when they are looked at, and how they are removed (S3).
+//! Whole passes over sandboxes: when they are listed, and how they are removed (S3).
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;

@@ -117,7 +117,7 @@ fn s3_1_a_pass_that_finds_nothing_to_do_lists_once() {
             let report = bench.collect(&[], flags).report.unwrap();
             let lists = ["ListContainers", "ListPodSandbox"].map(|list| bench.calls(list).len());
             assert_eq!(lists, [looks; 2], "{what}, dry run: {dry_run}");
-            // Each object has its entry once, by whichever look it was decided.
+            // Each object has one entry, whichever list decided about it.
             let mut ids: Vec<&str> = report.entries.iter().map(|e| &*e.id).collect();
             ids.sort_unstable();
             ids.dedup();
@@ -132,7 +132,7 @@ fn s3_1_a_pass_that_finds_nothing_to_do_lists_once() {
     }
 }
 
-/// What a first look shows may be over before it is acted upon.
+/// The first lists may be out of date before the pass acts on them.
 #[test]
 fn s3_1_before_a_removal_the_lists_are_taken_again() {
     let mut rules = Rules::default();
@@ -144,7 +144,7 @@ fn s3_1_before_a_removal_the_lists_are_taken_again() {
     let bench = maker.start();
     let server = bench.server.clone();
     let mut hooks = bench.hooks();
-    // The host is asked between the looks; by then the sandbox has a container.
+    // The host is asked between the lists; by then the sandbox has a container.
     let host = bench.host.clone();
     hooks.pod_states = Some(Hook::new(Box::new(move |uids: &[Text]| {
         let sandbox = sandbox_id("u1", 0);

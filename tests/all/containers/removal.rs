@@ -184,7 +184,7 @@ fn s2_3_a_failing_stop_keeps_the_container_and_not_found_does_not() {
         let end = bench.collect(&[NONE_KEPT], PassOptions::default());
         assert_eq!(end.error, None);
         assert_eq!(bench.containers().is_empty(), goes);
-        // S2.5: the log of one that was gone already may be another's by now.
+        // S2.5: the log of a container that was removed already may belong to another by now.
         assert!(there(&bench.log("u1", "app", 0)) && there(&bench.link("u1", "app", 0)));
         if !goes {
             let (outcome, _, error) = fate(&end.report.unwrap(), &id("u1", "app", 0));

@@ -28,7 +28,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A pod that is gone, with a container in doubt, a sandbox, logs and a link; and something of every kind that is of another pod.
+/// A pod that is gone, with a container in doubt, a sandbox, logs and a link; and an object of every kind of another pod.
 fn maker(annotation: &str) -> Maker {
     let mut maker = Maker::new();
     maker.sandbox("gone", 0, Word::NotReady);
@@ -56,7 +56,7 @@ fn started(maker: Maker) -> Bench {
     bench
 }
 
-/// All of another pod is gone.
+/// Everything of another pod has been removed.
 fn others_were_removed(bench: &Bench) {
     assert!(!bench.containers().contains(&id("other", "dead", 0)));
     assert!(!bench.sandboxes().contains(&sandbox_id("other", 0)));
@@ -102,7 +102,7 @@ fn s2_3_a_stop_that_does_not_end_holds_nothing_up() {
             .filter(|e| e.reason.word() == "not-reached");
         assert_eq!(not_begun.count(), (1 + more).saturating_sub(2));
         others_were_removed(&bench);
-        // Nothing of its own went.
+        // Nothing of its own pod was removed.
         assert!(there(&bench.log("gone", "lost", 0)) && there(&bench.link("gone", "lost", 0)));
         assert!(bench.sandboxes().contains(&sandbox_id("gone", 0)));
         assert_eq!(fate(&report, &sandbox_id("gone", 0)).1, "active");
@@ -258,7 +258,7 @@ enum Meanwhile {
     Nothing,
     /// The pod comes back.
     PodIsBack,
-    /// The pod is said to be gone, and something in it runs again (S0.4).
+    /// The host calls the pod gone, and something in it runs again (S0.4).
     PodRuns,
     Hold,
     /// It does not approve any more.

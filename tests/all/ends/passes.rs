@@ -68,7 +68,7 @@ fn s0_6_s6_4_a_list_that_fails_fails_the_pass_and_nothing_of_it_is_used() {
         ("ListContainers", code(INTERNAL), Status::Runtime),
         ("ListContainers", code(8), Status::Runtime),
         ("ListContainers", code(12), Status::Runtime),
-        // OK, and no message: that is no empty list.
+        // OK, and no message: that is not an empty list.
         ("ListContainers", code(0), Status::Runtime),
         ("ListPodSandbox", code(0), Status::Runtime),
         ("ListContainers", Action::Hang, Status::Timeout),
@@ -112,7 +112,7 @@ fn s0_6_s6_4_a_list_that_fails_fails_the_pass_and_nothing_of_it_is_used() {
     }
 }
 
-/// api.md, Status: where both lists fail, the first in the order of the pass gives the status, and both are told.
+/// api.md, Status: where both lists fail, the first in the order of the pass gives the status, and both are reported.
 #[test]
 fn s6_4_where_both_lists_fail_that_of_containers_is_the_status() {
     let mut rules = Rules::default();
@@ -209,7 +209,7 @@ fn s6_3_passes_of_one_kind_take_turns() {
         (0, 1),
         "left running, most at once"
     );
-    // The first has something to do, and looks again after it (S3.1).
+    // The first has something to do, and lists again after it (S3.1).
     assert_eq!(bench.calls("ListContainers").len(), 2 + 3);
 }
 
@@ -224,7 +224,7 @@ fn hanging() -> Bench {
     maker.start()
 }
 
-/// What a pass must look like that ended while the second of five removals hung.
+/// The report of a pass that ended while the second of five removals hung.
 fn ended_under_way(bench: &Bench, report: &Report) {
     let fates = (0..5).map(|attempt| fate(report, &id("u1", "app", attempt)));
     let fates: Vec<_> = fates.collect();

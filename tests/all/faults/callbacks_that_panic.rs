@@ -1,5 +1,5 @@
-//! Callbacks of the host that panic each time: what they were asked about fails, the pass goes on, and nothing is lost. Panics of crigc's
-//! own are tested in `panic-tests`.
+//! Callbacks of the host that panic each time: the objects that they were asked about fail, the
+//! pass continues, and nothing is lost. Panics of crigc's own are tested in `panic-tests`.
 
 use crigc::engine::PassOptions;
 use crigc::error::{Error, Status};
@@ -58,7 +58,7 @@ fn breaking(hooks: Hooks, panics: Panics) -> Hooks {
     }
 }
 
-/// A defect that comes each time keeps nothing from its turn but the object that it is about.
+/// A panic that repeats keeps only its own object from being removed.
 #[test]
 fn a_panic_that_repeats_holds_up_no_other_object() {
     let reference = mixed(false);
@@ -124,7 +124,7 @@ fn a_panic_that_repeats_holds_up_no_other_image() {
         let end = engine.images(PassOptions::default(), None);
         let error = end.error.as_ref().expect("an error");
         assert_eq!(error.status, Status::Internal, "{}", error.message);
-        // It comes before all else that went wrong, and hides none of it.
+        // It comes before all other errors, and hides none of them.
         let not_enough = error.message.contains("Failed to free sufficient space");
         assert!(not_enough, "{}", error.message);
         let events = host.events.lock().unwrap().clone();
@@ -140,7 +140,7 @@ fn a_panic_that_repeats_holds_up_no_other_image() {
     }
 }
 
-/// S0.8: an object by which a pass met a defect is one that could not be removed, and periodic passes leave it alone for a while.
+/// S0.8: an object whose removal panicked counts as one that could not be removed, and periodic passes leave it alone for a while.
 #[test]
 fn s0_8_a_panic_that_repeats_backs_off() {
     let mut maker = Maker::new();

@@ -38,7 +38,7 @@ impl Service {
     }
 }
 
-/// Twelve dead containers that may all go, of a runtime to which something happens before the fifth removal.
+/// Twelve dead containers that may all be removed, of a runtime that fails before the fifth removal.
 fn interrupted(happens: impl Fn(&Service) + Send + Sync + 'static) -> (Bench, Service, Engine) {
     let mut maker = Maker::new();
     for n in 0..12 {

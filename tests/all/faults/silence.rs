@@ -1,5 +1,5 @@
 //! A runtime that does not answer, one whose calls of one kind hang, one that says very much, and a socket that is none (S6.5, S0.6): how
-//! soon a pass ends, and how often the host is told.
+//! soon a pass ends, and how often it is reported.
 
 use crigc::config::Settings;
 use crigc::engine::{Engine, PassEnd, PassOptions};
@@ -23,7 +23,7 @@ const ALL_UNUSED: PassOptions = PassOptions {
     ..PassOptions::PLAIN
 };
 
-/// Twelve sandboxes that go, a dead link of a container that nobody knows, and a dead container.
+/// Twelve sandboxes to remove, a dead link of an unknown container, and a dead container.
 fn sandboxes() -> Maker {
     let mut maker = Maker::new();
     for n in 0..12 {
@@ -167,7 +167,7 @@ fn s6_5_a_runtime_that_answers_only_trivial_calls_is_asked_no_further() {
     }
 }
 
-/// The Version call at the head of a pass is such a call.
+/// The Version call at the beginning of a pass is one of them.
 #[test]
 fn s6_5_a_version_call_that_hangs_ends_the_pass() {
     let mut rules = Rules::default();
@@ -185,7 +185,7 @@ fn s6_5_a_version_call_that_hangs_ends_the_pass() {
                     engine.containers(PassOptions::default(), None)
                 }
             };
-            // It learns that there are no streams.
+            // It finds out that there are no streams.
             assert_eq!(pass().error, None);
             bench
                 .server
@@ -328,7 +328,7 @@ fn listener(socket: &std::path::Path, answer: &'static [u8]) -> Arc<AtomicUsize>
     connections
 }
 
-/// One cause gives one error: a socket that is no CRI is told once, and is not asked again.
+/// One cause gives one error: a socket that does not speak CRI is reported once, and gets no more calls.
 #[test]
 fn s6_4_a_socket_that_does_not_speak_cri_is_reported_once() {
     let mut rules = Rules::default();

@@ -131,7 +131,7 @@ fn s0_5_without_a_path_nothing_is_gone() {
     remove(&format!("{}/", room.dir()));
     remove(&format!("{}/none/0.log", room.dir()));
     assert!(!dry_run.dangles(&to(&top.join("x"))));
-    // A loop of links ends, and is no proof of anything.
+    // A loop of links ends, and proves nothing.
     remove(&format!("{}/y.log", room.dir()));
     symlink("loop", top.join("loop")).unwrap();
     assert!(!dry_run.dangles(&to(&top.join("loop"))));

@@ -308,7 +308,7 @@ fn s2_4_a_link_on_the_way_is_not_followed_even_inside_the_directory() {
     }
 }
 
-/// Something in the way that is no directory: no log can be there.
+/// Something on the way is not a directory: no log can be there.
 #[test]
 fn s2_4_a_log_that_cannot_be_there_is_gone() {
     let mut rules = Rules::default();
@@ -373,7 +373,7 @@ fn s2_4_what_is_opened_is_a_directory() {
     assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
     let missing = OpenLogDir::open(text(&place.room.join("none"))).unwrap_err();
     assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
-    // A FIFO that nobody writes to must not hang a pass.
+    // A FIFO without a writer must not hang a pass.
     let fifo = place.room.join("fifo");
     rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -525,7 +525,7 @@ fn s4_2_a_link_is_dead_only_when_its_target_is_known_to_be_gone() {
     );
 }
 
-/// Directories with very many entries: it is asked now and then whether to go on reading, and deleting.
+/// Directories with very many entries: reading and deleting ask now and then whether to continue.
 #[test]
 fn s6_5_very_many_entries_are_read_no_longer_than_allowed() {
     let mut rules = Rules::default();
@@ -570,7 +570,7 @@ fn s6_5_very_many_entries_are_read_no_longer_than_allowed() {
     }
 }
 
-/// Only so many names are held in memory: then those of the log at hand alone, and some of them at a time.
+/// Only a limited number of names is held in memory: above it only those of the current log, some at a time.
 #[test]
 fn s2_4_a_log_is_deleted_with_more_siblings_than_names_are_held() {
     let mut rules = Rules::default();

@@ -117,7 +117,7 @@ fn is_left(bench: &Bench, report: &Report, uid: &str, left: bool, reason: &str) 
     ] {
         let (became, why, error) = fate(report, &object);
         if object == sandbox_id(uid, 0) && left {
-            // The container in it stays.
+            // The container in it is kept.
             assert_eq!((became, why), (Outcome::Kept, "active"), "{uid}: {object}");
             continue;
         }
@@ -345,7 +345,7 @@ fn s0_3_times_beyond_now_do_not_count_and_are_logged_once() {
     );
 }
 
-/// In doubt a pod counts as changed; without its key there are no logs to look at.
+/// In doubt a pod counts as changed; without its key there are no logs to read.
 #[test]
 fn s0_3_logs_that_cannot_be_read_keep_their_pods() {
     let mut rules = Rules::default();
@@ -511,7 +511,7 @@ fn s0_4_a_contradiction_is_the_status_whatever_failed_before() {
         maker.container(uid, "app", 0, Word::Running);
         maker.sandbox(uid, 0, Word::Ready);
     }
-    // The first list of sandboxes fails; at the second look the host's picture is broken.
+    // The first list of sandboxes fails; at the second list the host's answer is wrong.
     maker.options.faults.push(Fault {
         count: Some(1),
         ..Fault::all("ListPodSandbox", code(INTERNAL))
@@ -528,7 +528,7 @@ fn s0_4_a_contradiction_is_the_status_whatever_failed_before() {
 #[test]
 fn s0_4_a_host_that_calls_what_runs_gone_is_not_believed() {
     let mut rules = Rules::default();
-    // how many of the three pods that run are said to be gone, is that a contradiction
+    // how many of the three pods that run the host calls gone, and whether that is a contradiction
     for (claimed, broken) in [(0, false), (1, false), (2, true), (3, true)] {
         rules.case("S0.4");
         let bench = alive_beside_gone().start();

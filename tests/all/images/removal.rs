@@ -1,4 +1,4 @@
-//! Whole image passes against crisim: looks, questions, thresholds, removals (S5). How they end is in `ends/image_passes.rs`.
+//! Whole image passes against crisim: lists, calls, thresholds, removals (S5). How they end is in `ends/image_passes.rs`.
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;
@@ -277,13 +277,13 @@ fn a_long_pass_lists_again_who_uses_images() {
     rules.case("S5.2");
 }
 
-/// S5.1: looks in the middle of a pass forget nothing, and what has been removed is forgotten: pulled again it is new.
+/// S5.1: lists in the middle of a pass forget nothing, and a removed image is forgotten: if it is pulled again it is new.
 #[test]
 fn records_survive_a_long_pass_and_forget_what_it_removed() {
     let mut rules = Rules::default();
     let four = ["a", "b", "c", "d"].map(|id| image(id, &format!("r/{id}:1"), 100));
     let mut made = node(four.to_vec());
-    // `a` is in use at first, so it is the last to go.
+    // `a` is in use at first, so it is removed last.
     made.containers.push(user("u", "a"));
     let options = Options {
         delays: [("RemoveImage".to_owned(), Duration::from_secs(4))].into(),
@@ -300,7 +300,7 @@ fn records_survive_a_long_pass_and_forget_what_it_removed() {
             ("image-gc-low-threshold", "20"),
         ],
     );
-    // 200 bytes are wanted: two of the unused three go, with a look again before each.
+    // 200 bytes are wanted: two of the three unused ones are removed, with new lists before each.
     let end = engine.images(PassOptions::default(), None);
     let first = [
         "a kept in-use",
@@ -324,7 +324,8 @@ fn records_survive_a_long_pass_and_forget_what_it_removed() {
     rules.case("S5.7");
 }
 
-/// S5.3: sandboxes are asked one after the other until one tells; those that are not READY, or gone, are not asked or no answer.
+/// S5.3: sandboxes are asked one after the other until one answers; those that are not READY are not asked, and one that has been removed
+/// gives no answer.
 #[test]
 fn the_first_ready_sandbox_that_answers_names_the_sandbox_image() {
     let mut rules = Rules::default();

@@ -137,7 +137,7 @@ fn a_hint_names_the_key_that_was_meant_or_none() {
         ("min-image-ttl", Some("minimum-image-ttl-duration")),
         ("imgae-service-endpiont", None),
         ("image-gc-hih-threshold", Some("image-gc-high-threshold")),
-        // Which of two was meant nobody can tell; the opposite, or another object, never was.
+        // It is unknown which of two was meant; the opposite, or another object, never was.
         ("image-gc-threshold", None),
         ("gc-period", None),
         ("image-gc-age", None),
@@ -160,7 +160,7 @@ fn a_hint_names_the_key_that_was_meant_or_none() {
     }
 }
 
-/// No key is hinted at where the name has another direction, or another object, whatever else of it fits.
+/// No key is suggested if the name has another direction, or another object, even if the rest of it fits.
 #[test]
 fn a_hint_never_leads_to_the_opposite() {
     let swaps = [

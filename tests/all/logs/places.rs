@@ -19,7 +19,7 @@ use test_support::rules::Rules;
 
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
 
-/// One pass, and what it told the log from `Warn` up.
+/// One pass, and its log from `Warn` up.
 fn collect(bench: &Bench, keys: &[(&str, &str)], flags: PassOptions) -> (PassEnd, Vec<String>) {
     collect_up_to(LogLevel::Warn, bench, keys, flags)
 }
@@ -146,7 +146,7 @@ fn s2_4_a_log_elsewhere_is_left_alone_and_logged_once_a_pass() {
     }
 }
 
-/// S2.6 spares the question where such logs are; the log is told of them all the same.
+/// S2.6 saves the call about the place of these logs; they are logged all the same.
 #[test]
 fn s2_4_containers_of_pods_without_a_directory_are_removed_and_logged_once_a_pass() {
     let mut rules = Rules::default();
@@ -196,7 +196,7 @@ fn s2_4_a_log_on_a_mount_below_is_left_alone_and_its_container_is_removed() {
     }
 }
 
-/// A file mounted in the place of the log, or of the link: that one is seen before the log goes.
+/// A file mounted in the place of the log, or of the link: it is found before the log is deleted.
 #[test]
 fn s2_4_a_mounted_file_keeps_its_container_only_in_the_place_of_the_link() {
     let mut rules = Rules::default();
@@ -353,7 +353,7 @@ type Place = fn(&mut Maker) -> Option<Mounted>;
 #[test]
 fn s2_4_logs_and_link_are_deleted_together_or_not() {
     let mut rules = Rules::default();
-    // What it is, whether the container goes with all.
+    // What it is, and whether the container is removed with everything.
     let places: [(&str, Place, bool); 5] = [
         ("a link", |_| None, true),
         (
@@ -431,7 +431,7 @@ fn s2_4_logs_and_link_are_deleted_together_or_not() {
             "{what}"
         );
         drop(mounted);
-        // Once it is out of the way, all goes.
+        // Once it is out of the way, everything is removed.
         let link = bench.link("u1", "app", 0);
         if link.is_dir() {
             fs::remove_dir_all(&link).unwrap();
@@ -547,7 +547,7 @@ fn s2_4_s4_directories_that_are_one_lose_nothing() {
                 "not-reached",
                 "{what}"
             );
-            // Sandboxes are no files.
+            // Sandboxes are not files.
             assert_eq!(
                 fate(&report, &sandbox_id("u2", 0)).0,
                 Outcome::Removed,
@@ -569,7 +569,7 @@ fn s2_4_the_log_of_a_running_container_is_kept_even_if_another_claims_it() {
         let mut maker = Maker::new();
         maker.container("u1", "app", 0, Word::Running);
         let log = maker.log("u1", "app", 0);
-        // Another one, dead, of the same name and attempt; or one whose path only ContainerStatus tells.
+        // Another one, dead, of the same name and attempt; or one whose path only ContainerStatus has.
         let twin = maker.bare("u1", "app", 0, Word::Exited);
         twin.id = "dead".into();
         if by_status {

@@ -1,4 +1,4 @@
-//! Whole passes over logs and links that are left behind on a node that stays as it is (S4).
+//! Whole passes over logs and links that are left behind on a node that does not change (S4).
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;
@@ -243,7 +243,7 @@ fn s4_2_a_dead_link_is_removed_unless_its_container_may_come_back() {
 #[test]
 fn s4_2_the_id_in_a_links_name_may_be_cut_short_or_missing() {
     let mut rules = Rules::default();
-    // name of the link, does it go though the container runs
+    // name of the link, and whether it is removed though the container runs
     let own = id("u1", "app", 0);
     let table = [
         (format!("p_n_c-{own}.log"), false),
@@ -315,7 +315,7 @@ fn s4_2_links_that_only_dangle_through_the_pass_go_in_it() {
     maker.restarted("u1", 2);
     let log = maker.log("u1", "app", 0);
     let first = id("u1", "app", 0);
-    // Another link to its log, one to a rotated one, one to its link, and one into a tree that goes.
+    // Another link to its log, one to a rotated one, one to its link, and one into a tree that is removed.
     symlink(&log, maker.path(&format!("links/second-{first}.log"))).unwrap();
     let rotated = log.with_extension("log.20261123-000000");
     symlink(&rotated, maker.path(&format!("links/third-{first}.log"))).unwrap();

@@ -1,4 +1,4 @@
-//! S0.2 to S0.4, S0.9 and S1: which dead containers go. One table; each row reads like its rule.
+//! S0.2 to S0.4, S0.9 and S1: which dead containers are removed. One table; each row reads like its rule.
 
 use crigc::config::AgeFrom;
 use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Snapshot};
@@ -30,7 +30,7 @@ struct Case {
     all_unused: bool,
     /// `id reason`, in the order of removal.
     removed: &'static [&'static str],
-    /// `id reason` of some that stay.
+    /// `id reason` of some that are kept.
     kept: &'static [&'static str],
 }
 
@@ -418,7 +418,7 @@ fn pods_cases() -> Vec<Case> {
     ]
 }
 
-/// S1.1: a CREATED container that somebody may be about to start.
+/// S1.1: a CREATED container that may be about to be started.
 fn starting() -> Vec<Case> {
     const MINUTE: i64 = 60 * S;
     use ContainerState::{Created, Exited, Unknown};
@@ -508,7 +508,7 @@ fn attempts(rows: &[(&str, ContainerState, u32, i64)]) -> Vec<Container> {
     rows.iter().map(row).collect()
 }
 
-/// S1.5, S1.6: what stays beside the newest of a unit.
+/// S1.5, S1.6: what is kept besides the newest of a unit.
 fn extras() -> Vec<Case> {
     use ContainerState::{Created, Exited, Unknown};
     let policy = |per_unit: i64, total: i64| ContainerPolicy {
@@ -808,7 +808,7 @@ fn grace_periods_are_read_as_the_kubelet_reads_them() {
     }
 }
 
-/// S0.3 behind what holds back anyhow; what it holds gives way like what stays for S0.4.
+/// S0.3 comes after rules that keep anyhow; containers that it keeps give way like those that S0.4 keeps.
 #[test]
 fn s0_9_a_pod_that_is_newer_than_the_answer_is_kept_for_the_first_reason_that_holds_it() {
     let mut rules = Rules::default();
@@ -835,7 +835,7 @@ fn s0_9_a_pod_that_is_newer_than_the_answer_is_kept_for_the_first_reason_that_ho
         assert_eq!(kept, [reason, "within-limit"], "S0.9");
         rules.case("S0.9");
     }
-    // Its containers are newer than those of other pods, and go first.
+    // Its containers are newer than those of other pods, and are removed first.
     let snapshot = look(dead(), vec![]);
     let pods = PodView::new(&snapshot, &gone(), false, false).holding(["p".into()].into());
     let one = ContainerPolicy {

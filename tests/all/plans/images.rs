@@ -1,4 +1,4 @@
-//! S5: which images go, in which order, and when it is enough. Tables whose rows read like their rules.
+//! S5: which images are removed, in which order, and when enough is free. Tables whose rows read like their rules.
 
 use crigc::config::Settings;
 use crigc::node::{Container, FsUsage, Image, Text};
@@ -101,7 +101,7 @@ fn s5_6_what_a_pass_is_to_reach_where_the_disk_has_no_say() {
     let mut rules = Rules::default();
     let known = SandboxImages::Known(vec![]);
     let (asked, not_asked, failed) = (&known, &SandboxImages::NotAsked, &SandboxImages::Failed);
-    // Only a look, a removal by age failed, sandbox images, all unused ones are to go.
+    // Only a look, a removal by age failed, sandbox images, all unused ones are to be removed.
     let cases = [
         ("S5.1", true, false, not_asked, false, Some(Goal::FirstLook)),
         ("S5.1", true, false, not_asked, true, Some(Goal::FirstLook)),
@@ -446,11 +446,11 @@ enum Event {
     Unused(i64, u64),
     /// A look without it; wall, awake.
     Gone(i64, u64),
-    /// The engine ends, and the next one has its records; so long nobody looks.
+    /// The engine ends, and the next one has its records; there is no look meanwhile.
     Restart(i64, u64),
 }
 
-/// S5.5: only time in which somebody looked counts, by the clock that went less far.
+/// S5.5: only time between looks of an engine counts, by the clock that advanced less.
 #[test]
 fn images_grow_old_only_while_an_engine_lists_them() {
     use Event::{Gone, Restart, Unused, Used};
@@ -563,7 +563,7 @@ fn images_grow_old_only_while_an_engine_lists_them() {
     }
 }
 
-/// S5.7: the age of an image by the clock that went less far, wherever its record comes from.
+/// S5.7: the age of an image by the clock that advanced less, wherever its record comes from.
 #[test]
 fn s5_7_the_age_is_that_of_the_clock_that_advanced_less() {
     let mut rules = Rules::default();
@@ -581,7 +581,7 @@ fn s5_7_the_age_is_that_of_the_clock_that_advanced_less() {
         ([(1000, 10), (1100, 110), (1100, 500)], 0),
         // A leap before the image came is none of its own.
         ([(1000, 10), (90_000, 20), (90_030, 50)], 30),
-        // Both go on while the machine sleeps.
+        // Both advance while the machine sleeps.
         ([(1000, 10), (1100, 110), (8300, 7310)], 7200),
     ];
     for ([first, found, last], age) in table {
@@ -595,7 +595,7 @@ fn s5_7_the_age_is_that_of_the_clock_that_advanced_less() {
         let told = records.age(&list[0], last.0 * S);
         assert_eq!(told, Some(age * S), "{found:?}, {last:?}");
     }
-    // What was there at the first look is of the past, and never too young.
+    // An image of the first look is of the past, and never too young.
     let mut records = Records::default();
     records.watch(S, seconds(1), seconds(1));
     records.look(&list, &InUse::default(), S);
@@ -635,7 +635,7 @@ fn s5_8_enough_is_what_the_low_threshold_asks_for() {
         let told = images::has_enough(&usage(capacity, available), low);
         assert_eq!(told, enough, "{capacity}, {available}, {low}");
     }
-    // Whoever has enough wants no more, whatever the sizes say, and what has no size goes alone.
+    // If enough is free no more is wanted, whatever the sizes are, and an image without a size is removed alone.
     let mut tally = Tally::new(&Goal::Free(100));
     tally.started(0);
     assert!(!tally.may_start() && !tally.satisfied());
@@ -677,7 +677,7 @@ fn s5_11_a_fuller_filesystem_is_one_with_more_percent() {
     assert_eq!(images::fuller(&usage(0, 0), &others), None);
 }
 
-/// S5.9: the words that alerts look for are those of the newest kubelet.
+/// S5.9: alerts match the words of the newest kubelet.
 #[test]
 fn s5_9_too_little_is_reported_in_the_words_of_the_newest_kubelet() {
     let mut rules = Rules::default();

@@ -40,7 +40,7 @@ fn s0_8_each_is_tried_once_before_one_that_did_not_end_is_tried_again() {
             &[("a", 1, Silent), ("b", 2, Silent), ("a", 3, Failed)],
             ["cdef", "ba", ""],
         ),
-        // What is gone, and what was never there.
+        // Objects that are gone, and objects that never existed.
         (&[("x", 1, Lost)], ["abcdef", "", ""]),
         (
             &[("a", 4, Lost), ("b", 3, Lost), ("c", 2, Silent)],
@@ -176,7 +176,7 @@ fn s0_8_objects_that_are_gone_are_forgotten() {
     assert!(unfinished.is_empty());
 }
 
-/// Another look at what was put off only takes removals away.
+/// A second plan over objects that were put off only takes removals away.
 #[test]
 fn s0_8_an_object_that_was_put_off_is_removed_for_its_reason_then() {
     let mut rules = Rules::default();

@@ -1,5 +1,5 @@
-//! Properties of the plans over random nodes: what must never go, that limits hold, that nothing is left for a second pass,
-//! and that a plan does not depend on the order of its input.
+//! Properties of the plans over random nodes: what must never be removed, that limits hold, that
+//! nothing is left for a second pass, and that a plan does not depend on the order of its input.
 
 use crigc::config::AgeFrom;
 use crigc::node::{
@@ -129,7 +129,7 @@ fn worlds() -> impl Strategy<Value = World> {
         )
 }
 
-/// The look of a pass: with a contradiction no pod is removable.
+/// The lists of a pass: with a contradiction no pod is removable.
 fn view(snapshot: &Snapshot, host: &PodStates, all_unused: bool) -> PodView {
     let first = PodView::new(snapshot, host, all_unused, false);
     let broken = first.contradicted().is_some();
@@ -187,7 +187,7 @@ fn pass(world: &World, rules: &mut Seen) -> (Vec<Text>, Vec<Text>, Snapshot) {
     (gone, boxes, after)
 }
 
-/// Whether a dead container is old enough to go.
+/// Whether a dead container is old enough to be removed.
 fn is_old(c: &Container, policy: &ContainerPolicy) -> bool {
     let starting = c.state == ContainerState::Created && c.created_at > NOW - 120 * S;
     !starting && c.created_at <= NOW - policy.min_age
@@ -365,7 +365,7 @@ fn a_pass_keeps_what_lives_and_leaves_nothing_for_a_second() {
     });
 }
 
-/// Nothing goes that the kubelet keeps, whatever attempts and times say.
+/// Nothing is removed that the kubelet keeps, whatever the attempts and times are.
 #[test]
 fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
     let _counting = Counting;
@@ -396,7 +396,7 @@ fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
     });
 }
 
-/// S0.3: nothing goes for its pod's sake of which anything is newer than the answer, and a verdict stands.
+/// S0.3: nothing is removed because its pod is gone if anything of the pod is newer than the answer, and a verdict is final.
 #[test]
 fn s0_3_nothing_is_removed_because_a_pod_is_gone_that_is_newer_than_the_answer() {
     let _counting = Counting;

@@ -1,4 +1,4 @@
-//! S3 and S4: which sandboxes, logs and links go. Tables whose rows read like their rules.
+//! S3 and S4: which sandboxes, logs and links are removed. Tables whose rows read like their rules.
 
 use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Text};
 use crigc::plan::Step;
@@ -568,7 +568,7 @@ fn s2_4_what_a_running_container_writes_is_known_by_its_last_names() {
     assert_eq!(names.map(|name| live.has_link(&name)), [true, false, false]);
 }
 
-/// S0.4, S3.3: a sandbox that a list holds twice is nobody's newest, wherever its rows stand.
+/// S0.4, S3.3: a sandbox that a list has twice is not the newest of any pod, wherever its rows are.
 #[test]
 fn doubles_do_not_make_another_sandbox_older() {
     let mut rules = Rules::default();
