@@ -1,6 +1,6 @@
 //! Every system call by which a pass reads and deletes files fails once, in every way, one after another until a pass runs through
-//! unharmed: strace makes them fail, in a process of their own. What had to stay is there each time, the report says what became
-//! of everything, and the next pass finishes the job.
+//! unharmed: strace makes them fail, in a process of their own. What had to be kept is there each time, the report says what became of
+//! everything, and the next pass finishes the job.
 
 use crigc::engine::{Engine, PassOptions};
 use crigc::hooks::{Hook, Hooks};

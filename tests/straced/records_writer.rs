@@ -35,14 +35,14 @@ impl Place {
     }
 }
 
-/// A file that is held, and was looked for.
+/// A file that is held, and was checked.
 fn hold(path: &str) -> RecordsFile {
     let mut file = RecordsFile::hold(path, ENDPOINT, false).unwrap();
     file.load(NOW).unwrap();
     file
 }
 
-/// Records of so many images.
+/// Records of this number of images.
 fn records_of(number: usize) -> ImageRecords {
     let image = |n: usize| Known {
         id: Text::from(format!("sha256:{n:064}")),
@@ -119,7 +119,7 @@ fn s5_1_a_kill_at_any_moment_leaves_a_whole_file() {
             records == records_of(200) || records == records_of(400),
             "kill {kill}"
         );
-        // The lock went with the process.
+        // The lock was released with the process.
         let mut next = RecordsFile::hold(&place.text(), ENDPOINT, false).unwrap();
         assert!(next.load(NOW).unwrap().is_some());
     }

@@ -241,8 +241,8 @@ fn s0_6_a_long_message_of_the_runtime_is_cut_and_kept() {
     }
 }
 
-/// Words of a runtime that sound like those of crigc about a broken answer are the runtime's: the host is not sent to look for another
-/// socket, and the next container costs no question whether the runtime is there.
+/// If a runtime's own words are like those of crigc about a broken answer, they are reported as the runtime's: the advice is not to use
+/// another socket, and the next container does not cost a call that checks the runtime.
 #[test]
 fn s0_6_a_runtime_that_speaks_of_protocols_is_one() {
     let mut rules = Rules::default();

@@ -330,8 +330,8 @@ fn s5_1_a_place_that_cannot_hold_the_file_is_refused_or_reported() {
     assert!(place.warnings().is_empty() && place.path("").exists());
 }
 
-/// S5.1: what a pass is about to remove is not in the file any more, so that a kill under way leaves nothing that would make it old when it
-/// is pulled again; a kept image is.
+/// S5.1: an image that a pass is about to remove is not in the file any more, so that after a kill no record makes it old when it is pulled
+/// again; a kept image is in the file.
 #[test]
 fn s5_1_what_is_being_removed_is_not_in_the_file() {
     let mut rules = Rules::default();

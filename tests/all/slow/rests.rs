@@ -24,12 +24,12 @@ const UNUSED: PassOptions = PassOptions {
     all_unused: true,
     ..PassOptions::PLAIN
 };
-/// Which of the objects does not answer: there are enough before it to tell what a quick one takes.
+/// Which of the objects does not answer: enough are before it to know how long a quick one takes.
 const HANGS: u32 = 14;
 const CONTAINERS: &[&str] = &["RemoveContainer"];
 const SANDBOXES: &[&str] = &["StopPodSandbox", "RemovePodSandbox"];
 
-/// Twenty containers and sandboxes that are to go, oldest first; one of each does not answer.
+/// Twenty containers and sandboxes to remove, oldest first; one of each does not answer.
 fn maker() -> Maker {
     let mut maker = Maker::new();
     for attempt in 0..20 {
@@ -60,7 +60,7 @@ fn least<T: Ord>(good: impl Fn(&T) -> bool, mut one_try: impl FnMut() -> T) -> T
     least
 }
 
-/// What the first try tells in which no other call than the one that hangs was late: the deadline is short for a busy machine.
+/// The result of the first try in which only the call that hangs was late: the deadline is short for a busy machine.
 fn healthy<T>(one_try: impl Fn() -> Option<T>) -> T {
     let mut tries = (0..50).filter_map(|_| one_try());
     tries.next().expect("a try in which all else was in time")
@@ -113,7 +113,7 @@ fn s2_7_after_a_slow_removal_the_next_one_waits() {
             SANDBOXES,
             false,
         ),
-        // The other slot goes on, in the half second as well as in the rest.
+        // The other slot continues, in the half second as well as in the rest.
         (
             "two slots",
             vec![RESTS, two],
@@ -149,7 +149,7 @@ fn s2_7_after_a_slow_removal_the_next_one_waits() {
     }
 }
 
-/// Where nothing is left to be done, and where nothing is removed, nobody rests.
+/// If nothing is left to be done, or nothing is removed, there is no rest.
 #[test]
 fn s2_7_no_rest_is_made_for_nothing() {
     let mut rules = Rules::default();
@@ -187,7 +187,7 @@ fn s2_7_no_rest_is_made_for_nothing() {
     }
 }
 
-/// Starts a pass, waits until it rests, and tells how long it went on after `then`.
+/// Starts a pass, waits until it rests, and returns how long it ran after `then`.
 fn in_a_rest(then: impl Fn(&Engine, &Call)) -> (Duration, Option<Status>) {
     let bench = maker().start();
     let engine = bench.engine(&[NONE_KEPT, DEADLINE, RESTS], bench.hooks());

@@ -30,7 +30,7 @@ pub fn told(entries: &[Entry], id: &str) -> bool {
     of.any(|e| e.id.ends_with(id) && matches!(e.outcome, Outcome::Removed | Outcome::Failed))
 }
 
-/// What has to be so on the node of containers after a panic, where so many removals were in flight.
+/// What has to be true of the node of containers after a panic with this number of removals in flight.
 pub fn is_told(
     bench: &Bench,
     before: &BTreeSet<String>,

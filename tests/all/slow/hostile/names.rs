@@ -1,5 +1,5 @@
-//! Names as an attacker would choose them, in all places where a pass takes them from a runtime or a directory: nothing outside of
-//! the log directories goes, whatever the names (S2.4, S4.1, S4.2).
+//! Names as an attacker would choose them, in all places where a pass takes them from a runtime or a directory: nothing outside of the log
+//! directories is deleted, whatever the names (S2.4, S4.1, S4.2).
 
 use crigc::engine::PassOptions;
 use crisim::node::{Container, Sandbox, State, Text, Word};
@@ -217,7 +217,7 @@ fn s2_4_hostile_names_lead_nowhere() {
         let bench = start(&hostiles, &entries);
         let before = outside(&bench);
         let mut hooks = bench.hooks();
-        // Every pod is gone, says the host.
+        // The host reports that every pod is gone.
         hooks.pod_states = Some(crigc::hooks::Hook::new(Box::new(|uids: &[crigc::node::Text]| {
             let gone = crigc::node::PodState { content_removable: true, runtime_removable: true };
             crigc::node::PodStates {

@@ -66,7 +66,7 @@ fn s7_3_sandboxes_by_the_hundred_do_not_make_parts_by_the_hundred() {
         assert_eq!(end.error, None);
         let left = if deleted { 0 } else { 450 };
         assert_eq!(bench.containers().len(), left);
-        // Whole, what runs, whole with the three names, and the same for the second look.
+        // Whole, what runs, whole with the three names, and the same for the second lists.
         assert!(bench.calls("ListContainers").len() <= 2 * most, "{deleted}");
     }
 }

@@ -24,7 +24,7 @@ fn calls(bench: &Bench, method: &str) -> usize {
     bench.calls(method).len()
 }
 
-/// Whatever the limit: the same objects go for the same reasons, and the same is left, as where the lists fit.
+/// Whatever the limit: the same objects are removed for the same reasons, and the same are left, as if the lists fitted.
 #[test]
 fn s7_3_a_node_in_parts_is_collected_as_if_its_lists_fitted() {
     let mut rules = Rules::default();
@@ -190,7 +190,7 @@ fn s7_3_where_sandboxes_cannot_be_listed_limits_hold_in_parts() {
     }
 }
 
-/// A pod that runs is never taken for gone, in whatever part what runs of it stands (S0.4).
+/// A pod that runs never counts as gone, in whatever part its running objects are (S0.4).
 #[test]
 fn s7_3_a_pod_is_known_to_run_before_anything_of_it_is_removed() {
     let mut rules = Rules::default();
@@ -221,7 +221,7 @@ fn s7_3_a_pod_is_known_to_run_before_anything_of_it_is_removed() {
         );
     }
     assert!(bench.sandboxes().contains(&sandbox_id("u2", 0)));
-    // And a host that says that most of what runs is gone is not believed, from the first part on.
+    // And a host that calls most pods that run gone is not believed, from the first part on.
     let bench = node(55, &pods, still_runs);
     for uid in ["u1", "u2", "u4", "u5"] {
         bench.host.remove_pod(uid);
@@ -287,8 +287,8 @@ fn s7_3_a_part_that_fails_ends_the_walk_and_loses_nothing() {
     }
 }
 
-/// Of a list that is refused without a word on its size nobody can tell by bytes when all was seen. The whole is refused once,
-/// twice and so on, until the pass never gets it.
+/// If a list is refused without its size, bytes cannot show when everything has arrived. The whole
+/// is refused once, twice and so on, until the pass never gets it.
 #[test]
 fn s7_3_a_refusal_without_sizes_is_asked_again_in_the_end() {
     let mut rules = Rules::default();
@@ -384,7 +384,7 @@ fn s7_1_lists_are_streamed_where_the_runtime_does() {
     }
 }
 
-/// S0.6: nothing of a stream that breaks off is used, whatever it breaks off with; and no other way is tried then.
+/// S0.6: nothing of a stream that breaks is used, whatever its error is; and no other way is tried then.
 #[test]
 fn s7_1_a_stream_that_breaks_off_is_a_failed_list() {
     let mut rules = Rules::default();
@@ -457,7 +457,7 @@ fn s7_what_worked_is_remembered_until_the_version_changes() {
             version: version.to_owned(),
             ..crisim::Options::default()
         };
-        // The old one has to go before the new one can listen.
+        // The old one has to end before the new one can listen.
         let none = crisim::Server::start(Default::default(), options(None)).unwrap();
         bench.server = none.into();
         let new = crisim::Server::start(node, options(Some(socket.clone()))).unwrap();

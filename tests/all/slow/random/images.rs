@@ -1,5 +1,5 @@
-//! Whole image passes over random nodes: what is used or protected stays, no more goes than is needed, a dry run tells what the
-//! pass does, a second pass finds nothing more, and the order of the lists does not matter (S5.2 to S5.4, S5.6, S5.8 to S5.10).
+//! Whole image passes over random nodes: what is used or protected is kept, no more is removed than needed, a dry run reports what the pass
+//! does, a second pass finds nothing more, and the order of the lists does not matter (S5.2 to S5.4, S5.6, S5.8 to S5.10).
 
 use crigc::engine::{PassEnd, PassOptions};
 use crigc::error::Status;
@@ -17,7 +17,7 @@ use test_support::rules::Rules;
 
 const CAPACITY: u64 = 1000;
 
-/// A random node, and which of its images must stay whatever happens, by ID.
+/// A random node, and which of its images must be kept whatever happens, by ID.
 struct World {
     node: Node,
     used: BTreeSet<String>,
@@ -194,7 +194,7 @@ fn sound(seed: u64, world: &World, end: &PassEnd, available: u64, failures: bool
     } else {
         let short = (freed < wanted).then_some(Status::NotEnoughFreed);
         assert_eq!(status, short, "node {seed}: S5.9");
-        // The greatest of those that went together may be one too many in bytes, never in number.
+        // The largest of those that were removed together may be one too many in bytes, never in number.
         let last = sizes.last().copied().unwrap_or(0);
         let one_by_one = world.keys.contains(&("max-parallel-image-removals", "1"));
         assert!(
@@ -283,7 +283,7 @@ fn random_nodes_lose_unneeded_images_and_no_more() {
     assert!(removed > 300, "hardly anything happens: {removed}");
 }
 
-/// S5.8, S5.9: what fails counts nothing, the next takes its place, and nothing that must stay goes for it.
+/// S5.8, S5.9: an image that fails counts nothing, the next takes its place, and nothing that must be kept is removed for it.
 #[test]
 fn random_removals_that_fail_are_made_up_for() {
     let mut rules = Rules::default();
@@ -320,7 +320,7 @@ fn random_removals_that_fail_are_made_up_for() {
 /// What others do to the node while a pass runs.
 #[derive(Default)]
 struct Others {
-    /// Images that have to stay from now on, by ID.
+    /// Images that have to be kept from now on, by ID.
     protect: BTreeSet<String>,
     /// Images that they removed.
     removed: BTreeSet<String>,
@@ -361,8 +361,8 @@ impl Others {
     }
 }
 
-/// Lists fail, removals fail or are lies, figures are none, ages count, and others use, tag, pin and remove images meanwhile: nothing goes
-/// that has to stay, and the report says what went.
+/// Lists fail, removals fail or are lies, figures are missing, ages count, and other programs use, tag, pin and remove images meanwhile:
+/// nothing is removed that has to be kept, and the report says what was removed.
 #[test]
 fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_be_kept() {
     let mut rules = Rules::default();
@@ -376,7 +376,7 @@ fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_be_kept() {
         let mut hooks = host.hooks(true);
         hooks.clock = None;
         let (node, shared, own) = (server.clone(), others.clone(), Mutex::new(Dice(seed)));
-        // The evidence is old by then, so each image is looked at again.
+        // The evidence is old by then, so the lists are taken again for each image.
         let approve = move |_: &crigc::report::Entry| {
             let (mut others, mut dice) = (shared.lock().unwrap(), own.lock().unwrap());
             node.edit(|node| others.act(&mut dice, node));
