@@ -182,7 +182,7 @@ impl Containerd {
         self.import_with(name, salt, 0)
     }
 
-    /// The same with so many empty files more in the image.
+    /// The same with this number of empty files more in the image.
     pub fn import_with(&self, name: &str, salt: &str, more: usize) -> Made<()> {
         let layout = tempfile::tempdir_in(self.folder.path())?;
         let blobs = layout.path().join("blobs/sha256");

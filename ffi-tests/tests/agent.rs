@@ -203,7 +203,7 @@ fn json_is_one_line_a_pass() {
     assert!(gone > 0);
 }
 
-/// Without `--now` images are looked at, the minimum TTL is waited out, and then they are collected.
+/// Without `--now` the agent lists the images, waits for the minimum TTL, and then collects them.
 #[test]
 fn once_waits_out_the_minimum_ttl_of_images() {
     let bench = Bench::new(Vec::new());
@@ -291,7 +291,7 @@ fn sigterm_ends_it_soon() {
     assert!(removals.count() <= 7, "three that went, and four in flight");
 }
 
-/// A pass that cannot even begin is told, too.
+/// A pass that cannot begin is reported, too.
 #[test]
 fn a_pass_that_never_begins_is_a_failure() {
     let bench = Bench::new(Vec::new());

@@ -156,7 +156,7 @@ fn a_socket_that_may_not_be_opened() {
     let socket = folder.path().join("root.sock");
     let _listener = UnixListener::bind(&socket).expect("a socket");
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).expect("mine");
-    // The tree may lie where only root can go: the program comes along.
+    // Only root may be able to read the build tree, so the program is copied.
     let copy = folder.path().join("hopeless");
     std::fs::copy(program(), &copy).expect("a copy");
     let output = run(

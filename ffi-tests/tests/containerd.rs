@@ -1,4 +1,4 @@
-//! A real containerd, collected by the C agent: exactly what the rules say goes, and the containerd agrees.
+//! A real containerd, collected by the C agent: exactly what the rules say is removed, by containerd's own lists.
 
 use crisim::client::{Cri, log_directory, pod};
 use crisim::proto::{self, PodSandboxConfig};
@@ -206,7 +206,7 @@ fn a_real_containerd_is_collected_by_the_rules() {
         .collect();
     stop(&gone.0);
     std::fs::create_dir_all(node.containerd.path("kubelet/pods").join(LIVE)).unwrap();
-    // A link to a log that is gone, of a container that never was.
+    // A link to a missing log, of a container that never existed.
     symlink(
         "/nonexistent",
         node.containerd.path("links/x_ns_app-0123456789abcdef.log"),
@@ -253,7 +253,7 @@ fn a_real_containerd_is_collected_by_the_rules() {
     let tasks = node.containerd.ctr(&["containers", "ls", "-q"]).unwrap();
     assert_eq!(tasks.lines().count(), 4, "containerd agrees: {tasks}");
 
-    // Images: a full disk as told by a file, then everything unused.
+    // Images: a full disk by a file's figures, then everything unused.
     let fill = node.containerd.path("fill");
     std::fs::write(&fill, "1000000 100000\n").unwrap();
     let full = [

@@ -46,7 +46,7 @@ fn below(folder: &Path) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// A deleted pod whose logs lie deep.
+/// A deleted pod whose logs are in deep directories.
 fn deep_logs(bench: &Bench) {
     let is_live = |name: &str| bench.live.iter().any(|uid| name.ends_with(uid));
     let pods = fs::read_dir(bench.at("pods")).expect("pods");
@@ -121,8 +121,8 @@ fn a_pass_works_in_processes_of_all_sorts_and_leaves_nothing() {
     }
 }
 
-/// A host that never heard of SIGPIPE: the runtime closes its socket after so many bytes of an answer, for each of its first
-/// answers.
+/// A host that does not handle SIGPIPE: the runtime closes its socket after this number of bytes of
+/// an answer, for each of its first answers.
 #[test]
 fn a_socket_that_closes_is_an_error_and_no_signal() {
     let mut runs = 0;

@@ -66,7 +66,7 @@ fn a_panic_is_an_error_and_nothing_is_printed() {
             }
             assert_eq!(output.status.code(), Some(PAST_THE_END), "{what} {nth}");
             assert_eq!(after.len() < before.len(), what != "engine", "{what}");
-            // The same as without a panic; but an object that a periodic pass met a defect at is left alone for a while (S0.8).
+            // The same as without a panic; but an object whose removal panicked in a periodic pass is left alone for a while (S0.8).
             let waits = usize::from(what.starts_with("periodic"));
             for (nth, left) in &left {
                 let more: Vec<&String> = left.difference(&after).collect();
