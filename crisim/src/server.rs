@@ -344,7 +344,7 @@ fn free_space(socket: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(socket) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e),
-        Ok(found) if !found.file_type().is_socket() => return refused("is no socket"),
+        Ok(found) if !found.file_type().is_socket() => return refused("is not a socket"),
         Ok(_) => {}
     }
     match std::os::unix::net::UnixStream::connect(socket) {

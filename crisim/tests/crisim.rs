@@ -251,7 +251,7 @@ fn faults_hit_by_call_count_and_id() {
     }]);
     assert!(cri.containers().is_err(), "the connection is cut");
     let again = Cri::connect(server.socket()).expect("a new connection");
-    again.containers().expect("and it goes on");
+    again.containers().expect("and it continues");
     server.set_faults(vec![Fault {
         count: Some(1),
         ..Fault::all("*", Action::Garbage)

@@ -283,7 +283,7 @@ fn only_an_unused_socket_is_replaced() {
         String::from_utf8(output.stderr).expect("UTF-8")
     };
     std::fs::write(&socket, "precious").expect("a file");
-    assert!(run().contains("is no socket"));
+    assert!(run().contains("is not a socket"));
     assert_eq!(
         std::fs::read_to_string(&socket).expect("still there"),
         "precious"

@@ -288,7 +288,10 @@ fn sigterm_ends_it_soon() {
     assert!(told.out.contains("GC_ERROR_CANCELLED"), "{}", told.out);
     let calls = bench.server.trace();
     let removals = calls.iter().filter(|c| c.method == "RemoveContainer");
-    assert!(removals.count() <= 7, "three that went, and four in flight");
+    assert!(
+        removals.count() <= 7,
+        "three that were removed, and four in flight"
+    );
 }
 
 /// A pass that cannot begin is reported, too.

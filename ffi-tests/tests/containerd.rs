@@ -222,7 +222,7 @@ fn a_real_containerd_is_collected_by_the_rules() {
         assert_eq!(
             ids(&dry[0], kind, "removed"),
             ids(report, kind, "removed"),
-            "the dry run listed what went: {kind}"
+            "the dry run listed what was removed: {kind}"
         );
         assert!(ids(report, kind, "failed").is_empty(), "{kind}: {report}");
     }
@@ -270,14 +270,14 @@ fn a_real_containerd_is_collected_by_the_rules() {
     assert_eq!(
         tags,
         [APP, SANDBOX_IMAGE, "crigc.test/keep:1"],
-        "the unused one went with both its tags"
+        "the unused one was removed with both its tags"
     );
     let report = &node.agent(&["--images", "--apply", "--all-unused"])[0];
     assert_eq!(report["removed"]["image"], 1, "{report}");
     assert_eq!(
         node.cri().tags().unwrap(),
         [APP, SANDBOX_IMAGE],
-        "used and sandbox images stay"
+        "used and sandbox images are kept"
     );
     assert_eq!(
         node.cri().state(&running).unwrap(),

@@ -182,7 +182,7 @@ fn interview(cri: &Cri, logs: &Path) -> Vec<String> {
         verbose: false,
     });
     say(
-        "it is told only when asked",
+        "it is there only when asked for",
         quiet.unwrap().info.is_empty().to_string(),
     );
     say(

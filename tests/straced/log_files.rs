@@ -167,7 +167,7 @@ fn no_fault_of_a_file_makes_a_pass_lose_anything() {
                 hits += 1;
                 let after = everything(&bench);
                 let lost: BTreeSet<&String> = stays.difference(&after).collect();
-                assert!(lost.is_empty(), "{what}: {lost:?} had to stay");
+                assert!(lost.is_empty(), "{what}: {lost:?} had to be kept");
                 is_told(&bench, &all_before, &entries, &what);
                 let next = bench.collect(&[], PassOptions::default());
                 assert_eq!(next.error, None, "{what}");

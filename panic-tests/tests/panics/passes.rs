@@ -123,10 +123,13 @@ fn no_panic_makes_an_image_pass_lose_anything() {
             };
             let after = there(&server);
             let lost: Vec<&String> = stays.difference(&after).collect();
-            assert!(lost.is_empty(), "{what}: {lost:?} had to stay");
+            assert!(lost.is_empty(), "{what}: {lost:?} had to be kept");
             let gone = before.difference(&after);
             let untold: Vec<&String> = gone.filter(|id| !told(&entries, id)).collect();
-            assert!(untold.is_empty(), "{what}: {untold:?} went, nobody says so");
+            assert!(
+                untold.is_empty(),
+                "{what}: {untold:?} were removed without an entry"
+            );
             // It still knows the images and holds their records.
             let end = engine.images(PassOptions::default(), None);
             // Images that were removed before the panic cannot be freed twice.
@@ -286,7 +289,7 @@ fn a_panic_of_each_call_costs_no_more_than_was_in_flight() {
         let pass = || engine.images(PassOptions::default(), None);
         let unharmed = with_panics(nth, &mut Counts::new(), pass).is_none();
         let gone = 7 - there(&server).len();
-        assert!(gone <= 1, "from {nth}: {gone} images went");
+        assert!(gone <= 1, "from {nth}: {gone} images were removed");
         if unharmed {
             assert_eq!(gone, 1);
             break;

@@ -69,7 +69,7 @@ fn s3_1_a_pass_that_finds_nothing_to_do_lists_once() {
     let mut rules = Rules::default();
     type Make = fn(&mut Maker);
     let table: [(&str, Make, usize); 6] = [
-        ("nothing is to go", |_| {}, 1),
+        ("nothing is to be removed", |_| {}, 1),
         ("a container", |m| m.restarted("u2", 2), 2),
         (
             "a container that cannot be removed",
@@ -125,7 +125,7 @@ fn s3_1_a_pass_that_finds_nothing_to_do_lists_once() {
             let going = report.entries.iter().filter(|e| e.outcome != Outcome::Kept);
             assert_eq!(
                 going.count(),
-                usize::from(what != "nothing is to go"),
+                usize::from(what != "nothing is to be removed"),
                 "{what}"
             );
         }

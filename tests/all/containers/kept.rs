@@ -265,6 +265,6 @@ fn s1_2_the_runtime_is_asked_when_each_candidate_ended() {
     assert_eq!(
         bench.calls("ContainerStatus").len(),
         5,
-        "each candidate once, and nobody else"
+        "each candidate once, and no other"
     );
 }

@@ -333,7 +333,7 @@ fn s2_4_hostile_labels_name_no_path_and_no_link() {
                 bench.calls("ContainerStatus").first(),
                 Some(&id("u1", "app", 0))
             );
-            assert!(!there(&log), "the log that the runtime told went");
+            assert!(!there(&log), "the log of the runtime's path was deleted");
             assert!(there(&bench.path("outside/canary")));
         }
     }

@@ -148,7 +148,7 @@ fn periodic_passes_begin_with_a_list_and_report_the_second_failure() {
         ],
     );
     engine.start().unwrap();
-    until("the image goes", &|| server.state().images.is_empty());
+    until("the image is removed", &|| server.state().images.is_empty());
     let looks: Vec<PassLine> = host
         .passes
         .lock()

@@ -25,7 +25,7 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 fn until(what: &str, so: impl Fn() -> bool) {
     let began = Instant::now();
     while !so() {
-        assert!(began.elapsed() < WATCHDOG, "in vain: {what}");
+        assert!(began.elapsed() < WATCHDOG, "waited too long: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -143,7 +143,11 @@ fn s2_4_a_runtime_that_dies_under_way_costs_one_container_its_logs() {
         report.count(Some(Kind::Container), Some(Outcome::Failed)),
         18
     );
-    assert_eq!(with_logs(&bench, 20), 17, "two went, and one had begun to");
+    assert_eq!(
+        with_logs(&bench, 20),
+        17,
+        "two were removed, and one removal had begun"
+    );
     // The lists after it failed, and so did the pass.
     assert_eq!(end.error.map(|e| e.status), Some(Status::Unavailable));
 }

@@ -138,6 +138,6 @@ fn s0_5_without_a_path_nothing_is_gone() {
     let rotated = top.join(OsStr::from_bytes(b"y.log.\xff"));
     assert!(
         dry_run.dangles(&to(&rotated)),
-        "a rotated log whose name is no UTF-8 goes as well"
+        "a rotated log whose name is not UTF-8 is deleted, too"
     );
 }

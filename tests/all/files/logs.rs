@@ -352,7 +352,7 @@ fn s2_4_the_directory_itself_may_be_a_link_and_be_named_by_any_of_its_names() {
                 let room = OpenLogDir::open(dir).unwrap().by(means);
                 room.remove_log(&format!("{by}/p/c/0.log"), Names::Fresh, &always)
                     .unwrap();
-                assert!(!there(&log), "opened as {dir}, told as {by}");
+                assert!(!there(&log), "opened as {dir}, reported as {by}");
             }
             let room = OpenLogDir::open(&format!("{dir}//")).unwrap().by(means);
             let log = place.file("p/c/0.log");
@@ -559,7 +559,7 @@ fn s6_5_very_many_entries_are_read_no_longer_than_allowed() {
         let error = room.remove_log(text(&log), Names::Fresh, &until(3));
         assert!(error.unwrap_err().to_string().contains("told to end"));
         let count = || fs::read_dir(place.room.join("p/c")).unwrap().count();
-        assert_eq!(count(), 1001, "reading was told to end");
+        assert_eq!(count(), 1001, "reading had to end");
         // Reading asks 15 times.
         let error = room.remove_log(text(&log), Names::Fresh, &until(18));
         assert!(error.unwrap_err().to_string().contains("told to end"));

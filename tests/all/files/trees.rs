@@ -235,7 +235,10 @@ fn s4_1_a_mount_below_is_not_crossed_and_the_rest_is_deleted() {
         assert!(place.canary(), "the mount was emptied");
         assert!(dir.join("sub/canary").is_file());
         for gone in ["c", "z", "a/other"] {
-            assert!(!there(&place.tree.join(gone)), "{gone} could have gone");
+            assert!(
+                !there(&place.tree.join(gone)),
+                "{gone} could have been deleted"
+            );
         }
     }
 }

@@ -97,7 +97,7 @@ fn s5_2_a_change_of_an_image_since_the_first_list_keeps_it() {
             true,
         ),
         (
-            "it has gone",
+            "it was removed",
             |_, node| node.images.retain(|i| i.id != "b".into()),
             true,
         ),
@@ -184,7 +184,7 @@ fn s5_3_where_one_sandbox_gives_no_answer_the_next_is_asked() {
     type Case<'c> = (&'c str, Vec<Fault>, &'c [&'c str], bool);
     let of = |id: &str, action: Action| Fault::of("PodSandboxStatus", id, action);
     let table: [Case; 5] = [
-        ("all tell", vec![], &["s1"], true),
+        ("all answer", vec![], &["s1"], true),
         (
             "the first cannot",
             vec![of("s1", broken())],
@@ -380,7 +380,7 @@ fn s5_1_between_passes_that_are_far_apart_images_are_listed() {
     };
     let began = Instant::now();
     while looks() < 2 {
-        assert!(began.elapsed() < WATCHDOG, "nobody looks");
+        assert!(began.elapsed() < WATCHDOG, "no list is taken");
         std::thread::sleep(Duration::from_millis(20));
     }
     engine.stop();

@@ -233,7 +233,7 @@ fn image_volumes_count_and_each_container_is_asked_once() {
             .entries
             .iter()
             .all(|e| e.outcome == Outcome::Kept),
-        "S5.2: nobody knows who uses what"
+        "S5.2: users of images are unknown"
     );
     assert_eq!(status(&end), Some(Status::Runtime), "S5.2");
     rules.case("S5.2");

@@ -261,7 +261,7 @@ fn s4_2_a_cut_link_without_a_container_is_removed_only_with_complete_lists() {
         };
         assert_eq!(fate(&report, cut.to_str().unwrap()).1, reason, "{skip:?}");
         assert_eq!(there(&cut), skip.is_some(), "{skip:?}");
-        assert!(!there(&short), "its name tells its ID");
+        assert!(!there(&short), "its name has its ID");
     }
 }
 

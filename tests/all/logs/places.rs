@@ -104,9 +104,12 @@ fn s2_4_a_link_to_the_logs_of_another_pod_costs_that_pod_nothing() {
                 told.extend(lines);
             }
             assert!(!bench.containers().contains(&id("u1", "app", 0)));
-            assert!(there(&log), "{link}: the log of what runs went");
+            assert!(
+                there(&log),
+                "{link}: the log of a running container was deleted"
+            );
             let rotated = log.with_extension("log.20261123-000000");
-            assert!(there(&rotated), "{link}: its rotated sibling went");
+            assert!(there(&rotated), "{link}: its rotated sibling was deleted");
             assert_eq!(told.len(), 2, "one line a pass: {told:?}");
             let example = |line: &String| line.contains("ns_pod-u1_u1/app/0.log");
             assert!(told.iter().all(example), "{told:?}");

@@ -124,7 +124,7 @@ fn limits() -> Vec<Case> {
             containers: units(&[("a", "x", 1), ("b", "x", 1), ("c", "x", 1)]),
             policy: policy(-1, 2),
             removed: &["ax0 total-limit"],
-            ..Case::new("S1.6", "then the oldest of all go")
+            ..Case::new("S1.6", "then the oldest of all are removed")
         },
         Case {
             containers: units(&[("a", "x", 2), ("b", "x", 1)]),
@@ -151,7 +151,7 @@ fn limits() -> Vec<Case> {
             ],
             ..Case::new(
                 "S1.6",
-                "the share is a whole number, though fewer stay than might",
+                "the share is a whole number, though fewer are kept than could be",
             )
         },
         Case {
@@ -181,7 +181,7 @@ fn limits() -> Vec<Case> {
             kept: &["bx1 within-limit", "cx1 within-limit"],
             ..Case::new(
                 "S1.6",
-                "with more units than the limit the oldest of all go",
+                "with more units than the limit the oldest of all are removed",
             )
         },
         Case {
@@ -406,7 +406,7 @@ fn pods_cases() -> Vec<Case> {
             kept: &["b within-limit", "rp running"],
             ..Case::new(
                 "S1.6",
-                "what stays for S0.4 alone gives way: nothing goes that would stay if it had gone",
+                "containers that only S0.4 keeps give way to all others",
             )
         },
         Case {
@@ -473,7 +473,7 @@ fn starting() -> Vec<Case> {
             removed: &["before-1970 unit-limit", "never unit-limit"],
             ..Case::new(
                 "S1.1",
-                "of which nobody knows the age is not young, or it would stay for ever",
+                "of unknown age is not young, or it would be kept for ever",
             )
         },
         Case {
@@ -567,7 +567,7 @@ fn extras() -> Vec<Case> {
             removed: &["old unit-limit"],
             ..Case::new(
                 "S1.5",
-                "where the crash is among the newest nothing else stays",
+                "if the crash is among the newest nothing else is kept",
             )
         },
         Case {
@@ -597,7 +597,7 @@ fn extras() -> Vec<Case> {
             kept: &["a1 within-limit", "a2 within-limit"],
             ..Case::new(
                 "S1.5",
-                "the highest attempt stays where a clock was set back",
+                "the highest attempt is kept if a clock was set back",
             )
         },
         Case {
@@ -651,7 +651,7 @@ fn extras() -> Vec<Case> {
             kept: &["crash within-limit", "stuck within-limit"],
             ..Case::new(
                 "S1.6",
-                "extras stay while there is room, the oldest goes first",
+                "extras are kept while the limit allows, the oldest is removed first",
             )
         },
         Case {
@@ -668,7 +668,7 @@ fn extras() -> Vec<Case> {
             kept: &["a1 within-limit", "q within-limit"],
             ..Case::new(
                 "S1.6",
-                "extras take nobody's place, be it older than they are",
+                "extras take no other container's place, even if it is older",
             )
         },
         Case {

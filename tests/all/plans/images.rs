@@ -330,7 +330,7 @@ fn images_go_least_recently_used_first() {
     records.look(&list[1..], &used("none"), 5 * S);
     assert!(
         records.get(&list[0]).is_none(),
-        "S5.1: what is gone is forgotten"
+        "S5.1: an image that is gone is forgotten"
     );
     let found = records.get(&list[4]).expect("it is there");
     assert_eq!(
@@ -407,7 +407,7 @@ fn no_more_images_go_than_are_needed() {
     let mut none = Tally::new(&Goal::Free(0));
     assert!(
         none.may_start(),
-        "S5.8: the threshold is reached, so one goes; only then is it asked whether that was enough"
+        "S5.8: the threshold is reached, so one is removed; only then is it checked whether that was enough"
     );
     none.started(5);
     assert!(!none.may_start());
@@ -658,7 +658,7 @@ fn s5_8_enough_is_what_the_low_threshold_asks_for() {
     assert_eq!((tally.may_start(), tally.freed()), (true, 0));
     let mut all = Tally::new(&Goal::AllUnused);
     all.started(0);
-    assert!(all.may_start(), "all of them go");
+    assert!(all.may_start(), "all of them are removed");
 }
 
 #[test]

@@ -373,7 +373,7 @@ fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
         let (gone, boxes, after) = pass(&world, &mut Seen::new());
         let allowed = kubelet_removes(&world);
         for id in &gone {
-            prop_assert!(allowed.contains(id), "{id} went, the kubelet keeps it");
+            prop_assert!(allowed.contains(id), "{id} was removed, the kubelet keeps it");
         }
         // Over the containers that crigc left.
         let then = World {
@@ -382,7 +382,7 @@ fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
         };
         let allowed_boxes = kubelet_removes_sandboxes(&then);
         for id in &boxes {
-            prop_assert!(allowed_boxes.contains(id), "{id} went, the kubelet keeps it");
+            prop_assert!(allowed_boxes.contains(id), "{id} was removed, the kubelet keeps it");
         }
         with_rules(|rules| {
             if !gone.is_empty() {
@@ -532,7 +532,7 @@ fn images_in_use_are_kept_and_no_more_are_removed_than_needed() {
             }
         });
         if let Goal::Free(wanted) = goal {
-            prop_assert!(last == 0 || tally.freed() - last < wanted, "S5.8: one too many went");
+            prop_assert!(last == 0 || tally.freed() - last < wanted, "S5.8: one too many was removed");
         }
     });
 }

@@ -103,7 +103,7 @@ fn walk(streams: bool, classes: Vec<(String, Action)>) -> Vec<(String, usize)> {
             } else {
                 is_told(&bench, &before, &end.report.unwrap().entries, &what);
             }
-            assert!(lost.is_empty(), "{what}: {lost:?} had to stay");
+            assert!(lost.is_empty(), "{what}: {lost:?} had to be kept");
             bench.server.set_faults(Vec::new());
             let next = match action {
                 Action::Hang => engine(&bench, PATIENT),
@@ -222,7 +222,10 @@ fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
             let believed = action == Action::Code(NOT_FOUND, "as the test wants it".to_owned());
             let lost: Vec<&String> = stays.difference(&after).collect();
             // crigc believes a runtime that says that an image or a container does not exist.
-            assert!(lost.is_empty() || believed, "{what}: {lost:?} had to stay");
+            assert!(
+                lost.is_empty() || believed,
+                "{what}: {lost:?} had to be kept"
+            );
             assert!(after.contains("used") && after.contains("pinned"), "{what}");
             let lines = told(&end);
             for gone in before.difference(&after).filter(|_| !believed) {

@@ -547,7 +547,7 @@ fn s0_8_s7_3_what_hangs_in_one_part_of_a_list_keeps_no_other_part() {
         engine.containers(PassOptions::default(), None);
         assert!(
             bench.calls("RemoveContainer").len() > before,
-            "nobody is left out"
+            "no object is left out"
         );
     }
 }

@@ -82,7 +82,7 @@ pub fn is_told(bench: &Bench, before: &BTreeSet<String>, report: &[Entry], what:
         };
         assert!(
             may_be_gone(entry(report, kind, gone)),
-            "{what}: {gone} went, nobody says so"
+            "{what}: {gone} was removed without an entry"
         );
     }
     for (uid, name, attempt) in LOGS {
@@ -115,6 +115,6 @@ pub fn is_told(bench: &Bench, before: &BTreeSet<String>, report: &[Entry], what:
     }
     for removed in report.iter().filter(|e| e.outcome == Outcome::Removed) {
         let there = after.iter().any(|name| removed.id.ends_with(name.as_str()));
-        assert!(!there, "{what}: {removed:?} is said to be gone");
+        assert!(!there, "{what}: {removed:?} is reported as removed");
     }
 }

@@ -339,7 +339,7 @@ pub fn spared(seed: u64, before: &Node, bench: &Bench, report: &Report) {
     {
         assert!(
             there(canary.as_ref()),
-            "node {seed}: {canary} of a running container went"
+            "node {seed}: {canary} of a running container was deleted"
         );
     }
 }

@@ -73,7 +73,7 @@ func TestSourcesNotReady(t *testing.T) {
 	defer gc.Close()
 	must(t, gc.DeleteAllUnusedContainers(t.Context()))
 	if left := len(s.state(t).Containers); left < 300 {
-		t.Errorf("%d containers are left, of pods that nobody knows yet", left)
+		t.Errorf("%d containers are left, of pods that are not known yet", left)
 	}
 }
 

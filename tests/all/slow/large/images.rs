@@ -74,7 +74,7 @@ fn s7_1_s7_2_images_are_streamed_else_listed_in_one_message() {
             continue;
         }
         assert_eq!((left, count("RemoveImage")), (20, 0), "row {row}");
-        assert_eq!(told(&end), [""; 0], "row {row}: nobody knows any image");
+        assert_eq!(told(&end), [""; 0], "row {row}: no image is known");
         let error = end.error.unwrap();
         assert_eq!(error.status, Status::Runtime, "row {row}: {error}");
         assert!(error.message.contains(says), "row {row}: {error}");

@@ -86,7 +86,7 @@ fn s7_3_a_node_gets_below_the_limit_by_itself() {
         .map(|call| format!("{} {}", call.method, call.code))
         .collect();
     let first_removal = order.iter().position(|call| call.starts_with("Remove"));
-    let first_removal = first_removal.expect("something goes");
+    let first_removal = first_removal.expect("something is removed");
     // Refused whole; what runs; the largest namespace.
     let before: Vec<&str> = order[..first_removal].iter().map(String::as_str).collect();
     assert_eq!(

@@ -110,7 +110,7 @@ fn s0_5_a_dry_run_of_a_random_node_reports_what_the_pass_does_and_a_second_pass_
         for log in running_logs {
             assert!(
                 there(&log),
-                "node {seed}: {} of a running container went",
+                "node {seed}: {} of a running container was deleted",
                 log.display()
             );
         }
@@ -276,7 +276,7 @@ fn s0_4_a_host_that_answers_nonsense_costs_no_living_pod_anything() {
         for log in logs {
             assert!(
                 there(&log),
-                "node {seed} {nonsense:?}: {} went",
+                "node {seed} {nonsense:?}: {} was removed",
                 log.display()
             );
         }
@@ -374,6 +374,6 @@ fn s4_1_a_tree_is_removed_only_by_the_hosts_last_answer() {
         }
         spared(seed, &before, &bench, &report);
     }
-    println!("S4.1: {gone} trees went, {kept} were kept at the last moment");
+    println!("S4.1: {gone} trees were deleted, {kept} were kept at the last moment");
     assert!(gone > 10 && kept > 5, "{gone} {kept}");
 }

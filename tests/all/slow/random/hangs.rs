@@ -172,6 +172,6 @@ fn s0_8_whatever_hangs_on_a_random_node_everything_else_is_removed() {
             rules.node("S0.8");
         }
     }
-    println!("S0.8: {hung} failures, {gone} objects went all the same");
+    println!("S0.8: {hung} failures, {gone} objects were still removed");
     assert!(hung > 50 && gone > 100, "{hung} {gone}");
 }

@@ -440,13 +440,17 @@ fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_be_kept() {
             .chain(&world.protected)
         {
             let stays = there.contains(id) || others.removed.contains(id);
-            assert!(stays, "node {seed}: {id} had to stay: {:?}", report.entries);
+            assert!(
+                stays,
+                "node {seed}: {id} had to be kept: {:?}",
+                report.entries
+            );
         }
         let gone = ids(&report, Outcome::Removed);
         let all = world.node.images.iter().map(|image| image.id.to_string());
         for id in all.filter(|id| !there.contains(id)) {
             let told = gone.contains(&id) || others.removed.contains(&id);
-            assert!(told, "node {seed}: {id} went, nobody says so");
+            assert!(told, "node {seed}: {id} was removed without an entry");
         }
         let message = end
             .error
@@ -458,7 +462,10 @@ fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_be_kept() {
             let rows = world.node.images.iter().filter(|i| i.id.to_string() == *id);
             let is_gone = !there.contains(id) || rows.count() > 1;
             let unseen = message.contains("cannot list images");
-            assert!(is_gone || unseen, "node {seed}: {id} is said to be gone");
+            assert!(
+                is_gone || unseen,
+                "node {seed}: {id} is reported as removed"
+            );
         }
         let failures = ids(&report, Outcome::Failed).len();
         assert!(failures == 0 || end.error.is_some(), "node {seed}: S5.9");

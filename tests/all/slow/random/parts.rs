@@ -144,7 +144,7 @@ fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_be_kept(
         ),
         ("a pod is gone", all_of_u6_go, None),
         (
-            "one comes, others go",
+            "one is added, others are removed",
             |n| {
                 comes(n, "u1", Word::Exited);
                 all_of_u6_go(n);
@@ -152,7 +152,7 @@ fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_be_kept(
             None,
         ),
         (
-            "a pod runs that the host says is gone",
+            "a pod runs that the host calls gone",
             |n| comes(n, "u3", Word::Running),
             Some("namespace=batch"),
         ),
