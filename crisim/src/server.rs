@@ -95,7 +95,7 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub(crate) struct Cri(pub(crate) Arc<Shared>);
 
-/// What a call is about.
+/// The object of a call.
 pub(crate) struct About<'a> {
     pub(crate) method: &'static str,
     pub(crate) id: &'a [u8],
@@ -279,7 +279,7 @@ impl Cri {
         Ok(response.map(|()| Sent::new(rows, message, ending, socket, traced)))
     }
 
-    /// What comes before a call's work, and how it will end.
+    /// The steps before a call's work; returns how the call will end.
     async fn prepare(&self, socket: &Option<Socket>, about: &About<'_>) -> Result<Ending, Status> {
         let options = &self.0.options;
         if options.only_v1alpha2 {
@@ -434,7 +434,7 @@ impl Server {
         }
     }
 
-    /// What goes wrong from now on.
+    /// The faults from now on.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         *lock(&self.shared.faults) = faults;
     }

@@ -15,7 +15,7 @@ use tonic::Status;
 /// The time for sent bytes to leave before the connection is cut.
 const LEAVE: Duration = Duration::from_millis(2);
 
-/// What a stream sends.
+/// The messages of a stream.
 pub(crate) struct Sent<A> {
     rows: Peekable<std::vec::IntoIter<Bytes>>,
     message: fn(Vec<Bytes>) -> A,

@@ -259,7 +259,7 @@ impl Containerd {
 
     fn remove_pods(&self) {
         for id in self.cri.sandboxes().unwrap_or_default() {
-            // What cannot be removed is left to the folder's end.
+            // A file that cannot be removed is left until the folder is removed.
             let _ = self.cri.stop_pod_sandbox(proto::StopPodSandboxRequest {
                 pod_sandbox_id: id.clone().into(),
             });

@@ -140,7 +140,7 @@ const LIVE: &str = "6f2d41ba-3c11-4c58-9d0a-0a5b7a0f7c01";
 /// The UID of a static pod that was deleted.
 const GONE: &str = "0123456789abcdef0123456789abcdef";
 
-/// What is there.
+/// The objects that exist.
 #[derive(Debug, PartialEq)]
 struct Picture {
     containers: BTreeSet<String>,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Far above what a run takes.
 const WATCHDOG: Duration = Duration::from_secs(60);
-/// What the program says where there are fewer places.
+/// The program's answer if there are fewer places.
 const PAST_THE_END: i32 = 7;
 
 fn images_and_containers(server: &Server) -> BTreeSet<String> {

@@ -71,7 +71,7 @@ fn lines(entries: &[Entry]) -> String {
     entries.iter().map(line).collect()
 }
 
-/// What the other process has written.
+/// The report of the other process.
 fn entries(text: &str) -> Vec<Entry> {
     let entry = |line: &str| {
         let fields: Vec<&str> = line.split('\t').collect();
@@ -99,7 +99,7 @@ fn entries(text: &str) -> Vec<Entry> {
     text.lines().map(entry).collect()
 }
 
-/// What strace saw of a pass, and the report; `None` = the process did not come as far as the pass.
+/// The system calls of a pass, and its report; `None` = the process did not come as far as the pass.
 struct Watched {
     trace: String,
     entries: Option<Vec<Entry>>,

@@ -31,7 +31,7 @@ const CALLS: &[(&str, &[&str])] = &[
     ("unlink", &["EACCES", "EIO", "EROFS"]),
 ];
 
-/// What another program has left in the file's place.
+/// An entry of another program in the file's place.
 const FOREIGN: &[u8] = b"of another program";
 
 /// Those that cannot fail in a way that matters.
@@ -185,9 +185,9 @@ fn the_image_pass_that_is_watched() {
 struct Walk {
     name: &'static str,
     keys: &'static [(&'static str, &'static str)],
-    /// What is in the file's place is another program's.
+    /// The entry in the file's place is another program's.
     foreign: bool,
-    /// What fails besides, all the time.
+    /// The calls that fail, too, all the time.
     always: Option<&'static str>,
     /// What is removed if nothing else fails.
     goes: &'static str,
@@ -277,7 +277,7 @@ const WALKS: [Walk; 4] = [
     },
 ];
 
-/// What has to be so after a pass in which something failed.
+/// What has to be true after a pass in which a call failed.
 fn is_whole(place: &Place, walk: &Walk, told: &Told, what: &str) {
     let all = BTreeSet::from(["a-new", "aged", "infra", "spare", "used"].map(str::to_owned));
     let after = there(&place.server);

@@ -90,7 +90,7 @@ fn no_panic_of_the_connection_makes_a_pass_lose_anything() {
     were_hit(&counts, &["read from the socket", "write to the socket"]);
 }
 
-/// What is at the place of the records, and beside it.
+/// The files at the place of the records, and beside it.
 type Prepare = fn(&Path);
 
 #[test]
@@ -170,7 +170,7 @@ fn no_panic_makes_an_image_pass_lose_anything() {
     );
 }
 
-/// S5.1: what an engine knows of images is there after a panic at any place: one that it saw appear is still too young to be removed.
+/// S5.1: an engine keeps its records of images after a panic at any place: one that it saw appear is still too young to be removed.
 #[test]
 fn s5_1_no_panic_makes_an_engine_forget_when_it_saw_an_image_come() {
     for nth in 1.. {
@@ -248,7 +248,7 @@ fn no_panic_leaves_half_of_the_periodic_passes() {
         assert_eq!(panics::passed().len() as u64, nth);
         panics::at(0);
         assert!(started.is_err());
-        // Whoever was started has ended, and what it had to say is there.
+        // Threads that were started have ended, and their reports are there.
         let _ = reports.try_iter().count();
         assert!(reports.recv_timeout(Duration::from_millis(100)).is_err());
         engine.start().unwrap();

@@ -45,7 +45,7 @@ fn nothing_more(bench: &Bench, own: &[(&str, &str)]) {
     assert!(with(&more, Outcome::Removed).is_empty());
 }
 
-/// Of half a second's age, in a READY sandbox, with a limit of 0: it is kept, and removed in a later pass.
+/// A container half a second old, in a READY sandbox, with a limit of 0: it is kept, and removed in a later pass.
 #[test]
 fn s1_1_a_container_that_is_about_to_be_started_is_kept_in_every_pass() {
     let mut rules = Rules::default();

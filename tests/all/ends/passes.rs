@@ -352,7 +352,7 @@ fn s6_5_a_call_in_flight_gets_its_time_to_end() {
         let call = Call::new(0);
         let (status, report) = end_by(&bench, &engine, Some(&call), || call.cancel());
         assert_eq!(status, Status::Cancelled);
-        // What the report says is so.
+        // The report is true.
         for entry in report.entries.iter().filter(|e| e.kind == Kind::Container) {
             let left = bench.containers().contains(&*entry.id);
             let is_known = entry.outcome != Outcome::Failed;
@@ -363,7 +363,7 @@ fn s6_5_a_call_in_flight_gets_its_time_to_end() {
         }
         report.count(None, Some(Outcome::Failed)) == 0
     };
-    // What was in flight has ended well, unless the machine was too busy for 300 ms.
+    // The calls in flight have succeeded, unless the machine was too busy for 300 ms.
     assert!((0..50).any(|_| one_try()));
 }
 
@@ -435,7 +435,7 @@ fn s6_4_single_objects_that_fail_do_not_fail_the_pass() {
     assert!(fs::read_dir(bench.path("links")).unwrap().count() > 1);
 }
 
-/// What is in flight when a call is cancelled gets 300 ms, not the request timeout of two minutes.
+/// Calls in flight get 300 ms when a call is cancelled, not the request timeout of two minutes.
 #[test]
 fn s6_5_a_cancelled_pass_ends_soon_whatever_hangs() {
     let mut rules = Rules::default();

@@ -18,7 +18,7 @@ use test_support::images::{Host, STAYS, full, there};
 /// Far above what anything here takes.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
-/// What a host's callback is given, by which it panics.
+/// The arguments with which a host's callback panics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Panics {
     AtEachLine,

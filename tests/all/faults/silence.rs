@@ -296,7 +296,7 @@ fn s0_6_a_runtime_that_speaks_of_protocols_is_one() {
         assert!(!error.message.contains("cannot ask the runtime"), "{error}");
         assert!(!error.message.contains("is the socket of"), "{error}");
     }
-    // What the runtime says of itself is not that of the connection.
+    // The runtime's own message is not about the connection.
     let mut maker = Maker::new();
     maker.container("u1", "app", 0, Word::Exited);
     let words = "cannot connect again: the shim is gone";

@@ -268,7 +268,7 @@ fn s0_3_limits_hold_in_a_pod_that_is_newer_than_the_answer() {
     assert_eq!(fate(2), (Outcome::Kept, "newer-than-answer"));
 }
 
-/// What the pass itself deletes makes nothing newer, and what the host says later of older or younger moments changes no verdict.
+/// The deletions of the pass itself make nothing newer, and later answers of the host about older or younger moments change no verdict.
 #[test]
 fn s0_3_a_pod_is_judged_once() {
     let mut rules = Rules::default();

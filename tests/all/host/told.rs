@@ -33,7 +33,7 @@ fn listen(hooks: &mut Hooks, up_to: LogLevel) -> Lines {
     lines
 }
 
-/// What answers each connection with these bytes, and closes it.
+/// A server that answers each connection with these bytes, and closes it.
 fn answers(bytes: &'static [u8]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("some.sock");

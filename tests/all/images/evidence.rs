@@ -126,7 +126,7 @@ fn s5_2_a_change_of_an_image_since_the_first_list_keeps_it() {
     }
 }
 
-/// S5.2, S5.7: what others removed and pulled again while the pass ran is a new image.
+/// S5.2, S5.7: an image that others removed and pulled again while the pass ran is new.
 #[test]
 fn s5_2_an_image_that_was_pulled_again_during_the_pass_is_kept() {
     let mut rules = Rules::default();

@@ -28,7 +28,7 @@ fn s5_1_records_survive_a_restart() {
     assert_eq!(place.names(), ["records", "records.lock"]);
     let mode = fs::metadata(place.path("")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    // What was pulled in between is new, what was there is not; without the file both would be of the past.
+    // An image that was pulled in between is new, one that was there before is not; without the file both would be of the past.
     server.edit(|node| node.images.push(image("new", "r/new:1", 1)));
     let second = place.engine(&server, &[]).unwrap();
     let end = second.images(ALL_UNUSED, None);

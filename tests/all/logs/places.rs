@@ -239,7 +239,7 @@ fn s2_4_a_mounted_file_keeps_its_container_only_in_the_place_of_the_link() {
     }
 }
 
-/// What ContainerStatus says of candidates whose pods have no log directory: of a few all, of the others as the first.
+/// The answers of ContainerStatus about candidates whose pods have no log directory: for a few each its own, for the others like the first.
 #[test]
 fn s2_4_a_key_that_is_likely_wrong_keeps_all_containers_and_fails_the_pass() {
     let mut rules = Rules::default();
@@ -350,7 +350,7 @@ fn s2_4_a_key_that_is_likely_wrong_keeps_all_containers_and_fails_the_pass() {
     }
 }
 
-/// What stands where the link of a container should be.
+/// The entry in the place of a container's link.
 type Place = fn(&mut Maker) -> Option<Mounted>;
 
 #[test]

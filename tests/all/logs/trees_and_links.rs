@@ -169,7 +169,7 @@ fn s0_6_a_dead_link_whose_name_is_not_utf8_is_kept() {
     assert!(bench.calls("ContainerStatus").is_empty());
 }
 
-/// S0.5: what is mounted in a tree keeps it, and the dry run says so.
+/// S0.5: a mount in a tree keeps the tree, and the dry run says so.
 #[test]
 fn s0_5_s4_1_a_tree_with_a_mount_in_it_fails_in_the_dry_run_too() {
     let mut rules = Rules::default();

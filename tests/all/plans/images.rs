@@ -600,7 +600,7 @@ fn s5_7_the_age_is_that_of_the_clock_that_advanced_less() {
     records.watch(S, seconds(1), seconds(1));
     records.look(&list, &InUse::default(), S);
     assert_eq!(records.age(&list[0], 2 * S), None);
-    // What is there again is as if it had come now (S5.12), and has not been unused for any time.
+    // An image that is there again counts as new (S5.12), and has not been unused yet.
     records.watch(500 * S, seconds(500), seconds(500));
     assert_eq!(records.unused_for(&list[0]), seconds(499));
     records.begin_anew(&list[0], 500 * S, seconds(500));
@@ -649,7 +649,7 @@ fn s5_8_enough_is_what_the_low_threshold_asks_for() {
     tally.has_enough();
     assert!(!tally.may_start() && tally.satisfied());
     assert_eq!(tally.shortfall(), None);
-    // What is still there does not count (S5.12).
+    // An image that is still there does not count (S5.12).
     let mut tally = Tally::new(&Goal::Free(100));
     tally.started(100);
     tally.ended(100, true);

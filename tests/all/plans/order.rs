@@ -27,7 +27,7 @@ fn told(turns: &Turns<Text>) -> [String; 3] {
 #[test]
 fn s0_8_each_is_tried_once_before_one_that_did_not_end_is_tried_again() {
     use Trouble::{Failed, Lost, Silent};
-    // What was tried; who comes first, who again, who alone.
+    // The tries; which objects come first, which again, which alone.
     let cases: [(&Tries, [&str; 3]); 7] = [
         (&[], ["abcdef", "", ""]),
         (&[("a", 1, Silent), ("b", 2, Silent)], ["cdef", "ab", ""]),
@@ -46,7 +46,7 @@ fn s0_8_each_is_tried_once_before_one_that_did_not_end_is_tried_again() {
             &[("a", 4, Lost), ("b", 3, Lost), ("c", 2, Silent)],
             ["def", "c", "ba"],
         ),
-        // What was tried since comes behind them.
+        // Objects that were tried since come behind them.
         (
             &[("a", 4, Lost), ("b", 3, Lost), ("c", 9, Silent)],
             ["def", "", "bac"],
@@ -106,7 +106,7 @@ fn s0_8_those_behind_what_hangs_have_their_turn_after_a_tenth_as_many_passes() {
     }
 }
 
-/// What was in flight when a connection was lost is not kept for ever behind ten that hang in each pass.
+/// Objects in flight when a connection was lost are not kept for ever behind ten that hang in each pass.
 #[test]
 fn s0_8_what_was_lost_has_its_turn_however_many_hang() {
     for hanging in [10, 12, 25] {

@@ -234,7 +234,7 @@ fn s2_7_s6_5_no_rest_is_made_in_a_pass_that_is_to_end() {
 fn s2_7_no_rest_is_made_while_a_caller_waits() {
     let mut rules = Rules::default();
     rules.case("S2.7");
-    // Of the first pass only the sandbox that does not answer is left, for half a second; of the rest there were 0.8 s left.
+    // Only the sandbox of the first pass that does not answer is left, for half a second; the rest would have been 0.8 s longer.
     let short = REST;
     let one_try = || {
         let next = RefCell::new(None);

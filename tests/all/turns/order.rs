@@ -97,7 +97,7 @@ fn s0_8_what_the_host_broke_off_is_in_no_backoff() {
     }
 }
 
-/// What hangs at the head of a plan, which call hangs, and what is behind it.
+/// The objects at the head of a plan that hang, the call that hangs, and the objects behind them.
 struct Head {
     kind: Kind,
     method: &'static str,
@@ -182,7 +182,7 @@ fn s0_8_those_behind_what_hangs_are_tried_by_pass_h_tenths_plus_one() {
                 }
             }
             assert_eq!(left(&bench, &head.behind), BTreeSet::new(), "{what}");
-            // What hangs was asked for, again and again, and is still there.
+            // The objects that hang were tried again and again, and are still there.
             let names = head.hanging.iter().map(|(_, name)| name.clone()).collect();
             assert_eq!(left(&bench, &names).len(), hanging, "{what}");
         }

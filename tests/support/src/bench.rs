@@ -309,7 +309,7 @@ impl Bench {
     }
 }
 
-/// What of a report has one outcome: kind, ID, reason.
+/// The entries of a report with one outcome: kind, ID, reason.
 pub fn with(report: &Report, outcome: Outcome) -> BTreeSet<(Kind, String, &'static str)> {
     let entries = report.entries.iter().filter(|e| e.outcome == outcome);
     entries

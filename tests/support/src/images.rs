@@ -10,7 +10,7 @@ use crisim::{Options, Server};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// What the hooks of an engine saw and say.
+/// The calls and answers of an engine's hooks.
 #[derive(Clone, Default)]
 pub struct Host {
     /// Capacity and available; `None` = the hook has no figures.

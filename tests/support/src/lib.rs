@@ -1,4 +1,4 @@
-//! What the tests of crigc stand on. A package, because the test binaries of crigc and those of `panic-tests` share it.
+//! Helpers of tests. They are a package, because the test binaries of crigc and those of `panic-tests` share them.
 #![allow(missing_docs, reason = "the name and the tests that use it say it")]
 #![expect(clippy::new_without_default, reason = "`new` makes folders")]
 

@@ -25,7 +25,7 @@ pub fn begin(report: &Path) {
     fs::create_dir(report.with_extension("begun")).unwrap();
 }
 
-/// What strace saw of a pass, and the report; `None` = the process did not come as far as the pass.
+/// The system calls of a pass, and its report; `None` = the process did not come as far as the pass.
 pub struct Seen {
     pub trace: String,
     pub report: Option<String>,

@@ -162,7 +162,7 @@ fn start(hostiles: &[Hostile], entries: &[Vec<u8>]) -> Bench {
     for (number, name) in entries.iter().enumerate() {
         let name = OsStr::from_bytes(name);
         let (tree, link) = (top.join("pods").join(name), top.join("links").join(name));
-        // What cannot be made in those directories cannot be found there.
+        // Names that cannot be created in those directories cannot be found there.
         let inside = |path: &PathBuf| {
             !name.as_bytes().contains(&b'/') && !path.ends_with("..") && !path.ends_with(".")
         };
@@ -230,7 +230,7 @@ fn s2_4_hostile_names_lead_nowhere() {
         for flags in [bench::DRY_RUN, PassOptions::default(), PassOptions::default()] {
             let end = engine.containers(flags, None);
             prop_assert_eq!(outside(&bench), before.clone());
-            // What ends in a log of root's holds no control characters.
+            // Text for a log of root has no control characters.
             let report = end.report.unwrap();
             let told = report.json() + end.error.as_ref().map_or("", |e| e.message.as_str());
             prop_assert!(!told.chars().any(char::is_control), "{}", told);

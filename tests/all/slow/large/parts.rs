@@ -98,8 +98,8 @@ fn s7_3_a_node_gets_below_the_limit_by_itself() {
     assert_eq!(lists, 5, "{order:?}");
 }
 
-/// What carries no labels and has no logs is not reached, nor is a unit that is itself larger than a message: then nothing goes
-/// that needs the whole picture, and the pass says so.
+/// Containers without labels and logs are not reached, nor is a unit that is itself larger than a
+/// message: then nothing is removed that needs the whole picture, and the pass says so.
 #[test]
 fn s7_3_where_something_is_not_reached_the_rules_over_all_sleep() {
     let mut rules = Rules::default();
@@ -154,7 +154,7 @@ fn s7_3_where_something_is_not_reached_the_rules_over_all_sleep() {
         let left = bench.containers();
         let still = left.iter().filter(|id| id.starts_with(unreached)).count();
         assert_eq!(still, count);
-        // Of the namespace of what is too large only the limit of units takes.
+        // In the namespace with the unit that is too large only the limit of units removes.
         let others: Vec<&String> = left.iter().filter(|id| id.starts_with("u8x")).collect();
         let expected: &[String] = match besides.len() {
             2 => &[id("u8", "app", 9)],
@@ -432,7 +432,7 @@ fn s7_1_a_stream_that_breaks_off_is_a_failed_list() {
     assert!(bench.everything().is_subset(&before));
 }
 
-/// What was learnt about a runtime holds until its version changes (S0.11).
+/// The capabilities of a runtime are remembered until its version changes (S0.11).
 #[test]
 fn s7_what_worked_is_remembered_until_the_version_changes() {
     let mut rules = Rules::default();

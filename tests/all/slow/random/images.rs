@@ -161,7 +161,7 @@ fn wanted(world: &World, available: u64) -> u64 {
     .saturating_mul(u64::from(!world.flags.all_unused))
 }
 
-/// What any pass over it has to leave alone, and how much it may take.
+/// The images that each pass has to keep, and how many it may remove.
 fn sound(seed: u64, world: &World, end: &PassEnd, available: u64, failures: bool) {
     let report = end.report.as_ref().expect("it began");
     let removed = ids(report, Outcome::Removed);
@@ -257,7 +257,7 @@ fn random_nodes_lose_unneeded_images_and_no_more() {
         count(&mut rules, &world, &done);
         removed += ids(&done, Outcome::Removed).len();
 
-        // What was freed shows, so a second pass has nothing to do, unless there was too little in the first place.
+        // The filesystem shows the freed bytes, so a second pass has nothing to do, unless the first found too little.
         let available = (world.available + done.bytes_freed).min(CAPACITY);
         *host.usage.lock().unwrap() = Some((CAPACITY, available));
         let second = engine.images(world.flags, None);
