@@ -1,5 +1,5 @@
 #!/bin/bash
-# `make bench`: builds all that is measured, and measures it. Arguments go to the program (`benches/run.sh --help` lists them).
+# `make bench`: builds all that is measured, and measures it. Arguments are those of the program (`benches/run.sh --help` lists them).
 # Needs Go 1.26 for the kubelet's own code and for crictl.
 set -eu
 cd "$(dirname "$0")/.."

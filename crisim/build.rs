@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_server(false)
         .compile_fds(descriptors.clone())?;
 
-    // The server keeps its rows encoded: in the lists that it sends they are bytes, which look the same on the wire.
+    // The server keeps its rows encoded: in the lists that it sends they are bytes, which are the same on the wire.
     let folder = PathBuf::from(std::env::var("OUT_DIR")?).join("served");
     std::fs::create_dir_all(&folder)?;
     let mut server = tonic_prost_build::configure()

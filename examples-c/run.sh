@@ -1,6 +1,6 @@
 #!/bin/sh
-# Shows crigc at work. Without ENDPOINT it looks at a simulated node in a temporary folder (a dry run), then collects it.
-# With ENDPOINT=unix://... it looks at a real node; APPLY=1 collects that.
+# Shows crigc at work. Without ENDPOINT it makes a simulated node in a temporary folder, reports in a dry run, then collects.
+# With ENDPOINT=unix://... it makes a dry run of a real node; APPLY=1 collects that node.
 set -eu
 cd "$(dirname "$0")/.."
 agent=target/agent
@@ -38,7 +38,7 @@ until grep -q listening "$node/out"; do
     sleep 0.1
 done
 
-# The node's own picture of itself, asked for by a signal.
+# The state of the node, which crisim writes after a signal.
 picture() {
     rm -f "$node/state.json"
     kill -USR1 "$pid"
@@ -67,7 +67,7 @@ collect --apply
 echo
 echo "== the node's own state, before and after"
 picture >"$node/after"
-# One row for each kind of object: a name, what was, what is.
+# One row for each kind of object: a name, the state before, the state after.
 paste -d '|' "$node/before" "$node/after" | awk -F '|' '
     BEGIN { printf "%-11s  %-32s  %s\n", "", "  before", "  after" }
     { printf "%-11s  %-32s  %s\n", substr($1, 1, 11), substr($1, 14), substr($2, 14) }'

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Fuzzes everything that parses, so many executions each (default 20,000): libFuzzer's instrumentation and AddressSanitizer over
+# Fuzzes all parsers, with this number of executions each (default 20,000): libFuzzer's instrumentation and AddressSanitizer over
 # crigc, as cargo-fuzz would build it. `fuzz/run.sh RUNS [target...]`. Starts from the corpora in fuzz/corpus; with KEEP=1 what it
 # finds new is merged into them.
 set -eu -o pipefail

@@ -171,7 +171,7 @@ func (l *limiter) allow(now time.Time) (allowed bool, stopped int) {
 	return true, stopped
 }
 
-// tell logs at error level. The logger may be what panicked.
+// tell logs at error level. The panic may have been in the logger.
 func (h *host) tell(message string, attributes ...slog.Attr) {
 	defer func() { _ = recover() }()
 	logger := h.config.Logger
@@ -207,7 +207,7 @@ func (h *host) podStatesName() string {
 	return "PodStates"
 }
 
-// podStates asks whichever of the two callbacks is set.
+// podStates asks the callback that is set.
 func (h *host) podStates(uids []string) (states []PodState, asOf time.Time, ready bool) {
 	if h.config.PodStatesAsOf != nil {
 		return h.config.PodStatesAsOf(uids)

@@ -84,13 +84,13 @@ func TestPodStatesAsOf(t *testing.T) {
 		"of a moment ago":                {time.Now().Add(-time.Second), true, ""},
 		"before all that there is":       {time.Date(1970, 1, 1, 0, 0, 1, 0, time.UTC), false, crigc.ReasonNewerThanAnswer},
 		"of a time to come":              {time.Now().Add(time.Hour), false, crigc.ReasonSourcesNotReady},
-		"the epoch, which is no zero":    {time.Unix(0, 0), false, crigc.ReasonSourcesNotReady},
+		"the epoch, which is not a zero": {time.Unix(0, 0), false, crigc.ReasonSourcesNotReady},
 		"before 1970":                    {time.Date(1969, 1, 1, 0, 0, 0, 0, time.UTC), false, crigc.ReasonSourcesNotReady},
 		"after all times that there are": {time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC), false, crigc.ReasonSourcesNotReady},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := s.config()
-			// What crisim made has just been written; without logs the times of the runtime alone count.
+			// crisim has just written the files; without logs only the times of the runtime count.
 			config.Settings["pod-logs-dir"] = ""
 			config.PodStatesAsOf = func(uids []string) ([]crigc.PodState, time.Time, bool) {
 				states, ready := s.podStates(uids)
@@ -119,7 +119,7 @@ func TestPodStatesAsOf(t *testing.T) {
 }
 
 func TestUIDsAreTheRuntimesBytes(t *testing.T) {
-	// What is no text is not asked about, and keeps what it has.
+	// A UID that is not text is not asked about, and its pod keeps everything.
 	uids, texts := []string{"\xff\xfe", "täst", "a\nb", `back\slash`, "plain"}, []string{`back\slash`, "plain", "täst"}
 	var containers []object
 	for i, uid := range uids {
@@ -146,7 +146,7 @@ func TestUIDsAreTheRuntimesBytes(t *testing.T) {
 	}
 	slices.Sort(told)
 	if want := []string{`a\nb`, `back\\slash`, "plain", "täst", "\uFFFD\uFFFD"}; !slices.Equal(told, want) {
-		t.Errorf("the report tells %q, not %q", told, want)
+		t.Errorf("the report has %q, not %q", told, want)
 	}
 }
 
@@ -154,7 +154,7 @@ func TestPodStatesOfAnEmptyNode(t *testing.T) {
 	s := startSim(t, "--node", asJSON(t, object{}))
 	config := s.config()
 	config.PodStates = func(uids []string) ([]crigc.PodState, bool) {
-		runtime.GC() // looks at the pointers that the callback got
+		runtime.GC() // checks the pointers that the callback got
 		return make([]crigc.PodState, len(uids)), true
 	}
 	report, err := open(t, config).CollectContainers(background, 0)
@@ -203,7 +203,7 @@ func TestImageFSWithoutFigures(t *testing.T) {
 	report, err := open(t, config).CollectImages(background, 0)
 	wantIs(t, err, crigc.ErrIO, mine)
 	if report.Count(crigc.AnyKind, crigc.Removed) > 0 {
-		t.Error("something went")
+		t.Error("something was removed")
 	}
 }
 
@@ -241,7 +241,7 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-func TestEndedHearsWhatTheCallerGets(t *testing.T) {
+func TestEndedGetsWhatTheCallerGets(t *testing.T) {
 	s := startSim(t, "--pods", "10", "--dead-containers", "40", "--images", "10")
 	config := s.config()
 	type end struct {
@@ -259,7 +259,7 @@ func TestEndedHearsWhatTheCallerGets(t *testing.T) {
 	if len(ends) != 2 || ends[0].pass != crigc.PassContainers || ends[1].pass != crigc.PassImages {
 		t.Fatalf("%+v", ends)
 	}
-	engine.Close() // reports stay
+	engine.Close() // reports are still valid
 	if ends[0].err != nil || ends[0].report.JSON() != containers.JSON() || ends[1].report.JSON() != images.JSON() {
 		t.Error("other reports")
 	}
@@ -282,11 +282,11 @@ func TestClock(t *testing.T) {
 	now = time.Time{}
 	report, err = engine.CollectContainers(background, 0)
 	if err == nil || report.Count(crigc.AnyKind, crigc.Removed) > 0 || !report.Started.IsZero() {
-		t.Errorf("a clock that tells nothing: %v, started %v", err, report.Started)
+		t.Errorf("a clock without a time: %v, started %v", err, report.Started)
 	}
 }
 
-// lines is a slog.Handler that keeps what it hears.
+// lines is a slog.Handler that keeps its records.
 type lines struct {
 	mu    sync.Mutex
 	level slog.Level
@@ -342,7 +342,7 @@ func TestLogLevels(t *testing.T) {
 	}
 }
 
-// panicking is a slog.Handler that panics on what the library says, and keeps the rest.
+// panicking is a slog.Handler that panics on the library's lines, and keeps the others.
 type panicking struct{ lines }
 
 func (p *panicking) Handle(ctx context.Context, record slog.Record) error {
@@ -354,7 +354,7 @@ func (p *panicking) Handle(ctx context.Context, record slog.Record) error {
 
 func (p *panicking) WithAttrs([]slog.Attr) slog.Handler { return p }
 
-// errBroken is what callbacks panic with.
+// errBroken is the value of panics in callbacks.
 var errBroken = errors.New("broken on purpose")
 
 func TestPanicsInCallbacks(t *testing.T) {
@@ -362,7 +362,7 @@ func TestPanicsInCallbacks(t *testing.T) {
 	for callback, row := range map[string]struct {
 		set    func(*crigc.Config)
 		images bool
-		goes   bool // the pass does its work all the same
+		goes   bool // the pass still does its work
 		status error
 	}{
 		"PodStates": {func(c *crigc.Config) {
@@ -415,7 +415,7 @@ func TestPanicsInCallbacks(t *testing.T) {
 	}
 }
 
-// checkPanicLog looks for a panic with its stack.
+// checkPanicLog finds a panic with its stack.
 func checkPanicLog(t *testing.T, log *lines, callback string) {
 	t.Helper()
 	for _, line := range log.heard[slog.LevelError] {
@@ -426,7 +426,7 @@ func checkPanicLog(t *testing.T, log *lines, callback string) {
 	t.Errorf("the log has no such panic: %q", log.heard[slog.LevelError])
 }
 
-func TestManyPanicsAreToldInAFewErrors(t *testing.T) {
+func TestManyPanicsAreReportedInAFewErrors(t *testing.T) {
 	s := startSim(t, "--pods", "10", "--dead-containers", "400")
 	config := s.config()
 	log := &lines{level: slog.LevelError}
@@ -437,7 +437,7 @@ func TestManyPanicsAreToldInAFewErrors(t *testing.T) {
 	if said := fmt.Sprintf("%d times more", refused-8); refused < 300 || !strings.Contains(err.Error(), said) {
 		t.Errorf("%d refused, and: %v", refused, err)
 	}
-	// A few a minute; how many minutes the pass takes is the machine's business.
+	// A few a minute; the number of minutes depends on the machine.
 	logged := 0
 	for _, line := range log.heard[slog.LevelError] {
 		logged += strings.Count(line, "again")
@@ -462,7 +462,7 @@ func TestLoggedPanicsAreLimited(t *testing.T) {
 	}
 }
 
-// What panics when a periodic pass has told its end is logged, and is not the next pass's error.
+// A panic after a periodic pass has reported its end is logged, and is not the next pass's error.
 func TestPanicsAfterTheEndAreNotTheNextPasss(t *testing.T) {
 	config := crigc.Config{Settings: map[string]string{
 		"container-runtime-endpoint": "unix://" + t.TempDir() + "/nobody",
@@ -525,7 +525,7 @@ func TestPanicsInPeriodicPassesReachEnded(t *testing.T) {
 	for {
 		err := within(t, "a pass", heard)
 		if err == nil {
-			break // what was told once is not told again
+			break // a panic that was reported once is not reported again
 		}
 		told += strings.Count(err.Error(), "panicked")
 	}
@@ -536,7 +536,7 @@ func TestPanicsInPeriodicPassesReachEnded(t *testing.T) {
 	engine.Close()
 	close(heard)
 	if told != panics {
-		t.Errorf("%d panics were told of %d", told, panics)
+		t.Errorf("%d panics were reported of %d", told, panics)
 	}
 }
 

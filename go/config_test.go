@@ -17,7 +17,7 @@ import (
 func TestKeysAreThoseOfTheManual(t *testing.T) {
 	manual, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {
-		t.Skip("skipped:", err)
+		t.Fatal(err)
 	}
 	rows := regexp.MustCompile("(?m)^\\| `([a-z-]+)` \\| (.*?) \\|").FindAllStringSubmatch(string(manual), -1)
 	keys := crigc.Keys()
@@ -25,7 +25,7 @@ func TestKeysAreThoseOfTheManual(t *testing.T) {
 		t.Fatalf("%d keys in the manual, %d in the library", len(rows), len(keys))
 	}
 	for i, key := range keys {
-		// What is empty is told in words.
+		// An empty default is described in words.
 		inManual := "none the same as the runtime's"
 		if key.Default != "" {
 			inManual = "`" + key.Default + "`"
@@ -107,7 +107,7 @@ func TestFlagsWriteSettings(t *testing.T) {
 	}
 }
 
-func TestFlagsTellTheirDefaultsOnce(t *testing.T) {
+func TestFlagsShowTheirDefaultsOnce(t *testing.T) {
 	config := crigc.Config{Settings: map[string]string{"image-gc-low-threshold": "7"}}
 	set := flag.NewFlagSet("test", flag.ContinueOnError)
 	var help bytes.Buffer
@@ -174,7 +174,7 @@ func TestDeadlinesInMilliseconds(t *testing.T) {
 		"the longest":    {time.Now().Add(math.MaxInt64), longest},
 		"in a year 9999": {time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC), longest},
 	} {
-		// A minute, because time goes on.
+		// A minute, because time passes.
 		if ms := crigc.Timeout(row.deadline); ms > row.ms+1 || ms+60_000 < row.ms || ms == 0 {
 			t.Errorf("%s: %d ms instead of %d", name, ms, row.ms)
 		}

@@ -66,13 +66,13 @@
 // is written in Rust and not in this module, nor the header. There are two ways to get them:
 //
 // A checkout. Build the library there, and point your module at it with a replace or with go.work. The package then finds
-// ../include/crigc.h and ../target/release/libcrigc.a beside itself:
+// ../include/crigc.h and ../target/release/libcrigc.a:
 //
 //	git clone https://github.com/crigc/crigc && make -C crigc library
 //	go mod edit -replace github.com/crigc/crigc/go=./crigc/go && go mod tidy
 //
-// An installation. `make install PREFIX=/usr/local` in a checkout of the same release installs library, header and a
-// crigc.pc; then the package may come out of the module cache:
+// An installation. `make install PREFIX=/usr/local` in a checkout of the same release installs the library, the header and a
+// crigc.pc; then the package may be in the module cache:
 //
 //	go build -tags crigc_pkgconfig ./...
 //
@@ -84,12 +84,12 @@
 // remove the program; `go test -count=1` is enough for tests. [CheckLibrary] and New compare the interface versions of header and
 // library; they cannot distinguish two builds of one version.
 //
-// -ldflags '-extldflags "-Wl,--gc-sections"' leaves out what a program does not use of the library. A fully static program
-// (-extldflags -static) cannot be linked with these flags, because there is no static libgcc_s; with a crigc.pc of one's own,
-// which names libgcc_eh in its place, it can.
+// -ldflags '-extldflags "-Wl,--gc-sections"' leaves out the parts of the library that a program does not use. A fully static
+// program (-extldflags -static) cannot be linked with these flags, because there is no static libgcc_s; it can be linked with
+// a crigc.pc of your own that names libgcc_eh instead.
 //
 // # Manners
 //
-// The library installs no signal handler, prints nothing, never exits and raises no SIGPIPE. What it logs goes to
-// Config.Logger. Its own messages escape control characters, because names in them come from workloads.
+// The library installs no signal handler, prints nothing, never exits and raises no SIGPIPE. It logs to Config.Logger. Its own
+// messages escape control characters, because names in them come from workloads.
 package crigc

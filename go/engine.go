@@ -156,7 +156,7 @@ func (e *Engine) Close() {
 func (e *Engine) free() {
 	e.calls.Wait()
 	C.gc_engine_free(e.engine)
-	e.handle.Delete() // no callback comes any more
+	e.handle.Delete() // no callback is called any more
 	close(e.freed)
 }
 
@@ -212,8 +212,8 @@ func newCall(ctx context.Context) *call {
 	return c
 }
 
-// timeout is the time until the deadline in milliseconds; 0 = none. Rounded up, so that the context has ended when the
-// library says that it has.
+// timeout is the time until the deadline in milliseconds; 0 = none. It is rounded up, so that the context has ended when the
+// library reports a timeout.
 func timeout(deadline time.Time, limited bool) C.uint64_t {
 	if !limited {
 		return 0

@@ -19,6 +19,7 @@ func TestZeroConfigIsTheKubelets(t *testing.T) {
 	engine := open(t, crigc.Config{})
 	const endpoint = "/run/containerd/containerd.sock"
 	if _, err := os.Stat(endpoint); err == nil {
+		// The test needs a runtime that does not answer, and the zero Config allows no other endpoint than the default.
 		t.Skip("skipped: this machine has a containerd")
 	}
 	report, err := engine.CollectContainers(background, crigc.DryRun)
@@ -35,7 +36,7 @@ func TestZeroConfigIsTheKubelets(t *testing.T) {
 	}
 }
 
-func TestDryRunTellsWhatThePassRemoves(t *testing.T) {
+func TestDryRunReportsWhatThePassRemoves(t *testing.T) {
 	s := startSim(t, "--pods", "40", "--dead-containers", "200")
 	config := s.config()
 	config.PodStates = s.podStates
@@ -53,15 +54,15 @@ func TestDryRunTellsWhatThePassRemoves(t *testing.T) {
 			t.Error("which was the dry run?")
 		}
 		if !maps.Equal(removedIDs(dry), removedIDs(done)) {
-			t.Errorf("%d would go, %d went", len(removedIDs(dry)), len(removedIDs(done)))
+			t.Errorf("%d would be removed, %d were removed", len(removedIDs(dry)), len(removedIDs(done)))
 		}
 		if flags == 0 && (done.Count(crigc.Container, crigc.Removed) == 0 || done.Count(crigc.Sandbox, crigc.Removed) == 0) {
-			t.Error("nothing went")
+			t.Error("nothing was removed")
 		}
 	}
 }
 
-func TestImagesGoUntilEnoughIsFree(t *testing.T) {
+func TestImagesAreRemovedUntilEnoughIsFree(t *testing.T) {
 	s := startSim(t, "--pods", "10", "--dead-containers", "0")
 	config := s.config()
 	usage := crigc.FSUsage{Capacity: 1 << 40, Available: 1 << 35}
@@ -70,7 +71,7 @@ func TestImagesGoUntilEnoughIsFree(t *testing.T) {
 	report, err := engine.CollectImages(background, 0)
 	wantIs(t, err, crigc.ErrNotEnoughFreed) // the host's figures do not change
 	if report.Pass != crigc.PassImages || report.Count(crigc.Image, crigc.Removed) == 0 {
-		t.Errorf("%v: %d went", report.Pass, report.Count(crigc.Image, crigc.Removed))
+		t.Errorf("%v: %d were removed", report.Pass, report.Count(crigc.Image, crigc.Removed))
 	}
 	var bytes uint64
 	for _, entry := range report.Entries {
@@ -164,7 +165,7 @@ func TestContextsThatHaveEnded(t *testing.T) {
 	report, err := engine.CollectContainers(background, crigc.DryRun)
 	// Of 300 units 8 end with an attempt that was never started, and keep the one before it as well.
 	if err != nil || report.Count(crigc.Container, crigc.Removed) != 1692 {
-		t.Errorf("something is gone: %v", err)
+		t.Errorf("something was removed: %v", err)
 	}
 }
 
@@ -212,7 +213,7 @@ func TestCausesOfDeadlinesWhoseTimerIsLate(t *testing.T) {
 	}
 	_, err := open(t, crigc.Config{}).CollectContainers(belated{ctx}, 0)
 	wantIs(t, err, crigc.ErrTimeout, context.DeadlineExceeded, mine)
-	// One that never ends by itself.
+	// A pass that never ends by itself.
 	if causes := crigc.ContextCauses(belated{background}); len(causes) != 1 || causes[0] != context.DeadlineExceeded {
 		t.Errorf("causes %q", causes)
 	}
@@ -236,7 +237,7 @@ func TestCancelMayComeAtAnyTime(t *testing.T) {
 	engine := open(t, s.config())
 	const before, during, after = "before the pass", "during the pass", "after the pass"
 	counts := map[string]int{}
-	// As long as it takes to hit each: how long a pass takes is the machine's business.
+	// Until each of them was hit: the time of a pass depends on the machine.
 	end := time.Now().Add(watchdog)
 	for i := 0; i < 400 || (counts[during] == 0 || counts[after] == 0) && time.Now().Before(end); i++ {
 		ctx, cancel := context.WithCancel(background)
@@ -261,7 +262,7 @@ func TestCancelMayComeAtAnyTime(t *testing.T) {
 	}
 }
 
-// What the library advises in C is told in Go.
+// The library's advice for C is translated into Go.
 func TestErrorsAdviseInGo(t *testing.T) {
 	s := startSim(t, "--faults", hang(t, "RemoveContainer"))
 	config := s.config()
@@ -392,7 +393,7 @@ func TestPeriodicPasses(t *testing.T) {
 		}
 		select {
 		case ended[pass] <- report.Count(crigc.Container, crigc.Removed):
-		case <-time.After(20 * time.Millisecond): // nobody listens any more
+		case <-time.After(20 * time.Millisecond): // the receiver has ended
 		}
 	}
 	engine := open(t, config)

@@ -13,7 +13,7 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// settings lead the examples to a simulated runtime; a host leaves them out, or takes them from its flags.
+// settings are those of a simulated runtime; a host leaves them out, or takes them from its flags.
 func settings(s *sim) map[string]string { return s.config().Settings }
 
 // start starts the simulated runtime of an example.

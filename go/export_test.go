@@ -2,17 +2,17 @@ package crigc
 
 import "time"
 
-// What tests look at from outside.
+// Internals for tests of the outside.
 var (
 	CheckABI      = checkABI
 	Nanoseconds   = nanoseconds
 	ContextCauses = contextCauses
 )
 
-// Limiter is that of logged panics.
+// Limiter limits logged panics.
 func Limiter() func(now time.Time) (allowed bool, stopped int) { return new(limiter).allow }
 
-// Timeout is what gc_call_new is told for a deadline.
+// Timeout is the argument of gc_call_new for a deadline.
 func Timeout(deadline time.Time) uint64 { return uint64(timeout(deadline, true)) }
 
 // Intern is the constant of a reason's word.

@@ -15,7 +15,7 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// held is what the process holds; native is the memory that is not Go's, in KiB.
+// held are the resources of the process; native is the memory that is not Go's, in KiB.
 type held struct{ threads, descriptors, native, goroutines int }
 
 func holds(t *testing.T) held {
@@ -38,7 +38,7 @@ func number(text string) int {
 	return n
 }
 
-// native sums up what is resident and written to, but for the arenas of Go's heap, which lie from 0xc000000000 on.
+// native sums up resident memory that was written, except the arenas of Go's heap, which begin at 0xc000000000.
 func native(t *testing.T) (kilobytes int) {
 	t.Helper()
 	maps, err := os.Open("/proc/self/smaps")
@@ -59,11 +59,11 @@ func native(t *testing.T) (kilobytes int) {
 	return kilobytes
 }
 
-// lives are what an engine can go through before it is closed.
+// lives are the ways to use an engine before it is closed.
 type lives struct {
 	s       *sim
-	nowhere string // where no runtime answers
-	// made counts what PodStates hold, and cleaned how many of them Go's collector has found to be unreachable.
+	nowhere string // a socket without a runtime
+	// made counts the objects that PodStates use, and cleaned how many of them Go's collector has found to be unreachable.
 	made, cleaned atomic.Int64
 }
 
@@ -79,7 +79,7 @@ func (l *lives) counted(config crigc.Config) crigc.Config {
 	return config
 }
 
-// live leads one engine through one of the lives.
+// live uses one engine in one of these ways.
 func (l *lives) live(t *testing.T, i int) {
 	config := l.s.config()
 	ended := make(chan struct{}, 1)
@@ -128,7 +128,7 @@ func (l *lives) live(t *testing.T, i int) {
 	}
 }
 
-// Engines that were only made, that collected, failed, were cancelled or ran periodically leave nothing when they are closed.
+// Engines that were only made, that collected, failed, were cancelled or ran periodically leave no resources after Close.
 func TestEnginesLeaveNothing(t *testing.T) {
 	l := &lives{s: startSim(t, "--pods", "5", "--dead-containers", "20"), nowhere: "unix://" + t.TempDir() + "/nobody"}
 	const warm, measured = 300, 3000
@@ -140,7 +140,7 @@ func TestEnginesLeaveNothing(t *testing.T) {
 		l.live(t, i)
 	}
 	after := holds(t)
-	// The runtimes of Go and of the C library end things a little later.
+	// The runtimes of Go and of the C library free resources a little later.
 	for end := time.Now().Add(watchdog); time.Now().Before(end); {
 		if after.descriptors <= before.descriptors && after.goroutines <= before.goroutines && l.cleaned.Load() == l.made.Load() {
 			break
@@ -161,7 +161,7 @@ func TestEnginesLeaveNothing(t *testing.T) {
 	}
 }
 
-// What a call takes is given back by the call, also where it fails: reports, errors, deadlines, configurations.
+// A call frees what it allocates, also if it fails: reports, errors, deadlines, configurations.
 func TestCallsLeaveNothing(t *testing.T) {
 	nowhere := map[string]string{"container-runtime-endpoint": "unix://" + t.TempDir() + "/nobody"}
 	wrong := map[string]string{"image-gc-high-threshold": "0"}

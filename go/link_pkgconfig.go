@@ -2,7 +2,7 @@
 
 package crigc
 
-// An installed library, as `make install` leaves it.
+// An installed library, by `make install`.
 
 // #cgo pkg-config: --static crigc
 import "C"

@@ -2,7 +2,7 @@
 
 package crigc
 
-// The build tree of a checkout first, then wherever the C compiler looks by itself.
+// The build tree of a checkout first, then the C compiler's own directories.
 
 // #cgo CFLAGS: -I${SRCDIR}/../include
 // #cgo LDFLAGS: -L${SRCDIR}/../target/release -lcrigc -lgcc_s -lutil -lrt -lpthread -lm -ldl

@@ -191,7 +191,7 @@ func bytesOf(b []byte) *C.char {
 	return (*C.char)(unsafe.Pointer(unsafe.SliceData(b)))
 }
 
-// arena is text from whose beginning strings are taken.
+// arena is a text from which strings are cut off at the beginning.
 type arena []byte
 
 // take cuts off a string. It shares the memory, which is not written to any more.

@@ -17,7 +17,7 @@ static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++)
         bytes += strlen(uids[i]);
-    /* An empty array may lie at an address that is none, which Go would not take for a pointer. */
+    /* An empty array may have an invalid address, which Go would refuse as a pointer. */
     char **list = count ? (char **)(uintptr_t)uids : NULL;
     callbacks++;
     int32_t answer = crigcGoPodStates((uintptr_t)context, token(), list, count ? states : NULL, count, bytes, as_of);
@@ -101,7 +101,7 @@ void crigc_go_register(gc_config *config, uintptr_t host, uint32_t callbacks, gc
 struct crigc_go_end crigc_go_collect(gc_engine *engine, gc_pass pass, uint32_t flags, gc_call *call, uintptr_t token)
 {
     struct crigc_go_end end = {0, NULL, NULL};
-    /* A callback may call too, and is only told that it may not: what was there has to come back. */
+    /* A callback may call, too, and only gets an error: the token from before has to come back. */
     uintptr_t outer = called;
     called = token;
     end.status = pass == GC_PASS_IMAGES ? gc_images(engine, flags, call, &end.report, &end.error)
@@ -144,7 +144,7 @@ static void measure(const gc_entry *entry, struct crigc_go_sizes *sizes)
     sizes->entries++;
 }
 
-/* Copies a string without its NUL to where `*end` is, and moves that behind it. */
+/* Copies a string without its NUL to `*end`, and moves `*end` behind it. */
 static uint32_t copy(const char *string, char **end)
 {
     size_t length = strlen(string);

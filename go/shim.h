@@ -1,4 +1,4 @@
-/* What the Go side calls in C: registration of callbacks, passes, and reports and UIDs copied in one go. */
+/* What the Go side calls in C: it registers callbacks, runs passes, and copies reports and UIDs at once. */
 #ifndef CRIGC_GO_SHIM_H
 #define CRIGC_GO_SHIM_H
 
@@ -16,19 +16,19 @@ enum {
     CRIGC_GO_CLOCK = 128
 };
 
-/* How a call ended; report and error are the caller's to free. */
+/* How a call ended; the caller frees report and error. */
 struct crigc_go_end {
     gc_status status;
     gc_report *report;
     gc_error *error;
 };
 
-/* Entries of a report, and how many bytes their texts and the words of their reasons take, without a NUL at their ends. */
+/* Entries of a report, and the bytes of their texts and of the words of their reasons, without a NUL at their ends. */
 struct crigc_go_sizes {
     size_t entries, text, words;
 };
 
-/* One entry: its texts (ID, name, pod UID, error) follow each other in the one buffer, its word in the other. */
+/* One entry: its texts (ID, name, pod UID, error) are one behind the other in one buffer, its word is in another. */
 struct crigc_go_row {
     int32_t kind, outcome;
     uint64_t bytes;
@@ -39,7 +39,7 @@ struct crigc_go_row {
 /* `host` is a number (a cgo.Handle), which comes back as the context of each callback. */
 void crigc_go_register(gc_config *config, uintptr_t host, uint32_t callbacks, gc_log_level up_to);
 
-/* Callbacks on this thread are told `token` meanwhile, which is small and not 0. */
+/* Callbacks on this thread get `token` meanwhile, which is small and not 0. */
 struct crigc_go_end crigc_go_collect(gc_engine *engine, gc_pass pass, uint32_t flags, gc_call *call, uintptr_t token);
 struct crigc_go_end crigc_go_start(gc_engine *engine, uintptr_t token);
 
@@ -51,7 +51,7 @@ void crigc_go_report_fill(const gc_report *report, struct crigc_go_row *rows, si
 struct crigc_go_sizes crigc_go_entry_sizes(const gc_entry *entry);
 void crigc_go_entry_fill(const gc_entry *entry, struct crigc_go_row *row, char *text, char *words);
 
-/* Copies the UIDs one behind the other, and how long each is. */
+/* Copies the UIDs one behind the other, and their lengths. */
 void crigc_go_copy_uids(char **uids, size_t count, char *text, uint32_t *lengths);
 
 #endif

@@ -18,7 +18,7 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// watchdog is how long a test waits for what has to happen; far above what it takes.
+// watchdog is how long a test waits for something that has to happen; much longer than it takes.
 const watchdog = time.Minute
 
 // crisim is the simulated runtime's program.
@@ -31,7 +31,7 @@ func missing() error {
 	return err
 }
 
-// TestMain leaves examples out that would fail for want of crisim.
+// TestMain leaves out the examples if crisim has not been built, because an example cannot be skipped.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	run := flag.Lookup("test.run").Value
@@ -76,7 +76,7 @@ func simulate(options ...string) (*sim, error) {
 	options = append([]string{"--socket", dir + "/cri.sock", "--live-pods-out", s.livePods()}, options...)
 	s.process = exec.Command(crisim(), options...)
 	s.process.Stderr = os.Stderr
-	// It ends with the tests, however those end.
+	// It ends with the tests, in whatever way they end.
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	out, err := s.process.StdoutPipe()
 	if err == nil {
@@ -101,7 +101,7 @@ func (s *sim) stop() {
 
 func (s *sim) livePods() string { return filepath.Join(s.dir, "live") }
 
-// config works on the runtime, and on no logs of the machine.
+// config uses the runtime, and no logs of the machine.
 func (s *sim) config() crigc.Config {
 	return crigc.Config{
 		Settings: map[string]string{
@@ -109,12 +109,12 @@ func (s *sim) config() crigc.Config {
 			"pod-logs-dir":               "",
 			"container-logs-dir":         "",
 		},
-		// Else image passes would look at the disk of the machine under test, which may be full.
+		// Otherwise image passes would read the disk of this machine, which may be full.
 		ImageFS: func() (crigc.FSUsage, error) { return crigc.FSUsage{Capacity: 1 << 40, Available: 1 << 39}, nil },
 	}
 }
 
-// podStates says that the live pods live, and that others are gone.
+// podStates reports that the live pods exist, and that others are gone.
 func (s *sim) podStates(uids []string) ([]crigc.PodState, bool) {
 	text, err := os.ReadFile(s.livePods())
 	if err != nil {
@@ -158,13 +158,13 @@ func asJSON(t testing.TB, value any) string {
 	return path
 }
 
-// object is what JSON calls one.
+// object is an object of JSON.
 type object = map[string]any
 
 // faults are crisim's.
 func faults(t testing.TB, list ...object) string { return asJSON(t, list) }
 
-// hang lets calls of a method never answer.
+// hang makes calls of a method hang.
 func hang(t testing.TB, method string) string {
 	return faults(t, object{"method": method, "action": "hang"})
 }
@@ -185,7 +185,7 @@ func deadContainer(id, pod, uid any, attempt int) object {
 	}
 }
 
-// within gives what a channel gives.
+// within receives from a channel, and fails after a while.
 func within[T any](t testing.TB, what string, from <-chan T) (value T) {
 	t.Helper()
 	select {
@@ -196,7 +196,7 @@ func within[T any](t testing.TB, what string, from <-chan T) (value T) {
 	return value
 }
 
-// wantIs checks what errors.Is finds in an error.
+// wantIs checks an error with errors.Is.
 func wantIs(t testing.TB, err error, targets ...error) {
 	t.Helper()
 	for _, target := range targets {
@@ -206,7 +206,7 @@ func wantIs(t testing.TB, err error, targets ...error) {
 	}
 }
 
-// removedIDs lists what went, or would go.
+// removedIDs lists the objects that were removed, or would be.
 func removedIDs(report *crigc.Report) map[string]crigc.Reason {
 	ids := map[string]crigc.Reason{}
 	for _, entry := range report.Entries {

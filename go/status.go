@@ -100,7 +100,7 @@ func (e *Error) Unwrap() []error {
 type PanicError struct {
 	// Callback is the name of the field of Config.
 	Callback string
-	// Value is what the callback panicked with.
+	// Value is the value of the panic.
 	Value any
 	// Stack is the stack of the goroutine at the panic.
 	Stack []byte

@@ -55,7 +55,7 @@ impl<F: ?Sized> Clone for Hook<F> {
 
 /// The callbacks that a host has set.
 #[derive(Clone, Default)]
-#[allow(clippy::type_complexity)] // a type alias for each would be one more list of the callbacks
+#[expect(clippy::type_complexity, reason = "names would be a second list")]
 pub struct Hooks {
     /// Reports which of these pods may be collected (S0.3). Without it none may, and the pod sources count as ready.
     pub pod_states: Option<Hook<dyn Fn(&[Text]) -> PodStates + Send + Sync>>,

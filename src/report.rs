@@ -61,7 +61,7 @@ pub enum Outcome {
 
 /// Why an object was removed, was to be removed, or was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs)] // the head of crigc.h explains the words
+#[expect(missing_docs, reason = "the head of crigc.h explains the words")]
 pub enum Reason {
     PodRemoved,
     PodTerminated,

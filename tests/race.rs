@@ -1,6 +1,7 @@
-//! A directory that becomes a symlink while it is deleted: what the link leads to stays (S4.1, S2.4). The same swaps are deadly
-//! for a deleter that goes by paths. A binary of its own, because its threads swap without a pause and leave nothing of the processors to
-//! tests that have deadlines.
+//! A directory that becomes a symlink while it is deleted: the target of the link is kept (S4.1,
+//! S2.4). The same swaps make a deleter that uses paths delete the target. A binary of its own,
+//! because its threads swap without a pause and leave nothing of the processors to tests that have
+//! deadlines.
 
 use crigc::fs::logs::{Names, OpenLogDir};
 use crigc::fs::open_beneath::Means;
@@ -26,7 +27,7 @@ struct Place {
     top: TempDir,
     done: AtomicBool,
     swaps: AtomicUsize,
-    /// Held while a swap, or what is swapped, is made: a swap that has found its names goes on where they have moved.
+    /// Held while a swap, or its directories, are made: a swap that has found its names continues where they have moved.
     making: Mutex<()>,
 }
 
@@ -132,7 +133,7 @@ impl Place {
     }
 }
 
-/// As one would write it: looks what it is, then goes in by its path.
+/// The simple way: checks what it is, then opens it by its path.
 fn naive(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.is_dir() {
         return fs::remove_file(path);

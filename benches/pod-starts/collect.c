@@ -1,5 +1,5 @@
 /* One pass of crigc, for the measurement in this folder: `collect containers|images [KEY=VALUE]...`. Only limits count; of images
- * everything unused goes. A line before the pass and one after it tell whoever reads them how long it took. */
+ * all unused ones are removed. It prints a line before the pass and one after it, so that the reader knows how long it took. */
 #include <stdio.h>
 #include <string.h>
 #include "crigc.h"

@@ -1,6 +1,6 @@
-//! Takes any `:authority` for localhost. Clients of gRPC for C, Java and Go (crictl, kubelets before 1.26) name the path of the
-//! unix socket there; that is no authority of HTTP, and the HTTP/2 of this server refuses such a stream. A client names the same
-//! authority in all its calls: when its first one is good, the connection is left alone.
+//! Treats any `:authority` as localhost. gRPC clients for C, Java and Go (crictl, kubelets before 1.26) send the path of the unix socket
+//! there, which is not a valid authority of HTTP: the HTTP/2 of this server refuses such a stream. A client sends the same authority in all
+//! its calls, so if its first one is valid, the connection is not changed.
 
 use loona_hpack::{Decoder, Encoder};
 use std::io;
@@ -9,11 +9,11 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 use tonic::codegen::http::uri::Authority;
 
-/// What a client of HTTP/2 sends first, before its frames.
+/// The preface that a client of HTTP/2 sends before its frames.
 const PREFACE: usize = 24;
 /// Length, type, flags and stream of a frame.
 const HEAD: usize = 9;
-/// The largest frame that everybody has to take.
+/// The largest frame that every receiver has to accept.
 const FRAME: usize = 16_384;
 const HEADERS: u8 = 1;
 const CONTINUATION: u8 = 9;
@@ -22,31 +22,31 @@ const END_HEADERS: u8 = 0x4;
 const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 
-/// A block of headers that is not whole yet.
+/// A block of headers that is not complete yet.
 struct Block {
     stream: [u8; 4],
     end_stream: u8,
     data: Vec<u8>,
-    /// Its frames as they came.
+    /// Its frames as they arrived.
     frames: Vec<u8>,
 }
 
-/// What is to be done with the calls of a connection.
+/// How the calls of a connection are handled.
 #[derive(PartialEq)]
 enum Way {
-    /// Its first call says it.
+    /// Its first call decides.
     Open,
     Rewritten,
     AsTheyCome,
 }
 
-/// Rewrites what a client sends.
+/// Rewrites the bytes that a client sends.
 pub(crate) struct Rewriter {
     /// Bytes of the preface that are still to come.
     preface: usize,
     /// The beginning of a frame.
     raw: Vec<u8>,
-    /// What can be handed on, from this place.
+    /// The bytes that can be read, from this place.
     ready: (Vec<u8>, usize),
     block: Option<Block>,
     way: Way,
@@ -67,7 +67,7 @@ impl Rewriter {
         }
     }
 
-    /// Reads from a client as if it had named localhost.
+    /// Reads from a client as if it had sent localhost.
     pub(crate) fn poll_read<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
@@ -83,7 +83,7 @@ impl Rewriter {
             let mut buffer = ReadBuf::new(&mut chunk);
             ready!(Pin::new(&mut *stream).poll_read(cx, &mut buffer))?;
             if buffer.filled().is_empty() {
-                return Poll::Ready(Ok(())); // the end; half a frame is worth nothing
+                return Poll::Ready(Ok(())); // the end; half a frame is dropped
             }
             self.take(buffer.filled())?;
         }
@@ -142,7 +142,7 @@ impl Rewriter {
         }
     }
 
-    /// Hands on a whole block of headers.
+    /// Passes a complete block of headers on.
     fn headers(&mut self) -> io::Result<()> {
         let Some(block) = self.block.take() else {
             return Ok(());
@@ -186,7 +186,7 @@ fn bad(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
-/// What a HEADERS frame holds of its block, without padding and priority.
+/// The part of its block in a HEADERS frame, without padding and priority.
 fn fragment(payload: &[u8], flags: u8) -> io::Result<&[u8]> {
     let short = || bad("a frame of headers that is too short");
     let (padding, rest) = match flags & PADDED {
@@ -212,7 +212,7 @@ mod tests {
         frame
     }
 
-    /// The headers of each stream in what is handed on, and all other frames.
+    /// The headers of each stream that is passed on, and all other frames.
     type Read = (Vec<(u8, Vec<(Vec<u8>, Vec<u8>)>)>, Vec<Vec<u8>>);
 
     fn read(mut bytes: &[u8]) -> Read {

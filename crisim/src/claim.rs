@@ -4,15 +4,14 @@ use http_body_util::BodyExt;
 use tonic::body::Body;
 use tonic::codegen::{Bytes, http};
 
-/// Where the length of a message stands in what gRPC sends of it.
+/// Where the length of a message is in a gRPC frame.
 const LENGTH: std::ops::Range<usize> = 1..5;
 
-/// Goes with an answer: its first message, or only one, says that it has so many bytes. All other answers on the connection, before
-/// and after it, are as they are.
+/// A mark on an answer: its first message claims this number of bytes. Other answers on the connection are not changed.
 #[derive(Clone, Copy)]
 pub(crate) struct Claim(pub(crate) u32);
 
-/// Changes the answer where one goes with it.
+/// Changes an answer that has the mark.
 pub(crate) fn carry_out(response: http::Response<Body>) -> http::Response<Body> {
     match response.extensions().get::<Claim>() {
         None => response,
@@ -34,7 +33,7 @@ impl Claim {
     /// The beginning of a message with this length in the place of its own.
     fn instead(self, data: &[u8]) -> Bytes {
         let mut changed = data.to_vec();
-        // A message is sent with its head before it, in one piece.
+        // A message and its head are sent in one piece.
         changed[LENGTH].copy_from_slice(&self.0.to_be_bytes());
         changed.into()
     }

@@ -53,7 +53,7 @@ macro_rules! streams {
     ($client:ident: $($call:ident($request:ident) -> $message:ident),* $(,)?) => {
         impl Cri {
             $(
-                /// The messages of the stream of that name, and what ended it early.
+                /// The messages of the stream of that name, and the error that ended it early.
                 pub fn $call(&self, request: proto::$request) -> (Vec<proto::$message>, Option<Status>) {
                     let mut client = $client::new(self.channel.clone()).max_decoding_message_size(usize::MAX);
                     self.tokio.block_on(async move {
@@ -108,7 +108,7 @@ fn pairs(of: &[(&str, &str)]) -> Vec<Pair> {
     of.iter().map(pair).collect()
 }
 
-/// A pod as the kubelet makes it, on the host's network.
+/// A pod like one of the kubelet, on the host's network.
 pub fn pod(uid: &str, attempt: u32, logs: &Path) -> proto::PodSandboxConfig {
     let node = proto::NamespaceOption {
         network: proto::NamespaceMode::Node.into(),
@@ -141,7 +141,7 @@ pub fn pod(uid: &str, attempt: u32, logs: &Path) -> proto::PodSandboxConfig {
     }
 }
 
-/// Where the kubelet has the logs of that pod.
+/// The kubelet's log directory of that pod.
 pub fn log_directory(uid: &str, logs: &Path) -> PathBuf {
     logs.join(format!("ns_pod-{uid}_{uid}"))
 }

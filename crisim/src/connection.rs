@@ -19,7 +19,7 @@ pub(crate) struct Connection {
     socket: Socket,
 }
 
-/// The handle that calls see.
+/// The handle for calls.
 #[derive(Clone)]
 pub(crate) struct Socket {
     descriptor: Arc<OwnedFd>,
@@ -28,7 +28,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    /// Only so many bytes more are sent.
+    /// Only this number of bytes is sent from now on.
     pub(crate) fn send_only(&self, bytes: usize) {
         self.left.store(bytes, Ordering::SeqCst);
     }
@@ -108,13 +108,13 @@ pub(crate) async fn cut<A>(socket: Option<Socket>, last: &[u8]) -> A {
         descriptor: socket, ..
     }) = &socket
     {
-        // The other end may have gone already; then there is nothing to cut.
+        // The client may have closed it already; then there is nothing to cut.
         let _ = rustix::net::send(&**socket, last, rustix::net::SendFlags::NOSIGNAL);
     }
     shut(socket, Shutdown::Both).await
 }
 
-/// Ends the connection, but so that the client has what was sent before: one that cannot write any more does not read either.
+/// Ends the connection after the client has read what was sent before: a client that cannot write any more does not read either.
 pub(crate) async fn cut_behind<A>(socket: Option<Socket>) -> A {
     shut(socket, Shutdown::Write).await
 }

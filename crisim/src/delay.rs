@@ -1,5 +1,5 @@
-//! Delays that last as long as they are asked to: a thread sleeps for them, to some ten microseconds. (The timer of tokio
-//! makes 6.1 ms of 5.)
+//! Exact delays: a thread sleeps for them, to some ten microseconds. (The timer of tokio makes 6.1
+//! ms of 5.)
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// A sleeper: when, a number that makes it unique, and whom to wake.
+/// A sleeper: its time, a number that makes it unique, and its waker.
 struct Sleeper {
     at: Instant,
     number: u64,
@@ -61,7 +61,7 @@ impl Alarm {
             let now = Instant::now();
             while queue.sleepers.peek().is_some_and(|Reverse(s)| s.at <= now) {
                 if let Some(Reverse(sleeper)) = queue.sleepers.pop() {
-                    // Who was dropped meanwhile needs no waking.
+                    // A sleeper that was dropped meanwhile is not woken.
                     let _ = sleeper.wake.send(());
                 }
             }

@@ -9,28 +9,27 @@ use tonic::{Code, Status};
 pub enum Action {
     /// The call answers with this status code (a number of gRPC) and message, and does nothing.
     Code(i32, String),
-    /// The call does its work and then answers with this; a stream after its last message.
+    /// The call does its work and then answers with this status; a stream after its last message.
     Late(i32, String),
-    /// The call does nothing and answers that all is well, as CRI-O's RemoveImage does for the ID of an OCI artifact.
+    /// The call does nothing and succeeds, like CRI-O's RemoveImage for the ID of an OCI artifact.
     Nothing,
     /// The call never answers.
     Hang,
     /// The connection is cut.
     Disconnect,
-    /// A stream ends with this status code and message after so many of its messages, or after its last; another call as by
-    /// `Late`.
+    /// A stream ends with this status code and message after this number of messages, or after its last; another call acts as with `Late`.
     Break(usize, i32, String),
-    /// The connection is cut after so many messages of a stream, or after its last; that of another call after its work.
+    /// The connection is cut after this number of messages of a stream, or after its last; with another call after its work.
     Cut(usize),
-    /// The call does its work, and the connection is cut after so many bytes of its answer.
+    /// The call does its work, and the connection is cut after this number of bytes of its answer.
     Half(usize),
-    /// The call does its work, and its answer, of a stream the first message, says that it has so many bytes.
+    /// The call does its work, and its answer (of a stream, the first message) claims this number of bytes.
     Huge(u32),
-    /// Bytes that are no HTTP/2 come, then the connection is cut.
+    /// The server sends bytes that are not HTTP/2, and cuts the connection.
     Garbage,
 }
 
-/// Which calls an action hits.
+/// The calls that an action hits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -39,7 +38,7 @@ pub struct Fault {
     /// Only calls about this object.
     #[serde(default)]
     pub id: Option<String>,
-    /// How many matching calls go well first.
+    /// How many matching calls succeed first.
     #[serde(default)]
     pub skip: u64,
     /// How many are hit then; absent = all.
@@ -69,7 +68,7 @@ impl Fault {
         }
     }
 
-    /// Counts a call; the action, if it hits.
+    /// Counts a call, and returns the action if it hits.
     pub(crate) fn hit(&mut self, method: &str, id: &[u8]) -> Option<Action> {
         let named = self.method == "*" || self.method == method;
         if !named || self.id.as_ref().is_some_and(|own| own.as_bytes() != id) {

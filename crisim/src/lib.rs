@@ -1,5 +1,5 @@
 //! crisim: a CRI runtime in memory on a unix socket, with a node made to order, delays, faults and message limits. It
-//! answers as containerd does (a test of crigc compares them), unless it is told otherwise.
+//! answers as containerd does (a test of crigc compares them), unless its options say something else.
 
 mod authority;
 mod claim;
@@ -21,13 +21,23 @@ pub mod trace;
 pub use server::{Options, Server};
 
 /// The CRI v1 messages and clients of `proto/cri.proto`.
-#[allow(missing_docs, clippy::enum_variant_names)] // generated
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated"
+)]
 pub mod proto {
     tonic::include_proto!("runtime.v1");
 }
 
 /// Its servers, whose lists take rows that are encoded already.
-#[allow(missing_docs, unreachable_pub)] // generated
+#[allow(
+    missing_docs,
+    clippy::all,
+    clippy::allow_attributes_without_reason,
+    reason = "generated"
+)]
 pub(crate) mod served {
     include!(concat!(env!("OUT_DIR"), "/served/runtime.v1.rs"));
 }

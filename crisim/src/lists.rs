@@ -1,4 +1,4 @@
-//! What the lists answer, at once or as streams, and what their filters select.
+//! The answers of lists, at once or as streams, and the rows that their filters select.
 
 use crate::messages::{listed, metadata, pairs};
 use crate::node::{Container, Image, Map, Sandbox};
@@ -122,7 +122,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What the trace tells of a filter of containers.
+/// A filter of containers in the trace.
 pub(crate) fn told_of_containers(filter: &ContainerFilter) -> String {
     let state = filter.state.map(|state| state.state.to_string());
     let fields = [
@@ -133,7 +133,7 @@ pub(crate) fn told_of_containers(filter: &ContainerFilter) -> String {
     told(&fields, &filter.label_selector)
 }
 
-/// What the trace tells of a filter of sandboxes.
+/// A filter of sandboxes in the trace.
 pub(crate) fn told_of_sandboxes(filter: &PodSandboxFilter) -> String {
     let state = filter.state.map(|state| state.state.to_string());
     let fields = [
@@ -143,7 +143,7 @@ pub(crate) fn told_of_sandboxes(filter: &PodSandboxFilter) -> String {
     told(&fields, &filter.label_selector)
 }
 
-/// What the trace tells of a filter of images.
+/// A filter of images in the trace.
 pub(crate) fn told_of_images(filter: &ImageFilter) -> String {
     let image = filter.image.as_ref();
     let image = image.map(|spec| text(&spec.image)).unwrap_or_default();

@@ -10,14 +10,14 @@ const SECOND: i64 = 1_000_000_000;
 /// Sizes of images are multiples of this.
 const MIB: u64 = 1 << 20;
 
-/// How the node is to be.
+/// The properties of the node.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// Pods, live and deleted.
     pub pods: usize,
-    /// How many percent of the pods were deleted and left things behind.
+    /// How many percent of the pods were deleted and left objects behind.
     pub deleted_percent: usize,
-    /// Dead containers, spread over the pods: most have exited, one in 40 is UNKNOWN, one was only made.
+    /// Dead containers, spread over the pods: most have exited, one in 40 is UNKNOWN, one is CREATED.
     pub dead_containers: usize,
     /// Images; half of them are in use.
     pub images: usize,
@@ -25,19 +25,19 @@ pub struct Order {
     pub fill_percent: u64,
     /// Same seed, same node.
     pub seed: u64,
-    /// Now; ns since the epoch. All times lie before it.
+    /// Now; ns since the epoch. All times are before it.
     pub now: i64,
     /// Where log files are made; `None` = nowhere.
     pub pod_logs_dir: Option<PathBuf>,
     /// Where links to them are made; `None` = nowhere.
     pub container_logs_dir: Option<PathBuf>,
-    /// Told as the image filesystem's mount point.
+    /// The mount point of the image filesystem.
     pub mountpoint: String,
-    /// Where the fill is told.
+    /// The file with the usage of the image filesystem.
     pub usage_file: Option<PathBuf>,
 }
 
-/// A node and which of its pods live.
+/// A node, and the pods that live.
 #[derive(Clone, Debug)]
 pub struct Made {
     /// The node.
@@ -118,7 +118,7 @@ struct Maker<'a> {
     order: &'a Order,
     dice: Dice,
     node: Node,
-    /// Folders that are there already.
+    /// Folders that exist already.
     folders: HashSet<PathBuf>,
 }
 
@@ -170,7 +170,7 @@ impl Maker<'_> {
     fn pod(&mut self, number: usize) -> Pod {
         let uid = self.dice.uid();
         Pod {
-            // As of a deployment: its own name, that of its replica set, and five letters.
+            // As in a deployment: its own name, that of its replica set, and five letters.
             name: format!(
                 "app-{number}-{}-{:05x}",
                 &uid[26..],
@@ -215,7 +215,7 @@ impl Maker<'_> {
         Ok(())
     }
 
-    /// A link whose container and log have gone long ago.
+    /// A link whose container and log were removed long ago.
     fn forgotten_link(&mut self, pod: &Pod) -> io::Result<()> {
         let id = self.dice.id();
         let (Some(links), Some(dir)) = (&self.order.container_logs_dir, self.pod_dir(pod)) else {
@@ -269,7 +269,7 @@ impl Maker<'_> {
         let image_id = image.map(|image| image.id.clone()).unwrap_or_default();
         let tag = image.and_then(|image| image.tags.first().cloned());
         let started = born + i64::try_from(attempt).unwrap_or(0) * 20 * SECOND;
-        // One that was never started has not written anything.
+        // A container that was never started has not written anything.
         let ran = state != Word::Created;
         let log = match self.pod_dir(pod).filter(|_| ran) {
             Some(dir) => Some(self.log(&dir, pod, &id, attempt)?),
@@ -330,7 +330,7 @@ impl Maker<'_> {
     }
 }
 
-/// What the kubelet notes at a container with a port.
+/// The kubelet's annotations of a container with a port.
 fn annotations(pod: &Pod, attempt: usize) -> Map {
     let notes = [
         ("container.hash", &pod.uid[..8]),

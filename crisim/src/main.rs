@@ -10,9 +10,9 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A CRI runtime in memory on a unix socket, with a node made to order. It prints a line when it listens, and runs until
-/// SIGTERM or SIGINT. SIGUSR1 makes it write --state-out and --trace-out and print `written`. SIGHUP makes it read --node and
-/// --faults anew, in place of what it holds, and print `read`; a file that cannot be read ends it.
+/// A CRI runtime in memory on a unix socket, with a node made to order. It prints a line when it listens, and runs until SIGTERM or SIGINT.
+/// SIGUSR1 makes it write --state-out and --trace-out and print `written`. SIGHUP makes it read --node and --faults again, in place of its
+/// node, and print `read`; a file that cannot be read ends it.
 #[derive(Parser)]
 #[command(version)]
 struct Flags {
@@ -26,7 +26,7 @@ struct Flags {
     /// Pods, live and deleted.
     #[arg(long, default_value_t = 300, conflicts_with = "node")]
     pods: usize,
-    /// How many percent of the pods were deleted and left things behind.
+    /// How many percent of the pods were deleted and left objects behind.
     #[arg(long, default_value_t = 20, conflicts_with = "node")]
     deleted_percent: usize,
     /// Dead containers, spread over the pods.
@@ -47,10 +47,10 @@ struct Flags {
     /// Make links to the log files here.
     #[arg(long)]
     container_logs_dir: Option<PathBuf>,
-    /// What ImageFsInfo names; / unless the file of --node says something else.
+    /// The mount point in ImageFsInfo; / unless the file of --node has another.
     #[arg(long)]
     mountpoint: Option<String>,
-    /// Tell the fill here: one line, capacity and available in bytes.
+    /// Write the usage here: one line, capacity and available in bytes.
     #[arg(long)]
     usage_file: Option<PathBuf>,
     /// Write the UIDs of the live pods here, one a line.
@@ -71,25 +71,24 @@ struct Flags {
     /// Speak v1alpha2 only.
     #[arg(long)]
     only_v1alpha2: bool,
-    /// Serve StreamContainers, StreamPodSandboxes and StreamImages, which the kubelet has since 1.36; else they are
-    /// Unimplemented.
+    /// Serve StreamContainers, StreamPodSandboxes and StreamImages, which the kubelet uses since 1.36; without it they are Unimplemented.
     #[arg(long)]
     streams: bool,
     /// The most rows of a message of a stream.
     #[arg(long, default_value_t = crisim::server::STREAM_ITEMS)]
     stream_items: usize,
-    /// What goes wrong: a JSON file with a list of {"method", "id", "skip", "count", "action"}; actions are {"code": [5,
-    /// "text"]}, {"late": [13, "text"]}, {"break": [2, 13, "text"]} and {"cut": 2} (a stream, or its connection, after two
-    /// messages), "hang", "disconnect" and "garbage".
+    /// The faults: a JSON file with a list of {"method", "id", "skip", "count", "action"}; actions are {"code": [5, "text"]}, {"late": [13,
+    /// "text"]}, {"break": [2, 13, "text"]} and {"cut": 2} (a stream, or its connection, after two messages), "hang", "disconnect" and
+    /// "garbage".
     #[arg(long)]
     faults: Option<PathBuf>,
-    /// Write the node as it is left here at the end, as JSON.
+    /// Write the node here at the end, as JSON.
     #[arg(long)]
     state_out: Option<PathBuf>,
     /// Write all calls here at the end, a JSON object a line.
     #[arg(long)]
     trace_out: Option<PathBuf>,
-    /// Print in a few lines what a file of --state-out holds, and do nothing else.
+    /// Print a summary of a file of --state-out, and do nothing else.
     #[arg(long, value_name = "STATE")]
     summary: Option<PathBuf>,
 }
@@ -179,7 +178,7 @@ impl Flags {
         }
     }
 
-    /// What SIGHUP asks for.
+    /// Handles SIGHUP.
     fn renew(&self, server: &Server) -> Result<(), Box<dyn Error>> {
         if self.node.is_none() {
             return Err("SIGHUP reads --node anew, and there is none".into());
@@ -188,7 +187,7 @@ impl Flags {
         tell("read")
     }
 
-    /// What SIGUSR1 asks for.
+    /// Handles SIGUSR1.
     fn write(&self, server: &Server) -> Result<(), Box<dyn Error>> {
         self.write_trace(server)?;
         self.write_state(server)?;
@@ -217,7 +216,7 @@ impl Flags {
     }
 }
 
-/// A line for whoever sent a signal; nobody need listen.
+/// Prints a line for the sender of a signal, who need not read it.
 fn tell(line: &str) -> Result<(), Box<dyn Error>> {
     use std::io::{ErrorKind, Write};
     match writeln!(std::io::stdout(), "{line}") {

@@ -1,4 +1,4 @@
-//! The node: what a JSON file or a test orders, what the calls change, and what is left in the end. One form for all three.
+//! The node: a JSON file or a test gives it, calls change it, and it is written at the end; all in the same form.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -72,7 +72,7 @@ pub enum State {
     Word(Word),
     /// By its number, defined or not.
     Number(i32),
-    /// Where nothing is said.
+    /// Without a state.
     #[default]
     #[serde(skip)]
     Default,
@@ -81,7 +81,7 @@ pub enum State {
 /// The words of states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(missing_docs)] // CRI's own words
+#[expect(missing_docs, reason = "CRI's own words")]
 pub enum Word {
     Created,
     Running,
@@ -111,7 +111,7 @@ pub type Map = BTreeMap<String, Text>;
 /// A container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)] // fields of CRI; times are ns since the epoch
+#[expect(missing_docs, reason = "fields of CRI; times are ns since the epoch")]
 pub struct Container {
     pub id: Text,
     pub sandbox_id: Text,
@@ -135,7 +135,7 @@ pub struct Container {
 /// A pod sandbox.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)] // fields of CRI; times are ns since the epoch
+#[expect(missing_docs, reason = "fields of CRI; times are ns since the epoch")]
 pub struct Sandbox {
     pub id: Text,
     pub uid: Text,
@@ -148,14 +148,14 @@ pub struct Sandbox {
     pub annotations: Map,
     pub log_directory: Text,
     pub runtime_handler: Text,
-    /// The image of its pause container, told in its verbose status.
+    /// The image of its pause container, in its verbose status.
     pub image: Text,
 }
 
 /// An image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-#[allow(missing_docs)] // fields of CRI
+#[expect(missing_docs, reason = "fields of CRI")]
 pub struct Image {
     pub id: Text,
     pub tags: Vec<Text>,
@@ -169,17 +169,17 @@ pub struct Image {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Filesystem {
-    /// What ImageFsInfo names; empty = it names none.
+    /// The mount point in ImageFsInfo; empty = none.
     pub mountpoint: Text,
-    /// What it names behind that one.
+    /// The mount points behind that one.
     pub further_mountpoints: Vec<Text>,
     /// Bytes.
     pub capacity: u64,
-    /// Bytes; grows as images go.
+    /// Bytes; grows when images are removed.
     pub available: u64,
     /// How much of an image's size its removal really frees, in percent; 0 counts as 100.
     pub freed_percent: u64,
-    /// Where capacity and available are told: one line, both numbers with a space between, replaced at each change.
+    /// The file with capacity and available: one line, both numbers with a space between, replaced at each change.
     pub usage_file: Option<PathBuf>,
 }
 
@@ -187,26 +187,26 @@ pub struct Filesystem {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Node {
-    /// In the order of the list; an ID may stand twice.
+    /// In the order of the list; an ID may be there twice.
     pub containers: Vec<Container>,
     /// As for containers.
     pub sandboxes: Vec<Sandbox>,
     /// As for containers.
     pub images: Vec<Image>,
-    /// The runtime's own sandbox image, told in its verbose status; empty = it does not tell.
+    /// The runtime's own sandbox image, in its verbose status; empty = it is not there.
     pub sandbox_image: Text,
-    /// Tell it in the status of sandboxes alone, as containerd 2 does.
+    /// Put it only into the status of sandboxes, as containerd 2 does.
     pub hides_sandbox_image: bool,
     /// The image filesystem.
     pub filesystem: Filesystem,
-    /// Answer NotFound where containerd answers success: removals of what is not there (as some runtimes do).
+    /// Answer NotFound to a removal of an object that does not exist (as some runtimes do), where containerd answers success.
     pub not_found_errors: bool,
-    /// Answer success where containerd 1 answers NotFound: stops of what is not there (as containerd 2 does).
+    /// Answer success to a stop of an object that does not exist (as containerd 2 does), where containerd 1 answers NotFound.
     pub stops_of_nothing_succeed: bool,
 }
 
 impl Filesystem {
-    /// An image of this size has gone.
+    /// An image of this size was removed.
     pub(crate) fn free(&mut self, size: u64) {
         let percent = match self.freed_percent {
             0 => 100,
@@ -218,7 +218,7 @@ impl Filesystem {
         self.tell();
     }
 
-    /// Writes the usage file, whole or not at all.
+    /// Writes the usage file, complete or not.
     pub(crate) fn tell(&self) {
         let Some(path) = &self.usage_file else {
             return;

@@ -1,4 +1,4 @@
-//! The server: a unix socket, the node behind it, and what every call passes through.
+//! The server: a unix socket, its node, and the steps of every call.
 
 use crate::claim::{self, Claim};
 use crate::connection::{Connection, Socket, cut};
@@ -34,7 +34,7 @@ pub const STREAM_ITEMS: usize = 500;
 /// How the runtime behaves.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen; `None` = a new temporary folder, which goes with the server.
+    /// Where to listen; `None` = a new temporary folder, which is removed with the server.
     pub socket: Option<PathBuf>,
     /// How long calls of a method take.
     pub delays: BTreeMap<String, Duration>,
@@ -42,11 +42,11 @@ pub struct Options {
     pub message_limit: usize,
     /// Speak v1alpha2 only, as old runtimes do: every call of v1 is Unimplemented.
     pub only_v1alpha2: bool,
-    /// Serve the streaming lists, which runtimes have for Kubernetes 1.36 and later; else they are Unimplemented.
+    /// Serve the streaming lists, which runtimes have for Kubernetes 1.36 and later; otherwise they are Unimplemented.
     pub streams: bool,
     /// The most rows of a message of a stream.
     pub stream_items: usize,
-    /// The version that it says it has.
+    /// The version that it reports.
     pub version: String,
     /// What goes wrong.
     pub faults: Vec<Fault>,
@@ -71,15 +71,15 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What becomes of the node when a call comes.
+/// A change of the node at a call.
 struct Change {
     method: String,
-    /// How many calls of the method come first.
+    /// How many calls of the method are made first.
     skip: u64,
     change: Box<dyn FnOnce(&mut Node) + Send>,
 }
 
-/// What the calls share.
+/// The data that calls share.
 pub(crate) struct Shared {
     store: Mutex<Store>,
     faults: Mutex<Vec<Fault>>,
@@ -95,7 +95,7 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub(crate) struct Cri(pub(crate) Arc<Shared>);
 
-/// What a call is about.
+/// The object of a call.
 pub(crate) struct About<'a> {
     pub(crate) method: &'static str,
     pub(crate) id: &'a [u8],
@@ -113,7 +113,7 @@ impl<'a> About<'a> {
         }
     }
 
-    /// A list of what a filter selects.
+    /// A list by a filter.
     pub(crate) fn list(method: &'static str, selector: String) -> About<'a> {
         About {
             selector,
@@ -122,7 +122,7 @@ impl<'a> About<'a> {
     }
 }
 
-/// How a call ends that has done its work.
+/// How a call ends after its work.
 pub(crate) enum Ending {
     /// Well, with nothing done.
     Nothing,
@@ -159,7 +159,7 @@ impl Shared {
         )
     }
 
-    /// Changes the node if this is the call to do it at.
+    /// Changes the node if a change is due at this call.
     fn change(&self, method: &str) {
         let mut due = Vec::new();
         {
@@ -190,14 +190,14 @@ impl Shared {
     }
 }
 
-/// What a message above the limit is answered with.
+/// The answer if a message is above the limit.
 pub(crate) fn too_large(size: usize, limit: usize) -> Status {
     Status::resource_exhausted(format!(
         "grpc: trying to send message larger than max ({size} vs. {limit})"
     ))
 }
 
-/// What a runtime that does not have a call answers.
+/// The answer of a runtime that does not have a call.
 fn unknown(about: &About<'_>) -> Status {
     let service = match about.method {
         "StreamImages" => "ImageService",
@@ -279,7 +279,7 @@ impl Cri {
         Ok(response.map(|()| Sent::new(rows, message, ending, socket, traced)))
     }
 
-    /// What comes before a call's work, and how it will end.
+    /// The steps before a call's work; returns how the call will end.
     async fn prepare(&self, socket: &Option<Socket>, about: &About<'_>) -> Result<Ending, Status> {
         let options = &self.0.options;
         if options.only_v1alpha2 {
@@ -335,8 +335,8 @@ fn folder() -> io::Result<PathBuf> {
     Ok(path)
 }
 
-/// Removes a socket that nobody listens on any more, and nothing else: it may be a real runtime's.
-fn make_room(socket: &Path) -> io::Result<()> {
+/// Removes a socket without a listener, and nothing else: it may be a real runtime's.
+fn free_space(socket: &Path) -> io::Result<()> {
     let refused = |what: &str| {
         let text = format!("{} {what}; give another --socket", socket.display());
         Err(io::Error::new(io::ErrorKind::AddrInUse, text))
@@ -344,7 +344,7 @@ fn make_room(socket: &Path) -> io::Result<()> {
     match std::fs::symlink_metadata(socket) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(e) => return Err(e),
-        Ok(found) if !found.file_type().is_socket() => return refused("is no socket"),
+        Ok(found) if !found.file_type().is_socket() => return refused("is not a socket"),
         Ok(_) => {}
     }
     match std::os::unix::net::UnixStream::connect(socket) {
@@ -363,7 +363,7 @@ impl Server {
                 (folder.join("crisim.sock"), Some(folder))
             }
         };
-        make_room(&socket)?;
+        free_space(&socket)?;
         let listener = UnixListener::bind(&socket)?;
         listener.set_nonblocking(true)?;
         node.filesystem.tell();
@@ -406,8 +406,7 @@ impl Server {
         format!("unix://{}", self.socket.display())
     }
 
-    /// Takes another node and other faults, with an empty trace, as if it were new; connections stay. For a moment in which no
-    /// call is under way.
+    /// Takes another node and other faults, with an empty trace, as if it were new; connections stay open. No call may be running.
     pub fn renew(&self, node: Node, faults: Vec<Fault>) {
         node.filesystem.tell();
         let store = Store::new(node);
@@ -417,7 +416,7 @@ impl Server {
         lock(&self.shared.trace).calls.clear();
     }
 
-    /// What is left of the node.
+    /// The node.
     pub fn state(&self) -> Node {
         lock(&self.shared.store).state()
     }
@@ -435,12 +434,12 @@ impl Server {
         }
     }
 
-    /// What goes wrong from now on.
+    /// The faults from now on.
     pub fn set_faults(&self, faults: Vec<Fault>) {
         *lock(&self.shared.faults) = faults;
     }
 
-    /// Changes the node right before the answer to a call, after so many answers of this method; once.
+    /// Changes the node right before the answer to a call, after this number of answers of the method; once.
     pub fn change_at(
         &self,
         method: &str,
@@ -454,12 +453,12 @@ impl Server {
         });
     }
 
-    /// How many of these changes are still to come.
+    /// How many of these changes have not been made yet.
     pub fn changes_ahead(&self) -> usize {
         lock(&self.shared.changes).len()
     }
 
-    /// Changes the node under way.
+    /// Changes the node while it runs.
     pub fn edit(&self, change: impl FnOnce(&mut Node)) {
         lock(&self.shared.store).edit(change);
     }
@@ -481,7 +480,7 @@ async fn serve(shared: Arc<Shared>, listener: UnixListener, ended: oneshot::Rece
         result = served => if let Err(e) = result {
             eprintln!("crisim: {e}");
         },
-        // Dropped with its server, or told to end: either way it is over.
+        // It ends if its server is dropped or ends it.
         _ = ended => {}
     }
 }

@@ -11,7 +11,8 @@ use crate::store::Store;
 use crate::stream::Sent;
 use tonic::{Request, Response, Status};
 
-/// By whatever name: the image goes with all its tags, as in containerd; that of this runtime handler, where it has several.
+/// By any of its names: the image is removed with all its tags, as in containerd; if it has several runtime handlers, the one of this
+/// handler.
 fn remove(store: &mut Store, name: &[u8], handler: &[u8]) -> Result<(), Status> {
     let Some(at) = store.find_image(name) else {
         return if store.node.not_found_errors {

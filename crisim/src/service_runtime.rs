@@ -29,7 +29,7 @@ fn not_found(what: &str, id: &[u8]) -> Status {
     ))
 }
 
-/// What a question about an ID that names nothing answers; containerd has a code of its own for the empty one.
+/// The answer about an ID that does not exist; containerd has a code of its own for the empty ID.
 fn nothing(what: &str, id: &[u8]) -> Status {
     if id.is_empty() {
         Status::unknown(format!(
@@ -40,7 +40,7 @@ fn nothing(what: &str, id: &[u8]) -> Status {
     }
 }
 
-/// What a removal of something that is not there answers: success, but for the empty ID.
+/// The answer to a removal of an object that does not exist: success, except for the empty ID.
 fn gone<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
     if id.is_empty() {
         return Err(nothing(what, id));
@@ -52,7 +52,7 @@ fn gone<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
     }
 }
 
-/// What a stop of something that is not there answers.
+/// The answer to a stop of an object that does not exist.
 fn stopped<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
     if node.stops_of_nothing_succeed && !id.is_empty() {
         Ok(A::default())

@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A row of a list.
 pub(crate) trait Row {
-    /// What it is found by.
+    /// The names by which it is found.
     fn id(&self) -> &[u8];
-    /// Itself in a list of CRI.
+    /// The row in a list of CRI.
     fn encode(&self) -> Vec<u8>;
 }
 
-/// Names in order, each with the place of its row. Their first eight bytes stand before them as a number, so that few
-/// comparisons have to look at the text.
+/// Names in order, each with the place of its row. Their first eight bytes are before them as a number, so that few comparisons need the
+/// text.
 #[derive(Default)]
 struct Names(BTreeSet<(u64, Vec<u8>, usize)>);
 
@@ -35,7 +35,7 @@ impl Names {
             .map(|(_, _, place)| *place)
     }
 
-    /// Places of the names that start so.
+    /// Places of the names with this beginning.
     fn starting(&self, prefix: &[u8]) -> impl Iterator<Item = usize> {
         let names = self.0.range(key(prefix, 0)..);
         names
@@ -58,7 +58,7 @@ impl<T> Held<T> {
     }
 }
 
-/// The rows of a list; an ID may stand twice. A row keeps its place as long as it is there.
+/// The rows of a list; an ID may be there twice. A row keeps its place until it is removed.
 pub(crate) struct Rows<T> {
     // Boxed: a removal moves its neighbours.
     held: BTreeMap<usize, Box<Held<T>>>,
@@ -88,7 +88,7 @@ impl<T: Row> Rows<T> {
         self.held.get(&place).map(|held| &held.row)
     }
 
-    /// All rows of what has this ID, or else the row whose ID alone starts so.
+    /// All rows with this ID, or else the only row whose ID begins with it.
     pub(crate) fn places(&self, id: &[u8]) -> Vec<usize> {
         if id.is_empty() {
             return Vec::new();
@@ -132,7 +132,7 @@ impl<T: Row> Rows<T> {
         Some(row)
     }
 
-    /// What a list of the wanted rows consists of.
+    /// The parts of a list of the wanted rows.
     pub(crate) fn encoded(&self, wanted: impl Fn(&T) -> bool) -> Vec<Bytes> {
         let wanted = self.held.values().filter(|held| wanted(&held.row));
         let encoded = wanted.map(|held| held.encoded.get_or_init(|| held.row.encode().into()));
@@ -149,11 +149,11 @@ pub(crate) struct Store {
     tags: Names,
     /// The places of all containers that a sandbox has had, of removed ones too.
     of_sandbox: HashMap<Vec<u8>, Vec<usize>>,
-    /// All but the lists, which are empty here.
+    /// Everything but the lists, which are empty here.
     pub(crate) node: Node,
 }
 
-/// An image's ID as it is looked for.
+/// An image's ID as it is used for searches.
 pub(crate) fn bare(id: &[u8]) -> &[u8] {
     id.strip_prefix(b"sha256:").unwrap_or(id)
 }
@@ -203,7 +203,7 @@ impl Store {
         }
     }
 
-    /// Lets a test change it.
+    /// For tests that change it.
     pub(crate) fn edit(&mut self, change: impl FnOnce(&mut Node)) {
         let old = std::mem::replace(self, Store::new(Node::default()));
         let mut node = Node {
@@ -256,7 +256,7 @@ impl Store {
         !places.is_empty()
     }
 
-    /// The first image that an ID, a digest or a tag stands for.
+    /// The first image with an ID, a digest or a tag.
     pub(crate) fn find_image(&self, name: &[u8]) -> Option<usize> {
         let id = bare(name);
         let long_enough = name.len() >= 12;
@@ -265,7 +265,7 @@ impl Store {
         exact.chain(self.tags.exact(name)).chain(starting).min()
     }
 
-    /// The row of the same image for this runtime handler; the one at hand where there is none.
+    /// The row of the same image for this runtime handler; this row if there is none.
     pub(crate) fn of_handler(&self, place: usize, handler: &[u8]) -> usize {
         let id = self.images.row(place).map_or(b"".as_slice(), Row::id);
         let of = |at: &usize| {
@@ -275,7 +275,7 @@ impl Store {
         self.images.ids.exact(id).find(of).unwrap_or(place)
     }
 
-    /// Takes an image away, and tells the filesystem.
+    /// Removes an image, and updates the filesystem.
     pub(crate) fn drop_image(&mut self, place: usize) {
         let Some(image) = self.images.remove(place) else {
             return;
@@ -297,7 +297,7 @@ mod tests {
         static ENCODED: Cell<usize> = const { Cell::new(0) };
     }
 
-    /// A row that counts how often it is looked at and encoded.
+    /// A row that counts how often it is read and encoded.
     struct Counted(Vec<u8>);
 
     impl Row for Counted {
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_removal_looks_at_no_other_row_however_many_there_are() {
+    fn a_removal_reads_no_other_row_however_many_there_are() {
         let mut rows = rows(100_000);
         LOOKS.set(0);
         for number in (0..100_000).step_by(10) {
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sandbox_goes_with_the_containers_that_are_left_of_it() {
+    fn a_sandbox_is_removed_with_the_containers_that_are_left_of_it() {
         let container = |id: &str, sandbox: &str| Container {
             id: id.into(),
             sandbox_id: sandbox.into(),

@@ -1,4 +1,4 @@
-//! The streaming lists: rows of one moment, in messages below the limit, with an end as ordered.
+//! The streaming lists: rows of one moment, in messages below the limit, and their end, which a fault may change.
 
 use crate::connection::{Socket, cut_behind};
 use crate::server::{Ending, too_large};
@@ -12,17 +12,17 @@ use std::time::Duration;
 use tokio_stream::Stream;
 use tonic::Status;
 
-/// How long what was sent has to leave before its connection is cut.
+/// The time for sent bytes to leave before the connection is cut.
 const LEAVE: Duration = Duration::from_millis(2);
 
-/// What a stream sends.
+/// The messages of a stream.
 pub(crate) struct Sent<A> {
     rows: Peekable<std::vec::IntoIter<Bytes>>,
     message: fn(Vec<Bytes>) -> A,
     messages: usize,
     ending: Ending,
     socket: Option<Socket>,
-    /// The end under way.
+    /// The end that is being made.
     end: Option<Pin<Box<dyn Future<Output = Status> + Send>>>,
     /// `None` = it is over.
     traced: Option<Traced>,
@@ -47,7 +47,7 @@ impl<A> Sent<A> {
         }
     }
 
-    /// The end, when it has come.
+    /// The end, if it has been reached.
     fn end(&mut self) -> Option<Ending> {
         let last = self.rows.peek().is_none();
         match self.ending {

@@ -1,4 +1,4 @@
-//! What was called, in order.
+//! The calls, in order.
 
 use crate::server::{About, Shared, lock};
 use serde::Serialize;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// One call.
 #[derive(Clone, Debug, Serialize)]
 pub struct Call {
-    /// In the order in which they came.
+    /// In the order in which they arrived.
     pub seq: usize,
     /// Such as `RemoveContainer`.
     pub method: &'static str,
@@ -18,13 +18,13 @@ pub struct Call {
     pub start: u64,
     /// The same; 0 = it has not ended.
     pub end: u64,
-    /// Calls of this method in flight when it came, itself included.
+    /// Calls of this method in flight when it arrived, itself included.
     pub in_flight: usize,
-    /// The code of its answer; -1 = none yet, or it was cut off.
+    /// The code of its answer; -1 = none yet, or the connection was cut.
     pub code: i32,
-    /// What else was asked: the timeout of StopContainer in seconds.
+    /// Another argument: the timeout of StopContainer in seconds.
     pub argument: i64,
-    /// What a list was asked for: `state=2,pod_sandbox_id=ab,io.kubernetes.pod.uid=cd`; "" for all.
+    /// The filter of a list: `state=2,pod_sandbox_id=ab,io.kubernetes.pod.uid=cd`; "" for all.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub selector: String,
 }
@@ -37,7 +37,7 @@ pub(crate) struct Trace {
     running: HashMap<&'static str, usize>,
 }
 
-/// A call under way. It notes its end when it is dropped, also one that is cut off.
+/// A running call. It notes its end when it is dropped, also if it is cut off.
 pub(crate) struct Traced {
     pub(crate) shared: Arc<Shared>,
     method: &'static str,

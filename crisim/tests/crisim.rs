@@ -60,7 +60,7 @@ fn the_same_seed_makes_the_same_node() {
     assert_eq!(100 - fill.available * 100 / fill.capacity, 92);
 }
 
-/// What a test reads back is what it ordered, bytes that are no UTF-8 included.
+/// A test reads back the node that it ordered, with bytes that are not UTF-8.
 #[test]
 fn a_node_survives_its_json() {
     let mut node = made(3).node;
@@ -251,7 +251,7 @@ fn faults_hit_by_call_count_and_id() {
     }]);
     assert!(cri.containers().is_err(), "the connection is cut");
     let again = Cri::connect(server.socket()).expect("a new connection");
-    again.containers().expect("and it goes on");
+    again.containers().expect("and it continues");
     server.set_faults(vec![Fault {
         count: Some(1),
         ..Fault::all("*", Action::Garbage)
@@ -305,7 +305,7 @@ fn delays_are_measured() {
 }
 
 #[test]
-fn the_fill_falls_as_images_go_and_is_told() {
+fn the_usage_falls_as_images_are_removed_and_is_written() {
     let folder = std::env::temp_dir().join(format!("crisim-test-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let file = folder.join("fill");
@@ -366,7 +366,7 @@ fn pods_are_made_stopped_and_removed() {
 
 /// As CRI-O does for the ID of an OCI artifact; and an image that several runtime handlers have goes for one of them.
 #[test]
-fn images_stay_where_a_fault_says_so_and_go_for_one_handler() {
+fn images_are_kept_by_a_fault_and_removed_for_one_handler() {
     let row = |handler: &str| Image {
         id: "sha256:0123456789ab".into(),
         tags: vec!["r/artifact:1".into()],

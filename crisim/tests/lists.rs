@@ -1,4 +1,4 @@
-//! Lists of large nodes: streams whole and broken off, message limits, and what the trace tells of them.
+//! Lists of large nodes: complete and broken streams, message limits, and their trace.
 
 use crisim::client::{Cri, image};
 use crisim::fault::{Action, Fault};
@@ -230,7 +230,7 @@ fn a_connection_is_cut_in_the_middle_of_a_stream() {
     }
 }
 
-/// What the fault for streams means for other calls.
+/// The effect of the fault for streams on other calls.
 #[test]
 fn calls_that_are_cut_have_done_their_work() {
     let (server, cri) = start(made(16, 1), Options::default());
@@ -268,7 +268,7 @@ fn one_answer_alone_claims_a_length() {
         let left = containers.len() - 2 * (at + 1);
         assert_eq!(server.state().containers.len(), left);
         server.set_faults(vec![first]);
-        // This client does not tell that a stream ended within a message.
+        // This client does not report that a stream ended within a message.
         let (messages, _) = cri.stream_containers(Default::default());
         assert!(messages.is_empty(), "{messages:?}");
         whole(cri.stream_containers(Default::default()));

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// A running crisim; killed if a test leaves it behind.
+/// A running crisim; it is killed with its test.
 struct Program {
     child: Child,
     folder: PathBuf,
@@ -85,7 +85,7 @@ impl Program {
 
 fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
-    // Left by a run that failed.
+    // A run that failed may have left it.
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).expect("a folder");
     folder
@@ -269,7 +269,7 @@ fn a_node_by_file_gets_its_files() {
 }
 
 #[test]
-fn only_a_socket_that_nobody_uses_is_replaced() {
+fn only_an_unused_socket_is_replaced() {
     let folder = folder("socket");
     let socket = folder.join("cri.sock");
     let run = || {
@@ -283,7 +283,7 @@ fn only_a_socket_that_nobody_uses_is_replaced() {
         String::from_utf8(output.stderr).expect("UTF-8")
     };
     std::fs::write(&socket, "precious").expect("a file");
-    assert!(run().contains("is no socket"));
+    assert!(run().contains("is not a socket"));
     assert_eq!(
         std::fs::read_to_string(&socket).expect("still there"),
         "precious"

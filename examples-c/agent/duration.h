@@ -5,7 +5,7 @@
 /* Milliseconds of a duration such as "1m30s"; -1 for anything else. */
 long milliseconds_of(const char *text);
 
-/* Seconds of a clock that nobody sets. */
+/* Seconds of a clock that only runs forward. */
 double now_seconds(void);
 
 #endif

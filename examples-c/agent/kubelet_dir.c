@@ -1,4 +1,4 @@
-/* Which pods live, by the directories of the kubelet: a pod lives as long as pods/UID is there. */
+/* Which pods live, by the directories of the kubelet: a pod lives as long as pods/UID exists. */
 #define _POSIX_C_SOURCE 200809L
 #include "kubelet_dir.h"
 #include <dirent.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include "pod_uids.h"
 
-/* Whether the directory can be read and has a pod. If it has none, perhaps its filesystem is not mounted. */
+/* Whether the directory can be read and has a pod. If it has none, its filesystem may not be mounted. */
 static int has_pods(DIR *directory, const char *path)
 {
     struct dirent *entry;

@@ -1,4 +1,4 @@
-/* Which pods live, by a file with their UIDs. Only a file that is whole, fresh and not empty is trusted. */
+/* Which pods live, by a file with their UIDs. Only a file that is complete, fresh and not empty is trusted. */
 #define _POSIX_C_SOURCE 200809L
 #include "live_pods.h"
 #include <errno.h>
@@ -12,11 +12,11 @@
 
 #define BLANKS " \t\r\n"
 
-/* What a file says. */
+/* The content of a file. */
 struct list {
     struct pod_uids live;
     int has_static; /* the UID of a static pod is among them */
-    int64_t as_of;  /* when the list was true, in nanoseconds since the epoch; 0 = no line says so */
+    int64_t as_of;  /* when the list was true, in nanoseconds since the epoch; 0 = it has no such line */
 };
 
 /* A line without the blanks around it. */
@@ -55,7 +55,7 @@ static const char *read_line(struct list *list, const char *line)
     if (*line == '\0' || *line == '#')
         return NULL;
     if (!is_pod_uid(line))
-        return "is no UID of a pod";
+        return "is not the UID of a pod";
     if (!add_pod_uid(&list->live, line))
         return "does not fit into memory";
     list->has_static = list->has_static || !is_api_uid(line);
@@ -109,14 +109,14 @@ static int read_open_file(struct list *list, FILE *file, const struct live_pods_
         return pods_unknown(source->path, strerror(errno));
     if (!is_fresh(source, &status) || !read_lines(list, file, source->path))
         return 0;
-    /* Whoever wrote the list had asked for it some time before. */
+    /* The list was asked for some time before it was written. */
     if (list->as_of == 0)
         list->as_of = ((int64_t)status.st_mtim.tv_sec - 10) * 1000000000 + status.st_mtim.tv_nsec;
     return 1;
 }
 
-/* A list without the UID of a static pod was made by somebody who does not know them, such as the API server, which knows
- * only their mirror pods: static pods count as living then. */
+/* A list without the UID of a static pod comes from a source that does not know them, such as the API server, which knows
+ * only their mirror pods: then static pods count as living. */
 static int is_gone(const struct list *list, const char *uid)
 {
     /* crigc asks about every entry of its log directory, also about one that is not a pod's. */

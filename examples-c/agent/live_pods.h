@@ -1,4 +1,4 @@
-/* Which pods live, by a file with their UIDs. The README says what is in it. */
+/* Which pods live, by a file with their UIDs. The README describes it. */
 #ifndef AGENT_LIVE_PODS_H
 #define AGENT_LIVE_PODS_H
 

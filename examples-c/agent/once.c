@@ -34,7 +34,7 @@ static void collect(const struct job *job, collect_function function)
     gc_report_free(report);
 }
 
-/* Looks at the images, and prints the dry run only if it fails; 1 = crigc has seen them. */
+/* Lists the images in a dry run, which is printed only if it fails; 1 = crigc has seen them. */
 static int look_at_images(const struct job *job)
 {
     gc_report *report = NULL;
@@ -54,14 +54,14 @@ static int look_at_images(const struct job *job)
 static int wait_for_images(const gc_config *config)
 {
     char *ttl = gc_config_get(config, "minimum-image-ttl-duration", NULL);
-    say("looked at the images; collecting in %s, when none can be younger than minimum-image-ttl-duration (--now: at once)",
+    say("listed the images; collecting in %s, when none can be younger than minimum-image-ttl-duration (--now: at once)",
         ttl);
     long wait = milliseconds_of(ttl) + 1;
     gc_string_free(ttl);
     return wait_for(wait, "images in");
 }
 
-/* Looks, waits and collects: an engine counts all images of its first look as old, so that a single pass could remove an
+/* Lists, waits and collects: an engine counts all images of its first list as old, so that a single pass could remove an
  * image that was pulled a moment ago. A dry run removes none and need not wait. */
 static void collect_images(const struct job *job, const gc_config *config)
 {

@@ -31,13 +31,13 @@ static const struct row rows[] = {
     { "containers", .flag = &given.containers, .help = "collect only containers, sandboxes and logs" },
     { "images", .flag = &given.images, .help = "collect only images" },
     { "all-unused", .flag = &given.all_unused,
-      .help = "with --once: remove all that is unused, as the kubelet does under disk pressure" },
+      .help = "with --once: remove everything that is unused, as the kubelet does under disk pressure" },
     { "kubelet-dir", .value = "DIR", .text = &given.kubelet_dir,
       .help = "a pod lives while the directory DIR/pods/UID exists; DIR is mostly /var/lib/kubelet" },
     { "live-pods", .value = "FILE", .text = &given.live_pods.path,
       .help = "a pod lives while its UID is a line of FILE (write a new file and rename it into place).\n"
               "A line `# as-of 2026-01-02T03:04:05Z` says when the list was true; without it that is\n"
-              "10 s before FILE was written. What is newer is kept. Static pods count as living unless\n"
+              "10 s before FILE was written. Newer pods are kept. Static pods count as living unless\n"
               "FILE has the UID of one" },
     { "live-pods-max-age", .value = "T", .milliseconds = &given.live_pods.max_age,
       .help = "do not trust FILE if it is older than this (such as 90s or 5m; default 1m)" },
@@ -45,7 +45,7 @@ static const struct row rows[] = {
       .help = "how full the image filesystem is: a line with capacity and available, in bytes" },
     { "verbose", .flag = &given.verbose, .help = "print every object, not only the numbers" },
     { "json", .flag = &given.json,
-      .help = "print reports as JSON on standard output, a line each; all else on standard error" },
+      .help = "print reports as JSON on standard output, a line each; everything else on standard error" },
     { "help", .flag = &given.help, .help = "print this text" },
     { "version", .flag = &given.version, .help = "print the version of crigc" },
 };
@@ -131,7 +131,7 @@ static int set_row(const struct row *row, char *value)
     return 0;
 }
 
-/* Says what is wrong with an argument: it is no option, its value is missing, or it takes none. */
+/* Says what is wrong with an argument: it is not an option, its value is missing, or it takes none. */
 static int refuse(gc_config *config, const char *argument, const char *next)
 {
     size_t length = strcspn(argument, "=");
@@ -150,7 +150,7 @@ static int refuse(gc_config *config, const char *argument, const char *next)
     return EXIT_USAGE;
 }
 
-/* Whether an argument has the whole name. getopt_long takes `--app` for `--apply`, but what removes should not guess. */
+/* Whether an argument has the whole name. getopt_long takes `--app` for `--apply`; a program that removes must not guess. */
 static int is_whole(const char *argument, const char *name)
 {
     size_t length = strlen(name);
@@ -164,7 +164,7 @@ static int read_arguments(gc_config *config, int count, char **arguments)
     while (code == 0 && optind < count) {
         const char *argument = arguments[optind], *next = arguments[optind + 1];
         int index = -1;
-        /* "+": stop at what is no option. ":": print nothing. */
+        /* "+": stop at an argument that is not an option. ":": print nothing. */
         if (getopt_long(count, arguments, "+:", all, &index) != 0 || !is_whole(argument, all[index].name))
             code = refuse(config, argument, next);
         else if (index < ROWS)

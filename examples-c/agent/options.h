@@ -13,7 +13,7 @@ struct options {
     struct live_pods_file live_pods;
 };
 
-/* Reads the command line; keys of crigc are set in `config`. NULL = do not go on, but exit with `*exit_code`. */
+/* Reads the command line; keys of crigc are set in `config`. NULL = exit with `*exit_code`. */
 struct options *read_options(gc_config *config, int count, char **arguments, int *exit_code);
 
 #endif

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 static pthread_mutex_t output = PTHREAD_MUTEX_INITIALIZER;
-static const char *bar_label; /* of the bar that the cursor stands behind; NULL = there is none */
+static const char *bar_label; /* of the bar at the cursor; NULL = there is none */
 
 void lock_output(void)
 {

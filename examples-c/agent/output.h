@@ -4,7 +4,7 @@
 
 #include "crigc.h"
 
-/* Periodic passes over containers and over images report from a thread each: who writes holds the lock. */
+/* Periodic passes over containers and over images report from a thread each: a thread that writes holds the lock. */
 void lock_output(void);
 void unlock_output(void);
 

@@ -23,8 +23,8 @@ int run_periodically(gc_engine *engine, const gc_config *config, const struct op
     char *endpoint = gc_config_get(config, "container-runtime-endpoint", NULL);
     char *containers = gc_config_get(config, "container-gc-period", NULL);
     char *images = gc_config_get(config, "image-gc-period", NULL);
-    say("%s %s: containers every %s, images %s%s", options->apply ? "collecting" : "looking at (dry run)", endpoint,
-        containers, options->images ? "every " : "not at all", options->images ? images : "");
+    say("%s %s: containers every %s, images %s%s", options->apply ? "collecting" : "dry runs of", endpoint, containers,
+        options->images ? "every " : "never", options->images ? images : "");
     printer->periods[0] = containers;
     printer->periods[1] = images;
     int code = collect_until_signal(engine);

@@ -1,4 +1,4 @@
-/* How far the removals are: a bar on a terminal, else a line now and then. */
+/* How far the removals are: a bar on a terminal, else a line every few seconds. */
 #ifndef AGENT_PROGRESS_H
 #define AGENT_PROGRESS_H
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "duration.h"
 
-static int wake_up[2] = { -1, -1 }; /* a pipe that nobody reads, so that every wait ends, also a later one */
+static int wake_up[2] = { -1, -1 }; /* a pipe that is never read, so that every wait ends, also a later one */
 static volatile sig_atomic_t interrupted;
 
 void end_waits(void)

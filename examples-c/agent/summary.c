@@ -29,7 +29,7 @@ void print_headline(const struct ended_pass *ended)
     if (ended->period)
         print_time();
     printf("%s: %zu %s", is_images ? "images" : "containers, sandboxes and logs", count_of(ended, GC_REMOVED),
-           ended->dry_run ? "would go (dry run, nothing was removed)" : "removed");
+           ended->dry_run ? "would be removed (dry run, nothing was removed)" : "removed");
     if (is_images)
         printf(", %s", bytes_text(gc_report_bytes_freed(ended->report), size, sizeof size));
     if (failed > 0)

@@ -8,8 +8,8 @@ struct ended_pass {
     gc_pass pass;
     gc_status status;
     int dry_run;
-    const gc_report *report; /* NULL where the pass has none */
-    const gc_error *error;   /* NULL where it did not fail */
+    const gc_report *report; /* NULL if the pass has none */
+    const gc_error *error;   /* NULL if it did not fail */
     const char *period;      /* until the next pass; NULL = there is none */
 };
 
@@ -22,7 +22,7 @@ void print_entries(const gc_report *report);
 /* How many objects were removed, failed, were refused or kept, and why; and all failures, or the first five. */
 void print_tables(const struct ended_pass *ended, int all_failures);
 
-/* What happens next, as far as one can know. */
+/* What happens next, as far as the agent knows. */
 void print_next(const struct ended_pass *ended);
 
 /* Whether anything was removed, refused or failed. */

@@ -1,5 +1,5 @@
 /* Callbacks that answer nonsense, or take their time (rules 10 and 13 of the interface): `callbacks ENDPOINT GONE`, with the UIDs of
- * the pods that are gone. Nothing goes by an answer that says nothing, and a pass never ends with a defect. */
+ * the pods that are gone. Nothing is removed because of a useless answer, and no pass ends with a panic. */
 #define _POSIX_C_SOURCE 200809L
 #include <limits.h>
 #include <pthread.h>
@@ -32,7 +32,7 @@ static int64_t now(void)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
-/* A callback that does not come back before it is told to. */
+/* A callback that does not return before the test allows it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static int inside, may_return, came_back, freed;
@@ -146,7 +146,7 @@ static answer pass(gc_engine *engine, int images, uint32_t flags, gc_call *call)
 static const int32_t no[] = { 0, -1, 2, 255, 256, 0x101, INT32_MAX, INT32_MIN };
 #define EACH(i, of) for (size_t i = 0; i < sizeof(of) / sizeof *(of); i++)
 
-/* What is not 1 is no. */
+/* Any value but 1 is a no. */
 static void answers_that_are_no_yes(gc_engine *engine)
 {
     EACH(i, no)
@@ -164,7 +164,7 @@ static void answers_that_are_no_yes(gc_engine *engine)
     }
 }
 
-/* Nothing goes for a pod's sake before the sources are ready; what limits say goes. */
+/* Before the sources are ready nothing is removed because its pod is gone; limits apply. */
 static void sources_that_are_not_ready(gc_engine *engine)
 {
     reset();
@@ -181,7 +181,7 @@ static void sources_that_are_not_ready(gc_engine *engine)
     CHECK(a.status == GC_OK && a.for_pods > 0);
 }
 
-/* An answer of the past says nothing of pods that are newer; one of the time to come, or before all time, says nothing at all. */
+/* An answer about the past does not count for newer pods; one from the future, or from before 1970, does not count. */
 static void moments_of_all_sorts(gc_engine *engine)
 {
     reset();
@@ -203,7 +203,7 @@ static void moments_of_all_sorts(gc_engine *engine)
     }
 }
 
-/* Every pod is said to be gone, or has bits that nobody knows. */
+/* Every pod counts as gone, or has unknown bits. */
 static void states_of_all_sorts(gc_engine *engine)
 {
     reset();
@@ -322,7 +322,7 @@ static void *freeing(void *engine)
     return NULL;
 }
 
-/* A callback that hangs: closing does not wait for it, freeing does, and nothing goes any more. */
+/* A callback that hangs: closing does not wait for it, freeing does, and nothing more is removed. */
 static void callbacks_that_block(const gc_config *config)
 {
     static const struct {
@@ -385,7 +385,7 @@ int main(int argc, char **argv)
     reset();
     CHECK(pass(engine, 0, GC_DRY_RUN | GC_ALL_UNUSED, NULL).removed == ordinary.removed);
     callbacks_that_take_their_time(engine);
-    /* The host comes to itself: the rest goes. */
+    /* The host answers well again: the rest is removed. */
     sources_that_are_not_ready(engine);
     reset();
     CHECK(pass(engine, 1, GC_ALL_UNUSED, NULL).removed > 0);

@@ -1,4 +1,4 @@
-/* An engine is closed by one thread, and freed by another as soon as that one sees it closed: nothing may touch what is gone.
+/* An engine is closed by one thread, and freed by another as soon as that one sees it closed: freed memory must not be used.
  * Run it with MALLOC_PERTURB_ set, so that freed memory is not what it was. Argument: how many rounds. */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -7,7 +7,7 @@
 #include "check.h"
 #include "crigc.h"
 
-/* Gives way to everybody else, so that it is still inside gc_close when the others go on. */
+/* Yields to all other threads, so that it is still inside gc_close when they continue. */
 static void *closer(void *engine)
 {
     struct sched_param none;

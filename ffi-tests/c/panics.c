@@ -1,5 +1,5 @@
-/* A panic of the library at its nth touch of the world: `panics ENDPOINT NTH WHAT [RECORDS]`, WHAT = containers, images, engine,
- * periodic-containers or periodic-images. Exits with 7 if there are fewer than that. Needs a library with the feature `panic-points`.
+/* A panic of the library at its nth call out of the process: `panics ENDPOINT NTH WHAT [RECORDS]`, WHAT = containers, images, engine,
+ * periodic-containers or periodic-images. Exits with 7 if there are fewer. Needs a library with the feature `panic-points`.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -31,14 +31,14 @@ static int32_t on_states(void *context, const char *const *uids, gc_pod_state *s
 static int32_t on_approve(void *context, const gc_entry *planned)
 {
     (void)context;
-    /* Images that are in use at the first pass stay so. */
+    /* Images that are in use at the first pass remain in use. */
     return !started || (planned->kind == GC_IMAGE) == (tried == GC_PASS_IMAGES);
 }
 
 static void on_log(void *context, gc_log_level level, const char *message)
 {
     (void)context;
-    /* The first failure of periodic image passes is no event. */
+    /* The first failure of periodic image passes sends no event. */
     if (tried == GC_PASS_IMAGES && level == GC_LOG_WARN && strstr(message, "a panic on purpose before: ")) {
         pthread_mutex_lock(&seeing);
         told++;
@@ -144,7 +144,7 @@ static void on_event(void *context, const char *reason, const char *message)
     pthread_mutex_unlock(&seeing);
 }
 
-/* The last that a pass calls: what comes after the first one is not counted. Where the first did not come to this call, it has
+/* The last callback of a pass: calls after the first one are not counted. If the first did not reach this call, it has
  * panicked, and there is nothing to count any more. */
 static void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *report, const gc_error *error)
 {
@@ -172,7 +172,7 @@ static int threads(void)
     return count;
 }
 
-/* A periodic pass: its thread goes on, and the passes after it do what it left. */
+/* A periodic pass: its thread continues, and the passes after it do what it left. */
 static int periodic(gc_config *config)
 {
     int before = threads();
@@ -184,7 +184,7 @@ static int periodic(gc_config *config)
     CHECK(gc_config_set(config, "minimum-image-ttl-duration", "1ms", NULL) == GC_OK);
     gc_engine *engine = gc_engine_new(config, NULL);
     CHECK(engine != NULL);
-    /* A periodic pass that is the first to see the images only looks. */
+    /* A periodic pass that is the first to list the images only records. */
     CHECK(gc_images(engine, GC_DRY_RUN, NULL, NULL, NULL) == GC_OK);
     struct timespec nap = { 0, 10000000 };
     nanosleep(&nap, NULL);
@@ -202,7 +202,7 @@ static int periodic(gc_config *config)
     for (int i = 0; i < 10000 && threads() > before; i++)
         nanosleep(&nap, NULL);
     CHECK(good >= 2 && threads() == before);
-    /* The line about the object that it was about tells it as well. */
+    /* The line about its object has it, too. */
     CHECK(tried == GC_PASS_IMAGES ? (told > 0) == panicked : told == panicked);
     return panicked ? 0 : 7;
 }

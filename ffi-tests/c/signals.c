@@ -27,7 +27,7 @@ static void on_log(void *context, gc_log_level level, const char *message)
         told_of_size++;
 }
 
-/* Nothing is to go, however full the disk of this machine is. */
+/* Nothing is to be removed, however full the disk of this machine is. */
 static int32_t on_figures(void *context, gc_fs_usage *usage)
 {
     (void)context;
@@ -70,7 +70,7 @@ static int is_blocked(int signal)
     return sigismember(&blocked, signal) == 1;
 }
 
-/* An engine is made, and looks at the images, with that limit. */
+/* An engine is made, and lists the images, with that limit. */
 static void with_limit(const char *endpoint, rlim_t most)
 {
     int blocked = is_blocked(SIGXFSZ), pending = is_pending(SIGXFSZ);

@@ -1,4 +1,4 @@
-/* An engine whose periodic passes follow one another at once, for so many seconds: each second a line tells its passes, those that
+/* An engine whose periodic passes follow one another at once, for a number of seconds: each second a line has its passes, those that
  * failed, and what the process holds. `soak SECONDS ENDPOINT FOLDER` */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -12,7 +12,7 @@
 
 static atomic_ulong passes, failed;
 
-/* What the pods of the node are named tells what became of them: those of UIDs that begin with `gone` are deleted. */
+/* The UIDs show what became of the pods: those that begin with `gone` are deleted. */
 static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
     (void)as_of;

@@ -182,7 +182,7 @@ impl Containerd {
         self.import_with(name, salt, 0)
     }
 
-    /// The same with so many empty files more in the image.
+    /// The same with this number of empty files more in the image.
     pub fn import_with(&self, name: &str, salt: &str, more: usize) -> Made<()> {
         let layout = tempfile::tempdir_in(self.folder.path())?;
         let blobs = layout.path().join("blobs/sha256");
@@ -259,7 +259,7 @@ impl Containerd {
 
     fn remove_pods(&self) {
         for id in self.cri.sandboxes().unwrap_or_default() {
-            // What cannot be removed is left to the folder's end.
+            // A file that cannot be removed is left until the folder is removed.
             let _ = self.cri.stop_pod_sandbox(proto::StopPodSandboxRequest {
                 pod_sandbox_id: id.clone().into(),
             });

@@ -30,7 +30,7 @@ pub fn static_library() -> PathBuf {
     built.clone()
 }
 
-/// The same with places that can be told to panic, as quickly built as that goes.
+/// The same with places that can be made to panic, built as fast as possible.
 pub fn panicking_library() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
@@ -52,7 +52,7 @@ fn build_library(flags: &[&str]) {
     );
 }
 
-/// Whether there is such a command.
+/// Whether a command exists.
 pub fn has(command: &str) -> bool {
     let found = Command::new("sh")
         .args(["-c", &format!("command -v {command}")])

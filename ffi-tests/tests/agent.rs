@@ -23,7 +23,7 @@ fn exit_codes_and_messages() {
             vec![],
             &["--once", "--now"],
             0,
-            "would go (dry run, nothing was removed)",
+            "would be removed (dry run, nothing was removed)",
         ),
         (
             "an unknown option",
@@ -93,7 +93,7 @@ fn exit_codes_and_messages() {
             vec![],
             &["--once", "--now", "--apply", "--dry-run=T"],
             0,
-            "would go (dry run, nothing was removed)",
+            "would be removed (dry run, nothing was removed)",
         ),
         (
             "low above high",
@@ -203,7 +203,7 @@ fn json_is_one_line_a_pass() {
     assert!(gone > 0);
 }
 
-/// Without `--now` images are looked at, the minimum TTL is waited out, and then they are collected.
+/// Without `--now` the agent lists the images, waits for the minimum TTL, and then collects them.
 #[test]
 fn once_waits_out_the_minimum_ttl_of_images() {
     let bench = Bench::new(Vec::new());
@@ -288,10 +288,13 @@ fn sigterm_ends_it_soon() {
     assert!(told.out.contains("GC_ERROR_CANCELLED"), "{}", told.out);
     let calls = bench.server.trace();
     let removals = calls.iter().filter(|c| c.method == "RemoveContainer");
-    assert!(removals.count() <= 7, "three that went, and four in flight");
+    assert!(
+        removals.count() <= 7,
+        "three that were removed, and four in flight"
+    );
 }
 
-/// A pass that cannot even begin is told, too.
+/// A pass that cannot begin is reported, too.
 #[test]
 fn a_pass_that_never_begins_is_a_failure() {
     let bench = Bench::new(Vec::new());

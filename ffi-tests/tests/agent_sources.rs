@@ -1,4 +1,4 @@
-//! Whom the agent takes for gone: only what a source that can be trusted does not know (S0.2, S0.4).
+//! Which pods the agent treats as gone: only pods that a trustworthy source does not know (S0.2, S0.4).
 
 use crisim::node::{Container, Sandbox, State, Word};
 use ffi_tests::run;
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-/// Who lives, and with that, whether the deleted pods go. S0.2, S0.4: not knowing is not "gone".
+/// Which pods live, and so whether the deleted pods are removed. S0.2, S0.4: unknown is not "gone".
 #[test]
-fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
+fn only_a_source_that_can_be_trusted_makes_pods_count_as_gone() {
     type Spoil = fn(&Bench);
-    // Name, options, what happens before, whether the deleted pods go, what is said.
+    // Name, options, what happens before, whether the deleted pods are removed, what is printed.
     type Case<'a> = (&'a str, &'a [&'a str], Spoil, bool, &'a str);
     let old: Spoil = |bench| bench.touch_live(SystemTime::now() - Duration::from_secs(90));
     let future: Spoil = |bench| bench.touch_live(SystemTime::now() + Duration::from_secs(3600));
@@ -71,7 +71,7 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
             "Is a directory",
         ),
         (
-            "a line that is no UID",
+            "a line that is not a UID",
             &["--live-pods", "LIVE"],
             |bench| {
                 let mut text = bench.live.join("\n");
@@ -79,7 +79,7 @@ fn only_a_source_that_can_be_trusted_says_that_pods_are_gone() {
                 fs::write(bench.at("live"), text).expect("a file");
             },
             false,
-            "line 8 is no UID of a pod",
+            "line 8 is not the UID of a pod",
         ),
         (
             "blanks around UIDs",
@@ -181,9 +181,9 @@ fn a_file_that_does_not_fit_into_memory_is_not_trusted() {
     assert_eq!(bench.uids(), before, "{}", told.out);
 }
 
-/// S0.4: a READY pod without a directory stays; when most have none, nothing goes and the pass fails.
+/// S0.4: a READY pod without a directory is kept; if most have none, nothing is removed and the pass fails.
 #[test]
-fn a_pod_that_runs_stays_whatever_the_directory_says() {
+fn a_pod_that_runs_is_kept_whatever_the_directory_says() {
     let bench = Bench::new(Vec::new());
     let pods = PathBuf::from(bench.at("kubelet/pods"));
     fs::remove_dir(pods.join(&bench.live[0])).expect("empty");
@@ -219,7 +219,7 @@ fn a_pod_that_runs_stays_whatever_the_directory_says() {
     assert_eq!(bench.uids(), before);
 }
 
-/// What lies in a log directory and was never a pod's does not go for one's sake.
+/// An entry of a log directory that was never a pod's is not removed as one.
 #[test]
 fn only_names_of_the_form_of_a_uid_count_as_gone() {
     let bench = Bench::new(Vec::new());
@@ -243,7 +243,7 @@ fn ago(seconds: u64) -> SystemTime {
     SystemTime::now() - Duration::from_secs(seconds)
 }
 
-/// A time as RFC 3339 writes it, by a `date` that is no code of ours.
+/// A time as RFC 3339 writes it, by `date`, which is not our code.
 fn rfc3339(time: SystemTime, format: &str, zone: &str) -> String {
     let since = time
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -302,12 +302,12 @@ fn collect(bench: &Bench, more: &[&str]) -> Told {
 
 /// S0.3: a list of pods that is 40 seconds old knows nothing of a pod that is 20 seconds old.
 #[test]
-fn s0_3_a_pod_that_is_younger_than_the_list_stays() {
+fn s0_3_a_pod_that_is_younger_than_the_list_is_kept() {
     const YOUNG: &str = "11111111-2222-3333-4444-555555555555";
     let utc = |seconds| rfc3339(ago(seconds), "+%Y-%m-%dT%H:%M:%SZ", "UTC");
     let fine = |seconds| rfc3339(ago(seconds), "+%Y-%m-%dt%H:%M:%S.%N%:z", "Asia/Kathmandu");
     let west = |seconds| rfc3339(ago(seconds), "+%Y-%m-%dT%H:%M:%S.%N%:z", "America/St_Johns");
-    // How many seconds ago the file was written, its first line, whether the pod of 20 seconds goes.
+    // How many seconds ago the file was written, its first line, whether the pod of 20 seconds is removed.
     let cases: [(u64, String, bool); 9] = [
         (40, "# of a cron job".to_owned(), false),
         // Written 14 seconds ago: asked for up to 10 seconds before.

@@ -71,7 +71,7 @@ fn a_socket_that_is_not_there() {
 }
 
 #[test]
-fn a_file_that_is_no_socket() {
+fn a_file_that_is_not_a_socket() {
     at(
         "/etc/passwd",
         "GC_ERROR_UNAVAILABLE",
@@ -83,7 +83,7 @@ fn a_file_that_is_no_socket() {
 }
 
 #[test]
-fn a_socket_that_nobody_listens_on() {
+fn a_socket_without_a_listener() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("left.sock");
     drop(UnixListener::bind(&path).expect("a socket"));
@@ -108,7 +108,7 @@ fn the_image_services_socket_is_named_by_its_own_key() {
 }
 
 #[test]
-fn a_socket_that_nobody_answers() {
+fn a_socket_that_never_answers() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("silent.sock");
     let _listener = UnixListener::bind(&path).expect("a socket");
@@ -156,7 +156,7 @@ fn a_socket_that_may_not_be_opened() {
     let socket = folder.path().join("root.sock");
     let _listener = UnixListener::bind(&socket).expect("a socket");
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600)).expect("mine");
-    // The tree may lie where only root can go: the program comes along.
+    // Only root may be able to read the build tree, so the program is copied.
     let copy = folder.path().join("hopeless");
     std::fs::copy(program(), &copy).expect("a copy");
     let output = run(

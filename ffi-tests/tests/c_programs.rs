@@ -189,7 +189,7 @@ fn the_list_of_libraries_to_link_is_right() {
 }
 
 /// Whether a library has the function that makes it panic, and the words of such a panic.
-fn can_be_told_to_panic(library: &Path) -> (bool, bool) {
+fn can_be_made_to_panic(library: &Path) -> (bool, bool) {
     let symbols = Command::new("nm").arg(library).output().expect("nm");
     let symbols = String::from_utf8_lossy(&symbols.stdout);
     let defines = |name: &str| symbols.lines().any(|line| line.ends_with(name));
@@ -201,10 +201,10 @@ fn can_be_told_to_panic(library: &Path) -> (bool, bool) {
 }
 
 #[test]
-fn the_library_cannot_be_told_to_panic() {
+fn the_library_cannot_be_made_to_panic() {
     if !has("nm") {
         return skip("nm is not installed");
     }
-    assert_eq!(can_be_told_to_panic(&panicking_library()), (true, true));
-    assert_eq!(can_be_told_to_panic(&static_library()), (false, false));
+    assert_eq!(can_be_made_to_panic(&panicking_library()), (true, true));
+    assert_eq!(can_be_made_to_panic(&static_library()), (false, false));
 }

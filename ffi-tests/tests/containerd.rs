@@ -1,4 +1,4 @@
-//! A real containerd, collected by the C agent: exactly what the rules say goes, and the containerd agrees.
+//! A real containerd, collected by the C agent: exactly what the rules say is removed, by containerd's own lists.
 
 use crisim::client::{Cri, log_directory, pod};
 use crisim::proto::{self, PodSandboxConfig};
@@ -140,7 +140,7 @@ const LIVE: &str = "6f2d41ba-3c11-4c58-9d0a-0a5b7a0f7c01";
 /// The UID of a static pod that was deleted.
 const GONE: &str = "0123456789abcdef0123456789abcdef";
 
-/// What is there.
+/// The objects that exist.
 #[derive(Debug, PartialEq)]
 struct Picture {
     containers: BTreeSet<String>,
@@ -206,7 +206,7 @@ fn a_real_containerd_is_collected_by_the_rules() {
         .collect();
     stop(&gone.0);
     std::fs::create_dir_all(node.containerd.path("kubelet/pods").join(LIVE)).unwrap();
-    // A link to a log that is gone, of a container that never was.
+    // A link to a missing log, of a container that never existed.
     symlink(
         "/nonexistent",
         node.containerd.path("links/x_ns_app-0123456789abcdef.log"),
@@ -222,7 +222,7 @@ fn a_real_containerd_is_collected_by_the_rules() {
         assert_eq!(
             ids(&dry[0], kind, "removed"),
             ids(report, kind, "removed"),
-            "the dry run listed what went: {kind}"
+            "the dry run listed what was removed: {kind}"
         );
         assert!(ids(report, kind, "failed").is_empty(), "{kind}: {report}");
     }
@@ -253,7 +253,7 @@ fn a_real_containerd_is_collected_by_the_rules() {
     let tasks = node.containerd.ctr(&["containers", "ls", "-q"]).unwrap();
     assert_eq!(tasks.lines().count(), 4, "containerd agrees: {tasks}");
 
-    // Images: a full disk as told by a file, then everything unused.
+    // Images: a full disk by a file's figures, then everything unused.
     let fill = node.containerd.path("fill");
     std::fs::write(&fill, "1000000 100000\n").unwrap();
     let full = [
@@ -270,14 +270,14 @@ fn a_real_containerd_is_collected_by_the_rules() {
     assert_eq!(
         tags,
         [APP, SANDBOX_IMAGE, "crigc.test/keep:1"],
-        "the unused one went with both its tags"
+        "the unused one was removed with both its tags"
     );
     let report = &node.agent(&["--images", "--apply", "--all-unused"])[0];
     assert_eq!(report["removed"]["image"], 1, "{report}");
     assert_eq!(
         node.cri().tags().unwrap(),
         [APP, SANDBOX_IMAGE],
-        "used and sandbox images stay"
+        "used and sandbox images are kept"
     );
     assert_eq!(
         node.cri().state(&running).unwrap(),

@@ -1,4 +1,4 @@
-//! How what a pass costs our process grows with the node, in instructions as valgrind counts them: the same each time, whatever else
+//! How the cost of a pass in our process grows with the node, in instructions that valgrind counts: the same each time, whatever else
 //! the machine does. `make bench` measures time, on large nodes and beside the kubelet.
 
 use crisim::made::{Made, Order};
@@ -32,7 +32,7 @@ enum Way {
 /// About what a container takes in a list of crisim, in bytes.
 const ROW: usize = 900;
 
-/// Instructions of a process that collects a node of so many dead containers, 50 in a pod.
+/// Instructions of a process that collects a node of this number of dead containers, 50 in a pod.
 fn instructions(driver: &Path, dead: usize, logs: bool, way: Way) -> f64 {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
@@ -77,7 +77,7 @@ fn instructions(driver: &Path, dead: usize, logs: bool, way: Way) -> f64 {
         "{told}{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    // Of what ended, one of each pod that lives may stay.
+    // Of the ended containers, one of each living pod may be kept.
     let state = server.state();
     let ended = |c: &&Container| c.state == State::Word(Word::Exited);
     let left = state.containers.iter().filter(ended).count();

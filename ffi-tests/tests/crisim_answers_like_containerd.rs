@@ -48,7 +48,7 @@ fn field(info: &[proto::Pair], key: &str, field: &str) -> String {
     }
 }
 
-/// A pod as its list tells it.
+/// A pod as it is in the list.
 fn shown(pod: &proto::PodSandbox, id: &str) -> String {
     let metadata = pod.metadata.clone().unwrap_or_default();
     format!(
@@ -182,7 +182,7 @@ fn interview(cri: &Cri, logs: &Path) -> Vec<String> {
         verbose: false,
     });
     say(
-        "it is told only when asked",
+        "it is there only when asked for",
         quiet.unwrap().info.is_empty().to_string(),
     );
     say(
@@ -400,7 +400,7 @@ fn equal_node(second: bool) -> Node {
             },
             made("b", &[APP, OTHER]),
         ],
-        // containerd 2 keeps its sandbox image among the pinned ones, and does not tell it in its status.
+        // containerd 2 keeps its sandbox image among the pinned ones, and does not name it in its status.
         sandbox_image: SANDBOX_IMAGE.into(),
         hides_sandbox_image: second,
         stops_of_nothing_succeed: second,

@@ -46,7 +46,7 @@ fn below(folder: &Path) -> BTreeSet<PathBuf> {
         .collect()
 }
 
-/// A deleted pod whose logs lie deep.
+/// A deleted pod whose logs are in deep directories.
 fn deep_logs(bench: &Bench) {
     let is_live = |name: &str| bench.live.iter().any(|uid| name.ends_with(uid));
     let pods = fs::read_dir(bench.at("pods")).expect("pods");
@@ -59,7 +59,7 @@ fn deep_logs(bench: &Bench) {
 
 /// The logs of the containers that are there, and no others, are there, and so are their links; the file of records holds the images
 /// that stayed.
-fn only_what_went_is_deleted(bench: &Bench, before: &Node, mode: &str) {
+fn only_files_of_removed_objects_are_deleted(bench: &Bench, before: &Node, mode: &str) {
     let node = bench.server.state();
     assert!(node.containers.len() < before.containers.len(), "{mode}");
     let stay: BTreeSet<PathBuf> = node
@@ -117,12 +117,12 @@ fn a_pass_works_in_processes_of_all_sorts_and_leaves_nothing() {
             output.stdout.is_empty() && error.is_empty(),
             "{mode}: {error}"
         );
-        only_what_went_is_deleted(&bench, &before, mode);
+        only_files_of_removed_objects_are_deleted(&bench, &before, mode);
     }
 }
 
-/// A host that never heard of SIGPIPE: the runtime closes its socket after so many bytes of an answer, for each of its first
-/// answers.
+/// A host that does not handle SIGPIPE: the runtime closes its socket after this number of bytes of
+/// an answer, for each of its first answers.
 #[test]
 fn a_socket_that_closes_is_an_error_and_no_signal() {
     let mut runs = 0;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Far above what a run takes.
 const WATCHDOG: Duration = Duration::from_secs(60);
-/// What the program says where there are fewer places.
+/// The program's answer if there are fewer places.
 const PAST_THE_END: i32 = 7;
 
 fn images_and_containers(server: &Server) -> BTreeSet<String> {
@@ -66,7 +66,7 @@ fn a_panic_is_an_error_and_nothing_is_printed() {
             }
             assert_eq!(output.status.code(), Some(PAST_THE_END), "{what} {nth}");
             assert_eq!(after.len() < before.len(), what != "engine", "{what}");
-            // The same as without a panic; but an object that a periodic pass met a defect at is left alone for a while (S0.8).
+            // The same as without a panic; but an object whose removal panicked in a periodic pass is left alone for a while (S0.8).
             let waits = usize::from(what.starts_with("periodic"));
             for (nth, left) in &left {
                 let more: Vec<&String> = left.difference(&after).collect();

@@ -15,11 +15,11 @@ use std::time::Duration;
 const SECONDS: &str = "CRIGC_SOAK_SECONDS";
 /// Between two changes of the node.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How much more memory the end may take than the middle: pages that the allocator holds on to come and go.
+/// How much more memory the end may take than the middle: the pages that the allocator keeps vary.
 const MORE: f64 = 1.05;
 const MORE_KB: f64 = 1024.0;
 
-/// A node on which pods come, die and go.
+/// A node on which pods are added, die and are removed.
 struct Life<'a> {
     server: &'a Server,
     folder: &'a Path,
@@ -27,7 +27,7 @@ struct Life<'a> {
 }
 
 impl Life<'_> {
-    /// A small number that looks random.
+    /// A small pseudorandom number.
     fn dice(&self, sides: u64) -> u64 {
         let mixed = (self.turn + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         ((mixed ^ (mixed >> 29)) >> 7) % sides
@@ -54,7 +54,7 @@ impl Life<'_> {
         let log = self
             .folder
             .join(format!("pods/ns_pod_{uid}/app/{turn}.log"));
-        // The tree of a pod that is gone may go while this is made.
+        // The tree of a deleted pod may be removed while this is made.
         let _ = fs::create_dir_all(log.parent().expect("it has one"));
         let _ = fs::write(&log, "a line\n");
         let labels: Map = [
@@ -200,8 +200,8 @@ fn memory_threads_and_descriptors_stay_flat() {
         (1.0, own),
         "{last}"
     );
-    // What was to go has gone all the while, but for what backs off (S0.8), which is more on a slow machine: there more calls
-    // fail of fewer. What came in the first half was tried, but for what a connection broke under before the runtime saw it.
+    // Everything to remove has been removed all the time, except objects in backoff (S0.8), which is more on a slow machine: there more
+    // calls fail of fewer. What came in the first half was tried, but for what a connection broke under before the runtime saw it.
     let left = server.state().containers;
     assert!((left.len() as u64) < turns / 2, "{} of {turns}", left.len());
     let trace = server.trace();

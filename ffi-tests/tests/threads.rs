@@ -38,7 +38,7 @@ fn library() -> PathBuf {
     root().join(format!("target/tsan/{TARGET}/release/libcrigc.a"))
 }
 
-/// What of the standard library takes a lock, by the name that `c/std_locks.c` has for it, and the ends of the real names.
+/// The functions of the standard library that take a lock, by the name that `c/std_locks.c` has for it, and the ends of the real names.
 const LOCKS: [(&str, &str); 5] = [
     ("MUTEX_LOCK", "5mutex5futexNtB2_5Mutex14lock_contended"),
     ("READ_LOCK", "6rwlock5futexNtB2_6RwLock14read_contended"),

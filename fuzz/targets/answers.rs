@@ -1,4 +1,5 @@
-//! Answers of a runtime, as the bytes come, decoded into a look at the node, and planned over: whatever they say, what runs stays.
+//! Answers of a runtime, as the bytes arrive, decoded into a snapshot of the node, and planned over: whatever they contain, objects that
+//! run are kept.
 #![no_main]
 
 use crigc::fuzzing;
@@ -14,7 +15,7 @@ use libfuzzer_sys::fuzz_target;
 use std::collections::HashSet;
 use std::time::Duration;
 
-/// All pods are said to be gone, or none.
+/// All pods count as gone, or none.
 fn host(snapshot: &Snapshot, gone: bool) -> PodStates {
     let state = PodState {
         content_removable: gone,
@@ -27,7 +28,7 @@ fn host(snapshot: &Snapshot, gone: bool) -> PodStates {
     }
 }
 
-/// Each object has its decision, and only one; rows of one ID that say different things have one together, and it is to stay.
+/// Each object has its decision, and only one; rows of one ID with different content have one together, and are kept.
 fn is_whole<T>(plan: &Plan<'_, T>, objects: &[T], id: impl Fn(&T) -> &Text) {
     let steps = || plan.remove.iter().chain(&plan.keep).map(|step| step.object);
     let decided: HashSet<&Text> = steps().map(&id).collect();

@@ -12,7 +12,7 @@ fuzz_target!(|data: &str| {
             let kept = settings.get(key).expect("it was set").to_owned();
             settings.set(key, &kept).expect("what is given back can be set");
             assert_eq!(settings.get(key), Ok(kept.as_str()));
-            // What is wrong only together is told, and nothing panics.
+            // Values that are wrong only together are reported, and nothing panics.
             let _ = settings.config().check();
         }
         Err(e) => {

@@ -1,4 +1,4 @@
-//! The file of image records: used as a whole, or not at all.
+//! The file of image records: used as a whole, or not used.
 #![no_main]
 
 use crigc::fs::image_ages::parse;

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// Word is what the host says of a pod.
+// Word is the host's answer about a pod.
 type Word string
 
-// What a host can say (S0.2).
+// The answers of a host (S0.2).
 const (
-	// Known: it exists, and nothing of it may go.
+	// Known: it exists, and nothing of it may be removed.
 	Known Word = "known"
-	// Terminated: its containers and sandboxes may go under disk pressure.
+	// Terminated: its containers and sandboxes may be removed under disk pressure.
 	Terminated Word = "terminated"
-	// Evicted: everything that it left behind may go, though it still exists.
+	// Evicted: everything that it left behind may be removed, though it still exists.
 	Evicted Word = "evicted"
 	// Gone: the host does not know it any more.
 	Gone Word = "gone"
@@ -26,10 +26,10 @@ func (w Word) removable() (content, runtime bool) {
 	return w == Evicted || w == Gone, w == Terminated || w == Gone
 }
 
-// Pass is what a step asks for.
+// Pass is a call that a step makes.
 type Pass string
 
-// The kubelet's four calls, and a look at the images.
+// The kubelet's four calls, and a list of the images that removes none.
 const (
 	Containers    Pass = "containers"
 	AllContainers Pass = "containers, all unused"
@@ -38,7 +38,7 @@ const (
 	Look          Pass = "a look at the images"
 )
 
-// Changes is what happens on a node between two passes.
+// Changes are made to a node between two passes.
 type Changes struct {
 	Containers []Container         `json:",omitempty"`
 	Sandboxes  []Sandbox           `json:",omitempty"`
@@ -46,29 +46,29 @@ type Changes struct {
 	Files      []File              `json:",omitempty"`
 	States     map[string]string   `json:",omitempty"` // of containers and sandboxes, by ID
 	Pods       map[string]Word     `json:",omitempty"`
-	Removed    []string            `json:",omitempty"` // IDs of containers that somebody else removes
+	Removed    []string            `json:",omitempty"` // IDs of containers that another program removes
 	Tags       map[string][]string `json:",omitempty"` // more of them, of images, by ID
 	Pinned     []string            `json:",omitempty"` // IDs of images
 	Available  uint64              `json:",omitempty"` // bytes; 0 = as it is
 	Ready      bool                `json:",omitempty"` // sources become ready
 }
 
-// Step is a pass and what happens before it.
+// Step is a pass and the changes before it.
 type Step struct {
 	Before Changes
 	Age    time.Duration `json:",omitempty"`
 	Pass   Pass
-	// Later is what the host says of some pods from a stage of the pass on.
+	// Later are the host's answers about some pods from a stage of the pass on.
 	Later map[Stage]map[string]Word `json:",omitempty"`
-	// Back are pods, by UID, that are there again as soon as a file or directory of the node is gone, for as long as the pass runs.
+	// Back are pods, by UID, that exist again as soon as a file or directory of the node has been removed, until the pass ends.
 	Back map[string]string `json:",omitempty"`
-	// Leap sets crigc's clock ahead, and nothing gets older by it: the kubelet measures with one that cannot leap.
+	// Leap sets crigc's clock ahead, and nothing gets older by it: the kubelet uses a clock that cannot leap.
 	Leap time.Duration `json:",omitempty"`
-	// Meanwhile happens in a pass over images, between its look and its first removal. The pass waits then until that look is too old.
+	// Meanwhile are changes in a pass over images, between its lists and its first removal. The pass then waits until the lists are too old.
 	Meanwhile *Changes `json:",omitempty"`
 }
 
-// word is what the host says of a pod at a stage, if anything.
+// word is the host's answer about a pod at a stage, if it has one.
 func (s Step) word(words map[string]Word, stage Stage, uid string) (word Word, found bool) {
 	word, found = words[uid]
 	for _, later := range []Stage{OfSandboxes, OfLogs} {
@@ -79,8 +79,8 @@ func (s Step) word(words map[string]Word, stage Stage, uid string) (word Word, f
 	return word, found
 }
 
-// Case is a node with its host, and what is done to it. Times in the node are ns relative to now, and paths that begin with @
-// lie in the node's folder.
+// Case is a node with its host, and the steps on it. Times in the node are ns relative to now, and paths that begin with @
+// are in the node's folder.
 type Case struct {
 	Seed    uint64
 	Node    Node
@@ -90,16 +90,16 @@ type Case struct {
 	Ready   bool // whether the host has seen all its pods
 	Policy  Policy
 	Faults  []Fault `json:",omitempty"`
-	// AsOf is when the host's picture of its pods was true, which it tells crigc; 0 = now.
+	// AsOf is when the host's list of pods was true, which it reports to crigc; 0 = now.
 	AsOf  int64 `json:",omitempty"`
 	Steps []Step
 	// Planted are the rules by which crigc may keep more than the kubelet here.
 	Planted []string `json:",omitempty"`
-	// Ties are objects that are equally old, by ID or path: which of one class stays is nobody's business, how many is.
+	// Ties are objects that are equally old, by ID or path: only how many of a class are kept is compared, not which.
 	Ties map[string]string `json:",omitempty"`
 }
 
-// String is the case as one would read it.
+// String is the case as text.
 func (c Case) String() string {
 	text, err := json.MarshalIndent(c, "", " ")
 	if err != nil {
@@ -108,7 +108,7 @@ func (c Case) String() string {
 	return string(text)
 }
 
-// applied is a node, as a pass left it, after the changes; now and folder as for placed.
+// applied is a node, as a pass left it, after the changes; now and folder are those of placed.
 func (c Changes) applied(node Node, folder string, now int64) Node {
 	more := placed(Node{Containers: c.Containers, Sandboxes: c.Sandboxes, Images: c.Images}, folder, now)
 	node.Containers = append(slices.Clone(node.Containers), more.Containers...)
@@ -136,7 +136,7 @@ func (c Changes) applied(node Node, folder string, now int64) Node {
 	return node
 }
 
-// brings says whether something new comes.
+// brings says whether the changes add an object.
 func (c Changes) brings() bool {
 	return len(c.Containers)+len(c.Sandboxes)+len(c.Images)+len(c.Files) > 0 || c.Available != 0
 }

@@ -1,7 +1,7 @@
 // Package comparison runs the kubelet's collectors and crigc over the same random nodes and compares what is left.
 //
-// The kubelet's own code stands behind [Collector] in modules of their own (latest, oldest), so that nobody who builds this
-// one pulls Kubernetes in.
+// The kubelet's own code implements [Collector] in modules of their own (latest, oldest), so that this module builds without
+// Kubernetes.
 package comparison
 
 import (
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Policy is what both collectors are told, in the kubelet's terms.
+// Policy is the configuration of both collectors, in the kubelet's terms.
 type Policy struct {
 	// MinAge is the kubelet's minimum-container-ttl-duration.
 	MinAge time.Duration
@@ -29,7 +29,7 @@ type Policy struct {
 	EvidenceMaxAge time.Duration `json:",omitempty"`
 }
 
-// Stage is a part of a pass over containers, by the rules that it carries.
+// Stage is a part of a pass over containers, named by its rules.
 type Stage int
 
 // The stages at which a host is asked about its pods.
@@ -39,13 +39,13 @@ const (
 	OfLogs       Stage = 4
 )
 
-// onlyLogs is a UID of which there are logs alone, below folderOfOnlyLogs: whoever asks about it has reached them.
+// onlyLogs is a UID that has only logs, below folderOfOnlyLogs: a collector that asks about it has reached the stage of logs.
 const (
 	onlyLogs         = "only-logs"
 	folderOfOnlyLogs = "pods/check_check_" + onlyLogs
 )
 
-// Event is what a collector tells the host beside how its passes end.
+// Event is an event that a collector reports to the host.
 type Event struct {
 	Reason, Message string
 }
@@ -54,39 +54,39 @@ type Event struct {
 type Setting struct {
 	// Endpoint of the runtime: unix:///path.
 	Endpoint string
-	// PodLogsDir and ContainerLogsDir stand for /var/log/pods and /var/log/containers.
+	// PodLogsDir and ContainerLogsDir replace /var/log/pods and /var/log/containers.
 	PodLogsDir, ContainerLogsDir string
 	// RootDir is an empty directory that the collector may use for state of its own.
 	RootDir string
-	// PlainPaths says that no directory of the node is a link, so that a path can be judged by its text: a measurement must not pay
-	// for looking at every part of it.
+	// PlainPaths says that no directory of the node is a link, so that the text of a path is enough: a measurement must not pay
+	// for resolving every part of it.
 	PlainPaths bool
 	// Policy of this node.
 	Policy Policy
-	// Pod says what may go of a pod: S0.2's content removable and runtime removable.
+	// Pod says what of a pod may be removed: S0.2's content removable and runtime removable.
 	Pod func(uid string) (content, runtime bool)
 	// SourcesReady says whether the host has seen all its pods.
 	SourcesReady func() bool
-	// AsOf is when what Pod says was true; the zero Time = now. The kubelet has no such thing.
+	// AsOf is when the answers of Pod were true; the zero Time = now. The kubelet has no such value.
 	AsOf time.Time
-	// Ahead is how far crigc's clock runs ahead. nil: not at all.
+	// Ahead is how far crigc's clock runs ahead. nil: it does not.
 	Ahead func() time.Duration
-	// ImageFS tells the image filesystem in bytes.
+	// ImageFS gives the figures of the image filesystem in bytes.
 	ImageFS func() (capacity, available uint64)
-	// Reached hears that a pass over containers begins a stage, before the host is asked in it. nil: nobody listens.
+	// Reached is called when a pass over containers begins a stage, before the host is asked in it. It may be nil.
 	Reached func(Stage)
-	// Event hears of the events of passes over images. nil: nobody listens.
+	// Event is called with the events of passes over images. It may be nil.
 	Event func(Event)
 }
 
-// Reaches tells who listens.
+// Reaches calls Reached.
 func (s Setting) Reaches(stage Stage) {
 	if s.Reached != nil {
 		s.Reached(stage)
 	}
 }
 
-// Tells tells who listens.
+// Tells calls Event.
 func (s Setting) Tells(reason, message string) {
 	if s.Event != nil {
 		s.Event(Event{reason, message})
@@ -95,13 +95,13 @@ func (s Setting) Tells(reason, message string) {
 
 // Collector is a node's garbage collection: the kubelet's, or crigc.
 type Collector interface {
-	// Containers collects containers, sandboxes and logs; allUnused as the kubelet does under disk pressure.
+	// Containers collects containers, sandboxes and logs; with allUnused as the kubelet does under disk pressure.
 	Containers(ctx context.Context, allUnused bool) error
-	// Images collects images; allUnused as the kubelet does under disk pressure.
+	// Images collects images; with allUnused as the kubelet does under disk pressure.
 	Images(ctx context.Context, allUnused bool) error
-	// Look looks at the images and removes none.
+	// Look lists the images and removes none.
 	Look(ctx context.Context) error
-	// Age makes what is known of the images older, as if so much time had passed.
+	// Age makes the records of the images older, as if this time had passed.
 	Age(by time.Duration) error
 	// Close frees what the collector holds.
 	Close() error

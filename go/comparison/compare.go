@@ -10,15 +10,15 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// Difference is an object that crigc keeps and the kubelet removes, with the rule that says so. Behind the rule's number may stand
-// which of its cases it is.
+// Difference is an object that crigc keeps and the kubelet removes, with the rule that allows it: its number, and the case if it has
+// several.
 type Difference struct {
 	Object, Rule string
 }
 
 // Problem is a difference that no rule allows.
 type Problem struct {
-	// Sort is what it is about and on which side: a smaller node that fails in another way is another failure.
+	// Sort is the kind of object and the side: a smaller node that fails in another way is another failure.
 	Sort string
 	Text string
 }
@@ -31,7 +31,7 @@ type verdict struct {
 	apart map[string]bool
 }
 
-// comparison knows what is needed to explain a difference.
+// comparison has all that explains a difference.
 type comparison struct {
 	Case
 	knows   Knows
@@ -39,11 +39,11 @@ type comparison struct {
 	step    int
 	kubelet Left
 	ours    Left
-	more    []string // what crigc keeps and the kubelet removes
+	more    []string // objects that crigc keeps and the kubelet removes
 	entries map[string]crigc.Entry
 }
 
-// compare says where two passes of one step over the same node differ.
+// compare finds where two passes of one step over the same node differ.
 func compare(c Case, knows Knows, folder string, step int, kubelet, ours Left) verdict {
 	with := comparison{Case: c, knows: knows, folder: folder, step: step, kubelet: kubelet, ours: ours,
 		entries: map[string]crigc.Entry{}}
@@ -62,7 +62,7 @@ func compare(c Case, knows Knows, folder string, step int, kubelet, ours Left) v
 	with.keepsMore(&v)
 	with.removesMore(&v, fewer)
 	if with.isStillListed() && slices.Contains(with.Planted, "S5.12") {
-		// From here on crigc knows what the kubelet does not.
+		// From here on crigc knows more than the kubelet.
 		v.Differences = append(v.Differences, Difference{"an image that did not go", stillListed})
 	}
 	with.tellsTheTruth(&v)
@@ -82,19 +82,19 @@ func (v *verdict) problem(sort, format string, args ...any) {
 
 func (with *comparison) pass() Pass { return with.Steps[with.step].Pass }
 
-// kindOf is the first word of an object, which says what it is.
+// kindOf is the first word of an object, which is its kind.
 func kindOf(object string) string {
 	kind, _, _ := strings.Cut(object, " ")
 	return kind
 }
 
-// numberOf is the number of a rule, without which of its cases it is.
+// numberOf is the number of a rule, without its case.
 func numberOf(rule string) string {
 	number, _, _ := strings.Cut(rule, " ")
 	return number
 }
 
-// keepsMore looks for a rule behind each object that crigc alone keeps.
+// keepsMore finds the rule for each object that crigc alone keeps.
 func (with *comparison) keepsMore(v *verdict) {
 	for _, object := range with.more {
 		if with.isUsedByTied(object, with.ours, with.kubelet) {
@@ -109,7 +109,7 @@ func (with *comparison) keepsMore(v *verdict) {
 	}
 }
 
-// removesMore judges what crigc alone removes: at most the next images in order, in place of one that it protects.
+// removesMore checks the objects that crigc alone removes: at most the next images in order, in place of one that it protects.
 func (with *comparison) removesMore(v *verdict, fewer []string) {
 	fewer = slices.DeleteFunc(fewer, func(object string) bool {
 		if with.isUsedByTied(object, with.kubelet, with.ours) {
@@ -145,8 +145,8 @@ func (with *comparison) isUsedByTied(object string, keeps, removes Left) bool {
 	})
 }
 
-// noCreationTime is the one case in which crigc removes and the kubelet does not: its client takes no answer about a container whose
-// created_at is 0, so that it can never remove one, nor the sandbox around it.
+// noCreationTime: the kubelet's client refuses an answer about a container whose created_at is 0, so the kubelet can never remove
+// it, nor its sandbox. crigc does.
 const noCreationTime = "S1.7 no creation time"
 
 // ruleOfRemoval is the one by which crigc may remove what the kubelet keeps; "" if there is none.
@@ -170,8 +170,8 @@ func (with *comparison) ruleOfRemoval(object string) string {
 	return ""
 }
 
-// isGoneLater says whether an object is a sandbox to which crigc comes once more at the end of the pass, since its pod has an UNKNOWN
-// container (S2.3), and whose pod the host calls gone by then.
+// isGoneLater says whether an object is a sandbox about which crigc decides once more at the end of the pass, because its pod has an
+// UNKNOWN container (S2.3), and whose pod the host calls gone by then.
 func (with *comparison) isGoneLater(object string) bool {
 	all := with.ours.Before.node.Sandboxes
 	at := slices.IndexFunc(all, func(s Sandbox) bool { return "sandbox "+s.ID == object })
@@ -183,8 +183,8 @@ func (with *comparison) isGoneLater(object string) bool {
 	return says && (content || runtime)
 }
 
-// isInPlace says whether an object goes for the limit of all, or with what goes for it, in place of containers of pods that the host, by an
-// answer of the future, cannot call gone.
+// isInPlace says whether the total limit removes an object, or the container that it belongs to, in place of containers of pods that do
+// not count as gone, because the host's answer is from the future.
 func (with *comparison) isInPlace(object string) bool {
 	kind, name, _ := strings.Cut(object, " ")
 	return with.AsOf > 0 && slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
@@ -201,7 +201,8 @@ func (with *comparison) isInPlace(object string) bool {
 	})
 }
 
-// isRefused says whether the kubelet's client keeps an object back: a container without a creation time, its files, its sandbox.
+// isRefused says whether the kubelet keeps an object because its client refuses the answer: a container without a creation time, its
+// files, its sandbox.
 func (with *comparison) isRefused(object string) bool {
 	kind, name, _ := strings.Cut(object, " ")
 	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
@@ -219,14 +220,14 @@ func (with *comparison) isRefused(object string) bool {
 	})
 }
 
-// isLinkOf says whether the name of a link holds a container's ID, or what is left of it.
+// isLinkOf says whether the name of a link has a container's ID, or the beginning of it.
 func isLinkOf(c Container, name string) bool {
 	name, isLink := strings.CutPrefix(name, "links/")
 	id := strings.TrimSuffix(name[strings.LastIndex(name, "-")+1:], ".log")
 	return isLink && len(id) >= 6 && strings.HasPrefix(c.ID, id)
 }
 
-// replace says why what crigc alone removes is not there in place of a protected image; "" where it is.
+// replace says why an object that crigc alone removes does not replace a protected image; "" if it does.
 func (with *comparison) replace(differences []Difference, fewer []string) (wrong string) {
 	protects := slices.ContainsFunc(differences, func(d Difference) bool { return protectsImage(d.Rule) })
 	protects = protects || with.isStillListed()
@@ -236,13 +237,13 @@ func (with *comparison) replace(differences []Difference, fewer []string) (wrong
 	for _, object := range fewer {
 		image, found := with.image(strings.TrimPrefix(object, "image "))
 		if entry, _ := with.entry(object); !found || entry.Reason != crigc.ReasonSpace {
-			return "it is no image that goes for space"
+			return "it is not an image that is removed for space"
 		}
 		if image.Pinned || isPause(image) || with.uses(image) != "" {
-			return "nobody may remove it"
+			return "it may not be removed"
 		}
 	}
-	// The last of them in crigc's order was still needed, and the kubelet, which had one more to take, could stop before.
+	// The last of them in crigc's order was still needed, and the kubelet, which could take one image more, stopped before it.
 	wanted := with.wanted()
 	last, _ := with.image(with.lastRemoved(fewer))
 	if ours := with.ours.freed() - last.Size; ours >= wanted {
@@ -254,10 +255,10 @@ func (with *comparison) replace(differences []Difference, fewer []string) (wrong
 	return ""
 }
 
-// stillListed is S5.12: RemoveImage answered well, and the image is still there.
+// stillListed is S5.12: RemoveImage succeeded, and the image is still there.
 const stillListed = "S5.12 still listed"
 
-// isStillListed says whether crigc reports that of an image of which the runtime only pretends to remove it.
+// isStillListed says whether crigc reports that for an image that the runtime only pretends to remove.
 func (with *comparison) isStillListed() bool {
 	return slices.ContainsFunc(with.Faults, func(fault Fault) bool {
 		entry, found := with.entries[fault.ID]
@@ -266,7 +267,7 @@ func (with *comparison) isStillListed() bool {
 	})
 }
 
-// pretended are the bytes that the kubelet takes for freed, because the runtime says so.
+// pretended are the bytes that the kubelet counts as freed, because the runtime says so.
 func (with *comparison) pretended() (bytes uint64) {
 	for _, fault := range with.Faults {
 		if image, found := with.image(fault.ID); found && fault.Action == "nothing" {
@@ -288,7 +289,7 @@ func (with *comparison) lastRemoved(objects []string) (id string) {
 	return id
 }
 
-// wanted is how many bytes a pass for space has to free; one image goes however few they are.
+// wanted is how many bytes a pass for space has to free; even for one byte an image is removed.
 func (with *comparison) wanted() uint64 {
 	disk := with.ours.Before.node.Filesystem
 	low, available := uint64(with.Policy.LowThreshold), min(disk.Available, disk.Capacity)
@@ -306,7 +307,7 @@ func (left Left) freed() (bytes uint64) {
 	return bytes
 }
 
-// tellsTheTruth compares crigc's report with what it left.
+// tellsTheTruth compares crigc's report with the node after the pass.
 func (with *comparison) tellsTheTruth(v *verdict) {
 	if with.ours.Report == nil || with.ours.Report.DryRun {
 		return
@@ -341,13 +342,13 @@ func (with *comparison) ends(v *verdict) {
 	}
 }
 
-// mayFail says whether crigc may end with an error where the kubelet does not: a broken picture, or too few images because it
-// protects some, or one that cannot be removed, to which the kubelet did not come.
+// mayFail says whether crigc may end with an error where the kubelet does not: a contradiction, too few images because it protects
+// some, or an image that cannot be removed and that the kubelet did not try.
 func (with *comparison) mayFail(err error, differences []Difference) bool {
 	protects := slices.ContainsFunc(differences, func(d Difference) bool { return protectsImage(d.Rule) })
 	switch {
 	case !with.knows.LooksFirst && with.pass() == Images && (with.fails("ListImages") || with.fails("ListContainers")):
-		// With enough space that kubelet does not list, and what it does not see it does not record (S5.1).
+		// With enough space that kubelet lists no images, and so records none (S5.1).
 		return errors.Is(err, crigc.ErrRuntime) || errors.Is(err, crigc.ErrUnavailable)
 	case errors.Is(err, crigc.ErrContradiction):
 		return slices.Contains(with.Planted, "S0.4") && with.isContradicted()
@@ -363,13 +364,13 @@ func (with *comparison) mayFail(err error, differences []Difference) bool {
 	return false
 }
 
-// asksCapacityFirst says whether the kubelet asks for the capacity before its lists, and lists fail.
+// asksCapacityFirst says whether the kubelet asks for the capacity before it lists, and lists fail.
 func (with *comparison) asksCapacityFirst() bool {
 	return !with.knows.LooksFirst && (with.fails("ListImages") || with.fails("ListContainers"))
 }
 
-// failsBeyondEnough says whether the kubelet fails where crigc has enough by the filesystem (S5.8): it frees too little by the sizes of
-// images, or it goes on to one that cannot be removed.
+// failsBeyondEnough says whether the kubelet fails where enough is free for crigc by the filesystem (S5.8): it frees too little by the
+// sizes of images, or it tries an image that cannot be removed.
 func (with *comparison) failsBeyondEnough(k error) bool {
 	failing := slices.ContainsFunc(with.Faults, func(fault Fault) bool {
 		entry, found := with.entries[fault.ID]
@@ -378,7 +379,7 @@ func (with *comparison) failsBeyondEnough(k error) bool {
 	return with.hasEnough() && (errors.Is(k, crigc.ErrNotEnoughFreed) || errors.Is(k, crigc.ErrRuntime) && failing)
 }
 
-// failsOnNeverUsed says whether the kubelet fails to remove an image by age that crigc has not come to (S5.5).
+// failsOnNeverUsed says whether the kubelet fails to remove an image by age that crigc does not try (S5.5).
 func (with *comparison) failsOnNeverUsed() bool {
 	return slices.Contains(with.Planted, "S5.5") && slices.ContainsFunc(with.Faults, func(fault Fault) bool {
 		image, found := with.image(fault.ID)
@@ -386,7 +387,7 @@ func (with *comparison) failsOnNeverUsed() bool {
 	})
 }
 
-// likeTheKubelets is the status that crigc gives a pass that the kubelet fails with this error.
+// likeTheKubelets is crigc's status for a pass that ends with this error in the kubelet.
 func likeTheKubelets(err error) crigc.Status {
 	said := func(text string) bool { return strings.Contains(err.Error(), text) }
 	switch {
@@ -400,7 +401,7 @@ func likeTheKubelets(err error) crigc.Status {
 	return crigc.ErrNotEnoughFreed
 }
 
-// events compares what the passes told the host, where they ended alike.
+// events compares the events of passes that ended alike.
 func (with *comparison) events(v *verdict) {
 	if (with.kubelet.Err == nil) != (with.ours.Err == nil) || with.isStillListed() {
 		return
@@ -414,32 +415,32 @@ func (with *comparison) events(v *verdict) {
 		return all
 	}
 	if k, o := reasons(with.kubelet.Events), reasons(with.ours.Events); !slices.Equal(k, o) {
-		v.problem("the events", "the kubelet tells %q, crigc %q", with.kubelet.Events, with.ours.Events)
+		v.problem("the events", "the kubelet reports %q, crigc %q", with.kubelet.Events, with.ours.Events)
 	} else if with.knows.Messages && slices.Equal(with.kubelet.Objects, with.ours.Objects) {
 		with.messages(v)
 	}
 }
 
-// messages compares what the same events say of the same images.
+// messages compares the messages of the same events about the same images.
 func (with *comparison) messages(v *verdict) {
 	ours := slices.DeleteFunc(slices.Clone(with.ours.Events), func(e Event) bool { return e.Reason == "PodStatesContradicted" })
 	if !slices.Equal(with.kubelet.Events, ours) {
-		v.problem("the words of events", "the kubelet tells %q, crigc %q", with.kubelet.Events, ours)
+		v.problem("the words of events", "the kubelet reports %q, crigc %q", with.kubelet.Events, ours)
 	}
 }
 
-// stops compares what was stopped of what both remove or both keep.
+// stops compares the stops of containers that both remove or both keep.
 func (with *comparison) stops(v *verdict) {
 	both := func(stops []string) []string {
 		return slices.DeleteFunc(slices.Clone(stops), func(stop string) bool {
 			id, _, _ := strings.Cut(stop, " ")
-			// Where its removal fails in the end, both keep what the kubelet does not even stop.
+			// If its removal fails in the end, both keep it, but the kubelet does not stop it.
 			return v.apart[with.named("container "+id)] || slices.Contains(with.Planted, numberOf(noCreationTime)) && with.isRefused("container "+id)
 		})
 	}
 	k, o := both(with.kubelet.Stops), both(with.ours.Stops)
 	k = slices.DeleteFunc(k, func(stop string) bool {
-		// Where its removal fails, the kubelet keeps what crigc does not even stop.
+		// If its removal fails, the kubelet keeps it, but crigc does not stop it.
 		id, _, _ := strings.Cut(stop, " ")
 		entry, _ := with.entry("container " + id)
 		rule := with.ruleOfContainer(entry)
@@ -467,8 +468,8 @@ func (with *comparison) stops(v *verdict) {
 	}
 }
 
-// graceBehindNegative is the grace period in seconds of a container whose pod has a negative one for its deletion, which the kubelet
-// takes for none at all: the one of its termination (S2.3). 0 where that is not so.
+// graceBehindNegative is the grace period in seconds of a container whose pod has a negative one for its deletion, which crigc counts
+// as absent: the one of its termination (S2.3). 0 if it has no negative one.
 func graceBehindNegative(c Container) int64 {
 	deletion, err := strconv.ParseInt(c.Annotations[deletionGrace], 10, 64)
 	if err != nil || deletion >= 0 {

@@ -10,7 +10,7 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// judged is a step on which both begin with the same node, and what each leaves of it.
+// judged is a step in which both begin with the same node, and what each of them removes.
 type judged struct {
 	c      Case
 	pass   Pass
@@ -45,7 +45,7 @@ func (s Seen) without(removed []string) Seen {
 	return seen(folder, node, files, s.links)
 }
 
-// lefts are what both leave.
+// lefts are the nodes after both passes.
 func (j judged) lefts() (kubelet, ours Left) {
 	before := seen(folder, j.node, j.files, map[string]string{})
 	kubelet = Left{Seen: before.without(j.theirs), Before: before, Err: j.theirErr, Stops: j.theirStops}
@@ -62,7 +62,7 @@ func (j *judged) verdict() verdict {
 	return compare(j.c, j.knows, folder, 0, kubelet, ours)
 }
 
-// fill sets the outcome of each reported object by what crigc removes, where the test has not.
+// fill sets the outcome of each reported object that the test has not set, by what crigc removes.
 func (j *judged) fill() {
 	for i := range j.report {
 		entry := &j.report[i]
@@ -94,7 +94,7 @@ func shelf(policy Policy) (Case, Node) {
 
 var byFifth = Policy{HighThreshold: 85, LowThreshold: 80}
 
-// What crigc removes in place of an image that it protects has to be the next in order, and no more than is needed.
+// The images that crigc removes in place of one that it protects have to be the next in order, and no more than are needed.
 func TestImagesInPlaceOfOthers(t *testing.T) {
 	protected := imageEntry("a", crigc.ReasonInUse)
 	space, enough := crigc.ReasonSpace, crigc.ReasonEnoughFreed
@@ -116,15 +116,15 @@ func TestImagesInPlaceOfOthers(t *testing.T) {
 		"all unused": {nil, AllImages, []string{"a", "b"}, []string{"b", "c"},
 			[]crigc.Entry{protected, imageEntry("b", space), imageEntry("c", space)}, "no image is protected"},
 		"in use": {func(_ *Case, node *Node) { node.Containers[0].ImageID = "c" }, Images, []string{"a", "b"}, []string{"b", "c"},
-			[]crigc.Entry{protected, imageEntry("b", space), imageEntry("c", space)}, "nobody may remove it"},
+			[]crigc.Entry{protected, imageEntry("b", space), imageEntry("c", space)}, "it may not be removed"},
 		"pinned": {func(_ *Case, node *Node) { node.Images[2].Pinned = true }, Images, []string{"a", "b"}, []string{"b", "c"},
-			[]crigc.Entry{protected, imageEntry("b", space), imageEntry("c", space)}, "nobody may remove it"},
+			[]crigc.Entry{protected, imageEntry("b", space), imageEntry("c", space)}, "it may not be removed"},
 		"a sandbox image": {func(_ *Case, node *Node) { node.Images[2].Tags = []string{"registry.example/pause:3"} }, Images,
-			[]string{"a", "b"}, []string{"b", "c"}, []crigc.Entry{protected, imageEntry("b", space), imageEntry("c", space)}, "nobody may remove it"},
+			[]string{"a", "b"}, []string{"b", "c"}, []crigc.Entry{protected, imageEntry("b", space), imageEntry("c", space)}, "it may not be removed"},
 		"the kubelet had no more": {nil, Images, []string{"a"}, []string{"c"},
 			[]crigc.Entry{protected, imageEntry("c", space)}, "did not find it either"},
 		"for another reason": {nil, Images, []string{"a", "b"}, []string{"b", "c"},
-			[]crigc.Entry{protected, imageEntry("b", space), imageEntry("c", crigc.ReasonUnused)}, "goes for space"},
+			[]crigc.Entry{protected, imageEntry("b", space), imageEntry("c", crigc.ReasonUnused)}, "removed for space"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, node := shelf(byFifth)
@@ -153,7 +153,7 @@ func TestImagesInPlaceOfOthers(t *testing.T) {
 	}
 }
 
-// crigc may fail alone only in the ways in which keeping more makes it fail.
+// crigc may fail alone only because it keeps more.
 func TestEndsOfPasses(t *testing.T) {
 	kubelets := errors.New("wanted to free 5 bytes")
 	deletion := errors.New("wanted to free 5 bytes, with errors in image deletion: no")
@@ -202,7 +202,7 @@ func labelled(id, uid string, state any) Container {
 		LogPath: folder + "/pods/n_p_" + uid + "/app/0.log"}
 }
 
-// A difference counts where crigc's report gives the rule's reason, and the node bears it out.
+// A difference is allowed if crigc's report gives the rule's reason, and the node shows that it is true.
 func TestRulesOfDifferences(t *testing.T) {
 	logs := folder + "/pods/n_p_uid"
 	inPod := func(entry crigc.Entry, uid string) crigc.Entry { entry.PodUID = uid; return entry }
@@ -228,7 +228,7 @@ func TestRulesOfDifferences(t *testing.T) {
 			[]string{"file pods/n_p_uid/"}, entryOf(crigc.PodLogs, logs, crigc.ReasonActive), ""},
 		"logs for no reason": {Node{Containers: []Container{labelled("c", "uid", Exited)}}, []string{"pods/n_p_uid/"},
 			[]string{"file pods/n_p_uid/"}, entryOf(crigc.PodLogs, logs, crigc.ReasonListIncomplete), ""},
-		"logs that could not go": {Node{Containers: []Container{labelled("c", "uid", Exited)}}, []string{"pods/n_p_uid/"},
+		"logs that could not be deleted": {Node{Containers: []Container{labelled("c", "uid", Exited)}}, []string{"pods/n_p_uid/"},
 			[]string{"file pods/n_p_uid/"}, failed(entryOf(crigc.PodLogs, logs, crigc.ReasonActive), "no"), ""},
 		"a pod that runs": {Node{Sandboxes: []Sandbox{{ID: "s", UID: "uid", State: Ready}}, Containers: []Container{labelled("c", "uid", Exited)}},
 			nil, []string{"container c"}, inPod(entryOf(crigc.Container, "c", crigc.ReasonPodActive), "uid"), "S0.4 one pod"},
@@ -256,8 +256,8 @@ func TestRulesOfDifferences(t *testing.T) {
 			entryOf(crigc.LogLink, folder+"/links/p_n_c-0123456789.log", crigc.ReasonLinkUnknown), "S4.2"},
 		"a link with an answer": {Node{}, []string{"links/p_n_c-9876543210.log"}, []string{"file links/p_n_c-9876543210.log"},
 			entryOf(crigc.LogLink, folder+"/links/p_n_c-9876543210.log", crigc.ReasonLinkUnknown), ""},
-		"an image that nobody uses": {Node{Images: []Image{{ID: "i"}}}, nil, []string{"image i"}, imageEntry("i", crigc.ReasonInUse), ""},
-		"an image that nobody asked about": {Node{Images: []Image{{ID: "i", Tags: []string{"a/pause"}}}}, nil, []string{"image i"},
+		"an unused image": {Node{Images: []Image{{ID: "i"}}}, nil, []string{"image i"}, imageEntry("i", crigc.ReasonInUse), ""},
+		"an image that is not asked about": {Node{Images: []Image{{ID: "i", Tags: []string{"a/pause"}}}}, nil, []string{"image i"},
 			imageEntry("i", crigc.ReasonSandboxImageUnknown), ""},
 		"an image called pause": {Node{Images: []Image{{ID: "i", Tags: []string{"a/pause:1"}}}}, nil, []string{"image i"},
 			imageEntry("i", crigc.ReasonSandboxImage), "S5.3 by name"},
@@ -307,7 +307,7 @@ func TestReportsThatLie(t *testing.T) {
 	}
 }
 
-// Stops of what both remove have to be the same also where the two differ in something else.
+// The stops of objects that both remove have to be the same, also if the two differ in another object.
 func TestStops(t *testing.T) {
 	node := Node{Containers: []Container{labelled("c", "uid", Unknown), labelled("odd", "uid", 7.0)}}
 	removed := entryOf(crigc.Container, "c", crigc.ReasonUnitLimit)

@@ -16,7 +16,7 @@ import (
 type Ours struct {
 	setting            Setting
 	containers, images *crigc.Engine
-	// stage that a pass has reached, as its questions of the host's pods tell; 0 = none was asked.
+	// stage that a pass has reached, as its questions about pods show; 0 = it has asked none.
 	stage Stage
 	// Report of the last pass; nil if it never began.
 	Report *crigc.Report
@@ -98,7 +98,7 @@ func (o *Ours) podStates(uids []string) ([]crigc.PodState, bool) {
 	return states, o.setting.SourcesReady()
 }
 
-// newImages makes the engine for images, whose records stand in a file.
+// newImages makes the engine for images, whose records are in a file.
 func (o *Ours) newImages() (*crigc.Engine, error) {
 	config := o.config()
 	config.Settings["image-records-file"] = o.records()
@@ -137,14 +137,14 @@ func (o *Ours) Images(ctx context.Context, allUnused bool) (err error) {
 	return err
 }
 
-// Look is a pass that is held (S0.7): it looks and records.
+// Look is a pass that is held (S0.7): it lists and records.
 func (o *Ours) Look(ctx context.Context) (err error) {
 	if err := os.WriteFile(o.hold(), nil, 0o600); err != nil {
 		return err
 	}
 	o.Report, err = o.images.CollectImages(ctx, 0)
 	if o.Report != nil {
-		// Whether what would go would suffice is not asked here.
+		// It does not matter here whether the removals would free enough.
 		err = nil
 	}
 	if gone := os.Remove(o.hold()); err == nil {
@@ -153,7 +153,7 @@ func (o *Ours) Look(ctx context.Context) (err error) {
 	return err
 }
 
-// Age makes the records of the images older: no clock runs ahead, because crigc does not trust one that does (S5.7).
+// Age makes the records of the images older. It sets no clock ahead, because crigc does not trust a clock that leaps (S5.7).
 func (o *Ours) Age(by time.Duration) error {
 	o.images.Close()
 	err := aged(o.records(), by)

@@ -12,13 +12,13 @@ type Failure struct {
 	Case     Case
 	Step     int
 	Problems []Problem
-	// Kubelet and Ours are what each left, and Report what crigc says.
+	// Kubelet and Ours are the nodes after each pass, and Report is crigc's.
 	Kubelet, Ours Left
 }
 
-// Harness leads both collectors over random nodes.
+// Harness runs both collectors over random nodes.
 type Harness struct {
-	// Version of the kubelet, and what it knows.
+	// Version of the kubelet, and the features that it knows.
 	Version string
 	Knows   Knows
 	New     New
@@ -28,7 +28,7 @@ type Harness struct {
 
 func newOurs(setting Setting) (Collector, error) { return NewOurs(setting) }
 
-// check leads both over a case. The failure is nil where all is well; the counts are those of this node.
+// check runs both over a case. The failure is nil if there is none; the counts are those of this node.
 func (h Harness) check(sim *Sim, c Case) (counts, *Failure, error) {
 	now := time.Now().UnixNano()
 	theirs, err := sim.run(c, h.New, now)
@@ -54,8 +54,8 @@ func (h Harness) check(sim *Sim, c Case) (counts, *Failure, error) {
 	return count, nil, nil
 }
 
-// Run leads both over the nodes of seeds from..to-1, with so many workers below folder, and stops at the first failure, which is
-// then made small.
+// Run runs both over the nodes of seeds from..to-1, with this number of workers below folder, and stops at the first failure, whose
+// node is then made smaller.
 func (h Harness) Run(folder string, from, to uint64, workers int) (*Tally, *Failure, error) {
 	tally := &Tally{Version: h.Version, Rules: map[string]Count{}, needs: needs(h.Knows)}
 	seeds := make(chan uint64)
@@ -117,7 +117,7 @@ func (h Harness) work(top string, number int, seeds <-chan uint64, tally *Tally)
 	return nil, nil
 }
 
-// String is the failure as one would read it: what differs, the small node, and both sides.
+// String is the failure as text: the differences, the small node, and both sides.
 func (f *Failure) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "seed %d, step %d (%s):\n", f.Case.Seed, f.Step+1, f.Case.Steps[f.Step].Pass)

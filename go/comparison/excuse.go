@@ -11,8 +11,8 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// Which rule lets crigc keep what the kubelet removes: crigc's report has to give that rule's reason, and the node has to bear it
-// out.
+// Which rule allows crigc to keep an object that the kubelet removes: crigc's report has to give that rule's reason, and the node has
+// to show that it is true.
 
 func (with *comparison) entry(object string) (crigc.Entry, bool) {
 	kind, name, _ := strings.Cut(object, " ")
@@ -23,10 +23,10 @@ func (with *comparison) entry(object string) (crigc.Entry, bool) {
 	return entry, found
 }
 
-// visible is a name as a report tells it.
+// visible is a name as it is in a report.
 func visible(name string) string { return strings.NewReplacer(`\`, `\\`, "\n", `\n`).Replace(name) }
 
-// why is what crigc says of an object.
+// why is the entry of an object in crigc's report.
 func (with *comparison) why(object string) string {
 	entry, found := with.entry(object)
 	if !found {
@@ -77,7 +77,7 @@ func kept(entry crigc.Entry, reason crigc.Reason) bool {
 	return entry.Outcome == crigc.Kept && entry.Reason == reason
 }
 
-// isStrange says whether the UID of the entry's pod is none to ask about (S0.3).
+// isStrange says whether the UID of the entry's pod cannot be asked about (S0.3).
 func isStrange(entry crigc.Entry) bool { return strings.Contains(entry.PodUID, `\n`) }
 
 func (with *comparison) ruleOfContainer(entry crigc.Entry) string {
@@ -102,7 +102,7 @@ func (with *comparison) ruleOfContainer(entry crigc.Entry) string {
 	case entry.Outcome == crigc.Kept && container.State == Unknown && with.isBackLater(uidOf(container)):
 		return "S0.3 asked again"
 	case kept(entry, crigc.ReasonListIncomplete) && with.fails("ListPodSandbox"):
-		// Whether the pod runs is not known (S0.4).
+		// crigc cannot know whether the pod runs (S0.4).
 		return "S1.1 no sandboxes"
 	}
 	return with.ruleOfLimit(entry, container)
@@ -117,8 +117,8 @@ func (with *comparison) hasUnknown(uid string) bool {
 	})
 }
 
-// isBackLater says whether the host says at a later stage that a pod is there. An UNKNOWN container is removed when its stop has ended and
-// all else is done (S2.3), and the host is asked again before.
+// isBackLater says whether the host reports at a later stage that a pod exists. An UNKNOWN container is removed after its stop, at the
+// end of the pass (S2.3), and the host is asked again before.
 func (with *comparison) isBackLater(uid string) bool {
 	return slices.ContainsFunc([]Stage{OfSandboxes, OfLogs}, func(stage Stage) bool {
 		_, says := with.Steps[with.step].Later[stage][uid]
@@ -126,16 +126,16 @@ func (with *comparison) isBackLater(uid string) bool {
 	})
 }
 
-// fails says whether the runtime fails a call that is about no object.
+// fails says whether the runtime fails a call that names no object.
 func (with *comparison) fails(method string) bool {
 	return slices.ContainsFunc(with.Faults, func(fault Fault) bool { return fault.Method == method && fault.ID == "" })
 }
 
-// newerThanAnswer is the case of S0.3 in which the host's answer speaks of the past.
+// newerThanAnswer is the case of S0.3 in which the host's answer is about the past.
 const newerThanAnswer = "S0.3 newer than the answer"
 
-// isNewer says whether something of an entry's pod has come or changed since the moment for which the host answered, and crigc keeps
-// it for that.
+// isNewer says whether something of an entry's pod was created or changed after the moment for which the host answered, and crigc
+// keeps the object for that.
 func (with *comparison) isNewer(entry crigc.Entry) bool {
 	if !kept(entry, crigc.ReasonNewerThanAnswer) || with.AsOf == 0 {
 		return false
@@ -166,7 +166,7 @@ func (with *comparison) isNewer(entry crigc.Entry) bool {
 // uidOfLogs is the UID that an entry of the log directory names (S4.1).
 func uidOfLogs(entry string) string { return entry[strings.LastIndex(entry, "_")+1:] }
 
-// hasDirectoryForLink says whether a directory stands where a container's link should.
+// hasDirectoryForLink says whether there is a directory in the place of a container's link.
 func (with *comparison) hasDirectoryForLink(c Container) bool {
 	return with.ours.Before.has("file " + linkOf(c) + "/")
 }
@@ -179,12 +179,13 @@ func (with *comparison) container(id string) (Container, bool) {
 	return Container{}, false
 }
 
-// saysWrongKey says whether crigc failed for the key, if only among other things.
+// saysWrongKey says whether the wrong key is among crigc's errors.
 func (with *comparison) saysWrongKey() bool {
 	return with.ours.Err != nil && strings.Contains(with.ours.Err.Error(), "is likely wrong")
 }
 
-// hasWrongKey says whether the log of a dead container lies elsewhere, and no pod of any has its directory in the log directory.
+// hasWrongKey says whether the log of a dead container is elsewhere, and no pod of a dead container has its directory in the log
+// directory.
 func (with *comparison) hasWrongKey() bool {
 	outside := false
 	for _, c := range with.ours.Before.node.Containers {
@@ -201,7 +202,7 @@ func (with *comparison) hasWrongKey() bool {
 	return outside
 }
 
-// isOutside says whether a log path does not lie in the log directory.
+// isOutside says whether a log path is not in the log directory.
 func (with *comparison) isOutside(path string) bool {
 	return path != "" && !strings.HasPrefix(path, filepath.Join(with.folder, "pods")+"/")
 }
@@ -226,7 +227,7 @@ func (with *comparison) ruleOfSandbox(entry crigc.Entry) string {
 	case kept(entry, crigc.ReasonActive):
 		return with.ruleOfContainersIn(entry.ID)
 	case kept(entry, crigc.ReasonNewestSandbox) && with.isBackLater(all[at].UID) && with.hasUnknown(all[at].UID):
-		// What was stopped went late, and S3 came once more for its pod.
+		// The stopped container was removed late, and then S3 decided once more about its pod.
 		return "S0.3 asked again"
 	case kept(entry, crigc.ReasonNewestSandbox) && with.isHighestSandbox(all[at]):
 		return "S3.3 the highest attempt"
@@ -256,7 +257,7 @@ func (with *comparison) ruleOfContainersIn(sandbox string) string {
 	return ""
 }
 
-// ruleOfActive is S0.4, where the pod runs, or where most of what runs is said to be gone.
+// ruleOfActive is S0.4, if the pod runs, or if the host calls most pods that run gone.
 func (with *comparison) ruleOfActive(uid string) string {
 	switch {
 	case errors.Is(with.ours.Err, crigc.ErrContradiction) && with.isContradicted():
@@ -288,7 +289,7 @@ func (with *comparison) active() map[string]bool {
 	return uids
 }
 
-// isContradicted says whether the host calls more than half of what runs gone, and two at least.
+// isContradicted says whether the host calls more than half of the pods that run gone, and at least two.
 func (with *comparison) isContradicted() bool {
 	words := with.words()[with.step]
 	all, claimed := 0, 0
@@ -311,7 +312,7 @@ func (with *comparison) isContradicted() bool {
 // uidOf is the UID of the pod that a container belongs to.
 func uidOf(c Container) string { return c.Labels["io.kubernetes.pod.uid"] }
 
-// isUndefined says whether a state, as JSON tells it, is one that CRI does not define.
+// isUndefined says whether a state in JSON is one that CRI does not define.
 func isUndefined(state any) bool {
 	_, number := state.(float64)
 	return number
@@ -342,21 +343,21 @@ func (with *comparison) ruleOfImage(entry crigc.Entry) string {
 	case entry.Outcome == crigc.Kept && meanwhileReasons[entry.Reason] && with.protectedMeanwhile(image) != "":
 		return "S5.2 " + with.protectedMeanwhile(image)
 	case kept(entry, crigc.ReasonNotReached) && with.isStillListed():
-		// A runtime that removes nothing is not asked for the rest.
+		// If the runtime removes nothing, crigc does not try the rest.
 		return stillListed
 	case kept(entry, crigc.ReasonEnoughFreed) && with.hasEnough():
 		return enoughByFilesystem
 	case entry.Outcome == crigc.Kept && with.isUsedByNobody(image) && with.isTooYoungToAge(image):
-		// The kubelet takes it for unused since ever.
+		// The kubelet treats it as always unused.
 		return "S5.5 never used"
 	}
 	return ""
 }
 
-// meanwhileReasons are what crigc says of an image that a later look has protected.
+// meanwhileReasons are crigc's reasons for an image that a later list protects.
 var meanwhileReasons = map[crigc.Reason]bool{crigc.ReasonChanged: true, crigc.ReasonInUse: true, crigc.ReasonPinned: true}
 
-// protectedMeanwhile is what protects an image that happens between look and removal; "" if nothing does.
+// protectedMeanwhile is the change between the lists and the removal that protects an image; "" if none does.
 func (with *comparison) protectedMeanwhile(image Image) string {
 	changes := with.Steps[with.step].Meanwhile
 	if changes == nil {
@@ -378,10 +379,10 @@ func (with *comparison) protectedMeanwhile(image Image) string {
 	return ""
 }
 
-// enoughByFilesystem is the case of S5.8 in which the filesystem tells that enough is free, whatever sizes say.
+// enoughByFilesystem is the case of S5.8 in which the filesystem shows that enough is free, whatever the sizes are.
 const enoughByFilesystem = "S5.8 enough by the filesystem"
 
-// hasEnough says whether as much is available as a pass for space has to reach.
+// hasEnough says whether a pass for space has reached its goal.
 func (with *comparison) hasEnough() bool {
 	disk, low := with.ours.node.Filesystem, uint64(with.Policy.LowThreshold)
 	return with.pass() == Images && disk.Available >= disk.Capacity*(100-low)/100
@@ -475,8 +476,8 @@ func (with *comparison) ruleOfFile(name string) string {
 	return ""
 }
 
-// ruleOfOwner is the rule by which the container that a log or a link belongs to was kept. The container itself may be there on
-// both sides: where its removal fails, the kubelet has deleted its logs before.
+// ruleOfOwner is the rule that keeps the container that a log or a link belongs to. The container itself may exist on both sides: if
+// its removal fails, the kubelet has already deleted its logs.
 func (with *comparison) ruleOfOwner(owns func(Container) bool) string {
 	for _, c := range with.ours.node.Containers {
 		if owns(c) {
@@ -489,8 +490,8 @@ func (with *comparison) ruleOfOwner(owns func(Container) bool) string {
 	return ""
 }
 
-// ruleOfRest is the rule of a file that stays behind when both remove its container, or try to: one whose name only begins like that of the
-// log, or the log itself where it lies elsewhere: outside, or behind a link.
+// ruleOfRest is the rule of a file that crigc leaves when both remove its container, or try to: a file whose name only begins like that of
+// the log, or the log itself if it is outside or behind a link.
 func (with *comparison) ruleOfRest(path string) string {
 	for _, c := range with.ours.Before.node.Containers {
 		rest, begins := strings.CutPrefix(path, c.LogPath)
@@ -519,7 +520,7 @@ func (with *comparison) behindLinks(path string) string {
 	return path
 }
 
-// holdsContainerOf says whether crigc left a container of a pod.
+// holdsContainerOf says whether crigc kept a container of a pod.
 func (with *comparison) holdsContainerOf(uid string) bool {
 	return slices.ContainsFunc(with.ours.node.Containers, func(c Container) bool { return uidOf(c) == uid })
 }
@@ -540,7 +541,7 @@ func (with *comparison) ruleOfLink(name string) string {
 	if with.isLinkOfLate(name) {
 		return "S2.3 a link left"
 	}
-	// The link's target is among what crigc keeps.
+	// crigc keeps the link's target.
 	target := "file " + strings.TrimPrefix(with.ours.links[name], with.folder+"/")
 	if target != "file "+name && with.isMore(target) {
 		return with.rule(target)
@@ -548,13 +549,13 @@ func (with *comparison) ruleOfLink(name string) string {
 	return ""
 }
 
-// isUnlisted says whether a link has a name that is cut, and whose containers are not known, since lists fail.
+// isUnlisted says whether a link has a cut name, and its container is unknown because lists fail.
 func (with *comparison) isUnlisted(name string) bool {
 	return len(filepath.Base(name)) == 255 && (with.fails("ListContainers") || with.fails("ListPodSandbox"))
 }
 
-// isLinkOfRefused says whether a link is that of a container without a creation time that has not exited: the kubelet's client takes no
-// answer about it, and so the link for a dead one.
+// isLinkOfRefused says whether a link is that of a container without a creation time that has not exited: the kubelet's client refuses the
+// answer about it, so the kubelet treats the link as dead.
 func (with *comparison) isLinkOfRefused(name string) bool {
 	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
 		return c.CreatedAt == 0 && c.State != Exited && isLinkOf(c, name)
@@ -570,7 +571,7 @@ func (with *comparison) isLinkOfLate(name string) bool {
 	})
 }
 
-// isCutLink says whether a link is that of a container that has not exited, with an ID that is cut.
+// isCutLink says whether a link is that of a container that has not exited, with a cut ID.
 func (with *comparison) isCutLink(name string) bool {
 	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
 		return c.State != Exited && name == linkOf(c) && !strings.HasSuffix(name, "-"+c.ID+".log")

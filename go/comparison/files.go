@@ -8,29 +8,29 @@ import (
 	"time"
 )
 
-// The directories that the kubelet takes for granted.
+// The directories that are fixed in the kubelet.
 const (
 	kubeletPodLogs       = "/var/log/pods"
 	kubeletContainerLogs = "/var/log/containers"
 )
 
-// Files is the filesystem that a kubelet sees, but for ReadDir, which the releases declare differently: its log directories are those of the node under test, and its working directory
-// is one below its root directory (with an empty log path it deletes what lies around there). Paths that the runtime tells are
-// real ones and stay as they are. It deletes nothing outside of the node under test: this is somebody's machine.
+// Files is the filesystem that a kubelet sees, except ReadDir, which the releases declare differently. Its log directories are those of
+// the node under test, and its working directory is below its root directory (with an empty log path the kubelet deletes files there).
+// Paths from the runtime are real paths and are not changed. It deletes nothing outside of the node under test.
 type Files struct {
 	moved []move
-	// own are the directories in which things may be deleted, without links in their paths.
+	// own are the directories in which files may be deleted, without links in their paths.
 	own []string
 	// plain says that no path of the node has a link in it.
 	plain bool
 }
 
-// move is a directory that lies elsewhere than the kubelet thinks.
+// move is a directory that is elsewhere than the kubelet thinks.
 type move struct {
 	from, to string
 }
 
-// NewFiles makes the one for a setting.
+// NewFiles makes the filesystem for a setting.
 func NewFiles(setting Setting) (*Files, error) {
 	workingDir := filepath.Join(setting.RootDir, "working-directory")
 	if err := os.MkdirAll(workingDir, 0o700); err != nil {
@@ -41,21 +41,21 @@ func NewFiles(setting Setting) (*Files, error) {
 		{kubeletContainerLogs, setting.ContainerLogsDir},
 		{"", workingDir},
 	}}
-	// What lies beside a log directory belongs to the test, too.
+	// The files beside a log directory belong to the test, too.
 	for _, dir := range []string{setting.RootDir, filepath.Dir(setting.PodLogsDir), filepath.Dir(setting.ContainerLogsDir)} {
 		real, err := filepath.EvalSymlinks(dir)
 		if err != nil {
 			return nil, err
 		}
 		if !filepath.IsAbs(real) || real == "/" {
-			return nil, fmt.Errorf("%q is no directory for a test", dir)
+			return nil, fmt.Errorf("%q is not a directory for a test", dir)
 		}
 		f.own = append(f.own, real)
 	}
 	return f, nil
 }
 
-// holds says whether the path is one in the directory, and gives what follows. The directory "" is the working directory.
+// holds says whether the path is in the directory, and returns the rest of the path. The directory "" is the working directory.
 func (m move) holds(path string) (string, bool) {
 	if m.from == "" {
 		return path, !filepath.IsAbs(path)
@@ -64,7 +64,7 @@ func (m move) holds(path string) (string, bool) {
 	return rest, ok && (rest == "" || rest[0] == '/')
 }
 
-// Real is where a path of the kubelet's leads.
+// Real is the real path for a path of the kubelet.
 func (f *Files) Real(path string) string {
 	for _, m := range f.moved {
 		if rest, ok := m.holds(path); ok {
@@ -74,7 +74,7 @@ func (f *Files) Real(path string) string {
 	return path
 }
 
-// deletable is where a path of the kubelet's leads, if something may be deleted there.
+// deletable is the real path for a path of the kubelet, if it may be deleted.
 func (f *Files) deletable(path string) (string, error) {
 	path = f.Real(path)
 	dir := filepath.Dir(path)
@@ -96,7 +96,7 @@ func (f *Files) deletable(path string) (string, error) {
 	return "", fmt.Errorf("the kubelet would delete %q, which does not belong to the node under test", path)
 }
 
-// Glob tells names as the kubelet knows them.
+// Glob returns names as the kubelet knows them.
 func (f *Files) Glob(pattern string) ([]string, error) {
 	for _, m := range f.moved {
 		rest, ok := m.holds(pattern)
@@ -147,7 +147,7 @@ func (f *Files) Rename(from, to string) error {
 	return os.Rename(from, to)
 }
 
-// Stat looks behind links.
+// Stat follows links.
 func (f *Files) Stat(path string) (os.FileInfo, error) {
 	return os.Stat(f.Real(path))
 }

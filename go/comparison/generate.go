@@ -13,25 +13,25 @@ const (
 	mib    = uint64(1) << 20
 )
 
-// Knows is what a kubelet release knows of, beyond the oldest one.
+// Knows are the features of a kubelet release that the oldest one does not have.
 type Knows struct {
 	// ImageID: it reads Container.image_id (Kubernetes 1.30).
 	ImageID bool
 	// Pinned: it keeps pinned images.
 	Pinned bool
-	// SandboxImage is the image that it keeps by its configuration; "" = it has no such key (any more).
+	// SandboxImage is the image that it keeps by its configuration; "" = it has no such key.
 	SandboxImage string
 	// ImageVolumes: images of image volumes are in use.
 	ImageVolumes bool
 	// MaxAge: it has a maximum age of images.
 	MaxAge bool
-	// LooksFirst: it looks at the images before it asks how full the disk is.
+	// LooksFirst: it lists the images before it asks how full the disk is.
 	LooksFirst bool
-	// Messages: its events say what crigc's say.
+	// Messages: its events have the same words as crigc's.
 	Messages bool
 }
 
-// Generate makes the case of a seed. A third of them holds something on which crigc and the kubelet differ on purpose.
+// Generate makes the case of a seed. A third of the cases have something on which crigc and the kubelet differ on purpose.
 func Generate(seed uint64, knows Knows) Case {
 	m := &maker{Rand: rand.New(rand.NewPCG(seed, 0x63726967)), knows: knows, used: map[int64]bool{}, young: map[string]bool{}}
 	m.Seed = seed
@@ -81,7 +81,7 @@ type maker struct {
 	// IDs of everything of a kind so far.
 	sandboxIDs, deadIDs []string
 	imageIDs            []string
-	users               []string // containers that came for an image
+	users               []string // containers that were added to use an image
 	planting            bool
 	onlyContainers      bool
 	wrongKey            bool
@@ -108,7 +108,7 @@ func (m *maker) plant(rule string) {
 	}
 }
 
-// time is one that nothing else has: ns before now, a good while off the minimum age.
+// time is a time that no other object has: ns before now, and not near the minimum age.
 func (m *maker) time() int64 {
 	for {
 		age := 300 + m.Int64N(2*86_400)
@@ -126,7 +126,7 @@ func (m *maker) time() int64 {
 	}
 }
 
-// note remembers the pods with a container that is too young to go: where such a pod goes, its logs stay with the container.
+// note remembers the pods with a container that is too young to be removed: if such a pod is gone, crigc keeps its logs with the container.
 func (m *maker) note(p *pod, created int64) {
 	if created > -int64(m.Policy.MinAge) {
 		m.young[p.uid] = true
@@ -157,7 +157,7 @@ func (m *maker) policy() {
 	}
 }
 
-// pods makes pods with their sandboxes, containers and files, and what else lies in the log directories.
+// pods makes pods with their sandboxes, containers and files, and other entries of the log directories.
 func (m *maker) pods(n int) {
 	for range n {
 		p := m.pod()
@@ -181,7 +181,7 @@ func (m *maker) pods(n int) {
 func (m *maker) pod() pod {
 	p := pod{uid: m.uid(), namespace: pick(m, "default", "kube-system", "shop"), name: fmt.Sprintf("app-%d", m.IntN(1000))}
 	if m.percent(4) {
-		// As long as names get: the link's name is cut.
+		// The longest names: the link's name is cut.
 		p.name = fmt.Sprintf("%0200d", m.IntN(1000))
 		m.plant("S4.2")
 	}
@@ -202,7 +202,7 @@ func (m *maker) pod() pod {
 	return p
 }
 
-// canaries are files that somebody put into a pod's log directory: they go with the pod, and with nothing else.
+// canaries are foreign files in a pod's log directory: they are removed with the pod, and with nothing else.
 func (m *maker) canaries(p *pod) {
 	for _, name := range []string{"heap.dump", "app/core.1", "side/0.txt"} {
 		if m.percent(50) {
@@ -219,7 +219,7 @@ func (m *maker) outside(name string) {
 	}
 }
 
-// longAgo is 1970, or no time at all. The kubelet cannot look at images then.
+// longAgo is 1970, or the time 0, with which the kubelet cannot list images.
 func (m *maker) longAgo() int64 {
 	if m.onlyContainers {
 		m.plant("S1.7")
@@ -228,7 +228,7 @@ func (m *maker) longAgo() int64 {
 	return Epoch
 }
 
-// without lets a container and a sandbox have no creation time, one of each at most: nobody knows which of two is older.
+// without sets the creation time of at most one container and one sandbox to 0: of two without one, none is older.
 func (m *maker) without() {
 	if !m.percent(10) {
 		return
@@ -279,7 +279,7 @@ func (m *maker) sandboxesOf(p *pod) {
 			id := m.sandbox(p, uint32(count), NotReady, created)
 			m.Ties[id] = "sandboxes of " + p.uid
 		}
-		// Nothing else may tell them apart, a failing removal neither.
+		// Nothing else may distinguish them, not even a removal that fails.
 		m.sandboxIDs = m.sandboxIDs[:len(m.sandboxIDs)-2]
 	}
 }
@@ -313,7 +313,7 @@ func (m *maker) containersOf(p *pod, name string) {
 	attempts := m.IntN(6)
 	stuck := attempts
 	if m.percent(6) {
-		// The last ones never started.
+		// The last attempts were never started.
 		stuck = m.IntN(attempts + 1)
 	}
 	for attempt, created := range m.times(attempts) {
@@ -348,7 +348,7 @@ func (m *maker) containersOf(p *pod, name string) {
 	}
 }
 
-// times are the creation times of so many attempts, seldom in another order than those.
+// times are the creation times of the attempts, seldom in another order than the attempts.
 func (m *maker) times(attempts int) (times []int64) {
 	for range attempts {
 		times = append(times, m.time())
@@ -361,7 +361,7 @@ func (m *maker) times(attempts int) (times []int64) {
 	return times
 }
 
-// justCreated makes a container that somebody is about to start.
+// justCreated makes a container that is about to be started.
 func (m *maker) justCreated(p *pod, name string) {
 	m.plant("S1.1")
 	c := m.container(p, name, 60, Created, -(5+m.Int64N(35))*second)
@@ -402,7 +402,7 @@ func (m *maker) container(p *pod, name string, attempt uint32, state string, cre
 	switch {
 	case state == Running:
 	case m.percent(3):
-		// The unit is by the metadata, all else by the label.
+		// The unit uses the metadata, everything else the label.
 		c.Name = "other-" + name
 	case m.percent(4):
 		c.Labels = nil
@@ -436,7 +436,7 @@ const (
 	terminationGrace = "io.kubernetes.pod.terminationGracePeriod"
 )
 
-// grace are annotations with one grace period or two: in order, negative, huge, or no number.
+// grace are annotations with one grace period or two: valid, negative, huge, or not a number.
 func (m *maker) grace() map[string]string {
 	period := func() string {
 		return pick(m, "0", "1", "30", "7", "-1", "-30", "1000000000", "99999999999999999999", "soon", "")
@@ -454,7 +454,7 @@ func (m *maker) grace() map[string]string {
 	return annotations
 }
 
-// imageOf lets a container use an image: by what the kubelet compares, or none that is there.
+// imageOf makes a container use an image, by a field that the kubelet compares, or an image that does not exist.
 func (m *maker) imageOf(c *Container) {
 	c.Image = "registry.example/app:v1"
 	if len(m.imageIDs) == 0 || m.percent(20) {
@@ -490,7 +490,7 @@ func (m *maker) link(p *pod, c *Container) {
 	m.Files = append(m.Files, File{Path: "links/" + linkName(p, name, c.ID), Link: c.LogPath})
 }
 
-// strangeLogs are entries of the log directory behind which there are no containers.
+// strangeLogs are entries of the log directory without containers.
 func (m *maker) strangeLogs() {
 	for range m.IntN(4) {
 		uid := m.uid()
@@ -513,7 +513,7 @@ func (m *maker) strangeLogs() {
 	}
 }
 
-// strangeLinks are links that dangle or not, with names that do and do not hold an ID.
+// strangeLinks are links that dangle or not, with names that have an ID or not.
 func (m *maker) strangeLinks() {
 	for range m.IntN(5) {
 		id := m.id()
@@ -544,7 +544,7 @@ func (m *maker) strangeLinks() {
 	}
 }
 
-// hangs lets calls about a few objects never be answered, which costs real time.
+// hangs makes calls about a few objects hang, which costs real time.
 func (m *maker) hangs(method string, ids []string) {
 	if len(ids) == 0 {
 		return
@@ -556,7 +556,7 @@ func (m *maker) hangs(method string, ids []string) {
 	m.plant("S4.1")
 }
 
-// faults lets removals fail.
+// faults makes removals fail.
 func (m *maker) faults() {
 	if m.percent(1) {
 		m.hangs("RemoveContainer", m.deadIDs)
@@ -585,9 +585,9 @@ func (m *maker) faults() {
 	}
 }
 
-// failingLists lets lists of the runtime fail: the first of each pass, or all.
+// failingLists makes lists of the runtime fail: the first of each pass, or all.
 func (m *maker) failingLists(methods ...string) {
-	// Who ages images looks at them, and what a failed look does not find is new to the next.
+	// Making images older lists them, and an image that a failed list did not find is new to the next one.
 	aged := slices.ContainsFunc(m.Steps, func(step Step) bool { return step.Age > 0 })
 	if !m.percent(4) || aged {
 		return
@@ -602,7 +602,7 @@ func (m *maker) failingLists(methods ...string) {
 	m.plant("S1.1")
 }
 
-// failing lets calls about a container fail. Where its pod goes, crigc keeps the pod's logs with it.
+// failing makes calls about a container fail. If its pod is gone, crigc keeps the pod's logs with the container.
 func (m *maker) failing(id, method string, code int) {
 	m.Faults = append(m.Faults, Fails(method, id, code, "as ordered"))
 	m.plant("S4.1")

@@ -15,11 +15,11 @@ func (m *maker) images(n int) {
 	m.Node.Filesystem.Available = m.fill()
 }
 
-// fill is how much of the filesystem is available: anywhere, often near full.
+// fill is how much of the filesystem is available: any value, often nearly full.
 func (m *maker) fill() uint64 {
 	capacity := m.Node.Filesystem.Capacity
 	if m.percent(50) {
-		// Some images have to go, and not all.
+		// Some images have to be removed, but not all.
 		free := capacity * uint64(100-m.Policy.LowThreshold) / 100
 		return max(1, free-min(free, uint64(1+m.IntN(800))*mib))
 	}
@@ -52,14 +52,14 @@ func (m *maker) image() Image {
 	if m.knows.SandboxImage != "" && !m.hasSandboxImage && m.percent(10) {
 		m.hasSandboxImage = true
 		image.Tags = []string{m.knows.SandboxImage}
-		// That kubelet's client takes no answer about an image without a size.
+		// That kubelet's client refuses an answer about an image without a size.
 		image.Size = max(image.Size, mib)
 	}
 	m.imageIDs = append(m.imageIDs, image.ID)
 	return image
 }
 
-// imageSteps lets images come one by one, each with a look of its own, so that no two are equally old; then collects.
+// imageSteps adds images one by one, each with a list of its own, so that no two are equally old; then it collects.
 func (m *maker) imageSteps() {
 	if m.knows.MaxAge && m.percent(12) {
 		m.maxAge()
@@ -81,7 +81,7 @@ func (m *maker) imageSteps() {
 		step := Step{Pass: pick(m, Images, Images, Images, AllImages), Before: m.using()}
 		step.Before.Available = m.fill()
 		if m.Policy.ImageMaxAge > 0 {
-			// Space needs nothing, or what goes for it would depend on what goes by age.
+			// Nothing is needed for space; otherwise those removals would depend on the removals by age.
 			step.Before.Available = m.Node.Filesystem.Capacity
 		}
 		if m.percent(50) {
@@ -97,7 +97,7 @@ func (m *maker) imageSteps() {
 	}
 }
 
-// maxAge lets images go by age. No sum of the steps' ages comes near it.
+// maxAge makes images be removed by age. No sum of the steps' ages is near it.
 func (m *maker) maxAge() {
 	m.Policy.HighThreshold, m.Policy.LowThreshold = 85, 80
 	m.Policy.ImageMaxAge = pick(m, 5*time.Minute, 30*time.Minute, time.Hour, 25*time.Hour) + 30*time.Second
@@ -105,7 +105,7 @@ func (m *maker) maxAge() {
 	m.plant("S5.5")
 }
 
-// using is a container that comes and uses some image, by what the kubelet compares, and one that goes again.
+// using adds a container that uses an image, by a field that the kubelet compares, and removes another.
 func (m *maker) using() Changes {
 	var gone []string
 	if m.percent(50) && len(m.users) > 0 {
@@ -139,7 +139,7 @@ func (m *maker) imageFaults() {
 		m.hangs("RemoveImage", m.imageIDs)
 	}
 	if m.percent(2) {
-		// As told by a filesystem that is not there.
+		// As if the filesystem did not exist.
 		m.Node.Filesystem.Capacity = 0
 	}
 }

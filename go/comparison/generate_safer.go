@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// What the safer rules of late are about: answers of the past, links and directories where none should be, pods that come back, images
-// that change under way or do not go.
+// Nodes for further safer rules: answers about the past, links and directories where none should be, pods that come back, images that
+// change during a pass or are not removed.
 
-// plantAsOf lets the host's picture be of the past: some pods are older than it, and of some something is newer.
+// plantAsOf makes the host's answer one about the past: some pods are older than it, and some have something newer.
 func (m *maker) plantAsOf() {
 	m.plant("S0.3")
 	m.plant("S4.1")
 	if m.turn()%6 == 0 {
-		// A picture of the future is none at all.
+		// An answer from the future counts as no answer.
 		m.AsOf = 3600 * second
 		m.plant("S0.2")
 		return
@@ -27,8 +27,8 @@ func (m *maker) plantAsOf() {
 	m.file("pods/" + p.folder + "x/app/0.log")
 }
 
-// plantLinkOnTheWay lets the log directory of a dead container be a link: to that of another pod, whose container runs, or around
-// inside its own.
+// plantLinkOnTheWay makes the log directory of a dead container a link: to that of another pod, whose container runs, or to another
+// directory of its own pod.
 func (m *maker) plantLinkOnTheWay() {
 	p, c := m.logged()
 	m.Files = slices.DeleteFunc(m.Files, func(file File) bool { return strings.HasPrefix(file.Path, c.LogPath[2:]) })
@@ -53,10 +53,10 @@ func (m *maker) plantLinkOnTheWay() {
 	}
 }
 
-// plantWrongKey lets the runtime keep all logs elsewhere than in the log directory, in which no pod has a directory then.
+// plantWrongKey puts all logs of the runtime elsewhere; then no pod has a directory in the log directory.
 func (m *maker) plantWrongKey() {
 	if !m.onlyContainers {
-		// What crigc keeps would keep images.
+		// The containers that crigc keeps would keep images.
 		m.plantPathOutside()
 		return
 	}
@@ -85,7 +85,7 @@ func (m *maker) plantWrongKey() {
 	}
 }
 
-// newer makes a container of a unit for which another has to go, with neither log nor link.
+// newer makes a container of a unit, without log and link, so that the older one of the unit has to be removed.
 func (m *maker) newer(p *pod) {
 	c := m.container(p, "app", 31, Exited, m.time())
 	c.Name, c.Labels = "app", labels(p, "app")
@@ -95,7 +95,7 @@ func (m *maker) newer(p *pod) {
 	})
 }
 
-// plantLinkPlace puts something else where the link of a dead container's log should be.
+// plantLinkPlace puts a file or a directory in the place of the link of a dead container's log.
 func (m *maker) plantLinkPlace() {
 	p, c := m.logged()
 	m.file(c.LogPath[2:])
@@ -114,7 +114,7 @@ func (m *maker) plantLinkPlace() {
 	}
 }
 
-// plantCutLink makes a container that runs, whose log is just being rotated, with so long a name that its link does not hold its ID.
+// plantCutLink makes a container that runs, whose log is just being rotated, with a name so long that its link's name does not have its ID.
 func (m *maker) plantCutLink() {
 	m.plant("S4.2")
 	p := pod{uid: m.uid(), namespace: "default", name: fmt.Sprintf("%0240d", m.IntN(1000)), word: Known, alive: true}
@@ -128,7 +128,7 @@ func (m *maker) plantCutLink() {
 	m.link(&p, &c)
 }
 
-// backAgain are logs of a pod that comes back under its UID while those of another are removed.
+// backAgain makes logs of a pod that comes back under its UID while the logs of another pod are removed.
 func (m *maker) backAgain() {
 	first, last := m.uid(), m.uid()
 	m.file("pods/a_first_" + first + "/app/0.log")
@@ -142,7 +142,7 @@ func (m *maker) backAgain() {
 	}
 }
 
-// leap sets crigc's clock ahead right after an image came.
+// leap sets crigc's clock ahead right after an image was added.
 func (m *maker) leap() {
 	if m.Policy.ImageMinAge == 0 || m.Policy.ImageMaxAge > 0 {
 		return
@@ -153,7 +153,7 @@ func (m *maker) leap() {
 	m.Steps = append(m.Steps, came, last)
 }
 
-// plantEnough lets the filesystem show more space than the sizes of images say.
+// plantEnough makes the filesystem show more space than the sizes of the removed images.
 func (m *maker) plantEnough() {
 	if m.Policy.ImageMaxAge > 0 {
 		return
@@ -167,7 +167,7 @@ func (m *maker) plantEnough() {
 	m.Node.Filesystem.FreedPercent = 300
 }
 
-// plantPretended lets the runtime only say that it removes an image.
+// plantPretended makes the runtime only pretend to remove an image.
 func (m *maker) plantPretended() {
 	m.plant("S5.12")
 	m.Faults = append(m.Faults, Pretends("RemoveImage", pick(m, m.imageIDs...)))

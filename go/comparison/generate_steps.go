@@ -25,7 +25,7 @@ func (m *maker) containerSteps() {
 	}
 }
 
-// returns lets the host's word of a dead pod change under way: it comes back under its UID, or goes.
+// returns changes the host's answer about a dead pod during a pass: it comes back under its UID, or is gone.
 func (m *maker) returns(step *Step) {
 	dead := func(p pod) bool { return len(p.ready) == 0 && len(p.running) == 0 }
 	pods := slices.DeleteFunc(slices.Clone(m.made), func(p pod) bool { return !dead(p) })
@@ -40,13 +40,13 @@ func (m *maker) returns(step *Step) {
 	step.Before.Pods = merged(step.Before.Pods, map[string]Word{p.uid: words[0]})
 	m.plant("S0.3")
 	step.Later = map[Stage]map[string]Word{pick(m, OfSandboxes, OfLogs): {p.uid: words[1]}}
-	// Afterwards it is as before: the next pass begins so, and what is left of the pod is not followed any more.
+	// Afterwards it is as before: the next pass begins in this way, and the rest of the pod does not change any more.
 	p.word = words[0]
 	m.young[p.uid] = true
 	m.logsMayStay(&pod{uid: p.uid, word: Gone})
 }
 
-// changes are pods that end, containers that exit and come, and sources that become ready.
+// changes are pods that end, containers that exit and are added, and sources that become ready.
 func (m *maker) changes() Changes {
 	c := Changes{States: map[string]string{}, Pods: map[string]Word{}, Ready: m.percent(50)}
 	for i := range m.made {
@@ -71,7 +71,7 @@ func (m *maker) changes() Changes {
 func (m *maker) end(p *pod, c *Changes) {
 	p.alive = false
 	if len(p.running) > 0 {
-		// The attempt that ran is the highest, if not the newest.
+		// The attempt that ran is the highest, even if it is not the newest.
 		m.plant("S1.5")
 	}
 	for _, id := range p.running {
@@ -83,7 +83,7 @@ func (m *maker) end(p *pod, c *Changes) {
 	m.logsMayStay(p)
 }
 
-// restart lets the containers of a pod exit, and new ones run, often in a new sandbox.
+// restart makes the containers of a pod exit and starts new ones, often in a new sandbox.
 func (m *maker) restart(p *pod, c *Changes) {
 	m.plant("S1.5")
 	ended := p.running
@@ -105,7 +105,7 @@ func (m *maker) restart(p *pod, c *Changes) {
 	}
 }
 
-// renew gives a pod another sandbox, as a kubelet does when the one that it has does not run any more.
+// renew gives a pod another sandbox, as a kubelet does when the sandbox does not run any more.
 func (m *maker) renew(p *pod, c *Changes) {
 	for _, id := range p.ready {
 		c.States[id] = NotReady
@@ -119,21 +119,21 @@ func (m *maker) renew(p *pod, c *Changes) {
 	p.sandboxes, p.ready = append(p.sandboxes, s.ID), append(p.ready, s.ID)
 }
 
-// plantSomething makes one thing on which crigc and the kubelet differ on purpose. They take turns, so that a few dozen seeds
-// hold each.
+// plantSomething makes one object on which crigc and the kubelet differ on purpose. The kinds take turns, so that a few dozen seeds
+// have each of them.
 func (m *maker) plantSomething() {
 	plants := []func(){m.plantStrangeUID, m.plantRunning, m.plantUndefinedContainer, m.plantUndefinedSandbox, m.plantPathOutside,
 		m.plantFileBeside, m.plantBrokenStatus, m.plantAsOf, m.plantLinkOnTheWay, m.plantLinkPlace, m.plantCutLink, m.plantWrongKey}
 	plants[m.Seed/3%uint64(len(plants))]()
 }
 
-// turn counts how often something was planted before in its turn.
+// turn counts how often this kind was planted before.
 func (m *maker) turn() uint64 { return m.Seed / 36 }
 
-// plantStrangeUID makes a deleted pod whose UID is none to ask about.
+// plantStrangeUID makes a deleted pod whose UID cannot be asked about.
 func (m *maker) plantStrangeUID() {
 	m.plant("S0.3")
-	// The host's word for such a pod is not known, so it counts against the others.
+	// The host is not asked about such a pod, so its containers count in the limits of the others.
 	m.Policy.MaxContainers = -1
 	p := pod{uid: "strange\nuid", namespace: "default", name: "strange", word: Gone}
 	p.folder = "default_strange_" + p.uid
@@ -143,7 +143,7 @@ func (m *maker) plantStrangeUID() {
 	m.file("pods/" + p.folder + "/app/0.log")
 }
 
-// plantRunning makes pods of which the host says that they are gone while they run: one among others, or most.
+// plantRunning makes pods that the host calls gone while they run: one among others, or most.
 func (m *maker) plantRunning() {
 	m.plant("S0.4")
 	gone, known := 1, pick(m, 0, 3)
@@ -181,12 +181,12 @@ func (m *maker) plantUndefinedContainer() {
 	p := m.planted("odd", pick(m, Known, Gone))
 	m.plant("S0.4")
 	m.plant("S1.1")
-	// What the container keeps stays with it.
+	// What the container uses is kept with it.
 	m.plant("S4.1")
 	c := m.container(&p, "app", 50, Exited, m.time())
 	c.Name, c.Labels, c.State = "app", labels(&p, "app"), 7
 	if p.word == Known {
-		// The kubelet keeps the newest, and that is it.
+		// The kubelet keeps the newest, which is this one.
 		c.CreatedAt = -(200 + m.Int64N(60)) * second
 	}
 	m.Node.Containers = append(m.Node.Containers, c)
@@ -204,7 +204,7 @@ func (m *maker) plantUndefinedSandbox() {
 	m.sandbox(&p, 10, NotReady, m.time())
 }
 
-// plantPathOutside makes a container whose log lies where no log should: the kubelet trusts the path.
+// plantPathOutside makes a container whose log is where no log should be: the kubelet trusts the path.
 func (m *maker) plantPathOutside() {
 	p, c := m.logged()
 	m.Files = slices.DeleteFunc(m.Files, func(file File) bool { return strings.HasPrefix(file.Path, c.LogPath[2:]) })
@@ -222,7 +222,7 @@ func (m *maker) plantPathOutside() {
 	m.newer(&p)
 }
 
-// plantFileBeside makes a file that begins like a log: the kubelet's pattern takes it for a rotated one.
+// plantFileBeside makes a file whose name begins like that of a log: it matches the kubelet's pattern for rotated logs.
 func (m *maker) plantFileBeside() {
 	p, c := m.logged()
 	m.file(c.LogPath[2:])
@@ -231,7 +231,7 @@ func (m *maker) plantFileBeside() {
 	m.containersOf(&p, "app")
 }
 
-// logged is a pod with a dead container that is older than any other, so that it will go if its unit has another.
+// logged is a pod with a dead container that is older than any other, so that it is removed if its unit has another.
 func (m *maker) logged() (pod, Container) {
 	m.plant("S2.4")
 	p := m.planted("logs", pick(m, Known, Terminated))
@@ -268,17 +268,17 @@ func (m *maker) plantImages() {
 	case 7:
 		m.plantPretended()
 	}
-	// In a look of its own: no two images are equally old.
+	// In a list of its own: no two images are equally old.
 	first := slices.IndexFunc(m.Steps, func(step Step) bool { return step.Pass == Look })
 	m.Steps = slices.Insert(m.Steps, first+1, Step{Pass: Look, Before: Changes{Images: []Image{image}}})
 }
 
-// meanwhile protects it while a pass runs, between its look and its first removal: a container comes that uses it, it gets a name by
-// which one does, or it is pinned.
+// meanwhile protects it while a pass runs, between its lists and its first removal: a container is added that uses it, it gets a name
+// by which a container uses it, or it is pinned.
 func (m *maker) meanwhile(image *Image) {
 	at := slices.IndexFunc(m.Steps, func(step Step) bool { return step.Pass == Images })
 	if at < 0 || m.Policy.ImageMaxAge > 0 {
-		// What went by age would be there again.
+		// An image that was removed by age would exist again.
 		return
 	}
 	m.Policy.EvidenceMaxAge = time.Second
@@ -305,7 +305,7 @@ func (m *maker) meanwhile(image *Image) {
 	}
 }
 
-// protect makes a sandbox image of it, by its name or by what the runtime tells, or pins it.
+// protect makes it a sandbox image, by its name or by the runtime's answer, or pins it.
 func (m *maker) protect(image *Image) {
 	ways := 2
 	if !m.knows.Pinned {
@@ -322,7 +322,7 @@ func (m *maker) protect(image *Image) {
 	}
 }
 
-// useByName lets a container refer to it by what this kubelet does not compare.
+// useByName makes a container refer to it by a field that this kubelet does not compare.
 func (m *maker) useByName(image *Image) {
 	image.Tags = []string{"registry.example/by-name:1"}
 	image.Digests = []string{"registry.example/by-name@sha256:" + m.id()}
@@ -337,7 +337,7 @@ func (m *maker) useByName(image *Image) {
 	case 2:
 		c.Image = image.Tags[0]
 	case 3:
-		// The newest kubelet looks at one of the two.
+		// The newest kubelet compares one of the two.
 		if c.ImageID, c.ImageRef = c.ImageRef, image.ID; !m.knows.ImageID {
 			c.ImageID, c.ImageRef = c.ImageRef, c.ImageID
 		}

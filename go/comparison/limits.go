@@ -7,10 +7,10 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// What the limits of S1 leave: the kubelet's arithmetic over candidates that either of the two counts, so that a difference has the
-// number that explains it.
+// What the limits of S1 keep: the kubelet's arithmetic over the candidates of either side, so that a difference is explained by the
+// number of containers.
 
-// justCreated is how old a CREATED container is at least that may go (S1.1); ns.
+// justCreated is the minimum age of a CREATED container that may be removed (S1.1); ns.
 const justCreated = 120 * second
 
 // isUncounted says whether crigc does not count a container as a candidate that the kubelet counts (S1.1).
@@ -27,13 +27,13 @@ func (with *comparison) isCandidate(c Container) bool {
 	return c.State != Running && c.CreatedAt <= with.ours.At-int64(with.Policy.MinAge)
 }
 
-// isEvicted says whether everything of a container's pod goes before any limit counts (S1.4).
+// isEvicted says whether everything of a container's pod is removed before any limit counts (S1.4).
 func (with *comparison) isEvicted(c Container) bool {
 	content, runtime := with.word(uidOf(c), OfContainers).removable()
 	return with.ready(with.step) && (content || runtime && with.pass() == AllContainers)
 }
 
-// word is what the host says of a pod at a stage of the pass.
+// word is the host's answer about a pod at a stage of the pass.
 func (with *comparison) word(uid string, stage Stage) Word {
 	if word, found := with.Steps[with.step].word(with.words()[with.step], stage, uid); found {
 		return word
@@ -49,7 +49,7 @@ func newestFirst(a, b Container) int {
 	return -cmp.Or(cmp.Compare(a.CreatedAt, b.CreatedAt), cmp.Compare(a.Attempt, b.Attempt), cmp.Compare(a.ID, b.ID))
 }
 
-// units are the evict units of what counts, newest first, without those that go for their pods.
+// units are the evict units of the containers that count, newest first, without those of gone pods.
 func (with *comparison) units(counts func(Container) bool) map[[2]string][]Container {
 	units := map[[2]string][]Container{}
 	for _, c := range with.ours.Before.node.Containers {
@@ -63,7 +63,7 @@ func (with *comparison) units(counts func(Container) bool) map[[2]string][]Conta
 	return units
 }
 
-// limited are the IDs of what the limits leave of what counts (S1.5, S1.6).
+// limited are the IDs of the containers that the limits keep (S1.5, S1.6).
 func (with *comparison) limited(counts func(Container) bool) map[string]bool {
 	units := with.units(counts)
 	cut := func(limit int) (left int) {
@@ -96,7 +96,7 @@ func (with *comparison) limited(counts func(Container) bool) map[string]bool {
 	return kept
 }
 
-// ruleOfLimit is the rule by which the limits leave a container that they do not leave in the kubelet.
+// ruleOfLimit is the rule by which crigc's limits keep a container that the kubelet's limits do not keep.
 func (with *comparison) ruleOfLimit(entry crigc.Entry, c Container) string {
 	stays := kept(entry, crigc.ReasonWithinLimit) || kept(entry, crigc.ReasonSourcesNotReady) && !with.ready(with.step)
 	every := func(Container) bool { return true }
@@ -105,7 +105,7 @@ func (with *comparison) ruleOfLimit(entry crigc.Entry, c Container) string {
 	case !stays || with.limited(every)[c.ID]:
 		return ""
 	case with.limited(counted)[c.ID]:
-		// What crigc does not count takes its place in the kubelet's limits.
+		// A container that crigc does not count takes a place in the kubelet's limits.
 		return "S1.1 beside it"
 	}
 	unit := with.units(counted)[unitOf(c)]
@@ -113,7 +113,7 @@ func (with *comparison) ruleOfLimit(entry crigc.Entry, c Container) string {
 	case with.Policy.MaxPerContainer <= 0 || len(unit) == 0:
 		return ""
 	case with.isLastThatRan(unit, c) && highestAttempt(unit).ID == c.ID:
-		// Either rule keeps it: without the other it shows neither.
+		// Both rules keep it, so it shows neither of them.
 		return "S1.5 both"
 	case with.isLastThatRan(unit, c):
 		return "S1.5 the last that ran"
@@ -123,13 +123,13 @@ func (with *comparison) ruleOfLimit(entry crigc.Entry, c Container) string {
 	return ""
 }
 
-// isLastThatRan says whether a container is the newest of its unit that is not CREATED, and all that the unit may keep are.
+// isLastThatRan says whether a container is the newest of its unit that is not CREATED, and all that the unit may keep are CREATED.
 func (with *comparison) isLastThatRan(unit []Container, c Container) bool {
 	ran := slices.IndexFunc(unit, func(c Container) bool { return c.State != Created })
 	return ran >= min(with.Policy.MaxPerContainer, len(unit)) && unit[ran].ID == c.ID
 }
 
-// highestAttempt is the container of that in a unit, the newest of equal ones.
+// highestAttempt is the container with the highest attempt of a unit, the newest of equal ones.
 func highestAttempt(unit []Container) Container {
 	return slices.MaxFunc(unit, func(a, b Container) int {
 		return cmp.Or(cmp.Compare(a.Attempt, b.Attempt), -newestFirst(a, b))

@@ -15,7 +15,7 @@ func dead(name string, n int, state any) Container {
 	return c
 }
 
-// What crigc keeps beyond the kubelet's limits has to have the number of containers that it does not count behind it.
+// crigc may keep as many containers beyond the kubelet's limits as there are containers that it does not count.
 func TestLimits(t *testing.T) {
 	odd := func(name string, n int) Container { return dead(name, n, 7.0) }
 	ended := func(name string, n int) Container { return dead(name, n, Exited) }
@@ -39,7 +39,7 @@ func TestLimits(t *testing.T) {
 		"just created":                        {policy(1, -1), []Container{ended("a", 1), later(created("a", 2), 950)}, "a1", "S1.1 beside it"},
 		"created a while ago, the last crash": {policy(1, -1), []Container{ended("a", 1), created("a", 2)}, "a1", "S1.5 the last that ran"},
 		"the crash before it":                 {policy(1, -1), []Container{ended("a", 1), ended("a", 2), created("a", 3)}, "a1", ""},
-		"one of those that stay has run":      {policy(2, -1), []Container{ended("a", 1), ended("a", 2), created("a", 3)}, "a1", ""},
+		"one of the kept has run":             {policy(2, -1), []Container{ended("a", 1), ended("a", 2), created("a", 3)}, "a1", ""},
 		"no limit of none":                    {policy(0, -1), []Container{ended("a", 1), created("a", 2)}, "a1", ""},
 		"the highest attempt":                 {policy(1, -1), []Container{later(ended("a", 9), -8), ended("a", 2)}, "a9", "S1.5 the highest attempt"},
 		"a lower attempt":                     {policy(1, -1), []Container{ended("a", 1), ended("a", 2)}, "a1", ""},

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// The node in crisim's own form: what it reads with --node and writes with --state-out.
+// The node in crisim's own form, as it reads it with --node and writes it with --state-out.
 type (
 	// Container is a row of ListContainers. Times are ns since the epoch.
 	Container struct {
@@ -80,20 +80,20 @@ type (
 type Fault struct {
 	Method string `json:"method"`
 	ID     string `json:"id,omitempty"`
-	// Count is how many calls it hits; 0 = all.
+	// Count is how many calls fail; 0 = all.
 	Count  int `json:"count,omitempty"`
 	Action any `json:"action"`
 }
 
-// Fails is a fault of all calls of a method about one object.
+// Fails makes all calls of a method about one object fail.
 func Fails(method, id string, code int, text string) Fault {
 	return Fault{Method: method, ID: id, Action: map[string]any{"code": []any{code, text}}}
 }
 
-// Pretends is a fault of all calls of a method about one object, which answer that all is well, and do nothing.
+// Pretends makes all calls of a method about one object succeed and do nothing.
 func Pretends(method, id string) Fault { return Fault{Method: method, ID: id, Action: "nothing"} }
 
-// Hangs is a fault of all calls of a method about one object.
+// Hangs makes all calls of a method about one object hang.
 func Hangs(method, id string) Fault { return Fault{Method: method, ID: id, Action: "hang"} }
 
 // Call is a line of crisim's trace.
@@ -118,13 +118,13 @@ const (
 type File struct {
 	// Path below the folder: pods/... for /var/log/pods, links/... for /var/log/containers.
 	Path string
-	// Link is the target of a symlink; one that begins with @ lies below the folder as well.
+	// Link is the target of a symlink; one that begins with @ is below the folder, too.
 	Link string `json:",omitempty"`
 	// Dir makes it an empty directory.
 	Dir bool `json:",omitempty"`
 	// ChangedAt is when it was last changed, ns before or after now; 0 = long ago.
 	ChangedAt int64 `json:",omitempty"`
-	// Canary: nothing of it may ever go but with the log directory of a pod that is gone.
+	// Canary: the file may be removed only with the log directory of a pod that is gone.
 	Canary bool `json:",omitempty"`
 }
 
@@ -196,7 +196,7 @@ func listing(folder string) (found []string, links map[string]string, changed ma
 	return found, links, changed, nil
 }
 
-// Times that are not relative to now: none at all (created_at 0), and the first there is.
+// Times that are not relative to now: none (created_at 0), and the first possible one.
 const (
 	Never = math.MinInt64
 	Epoch = math.MinInt64 + 1

@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// What the kubelet keeps to itself and a test has to reach. Fields are looked up by name and type, so that a kubelet that
-// renamed one is an error of New and never a pass with wrong ages.
+// Private fields of the kubelet that a test needs. They are found by name and type, so that New fails if a kubelet renames one, and no
+// pass runs with wrong ages.
 
 // Field is a private field of the struct that owner points to.
 func Field(owner any, name string) (reflect.Value, error) {
@@ -32,11 +32,11 @@ func Private[T any](owner any, name string) (*T, error) {
 	return (*T)(found.Addr().UnsafePointer()), nil
 }
 
-// Records is what the image collector knows of the images: a map from IDs to pointers to records.
+// Records are the image collector's records of images: a map from IDs to pointers to records.
 type Records struct {
 	lock *sync.Mutex
 	byID reflect.Value
-	// firstDetected and lastUsed say where in a record these are.
+	// firstDetected and lastUsed are the offsets of these fields in a record.
 	firstDetected, lastUsed uintptr
 }
 
@@ -59,10 +59,10 @@ func RecordsOf(manager any) (r Records, err error) {
 	return r, err
 }
 
-// timeIn is where in a struct the time of that name is.
+// timeIn is the offset of the time of that name in a struct.
 func timeIn(record reflect.Type, name string) (uintptr, error) {
 	if record.Kind() != reflect.Struct {
-		return 0, fmt.Errorf("%s is no struct", record)
+		return 0, fmt.Errorf("%s is not a struct", record)
 	}
 	found, ok := record.FieldByName(name)
 	if !ok || found.Type != reflect.TypeFor[time.Time]() {
@@ -71,8 +71,8 @@ func timeIn(record reflect.Type, name string) (uintptr, error) {
 	return found.Offset, nil
 }
 
-// Age moves all times back. The kubelet asks the real clock, which a test cannot move on; that its records get older is the same
-// to it. A time that is not set stays so: never used, or found before everything else.
+// Age moves all times back. The kubelet reads the real clock, which a test cannot set; older records have the same effect. A time that
+// is not set is not changed: never used, or found before everything else.
 func (r Records) Age(by time.Duration) {
 	r.lock.Lock()
 	defer r.lock.Unlock()

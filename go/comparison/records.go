@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// imageRecords is crigc's file of that name, as far as it has to be known to make it older. What is not named here stays as it is.
+// imageRecords has the fields of crigc's file that are needed to make it older. Fields that are not named here are not changed.
 type imageRecords struct {
 	Format   int              `json:"crigc-image-records"`
 	Endpoint string           `json:"endpoint"`
@@ -19,10 +19,10 @@ type imageRecords struct {
 	Images   []map[string]any `json:"images"`
 }
 
-// recordsFormat is the one that aged knows.
+// recordsFormat is the format that aged knows.
 const recordsFormat = 1
 
-// aged makes the records in a file older, as if somebody had looked all the time. Without a file there is nothing to do.
+// aged makes the records in a file older, as if an engine had observed the images all the time. If there is no file, it does nothing.
 func aged(path string, by time.Duration) error {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -16,10 +16,10 @@ import (
 
 // Seen is a node as it is at a time.
 type Seen struct {
-	// Objects are all that is there: containers, sandboxes and images by their IDs, files by their paths.
+	// Objects are all objects: containers, sandboxes and images by their IDs, files by their paths.
 	Objects []string
 	there   map[string]bool
-	// reported finds an object by the ID with which a report tells it.
+	// reported finds an object by its ID in a report.
 	reported map[string]string
 	node     Node
 	links    map[string]string // targets of symlinks
@@ -29,14 +29,14 @@ type Seen struct {
 // Left is a node after a pass.
 type Left struct {
 	Seen
-	// Before is the node before the pass, which began At. Now is what the node's times are relative to. ns since the epoch.
+	// Before is the node before the pass, which began At. The node's times are relative to Now. ns since the epoch.
 	Before  Seen
 	At, Now int64
 	// Stops are the containers that were stopped, with their grace periods.
 	Stops []string
 	// Asked are the containers about which the runtime was asked one by one.
 	Asked []string
-	// Events are those that the pass told, but for those that crigc alone has.
+	// Events are the events of the pass, except those that only crigc has.
 	Events []Event
 	// Err is how the pass ended.
 	Err error
@@ -47,16 +47,16 @@ type Left struct {
 // New makes a collector for a setting.
 type New func(Setting) (Collector, error)
 
-// beforeFirstLook is how long what the first look finds was there before.
+// beforeFirstLook is how long before the first list its images existed.
 const beforeFirstLook = 24 * time.Hour
 
-// longBefore is how old files are that say nothing else.
+// longBefore is the age of files without another age.
 const longBefore = 30 * 24 * time.Hour
 
-// passTimeout is far above what a pass over such a node takes.
+// passTimeout is much longer than a pass over such a node takes.
 const passTimeout = time.Minute
 
-// run lays the case's node out, leads a collector over it, and tells what each step left. The time is in ns since the epoch.
+// run makes the case's node, runs a collector over it, and returns the node after each step. The time is in ns since the epoch.
 func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 	for _, top := range []string{"pods", "links", "outside", "root"} {
 		if err := os.RemoveAll(s.path(top)); err != nil {
@@ -113,7 +113,7 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 		}
 		left.Before, left.Now, left.Events = before, now, h.events
 		if step.Pass == Look && !looked {
-			// S5.1: what the first look finds was there long before.
+			// The images of the first list existed long before (S5.1).
 			looked = true
 			if err := collector.Age(beforeFirstLook); err != nil {
 				return nil, err
@@ -136,7 +136,7 @@ type hosted struct {
 	stage     Stage
 	ready     bool
 	ahead     time.Duration
-	meanwhile *Changes // what is still to happen in this pass
+	meanwhile *Changes // changes that are still to be made in this pass
 	events    []Event
 	err       error
 }
@@ -161,7 +161,7 @@ func (h *hosted) pod(uid string) (content, runtime bool) {
 	return word.removable()
 }
 
-// isBack says whether what a pod waits for has happened.
+// isBack says whether the file that a pod waits for has been removed.
 func (h *hosted) isBack(uid string) bool {
 	path, waits := h.step.Back[uid]
 	if !waits {
@@ -171,7 +171,7 @@ func (h *hosted) isBack(uid string) bool {
 	return os.IsNotExist(err)
 }
 
-// asOf is when the host's picture was true.
+// asOf is when the host's answer was true.
 func (c Case) asOf(now int64) time.Time {
 	if c.AsOf == 0 {
 		return time.Time{}
@@ -179,7 +179,7 @@ func (c Case) asOf(now int64) time.Time {
 	return time.Unix(0, now+c.AsOf)
 }
 
-// settle makes files as old as they are said to be, and directories as old as all else.
+// settle gives files the age of the case, and directories the same age as other files.
 func (s *Sim) settle(files []File, now int64) error {
 	old := time.Unix(0, now).Add(-longBefore)
 	for _, top := range []string{"pods", "links", "outside"} {
@@ -211,7 +211,7 @@ func ignoreMissing(err error) error {
 	return err
 }
 
-// imageFS tells the filesystem. Both collectors ask between their look and their first removal.
+// imageFS gives the figures of the filesystem. Both collectors ask for them between their lists and their first removal.
 func (h *hosted) imageFS() (capacity, available uint64) {
 	if changes := h.meanwhile; changes != nil {
 		h.meanwhile = nil
@@ -221,19 +221,19 @@ func (h *hosted) imageFS() (capacity, available uint64) {
 	return usage(h.sim.path("usage"))
 }
 
-// usage reads what crisim tells of its filesystem.
+// usage reads crisim's figures of its filesystem.
 func usage(path string) (capacity, available uint64) {
 	text, err := os.ReadFile(path)
 	if err == nil {
 		_, err = fmt.Sscan(string(text), &capacity, &available)
 	}
 	if err != nil {
-		panic(fmt.Sprintf("crisim tells no usage: %v", err))
+		panic(fmt.Sprintf("crisim gives no usage: %v", err))
 	}
 	return capacity, available
 }
 
-// pass leads the collector through one pass, and looks at what it left.
+// pass runs one pass of the collector, and reads the node after it.
 func (s *Sim) pass(collector Collector, pass Pass) (left Left, err error) {
 	left.At = time.Now().UnixNano()
 	ctx, cancel := context.WithTimeout(context.Background(), passTimeout)
@@ -246,7 +246,7 @@ func (s *Sim) pass(collector Collector, pass Pass) (left Left, err error) {
 	case Look:
 		left.Err = collector.Look(ctx)
 	default:
-		return left, fmt.Errorf("%q is no pass", pass)
+		return left, fmt.Errorf("%q is not a pass", pass)
 	}
 	if ours, is := collector.(*Ours); is {
 		left.Report = ours.Report
@@ -268,7 +268,7 @@ func (s *Sim) pass(collector Collector, pass Pass) (left Left, err error) {
 	return left, err
 }
 
-// see looks at the files beside a node.
+// see reads the files of a node.
 func (s *Sim) see(node Node) (Seen, error) {
 	files, links, changed, err := listing(s.Folder)
 	seen := seen(s.Folder, node, files, links)
@@ -298,10 +298,10 @@ func seen(folder string, node Node, files []string, links map[string]string) See
 	return s
 }
 
-// has says whether an object is there.
+// has says whether an object exists.
 func (s Seen) has(object string) bool { return s.there[object] }
 
-// object is the one that an entry of a report is about, if it is there.
+// object is the object of an entry of a report, if it exists.
 func (s Seen) object(entry crigc.Entry) (string, bool) {
 	object, found := s.reported[entry.ID]
 	return object, found
@@ -326,7 +326,7 @@ func (c Case) named(object string) string {
 	return object
 }
 
-// beyond are those of sorted a that sorted b does not hold, each as often as it is there more often.
+// beyond are the elements of sorted a that sorted b does not have, or has less often.
 func beyond(a, b []string) (more []string) {
 	for len(a) > 0 {
 		switch {
@@ -341,7 +341,7 @@ func beyond(a, b []string) (more []string) {
 	return more
 }
 
-// Folder makes a place for one node below top.
+// Folder makes a folder for one node below top.
 func Folder(top string, number int) (string, error) {
 	folder := filepath.Join(top, fmt.Sprint(number))
 	return folder, os.MkdirAll(folder, 0o755)

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// again leads both over a case once more; nil where it does not fail, or cannot even be run.
+// again runs both over a case once more; nil if it does not fail, or cannot be run.
 func (h Harness) again(sim *Sim) func(Case) *Failure {
 	return func(c Case) *Failure {
 		_, failure, err := h.check(sim, c)
@@ -16,7 +16,7 @@ func (h Harness) again(sim *Sim) func(Case) *Failure {
 	}
 }
 
-// shrink takes parts of a failing case away as long as what is left fails in the same way.
+// shrink removes parts of a failing case as long as the rest fails in the same way.
 func shrink(failure *Failure, again func(Case) *Failure) *Failure {
 	way := failure.Problems[0].Sort
 	for smaller := true; smaller; {
@@ -37,19 +37,19 @@ func shrink(failure *Failure, again func(Case) *Failure) *Failure {
 	return failure
 }
 
-// fails says whether a failure is one of a sort.
+// fails says whether a failure is of a sort.
 func (f *Failure) fails(way string) bool {
 	return slices.ContainsFunc(f.Problems, func(problem Problem) bool { return problem.Sort == way })
 }
 
-// part is a list of a case from which something can be taken.
+// part is a list of a case from which elements can be removed.
 type part struct {
 	len func(c Case) int
-	// drop takes the i-th out of a case.
+	// drop removes the i-th element from a case.
 	drop func(c *Case, i int)
 }
 
-// parts are the lists of a case of so many steps, those that shrink it most first.
+// parts are the lists of a case with this number of steps; those that shrink it most come first.
 func parts(steps int) []part {
 	all := []part{
 		{func(c Case) int { return len(c.Steps) }, func(c *Case, i int) { c.Steps = withoutStep(c.Steps, i) }},
@@ -67,7 +67,7 @@ func parts(steps int) []part {
 			return 0
 		}, func(c *Case, _ int) {
 			c.Steps = slices.Clone(c.Steps)
-			// What ends with its pod has to stay ended: a pod that is gone and runs is another case.
+			// The containers of a pod that ends must not run any more: a pod that is gone and runs is another case.
 			before := c.Steps[at].Before
 			c.Steps[at].Before = Changes{Pods: before.Pods, Ready: before.Ready, States: before.States, Removed: before.Removed}
 		}})
@@ -75,7 +75,7 @@ func parts(steps int) []part {
 	return all
 }
 
-// withoutStep takes a step out. What ended and what the host said before it holds for the next one.
+// withoutStep removes a step. The containers that ended, and the host's answers before it, move to the next step.
 func withoutStep(steps []Step, i int) []Step {
 	steps = slices.Clone(steps)
 	if i+1 < len(steps) {
@@ -88,7 +88,7 @@ func withoutStep(steps []Step, i int) []Step {
 	return slices.Delete(steps, i, i+1)
 }
 
-// merged is both, the second where both speak.
+// merged is both maps; the second one wins.
 func merged[V any](first, second map[string]V) map[string]V {
 	both := maps.Clone(first)
 	if both == nil {

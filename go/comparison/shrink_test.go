@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// A smaller node counts only where it fails in the same way.
+// A smaller node counts only if it fails in the same way.
 func TestShrink(t *testing.T) {
 	c := Case{Steps: []Step{{Pass: Containers}}, Node: Node{
 		Containers: []Container{{ID: "good"}, {ID: "bad"}, {ID: "needed"}},
@@ -17,7 +17,7 @@ func TestShrink(t *testing.T) {
 		}
 		switch {
 		case !has("needed"):
-			// What a greedy shrink would end with.
+			// The result of a greedy shrink.
 			return &Failure{Case: c, Problems: []Problem{{"crigc removes a container", "another"}}}
 		case has("bad"):
 			return &Failure{Case: c, Problems: []Problem{{"the end", "too"}, {"crigc keeps a container", "bad"}}}

@@ -15,7 +15,7 @@ import (
 
 // Sim is a running crisim whose node can be replaced.
 type Sim struct {
-	// Folder of the node's files, of the socket and of what crisim reads and writes.
+	// Folder of the node's files, of the socket, and of the files that crisim reads and writes.
 	Folder  string
 	process *exec.Cmd
 	lines   chan string
@@ -79,8 +79,8 @@ func Start(folder string) (*Sim, error) {
 	return sim, nil
 }
 
-// launch starts the process such that it ends with this one, also where this one is killed. The kernel ties that to the thread
-// which starts it, so one thread is kept until it has ended.
+// launch starts the process so that it ends with this one, even if this one is killed. The kernel ties that to the thread that starts
+// it, so one thread is kept until it has ended.
 func (s *Sim) launch() error {
 	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	s.ended = make(chan struct{})
@@ -99,7 +99,7 @@ func (s *Sim) launch() error {
 	return <-started
 }
 
-// Endpoint is what a collector connects to.
+// Endpoint is the endpoint for a collector.
 func (s *Sim) Endpoint() string { return "unix://" + s.path("cri.sock") }
 
 func (s *Sim) path(name string) string { return filepath.Join(s.Folder, name) }
@@ -121,7 +121,7 @@ func (s *Sim) line() (string, error) {
 		}
 		return line, nil
 	case <-time.After(time.Minute):
-		return "", fmt.Errorf("crisim in %s says nothing", s.Folder)
+		return "", fmt.Errorf("crisim in %s writes nothing", s.Folder)
 	}
 }
 
@@ -137,7 +137,7 @@ func (s *Sim) ask(signal os.Signal, answer string) error {
 	return err
 }
 
-// Load gives it another node and other faults, and an empty trace.
+// Load gives crisim another node and other faults, and an empty trace.
 func (s *Sim) Load(node Node, faults []Fault) error {
 	if faults == nil {
 		faults = []Fault{}
@@ -179,7 +179,7 @@ func (s *Sim) State() (Node, []Call, error) {
 	return node, calls, nil
 }
 
-// Close ends it.
+// Close ends crisim.
 func (s *Sim) Close() error {
 	if err := s.process.Process.Kill(); err != nil {
 		return err

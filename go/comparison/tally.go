@@ -24,7 +24,7 @@ type Tally struct {
 type Count struct {
 	// Nodes in which both decided alike by it, and the objects that both Removed and both Kept by it.
 	Nodes, Removed, Kept int
-	// MoreNodes in which crigc alone kept something for it, and how many objects (More).
+	// MoreNodes are the nodes in which crigc alone kept objects by it, and More is how many objects.
 	MoreNodes, More int
 }
 
@@ -38,8 +38,7 @@ func (n counts) of(rule string) *Count {
 	return n[rule]
 }
 
-// step counts what a step showed: the objects of crigc's report on which both did the same, by the rules that decided about
-// them, and the differences.
+// step counts the objects of crigc's report that both treated the same, by the rules that decided about them, and the differences.
 func (n counts) step(c Case, step int, kubelet, ours Left, v verdict) {
 	for _, difference := range v.Differences {
 		n.of(difference.Rule).More++
@@ -70,16 +69,16 @@ func (n counts) step(c Case, step int, kubelet, ours Left, v verdict) {
 	}
 }
 
-// scene is a step that is counted.
+// scene is a step to count.
 type scene struct {
 	Case
 	step          Step
 	kubelet, ours Left
-	// reached says that images went for space, and others stayed because it was enough.
+	// reached says that images were removed for space, and others were kept because enough was free.
 	reached bool
 }
 
-// words that stand for one rule, for each kind of object.
+// words are the reasons that belong to one rule, for each kind of object.
 var words = map[crigc.Kind]map[crigc.Reason]string{
 	crigc.Container: {crigc.ReasonRunning: "S1.1", crigc.ReasonTooYoung: "S1.2", crigc.ReasonPodRemoved: "S1.4",
 		crigc.ReasonPodTerminated: "S1.4", crigc.ReasonUnitLimit: "S1.5", crigc.ReasonTotalLimit: "S1.6",
@@ -92,7 +91,7 @@ var words = map[crigc.Kind]map[crigc.Reason]string{
 		crigc.ReasonPinned: "S5.3", crigc.ReasonSandboxImage: "S5.3", crigc.ReasonEnoughFreed: "S5.8", crigc.ReasonTooYoung: "S5.7", crigc.ReasonUnused: "S5.10"},
 }
 
-// rules are those that decided about an entry.
+// rules are the rules that decided about an entry.
 func (s scene) rules(entry crigc.Entry) (named []string) {
 	if rule := words[entry.Kind][entry.Reason]; rule != "" && entry.Outcome != crigc.Failed {
 		named = append(named, rule)
@@ -122,7 +121,7 @@ func (s scene) rules(entry crigc.Entry) (named []string) {
 	return named
 }
 
-// rulesOfRemoval are those by which a container was removed the way it was.
+// rulesOfRemoval are the rules that a removed container shows.
 func (s scene) rulesOfRemoval(entry crigc.Entry) []string {
 	named := []string{"S2.5"}
 	if entry.Reason == crigc.ReasonUnitLimit && s.hasOtherUnit(entry.ID) {
@@ -159,13 +158,13 @@ func (s scene) logsGone(id string) (count int) {
 	return count
 }
 
-// need is what a run has to have seen of a rule: objects that both removed, that both kept, that crigc alone kept.
+// need is what a run has to show of a rule: objects that both removed, that both kept, that crigc alone kept.
 type need struct {
 	rule                string
 	removed, kept, more bool
 }
 
-// needs are those of a run beside a kubelet.
+// needs are the needs of a run beside a kubelet.
 func needs(knows Knows) []need {
 	all := []need{
 		{rule: "S0.2", kept: true, more: true}, {rule: "S0.3", more: true},
@@ -217,7 +216,7 @@ func (t *Tally) add(node counts) {
 	}
 }
 
-// Missing are the rules of which the run has not seen what it has to see.
+// Missing are the rules that the run did not show as needed.
 func (t *Tally) Missing() (missing []string) {
 	for _, need := range t.needs {
 		seen := t.Rules[need.rule]
@@ -255,7 +254,7 @@ func (t *Tally) Print(w io.Writer) {
 	}
 }
 
-// number leaves a zero out, so that the others stand out.
+// number writes a zero as a dash, so that the others are easy to see.
 func number(n int) string {
 	if n == 0 {
 		return "-"
@@ -267,7 +266,7 @@ func number(n int) string {
 func inOrder(a, b string) int {
 	key := func(rule string) []int {
 		var stage, number int
-		// A rule that is none sorts to the front.
+		// A name without a number sorts to the front.
 		_, _ = fmt.Sscanf(rule, "S%d.%d", &stage, &number)
 		return []int{stage, number}
 	}

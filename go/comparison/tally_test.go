@@ -8,7 +8,7 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// Only what both removed counts as removed by both, and only what both kept as kept.
+// Only an object that both removed counts as removed by both, and only one that both kept as kept.
 func TestCounts(t *testing.T) {
 	node := Node{Containers: []Container{labelled("old", "uid", Exited), labelled("new", "uid", Exited), labelled("odd", "uid", 7.0)}}
 	removed := entryOf(crigc.Container, "old", crigc.ReasonUnitLimit)
@@ -37,7 +37,7 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-// A rule that was seen in one way only is missing in the others.
+// A rule that was shown in one way only is missing in the others.
 func TestMissing(t *testing.T) {
 	tally := Tally{Version: "v1", Rules: map[string]Count{}, needs: needs(Knows{Pinned: true})}
 	full := Count{Nodes: 1, Removed: 1, Kept: 1, MoreNodes: 1, More: 1}

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// Test is the differential test of a kubelet: the nodes of the seeds FROM..TO in CRIGC_SEEDS, else of 0..600. It fails at a
-// difference that no rule allows, and at a rule that no node exercised. With CRIGC_SHRINK=no a failing node is told as it is.
+// Test is the differential test of a kubelet: the nodes of the seeds FROM..TO in CRIGC_SEEDS, else of 0..600. It fails for a
+// difference that no rule allows, and for a rule that no node exercised. With CRIGC_SHRINK=no a failing node is not made smaller.
 func Test(t *testing.T, h Harness) {
 	needProgram(t)
 	h.raw = os.Getenv("CRIGC_SHRINK") == "no"
@@ -33,7 +33,7 @@ func Test(t *testing.T, h Harness) {
 	}
 }
 
-// needProgram skips a test that has no crisim; CI has one.
+// needProgram skips a test if crisim has not been built; in CI it fails then.
 func needProgram(t *testing.T) {
 	t.Helper()
 	_, err := Program()
@@ -56,7 +56,7 @@ func held(t *testing.T) (goroutines, descriptors int) {
 	return runtime.NumGoroutine(), len(entries)
 }
 
-// TestMany opens and closes 200 collectors of the kubelet, four at a time: what they hold must not grow.
+// TestMany opens and closes 200 collectors of the kubelet, four at a time: goroutines and descriptors must not grow.
 func TestMany(t *testing.T, h Harness) {
 	needProgram(t)
 	sim, err := Start(t.TempDir())
@@ -92,7 +92,7 @@ func TestMany(t *testing.T, h Harness) {
 	t.Errorf("goroutines: %d, then %d; descriptors: %d, then %d", goroutines, nowGoroutines, descriptors, nowDescriptors)
 }
 
-// use makes a collector for the node as it is, lets it work, and closes it.
+// use makes a collector for the node, runs it, and closes it.
 func (s *Sim) use(create New) error {
 	folder, err := os.MkdirTemp(s.Folder, "use")
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// What holds of crigc alone, whatever the kubelet does: nothing goes without an entry in the report, and nothing that the host says
-// lives.
+// What crigc must do, whatever the kubelet does: it removes nothing without an entry in the report, and nothing of a pod that the host
+// calls alive.
 
-// tellsAll looks for the entry behind everything that went.
+// tellsAll finds the entry of every object that was removed.
 func (with *comparison) tellsAll(v *verdict) {
 	for _, object := range with.ours.Before.Objects {
 		if !with.ours.has(object) && !with.isTold(object) {
@@ -20,11 +20,11 @@ func (with *comparison) tellsAll(v *verdict) {
 	}
 }
 
-// isTold says whether the report has what made an object go.
+// isTold says whether the report has the entry by which an object was removed.
 func (with *comparison) isTold(object string) bool {
 	name, isFile := strings.CutPrefix(object, "file ")
 	if !isFile {
-		// What the entry says is checked elsewhere.
+		// The content of the entry is checked elsewhere.
 		_, found := with.entry(object)
 		return found
 	}
@@ -57,7 +57,7 @@ func linkOf(c Container) string {
 	return "links/" + linkName(p, label("container.name"), c.ID)
 }
 
-// sparesCanaries looks for what no pass may touch: files of living pods, files outside, and the logs of what runs.
+// sparesCanaries finds removals of files that no pass may touch: of living pods, outside, and logs of containers that run.
 func (with *comparison) sparesCanaries(v *verdict) {
 	files := slices.Clone(with.Files)
 	for _, step := range with.Steps[:with.step+1] {
@@ -68,7 +68,7 @@ func (with *comparison) sparesCanaries(v *verdict) {
 	}
 	for _, file := range files {
 		if file.Canary && gone(file.Path) && !with.mayGo(file.Path) {
-			v.problem("a canary", "file %s: crigc deletes it, and it has nothing to do with what goes", file.Path)
+			v.problem("a canary", "file %s: crigc deletes it, and it has nothing to do with the removed objects", file.Path)
 		}
 	}
 	for _, c := range with.ours.Before.node.Containers {
@@ -79,7 +79,7 @@ func (with *comparison) sparesCanaries(v *verdict) {
 	}
 }
 
-// mayGo says whether a file lies in the log directory of a pod of which the host says that all may go (S4.1).
+// mayGo says whether a file is in the log directory of a content-removable pod (S4.1).
 func (with *comparison) mayGo(name string) bool {
 	parts := strings.Split(name, "/")
 	if parts[0] != "pods" || !with.ready(with.step) {

@@ -8,7 +8,7 @@ import (
 	"github.com/crigc/crigc/go"
 )
 
-// Nothing may go without an entry, and nothing that lives may go at all, though the kubelet does the same.
+// Nothing may be removed without an entry, and nothing of a living pod, even if the kubelet does the same.
 func TestWhatHoldsOfCrigcAlone(t *testing.T) {
 	log := "file pods/n_p_uid/app/0.log"
 	went := func(outcome crigc.Outcome) crigc.Entry {
@@ -28,8 +28,8 @@ func TestWhatHoldsOfCrigcAlone(t *testing.T) {
 		says    string
 	}{
 		"told":                              {Exited, nil, []string{"container c", log}, []crigc.Entry{went(crigc.Removed)}, ""},
-		"a log of what could not go":        {Exited, nil, []string{log}, []crigc.Entry{went(crigc.Failed)}, ""},
-		"a log of what stays":               {Exited, nil, []string{log}, []crigc.Entry{went(crigc.Kept)}, "does not say so"},
+		"a log of a failed removal":         {Exited, nil, []string{log}, []crigc.Entry{went(crigc.Failed)}, ""},
+		"a log of a kept one":               {Exited, nil, []string{log}, []crigc.Entry{went(crigc.Kept)}, "does not say so"},
 		"a container without a word":        {Exited, nil, []string{"container c"}, nil, "does not say so"},
 		"a file of a living pod":            {Exited, nil, []string{"file pods/n_p_uid/heap"}, nil, "nothing to do with"},
 		"a file outside":                    {Exited, map[string]Word{"uid": Gone}, []string{"file outside/kept"}, nil, "nothing to do with"},
@@ -54,7 +54,7 @@ func TestWhatHoldsOfCrigcAlone(t *testing.T) {
 	}
 }
 
-// Sources that become ready in a later step excuse nothing in that one.
+// Sources that have become ready excuse nothing from that step on.
 func TestSourcesThatAreReady(t *testing.T) {
 	for step, wanted := range []bool{true, false} {
 		c := planted("S0.2")
@@ -68,7 +68,7 @@ func TestSourcesThatAreReady(t *testing.T) {
 	}
 }
 
-// What is told to the host has to be the same where passes end alike.
+// The events have to be the same if passes end alike.
 func TestEvents(t *testing.T) {
 	event := Event{Reason: "FreeDiskSpaceFailed", Message: "too little"}
 	for name, row := range map[string]struct {

@@ -15,7 +15,7 @@ pub(crate) use convert::ContainerStatus;
 pub(crate) use error::CallError;
 
 /// Generated from `proto/cri.proto`.
-#[allow(missing_docs, dead_code, clippy::enum_variant_names)] // generated; the tests use the rest of it
+#[allow(missing_docs, dead_code, clippy::all, reason = "generated")]
 pub(crate) mod proto {
     include!(concat!(env!("OUT_DIR"), "/runtime.v1.rs"));
 }

@@ -1,7 +1,7 @@
 //! The C interface: one file for each C object, `callbacks`, and `boundary`, which all of them use. It only translates. Its doc
 //! comments become `include/crigc.h`.
-#![allow(unsafe_code)] // only here are pointers of C dereferenced
-#![allow(non_camel_case_types)] // names of C
+#![allow(unsafe_code, reason = "pointers of C are used here and nowhere else")]
+#![allow(non_camel_case_types, reason = "names of C")]
 
 mod boundary;
 pub mod call;

@@ -108,8 +108,7 @@ impl Search<'_> {
     }
 
     fn note(&mut self, stat: &Stat) {
-        #[allow(clippy::useless_conversion, clippy::unnecessary_cast)]
-        // other machines have other types
+        #[allow(clippy::unnecessary_cast, reason = "other machines have other types")]
         let stamp = (stat.st_mtime as i64)
             .saturating_mul(1_000_000_000)
             .saturating_add(stat.st_mtime_nsec as i64);

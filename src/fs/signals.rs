@@ -1,6 +1,6 @@
 //! Signal masks of threads. The library's threads start with nearly all signals blocked, so that the host's handlers run on the host's
 //! threads, and a write beyond RLIMIT_FSIZE is only an error. Nothing else in `src/fs/` calls libc.
-#![allow(unsafe_code)] // signal masks have no safe interface
+#![allow(unsafe_code, reason = "signal masks have no safe interface")]
 
 use std::mem::MaybeUninit;
 

@@ -128,8 +128,6 @@ fn size(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    // A double is exact enough for one digit behind the point.
-    #[allow(clippy::cast_precision_loss)]
     let mut size = bytes as f64 / 1024.0;
     let mut unit = 0;
     while size >= 1024.0 && unit + 1 < UNITS.len() {

@@ -1,4 +1,4 @@
-//! Whole passes over sandboxes: when they are looked at, and how they are removed (S3).
+//! Whole passes over sandboxes: when they are listed, and how they are removed (S3).
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;
@@ -10,7 +10,7 @@ use test_support::bench::{INTERNAL, Maker, NOT_FOUND, code, fate, sandbox_id, th
 use test_support::rules::Rules;
 
 #[test]
-fn s3_1_sandboxes_are_looked_at_after_the_containers_went() {
+fn s3_1_sandboxes_are_listed_after_the_containers_were_removed() {
     let mut rules = Rules::default();
     rules.case("S3.1");
     let mut maker = Maker::new();
@@ -53,7 +53,7 @@ fn s3_1_sandboxes_and_logs_go_also_where_the_first_list_failed() {
 }
 
 #[test]
-fn s3_1_s4_1_nothing_goes_by_a_second_list_that_failed() {
+fn s3_1_s4_1_nothing_is_removed_by_a_second_list_that_failed() {
     let mut rules = Rules::default();
     for list in ["ListContainers", "ListPodSandbox"] {
         rules.case("S3.1");

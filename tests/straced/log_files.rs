@@ -1,6 +1,6 @@
 //! Every system call by which a pass reads and deletes files fails once, in every way, one after another until a pass runs through
-//! unharmed: strace makes them fail, in a process of their own. What had to stay is there each time, the report says what became
-//! of everything, and the next pass finishes the job.
+//! unharmed: strace makes them fail, in a process of their own. What had to be kept is there each time, the report says what became of
+//! everything, and the next pass finishes the job.
 
 use crigc::engine::{Engine, PassOptions};
 use crigc::hooks::{Hook, Hooks};
@@ -71,7 +71,7 @@ fn lines(entries: &[Entry]) -> String {
     entries.iter().map(line).collect()
 }
 
-/// What the other process has written.
+/// The report of the other process.
 fn entries(text: &str) -> Vec<Entry> {
     let entry = |line: &str| {
         let fields: Vec<&str> = line.split('\t').collect();
@@ -99,7 +99,7 @@ fn entries(text: &str) -> Vec<Entry> {
     text.lines().map(entry).collect()
 }
 
-/// What strace saw of a pass, and the report; `None` = the process did not come as far as the pass.
+/// The system calls of a pass, and its report; `None` = the process did not come as far as the pass.
 struct Watched {
     trace: String,
     entries: Option<Vec<Entry>>,
@@ -167,7 +167,7 @@ fn no_fault_of_a_file_makes_a_pass_lose_anything() {
                 hits += 1;
                 let after = everything(&bench);
                 let lost: BTreeSet<&String> = stays.difference(&after).collect();
-                assert!(lost.is_empty(), "{what}: {lost:?} had to stay");
+                assert!(lost.is_empty(), "{what}: {lost:?} had to be kept");
                 is_told(&bench, &all_before, &entries, &what);
                 let next = bench.collect(&[], PassOptions::default());
                 assert_eq!(next.error, None, "{what}");

@@ -1,5 +1,5 @@
-//! Every system call on the file of image records fails once, in every way, one after another until an image pass runs through
-//! unharmed: strace makes them fail, in a process of their own. No image goes by it that had to stay, the report says what became of
+//! Every system call on the file of image records fails once, in every way, one after another until an image pass runs through unharmed:
+//! strace makes them fail, in a process of their own. No image is removed because of it that had to be kept, the report says what became of
 //! each, the file is the whole old or a whole new one, and the next pass finishes the job (S5.1, S5.5).
 
 use crigc::engine::{Engine, PassOptions};
@@ -31,13 +31,13 @@ const CALLS: &[(&str, &[&str])] = &[
     ("unlink", &["EACCES", "EIO", "EROFS"]),
 ];
 
-/// What another program has left in the file's place.
+/// An entry of another program in the file's place.
 const FOREIGN: &[u8] = b"of another program";
 
 /// Those that cannot fail in a way that matters.
 const HARMLESS: [&str; 2] = ["close", "fcntl"];
 
-/// A node and its file. By ID what the first look of an engine without records would take comes first.
+/// A node and its file. By ID, the image that the first look of an engine without records would remove comes first.
 struct Place {
     folder: TempDir,
     server: Server,
@@ -128,7 +128,7 @@ impl Place {
         )
     }
 
-    /// The next pass, of another engine: it must not fail, nor have anything to tell of the file.
+    /// The next pass, of another engine: it must not fail, nor report anything about the file.
     fn next(&self, what: &str) {
         let gone = 5 - there(&self.server).len() as u64;
         let is_unusable = fs::read(self.path("")).is_ok_and(|bytes| bytes == FOREIGN);
@@ -148,7 +148,7 @@ impl Place {
     }
 }
 
-/// A host whose disk of 1000 bytes has so many left; and what it is warned of.
+/// A host whose disk of 1000 bytes has this number left; and its warnings.
 fn hooks(available: u64) -> (Hooks, Arc<Mutex<Vec<String>>>) {
     let mut hooks = Host::new(1000, available).hooks(true);
     let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -185,16 +185,16 @@ fn the_image_pass_that_is_watched() {
 struct Walk {
     name: &'static str,
     keys: &'static [(&'static str, &'static str)],
-    /// What is in the file's place is another program's.
+    /// The entry in the file's place is another program's.
     foreign: bool,
-    /// What fails besides, all the time.
+    /// The calls that fail, too, all the time.
     always: Option<&'static str>,
-    /// What goes where nothing else fails.
+    /// What is removed if nothing else fails.
     goes: &'static str,
     calls: &'static [&'static str],
 }
 
-/// What the first pass told, by kind of line.
+/// The log of the first pass, by kind of line.
 struct Told(BTreeMap<String, Vec<String>>);
 
 impl Told {
@@ -216,8 +216,8 @@ impl Told {
     }
 }
 
-/// What goes goes for its age; for space; not at all, as its file has to be put aside; and where nothing can be renamed, so that the
-/// old file has to go.
+/// Images are removed by age; for space; none, because the file has to be put aside; and if nothing can be renamed, so that the old file
+/// has to be removed.
 const WALKS: [Walk; 4] = [
     Walk {
         name: "by age",
@@ -277,7 +277,7 @@ const WALKS: [Walk; 4] = [
     },
 ];
 
-/// What has to be so after a pass in which something failed.
+/// What has to be true after a pass in which a call failed.
 fn is_whole(place: &Place, walk: &Walk, told: &Told, what: &str) {
     let all = BTreeSet::from(["a-new", "aged", "infra", "spare", "used"].map(str::to_owned));
     let after = there(&place.server);
@@ -285,8 +285,8 @@ fn is_whole(place: &Place, walk: &Walk, told: &Told, what: &str) {
     let what = &format!("{what}: {:?}, gone are {gone:?}", told.0);
     let is_refused = !told.lines("refused").is_empty();
     let unread = told.warns("cannot read image-records-file");
-    // S5.1: an engine that has no records frees a full disk at once, and all images are of the past to it. A file that could not be
-    // read is not written either, so what went is still in it.
+    // S5.1: an engine that has no records frees a full disk at once, and all images are of the past to it. A file that could not be read is
+    // not written either, so removed images are still in it.
     let knows_none = unread && walk.keys.is_empty();
     let may_go = |id: &str| id == walk.goes || knows_none && id == "a-new";
     assert!(gone.iter().all(|id| may_go(id)), "{what}");
@@ -300,7 +300,7 @@ fn is_whole(place: &Place, walk: &Walk, told: &Told, what: &str) {
             "{what}: {lines:?}"
         );
     }
-    // Half a new one does not stay on a full disk; where its removal fails as well, the next write does that.
+    // Half a new file does not stay on a full disk; if its removal fails, too, the next write removes it.
     assert!(
         !place.path(".new").exists() || walk.always.is_some(),
         "{what}"

@@ -35,14 +35,14 @@ impl Place {
     }
 }
 
-/// A file that is held, and was looked for.
+/// A file that is held, and was checked.
 fn hold(path: &str) -> RecordsFile {
     let mut file = RecordsFile::hold(path, ENDPOINT, false).unwrap();
     file.load(NOW).unwrap();
     file
 }
 
-/// Records of so many images.
+/// Records of this number of images.
 fn records_of(number: usize) -> ImageRecords {
     let image = |n: usize| Known {
         id: Text::from(format!("sha256:{n:064}")),
@@ -111,7 +111,7 @@ fn s5_1_a_kill_at_any_moment_leaves_a_whole_file() {
         std::thread::sleep(Duration::from_micros(1500 + 137 * kill));
         child.kill().unwrap();
         assert_eq!(child.wait().unwrap().signal(), Some(9));
-        // What it had not finished is still there under its other name.
+        // An unfinished file is still there under its temporary name.
         hit += usize::from(place.path(".new").exists());
         let bytes = fs::read(place.path("")).unwrap();
         let records = parse(&bytes, ENDPOINT, NOW).unwrap();
@@ -119,7 +119,7 @@ fn s5_1_a_kill_at_any_moment_leaves_a_whole_file() {
             records == records_of(200) || records == records_of(400),
             "kill {kill}"
         );
-        // The lock went with the process.
+        // The lock was released with the process.
         let mut next = RecordsFile::hold(&place.text(), ENDPOINT, false).unwrap();
         assert!(next.load(NOW).unwrap().is_some());
     }
@@ -179,9 +179,9 @@ fn s5_1_what_is_written_is_synced_before_it_is_renamed() {
     assert_eq!(steps, [once, once].concat(), "{trace}");
 }
 
-/// What stands where the lock should be, and is none, is neither waited for nor written to.
+/// An entry in the place of the lock that is not a lock is neither waited for nor written.
 #[test]
-fn s5_1_a_lock_that_is_no_file_is_refused() {
+fn s5_1_a_lock_that_is_not_a_file_is_refused() {
     let place = Place::new();
     let made = Command::new("mkfifo").arg(place.path(".lock")).status();
     assert!(made.unwrap().success());

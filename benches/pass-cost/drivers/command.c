@@ -1,5 +1,5 @@
 /*
- * Runs a command and tells, as a line of JSON, what it and all processes below it cost: wall and CPU seconds (from the start of
+ * Runs a command and prints, as a line of JSON, what it and all its child processes cost: wall and CPU seconds (from the start of
  * the first process, so their starts are in it) and the most memory that one of them had.
  *
  *     command PROGRAM [ARGUMENT]...

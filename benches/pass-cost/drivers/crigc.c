@@ -53,7 +53,7 @@ static pods read_pods(const char *path)
     return live;
 }
 
-/* What is not known is gone, as for a kubelet that has seen all its pods. */
+/* An unknown pod is gone, as for a kubelet that has seen all its pods. */
 static int32_t pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count, int64_t *as_of)
 {
     (void)as_of;

@@ -8,28 +8,28 @@ use std::path::{Path, PathBuf};
 
 /// How often a container of a crash loop has ended.
 const ATTEMPTS: usize = 50;
-/// One pod in so many was deleted.
+/// One pod in this number was deleted.
 const GONE: usize = 5;
-/// All times lie after this one, a second apart; ns since the epoch.
+/// All times are after this one, a second apart; ns since the epoch.
 const BEGIN: i64 = 1_760_000_000_000_000_000;
 const SECOND: i64 = 1_000_000_000;
 const MIB: u64 = 1 << 20;
 
-/// What a node is made of.
+/// The objects of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// So many dead containers in crash loops, 50 of each pod; one pod in five was deleted, the others run.
+    /// This number of dead containers in crash loops, 50 of each pod; one pod in five was deleted, the others run.
     Dead(usize),
-    /// So many images, half of them used by so many containers, and a disk so full that all others have to go.
+    /// This number of images, half of them used by this number of containers, and a disk so full that all others have to be removed.
     Images(usize, usize),
-    /// So many log files that deleted pods left, in 100 trees; nothing of them is in the runtime.
+    /// This number of log files of deleted pods, in 100 trees; the runtime has nothing of these pods.
     Trees(usize),
     /// So many containers, half of them dead and all within the limits.
     Settled(usize),
 }
 
 impl Kind {
-    /// One word, which tells it from all others.
+    /// One word, which is different for each.
     pub fn name(self) -> String {
         match self {
             Kind::Dead(dead) => format!("dead-{dead}"),
@@ -52,14 +52,14 @@ impl Kind {
 /// What names of places begin with; the ID of the process that they belong to follows.
 const PREFIX: &str = "crigc-bench-";
 
-/// Where a node has its files; they go with it.
+/// The folder of a node's files, which are removed with it.
 pub struct Place {
     top: PathBuf,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // What cannot be removed lies there for a person to see.
+        // A file that cannot be removed is left for a person to see.
         let _ = fs::remove_dir_all(&self.top);
     }
 }
@@ -67,7 +67,7 @@ impl Drop for Place {
 impl Place {
     /// A new and empty one in a folder, named so that no other run has it.
     pub fn new(folder: &Path) -> io::Result<Place> {
-        // What interrupted runs left goes.
+        // The leftovers of interrupted runs are removed.
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -116,7 +116,7 @@ struct Pod {
     sandbox: Text,
 }
 
-/// Numbers that look random and are always the same (splitmix64).
+/// Pseudorandom numbers that are always the same (splitmix64).
 fn spread(number: u64) -> u64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -247,7 +247,7 @@ impl Maker<'_> {
             });
         }
         self.node.sandbox_image = self.node.images[0].tags[0].clone();
-        // At the low threshold of 80 % just all that is unused has to go: which goes first does not matter then.
+        // At the low threshold of 80 % exactly the unused images have to be removed, so their order does not matter.
         let unused = self.node.images[count / 2..].iter();
         self.node.filesystem = Filesystem {
             mountpoint: "/".into(),

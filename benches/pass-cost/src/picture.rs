@@ -270,7 +270,7 @@ fn labels(svg: &mut String, mut ends: Vec<End>) {
     ends.sort_by(|a, b| a.0.0.total_cmp(&b.0.0).then(b.0.1.total_cmp(&a.0.1)));
     let mut last: Option<(f64, f64)> = None;
     for ((x, y), colour, words) in ends {
-        // In the field a line may go on to the right of its label's place: a little above it there is room.
+        // A line may continue to the right of its label, so the label is a little above it.
         let inside = x < RIGHT - 60.0;
         let wanted = if inside { y - 10.0 } else { y + 4.5 };
         let y = match last {

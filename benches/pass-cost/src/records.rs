@@ -1,4 +1,4 @@
-//! What was measured, a line of JSON for each run, so that a long measurement can be made in parts and told at the end.
+//! What was measured, a line of JSON for each run, so that a long measurement can be made in parts and printed at the end.
 
 use crate::left::{Differences, Left};
 use crate::run::{Outcome, Seen, Told};
@@ -20,7 +20,7 @@ pub struct Record {
     pub seen: Seen,
     /// From what the reference left; `None` where there is nothing to compare with.
     pub differs: Option<Differences>,
-    /// What went wrong with the run or with the pass; empty if nothing did.
+    /// The error of the run or of the pass; empty if there is none.
     pub error: String,
 }
 
@@ -102,7 +102,7 @@ impl Records {
         Ok(record)
     }
 
-    /// Equal nodes have one reference, whatever the delays.
+    /// Equal nodes have one reference, with any delay.
     fn reference(&self, scenario: &Scenario) -> PathBuf {
         self.dir.join(format!("{}.left", scenario.kind.name()))
     }

@@ -1,5 +1,5 @@
-//! One run: a node is made, crisim started with it, one collector makes its pass in a process of its own, and what it cost and left
-//! is told.
+//! One run: makes a node, starts crisim with it, runs one collector's pass in a process of its own, and returns its cost and what it
+//! left.
 
 use crate::left::{self, Left};
 use crate::node::{self, Place};
@@ -17,7 +17,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Far above what any pass takes.
 const LONGEST_PASS: &str = "1200";
 
-/// What a driver tells of its pass.
+/// A driver's figures of its pass.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Told {
     /// Seconds.
@@ -42,7 +42,7 @@ pub struct Seen {
     pub removed: usize,
     /// The most removals of them at once.
     pub in_flight: usize,
-    /// How long such a removal took in the mean; seconds.
+    /// How long a removal took in the mean; seconds.
     pub delay: f64,
 }
 
@@ -75,7 +75,7 @@ struct Sim(Child);
 
 impl Sim {
     fn start(programs: &Programs, scenario: &Scenario, place: &Place) -> Result<Sim> {
-        // It ends with this program, whatever ends that.
+        // It ends with this program, however that ends.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL"]).arg(&programs.crisim);
         let delay = scenario.delay.to_string();

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Collector {
     /// The kubelet's own code.
     Kubelet,
-    /// crigc with so many removals at once.
+    /// crigc with this number of removals at once.
     Crigc(usize),
     /// A person with crictl and a shell.
     Crictl,
@@ -40,7 +40,7 @@ pub struct Scenario {
 }
 
 impl Scenario {
-    /// One word, which tells it from all others.
+    /// One word, which is different for each.
     pub fn name(&self) -> String {
         let kind = self.kind.name();
         let streams = if self.streams { "-streams" } else { "" };

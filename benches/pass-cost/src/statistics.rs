@@ -30,7 +30,7 @@ impl Ratio {
             (low.min(ratio), high.max(ratio))
         });
         let value = top / bottom;
-        // A median may lie outside of what single rounds show, by a hair.
+        // A median may be slightly outside of the values of single rounds.
         let spread = (low.min(value), high.max(value));
         value.is_finite().then_some(Ratio { value, spread })
     }

@@ -44,11 +44,11 @@ pub struct Measured {
     pub began: f64,
     /// When it ended.
     pub ended: f64,
-    /// When the last snapshot went.
+    /// When the last snapshot was removed.
     pub cleaned: f64,
-    /// Snapshots that went.
+    /// Snapshots that were removed.
     pub snapshots: usize,
-    /// Containers or images that went.
+    /// Containers or images that were removed.
     pub removed: usize,
     /// CPU time of containerd from `began` to `cleaned`.
     pub containerd_cpu: f64,
@@ -89,7 +89,7 @@ impl Measured {
         )
     }
 
-    /// Whether nobody else used the machine much.
+    /// Whether other processes used the machine little.
     pub fn is_undisturbed(&self) -> bool {
         self.others < 0.1 * self.processors()
     }
@@ -187,7 +187,7 @@ pub fn measure(
     })
 }
 
-/// Starts the collector, sees it through, and waits for the `wanted` snapshots to go: each container and each image has one.
+/// Starts the collector, waits for its end and for the removal of the `wanted` snapshots: each container and each image has one.
 fn follow(
     command: &mut Command,
     node: &Node,

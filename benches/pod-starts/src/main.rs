@@ -1,5 +1,5 @@
-//! How long a pod takes to start on a real containerd while dead containers or images are collected: by crigc with some removals
-//! at once, by the kubelet's own code, and by nobody. `make pod-starts` builds what it needs, runs it and prints tables.
+//! How long a pod takes to start on a real containerd while dead containers or images are collected: by crigc with some removals at once,
+//! by the kubelet's own code, and not collected. `make pod-starts` builds what it needs, runs it and prints tables.
 
 mod collect;
 mod cpu;
@@ -52,7 +52,7 @@ struct Run {
         default_value = "nothing,kubelet,crigc-1,crigc-2,crigc-4,crigc-8"
     )]
     collectors: Vec<String>,
-    /// Passes that are prepared, and then measured, in one go: each leaves so many more dead containers for the next.
+    /// Passes that are prepared, and then measured, together: each leaves this number of dead containers more for the next.
     #[arg(long, default_value_t = 2)]
     together: usize,
     /// How often each collector has its turn.

@@ -1,4 +1,4 @@
-//! The node that is collected: pods that live, with dead containers that own files, and images that nobody uses.
+//! The node that is collected: pods that live, with dead containers that own files, and unused images.
 
 use crate::Failure;
 use crate::cpu::machine;
@@ -109,7 +109,7 @@ impl Node {
         Ok(())
     }
 
-    /// Dead containers for so many passes, and one more in each pod, which stays. They die because their log cannot be opened, and
+    /// Dead containers for this number of passes, and one more in each pod, which is kept. They die because their log cannot be opened, and
     /// their files are put into their snapshots: running a program for that would take ten times as long, and leave the same.
     pub fn make_dead(&self, load: Load, passes: usize) -> Result<(), Failure> {
         let cri = self.connect()?;
@@ -223,7 +223,7 @@ fn fill(snapshot: &Path, files: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Images that nobody uses, each with files of its own.
+/// Unused images, each with files of its own.
 pub fn make_images(containerd: &Containerd, load: Load, round: usize) -> Result<(), Failure> {
     for number in 0..load.images {
         let name = format!("crigc.test/unused-{round}-{number}:1");

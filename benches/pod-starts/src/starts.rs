@@ -1,4 +1,4 @@
-//! Starts pods one after another, with a short pause between them, until told to stop.
+//! Starts pods one after another, with a short pause between them, until it is stopped.
 
 use crate::Failure;
 use crate::node::{APP, Node};

@@ -1,8 +1,8 @@
 // Package latest is the garbage collection of the newest kubelet, the real one, behind [comparison.Collector].
 //
-// Nothing of it is written again here: the kubelet's own constructors are called with the kubelet's own CRI client, and what is
-// passed in stands for the rest of a kubelet, as small as it can be. The package oldest does the same for the first kubelet that
-// crigc follows; the two differ where the constructors do.
+// Nothing of it is rewritten here: the kubelet's own constructors are called with the kubelet's own CRI client, and the arguments
+// replace the rest of a kubelet, as small as possible. The package oldest does the same for the first kubelet that crigc follows; the
+// two differ where the constructors do.
 package latest
 
 import (
@@ -26,7 +26,7 @@ type collector struct {
 	// listed is the runtime as the image collector sees it.
 	listed  *listedImages
 	records comparison.Records
-	// began is when the kubelet began, which counts for the maximum age of images.
+	// began is the begin of the kubelet, which counts for the maximum age of images.
 	began time.Time
 	// closers free what was opened, last first.
 	closers []func() error
@@ -78,14 +78,14 @@ func (c *collector) Images(ctx context.Context, allUnused bool) error {
 	return c.images.GarbageCollect(ctx, c.began)
 }
 
-// Look lets the kubelet look at images of which none may go. How old what it found is then says Age.
+// Look makes the kubelet list images of which none may be removed. Age then sets how old they are.
 func (c *collector) Look(ctx context.Context) error {
 	c.listed.pinned.Store(true)
 	defer c.listed.pinned.Store(false)
 	return c.images.DeleteUnusedImages(ctx)
 }
 
-// Age makes what the kubelet knows of the images older, and itself.
+// Age makes the kubelet's records of the images older, and the kubelet itself.
 func (c *collector) Age(by time.Duration) error {
 	c.records.Age(by)
 	c.began = c.began.Add(-by)

@@ -7,14 +7,14 @@ import (
 	kubecontainer "k8s.io/kubernetes/pkg/kubelet/container"
 )
 
-// files is the filesystem that the kubelet sees: what is not in comparison.Files comes from the real one.
+// files is the filesystem that the kubelet sees: functions that are not in comparison.Files use the real one.
 type files struct {
 	*comparison.Files
 	setting comparison.Setting
 	rest
 }
 
-// rest is one level down, so that the methods of comparison.Files stand before it.
+// rest is one level down, so that the methods of comparison.Files come before it.
 type rest struct {
 	kubecontainer.RealOS
 }

@@ -75,7 +75,7 @@ func (c *collector) connect(setting comparison.Setting) (internalapi.RuntimeServ
 	return staged{runtimeService, setting}, imageService, nil
 }
 
-// staged tells when sandboxes are listed, which in a pass over containers only their own stage does.
+// staged reports when sandboxes are listed, which in a pass over containers only their own stage does.
 type staged struct {
 	internalapi.RuntimeService
 	setting comparison.Setting
@@ -100,7 +100,7 @@ func (c *collector) newLogManager(service internalapi.RuntimeService, files *fil
 	return manager, nil
 }
 
-// newRuntime makes the kubelet's runtime manager. What is nil in it is there to start pods.
+// newRuntime makes the kubelet's runtime manager. The nil arguments are for starting pods.
 func (c *collector) newRuntime(setting comparison.Setting, files *files) (kubecontainer.Runtime, error) {
 	runtimeService, imageService, err := c.connect(setting)
 	if err != nil {
@@ -112,7 +112,7 @@ func (c *collector) newRuntime(setting comparison.Setting, files *files) (kubeco
 	}
 	runtime, _, err := kuberuntime.NewKubeGenericRuntimeManager(
 		context.Background(),
-		&record.FakeRecorder{}, // without a channel it throws events away
+		&record.FakeRecorder{}, // without a channel it drops events
 		nil,                    // livenessManager
 		nil,                    // readinessManager
 		nil,                    // startupManager
@@ -125,7 +125,7 @@ func (c *collector) newRuntime(setting comparison.Setting, files *files) (kubeco
 		nil,   // runtimeHelper
 		nil,   // insecureContainerLifecycleHTTPClient
 		nil,   // imageBackOff
-		false, // serializeImagePulls: a goroutine that nobody can end
+		false, // serializeImagePulls: it starts a goroutine that cannot be ended
 		nil,   // maxParallelImagePulls
 		0,     // imagePullQPS
 		0,     // imagePullBurst
@@ -192,7 +192,7 @@ func (l *listedImages) ListImages(ctx context.Context) ([]kubecontainer.Image, e
 	return list, err
 }
 
-// recorder hears of the image collector's events.
+// recorder gets the image collector's events.
 type recorder struct {
 	record.FakeRecorder
 	setting comparison.Setting
@@ -202,7 +202,7 @@ func (r *recorder) Eventf(_ runtime.Object, _, reason, format string, args ...an
 	r.setting.Tells(reason, fmt.Sprintf(format, args...))
 }
 
-// podStates stands for the kubelet's pod workers.
+// podStates replaces the kubelet's pod workers.
 type podStates func(uid string) (content, runtime bool)
 
 func (p podStates) ShouldPodContentBeRemoved(uid types.UID) bool {
@@ -219,14 +219,14 @@ func (p podStates) IsPodTerminationRequested(types.UID) bool {
 	return false
 }
 
-// sources stands for the kubelet's pod sources.
+// sources replaces the kubelet's pod sources.
 type sources func() bool
 
 func (s sources) AllReady() bool {
 	return s()
 }
 
-// imageFS stands for the kubelet's statistics.
+// imageFS replaces the kubelet's statistics.
 type imageFS func() (capacity, available uint64)
 
 func (i imageFS) ImageFsStats(context.Context) (*statsapi.FsStats, *statsapi.FsStats, error) {

@@ -1,8 +1,8 @@
 // Package oldest is the garbage collection of the first kubelet that crigc follows, the real one, behind [comparison.Collector].
 //
-// Nothing of it is written again here: the kubelet's own constructors are called with the kubelet's own CRI client, and what is
-// passed in stands for the rest of a kubelet, as small as it can be. The package latest does the same for the newest kubelet; the
-// two differ where the constructors do. This kubelet knows no contexts: a pass cannot be cancelled.
+// Nothing of it is rewritten here: the kubelet's own constructors are called with the kubelet's own CRI client, and the arguments
+// replace the rest of a kubelet, as small as possible. The package latest does the same for the newest kubelet; the two differ where
+// the constructors do. This kubelet has no contexts: a pass cannot be cancelled.
 package oldest
 
 import (
@@ -68,9 +68,9 @@ func (c *collector) Containers(_ context.Context, allUnused bool) error {
 	return c.containers.GarbageCollect()
 }
 
-// Images is the kubelet's pass over images. One that finds enough space left does not look at the images; a kubelet that runs
-// looks at them every 5 minutes beside its passes, so that is done here after each, and as there an error of it is no error of
-// the pass.
+// Images is the kubelet's pass over images. A pass that finds enough space does not list the images; a running kubelet lists them
+// every 5 minutes beside its passes. So they are listed here after each pass, and as in the kubelet an error of that list is not an
+// error of the pass.
 func (c *collector) Images(ctx context.Context, allUnused bool) error {
 	if allUnused {
 		return c.images.DeleteUnusedImages()
@@ -80,14 +80,14 @@ func (c *collector) Images(ctx context.Context, allUnused bool) error {
 	return err
 }
 
-// Look lets the kubelet look at images of which none may go. How old what it found is then says Age.
+// Look makes the kubelet list images of which none may be removed. Age then sets how old they are.
 func (c *collector) Look(context.Context) error {
 	c.listed.pinned.Store(true)
 	defer c.listed.pinned.Store(false)
 	return c.images.DeleteUnusedImages()
 }
 
-// Age makes what the kubelet knows of the images older.
+// Age makes the kubelet's records of the images older.
 func (c *collector) Age(by time.Duration) error {
 	c.records.Age(by)
 	return nil

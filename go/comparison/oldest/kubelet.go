@@ -70,7 +70,7 @@ func (c *collector) connect(setting comparison.Setting) (internalapi.RuntimeServ
 	return staged{runtimeService, setting}, imageService, c.closes(imageService, "imageClient")
 }
 
-// staged tells when sandboxes are listed, which in a pass over containers only their own stage does.
+// staged reports when sandboxes are listed, which in a pass over containers only their own stage does.
 type staged struct {
 	internalapi.RuntimeService
 	setting comparison.Setting
@@ -81,7 +81,7 @@ func (s staged) ListPodSandbox(filter *runtimeapi.PodSandboxFilter) ([]*runtimea
 	return s.RuntimeService.ListPodSandbox(filter)
 }
 
-// closes takes on the connection of a client, which has no way to close it.
+// closes notes the connection of a client, which cannot close it itself.
 func (c *collector) closes(service any, stub string) error {
 	connection, err := connectionOf(service, stub)
 	if err != nil {
@@ -91,7 +91,7 @@ func (c *collector) closes(service any, stub string) error {
 	return nil
 }
 
-// newRuntime makes the kubelet's runtime manager. What is nil in it is there to start pods.
+// newRuntime makes the kubelet's runtime manager. The nil arguments are for starting pods.
 func (c *collector) newRuntime(setting comparison.Setting, files *files) (kubecontainer.Runtime, error) {
 	runtimeService, imageService, err := c.connect(setting)
 	if err != nil {
@@ -103,7 +103,7 @@ func (c *collector) newRuntime(setting comparison.Setting, files *files) (kubeco
 		return nil, err
 	}
 	return kuberuntime.NewKubeGenericRuntimeManager(
-		&record.FakeRecorder{}, // without a channel it throws events away
+		&record.FakeRecorder{}, // without a channel it drops events
 		nil,                    // livenessManager
 		nil,                    // readinessManager
 		nil,                    // startupManager
@@ -114,7 +114,7 @@ func (c *collector) newRuntime(setting comparison.Setting, files *files) (kubeco
 		nil,               // runtimeHelper
 		nil,               // httpClient
 		nil,               // imageBackOff
-		false,             // serializeImagePulls: a goroutine that nobody can end
+		false,             // serializeImagePulls: it starts a goroutine that cannot be ended
 		0,                 // imagePullQPS
 		0,                 // imagePullBurst
 		"",                // imageCredentialProviderConfigFile
@@ -169,7 +169,7 @@ func (l *listedImages) ListImages() ([]kubecontainer.Image, error) {
 	return list, err
 }
 
-// recorder hears of the image collector's events.
+// recorder gets the image collector's events.
 type recorder struct {
 	record.FakeRecorder
 	setting comparison.Setting
@@ -179,7 +179,7 @@ func (r *recorder) Eventf(_ runtime.Object, _, reason, format string, args ...an
 	r.setting.Tells(reason, fmt.Sprintf(format, args...))
 }
 
-// podStates stands for the kubelet's pod workers.
+// podStates replaces the kubelet's pod workers.
 type podStates func(uid string) (content, runtime bool)
 
 func (p podStates) ShouldPodContentBeRemoved(uid types.UID) bool {
@@ -196,14 +196,14 @@ func (p podStates) IsPodTerminationRequested(types.UID) bool {
 	return false
 }
 
-// sources stands for the kubelet's pod sources.
+// sources replaces the kubelet's pod sources.
 type sources func() bool
 
 func (s sources) AllReady() bool {
 	return s()
 }
 
-// imageFS stands for the kubelet's statistics.
+// imageFS replaces the kubelet's statistics.
 type imageFS func() (capacity, available uint64)
 
 func (i imageFS) ImageFsStats() (*statsapi.FsStats, error) {

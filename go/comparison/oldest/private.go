@@ -8,7 +8,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// connectionOf is the connection that a client of this kubelet keeps to itself, in its stub of the service.
+// connectionOf is the private connection of a client of this kubelet, in its stub of the service.
 func connectionOf(service any, stub string) (*grpc.ClientConn, error) {
 	held, err := comparison.Field(service, stub)
 	if err != nil {

@@ -1,4 +1,4 @@
-//! Images that grow older within the life of an engine (S5.7): the clock that nobody sets is put ahead for the thread of the test.
+//! Images that grow older within the life of an engine (S5.7): the clock that cannot be set is put ahead for the thread of the test.
 
 use crigc::clock;
 use crigc::engine::PassOptions;
@@ -12,7 +12,7 @@ use test_support::records::{ALL_UNUSED, NOW};
 use test_support::rules::Rules;
 
 #[test]
-fn below_the_threshold_a_pass_looks_and_asks_nothing_else() {
+fn below_the_threshold_a_pass_lists_and_asks_nothing_else() {
     let mut rules = Rules::default();
     let server = start(node(vec![image("a", "r/a:1", 100)]));
     let host = Host::new(1000, 160);
@@ -59,10 +59,10 @@ fn calls(server: &Server, method: &str) -> Vec<String> {
     trace.filter(|c| c.method == method).map(|c| c.id).collect()
 }
 
-/// S5.12: CRI-O says that it removed an OCI artifact by its ID, and it is still there. It is told as failed, others take its place, it is
-/// as new, and when it is old enough again it goes by its tag.
+/// S5.12: CRI-O reports that it removed an OCI artifact by its ID, and it is still there. It is reported as failed, others take its place,
+/// it counts as new, and when it is old enough again it is removed by its tag.
 #[test]
-fn s5_12_what_is_still_listed_was_not_removed_and_goes_by_its_tag_later() {
+fn s5_12_an_image_that_is_still_listed_is_removed_by_its_tag_later() {
     let mut rules = Rules::default();
     rules.case("S5.12");
     let server = start(hundreds(&["artifact", "b", "c"]));
@@ -81,9 +81,9 @@ fn s5_12_what_is_still_listed_was_not_removed_and_goes_by_its_tag_later() {
     let error = report.entries[0].error.as_deref().unwrap_or_default();
     assert!(error.contains("image artifact is still listed"), "{error}");
     assert_eq!(report.bytes_freed, 100, "its bytes do not count");
-    // The look, and one closing list for each of two rounds.
+    // The first list, and one closing list for each of two rounds.
     assert_eq!(calls(&server, "ListImages").len(), 3);
-    // It may have been pulled again, so it is too young, and others go.
+    // It may have been pulled again, so it is too young, and others are removed.
     let end = engine.images(PassOptions::default(), None);
     assert_eq!(told(&end), ["artifact kept too-young", "c removed space"]);
     assert_eq!(status(&end), None);
@@ -98,7 +98,7 @@ fn s5_12_what_is_still_listed_was_not_removed_and_goes_by_its_tag_later() {
     assert!(there(&server).is_empty());
 }
 
-/// S5.7: within the life of an engine the clock counts that went less far.
+/// S5.7: within the life of an engine the clock that advanced less counts.
 #[test]
 fn s5_7_a_wall_clock_that_leaps_ahead_makes_no_image_old() {
     let mut rules = Rules::default();
@@ -117,7 +117,7 @@ fn s5_7_a_wall_clock_that_leaps_ahead_makes_no_image_old() {
         ["a kept too-young"]
     );
     assert_eq!(told(&engine.images(ALL_UNUSED, None)), ["a kept too-young"]);
-    // With a minute of room on both sides.
+    // With a margin of a minute on both sides.
     clock::ahead::by(Duration::from_secs(60));
     assert_eq!(told(&engine.images(ALL_UNUSED, None)), ["a kept too-young"]);
     clock::ahead::by(Duration::from_secs(120));

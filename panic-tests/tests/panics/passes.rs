@@ -1,5 +1,5 @@
 //! A panic at each place where a pass touches the world, one after another until a pass runs through unharmed: the pass fails with
-//! `Internal`, what had to stay is there, what went is told, and the same engine finishes the job.
+//! `Internal`, what had to be kept is there, what was removed is reported, and the same engine finishes the job.
 
 use crate::panicking::*;
 use crigc::engine::{Engine, PassOptions, Trigger};
@@ -67,7 +67,7 @@ fn no_panic_makes_a_container_pass_lose_anything() {
     );
 }
 
-/// The task of the connection has a defect: the calls in flight are told that it broke, and the pass that it was a defect.
+/// The task of the connection panics: the calls in flight fail because it broke, and the pass reports a panic.
 #[test]
 fn no_panic_of_the_connection_makes_a_pass_lose_anything() {
     let mut counts = Counts::new();
@@ -91,7 +91,7 @@ fn no_panic_of_the_connection_makes_a_pass_lose_anything() {
     were_hit(&counts, &["read from the socket", "write to the socket"]);
 }
 
-/// What is at the place of the records, and beside it.
+/// The files at the place of the records, and beside it.
 type Prepare = fn(&Path);
 
 #[test]
@@ -114,7 +114,7 @@ fn no_panic_makes_an_image_pass_lose_anything() {
                 ("pod-infra-container-image", "r/infra:1"),
                 ("image-records-file", file.to_str().unwrap()),
             ];
-            // All that can go has to.
+            // Everything that can be removed has to be.
             let host = Host::new(1000, 0);
             let engine = images::engine(&server, listening(host.hooks(true)), &keys);
             let pass = || engine.images(PassOptions::default(), None);
@@ -124,13 +124,16 @@ fn no_panic_makes_an_image_pass_lose_anything() {
             };
             let after = there(&server);
             let lost: Vec<&String> = stays.difference(&after).collect();
-            assert!(lost.is_empty(), "{what}: {lost:?} had to stay");
+            assert!(lost.is_empty(), "{what}: {lost:?} had to be kept");
             let gone = before.difference(&after);
             let untold: Vec<&String> = gone.filter(|id| !told(&entries, id)).collect();
-            assert!(untold.is_empty(), "{what}: {untold:?} went, nobody says so");
+            assert!(
+                untold.is_empty(),
+                "{what}: {untold:?} were removed without an entry"
+            );
             // It still knows the images and holds their records.
             let end = engine.images(PassOptions::default(), None);
-            // What went before the panic cannot be freed twice.
+            // Images that were removed before the panic cannot be freed twice.
             let status = images::status(&end);
             assert!(
                 matches!(status, None | Some(Status::NotEnoughFreed)),
@@ -168,7 +171,7 @@ fn no_panic_makes_an_image_pass_lose_anything() {
     );
 }
 
-/// S5.1: what an engine knows of images is there after a panic at any place: one that it saw come is still too young to go.
+/// S5.1: an engine keeps its records of images after a panic at any place: one that it saw appear is still too young to be removed.
 #[test]
 fn s5_1_no_panic_makes_an_engine_forget_when_it_saw_an_image_come() {
     for nth in 1.. {
@@ -202,7 +205,7 @@ fn s5_1_no_panic_makes_an_engine_forget_when_it_saw_an_image_come() {
     }
 }
 
-/// The same where the runtime and its disk are asked for the figures: with those of this machine, whatever they are.
+/// The same where the runtime and its disk are asked for the figures: with those of this machine, which may be anything.
 #[test]
 fn no_panic_at_the_figures_makes_an_image_pass_lose_anything() {
     let mut counts = Counts::new();
@@ -227,7 +230,7 @@ fn no_panic_at_the_figures_makes_an_image_pass_lose_anything() {
     were_hit(&counts, &["ask for figures of a filesystem"]);
 }
 
-/// A defect while the periodic passes are started leaves no thread behind, and they can be started again.
+/// A panic while the periodic passes are started leaves no thread behind, and they can be started again.
 #[test]
 fn no_panic_leaves_half_of_the_periodic_passes() {
     for nth in 1..=2 {
@@ -246,7 +249,7 @@ fn no_panic_leaves_half_of_the_periodic_passes() {
         assert_eq!(panics::passed().len() as u64, nth);
         panics::at(0);
         assert!(started.is_err());
-        // Whoever was started has ended, and what it had to say is there.
+        // Threads that were started have ended, and their reports are there.
         let _ = reports.try_iter().count();
         assert!(reports.recv_timeout(Duration::from_millis(100)).is_err());
         engine.start().unwrap();
@@ -257,10 +260,10 @@ fn no_panic_leaves_half_of_the_periodic_passes() {
     }
 }
 
-/// Where each call has a defect, no more is lost by it than was in flight: hardly a container stays without its log, and no image goes in
-/// the place of another.
+/// If each call panics, only objects in flight are lost: hardly a container is kept without its
+/// log, and no image is removed in the place of another.
 #[test]
-fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
+fn a_panic_of_each_call_costs_no_more_than_was_in_flight() {
     let is_call = |counts: &Counts| counts.keys().any(|place| place.contains("the runtime"));
     let mut calls = 0;
     for nth in 1.. {
@@ -272,8 +275,8 @@ fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
         let Some(entries) = with_panics(nth, &mut place, pass) else {
             break;
         };
-        // After a call without an answer the runtime is asked before logs go; unless a stop that was in flight is answered then.
-        // Where logs are deleted each time with a defect, each container loses its own before that.
+        // After a call without an answer the runtime is asked before logs are deleted; unless a stop that was in flight is answered then.
+        // If each deletion of logs panics, each container loses its log before that.
         let flying = if is_call(&place) { 2 } else { LOGS.len() };
         calls += usize::from(is_call(&place));
         is_told(&bench, &before, &entries, flying, &format!("from {nth}"));
@@ -287,7 +290,7 @@ fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
         let pass = || engine.images(PassOptions::default(), None);
         let unharmed = with_panics(nth, &mut Counts::new(), pass).is_none();
         let gone = 7 - there(&server).len();
-        assert!(gone <= 1, "from {nth}: {gone} images went");
+        assert!(gone <= 1, "from {nth}: {gone} images were removed");
         if unharmed {
             assert_eq!(gone, 1);
             break;
@@ -295,10 +298,10 @@ fn a_defect_of_each_call_costs_no_more_than_was_in_flight() {
     }
 }
 
-/// S5.8: one removal meets a panic, and another one that is under way ends well, and the figures are read: nothing more goes, since the
-/// first may be gone, too. Beside one without a size none is begun, so that others still wait then.
+/// S5.8: one removal panics, another one in flight succeeds, and the figures are read: nothing more is removed, because the first may have
+/// been removed, too. Beside an image without a size none is begun, so that others still wait then.
 #[test]
-fn after_a_panic_no_image_goes_because_another_removal_ends_well() {
+fn after_a_panic_no_image_is_removed_because_another_removal_ends_well() {
     let mut both = 0;
     for nth in 1.. {
         let options = Options {

@@ -65,11 +65,11 @@ fn s2_6_a_removal_costs_one_call_where_the_log_is_known() {
 }
 
 #[test]
-fn s3_1_a_pass_that_finds_nothing_to_do_looks_once() {
+fn s3_1_a_pass_that_finds_nothing_to_do_lists_once() {
     let mut rules = Rules::default();
     type Make = fn(&mut Maker);
     let table: [(&str, Make, usize); 6] = [
-        ("nothing is to go", |_| {}, 1),
+        ("nothing is to be removed", |_| {}, 1),
         ("a container", |m| m.restarted("u2", 2), 2),
         (
             "a container that cannot be removed",
@@ -117,7 +117,7 @@ fn s3_1_a_pass_that_finds_nothing_to_do_looks_once() {
             let report = bench.collect(&[], flags).report.unwrap();
             let lists = ["ListContainers", "ListPodSandbox"].map(|list| bench.calls(list).len());
             assert_eq!(lists, [looks; 2], "{what}, dry run: {dry_run}");
-            // Each object has its entry once, by whichever look it was decided.
+            // Each object has one entry, whichever list decided about it.
             let mut ids: Vec<&str> = report.entries.iter().map(|e| &*e.id).collect();
             ids.sort_unstable();
             ids.dedup();
@@ -125,16 +125,16 @@ fn s3_1_a_pass_that_finds_nothing_to_do_looks_once() {
             let going = report.entries.iter().filter(|e| e.outcome != Outcome::Kept);
             assert_eq!(
                 going.count(),
-                usize::from(what != "nothing is to go"),
+                usize::from(what != "nothing is to be removed"),
                 "{what}"
             );
         }
     }
 }
 
-/// What a first look shows may be over before it is acted upon.
+/// The first lists may be out of date before the pass acts on them.
 #[test]
-fn s3_1_what_a_first_look_would_remove_is_looked_at_again() {
+fn s3_1_before_a_removal_the_lists_are_taken_again() {
     let mut rules = Rules::default();
     rules.case("S3.1");
     let mut maker = Maker::new();
@@ -144,7 +144,7 @@ fn s3_1_what_a_first_look_would_remove_is_looked_at_again() {
     let bench = maker.start();
     let server = bench.server.clone();
     let mut hooks = bench.hooks();
-    // The host is asked between the looks; by then the sandbox has a container.
+    // The host is asked between the lists; by then the sandbox has a container.
     let host = bench.host.clone();
     hooks.pod_states = Some(Hook::new(Box::new(move |uids: &[Text]| {
         let sandbox = sandbox_id("u1", 0);
@@ -186,7 +186,7 @@ fn s2_6_the_log_of_a_pod_whose_directory_is_named_by_its_uid_alone_is_found() {
 }
 
 #[test]
-fn s2_4_a_log_that_a_running_container_writes_stays_however_its_path_is_spelt() {
+fn s2_4_a_log_that_a_running_container_writes_is_kept_however_its_path_is_spelt() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     for spelt in [false, true] {

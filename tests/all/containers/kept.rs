@@ -1,5 +1,6 @@
-//! Whole passes over what has to stay (S0.4, S1.1, S1.2, S1.5, S3.3): the last crash behind attempts that never started, what is about to
-//! be started, what has just ended, and the highest attempt where a clock was set back.
+//! Whole passes over objects that have to be kept (S0.4, S1.1, S1.2, S1.5, S3.3): the last crash
+//! behind attempts that never started, what is about to be started, what has just ended, and the
+//! highest attempt where a clock was set back.
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;
@@ -44,9 +45,9 @@ fn nothing_more(bench: &Bench, own: &[(&str, &str)]) {
     assert!(with(&more, Outcome::Removed).is_empty());
 }
 
-/// Of half a second's age, in a READY sandbox, with a limit of 0: it stays, and goes in a later pass.
+/// A container half a second old, in a READY sandbox, with a limit of 0: it is kept, and removed in a later pass.
 #[test]
-fn s1_1_a_container_that_somebody_is_about_to_start_stays_in_every_pass() {
+fn s1_1_a_container_that_is_about_to_be_started_is_kept_in_every_pass() {
     let mut rules = Rules::default();
     for (gone, flags) in [
         (false, PassOptions::default()),
@@ -122,7 +123,7 @@ fn s1_5_attempts_stuck_in_created_do_not_take_the_log_of_the_last_crash() {
 
 /// The clock was set back before the newest attempt, or its time is 0; the same for sandboxes.
 #[test]
-fn s1_5_s3_3_the_highest_attempt_stays_whatever_the_times_say() {
+fn s1_5_s3_3_the_highest_attempt_is_kept_whatever_the_times_say() {
     let mut rules = Rules::default();
     for created in [0, 1_000_000_000 * S] {
         rules.case("S1.5");
@@ -152,8 +153,8 @@ fn s1_5_s3_3_the_highest_attempt_stays_whatever_the_times_say() {
     }
 }
 
-/// A known limit: two of three pods were deleted by force and hang. Nobody can tell that from a broken picture, so each pass fails,
-/// and what other pods left stays, until the two have ended or the host counts them as living.
+/// A known limit: two of three pods were deleted by force and hang. crigc cannot distinguish that from a wrong answer, so each pass fails,
+/// and keeps what other pods left, until the two have ended or the host counts them as living.
 #[test]
 fn s0_4_two_of_three_pods_that_were_deleted_by_force_and_hang_end_every_removal_for_gone_pods() {
     let mut rules = Rules::default();
@@ -221,7 +222,7 @@ fn s1_2_the_runtime_is_asked_when_each_candidate_ended() {
     rules.case("S1.2");
     let now = 1_700_000_000 * S;
     let mut maker = Maker::new();
-    // All were made long ago. Ended: long ago; just now; never told (its creation counts); nobody knows; gone meanwhile.
+    // All were made long ago. Ended: long ago; just now; never reported (its creation counts); unknown; removed meanwhile.
     let ends = [
         ("old", now - 7200 * S),
         ("young", now - 60 * S),
@@ -264,6 +265,6 @@ fn s1_2_the_runtime_is_asked_when_each_candidate_ended() {
     assert_eq!(
         bench.calls("ContainerStatus").len(),
         5,
-        "each candidate once, and nobody else"
+        "each candidate once, and no other"
     );
 }

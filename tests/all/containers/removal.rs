@@ -19,7 +19,7 @@ const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
 const ONE_BY_ONE: (&str, &str) = ("max-parallel-removals", "1");
 
 #[test]
-fn s2_a_pass_leaves_the_newest_of_each_unit_and_the_logs_of_what_stays() {
+fn s2_a_pass_keeps_the_newest_of_each_unit_and_its_logs() {
     let mut rules = Rules::default();
     let mut maker = Maker::new();
     maker.restarted("u1", 3);
@@ -56,7 +56,7 @@ fn one_of_each() -> Bench {
 }
 
 #[test]
-fn s2_1_what_the_host_does_not_approve_stays_and_is_refused() {
+fn s2_1_an_object_that_the_host_does_not_approve_is_refused() {
     let mut rules = Rules::default();
     let bench = one_of_each();
     let before = bench.everything();
@@ -97,7 +97,7 @@ fn s2_1_what_the_host_does_not_approve_stays_and_is_refused() {
 }
 
 #[test]
-fn s2_2_a_created_container_that_was_started_meanwhile_stays() {
+fn s2_2_a_created_container_that_was_started_meanwhile_is_kept() {
     let mut rules = Rules::default();
     rules.case("S2.2");
     let mut maker = Maker::new();
@@ -184,7 +184,7 @@ fn s2_3_a_failing_stop_keeps_the_container_and_not_found_does_not() {
         let end = bench.collect(&[NONE_KEPT], PassOptions::default());
         assert_eq!(end.error, None);
         assert_eq!(bench.containers().is_empty(), goes);
-        // S2.5: the log of one that was gone already may be another's by now.
+        // S2.5: the log of a container that was removed already may belong to another by now.
         assert!(there(&bench.log("u1", "app", 0)) && there(&bench.link("u1", "app", 0)));
         if !goes {
             let (outcome, _, error) = fate(&end.report.unwrap(), &id("u1", "app", 0));
@@ -231,7 +231,7 @@ fn s2_3_stops_have_two_slots_of_their_own_and_hold_nothing_else_up() {
 type Obstacle = fn(&mut Maker) -> String;
 
 #[test]
-fn s2_4_a_container_whose_log_cannot_go_stays() {
+fn s2_4_a_container_whose_log_cannot_be_deleted_is_kept() {
     let mut rules = Rules::default();
     let obstacles: [(&str, Obstacle); 3] = [
         ("a directory in place of the log", |maker| {
@@ -333,7 +333,7 @@ fn s2_4_hostile_labels_name_no_path_and_no_link() {
                 bench.calls("ContainerStatus").first(),
                 Some(&id("u1", "app", 0))
             );
-            assert!(!there(&log), "the log that the runtime told went");
+            assert!(!there(&log), "the log of the runtime's path was deleted");
             assert!(there(&bench.path("outside/canary")));
         }
     }
@@ -356,7 +356,7 @@ fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
 }
 
 #[test]
-fn s2_4_where_a_directory_has_no_key_containers_go_and_their_logs_stay() {
+fn s2_4_without_a_key_of_the_directory_containers_are_removed_without_their_logs() {
     let mut rules = Rules::default();
     for (key, log_stays) in [("pod-logs-dir", true), ("container-logs-dir", false)] {
         rules.case("S2.4");
@@ -372,7 +372,7 @@ fn s2_4_where_a_directory_has_no_key_containers_go_and_their_logs_stay() {
 }
 
 #[test]
-fn s2_5_what_is_gone_already_is_a_success() {
+fn s2_5_an_object_that_is_gone_already_is_a_success() {
     let mut rules = Rules::default();
     rules.case("S2.5");
     let mut maker = Maker::new();

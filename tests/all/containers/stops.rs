@@ -28,7 +28,7 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// A pod that is gone, with a container in doubt, a sandbox, logs and a link; and something of every kind that is of another pod.
+/// A pod that is gone, with a container in doubt, a sandbox, logs and a link; and an object of every kind of another pod.
 fn maker(annotation: &str) -> Maker {
     let mut maker = Maker::new();
     maker.sandbox("gone", 0, Word::NotReady);
@@ -56,8 +56,8 @@ fn started(maker: Maker) -> Bench {
     bench
 }
 
-/// All of another pod is gone.
-fn others_went(bench: &Bench) {
+/// Everything of another pod has been removed.
+fn others_were_removed(bench: &Bench) {
     assert!(!bench.containers().contains(&id("other", "dead", 0)));
     assert!(!bench.sandboxes().contains(&sandbox_id("other", 0)));
     assert!(!there(&bench.path("pods/ns_pod-left_left")));
@@ -101,8 +101,8 @@ fn s2_3_a_stop_that_does_not_end_holds_nothing_up() {
             .iter()
             .filter(|e| e.reason.word() == "not-reached");
         assert_eq!(not_begun.count(), (1 + more).saturating_sub(2));
-        others_went(&bench);
-        // Nothing of its own went.
+        others_were_removed(&bench);
+        // Nothing of its own pod was removed.
         assert!(there(&bench.log("gone", "lost", 0)) && there(&bench.link("gone", "lost", 0)));
         assert!(bench.sandboxes().contains(&sandbox_id("gone", 0)));
         assert_eq!(fate(&report, &sandbox_id("gone", 0)).1, "active");
@@ -138,7 +138,7 @@ fn s2_3_those_behind_stops_that_do_not_end_are_stopped_by_a_later_pass() {
 }
 
 #[test]
-fn s2_3_what_was_stopped_late_goes_with_its_sandbox_and_its_logs() {
+fn s2_3_a_container_that_was_stopped_late_is_removed_with_its_sandbox_and_its_logs() {
     let mut rules = Rules::default();
     // Still UNKNOWN after its stop; not known to the runtime when it is to be stopped.
     for (stays_unknown, not_found) in [(false, false), (true, false), (false, true)] {
@@ -187,7 +187,7 @@ fn s2_3_what_was_stopped_late_goes_with_its_sandbox_and_its_logs() {
         assert_eq!(fate(&report, tree.to_str().unwrap()).0, Outcome::Removed);
         let link = bench.path("links/p_n_lost-0123456789.log");
         assert_eq!(fate(&report, link.to_str().unwrap()).0, Outcome::Removed);
-        others_went(&bench);
+        others_were_removed(&bench);
         assert!(bench.containers().is_empty() && bench.sandboxes().is_empty());
         assert_eq!(fs::read_dir(bench.path("pods")).unwrap().count(), 0);
         // With NotFound its link is left to S4.2, which finds it with the same pass.
@@ -258,7 +258,7 @@ enum Meanwhile {
     Nothing,
     /// The pod comes back.
     PodIsBack,
-    /// The pod is said to be gone, and something in it runs again (S0.4).
+    /// The host calls the pod gone, and something in it runs again (S0.4).
     PodRuns,
     Hold,
     /// It does not approve any more.
@@ -266,7 +266,7 @@ enum Meanwhile {
 }
 
 #[test]
-fn s2_3_before_what_was_stopped_goes_all_is_asked_again() {
+fn s2_3_before_a_stopped_container_is_removed_everything_is_asked_again() {
     let mut rules = Rules::default();
     let cases = [
         (Meanwhile::Nothing, (Outcome::Removed, "pod-removed")),
@@ -354,7 +354,7 @@ fn s6_5_a_pass_that_waits_for_stops_ends_when_it_is_told_to() {
     let (outcome, _, error) = fate(&end.report.unwrap(), &id("gone", "lost", 0));
     assert_eq!(outcome, Outcome::Failed);
     assert!(error.contains("outcome unknown"), "{error}");
-    others_went(&bench);
+    others_were_removed(&bench);
 }
 
 #[test]

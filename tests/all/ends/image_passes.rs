@@ -1,5 +1,5 @@
-//! How image passes end: failing removals, no figures, periods and their events (S5.6, S5.8, S5.9, S5.11, S6), cancel, close and
-//! deadlines, a runtime that stops answering half way (S6.5), and what their progress tells.
+//! How image passes end: failing removals, no figures, periods and their events (S5.6, S5.8, S5.9, S5.11, S6), cancel, close and deadlines,
+//! a runtime that stops answering half way (S6.5), and their progress.
 
 use crigc::engine::{Call, Engine, PassOptions};
 use crigc::error::Status;
@@ -62,7 +62,7 @@ fn a_removal_that_fails_is_made_up_for_and_fails_the_pass() {
 }
 
 #[test]
-fn figures_that_are_none_are_told_by_status_and_event() {
+fn missing_figures_are_reported_by_status_and_event() {
     let mut rules = Rules::default();
     let runtime = |mountpoint: &str, size: u64| {
         let mut node = node(vec![image("a", "r/a:1", size)]);
@@ -133,7 +133,7 @@ fn figures_that_are_none_are_told_by_status_and_event() {
 }
 
 #[test]
-fn periodic_passes_begin_with_a_look_and_report_the_second_failure() {
+fn periodic_passes_begin_with_a_list_and_report_the_second_failure() {
     let mut rules = Rules::default();
     let server = start(node(vec![image("a", "r/a:1", 900)]));
     let host = Host::new(1000, 0);
@@ -148,7 +148,7 @@ fn periodic_passes_begin_with_a_look_and_report_the_second_failure() {
         ],
     );
     engine.start().unwrap();
-    until("the image goes", &|| server.state().images.is_empty());
+    until("the image is removed", &|| server.state().images.is_empty());
     let looks: Vec<PassLine> = host
         .passes
         .lock()
@@ -279,7 +279,7 @@ fn progress_counts_what_is_to_go_and_what_takes_its_place() {
     }
 }
 
-/// S5.6: a call that fails, or that the host breaks off, is no figure that is none; the kubelet makes no event of it.
+/// S5.6: a call that fails, or that the host breaks off, is not the same as a figure of 0; the kubelet sends no event for it.
 #[test]
 fn s5_6_a_call_for_figures_that_fails_is_no_event() {
     let mut rules = Rules::default();
@@ -302,7 +302,7 @@ fn s5_6_a_call_for_figures_that_fails_is_no_event() {
     }
 }
 
-/// An engine by whose age limit the image `a` goes, of a node whose disk is full.
+/// An engine whose age limit removes the image `a`, of a node whose disk is full.
 fn aged(server: &Server, place: &Place, host: &Host, own: bool, keys: &[(&str, &str)]) -> Engine {
     std::fs::write(place.path(""), good(&server.endpoint())).unwrap();
     let keys = [&[("image-maximum-gc-age", "30m")], keys].concat();
@@ -313,9 +313,9 @@ fn aged(server: &Server, place: &Place, host: &Host, own: bool, keys: &[(&str, &
     engine.unwrap()
 }
 
-/// S5.9: what was held when it was to go by age is still held when it is to go for space.
+/// S5.9: an image that was held when it was to be removed by age is still held when it is to be removed for space.
 #[test]
-fn s5_9_an_image_that_is_held_by_age_is_no_space_that_is_missing() {
+fn s5_9_an_image_that_is_held_by_age_is_not_missing_space() {
     let mut rules = Rules::default();
     rules.case("S0.7");
     rules.case("S5.9");
@@ -329,15 +329,15 @@ fn s5_9_an_image_that_is_held_by_age_is_no_space_that_is_missing() {
     assert_eq!((end.error, host.events.lock().unwrap().len()), (None, 0));
 }
 
-/// S6.5: calls that get no answer half way through a pass over images, by goal: `a` would go, `b` is used.
+/// S6.5: calls that get no answer half way through a pass over images, by goal: `a` would be removed, `b` is used.
 #[test]
 fn s6_5_a_pass_over_images_that_can_remove_nothing_asks_for_nothing_more() {
     let mut rules = Rules::default();
     let image_calls = ["ImageStatus", "ImageFsInfo", "RemoveImage"];
     let all = [&image_calls[..], &["ContainerStatus", "Status", "Version"]].concat();
-    // What is asked in vain: one request timeout each.
+    // The calls without an answer: one request timeout each.
     let table: [(&[&'static str], PassOptions, bool, &[&str]); 7] = [
-        // Whether the disk is full decides whether it matters that nobody knows who mounts what.
+        // It matters only on a full disk that crigc does not know which containers mount which images.
         (
             &all,
             PassOptions::default(),

@@ -25,7 +25,7 @@ const WATCHDOG: Duration = Duration::from_secs(60);
 fn until(what: &str, so: impl Fn() -> bool) {
     let began = Instant::now();
     while !so() {
-        assert!(began.elapsed() < WATCHDOG, "in vain: {what}");
+        assert!(began.elapsed() < WATCHDOG, "waited too long: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -68,7 +68,7 @@ fn s0_6_s6_4_a_list_that_fails_fails_the_pass_and_nothing_of_it_is_used() {
         ("ListContainers", code(INTERNAL), Status::Runtime),
         ("ListContainers", code(8), Status::Runtime),
         ("ListContainers", code(12), Status::Runtime),
-        // OK, and no message: that is no empty list.
+        // OK, and no message: that is not an empty list.
         ("ListContainers", code(0), Status::Runtime),
         ("ListPodSandbox", code(0), Status::Runtime),
         ("ListContainers", Action::Hang, Status::Timeout),
@@ -112,7 +112,7 @@ fn s0_6_s6_4_a_list_that_fails_fails_the_pass_and_nothing_of_it_is_used() {
     }
 }
 
-/// api.md, Status: where both lists fail, the first in the order of the pass gives the status, and both are told.
+/// api.md, Status: where both lists fail, the first in the order of the pass gives the status, and both are reported.
 #[test]
 fn s6_4_where_both_lists_fail_that_of_containers_is_the_status() {
     let mut rules = Rules::default();
@@ -209,7 +209,7 @@ fn s6_3_passes_of_one_kind_take_turns() {
         (0, 1),
         "left running, most at once"
     );
-    // The first has something to do, and looks again after it (S3.1).
+    // The first has something to do, and lists again after it (S3.1).
     assert_eq!(bench.calls("ListContainers").len(), 2 + 3);
 }
 
@@ -224,7 +224,7 @@ fn hanging() -> Bench {
     maker.start()
 }
 
-/// What a pass must look like that ended while the second of five removals hung.
+/// The report of a pass that ended while the second of five removals hung.
 fn ended_under_way(bench: &Bench, report: &Report) {
     let fates = (0..5).map(|attempt| fate(report, &id("u1", "app", attempt)));
     let fates: Vec<_> = fates.collect();
@@ -314,7 +314,7 @@ fn s6_5_deadlines_end_a_pass_under_way() {
 }
 
 #[test]
-fn s6_3_a_caller_that_will_not_wait_is_told_that_a_pass_runs() {
+fn s6_3_a_caller_that_will_not_wait_gets_busy() {
     let mut rules = Rules::default();
     rules.case("S6.3");
     let bench = hanging();
@@ -352,7 +352,7 @@ fn s6_5_a_call_in_flight_gets_its_time_to_end() {
         let call = Call::new(0);
         let (status, report) = end_by(&bench, &engine, Some(&call), || call.cancel());
         assert_eq!(status, Status::Cancelled);
-        // What the report says is so.
+        // The report is true.
         for entry in report.entries.iter().filter(|e| e.kind == Kind::Container) {
             let left = bench.containers().contains(&*entry.id);
             let is_known = entry.outcome != Outcome::Failed;
@@ -363,12 +363,12 @@ fn s6_5_a_call_in_flight_gets_its_time_to_end() {
         }
         report.count(None, Some(Outcome::Failed)) == 0
     };
-    // What was in flight has ended well, unless the machine was too busy for 300 ms.
+    // The calls in flight have succeeded, unless the machine was too busy for 300 ms.
     assert!((0..50).any(|_| one_try()));
 }
 
 #[test]
-fn s6_1_s6_2_periodic_passes_run_and_tell_of_their_failures() {
+fn s6_1_s6_2_periodic_passes_run_and_report_their_failures() {
     let mut rules = Rules::default();
     rules.case("S6.1");
     rules.case("S6.2");
@@ -435,7 +435,7 @@ fn s6_4_single_objects_that_fail_do_not_fail_the_pass() {
     assert!(fs::read_dir(bench.path("links")).unwrap().count() > 1);
 }
 
-/// What is in flight when a call is cancelled gets 300 ms, not the request timeout of two minutes.
+/// Calls in flight get 300 ms when a call is cancelled, not the request timeout of two minutes.
 #[test]
 fn s6_5_a_cancelled_pass_ends_soon_whatever_hangs() {
     let mut rules = Rules::default();

@@ -1,5 +1,5 @@
-//! Callbacks of the host that panic each time: what they were asked about fails, the pass goes on, and nothing is lost. Panics of crigc's
-//! own are tested in `panic-tests`.
+//! Callbacks of the host that panic each time: the objects that they were asked about fail, the
+//! pass continues, and nothing is lost. Panics of crigc's own are tested in `panic-tests`.
 
 use crigc::engine::PassOptions;
 use crigc::error::{Error, Status};
@@ -18,7 +18,7 @@ use test_support::images::{Host, STAYS, full, there};
 /// Far above what anything here takes.
 const WATCHDOG: Duration = Duration::from_secs(60);
 
-/// What a host's callback is given, by which it panics.
+/// The arguments with which a host's callback panics.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Panics {
     AtEachLine,
@@ -58,9 +58,9 @@ fn breaking(hooks: Hooks, panics: Panics) -> Hooks {
     }
 }
 
-/// A defect that comes each time keeps nothing from its turn but the object that it is about.
+/// A panic that repeats keeps only its own object from being removed.
 #[test]
-fn a_defect_that_repeats_holds_up_no_other_object() {
+fn a_panic_that_repeats_holds_up_no_other_object() {
     let reference = mixed(false);
     container_engine(&reference, "1").containers(PassOptions::default(), None);
     let stays = everything(&reference);
@@ -109,7 +109,7 @@ fn a_defect_that_repeats_holds_up_no_other_object() {
 }
 
 #[test]
-fn a_defect_that_repeats_holds_up_no_other_image() {
+fn a_panic_that_repeats_holds_up_no_other_image() {
     for (panics, more) in [
         (Panics::AtEachLine, vec![]),
         (Panics::AtEachStep, vec![]),
@@ -124,7 +124,7 @@ fn a_defect_that_repeats_holds_up_no_other_image() {
         let end = engine.images(PassOptions::default(), None);
         let error = end.error.as_ref().expect("an error");
         assert_eq!(error.status, Status::Internal, "{}", error.message);
-        // It comes before all else that went wrong, and hides none of it.
+        // It comes before all other errors, and hides none of them.
         let not_enough = error.message.contains("Failed to free sufficient space");
         assert!(not_enough, "{}", error.message);
         let events = host.events.lock().unwrap().clone();
@@ -140,9 +140,9 @@ fn a_defect_that_repeats_holds_up_no_other_image() {
     }
 }
 
-/// S0.8: an object by which a pass met a defect is one that could not be removed, and periodic passes leave it alone for a while.
+/// S0.8: an object whose removal panicked counts as one that could not be removed, and periodic passes leave it alone for a while.
 #[test]
-fn s0_8_a_defect_that_repeats_backs_off() {
+fn s0_8_a_panic_that_repeats_backs_off() {
     let mut maker = Maker::new();
     maker.restarted("u1", 3);
     let fails = bench::id("u1", "app", 0);

@@ -38,7 +38,7 @@ impl Service {
     }
 }
 
-/// Twelve dead containers that may all go, of a runtime to which something happens before the fifth removal.
+/// Twelve dead containers that may all be removed, of a runtime that fails before the fifth removal.
 fn interrupted(happens: impl Fn(&Service) + Send + Sync + 'static) -> (Bench, Service, Engine) {
     let mut maker = Maker::new();
     for n in 0..12 {
@@ -93,7 +93,7 @@ fn s0_11_a_runtime_that_restarts_under_way_is_found_again_by_the_same_pass() {
 }
 
 #[test]
-fn s6_4_a_runtime_that_goes_under_way_and_comes_back_later_is_the_next_passes() {
+fn s6_4_a_runtime_that_stops_in_a_pass_and_comes_back_later_is_left_to_the_next() {
     let mut rules = Rules::default();
     rules.case("S6.4");
     let kept = Arc::new(Mutex::new(None));
@@ -143,7 +143,11 @@ fn s2_4_a_runtime_that_dies_under_way_costs_one_container_its_logs() {
         report.count(Some(Kind::Container), Some(Outcome::Failed)),
         18
     );
-    assert_eq!(with_logs(&bench, 20), 17, "two went, and one had begun to");
+    assert_eq!(
+        with_logs(&bench, 20),
+        17,
+        "two were removed, and one removal had begun"
+    );
     // The lists after it failed, and so did the pass.
     assert_eq!(end.error.map(|e| e.status), Some(Status::Unavailable));
 }

@@ -1,5 +1,5 @@
 //! A runtime that does not answer, one whose calls of one kind hang, one that says very much, and a socket that is none (S6.5, S0.6): how
-//! soon a pass ends, and how often the host is told.
+//! soon a pass ends, and how often it is reported.
 
 use crigc::config::Settings;
 use crigc::engine::{Engine, PassEnd, PassOptions};
@@ -23,7 +23,7 @@ const ALL_UNUSED: PassOptions = PassOptions {
     ..PassOptions::PLAIN
 };
 
-/// Twelve sandboxes that go, a dead link of a container that nobody knows, and a dead container.
+/// Twelve sandboxes to remove, a dead link of an unknown container, and a dead container.
 fn sandboxes() -> Maker {
     let mut maker = Maker::new();
     for n in 0..12 {
@@ -110,7 +110,7 @@ fn s6_5_a_runtime_that_never_answered_is_asked_no_further() {
 
 /// An answer that a runtime gives without looking at what it has, to Version or to a call that it does not know, is none.
 #[test]
-fn s6_5_a_runtime_that_answers_only_what_it_need_not_look_for_is_asked_no_further() {
+fn s6_5_a_runtime_that_answers_only_trivial_calls_is_asked_no_further() {
     let mut rules = Rules::default();
     let no_such_call = Action::Code(12, "unknown method".to_owned());
     let streams = ["StreamContainers", "StreamPodSandboxes", "StreamImages"];
@@ -167,7 +167,7 @@ fn s6_5_a_runtime_that_answers_only_what_it_need_not_look_for_is_asked_no_furthe
     }
 }
 
-/// The Version call at the head of a pass is such a call.
+/// The Version call at the beginning of a pass is one of them.
 #[test]
 fn s6_5_a_version_call_that_hangs_ends_the_pass() {
     let mut rules = Rules::default();
@@ -185,7 +185,7 @@ fn s6_5_a_version_call_that_hangs_ends_the_pass() {
                     engine.containers(PassOptions::default(), None)
                 }
             };
-            // It learns that there are no streams.
+            // It finds out that there are no streams.
             assert_eq!(pass().error, None);
             bench
                 .server
@@ -241,8 +241,8 @@ fn s0_6_a_long_message_of_the_runtime_is_cut_and_kept() {
     }
 }
 
-/// Words of a runtime that sound like those of crigc about a broken answer are the runtime's: the host is not sent to look for another
-/// socket, and the next container costs no question whether the runtime is there.
+/// If a runtime's own words are like those of crigc about a broken answer, they are reported as the runtime's: the advice is not to use
+/// another socket, and the next container does not cost a call that checks the runtime.
 #[test]
 fn s0_6_a_runtime_that_speaks_of_protocols_is_one() {
     let mut rules = Rules::default();
@@ -293,7 +293,7 @@ fn s0_6_a_runtime_that_speaks_of_protocols_is_one() {
         assert!(!error.message.contains("cannot ask the runtime"), "{error}");
         assert!(!error.message.contains("is the socket of"), "{error}");
     }
-    // What the runtime says of itself is not that of the connection.
+    // The runtime's own message is not about the connection.
     let mut maker = Maker::new();
     maker.container("u1", "app", 0, Word::Exited);
     let words = "cannot connect again: the shim is gone";
@@ -325,9 +325,9 @@ fn listener(socket: &std::path::Path, answer: &'static [u8]) -> Arc<AtomicUsize>
     connections
 }
 
-/// One cause gives one error: a socket that is no CRI is told once, and is not asked again.
+/// One cause gives one error: a socket that does not speak CRI is reported once, and gets no more calls.
 #[test]
-fn s6_4_a_socket_that_is_no_cri_is_told_once() {
+fn s6_4_a_socket_that_does_not_speak_cri_is_reported_once() {
     let mut rules = Rules::default();
     let top = tempfile::TempDir::new().unwrap();
     for dir in ["pods", "links"] {

@@ -191,7 +191,7 @@ fn s0_3_an_entry_may_be_a_file_a_link_or_gone() {
     }
 }
 
-/// What could not be looked at to its end is no answer.
+/// A search that could not be finished gives no answer.
 #[test]
 fn s0_3_a_search_that_is_ended_or_too_deep_fails() {
     let mut rules = Rules::default();
@@ -218,7 +218,7 @@ fn s0_3_a_search_that_is_ended_or_too_deep_fails() {
     }
 }
 
-/// What is mounted below is not looked into.
+/// A mount below is not entered.
 #[test]
 fn s0_3_mounts_are_not_crossed() {
     let mut rules = Rules::default();

@@ -115,7 +115,7 @@ fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
 }
 
 #[test]
-fn s0_5_no_path_at_all_makes_nothing_gone() {
+fn s0_5_without_a_path_nothing_is_gone() {
     let mut rules = Rules::default();
     rules.case("S0.5");
     let top = TempDir::new().unwrap();
@@ -131,13 +131,13 @@ fn s0_5_no_path_at_all_makes_nothing_gone() {
     remove(&format!("{}/", room.dir()));
     remove(&format!("{}/none/0.log", room.dir()));
     assert!(!dry_run.dangles(&to(&top.join("x"))));
-    // A loop of links ends, and is no proof of anything.
+    // A loop of links ends, and proves nothing.
     remove(&format!("{}/y.log", room.dir()));
     symlink("loop", top.join("loop")).unwrap();
     assert!(!dry_run.dangles(&to(&top.join("loop"))));
     let rotated = top.join(OsStr::from_bytes(b"y.log.\xff"));
     assert!(
         dry_run.dangles(&to(&rotated)),
-        "a rotated log whose name is no UTF-8 goes as well"
+        "a rotated log whose name is not UTF-8 is deleted, too"
     );
 }

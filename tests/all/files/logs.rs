@@ -67,7 +67,7 @@ fn there(path: &Path) -> bool {
 }
 
 #[test]
-fn s2_4_a_log_goes_with_its_rotated_siblings_and_nothing_else() {
+fn s2_4_a_log_is_deleted_with_its_rotated_siblings_and_nothing_else() {
     let mut rules = Rules::default();
     let gone = [
         "0.log",
@@ -135,7 +135,7 @@ fn s2_4_names_of_logs_are_names_and_no_patterns() {
 }
 
 #[test]
-fn s2_4_a_rotated_log_whose_name_is_no_utf8_goes() {
+fn s2_4_a_rotated_log_whose_name_is_not_utf8_is_deleted() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let place = Place::new();
@@ -170,7 +170,7 @@ fn s2_4_the_last_component_is_unlinked_and_never_followed() {
 }
 
 #[test]
-fn s2_4_a_log_that_lies_elsewhere_is_left_alone() {
+fn s2_4_a_log_that_is_elsewhere_is_left_alone() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.4");
@@ -234,7 +234,7 @@ fn s2_4_an_empty_path_or_one_that_ends_in_a_slash_deletes_nothing() {
 }
 
 #[test]
-fn s2_4_a_directory_in_the_place_of_a_log_stays() {
+fn s2_4_a_directory_in_the_place_of_a_log_is_kept() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.4");
@@ -253,7 +253,7 @@ fn s2_4_a_directory_in_the_place_of_a_log_stays() {
 }
 
 #[test]
-fn s2_4_the_log_itself_stays_while_a_rotated_one_cannot_go() {
+fn s2_4_the_log_itself_is_kept_while_a_rotated_one_cannot_be_deleted() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let place = Place::new();
@@ -273,7 +273,7 @@ fn s2_4_the_log_itself_stays_while_a_rotated_one_cannot_go() {
 
 /// It may lead to the log of another pod.
 #[test]
-fn s2_4_a_link_on_the_way_is_not_followed_even_inside_the_room() {
+fn s2_4_a_link_on_the_way_is_not_followed_even_inside_the_directory() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.4");
@@ -308,7 +308,7 @@ fn s2_4_a_link_on_the_way_is_not_followed_even_inside_the_room() {
     }
 }
 
-/// Something in the way that is no directory: no log can be there.
+/// Something on the way is not a directory: no log can be there.
 #[test]
 fn s2_4_a_log_that_cannot_be_there_is_gone() {
     let mut rules = Rules::default();
@@ -352,7 +352,7 @@ fn s2_4_the_directory_itself_may_be_a_link_and_be_named_by_any_of_its_names() {
                 let room = OpenLogDir::open(dir).unwrap().by(means);
                 room.remove_log(&format!("{by}/p/c/0.log"), Names::Fresh, &always)
                     .unwrap();
-                assert!(!there(&log), "opened as {dir}, told as {by}");
+                assert!(!there(&log), "opened as {dir}, reported as {by}");
             }
             let room = OpenLogDir::open(&format!("{dir}//")).unwrap().by(means);
             let log = place.file("p/c/0.log");
@@ -373,7 +373,7 @@ fn s2_4_what_is_opened_is_a_directory() {
     assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
     let missing = OpenLogDir::open(text(&place.room.join("none"))).unwrap_err();
     assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
-    // A FIFO that nobody writes to must not hang a pass.
+    // A FIFO without a writer must not hang a pass.
     let fifo = place.room.join("fifo");
     rustix::fs::mknodat(
         rustix::fs::CWD,
@@ -388,7 +388,7 @@ fn s2_4_what_is_opened_is_a_directory() {
 }
 
 #[test]
-fn s2_4_only_a_link_directly_in_the_directory_goes() {
+fn s2_4_only_a_link_directly_in_the_directory_is_deleted() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.4");
@@ -421,7 +421,7 @@ fn s2_4_only_a_link_directly_in_the_directory_goes() {
 }
 
 #[test]
-fn s2_6_an_entry_exists_or_not_or_nobody_can_tell() {
+fn s2_6_an_entry_exists_or_not_or_is_unknown() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.6");
@@ -525,9 +525,9 @@ fn s4_2_a_link_is_dead_only_when_its_target_is_known_to_be_gone() {
     );
 }
 
-/// Directories with very many entries: it is asked now and then whether to go on reading, and deleting.
+/// Directories with very many entries: reading and deleting ask now and then whether to continue.
 #[test]
-fn s6_5_very_many_entries_are_read_no_longer_than_told_to() {
+fn s6_5_very_many_entries_are_read_no_longer_than_allowed() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S6.5");
@@ -559,7 +559,7 @@ fn s6_5_very_many_entries_are_read_no_longer_than_told_to() {
         let error = room.remove_log(text(&log), Names::Fresh, &until(3));
         assert!(error.unwrap_err().to_string().contains("told to end"));
         let count = || fs::read_dir(place.room.join("p/c")).unwrap().count();
-        assert_eq!(count(), 1001, "reading was told to end");
+        assert_eq!(count(), 1001, "reading had to end");
         // Reading asks 15 times.
         let error = room.remove_log(text(&log), Names::Fresh, &until(18));
         assert!(error.unwrap_err().to_string().contains("told to end"));
@@ -570,9 +570,9 @@ fn s6_5_very_many_entries_are_read_no_longer_than_told_to() {
     }
 }
 
-/// Only so many names are held in memory: then those of the log at hand alone, and some of them at a time.
+/// Only a limited number of names is held in memory: above it only those of the current log, some at a time.
 #[test]
-fn s2_4_a_log_goes_with_more_siblings_than_names_are_held() {
+fn s2_4_a_log_is_deleted_with_more_siblings_than_names_are_held() {
     let mut rules = Rules::default();
     for most in [2, 3, 50, 150, 250] {
         rules.case("S2.4");
@@ -601,7 +601,7 @@ fn s2_4_a_log_goes_with_more_siblings_than_names_are_held() {
 }
 
 #[test]
-fn s2_4_the_place_of_a_link_is_looked_at_beforehand() {
+fn s2_4_the_place_of_a_link_is_checked_beforehand() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let place = Place::new();
@@ -626,7 +626,7 @@ fn s2_4_the_place_of_a_link_is_looked_at_beforehand() {
 
 /// Many pods with few logs each.
 #[test]
-fn s6_5_the_directories_of_many_pods_are_read_no_longer_than_told_to() {
+fn s6_5_the_directories_of_many_pods_are_read_no_longer_than_allowed() {
     let mut rules = Rules::default();
     rules.case("S6.5");
     let place = Place::new();

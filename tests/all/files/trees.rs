@@ -96,7 +96,7 @@ impl Drop for Mounted {
 }
 
 #[test]
-fn s4_1_a_tree_goes_with_all_below_it_and_links_go_as_links() {
+fn s4_1_a_tree_is_deleted_with_all_below_it_and_links_as_links() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S4.1");
@@ -115,7 +115,7 @@ fn s4_1_a_tree_goes_with_all_below_it_and_links_go_as_links() {
 }
 
 #[test]
-fn s4_1_an_entry_that_is_no_directory_goes_as_such() {
+fn s4_1_an_entry_that_is_not_a_directory_is_deleted_as_such() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S4.1");
@@ -140,7 +140,7 @@ fn s4_1_an_entry_that_is_no_directory_goes_as_such() {
 }
 
 #[test]
-fn s4_1_names_that_are_no_entries_are_refused() {
+fn s4_1_names_that_are_not_entries_are_refused() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S4.1");
@@ -162,7 +162,7 @@ fn s4_1_names_that_are_no_entries_are_refused() {
 }
 
 #[test]
-fn s4_1_a_deep_tree_goes() {
+fn s4_1_a_deep_tree_is_deleted() {
     let mut rules = Rules::default();
     const LEVELS: usize = 2_000;
     for means in BOTH {
@@ -184,7 +184,7 @@ fn s4_1_a_deep_tree_goes() {
 }
 
 #[test]
-fn s4_1_a_wide_tree_goes() {
+fn s4_1_a_wide_tree_is_deleted() {
     let mut rules = Rules::default();
     for (means, files, dirs) in [(Means::Openat2, 20_000, 2_000), (Means::Walk, 500, 500)] {
         rules.case("S4.1");
@@ -201,7 +201,7 @@ fn s4_1_a_wide_tree_goes() {
 }
 
 #[test]
-fn s4_1_what_is_mounted_below_is_not_crossed_into_and_the_rest_goes() {
+fn s4_1_a_mount_below_is_not_crossed_and_the_rest_is_deleted() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S4.1");
@@ -235,13 +235,16 @@ fn s4_1_what_is_mounted_below_is_not_crossed_into_and_the_rest_goes() {
         assert!(place.canary(), "the mount was emptied");
         assert!(dir.join("sub/canary").is_file());
         for gone in ["c", "z", "a/other"] {
-            assert!(!there(&place.tree.join(gone)), "{gone} could have gone");
+            assert!(
+                !there(&place.tree.join(gone)),
+                "{gone} could have been deleted"
+            );
         }
     }
 }
 
 #[test]
-fn s4_1_an_entry_that_is_a_mount_point_stays() {
+fn s4_1_an_entry_that_is_a_mount_point_is_kept() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S4.1");
@@ -259,7 +262,7 @@ fn s4_1_an_entry_that_is_a_mount_point_stays() {
 }
 
 #[test]
-fn s2_4_a_log_behind_a_mount_stays() {
+fn s2_4_a_log_behind_a_mount_is_kept() {
     let mut rules = Rules::default();
     for means in BOTH {
         rules.case("S2.4");
@@ -279,7 +282,7 @@ fn s2_4_a_log_behind_a_mount_stays() {
 }
 
 #[test]
-fn s4_1_what_cannot_go_is_named_and_the_rest_goes() {
+fn s4_1_an_entry_that_cannot_be_deleted_is_named_and_the_rest_is_deleted() {
     let mut rules = Rules::default();
     rules.case("S4.1");
     let place = Place::new();

@@ -117,7 +117,7 @@ fn is_left(bench: &Bench, report: &Report, uid: &str, left: bool, reason: &str) 
     ] {
         let (became, why, error) = fate(report, &object);
         if object == sandbox_id(uid, 0) && left {
-            // The container in it stays.
+            // The container in it is kept.
             assert_eq!((became, why), (Outcome::Kept, "active"), "{uid}: {object}");
             continue;
         }
@@ -150,7 +150,7 @@ fn sandbox_of(maker: &mut Maker, created: i64) {
 }
 
 #[test]
-fn s0_3_a_pod_that_changed_after_the_moment_of_the_answer_stays() {
+fn s0_3_a_pod_that_changed_after_the_moment_of_the_answer_is_kept() {
     let mut rules = Rules::default();
     // The list is 40 seconds old.
     let cases: [(&str, bool, Change); 11] = [
@@ -268,7 +268,7 @@ fn s0_3_limits_hold_in_a_pod_that_is_newer_than_the_answer() {
     assert_eq!(fate(2), (Outcome::Kept, "newer-than-answer"));
 }
 
-/// What the pass itself deletes makes nothing newer, and what the host says later of older or younger moments changes no verdict.
+/// The deletions of the pass itself make nothing newer, and later answers of the host about older or younger moments change no verdict.
 #[test]
 fn s0_3_a_pod_is_judged_once() {
     let mut rules = Rules::default();
@@ -320,7 +320,7 @@ fn s0_3_an_answer_of_a_time_to_come_or_before_all_time_is_not_ready() {
 }
 
 #[test]
-fn s0_3_times_beyond_now_do_not_count_and_are_told_once() {
+fn s0_3_times_beyond_now_do_not_count_and_are_logged_once() {
     let mut rules = Rules::default();
     rules.case("S0.3");
     let mut maker = Maker::new();
@@ -345,7 +345,7 @@ fn s0_3_times_beyond_now_do_not_count_and_are_told_once() {
     );
 }
 
-/// In doubt a pod counts as changed; without its key there are no logs to look at.
+/// In doubt a pod counts as changed; without its key there are no logs to read.
 #[test]
 fn s0_3_logs_that_cannot_be_read_keep_their_pods() {
     let mut rules = Rules::default();
@@ -450,7 +450,7 @@ fn s0_3_a_pod_is_judged_once_where_its_containers_come_in_parts() {
 }
 
 #[test]
-fn s0_3_what_the_host_says_is_looked_at_after_its_approval() {
+fn s0_3_the_hosts_answer_is_checked_after_its_approval() {
     let mut rules = Rules::default();
     rules.case("S0.3");
     let bench = dead(1).start();
@@ -511,7 +511,7 @@ fn s0_4_a_contradiction_is_the_status_whatever_failed_before() {
         maker.container(uid, "app", 0, Word::Running);
         maker.sandbox(uid, 0, Word::Ready);
     }
-    // The first list of sandboxes fails; at the second look the host's picture is broken.
+    // The first list of sandboxes fails; at the second list the host's answer is wrong.
     maker.options.faults.push(Fault {
         count: Some(1),
         ..Fault::all("ListPodSandbox", code(INTERNAL))
@@ -526,9 +526,9 @@ fn s0_4_a_contradiction_is_the_status_whatever_failed_before() {
 }
 
 #[test]
-fn s0_4_a_host_that_claims_what_runs_is_not_believed_at_all() {
+fn s0_4_a_host_that_calls_what_runs_gone_is_not_believed() {
     let mut rules = Rules::default();
-    // how many of the three pods that run are said to be gone, is that a contradiction
+    // how many of the three pods that run the host calls gone, and whether that is a contradiction
     for (claimed, broken) in [(0, false), (1, false), (2, true), (3, true)] {
         rules.case("S0.4");
         let bench = alive_beside_gone().start();

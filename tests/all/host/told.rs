@@ -1,4 +1,4 @@
-//! What a host hears of a pass: one cause once, whatever failed for it, and progress of removals alone.
+//! What a pass reports to the host: each cause once, whatever failed for it, and progress only of removals.
 
 use crigc::config::Settings;
 use crigc::engine::{Call, Engine, PassOptions};
@@ -33,7 +33,7 @@ fn listen(hooks: &mut Hooks, up_to: LogLevel) -> Lines {
     lines
 }
 
-/// What answers each connection with these bytes, and closes it.
+/// A server that answers each connection with these bytes, and closes it.
 fn answers(bytes: &'static [u8]) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("some.sock");
@@ -51,7 +51,7 @@ fn answers(bytes: &'static [u8]) -> (tempfile::TempDir, String) {
 }
 
 #[test]
-fn a_socket_that_is_no_cri_is_one_error() {
+fn a_socket_that_does_not_speak_cri_is_one_error() {
     let http = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n400 Bad Request";
     let cases: [(&[u8], Status, &str); 2] = [
         (http, Status::Runtime, "is not CRI"),
@@ -83,7 +83,7 @@ fn a_socket_that_is_no_cri_is_one_error() {
     }
 }
 
-/// A node with so many dead containers of one unit.
+/// A node with this number of dead containers of one unit.
 fn dead(count: u32) -> Maker {
     let mut maker = Maker::new();
     maker.sandbox("u1", 0, Word::Ready);
@@ -93,7 +93,7 @@ fn dead(count: u32) -> Maker {
     maker
 }
 
-/// A pass in which each of so many removals fails: its entries that failed, and its warnings and errors.
+/// A pass in which each of this number of removals fails: its failed entries, and its warnings and errors.
 fn failing(bench: &Bench, up_to: LogLevel) -> (Vec<Entry>, Vec<String>) {
     let mut hooks = bench.hooks();
     let lines = listen(&mut hooks, up_to);
@@ -144,7 +144,7 @@ fn what_fails_for_one_cause_is_a_line_with_a_count() {
 }
 
 #[test]
-fn each_object_that_failed_is_told_to_who_listens_to_all() {
+fn each_object_that_failed_is_logged_at_the_debug_level() {
     let mut maker = dead(20);
     maker.options.faults = vec![Fault::all("RemoveContainer", code(13))];
     let (failed, lines) = failing(&maker.start(), LogLevel::Debug);
@@ -193,7 +193,7 @@ fn s5_9_images_that_fail_for_one_cause_are_one_error_with_a_count() {
 
 type Seen = Arc<Mutex<Vec<(Kind, usize, usize)>>>;
 
-/// Keeps what progress tells, and does something at the first of a kind.
+/// Keeps the reported progress, and does something at the first of a kind.
 fn watch(hooks: &mut Hooks, first: impl Fn(Kind) + Send + Sync + 'static) -> Seen {
     let seen = Seen::default();
     let told = seen.clone();
@@ -207,7 +207,7 @@ fn watch(hooks: &mut Hooks, first: impl Fn(Kind) + Send + Sync + 'static) -> See
     seen
 }
 
-/// A node with four of each kind to remove, one that stays for its removal's failure among them.
+/// A node with four of each kind to remove; the removal of one of them fails.
 fn of_all_kinds() -> Bench {
     let mut maker = with_images(4);
     maker.sandbox("u1", 0, Word::Ready);

@@ -10,8 +10,8 @@ use test_support::images::{Host, S, image, node, start, status, told, user};
 use test_support::records::{ALL_UNUSED, NOW, Place};
 use test_support::rules::Rules;
 
-/// A host's clock that moves only while a test waits. Ages count by the clock that went less far: what is not waited for takes no time,
-/// however long it takes.
+/// A host's clock that moves only while a test waits. Ages count by the clock that advanced less:
+/// without a wait no time passes, however long it takes.
 #[derive(Clone)]
 struct Clock(Arc<AtomicI64>);
 
@@ -41,7 +41,7 @@ const AGES: [(&str, &str); 2] = [
 ];
 
 #[test]
-fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
+fn s5_5_an_image_that_is_unused_for_too_long_is_removed_whatever_the_disk() {
     let mut rules = Rules::default();
     let (place, clock) = (Place::new(), Clock::new());
     let mut made = node(
@@ -87,7 +87,7 @@ fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
     };
     assert_eq!(pass(dry_run), gone);
     assert_eq!(pass(PassOptions::default()), gone);
-    // The user goes: from the last look that saw it on, its image is unused.
+    // The user is removed: its image is unused since the last list that saw the user.
     server.edit(|node| node.containers.clear());
     assert!(pass(PassOptions::default()).contains(&"used kept below-threshold".to_owned()));
     clock.wait();
@@ -102,9 +102,9 @@ fn s5_5_what_nobody_has_used_for_too_long_goes_whatever_the_disk() {
     );
 }
 
-/// S5.5, S5.6: the disk is looked at after what was too old has gone, and a dry run counts it as gone.
+/// S5.5, S5.6: the disk is read after the images that were too old have been removed, and a dry run counts them as removed.
 #[test]
-fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
+fn s5_5_an_image_that_was_removed_by_age_is_not_wanted_for_space() {
     let mut rules = Rules::default();
     for dry_run in [true, false] {
         rules.case("S5.5");
@@ -153,7 +153,7 @@ fn s5_5_what_went_for_its_age_is_not_wanted_for_space() {
 }
 
 #[test]
-fn s5_5_time_in_which_nobody_looked_makes_nothing_old() {
+fn s5_5_time_without_an_engine_makes_nothing_old() {
     let mut rules = Rules::default();
     rules.case("S5.5");
     let (place, clock) = (Place::new(), Clock::new());

@@ -1,5 +1,5 @@
-//! What an image pass rests on, and how it grows old: looks at containers and images (S5.2), the sandbox image (S5.3), records between
-//! passes (S5.1), and clocks that leap (S5.7).
+//! The evidence of an image pass, and how it grows old: lists of containers and images (S5.2), the
+//! sandbox image (S5.3), records between passes (S5.1), and clocks that leap (S5.7).
 
 use crigc::engine::{Engine, PassOptions};
 use crigc::error::Status;
@@ -22,7 +22,7 @@ const ALL_UNUSED: PassOptions = PassOptions {
     ..PassOptions::PLAIN
 };
 
-/// Beyond this evidence is old before it is used: each image that the host approves of is looked at again.
+/// Beyond this evidence is old before it is used: each image that the host approves is listed again.
 const OLD_AT_ONCE: (&str, &str) = ("evidence-max-age", "1ms");
 
 /// Hooks by which something changes the node while the host approves of an image.
@@ -49,10 +49,10 @@ fn at<'n>(node: &'n mut Node, id: &str) -> &'n mut crisim::node::Image {
 }
 
 #[test]
-fn s5_2_what_changed_about_an_image_since_the_first_look_keeps_it() {
+fn s5_2_a_change_of_an_image_since_the_first_list_keeps_it() {
     let mut rules = Rules::default();
     type Change = fn(&str, &mut Node);
-    // What happens while the host approves of an image, and whether `b` stays for it.
+    // What happens while the host approves an image, and whether `b` is kept for it.
     let table: [(&str, Change, bool); 9] = [
         ("nothing", |_, _| {}, false),
         (
@@ -97,7 +97,7 @@ fn s5_2_what_changed_about_an_image_since_the_first_look_keeps_it() {
             true,
         ),
         (
-            "it has gone",
+            "it was removed",
             |_, node| node.images.retain(|i| i.id != "b".into()),
             true,
         ),
@@ -126,9 +126,9 @@ fn s5_2_what_changed_about_an_image_since_the_first_look_keeps_it() {
     }
 }
 
-/// S5.2, S5.7: what others removed and pulled again while the pass ran is a new image.
+/// S5.2, S5.7: an image that others removed and pulled again while the pass ran is new.
 #[test]
-fn s5_2_an_image_that_was_pulled_again_during_the_pass_stays() {
+fn s5_2_an_image_that_was_pulled_again_during_the_pass_is_kept() {
     let mut rules = Rules::default();
     rules.case("S5.2");
     rules.case("S5.7");
@@ -145,7 +145,7 @@ fn s5_2_an_image_that_was_pulled_again_during_the_pass_stays() {
     assert_eq!(told(&end), expected);
 }
 
-/// S5.2: the same where each look is old when it has arrived, and each image needs one of its own.
+/// S5.2: the same if each list is old when it has arrived, and each image needs a list of its own.
 #[test]
 fn s5_2_a_runtime_too_slow_to_be_asked_in_time_is_collected_too() {
     let mut rules = Rules::default();
@@ -184,7 +184,7 @@ fn s5_3_where_one_sandbox_gives_no_answer_the_next_is_asked() {
     type Case<'c> = (&'c str, Vec<Fault>, &'c [&'c str], bool);
     let of = |id: &str, action: Action| Fault::of("PodSandboxStatus", id, action);
     let table: [Case; 5] = [
-        ("all tell", vec![], &["s1"], true),
+        ("all answer", vec![], &["s1"], true),
         (
             "the first cannot",
             vec![of("s1", broken())],
@@ -239,7 +239,7 @@ fn s5_3_where_one_sandbox_gives_no_answer_the_next_is_asked() {
     }
 }
 
-/// What the host's log is told from warnings up.
+/// The host's log from warnings up.
 fn warnings(hooks: Hooks) -> (Hooks, Arc<Mutex<Vec<String>>>) {
     let told: Arc<Mutex<Vec<String>>> = Arc::default();
     let log = told.clone();
@@ -252,7 +252,7 @@ fn warnings(hooks: Hooks) -> (Hooks, Arc<Mutex<Vec<String>>>) {
 }
 
 #[test]
-fn s5_3_a_pattern_that_exempts_no_image_is_told_once() {
+fn s5_3_a_pattern_that_exempts_no_image_is_logged_once() {
     let mut rules = Rules::default();
     rules.case("S5.3");
     let server = start(node(vec![image("a", "r/a:1", 1)]));
@@ -267,7 +267,7 @@ fn s5_3_a_pattern_that_exempts_no_image_is_told_once() {
     let says = |part: &str| first.len() == 1 && first[0].contains(part);
     assert!(says("image-gc-exempt: r/later:?, R/*;"), "{first:?}");
     assert_eq!(pass(), [""; 0], "the same again");
-    // Another picture is told again, and one without a mistake is not.
+    // Another set of mistakes is logged again, and one without a mistake is not.
     server.edit(|node| node.images.push(image("l", "r/later:1", 1)));
     let second = pass();
     assert!(
@@ -277,9 +277,9 @@ fn s5_3_a_pattern_that_exempts_no_image_is_told_once() {
     assert_eq!(pass(), [""; 0]);
 }
 
-/// S5.11: of several image filesystems the first is acted on; a fuller one is told once. `/proc/self` has no size, and is none.
+/// S5.11: of several image filesystems the first is acted on; a fuller one is logged once. `/proc/self` has no size, and does not count.
 #[test]
-fn s5_11_a_fuller_filesystem_behind_the_first_is_told_once() {
+fn s5_11_a_fuller_filesystem_behind_the_first_is_logged_once() {
     let mut rules = Rules::default();
     rules.case("S5.11");
     let percent = |mount_point: &str| {
@@ -315,7 +315,7 @@ fn s5_11_a_fuller_filesystem_behind_the_first_is_told_once() {
     }
 }
 
-/// S5.7: of what an earlier engine saw the wall clock alone tells, up to the moment where this one reads it.
+/// S5.7: for what an earlier engine saw only the wall clock counts, up to the moment when this one reads it.
 #[test]
 fn s5_7_records_of_an_earlier_engine_grow_old_by_the_wall_clock_alone_until_they_are_read() {
     let mut rules = Rules::default();
@@ -352,9 +352,9 @@ fn s5_7_records_of_an_earlier_engine_grow_old_by_the_wall_clock_alone_until_they
     }
 }
 
-/// S5.1: where ages count, somebody looks between two periodic passes: it only records, and nobody hears of it.
+/// S5.1: if ages count, images are listed between two periodic passes: that only records, and is not reported.
 #[test]
-fn s5_1_between_passes_that_are_far_apart_images_are_looked_at() {
+fn s5_1_between_passes_that_are_far_apart_images_are_listed() {
     let mut rules = Rules::default();
     rules.case("S5.1");
     let server = start(node(vec![image("a", "r/a:1", 100)]));
@@ -380,7 +380,7 @@ fn s5_1_between_passes_that_are_far_apart_images_are_looked_at() {
     };
     let began = Instant::now();
     while looks() < 2 {
-        assert!(began.elapsed() < WATCHDOG, "nobody looks");
+        assert!(began.elapsed() < WATCHDOG, "no list is taken");
         std::thread::sleep(Duration::from_millis(20));
     }
     engine.stop();
@@ -399,7 +399,7 @@ fn s5_1_between_passes_that_are_far_apart_images_are_looked_at() {
     );
 }
 
-/// api.md, Status: where both lists fail, the first in the order of the pass is the pass's, and both are told.
+/// api.md, Status: where both lists fail, the first in the order of the pass gives the status, and both are reported.
 #[test]
 fn s5_2_where_both_lists_fail_the_first_is_the_status() {
     let mut rules = Rules::default();
@@ -413,9 +413,9 @@ fn s5_2_where_both_lists_fail_the_first_is_the_status() {
     assert!(error.message.contains("broken") && error.message.contains("list images"));
 }
 
-/// S5.1: nobody hears of a look between two passes, whatever it meets: the next pass meets the same.
+/// S5.1: a list between two passes is not reported, whatever fails: it fails in the next pass, too.
 #[test]
-fn s5_1_a_look_between_two_passes_tells_no_warnings() {
+fn s5_1_a_list_between_two_passes_logs_no_warnings() {
     let mut rules = Rules::default();
     rules.case("S5.1");
     let server = start(node(vec![image("a", "r/a:1", 100)]));
@@ -461,7 +461,7 @@ fn s5_1_a_look_between_two_passes_tells_no_warnings() {
     wait("the first passes", &|| {
         host.passes.lock().unwrap().len() == 2
     });
-    // A look without a clock fails before it asks anything.
+    // A list without a clock fails before it makes a call.
     down.store(true, Ordering::SeqCst);
     wait("a look", &|| asked.load(Ordering::SeqCst));
     engine.stop();

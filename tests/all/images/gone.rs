@@ -1,5 +1,5 @@
-//! When it is enough, and whether what was removed is gone: figures after each removal (S5.8), the list at the end (S5.12), by-age
-//! removals that fail (S5.5).
+//! When enough is free, and whether removed images are gone: figures after each removal (S5.8), the
+//! list at the end (S5.12), by-age removals that fail (S5.5).
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;
@@ -64,11 +64,12 @@ fn available(report: &Report) -> Option<(u64, u64)> {
     Some((before.available, after.available))
 }
 
-/// S5.8: nine unused images whose sizes are told as 0: no more go than are needed, and the pass succeeds.
+/// S5.8: nine unused images with a reported size of 0: no more are removed than needed, and the pass succeeds.
 #[test]
 fn s5_8_images_of_size_0_go_until_enough_is_available() {
     let mut rules = Rules::default();
-    // Bytes that each image says it has, that it frees in truth, how many may go at once, and how many have to go for 200 bytes.
+    // The reported size of each image, the bytes that it really frees, how many may be removed at once, and how many have to be removed for
+    // 200 bytes.
     let table = [
         (0, 60, "1", 4),
         (0, 60, "16", 4),
@@ -153,7 +154,7 @@ fn s5_8_figures_that_get_lost_leave_the_sizes() {
 
 /// S5.12: by a tag only what has one, and only as long as that stands for the image.
 #[test]
-fn s5_12_an_image_goes_by_its_tag_only_if_that_is_the_one_that_stands_for_it() {
+fn s5_12_an_image_is_removed_by_its_tag_only_if_the_tag_is_its_own() {
     let mut rules = Rules::default();
     type Change = fn(&mut Node);
     // What happens to the image `a` before the second pass, and by what it is asked for then.
@@ -196,9 +197,9 @@ fn s5_12_an_image_goes_by_its_tag_only_if_that_is_the_one_that_stands_for_it() {
     }
 }
 
-/// S5.12: where the question for the tag fails, nothing goes.
+/// S5.12: if the call about the tag fails, nothing is removed.
 #[test]
-fn s5_12_where_nobody_tells_what_a_tag_stands_for_it_is_not_removed() {
+fn s5_12_an_image_whose_tag_is_unknown_to_the_runtime_is_not_removed() {
     let mut rules = Rules::default();
     rules.case("S5.12");
     let server = start(hundreds(&["a"]));
@@ -214,9 +215,9 @@ fn s5_12_where_nobody_tells_what_a_tag_stands_for_it_is_not_removed() {
     assert_eq!(calls(&server, "RemoveImage"), ["a"]);
 }
 
-/// S5.9: the hold file comes while it is asked for the tag: that is no space that is missing.
+/// S5.9: the hold file appears while the tag is asked for: that is not missing space.
 #[test]
-fn s5_9_an_image_that_is_held_while_its_tag_is_asked_for_is_no_space_that_is_missing() {
+fn s5_9_an_image_that_is_held_while_its_tag_is_asked_for_is_not_missing_space() {
     let mut rules = Rules::default();
     rules.case("S0.7");
     rules.case("S5.9");
@@ -241,11 +242,11 @@ fn s5_9_an_image_that_is_held_while_its_tag_is_asked_for_is_no_space_that_is_mis
     assert_eq!((end.error, host.events.lock().unwrap().len()), (None, 0));
 }
 
-/// S5.12: a runtime that removes nothing at all is not asked for everything: a round, and one more in its place.
+/// S5.12: if a runtime removes nothing, not every image is tried: one round, and one more in its place.
 #[test]
-fn s5_12_rounds_end_where_nothing_goes() {
+fn s5_12_rounds_end_when_nothing_is_removed() {
     let mut rules = Rules::default();
-    // Which images stay, how many bytes are wanted, which are asked for, and what the report says of all.
+    // Which images are kept, how many bytes are wanted, which are tried, and the whole report.
     type Case<'c> = (&'c [&'c str], u64, &'c [&'c str], &'c [&'c str]);
     let table: [Case; 4] = [
         (
@@ -407,9 +408,9 @@ fn s0_8_what_is_still_listed_backs_off() {
     assert_eq!(calls(&server, "RemoveImage"), ["a"]);
 }
 
-/// S5.5: where a removal by age failed, or what it removed is still listed, the pass does not go on to space.
+/// S5.5: if a removal by age failed, or its image is still listed, the pass removes nothing for space.
 #[test]
-fn s5_5_where_a_removal_by_age_failed_nothing_goes_for_space() {
+fn s5_5_if_a_removal_by_age_failed_nothing_is_removed_for_space() {
     let mut rules = Rules::default();
     let busy = Fault::of("RemoveImage", "a", Action::Code(13, "busy".into()));
     for (fault, goes_on) in [(Some(busy), false), (Some(lies("a")), false), (None, true)] {
@@ -423,7 +424,7 @@ fn s5_5_where_a_removal_by_age_failed_nothing_goes_for_space() {
             ("image-maximum-gc-age", "300ms"),
             ("minimum-image-ttl-duration", "0"),
         ];
-        // Ages count by the clock that went less far: this one stands but for the sleep.
+        // Ages count by the clock that advanced less: this one only advances in the sleep.
         let engine = engine(&server, host.hooks(true), &keys);
         engine.images(DRY_RUN, None);
         std::thread::sleep(Duration::from_millis(350));
@@ -443,7 +444,7 @@ fn s5_5_where_a_removal_by_age_failed_nothing_goes_for_space() {
 
 /// The report: how the pass ended, and what it says in JSON.
 #[test]
-fn the_json_of_a_report_tells_how_the_pass_ended() {
+fn the_json_of_a_report_says_how_the_pass_ended() {
     let server = start(hundreds(&["a", "b"]));
     server.set_faults(vec![lies("a")]);
     let host = Host::new(1000, 100);
@@ -470,7 +471,7 @@ fn the_json_of_a_report_tells_how_the_pass_ended() {
             });
     };
     counts(1, 0, 1, 0);
-    // A pass that went well, and one that got no figures.
+    // A pass that succeeded, and one that got no figures.
     *host.usage.lock().unwrap() = Some((1000, 900));
     let well = json(&engine.images(PassOptions::default(), None).report.unwrap());
     assert_eq!(well["status"], "GC_OK");

@@ -28,13 +28,13 @@ fn s5_1_records_survive_a_restart() {
     assert_eq!(place.names(), ["records", "records.lock"]);
     let mode = fs::metadata(place.path("")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    // What was pulled in between is new, what was there is not; without the file both would be of the past.
+    // An image that was pulled in between is new, one that was there before is not; without the file both would be of the past.
     server.edit(|node| node.images.push(image("new", "r/new:1", 1)));
     let second = place.engine(&server, &[]).unwrap();
     let end = second.images(ALL_UNUSED, None);
     assert_eq!(told(&end), ["new kept too-young", "old removed unused"]);
     assert!(place.warnings().is_empty());
-    // What went is not in the file any more.
+    // Removed images are not in the file any more.
     let text = fs::read_to_string(place.path("")).unwrap();
     assert!(
         text.contains("\"new\"") && !text.contains("\"old\""),
@@ -43,7 +43,7 @@ fn s5_1_records_survive_a_restart() {
 }
 
 #[test]
-fn s5_1_periodic_passes_with_records_do_not_only_look() {
+fn s5_1_periodic_passes_with_records_do_not_only_list() {
     let mut rules = Rules::default();
     for with_records in [false, true] {
         rules.case("S5.1");
@@ -80,7 +80,7 @@ fn s5_1_periodic_passes_with_records_do_not_only_look() {
     }
 }
 
-/// S5.1: whatever is in the file's place, nothing goes for it, and the pass writes a good one.
+/// S5.1: whatever is in the file's place, nothing is removed because of it, and the pass writes a valid file.
 #[test]
 fn s5_1_a_file_that_cannot_be_used_is_put_aside() {
     let mut rules = Rules::default();
@@ -214,9 +214,9 @@ fn s5_1_a_file_that_cannot_be_used_is_put_aside() {
     assert!(place.warnings().is_empty());
 }
 
-/// S5.1: what is no file is not read, and does not make a pass wait.
+/// S5.1: an entry that is not a file is not read, and does not make a pass wait.
 #[test]
-fn s5_1_what_is_no_file_is_put_aside() {
+fn s5_1_an_entry_that_is_not_a_file_is_put_aside() {
     let mut rules = Rules::default();
     let server = start(node(vec![image("a", "r/a:1", 1)]));
     for what in ["pipe", "link", "large"] {
@@ -285,7 +285,7 @@ fn s5_1_one_engine_at_a_time_holds_the_file() {
 }
 
 #[test]
-fn s5_1_a_place_that_cannot_hold_the_file_is_refused_or_told() {
+fn s5_1_a_place_that_cannot_hold_the_file_is_refused_or_reported() {
     let mut rules = Rules::default();
     let server = start(node(vec![image("a", "r/a:1", 1)]));
     let place = Place::new();
@@ -311,7 +311,7 @@ fn s5_1_a_place_that_cannot_hold_the_file_is_refused_or_told() {
             "{refused}"
         );
     }
-    // At a write: it is told, the pass does what it has to do, and the next one tries again.
+    // At a write: it is reported, the pass does its work, and the next one tries again.
     rules.case("S5.1");
     let engine = place.engine(&server, &[]).unwrap();
     fs::create_dir(place.path(".new")).unwrap();
@@ -330,8 +330,8 @@ fn s5_1_a_place_that_cannot_hold_the_file_is_refused_or_told() {
     assert!(place.warnings().is_empty() && place.path("").exists());
 }
 
-/// S5.1: what a pass is about to remove is not in the file any more, so that a kill under way leaves nothing that would make it old when
-/// it is pulled again; what stays is.
+/// S5.1: an image that a pass is about to remove is not in the file any more, so that after a kill no record makes it old when it is pulled
+/// again; a kept image is in the file.
 #[test]
 fn s5_1_what_is_being_removed_is_not_in_the_file() {
     let mut rules = Rules::default();
@@ -413,12 +413,12 @@ fn s5_1_a_passing_error_does_not_put_the_file_aside() {
     );
 }
 
-/// S5.1: what an engine saw while it could not read the file stands, whatever the file then says: what went and came again is new,
-/// whoever removed it, and what was used was used.
+/// S5.1: what an engine saw while it could not read the file counts, whatever the file then says: an image that was removed and came again
+/// is new, and an image that was used was used.
 #[test]
 fn s5_1_what_was_seen_while_the_file_could_not_be_read_stands() {
     let mut rules = Rules::default();
-    // What happens to `a`, of which the file says that nobody has used it for an hour, while nobody can read that.
+    // What happens to `a`, which is unused for an hour by the file, while the file cannot be read.
     type Happens = fn(&Server, &Engine);
     let pulled_again = |server: &Server| {
         server.edit(|node| node.images.push(image("a", "r/a:1", 1)));

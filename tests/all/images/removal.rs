@@ -1,4 +1,4 @@
-//! Whole image passes against crisim: looks, questions, thresholds, removals (S5). How they end is in `ends/image_passes.rs`.
+//! Whole image passes against crisim: lists, calls, thresholds, removals (S5). How they end is in `ends/image_passes.rs`.
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;
@@ -69,7 +69,7 @@ fn a_full_disk_is_freed_in_order_and_no_further() {
 }
 
 #[test]
-fn all_unused_goes_whatever_the_disk() {
+fn all_unused_images_are_removed_whatever_the_disk() {
     let mut rules = Rules::default();
     let pinned = Image {
         pinned: true,
@@ -233,14 +233,14 @@ fn image_volumes_count_and_each_container_is_asked_once() {
             .entries
             .iter()
             .all(|e| e.outcome == Outcome::Kept),
-        "S5.2: nobody knows who uses what"
+        "S5.2: users of images are unknown"
     );
     assert_eq!(status(&end), Some(Status::Runtime), "S5.2");
     rules.case("S5.2");
 }
 
 #[test]
-fn a_long_pass_looks_again_who_uses_images() {
+fn a_long_pass_lists_again_who_uses_images() {
     let mut rules = Rules::default();
     let delays = [("RemoveImage".to_owned(), Duration::from_secs(5))].into();
     let images = vec![image("a", "r/a:1", 100), image("b", "r/b:1", 100)];
@@ -277,13 +277,13 @@ fn a_long_pass_looks_again_who_uses_images() {
     rules.case("S5.2");
 }
 
-/// S5.1: looks in the middle of a pass forget nothing, and what has been removed is forgotten: pulled again it is new.
+/// S5.1: lists in the middle of a pass forget nothing, and a removed image is forgotten: if it is pulled again it is new.
 #[test]
 fn records_survive_a_long_pass_and_forget_what_it_removed() {
     let mut rules = Rules::default();
     let four = ["a", "b", "c", "d"].map(|id| image(id, &format!("r/{id}:1"), 100));
     let mut made = node(four.to_vec());
-    // `a` is in use at first, so it is the last to go.
+    // `a` is in use at first, so it is removed last.
     made.containers.push(user("u", "a"));
     let options = Options {
         delays: [("RemoveImage".to_owned(), Duration::from_secs(4))].into(),
@@ -300,7 +300,7 @@ fn records_survive_a_long_pass_and_forget_what_it_removed() {
             ("image-gc-low-threshold", "20"),
         ],
     );
-    // 200 bytes are wanted: two of the unused three go, with a look again before each.
+    // 200 bytes are wanted: two of the three unused ones are removed, with new lists before each.
     let end = engine.images(PassOptions::default(), None);
     let first = [
         "a kept in-use",
@@ -324,9 +324,10 @@ fn records_survive_a_long_pass_and_forget_what_it_removed() {
     rules.case("S5.7");
 }
 
-/// S5.3: sandboxes are asked one after the other until one tells; those that are not READY, or gone, are not asked or no answer.
+/// S5.3: sandboxes are asked one after the other until one answers; those that are not READY are not asked, and one that has been removed
+/// gives no answer.
 #[test]
-fn the_first_ready_sandbox_that_tells_names_the_sandbox_image() {
+fn the_first_ready_sandbox_that_answers_names_the_sandbox_image() {
     let mut rules = Rules::default();
     let sandbox = |id: &str, state: Word, image: &str| Sandbox {
         id: id.into(),
@@ -363,7 +364,7 @@ fn the_first_ready_sandbox_that_tells_names_the_sandbox_image() {
 }
 
 #[test]
-fn s5_9_what_the_host_refuses_counts_nothing_and_is_no_error() {
+fn s5_9_a_refused_image_counts_nothing_and_is_not_an_error() {
     let mut rules = Rules::default();
     // Bytes free of 1000, refused, what becomes of three images of 100 bytes, status.
     type Case = (

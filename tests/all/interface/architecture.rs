@@ -135,7 +135,7 @@ fn picture(text: &str) -> Vec<Imports> {
     layers
 }
 
-/// What is wrong with a picture.
+/// The faults of a picture.
 fn problems(layers: &[Imports], real: &Imports) -> Vec<String> {
     let mut problems = Vec::new();
     let layer_of = |name: &str| layers.iter().position(|layer| layer.contains_key(name));

@@ -1,4 +1,4 @@
-//! What the documents point to exists: relative links, and the paths that they name in backticks.
+//! Documents name only what exists: relative links, and paths in backticks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ fn documents(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// What stands between `open` and `close`.
+/// The text between `open` and `close`.
 fn between<'a>(text: &'a str, open: &'a str, close: &'a str) -> impl Iterator<Item = &'a str> {
     let inside = move |rest: &'a str| rest.split_once(close).map(|(inside, _)| inside);
     text.split(open).skip(1).filter_map(inside)

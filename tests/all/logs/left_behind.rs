@@ -158,7 +158,7 @@ fn long(maker: &mut Maker, pod: usize, attempt: u32, state: Word) -> PathBuf {
 }
 
 #[test]
-fn s4_2_a_cut_link_of_a_running_container_stays() {
+fn s4_2_a_cut_link_of_a_running_container_is_kept() {
     let mut rules = Rules::default();
     // With the whole ID, with more or less of it, with none.
     for pod in [200, 231, 233, 234, 235, 240, 242, 243, 244, 250, 253] {
@@ -188,7 +188,7 @@ fn s4_2_a_cut_link_of_a_running_container_stays() {
 fn s4_2_of_containers_that_share_a_link_any_that_has_not_ended_keeps_it() {
     let mut rules = Rules::default();
     use Word::{Created, Exited, Running, Unknown};
-    // Their states, whose status the runtime does not tell, the reason.
+    // Their states, which of them has no status, the reason.
     let table: [(&[Word], Option<u32>, &str); 7] = [
         (&[Exited, Exited, Exited], None, "dead-link"),
         (&[Exited, Exited, Running], None, "link-alive"),
@@ -220,7 +220,7 @@ fn s4_2_of_containers_that_share_a_link_any_that_has_not_ended_keeps_it() {
     }
 }
 
-/// An ID with a dash in it: the name does not tell where it begins.
+/// An ID with a dash in it: the name does not show where it begins.
 #[test]
 fn s4_2_a_listed_container_is_asked_about_by_its_listed_id() {
     let mut rules = Rules::default();
@@ -236,9 +236,9 @@ fn s4_2_a_listed_container_is_asked_about_by_its_listed_id() {
 }
 
 #[test]
-fn s4_2_a_cut_link_of_nobody_goes_only_where_the_lists_arrived_whole() {
+fn s4_2_a_cut_link_without_a_container_is_removed_only_with_complete_lists() {
     let mut rules = Rules::default();
-    // How many lists of containers go well.
+    // How many lists of containers succeed.
     for skip in [Some(1), Some(0), None] {
         rules.case("S4.2");
         let mut maker = Maker::new();
@@ -261,11 +261,11 @@ fn s4_2_a_cut_link_of_nobody_goes_only_where_the_lists_arrived_whole() {
         };
         assert_eq!(fate(&report, cut.to_str().unwrap()).1, reason, "{skip:?}");
         assert_eq!(there(&cut), skip.is_some(), "{skip:?}");
-        assert!(!there(&short), "its name tells its ID");
+        assert!(!there(&short), "its name has its ID");
     }
 }
 
-/// A container that came after the look of the stages before.
+/// A container that was created after the lists of the earlier stages.
 #[test]
 fn s4_2_a_container_that_came_meanwhile_keeps_its_cut_link() {
     let mut rules = Rules::default();
@@ -296,7 +296,7 @@ fn s4_2_a_container_that_came_meanwhile_keeps_its_cut_link() {
     assert!(there(&link) && !there(&tree(&bench, "gone")));
 }
 
-/// A container with very many rotated logs: the pass asks on the way whether they may still go.
+/// A container with very many rotated logs: the pass asks meanwhile whether they may still be deleted.
 #[test]
 fn s6_5_a_removal_of_very_many_logs_ends_when_it_is_told_to() {
     let mut rules = Rules::default();

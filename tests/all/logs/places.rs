@@ -19,7 +19,7 @@ use test_support::rules::Rules;
 
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
 
-/// One pass, and what it told the log from `Warn` up.
+/// One pass, and its log from `Warn` up.
 fn collect(bench: &Bench, keys: &[(&str, &str)], flags: PassOptions) -> (PassEnd, Vec<String>) {
     collect_up_to(LogLevel::Warn, bench, keys, flags)
 }
@@ -104,9 +104,12 @@ fn s2_4_a_link_to_the_logs_of_another_pod_costs_that_pod_nothing() {
                 told.extend(lines);
             }
             assert!(!bench.containers().contains(&id("u1", "app", 0)));
-            assert!(there(&log), "{link}: the log of what runs went");
+            assert!(
+                there(&log),
+                "{link}: the log of a running container was deleted"
+            );
             let rotated = log.with_extension("log.20261123-000000");
-            assert!(there(&rotated), "{link}: its rotated sibling went");
+            assert!(there(&rotated), "{link}: its rotated sibling was deleted");
             assert_eq!(told.len(), 2, "one line a pass: {told:?}");
             let example = |line: &String| line.contains("ns_pod-u1_u1/app/0.log");
             assert!(told.iter().all(example), "{told:?}");
@@ -115,7 +118,7 @@ fn s2_4_a_link_to_the_logs_of_another_pod_costs_that_pod_nothing() {
 }
 
 #[test]
-fn s2_4_a_log_elsewhere_is_left_alone_and_told_once_a_pass() {
+fn s2_4_a_log_elsewhere_is_left_alone_and_logged_once_a_pass() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let mut maker = Maker::new();
@@ -146,9 +149,9 @@ fn s2_4_a_log_elsewhere_is_left_alone_and_told_once_a_pass() {
     }
 }
 
-/// S2.6 spares the question where such logs are; the log is told of them all the same.
+/// S2.6 saves the call about the place of these logs; they are logged all the same.
 #[test]
-fn s2_4_containers_of_pods_without_a_directory_go_and_are_told_once_a_pass() {
+fn s2_4_containers_of_pods_without_a_directory_are_removed_and_logged_once_a_pass() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     rules.case("S2.6");
@@ -173,7 +176,7 @@ fn s2_4_containers_of_pods_without_a_directory_go_and_are_told_once_a_pass() {
 
 /// A log on a mount below the log directory; and one on a log directory that is a mount itself.
 #[test]
-fn s2_4_a_log_on_a_mount_below_is_left_alone_and_its_container_goes() {
+fn s2_4_a_log_on_a_mount_below_is_left_alone_and_its_container_is_removed() {
     let mut rules = Rules::default();
     for (mount, stays) in [("pods/ns_pod-u1_u1/app", true), ("pods", false)] {
         let mut maker = Maker::new();
@@ -196,9 +199,9 @@ fn s2_4_a_log_on_a_mount_below_is_left_alone_and_its_container_goes() {
     }
 }
 
-/// A file mounted in the place of the log, or of the link: that one is seen before the log goes.
+/// A file mounted in the place of the log, or of the link: it is found before the log is deleted.
 #[test]
-fn s2_4_a_file_that_is_mounted_stays_and_keeps_its_container_only_in_the_place_of_the_link() {
+fn s2_4_a_mounted_file_keeps_its_container_only_in_the_place_of_the_link() {
     let mut rules = Rules::default();
     for (of_log, goes) in [(true, true), (false, false)] {
         let mut maker = Maker::new();
@@ -236,7 +239,7 @@ fn s2_4_a_file_that_is_mounted_stays_and_keeps_its_container_only_in_the_place_o
     }
 }
 
-/// What ContainerStatus says of candidates whose pods have no log directory: of a few all, of the others as the first.
+/// The answers of ContainerStatus about candidates whose pods have no log directory: for a few each its own, for the others like the first.
 #[test]
 fn s2_4_a_key_that_is_likely_wrong_keeps_all_containers_and_fails_the_pass() {
     let mut rules = Rules::default();
@@ -347,13 +350,13 @@ fn s2_4_a_key_that_is_likely_wrong_keeps_all_containers_and_fails_the_pass() {
     }
 }
 
-/// What stands where the link of a container should be.
+/// The entry in the place of a container's link.
 type Place = fn(&mut Maker) -> Option<Mounted>;
 
 #[test]
-fn s2_4_logs_and_link_go_together_or_not_at_all() {
+fn s2_4_logs_and_link_are_deleted_together_or_not() {
     let mut rules = Rules::default();
-    // What it is, whether the container goes with all.
+    // What it is, and whether the container is removed with everything.
     let places: [(&str, Place, bool); 5] = [
         ("a link", |_| None, true),
         (
@@ -431,7 +434,7 @@ fn s2_4_logs_and_link_go_together_or_not_at_all() {
             "{what}"
         );
         drop(mounted);
-        // Once it is out of the way, all goes.
+        // Once it is out of the way, everything is removed.
         let link = bench.link("u1", "app", 0);
         if link.is_dir() {
             fs::remove_dir_all(&link).unwrap();
@@ -446,7 +449,7 @@ fn s2_4_logs_and_link_go_together_or_not_at_all() {
 
 /// A cut name may be that of several containers; the link of one that runs is not the dead one's to take.
 #[test]
-fn s2_4_a_link_that_a_running_container_shares_stays() {
+fn s2_4_a_link_that_a_running_container_shares_is_kept() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     let mut maker = Maker::new();
@@ -547,7 +550,7 @@ fn s2_4_s4_directories_that_are_one_lose_nothing() {
                 "not-reached",
                 "{what}"
             );
-            // Sandboxes are no files.
+            // Sandboxes are not files.
             assert_eq!(
                 fate(&report, &sandbox_id("u2", 0)).0,
                 Outcome::Removed,
@@ -562,14 +565,14 @@ fn s2_4_s4_directories_that_are_one_lose_nothing() {
 }
 
 #[test]
-fn s2_4_the_log_of_a_running_container_stays_whoever_claims_it() {
+fn s2_4_the_log_of_a_running_container_is_kept_even_if_another_claims_it() {
     let mut rules = Rules::default();
     rules.case("S2.4");
     for by_status in [false, true] {
         let mut maker = Maker::new();
         maker.container("u1", "app", 0, Word::Running);
         let log = maker.log("u1", "app", 0);
-        // Another one, dead, of the same name and attempt; or one whose path only ContainerStatus tells.
+        // Another one, dead, of the same name and attempt; or one whose path only ContainerStatus has.
         let twin = maker.bare("u1", "app", 0, Word::Exited);
         twin.id = "dead".into();
         if by_status {

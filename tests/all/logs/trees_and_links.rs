@@ -1,4 +1,4 @@
-//! Whole passes over logs and links that are left behind on a node that stays as it is (S4).
+//! Whole passes over logs and links that are left behind on a node that does not change (S4).
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;
@@ -65,7 +65,7 @@ fn s4_1_entries_of_removed_pods_go_whatever_they_are() {
 }
 
 #[test]
-fn s4_1_a_tree_stays_as_long_as_a_container_of_its_pod_does() {
+fn s4_1_a_tree_is_kept_as_long_as_a_container_of_its_pod() {
     let mut rules = Rules::default();
     rules.case("S4.1");
     let mut maker = Maker::new();
@@ -134,7 +134,7 @@ fn s4_1_a_directory_that_cannot_be_read_fails_the_pass_and_links_are_left_alone(
 }
 
 #[test]
-fn s4_1_an_entry_whose_name_is_no_utf8_stays() {
+fn s4_1_an_entry_whose_name_is_not_utf8_is_kept() {
     let mut rules = Rules::default();
     rules.case("S4.1");
     use std::os::unix::ffi::OsStrExt;
@@ -152,7 +152,7 @@ fn s4_1_an_entry_whose_name_is_no_utf8_stays() {
 }
 
 #[test]
-fn s0_6_a_dead_link_whose_name_is_no_utf8_stays() {
+fn s0_6_a_dead_link_whose_name_is_not_utf8_is_kept() {
     let mut rules = Rules::default();
     rules.case("S0.6");
     use std::os::unix::ffi::OsStrExt;
@@ -169,7 +169,7 @@ fn s0_6_a_dead_link_whose_name_is_no_utf8_stays() {
     assert!(bench.calls("ContainerStatus").is_empty());
 }
 
-/// S0.5: what is mounted in a tree keeps it, and the dry run says so.
+/// S0.5: a mount in a tree keeps the tree, and the dry run says so.
 #[test]
 fn s0_5_s4_1_a_tree_with_a_mount_in_it_fails_in_the_dry_run_too() {
     let mut rules = Rules::default();
@@ -203,7 +203,7 @@ fn s0_5_s4_1_a_tree_with_a_mount_in_it_fails_in_the_dry_run_too() {
 }
 
 #[test]
-fn s4_2_a_dead_link_goes_unless_its_container_may_come_back() {
+fn s4_2_a_dead_link_is_removed_unless_its_container_may_come_back() {
     let mut rules = Rules::default();
     // the state of its container, the fault of ContainerStatus, the reason
     let table = [
@@ -243,7 +243,7 @@ fn s4_2_a_dead_link_goes_unless_its_container_may_come_back() {
 #[test]
 fn s4_2_the_id_in_a_links_name_may_be_cut_short_or_missing() {
     let mut rules = Rules::default();
-    // name of the link, does it go though the container runs
+    // name of the link, and whether it is removed though the container runs
     let own = id("u1", "app", 0);
     let table = [
         (format!("p_n_c-{own}.log"), false),
@@ -286,7 +286,7 @@ fn s4_2_the_id_in_a_links_name_may_be_cut_short_or_missing() {
 }
 
 #[test]
-fn s4_2_a_link_that_cannot_be_looked_through_is_not_dead() {
+fn s4_2_a_link_that_cannot_be_followed_is_not_dead() {
     let mut rules = Rules::default();
     rules.case("S4.2");
     let maker = Maker::new();
@@ -315,7 +315,7 @@ fn s4_2_links_that_only_dangle_through_the_pass_go_in_it() {
     maker.restarted("u1", 2);
     let log = maker.log("u1", "app", 0);
     let first = id("u1", "app", 0);
-    // Another link to its log, one to a rotated one, one to its link, and one into a tree that goes.
+    // Another link to its log, one to a rotated one, one to its link, and one into a tree that is removed.
     symlink(&log, maker.path(&format!("links/second-{first}.log"))).unwrap();
     let rotated = log.with_extension("log.20261123-000000");
     symlink(&rotated, maker.path(&format!("links/third-{first}.log"))).unwrap();

@@ -1,4 +1,4 @@
-//! S0.2 to S0.4, S0.9 and S1: which dead containers go. One table; each row reads like its rule.
+//! S0.2 to S0.4, S0.9 and S1: which dead containers are removed. One table; each row reads like its rule.
 
 use crigc::config::AgeFrom;
 use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Snapshot};
@@ -30,7 +30,7 @@ struct Case {
     all_unused: bool,
     /// `id reason`, in the order of removal.
     removed: &'static [&'static str],
-    /// `id reason` of some that stay.
+    /// `id reason` of some that are kept.
     kept: &'static [&'static str],
 }
 
@@ -84,19 +84,19 @@ fn limits() -> Vec<Case> {
             containers: three_of_a_unit(),
             removed: &["old unit-limit", "mid unit-limit"],
             kept: &["new within-limit"],
-            ..Case::new("S1.5", "the newest of a unit stays")
+            ..Case::new("S1.5", "the newest of a unit is kept")
         },
         Case {
             containers: three_of_a_unit(),
             policy: policy(2, -1),
             removed: &["old unit-limit"],
-            ..Case::new("S1.5", "the newest two stay")
+            ..Case::new("S1.5", "the newest two are kept")
         },
         Case {
             containers: three_of_a_unit(),
             policy: policy(0, -1),
             removed: &["old unit-limit", "mid unit-limit", "new unit-limit"],
-            ..Case::new("S1.5", "none stays")
+            ..Case::new("S1.5", "none is kept")
         },
         Case {
             containers: three_of_a_unit(),
@@ -124,7 +124,7 @@ fn limits() -> Vec<Case> {
             containers: units(&[("a", "x", 1), ("b", "x", 1), ("c", "x", 1)]),
             policy: policy(-1, 2),
             removed: &["ax0 total-limit"],
-            ..Case::new("S1.6", "then the oldest of all go")
+            ..Case::new("S1.6", "then the oldest of all are removed")
         },
         Case {
             containers: units(&[("a", "x", 2), ("b", "x", 1)]),
@@ -136,7 +136,7 @@ fn limits() -> Vec<Case> {
             containers: units(&[("a", "x", 2), ("b", "x", 2)]),
             policy: policy(-1, 4),
             kept: &["ax0 within-limit"],
-            ..Case::new("S1.6", "at the limit nothing goes")
+            ..Case::new("S1.6", "at the limit nothing is removed")
         },
         Case {
             containers: units(&[("a", "x", 3), ("b", "x", 3), ("c", "x", 3)]),
@@ -151,7 +151,7 @@ fn limits() -> Vec<Case> {
             ],
             ..Case::new(
                 "S1.6",
-                "the share is a whole number, though fewer stay than might",
+                "the share is a whole number, though fewer are kept than could be",
             )
         },
         Case {
@@ -181,7 +181,7 @@ fn limits() -> Vec<Case> {
             kept: &["bx1 within-limit", "cx1 within-limit"],
             ..Case::new(
                 "S1.6",
-                "with more units than the limit the oldest of all go",
+                "with more units than the limit the oldest of all are removed",
             )
         },
         Case {
@@ -406,7 +406,7 @@ fn pods_cases() -> Vec<Case> {
             kept: &["b within-limit", "rp running"],
             ..Case::new(
                 "S1.6",
-                "what stays for S0.4 alone gives way: nothing goes that would stay if it had gone",
+                "containers that only S0.4 keeps give way to all others",
             )
         },
         Case {
@@ -418,7 +418,7 @@ fn pods_cases() -> Vec<Case> {
     ]
 }
 
-/// S1.1: a CREATED container that somebody may be about to start.
+/// S1.1: a CREATED container that may be about to be started.
 fn starting() -> Vec<Case> {
     const MINUTE: i64 = 60 * S;
     use ContainerState::{Created, Exited, Unknown};
@@ -448,7 +448,7 @@ fn starting() -> Vec<Case> {
                 "nearly-old too-young",
                 "tomorrow too-young",
             ],
-            ..Case::new("S1.1", "younger than 2 minutes goes for no limit")
+            ..Case::new("S1.1", "younger than 2 minutes is removed for no limit")
         },
         Case {
             containers: vec![at("young", Created, NOW - S)],
@@ -473,7 +473,7 @@ fn starting() -> Vec<Case> {
             removed: &["before-1970 unit-limit", "never unit-limit"],
             ..Case::new(
                 "S1.1",
-                "of which nobody knows the age is not young, or it would stay for ever",
+                "of unknown age is not young, or it would be kept for ever",
             )
         },
         Case {
@@ -508,7 +508,7 @@ fn attempts(rows: &[(&str, ContainerState, u32, i64)]) -> Vec<Container> {
     rows.iter().map(row).collect()
 }
 
-/// S1.5, S1.6: what stays beside the newest of a unit.
+/// S1.5, S1.6: what is kept besides the newest of a unit.
 fn extras() -> Vec<Case> {
     use ContainerState::{Created, Exited, Unknown};
     let policy = |per_unit: i64, total: i64| ContainerPolicy {
@@ -567,7 +567,7 @@ fn extras() -> Vec<Case> {
             removed: &["old unit-limit"],
             ..Case::new(
                 "S1.5",
-                "where the crash is among the newest nothing else stays",
+                "if the crash is among the newest nothing else is kept",
             )
         },
         Case {
@@ -597,7 +597,7 @@ fn extras() -> Vec<Case> {
             kept: &["a1 within-limit", "a2 within-limit"],
             ..Case::new(
                 "S1.5",
-                "the highest attempt stays where a clock was set back",
+                "the highest attempt is kept if a clock was set back",
             )
         },
         Case {
@@ -636,7 +636,7 @@ fn extras() -> Vec<Case> {
                 "high within-limit",
                 "stuck within-limit",
             ],
-            ..Case::new("S1.5", "both extras stay")
+            ..Case::new("S1.5", "both extras are kept")
         },
         Case {
             containers: set_back(),
@@ -651,7 +651,7 @@ fn extras() -> Vec<Case> {
             kept: &["crash within-limit", "stuck within-limit"],
             ..Case::new(
                 "S1.6",
-                "extras stay while there is room, the oldest goes first",
+                "extras are kept while the limit allows, the oldest is removed first",
             )
         },
         Case {
@@ -659,7 +659,7 @@ fn extras() -> Vec<Case> {
             policy: policy(1, 1),
             removed: &["old unit-limit", "high total-limit", "crash total-limit"],
             kept: &["stuck within-limit"],
-            ..Case::new("S1.6", "without room none stays")
+            ..Case::new("S1.6", "if the limit is used up none is kept")
         },
         Case {
             containers: with(set_back(), vec![other("q", 1)]),
@@ -668,7 +668,7 @@ fn extras() -> Vec<Case> {
             kept: &["a1 within-limit", "q within-limit"],
             ..Case::new(
                 "S1.6",
-                "extras take nobody's place, be it older than they are",
+                "extras take no other container's place, even if it is older",
             )
         },
         Case {
@@ -683,7 +683,10 @@ fn extras() -> Vec<Case> {
             policy: policy(1, 2),
             removed: &["a0 unit-limit", "q total-limit"],
             kept: &["a1 within-limit", "a2 within-limit", "r running"],
-            ..Case::new("S1.6", "what stays for S0.4 alone gives way to extras, too")
+            ..Case::new(
+                "S1.6",
+                "containers that only S0.4 keeps give way to extras, too",
+            )
         },
         Case {
             containers: with(
@@ -805,9 +808,9 @@ fn grace_periods_are_read_as_the_kubelet_reads_them() {
     }
 }
 
-/// S0.3 behind what holds back anyhow; what it holds gives way like what stays for S0.4.
+/// S0.3 comes after rules that keep anyhow; containers that it keeps give way like those that S0.4 keeps.
 #[test]
-fn s0_9_a_pod_that_is_newer_than_the_answer_stays_for_the_first_reason_that_holds_it() {
+fn s0_9_a_pod_that_is_newer_than_the_answer_is_kept_for_the_first_reason_that_holds_it() {
     let mut rules = Rules::default();
     let dead = || vec![exited("a", "p", "c", 2 * S), exited("b", "q", "c", S)];
     let ready = sandbox("sb-p", "p", SandboxState::Ready, S);
@@ -832,7 +835,7 @@ fn s0_9_a_pod_that_is_newer_than_the_answer_stays_for_the_first_reason_that_hold
         assert_eq!(kept, [reason, "within-limit"], "S0.9");
         rules.case("S0.9");
     }
-    // Its containers are newer than those of other pods, and go first.
+    // Its containers are newer than those of other pods, and are removed first.
     let snapshot = look(dead(), vec![]);
     let pods = PodView::new(&snapshot, &gone(), false, false).holding(["p".into()].into());
     let one = ContainerPolicy {

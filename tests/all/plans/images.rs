@@ -1,4 +1,4 @@
-//! S5: which images go, in which order, and when it is enough. Tables whose rows read like their rules.
+//! S5: which images are removed, in which order, and when enough is free. Tables whose rows read like their rules.
 
 use crigc::config::Settings;
 use crigc::node::{Container, FsUsage, Image, Text};
@@ -101,7 +101,7 @@ fn s5_6_what_a_pass_is_to_reach_where_the_disk_has_no_say() {
     let mut rules = Rules::default();
     let known = SandboxImages::Known(vec![]);
     let (asked, not_asked, failed) = (&known, &SandboxImages::NotAsked, &SandboxImages::Failed);
-    // Only a look, a removal by age failed, sandbox images, all unused ones are to go.
+    // Only a look, a removal by age failed, sandbox images, all unused ones are to be removed.
     let cases = [
         ("S5.1", true, false, not_asked, false, Some(Goal::FirstLook)),
         ("S5.1", true, false, not_asked, true, Some(Goal::FirstLook)),
@@ -230,7 +230,7 @@ fn plan_images<'i>(list: &'i [Image], sandbox: &SandboxImages, goal: &Goal) -> P
 }
 
 #[test]
-fn protected_images_stay() {
+fn protected_images_are_kept() {
     let mut rules = Rules::default();
     let known = SandboxImages::Known(vec!["reg/infra:1".into()]);
     let aged = Goal::Aged(Duration::from_secs(998));
@@ -330,7 +330,7 @@ fn images_go_least_recently_used_first() {
     records.look(&list[1..], &used("none"), 5 * S);
     assert!(
         records.get(&list[0]).is_none(),
-        "S5.1: what is gone is forgotten"
+        "S5.1: an image that is gone is forgotten"
     );
     let found = records.get(&list[4]).expect("it is there");
     assert_eq!(
@@ -407,7 +407,7 @@ fn no_more_images_go_than_are_needed() {
     let mut none = Tally::new(&Goal::Free(0));
     assert!(
         none.may_start(),
-        "S5.8: the threshold is reached, so one goes; only then is it asked whether that was enough"
+        "S5.8: the threshold is reached, so one is removed; only then is it checked whether that was enough"
     );
     none.started(5);
     assert!(!none.may_start());
@@ -446,13 +446,13 @@ enum Event {
     Unused(i64, u64),
     /// A look without it; wall, awake.
     Gone(i64, u64),
-    /// The engine ends, and the next one has its records; so long nobody looks.
+    /// The engine ends, and the next one has its records; there is no look meanwhile.
     Restart(i64, u64),
 }
 
-/// S5.5: only time in which somebody looked counts, by the clock that went less far.
+/// S5.5: only time between looks of an engine counts, by the clock that advanced less.
 #[test]
-fn images_grow_old_only_while_somebody_looks() {
+fn images_grow_old_only_while_an_engine_lists_them() {
     use Event::{Gone, Restart, Unused, Used};
     let mut rules = Rules::default();
     const YEAR: i64 = 365 * 24;
@@ -563,9 +563,9 @@ fn images_grow_old_only_while_somebody_looks() {
     }
 }
 
-/// S5.7: the age of an image by the clock that went less far, wherever its record comes from.
+/// S5.7: the age of an image by the clock that advanced less, wherever its record comes from.
 #[test]
-fn s5_7_the_age_is_that_of_the_clock_that_went_less_far() {
+fn s5_7_the_age_is_that_of_the_clock_that_advanced_less() {
     let mut rules = Rules::default();
     let seconds = Duration::from_secs;
     let list = [image("a", "r/a:1", 1)];
@@ -581,7 +581,7 @@ fn s5_7_the_age_is_that_of_the_clock_that_went_less_far() {
         ([(1000, 10), (1100, 110), (1100, 500)], 0),
         // A leap before the image came is none of its own.
         ([(1000, 10), (90_000, 20), (90_030, 50)], 30),
-        // Both go on while the machine sleeps.
+        // Both advance while the machine sleeps.
         ([(1000, 10), (1100, 110), (8300, 7310)], 7200),
     ];
     for ([first, found, last], age) in table {
@@ -595,12 +595,12 @@ fn s5_7_the_age_is_that_of_the_clock_that_went_less_far() {
         let told = records.age(&list[0], last.0 * S);
         assert_eq!(told, Some(age * S), "{found:?}, {last:?}");
     }
-    // What was there at the first look is of the past, and never too young.
+    // An image of the first look is of the past, and never too young.
     let mut records = Records::default();
     records.watch(S, seconds(1), seconds(1));
     records.look(&list, &InUse::default(), S);
     assert_eq!(records.age(&list[0], 2 * S), None);
-    // What is there again is as if it had come now (S5.12), and has not been unused for any time.
+    // An image that is there again counts as new (S5.12), and has not been unused yet.
     records.watch(500 * S, seconds(500), seconds(500));
     assert_eq!(records.unused_for(&list[0]), seconds(499));
     records.begin_anew(&list[0], 500 * S, seconds(500));
@@ -635,7 +635,7 @@ fn s5_8_enough_is_what_the_low_threshold_asks_for() {
         let told = images::has_enough(&usage(capacity, available), low);
         assert_eq!(told, enough, "{capacity}, {available}, {low}");
     }
-    // Whoever has enough wants no more, whatever the sizes say, and what has no size goes alone.
+    // If enough is free no more is wanted, whatever the sizes are, and an image without a size is removed alone.
     let mut tally = Tally::new(&Goal::Free(100));
     tally.started(0);
     assert!(!tally.may_start() && !tally.satisfied());
@@ -649,7 +649,7 @@ fn s5_8_enough_is_what_the_low_threshold_asks_for() {
     tally.has_enough();
     assert!(!tally.may_start() && tally.satisfied());
     assert_eq!(tally.shortfall(), None);
-    // What is still there does not count (S5.12).
+    // An image that is still there does not count (S5.12).
     let mut tally = Tally::new(&Goal::Free(100));
     tally.started(100);
     tally.ended(100, true);
@@ -658,7 +658,7 @@ fn s5_8_enough_is_what_the_low_threshold_asks_for() {
     assert_eq!((tally.may_start(), tally.freed()), (true, 0));
     let mut all = Tally::new(&Goal::AllUnused);
     all.started(0);
-    assert!(all.may_start(), "all of them go");
+    assert!(all.may_start(), "all of them are removed");
 }
 
 #[test]
@@ -677,9 +677,9 @@ fn s5_11_a_fuller_filesystem_is_one_with_more_percent() {
     assert_eq!(images::fuller(&usage(0, 0), &others), None);
 }
 
-/// S5.9: the words that alerts look for are those of the newest kubelet.
+/// S5.9: alerts match the words of the newest kubelet.
 #[test]
-fn s5_9_too_little_is_told_in_the_words_of_the_newest_kubelet() {
+fn s5_9_too_little_is_reported_in_the_words_of_the_newest_kubelet() {
     let mut rules = Rules::default();
     let cases = [
         (1000, 150, "(85% of 1000 B used)"),

@@ -27,7 +27,7 @@ fn told(turns: &Turns<Text>) -> [String; 3] {
 #[test]
 fn s0_8_each_is_tried_once_before_one_that_did_not_end_is_tried_again() {
     use Trouble::{Failed, Lost, Silent};
-    // What was tried; who comes first, who again, who alone.
+    // The tries; which objects come first, which again, which alone.
     let cases: [(&Tries, [&str; 3]); 7] = [
         (&[], ["abcdef", "", ""]),
         (&[("a", 1, Silent), ("b", 2, Silent)], ["cdef", "ab", ""]),
@@ -40,13 +40,13 @@ fn s0_8_each_is_tried_once_before_one_that_did_not_end_is_tried_again() {
             &[("a", 1, Silent), ("b", 2, Silent), ("a", 3, Failed)],
             ["cdef", "ba", ""],
         ),
-        // What is gone, and what was never there.
+        // Objects that are gone, and objects that never existed.
         (&[("x", 1, Lost)], ["abcdef", "", ""]),
         (
             &[("a", 4, Lost), ("b", 3, Lost), ("c", 2, Silent)],
             ["def", "c", "ba"],
         ),
-        // What was tried since comes behind them.
+        // Objects that were tried since come behind them.
         (
             &[("a", 4, Lost), ("b", 3, Lost), ("c", 9, Silent)],
             ["def", "", "bac"],
@@ -106,7 +106,7 @@ fn s0_8_those_behind_what_hangs_have_their_turn_after_a_tenth_as_many_passes() {
     }
 }
 
-/// What was in flight when a connection was lost is not kept for ever behind ten that hang in each pass.
+/// Objects in flight when a connection was lost are not kept for ever behind ten that hang in each pass.
 #[test]
 fn s0_8_what_was_lost_has_its_turn_however_many_hang() {
     for hanging in [10, 12, 25] {
@@ -149,7 +149,7 @@ fn s0_8_what_was_lost_has_its_turn_however_many_hang() {
 }
 
 #[test]
-fn s0_8_what_is_gone_is_forgotten() {
+fn s0_8_objects_that_are_gone_are_forgotten() {
     let hours = |n: u64| Duration::from_secs(n * 3600);
     let id = Text::from("c");
     let mut unfinished = Unfinished::default();
@@ -176,9 +176,9 @@ fn s0_8_what_is_gone_is_forgotten() {
     assert!(unfinished.is_empty());
 }
 
-/// Another look at what was put off only takes removals away.
+/// A second plan over objects that were put off only takes removals away.
 #[test]
-fn s0_8_what_was_put_off_goes_for_its_reason_then() {
+fn s0_8_an_object_that_was_put_off_is_removed_for_its_reason_then() {
     let mut rules = Rules::default();
     use Reason::{Changed, PodRemoved, PodTerminated, TotalLimit, UnitLimit};
     // Then, now, and what becomes of it.

@@ -30,7 +30,7 @@ fn s2_7_only_what_takes_longer_than_quick_ones_is_followed_by_a_rest() {
         ("longer, but rests are off", 0, 31, ms(0)),
         ("much longer, all of it ten times", 1000, 111, ms(1000)),
         ("its deadline", 200, 120_000, ms(1000)),
-        ("no time at all", 200, 0, ms(0)),
+        ("no time", 200, 0, ms(0)),
         ("less than a timer can", 10, 20, ms(0)),
     ];
     for (what, percent, took, rest) in cases {
@@ -55,7 +55,7 @@ fn s2_7_what_is_less_than_a_timer_can_adds_up() {
 #[test]
 fn s2_7_what_a_quick_one_takes_is_known_by_some_that_removed() {
     let mut rules = Rules::default();
-    // How many removals before, how many failures that were told at once after them, does a slow one make a rest?
+    // How many removals before, how many failures at once after them, and whether a slow one causes a rest.
     for (removals, failures, rest) in [
         (9, 0, 0),
         (9, 20, 0),
@@ -107,7 +107,7 @@ proptest! {
         prop_assert!(rests.iter().sum::<Duration>() <= longer * percent / 100);
     }
 
-    /// Where all take equally long nothing rests, whatever a busy machine adds.
+    /// If all take equally long there is no rest, whatever a busy machine adds.
     #[test]
     fn s2_7_equal_removals_never_rest(percent in 0..1001u32, base in 0..10_000_000u64, noise in prop::collection::vec(0..1_000_000u64, 1..200)) {
         let times = noise.into_iter().map(|n| Duration::from_nanos(base + n));

@@ -1,5 +1,5 @@
-//! Properties of the plans over random nodes: what must never go, that limits hold, that nothing is left for a second pass,
-//! and that a plan does not depend on the order of its input.
+//! Properties of the plans over random nodes: what must never be removed, that limits hold, that
+//! nothing is left for a second pass, and that a plan does not depend on the order of its input.
 
 use crigc::config::AgeFrom;
 use crigc::node::{
@@ -129,7 +129,7 @@ fn worlds() -> impl Strategy<Value = World> {
         )
 }
 
-/// The look of a pass: with a contradiction no pod is removable.
+/// The lists of a pass: with a contradiction no pod is removable.
 fn view(snapshot: &Snapshot, host: &PodStates, all_unused: bool) -> PodView {
     let first = PodView::new(snapshot, host, all_unused, false);
     let broken = first.contradicted().is_some();
@@ -187,7 +187,7 @@ fn pass(world: &World, rules: &mut Seen) -> (Vec<Text>, Vec<Text>, Snapshot) {
     (gone, boxes, after)
 }
 
-/// Whether a dead container is old enough to go.
+/// Whether a dead container is old enough to be removed.
 fn is_old(c: &Container, policy: &ContainerPolicy) -> bool {
     let starting = c.state == ContainerState::Created && c.created_at > NOW - 120 * S;
     !starting && c.created_at <= NOW - policy.min_age
@@ -246,7 +246,7 @@ fn kubelet_removes(world: &World) -> HashSet<Text> {
     }
     let mut removed = HashSet::new();
     units.retain(|(uid, _), unit| {
-        let gone = kubelet_takes_for_gone(world, uid);
+        let gone = kubelet_counts_as_gone(world, uid);
         if gone {
             removed.extend(unit.iter().map(|c| c.id.clone()));
         }
@@ -279,7 +279,7 @@ fn kubelet_removes(world: &World) -> HashSet<Text> {
     removed
 }
 
-fn kubelet_takes_for_gone(world: &World, uid: &str) -> bool {
+fn kubelet_counts_as_gone(world: &World, uid: &str) -> bool {
     let state = world.host.states.get(uid).copied().unwrap_or_default();
     world.host.ready && (state.content_removable || state.runtime_removable && world.all_unused)
 }
@@ -293,7 +293,7 @@ fn kubelet_removes_sandboxes(world: &World) -> HashSet<Text> {
     let mut removed = HashSet::new();
     for (uid, mut of_pod) in pods {
         of_pod.sort_by_key(|s| (s.created_at, s.attempt, s.id.clone()));
-        let count = if kubelet_takes_for_gone(world, uid) {
+        let count = if kubelet_counts_as_gone(world, uid) {
             of_pod.len()
         } else {
             of_pod.len() - 1
@@ -365,7 +365,7 @@ fn a_pass_keeps_what_lives_and_leaves_nothing_for_a_second() {
     });
 }
 
-/// Nothing goes that the kubelet keeps, whatever attempts and times say.
+/// Nothing is removed that the kubelet keeps, whatever the attempts and times are.
 #[test]
 fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
     let _counting = Counting;
@@ -373,7 +373,7 @@ fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
         let (gone, boxes, after) = pass(&world, &mut Seen::new());
         let allowed = kubelet_removes(&world);
         for id in &gone {
-            prop_assert!(allowed.contains(id), "{id} went, the kubelet keeps it");
+            prop_assert!(allowed.contains(id), "{id} was removed, the kubelet keeps it");
         }
         // Over the containers that crigc left.
         let then = World {
@@ -382,7 +382,7 @@ fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
         };
         let allowed_boxes = kubelet_removes_sandboxes(&then);
         for id in &boxes {
-            prop_assert!(allowed_boxes.contains(id), "{id} went, the kubelet keeps it");
+            prop_assert!(allowed_boxes.contains(id), "{id} was removed, the kubelet keeps it");
         }
         with_rules(|rules| {
             if !gone.is_empty() {
@@ -396,9 +396,9 @@ fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
     });
 }
 
-/// S0.3: nothing goes for its pod's sake of which anything is newer than the answer, and a verdict stands.
+/// S0.3: nothing is removed because its pod is gone if anything of the pod is newer than the answer, and a verdict is final.
 #[test]
-fn s0_3_pods_that_are_newer_than_the_answer_lose_nothing_because_they_are_gone() {
+fn s0_3_nothing_is_removed_because_a_pod_is_gone_that_is_newer_than_the_answer() {
     let _counting = Counting;
     let moments = prop_oneof![
         (1..7i64).prop_map(|n| n * S),
@@ -495,7 +495,7 @@ fn image_worlds() -> impl Strategy<Value = (Vec<Image>, HashSet<usize>, u64, boo
 }
 
 #[test]
-fn images_in_use_stay_and_no_more_go_than_are_needed() {
+fn images_in_use_are_kept_and_no_more_are_removed_than_needed() {
     let _counting = Counting;
     proptest!(config(), |((list, used, available, all_unused) in image_worlds())| {
         let names: Vec<String> = used.iter().map(|n| format!("reg/{n}:1")).collect();
@@ -532,7 +532,7 @@ fn images_in_use_stay_and_no_more_go_than_are_needed() {
             }
         });
         if let Goal::Free(wanted) = goal {
-            prop_assert!(last == 0 || tally.freed() - last < wanted, "S5.8: one too many went");
+            prop_assert!(last == 0 || tally.freed() - last < wanted, "S5.8: one too many was removed");
         }
     });
 }

@@ -1,4 +1,4 @@
-//! S3 and S4: which sandboxes, logs and links go. Tables whose rows read like their rules.
+//! S3 and S4: which sandboxes, logs and links are removed. Tables whose rows read like their rules.
 
 use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, Text};
 use crigc::plan::Step;
@@ -41,7 +41,7 @@ fn sandbox_cases() -> Vec<SandboxCase> {
     vec![
         (
             "S3.3",
-            "the newest inactive one stays",
+            "the newest inactive one is kept",
             two(),
             vec![],
             exists(),
@@ -51,7 +51,7 @@ fn sandbox_cases() -> Vec<SandboxCase> {
         ),
         (
             "S3.3",
-            "of a removable pod all inactive ones go",
+            "of a removable pod all inactive ones are removed",
             two(),
             vec![],
             answer(&["+p"]),
@@ -104,7 +104,7 @@ fn sandbox_cases() -> Vec<SandboxCase> {
         ),
         (
             "S3.2",
-            "one with a container stays though its pod is gone",
+            "one with a container is kept though its pod is gone",
             two(),
             vec![dead("new")],
             answer(&["+p"]),
@@ -208,7 +208,7 @@ fn disagreeing_cases() -> Vec<SandboxCase> {
     vec![
         (
             "S3.3",
-            "the highest attempt stays where a clock was set back",
+            "the highest attempt is kept if a clock was set back",
             set_back(NotReady),
             vec![],
             answer(&["p"]),
@@ -242,7 +242,7 @@ fn disagreeing_cases() -> Vec<SandboxCase> {
         ),
         (
             "S3.3",
-            "of equal attempts the newest alone stays",
+            "of equal attempts only the newest is kept",
             vec![
                 attempt("a", 7, NotReady, 1),
                 attempt("b", 7, NotReady, 2),
@@ -256,7 +256,7 @@ fn disagreeing_cases() -> Vec<SandboxCase> {
         ),
         (
             "S3.3",
-            "of a removable pod the highest goes like all others",
+            "of a removable pod the highest is removed like all others",
             set_back(NotReady),
             vec![],
             answer(&["+p"]),
@@ -266,7 +266,7 @@ fn disagreeing_cases() -> Vec<SandboxCase> {
         ),
         (
             "S3.3",
-            "of a pod that runs both stay for that reason",
+            "of a pod that runs both are kept for that reason",
             vec![
                 attempt("s0", 0, NotReady, 50),
                 attempt("s1", 1, Ready, 51),
@@ -363,7 +363,7 @@ fn log_trees_go_by_the_rules() {
         ),
         (
             "ns_pod_u",
-            "a container of the pod stays",
+            "a container of the pod is kept",
             dead(),
             answer(&["+u"]),
             true,
@@ -496,7 +496,7 @@ fn paths_of_logs_come_from_usable_labels_only() {
 }
 
 #[test]
-fn s2_6_labels_tell_where_a_log_is_unless_a_running_container_may_write_it() {
+fn s2_6_labels_show_where_a_log_is_unless_a_running_container_may_write_it() {
     let mut rules = Rules::default();
     let ended = exited("0123", "u", "app", S);
     let running = Container {
@@ -568,7 +568,7 @@ fn s2_4_what_a_running_container_writes_is_known_by_its_last_names() {
     assert_eq!(names.map(|name| live.has_link(&name)), [true, false, false]);
 }
 
-/// S0.4, S3.3: a sandbox that a list holds twice is nobody's newest, wherever its rows stand.
+/// S0.4, S3.3: a sandbox that a list has twice is not the newest of any pod, wherever its rows are.
 #[test]
 fn doubles_do_not_make_another_sandbox_older() {
     let mut rules = Rules::default();

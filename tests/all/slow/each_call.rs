@@ -1,5 +1,6 @@
-//! Every call of a pass goes wrong once, in every way, one call after another until a pass runs through unharmed. What had to stay
-//! is there each time, the report says what became of everything, and the next pass finishes the job.
+//! Every call of a pass fails once, in every way, one call after another until a pass runs without a
+//! fault. What had to be kept is there each time, the report says what became of everything, and the
+//! next pass finishes the job.
 
 use crigc::engine::{Engine, PassOptions};
 use crigc::error::Status;
@@ -13,7 +14,7 @@ use test_support::fault_node::{everything, is_told, mixed};
 use test_support::images;
 use test_support::images::{Host, STAYS, full, status, there, told};
 
-/// How a call goes wrong, and what it is called in the count.
+/// How a call fails, and its name in the count.
 fn classes() -> Vec<(String, Action)> {
     let words = || "as the test wants it".to_owned();
     let mut all: Vec<(String, Action)> = (1..=16)
@@ -39,7 +40,7 @@ fn classes() -> Vec<(String, Action)> {
     all
 }
 
-/// The call with this number goes wrong.
+/// The call with this number fails.
 fn at(number: usize, action: &Action) -> Fault {
     Fault {
         skip: number as u64,
@@ -48,7 +49,7 @@ fn at(number: usize, action: &Action) -> Fault {
     }
 }
 
-/// Whether so many calls were made that the fault hit one.
+/// Whether the fault hit a call.
 fn was_hit(server: &Server, number: usize) -> bool {
     server.trace().len() > number
 }
@@ -102,7 +103,7 @@ fn walk(streams: bool, classes: Vec<(String, Action)>) -> Vec<(String, usize)> {
             } else {
                 is_told(&bench, &before, &end.report.unwrap().entries, &what);
             }
-            assert!(lost.is_empty(), "{what}: {lost:?} had to stay");
+            assert!(lost.is_empty(), "{what}: {lost:?} had to be kept");
             bench.server.set_faults(Vec::new());
             let next = match action {
                 Action::Hang => engine(&bench, PATIENT),
@@ -156,7 +157,7 @@ fn no_fault_of_a_stream_makes_a_container_pass_lose_anything() {
     print("streams", &walk(true, classes));
 }
 
-/// A single answer that claims too much costs nothing but its own object: the connection goes on, and nobody asks twice.
+/// A single answer that claims too much costs only its own object: the connection is still used, and no call is made twice.
 #[test]
 fn one_answer_that_is_too_large_is_the_failure_of_its_object_alone() {
     for bytes in [1, 16 << 20, (16 << 20) + 1, u32::MAX] {
@@ -186,7 +187,7 @@ fn one_answer_that_is_too_large_is_the_failure_of_its_object_alone() {
 fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
     let keys = |timeout| [("pod-infra-container-image", "r/infra:1"), timeout];
     let stays = BTreeSet::from(STAYS.map(str::to_owned));
-    // The disk is full, and low enough once two images have gone.
+    // The disk is full, and low enough once two images have been removed.
     let reference = full();
     let end = images::engine(&reference, Host::new(1000, 0).hooks(true), &keys(PATIENT))
         .images(PassOptions::default(), None);
@@ -218,8 +219,11 @@ fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
             let after = there(&server);
             let believed = action == Action::Code(NOT_FOUND, "as the test wants it".to_owned());
             let lost: Vec<&String> = stays.difference(&after).collect();
-            // A runtime that says that there is no such image, or no such container, is believed.
-            assert!(lost.is_empty() || believed, "{what}: {lost:?} had to stay");
+            // crigc believes a runtime that says that an image or a container does not exist.
+            assert!(
+                lost.is_empty() || believed,
+                "{what}: {lost:?} had to be kept"
+            );
             assert!(after.contains("used") && after.contains("pinned"), "{what}");
             let lines = told(&end);
             for gone in before.difference(&after).filter(|_| !believed) {
@@ -244,7 +248,7 @@ fn no_fault_of_a_call_makes_an_image_pass_lose_anything() {
             };
             let next = next.images(PassOptions::default(), None);
             if believed {
-                // What it called gone, and lists again, is a new image: not the next pass's.
+                // An image that it called gone and then lists again is new, so the next pass keeps it.
                 let allowed = [None, Some(Status::NotEnoughFreed)];
                 assert!(allowed.contains(&status(&next)), "{what}: {:?}", next.error);
                 continue;

@@ -24,12 +24,12 @@ const UNUSED: PassOptions = PassOptions {
     all_unused: true,
     ..PassOptions::PLAIN
 };
-/// Which of the objects does not answer: there are enough before it to tell what a quick one takes.
+/// Which of the objects does not answer: enough are before it to know how long a quick one takes.
 const HANGS: u32 = 14;
 const CONTAINERS: &[&str] = &["RemoveContainer"];
 const SANDBOXES: &[&str] = &["StopPodSandbox", "RemovePodSandbox"];
 
-/// Twenty containers and sandboxes that are to go, oldest first; one of each does not answer.
+/// Twenty containers and sandboxes to remove, oldest first; one of each does not answer.
 fn maker() -> Maker {
     let mut maker = Maker::new();
     for attempt in 0..20 {
@@ -60,7 +60,7 @@ fn least<T: Ord>(good: impl Fn(&T) -> bool, mut one_try: impl FnMut() -> T) -> T
     least
 }
 
-/// What the first try tells in which no other call than the one that hangs was late: the deadline is short for a busy machine.
+/// The result of the first try in which only the call that hangs was late: the deadline is short for a busy machine.
 fn healthy<T>(one_try: impl Fn() -> Option<T>) -> T {
     let mut tries = (0..50).filter_map(|_| one_try());
     tries.next().expect("a try in which all else was in time")
@@ -113,7 +113,7 @@ fn s2_7_after_a_slow_removal_the_next_one_waits() {
             SANDBOXES,
             false,
         ),
-        // The other slot goes on, in the half second as well as in the rest.
+        // The other slot continues, in the half second as well as in the rest.
         (
             "two slots",
             vec![RESTS, two],
@@ -149,9 +149,9 @@ fn s2_7_after_a_slow_removal_the_next_one_waits() {
     }
 }
 
-/// Where nothing is left to be done, and where nothing is removed, nobody rests.
+/// If nothing is left to be done, or nothing is removed, there is no rest.
 #[test]
-fn s2_7_nobody_rests_for_nothing() {
+fn s2_7_no_rest_is_made_for_nothing() {
     let mut rules = Rules::default();
     let cases = [
         ("the last one", 19, PassOptions::default(), RESTS, 0),
@@ -187,7 +187,7 @@ fn s2_7_nobody_rests_for_nothing() {
     }
 }
 
-/// Starts a pass, waits until it rests, and tells how long it went on after `then`.
+/// Starts a pass, waits until it rests, and returns how long it ran after `then`.
 fn in_a_rest(then: impl Fn(&Engine, &Call)) -> (Duration, Option<Status>) {
     let bench = maker().start();
     let engine = bench.engine(&[NONE_KEPT, DEADLINE, RESTS], bench.hooks());
@@ -216,7 +216,7 @@ fn in_a_rest(then: impl Fn(&Engine, &Call)) -> (Duration, Option<Status>) {
 
 /// S6.5: a rest ends with the pass.
 #[test]
-fn s2_7_s6_5_nobody_rests_in_a_pass_that_is_to_end() {
+fn s2_7_s6_5_no_rest_is_made_in_a_pass_that_is_to_end() {
     let mut rules = Rules::default();
     rules.case("S2.7");
     rules.case("S6.5");
@@ -231,10 +231,10 @@ fn s2_7_s6_5_nobody_rests_in_a_pass_that_is_to_end() {
 
 /// A caller who waits for the end of a pass ends its rests.
 #[test]
-fn s2_7_nobody_rests_while_a_caller_waits() {
+fn s2_7_no_rest_is_made_while_a_caller_waits() {
     let mut rules = Rules::default();
     rules.case("S2.7");
-    // Of the first pass only the sandbox that does not answer is left, for half a second; of the rest there were 0.8 s left.
+    // Only the sandbox of the first pass that does not answer is left, for half a second; the rest would have been 0.8 s longer.
     let short = REST;
     let one_try = || {
         let next = RefCell::new(None);

@@ -43,7 +43,7 @@ fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
             &[Kind::Sandbox],
             "cannot remove pod sandbox",
         ),
-        // Before a container's logs go, a runtime that left a call unanswered is asked for its status.
+        // Before a container's logs are deleted, a runtime that left a call unanswered is asked for its status.
         (
             "ContainerStatus",
             &[Kind::Container, Kind::LogLink],
@@ -67,7 +67,7 @@ fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
                 "{method} hangs: {name}"
             );
         }
-        // S6.4: what becomes of single objects is no failure of the pass.
+        // S6.4: failures of single objects do not fail the pass.
         assert_eq!(end.error, None, "{method}");
         let entries = end.report.unwrap().entries;
         let named: Vec<&String> = before.iter().filter(|name| has_an_entry(name)).collect();
@@ -86,7 +86,7 @@ fn s6_5_a_kind_that_hangs_does_not_starve_the_others() {
     }
 }
 
-/// What hung has failed, and says by which question; a link of which nothing is known stays; of all else nothing failed.
+/// A removal that hung has failed, and names the call; a link without an answer is kept; nothing else failed.
 fn says_what_hung(entry: &Entry, name: &str, hangs: &[Kind], doing: &str, what: &str) {
     let is_job = JOBS.iter().any(|(_, job)| *job == name);
     let is_stuck = is_job && hangs.contains(&entry.kind);

@@ -21,7 +21,7 @@ use test_support::rules::Rules;
 const WATCHDOG: Duration = Duration::from_secs(60);
 const ONE_BY_ONE: (&str, &str) = ("max-parallel-removals", "1");
 
-/// A node with something of every kind that goes.
+/// A node with an object of every kind to remove.
 fn mixed() -> Bench {
     let mut maker = Maker::new();
     maker.restarted("u1", 3);
@@ -38,15 +38,15 @@ fn mixed() -> Bench {
     bench
 }
 
-/// Whether an entry is of an object that was to go.
+/// Whether an entry is of an object that was to be removed.
 fn removal(entry: &&Entry) -> bool {
     entry.outcome != Outcome::Kept || ["held", "backoff"].contains(&entry.reason.word())
 }
 
 #[test]
-fn s0_7_while_the_hold_file_exists_nothing_goes() {
+fn s0_7_while_the_hold_file_exists_nothing_is_removed() {
     let mut rules = Rules::default();
-    // What is at the path: nothing; a file; a directory; a link that leads nowhere; nobody can tell, below a file.
+    // What is at the path: nothing; a file; a directory; a link that leads nowhere; a path below a file, which cannot be checked.
     let cases = [
         ("none", false),
         ("file", true),
@@ -148,7 +148,7 @@ fn s0_7_a_hold_that_comes_under_way_is_seen_before_the_next_removal() {
         assert_eq!(fate(&report, &sandbox_id("left", 0)).1, "held");
         assert_eq!(bench.calls("StopPodSandbox").len(), usize::from(slow_stop));
         assert!(bench.calls("RemovePodSandbox").is_empty());
-        // It is taken away: the next pass goes on.
+        // It is removed: the next pass removes.
         fs::remove_file(&hold).unwrap();
         let report = engine
             .containers(PassOptions::default(), None)
@@ -205,7 +205,7 @@ fn passes(
 #[test]
 fn s0_8_periodic_passes_leave_alone_what_could_not_be_removed_and_calls_do_not() {
     let mut rules = Rules::default();
-    // One container fails, one hangs, one goes; a sandbox, a log directory that cannot go.
+    // One container fails, one hangs, one is removed; a sandbox, a log directory that cannot be removed.
     let mut maker = Maker::new();
     maker.restarted("u1", 4);
     maker.sandbox("left", 0, Word::NotReady);
@@ -237,7 +237,7 @@ fn s0_8_periodic_passes_leave_alone_what_could_not_be_removed_and_calls_do_not()
     }
     assert_eq!(bench.calls("RemoveContainer").len(), 3);
     engine.stop();
-    // A call of the host tries all of them at once, and what then goes is forgotten.
+    // A call of the host tries all of them at once, and objects that are then removed are forgotten.
     bench.server.set_faults(Vec::new());
     while reports.try_recv().is_ok() {}
     let dry = engine.containers(DRY_RUN, None).report.unwrap();
@@ -268,7 +268,7 @@ fn s0_8_an_image_that_could_not_be_removed_gives_its_place_to_the_next() {
     let engine = images::engine(&server, host.hooks(true), &keys);
     engine.start().unwrap();
     let began = std::time::Instant::now();
-    // Those of containers, of which there are none, have nothing to tell.
+    // Passes over containers, of which there are none, report nothing.
     let of_images = || -> Vec<Vec<String>> {
         let passes = host.passes.lock().unwrap();
         let told = passes.iter().map(|(_, entries)| entries.clone());
@@ -280,7 +280,7 @@ fn s0_8_an_image_that_could_not_be_removed_gives_its_place_to_the_next() {
     }
     engine.stop();
     let passes = of_images();
-    // The first looks; the second fails with `a` and takes `b`; the third leaves `a` alone.
+    // The first lists; the second fails with `a` and removes `b`; the third leaves `a` alone.
     assert_eq!(
         passes[1],
         ["a failed space", "b removed space", "c kept enough-freed"]
@@ -323,7 +323,7 @@ fn s0_8_what_the_host_broke_off_is_tried_again_at_once() {
     assert_eq!(fate(&periodic, &id("u1", "app", 0)).0, Outcome::Removed);
 }
 
-/// S0.8: a lost connection counts for what was alone in flight, and for nobody else.
+/// S0.8: a lost connection counts only for an object that was alone in flight.
 #[test]
 fn s0_8_a_lost_connection_counts_for_what_was_alone_in_flight() {
     let mut rules = Rules::default();
@@ -372,8 +372,8 @@ fn s0_8_a_lost_connection_counts_for_what_was_alone_in_flight() {
     }
 }
 
-/// S0.7, S5.2: what may go is on its way before the next one is asked about, however long that takes; and what is not yet on its way
-/// when the hold comes stays.
+/// S0.7, S5.2: a removal is sent before the next object is asked about, however long that takes; and an object whose removal has not been
+/// sent when the hold file appears is kept.
 #[test]
 fn s0_7_a_removal_leaves_before_the_next_one_is_asked_about() {
     let mut rules = Rules::default();
@@ -402,7 +402,7 @@ fn s0_7_a_removal_leaves_before_the_next_one_is_asked_about() {
         hooks.approve = Some(Hook::new(Box::new(move |planned: &Entry| {
             if asked.fetch_add(1, Ordering::SeqCst) == 1 {
                 let began = std::time::Instant::now();
-                // The first image is on its way: it will not go after the hold has come.
+                // The first removal has been sent: it is not sent after the hold file has appeared.
                 while planned.kind == Kind::Image
                     && !server.trace().iter().any(|c| c.method == "RemoveImage")
                 {

@@ -1,4 +1,5 @@
-//! What a pass comes to at its end: what was begun before and did not end, and the pods of containers that went late (S0.8, S2.3).
+//! What comes at the end of a pass: removals that were begun before and did not end, and the pods of containers that were removed late
+//! (S0.8, S2.3).
 
 use crigc::engine::{Call, PassOptions};
 use crigc::error::Status;
@@ -48,9 +49,9 @@ fn s0_8_s1_2_many_questions_that_hang_keep_no_other_container_for_ever() {
     }
 }
 
-/// A second look at the log directory tells of each entry once.
+/// A second list of the log directory reports each entry once.
 #[test]
-fn s2_3_s0_6_what_cannot_be_read_has_one_entry_however_often_it_is_looked_at() {
+fn s2_3_s0_6_an_unreadable_object_has_one_entry_however_often_it_is_listed() {
     let mut rules = Rules::default();
     rules.case("S0.6");
     rules.case("S2.3");
@@ -68,9 +69,9 @@ fn s2_3_s0_6_what_cannot_be_read_has_one_entry_however_often_it_is_looked_at() {
     assert_eq!(report.count(None, Some(Outcome::Kept)), 1);
 }
 
-/// A link that nobody could be asked about in the pass before, and which leads somewhere again when it has its turn.
+/// A link about which the runtime gave no answer in the pass before, and which leads somewhere again when it has its turn.
 #[test]
-fn s0_8_s4_2_a_link_that_dangles_no_more_at_its_turn_is_not_told_as_removed() {
+fn s0_8_s4_2_a_link_that_dangles_no_more_at_its_turn_is_not_reported_as_removed() {
     let mut rules = Rules::default();
     rules.case("S0.8");
     rules.case("S4.2");
@@ -136,7 +137,7 @@ fn broken_off() -> (Bench, crigc::engine::Engine, Arc<Call>) {
 }
 
 #[test]
-fn s0_5_s0_8_a_link_goes_with_a_tree_that_goes_at_the_end() {
+fn s0_5_s0_8_a_link_is_removed_with_a_tree_that_is_removed_at_the_end() {
     let mut rules = Rules::default();
     rules.case("S0.5");
     rules.case("S0.8");
@@ -165,7 +166,7 @@ fn s0_5_s0_8_a_link_goes_with_a_tree_that_goes_at_the_end() {
 
 /// S7.3: the whole list is not reached, and the runtime does not say that a container has ended after its stop.
 #[test]
-fn s2_3_s7_3_what_was_stopped_goes_where_the_whole_list_is_not_reached() {
+fn s2_3_s7_3_a_stopped_container_is_removed_without_the_whole_list() {
     let mut rules = Rules::default();
     rules.case("S2.3");
     rules.case("S7.3");
@@ -205,7 +206,7 @@ fn s2_3_s7_3_what_was_stopped_goes_where_the_whole_list_is_not_reached() {
     assert!(!bench.containers().contains(&lost));
 }
 
-/// A link that stays for an answer is not put off any more: the pass after it lists once.
+/// A link that is kept because of an answer is not put off any more: the pass after it lists once.
 #[test]
 fn s0_8_s4_2_a_link_that_was_asked_about_well_has_its_turn_with_all_others() {
     let mut rules = Rules::default();
@@ -238,7 +239,7 @@ fn s0_8_s4_2_a_link_that_was_asked_about_well_has_its_turn_with_all_others() {
     assert_eq!(lists, [1, 2, 1]);
 }
 
-/// S0.4: what the host says of pods while a container is stopped beside the stages ends removals for gone pods in all of them.
+/// S0.4: a contradicting answer of the host while a container is stopped beside the stages ends the removals for gone pods in all of them.
 #[test]
 fn s0_4_s2_3_a_contradiction_that_is_seen_beside_a_stage_ends_its_removals() {
     let mut rules = Rules::default();
@@ -279,7 +280,7 @@ fn s0_4_s2_3_a_contradiction_that_is_seen_beside_a_stage_ends_its_removals() {
 
 /// S1.2: when a container ended is not asked once more at the end of the pass, where such questions may have been given up.
 #[test]
-fn s0_8_s1_2_what_is_tried_again_goes_beside_questions_that_hang() {
+fn s0_8_s1_2_an_object_that_is_tried_again_is_removed_beside_calls_that_hang() {
     let mut rules = Rules::default();
     rules.case("S0.8");
     rules.case("S1.2");
@@ -313,9 +314,9 @@ fn s0_8_s1_2_what_is_tried_again_goes_beside_questions_that_hang() {
     assert_eq!(bench.calls("RemoveContainer").len(), 2);
 }
 
-/// S1.1: what the runtime, asked for the path of its log, says to be running is not touched, whatever the list said.
+/// S1.1: a container that runs by the answer about its log's path is not touched, whatever the list said.
 #[test]
-fn s1_1_s2_6_what_turns_out_to_be_running_stays() {
+fn s1_1_s2_6_a_container_that_turns_out_to_be_running_is_kept() {
     let mut rules = Rules::default();
     for word in [Word::Exited, Word::Unknown] {
         rules.case("S1.1");

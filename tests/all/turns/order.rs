@@ -20,7 +20,7 @@ use test_support::rules::Rules;
 const WATCHDOG: Duration = Duration::from_secs(60);
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
 
-/// An engine that tells of the ends of its container passes.
+/// An engine that reports the ends of its container passes.
 fn telling(bench: &Bench, keys: &[(&str, &str)]) -> (Engine, mpsc::Receiver<Report>) {
     let (sender, receiver) = mpsc::channel();
     let ended = move |of: Pass, report: Option<&Report>, _: Option<&Error>| {
@@ -84,7 +84,7 @@ fn s0_8_what_the_host_broke_off_is_in_no_backoff() {
         }
         assert_eq!(broken_off, 3);
         bench.server.set_faults(Vec::new());
-        // A deadline is far above what a pass takes that nothing holds up; if not, the next one goes on.
+        // A deadline is much longer than a pass that nothing delays; if not, the next pass continues.
         engine.start().unwrap();
         let mut periodic = (0..50).map(|_| reports.recv_timeout(WATCHDOG).unwrap());
         let outcome = periodic
@@ -97,7 +97,7 @@ fn s0_8_what_the_host_broke_off_is_in_no_backoff() {
     }
 }
 
-/// What hangs at the head of a plan, which call hangs, and what is behind it.
+/// The objects at the head of a plan that hang, the call that hangs, and the objects behind them.
 struct Head {
     kind: Kind,
     method: &'static str,
@@ -106,7 +106,7 @@ struct Head {
     behind: BTreeSet<String>,
 }
 
-/// A node with so many objects of a kind at the head that hang, and three behind them.
+/// A node with this number of objects of a kind at the head that hang, and three behind them.
 fn head(kind: Kind, hanging: usize) -> (Bench, Head) {
     let mut maker = Maker::new();
     let mut head = Head {
@@ -182,7 +182,7 @@ fn s0_8_those_behind_what_hangs_are_tried_by_pass_h_tenths_plus_one() {
                 }
             }
             assert_eq!(left(&bench, &head.behind), BTreeSet::new(), "{what}");
-            // What hangs was asked for, again and again, and is still there.
+            // The objects that hang were tried again and again, and are still there.
             let names = head.hanging.iter().map(|(_, name)| name.clone()).collect();
             assert_eq!(left(&bench, &names).len(), hanging, "{what}");
         }
@@ -236,7 +236,7 @@ fn every_kind() -> (Bench, BTreeSet<String>) {
 }
 
 #[test]
-fn s0_8_a_pass_timeout_below_what_hangs_starves_nobody() {
+fn s0_8_a_pass_timeout_below_a_removal_that_hangs_starves_no_object() {
     let mut rules = Rules::default();
     for periodic in [false, true] {
         rules.case("S0.8");
@@ -264,7 +264,7 @@ fn s0_8_a_pass_timeout_below_what_hangs_starves_nobody() {
     }
 }
 
-/// S0.8: nothing that hangs is left out: it is tried again, least recently first, whatever its kind.
+/// S0.8: no object that hangs is left out: it is tried again, least recently first, whatever its kind.
 #[test]
 fn s0_8_what_did_not_end_is_tried_again_least_recently_first() {
     let mut rules = Rules::default();
@@ -399,7 +399,7 @@ fn s0_8_s5_4_images_that_hang_come_last_and_those_that_fail_do_not() {
     }
 }
 
-/// Ten images that hang at the head of the plan, and room is wanted.
+/// Ten images that hang at the head of the plan, and space is wanted.
 #[test]
 fn s0_8_images_behind_those_that_hang_go_with_the_next_pass() {
     let mut rules = Rules::default();
@@ -460,7 +460,7 @@ fn s0_8_s1_2_questions_that_hang_keep_no_other_container_for_ever() {
 }
 
 /// A known limit. The host's callbacks are called one at a time (Callbacks in crigc.h): one that blocks, against its contract, in a pass of
-/// one kind holds a pass of the other kind beyond its deadline. That one removes nothing any more when it goes on.
+/// one kind holds a pass of the other kind beyond its deadline. That one removes nothing any more when it continues.
 #[test]
 fn s6_5_a_callback_that_blocks_holds_a_pass_of_the_other_kind_beyond_its_deadline() {
     let mut rules = Rules::default();
@@ -523,7 +523,7 @@ fn s0_8_s7_3_what_hangs_in_one_part_of_a_list_keeps_no_other_part() {
             }
         }
         if !whole {
-            // Of these nobody knows in which part they are.
+            // It is unknown in which part these are.
             for n in 0..3 {
                 let container = maker.bare("u99", &format!("odd{n}"), 0, Word::Running);
                 container.labels.clear();
@@ -547,7 +547,7 @@ fn s0_8_s7_3_what_hangs_in_one_part_of_a_list_keeps_no_other_part() {
         engine.containers(PassOptions::default(), None);
         assert!(
             bench.calls("RemoveContainer").len() > before,
-            "nobody is left out"
+            "no object is left out"
         );
     }
 }

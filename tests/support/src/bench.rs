@@ -159,7 +159,7 @@ impl Maker {
         symlink(&log, self.link(uid, name, attempt)).unwrap();
     }
 
-    /// A pod with one container that has ended that many times; all but the last are over the limit.
+    /// A pod with one container that has ended this number of times; all but the last are over the limit.
     pub fn restarted(&mut self, uid: &str, times: u32) {
         self.sandbox(uid, 0, Word::Ready);
         for attempt in 0..times {
@@ -309,7 +309,7 @@ impl Bench {
     }
 }
 
-/// What of a report has one outcome: kind, ID, reason.
+/// The entries of a report with one outcome: kind, ID, reason.
 pub fn with(report: &Report, outcome: Outcome) -> BTreeSet<(Kind, String, &'static str)> {
     let entries = report.entries.iter().filter(|e| e.outcome == outcome);
     entries
@@ -344,7 +344,7 @@ pub fn with_logs(bench: &Bench, count: u32) -> usize {
     (0..count).filter(whole).count()
 }
 
-/// A node with something of every kind to remove for a pod's sake, beside what runs.
+/// A node with an object of every kind to remove because its pod is gone, beside a pod that runs.
 pub fn alive_beside_gone() -> Maker {
     let mut maker = Maker::new();
     for uid in ["alive1", "alive2", "alive3"] {

@@ -30,7 +30,7 @@ pub fn told(entries: &[Entry], id: &str) -> bool {
     of.any(|e| e.id.ends_with(id) && matches!(e.outcome, Outcome::Removed | Outcome::Failed))
 }
 
-/// What has to be so on the node of containers after a panic, where so many removals were in flight.
+/// What has to be true of the node of containers after a panic with this number of removals in flight.
 pub fn is_told(
     bench: &Bench,
     before: &BTreeSet<String>,
@@ -41,7 +41,10 @@ pub fn is_told(
     let after = everything(bench);
     let objects = before.difference(&after).filter(|n| !n.starts_with('/'));
     let untold: Vec<&String> = objects.filter(|gone| !told(entries, gone)).collect();
-    assert!(untold.is_empty(), "{what}: {untold:?} went, nobody says so");
+    assert!(
+        untold.is_empty(),
+        "{what}: {untold:?} were removed without an entry"
+    );
     let bare: Vec<String> = LOGS
         .iter()
         .map(|(uid, name, attempt)| {
@@ -57,7 +60,7 @@ pub fn is_told(
     );
     for removed in entries.iter().filter(|e| e.outcome == Outcome::Removed) {
         let there = after.iter().any(|name| removed.id.ends_with(name.as_str()));
-        assert!(!there, "{what}: {removed:?} is said to be gone");
+        assert!(!there, "{what}: {removed:?} is reported as removed");
     }
 }
 
@@ -78,7 +81,7 @@ pub fn container_engine(bench: &Bench, at_once: &str) -> Engine {
 pub fn finishes(bench: &Bench, engine: &Engine, stays: &BTreeSet<String>, what: &str) {
     let after = everything(bench);
     let lost: Vec<&String> = stays.difference(&after).collect();
-    assert!(lost.is_empty(), "{what}: {lost:?} had to stay");
+    assert!(lost.is_empty(), "{what}: {lost:?} had to be kept");
     let end = engine.containers(Default::default(), None);
     assert_eq!(end.error, None, "{what}");
     assert_eq!(&everything(bench), stays, "{what}");

@@ -1,5 +1,5 @@
-//! A node with something of every kind that goes beside what stays, and what has to be so after a pass on it in which things went
-//! wrong.
+//! A node with objects of every kind to remove and to keep, and what has to be true after a pass on
+//! it in which calls went wrong.
 
 use crate::bench::{Bench, Maker, id, write};
 use crigc::report::{Entry, Kind, Outcome};
@@ -20,7 +20,7 @@ pub const LOGS: [(&str, &str, u32); 9] = [
     ("gone", "lost", 0),
 ];
 
-/// A node with something of every kind that goes, beside what stays.
+/// A node with objects of every kind to remove and to keep.
 pub fn mixed(streams: bool) -> Bench {
     let mut maker = Maker::new();
     maker.options.streams = streams;
@@ -41,7 +41,7 @@ pub fn mixed(streams: bool) -> Bench {
     }
     maker.sandbox("gone", 0, Word::NotReady);
     write(&maker.path("pods/ns_pod-left_left/app/0.log"));
-    // Of nobody; and of what runs, its log just being rotated.
+    // Without a container; and of one that runs, whose log is just being rotated.
     symlink("/nowhere", maker.path("links/p_n_c-0123456789.log")).unwrap();
     let rotating = format!("links/p_n_c-{}.log", id("runs", "app", 2));
     symlink("/nowhere", maker.path(&rotating)).unwrap();
@@ -63,12 +63,12 @@ fn entry<'a>(report: &'a [Entry], kind: Kind, id: &str) -> Option<&'a Entry> {
     of.find(|e| e.kind == kind && e.id.ends_with(id))
 }
 
-/// Whether the report says that it went, or that it may have.
+/// Whether the report says that it was removed, or that it may have been.
 fn may_be_gone(entry: Option<&Entry>) -> bool {
     entry.is_some_and(|e| matches!(e.outcome, Outcome::Removed | Outcome::Failed))
 }
 
-/// What is gone is told, and no log is gone whose container stays for anything but its own removal.
+/// The report names what was removed, and a container that is kept has its log, unless its own removal failed.
 pub fn is_told(bench: &Bench, before: &BTreeSet<String>, report: &[Entry], what: &str) {
     let after = everything(bench);
     for gone in before
@@ -82,7 +82,7 @@ pub fn is_told(bench: &Bench, before: &BTreeSet<String>, report: &[Entry], what:
         };
         assert!(
             may_be_gone(entry(report, kind, gone)),
-            "{what}: {gone} went, nobody says so"
+            "{what}: {gone} was removed without an entry"
         );
     }
     for (uid, name, attempt) in LOGS {
@@ -115,6 +115,6 @@ pub fn is_told(bench: &Bench, before: &BTreeSet<String>, report: &[Entry], what:
     }
     for removed in report.iter().filter(|e| e.outcome == Outcome::Removed) {
         let there = after.iter().any(|name| removed.id.ends_with(name.as_str()));
-        assert!(!there, "{what}: {removed:?} is said to be gone");
+        assert!(!there, "{what}: {removed:?} is reported as removed");
     }
 }

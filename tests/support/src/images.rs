@@ -10,7 +10,7 @@ use crisim::{Options, Server};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-/// What the hooks of an engine saw and say.
+/// The calls and answers of an engine's hooks.
 #[derive(Clone, Default)]
 pub struct Host {
     /// Capacity and available; `None` = the hook has no figures.
@@ -20,7 +20,7 @@ pub struct Host {
     pub passes: Arc<Mutex<Vec<PassLine>>>,
 }
 
-/// Status and entries of a pass, as the hook was told.
+/// Status and entries of a pass, as the hook got them.
 pub type PassLine = (Option<Status>, Vec<String>);
 
 pub const S: i64 = 1_000_000_000;
@@ -141,10 +141,10 @@ pub fn called(server: &Server) -> Vec<&'static str> {
     methods
 }
 
-/// What stays on the node of [`full`] whatever happens.
+/// What is kept on the node of [`full`] whatever happens.
 pub const STAYS: [&str; 5] = ["used", "mounted", "infra", "own", "pinned"];
 
-/// Images that go, beside one of each kind that stays.
+/// Images to remove, beside one of each kind to keep.
 pub fn full() -> Server {
     let names = ["a", "b", "used", "mounted", "infra", "own"];
     let mut made = node(

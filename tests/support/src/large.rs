@@ -60,7 +60,7 @@ pub fn node(percent: usize, pods: &[Pod<'_>], more: impl Fn(&mut Maker)) -> Benc
     limited(limit, pods, more)
 }
 
-/// A node whose lists may take so many bytes; u3 and u6 were deleted.
+/// A node whose lists may take this number of bytes; u3 and u6 were deleted.
 pub fn limited(limit: usize, pods: &[Pod<'_>], more: impl Fn(&mut Maker)) -> Bench {
     let mut maker = made(pods, &more);
     maker.options.message_limit = limit;
@@ -162,7 +162,7 @@ impl Pod<'_> {
     }
 }
 
-/// How many bytes the list of containers of a node takes: a runtime that may send one byte tells.
+/// How many bytes the list of containers of a node takes: a runtime that may send one byte reports it.
 pub fn size(maker: Maker) -> usize {
     let mut maker = maker;
     maker.options.message_limit = 1;

@@ -1,6 +1,6 @@
-//! What the tests of crigc stand on. A package, because the test binaries of crigc and those of `panic-tests` share it.
-#![allow(missing_docs)] // a name and its test say it
-#![allow(clippy::new_without_default)] // `new` makes folders on the disk
+//! Helpers of tests. They are a package, because the test binaries of crigc and those of `panic-tests` share them.
+#![allow(missing_docs, reason = "the name and the tests that use it say it")]
+#![expect(clippy::new_without_default, reason = "`new` makes folders")]
 
 pub mod bench;
 pub mod defects;

@@ -72,7 +72,7 @@ pub fn image(id: &str, tag: &str, size: u64) -> Image {
     }
 }
 
-/// A look with its list of sandboxes.
+/// A snapshot with its list of sandboxes.
 pub fn look(containers: Vec<Container>, sandboxes: Vec<Sandbox>) -> Snapshot {
     Snapshot::new(containers, Some(sandboxes))
 }

@@ -104,7 +104,7 @@ fn disturb(dice: &mut Dice, maker: &mut Maker, uid: &str, name: &str, attempt: u
 
 const HOUR: i64 = 3_600_000_000_000;
 
-/// A time that does not go with the attempt: not known, before that of earlier attempts, or in the future (a clock was set back).
+/// A time that does not fit the attempt: unknown, before that of earlier attempts, or in the future (a clock was set back).
 fn odd_time(dice: &mut Dice, created: i64) -> i64 {
     match dice.roll(12) {
         0 => 0,
@@ -213,8 +213,8 @@ fn runs(c: &Container) -> bool {
     c.state == State::Word(Word::Running)
 }
 
-/// Beside the log of each running container, a rotated one that has to stay. Their paths are in a file; the result are their
-/// directories.
+/// Beside the log of each running container, a rotated one that has to be kept. Their paths are in
+/// a file; the result are their directories.
 fn canaries(maker: &Maker) -> Vec<PathBuf> {
     let running = maker.node.containers.iter().filter(|c| runs(c));
     let logs: BTreeSet<PathBuf> = running
@@ -300,14 +300,14 @@ pub fn living(node: &Node) -> BTreeSet<String> {
     living
 }
 
-/// Whether the lists tell whose container it is: by its label, or by its sandbox. Of one without either nobody knows which logs
-/// are its own, the kubelet as little as crigc.
+/// Whether the lists show whose container it is: by its label, or by its sandbox. Without either it
+/// is unknown which logs are its own, the kubelet as little as crigc.
 pub fn can_be_placed(c: &Container, node: &Node) -> bool {
     c.labels.contains_key("io.kubernetes.pod.uid")
         || node.sandboxes.iter().any(|s| s.id == c.sandbox_id)
 }
 
-/// What lives is all there, and nothing of it went for its pod's sake.
+/// Everything that lives is there, and nothing of it was removed because its pod is gone.
 pub fn spared(seed: u64, before: &Node, bench: &Bench, report: &Report) {
     let after = bench.server.state();
     for container in before.containers.iter().filter(|c| c.state.number() == 1) {
@@ -339,7 +339,7 @@ pub fn spared(seed: u64, before: &Node, bench: &Bench, report: &Report) {
     {
         assert!(
             there(canary.as_ref()),
-            "node {seed}: {canary} of a running container went"
+            "node {seed}: {canary} of a running container was deleted"
         );
     }
 }

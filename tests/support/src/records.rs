@@ -15,7 +15,7 @@ pub const NOW: i64 = 1_700_000_000 * S;
 /// Far above what anything here takes.
 pub const WATCHDOG: Duration = Duration::from_secs(60);
 
-/// A folder for the file, and what the host's log was told.
+/// A folder for the file, and the host's log.
 pub struct Place {
     pub folder: TempDir,
     told: Arc<Mutex<Vec<String>>>,
@@ -119,7 +119,7 @@ impl Passing {
         self.folder.join("records")
     }
 
-    /// An engine by whose age limit the image of the file goes.
+    /// An engine whose age limit removes the image of the file.
     pub fn engine(&self, place: &Place, server: &Server) -> Engine {
         let file = self.file();
         let keys = [

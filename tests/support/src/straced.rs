@@ -5,11 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The settings of the pass in the other process; its report goes to the file of the second.
+/// The settings of the pass in the other process; the second names the file for its report.
 const SETTINGS: &str = "CRIGC_TEST_SETTINGS";
 const REPORT: &str = "CRIGC_TEST_REPORT";
 
-/// In the other process: the settings, and where the report goes; `None` = this is no such process.
+/// In the other process: the settings, and the file for the report; `None` = this is not that process.
 pub fn task() -> Option<(Settings, PathBuf)> {
     let (settings, report) = (std::env::var_os(SETTINGS)?, std::env::var_os(REPORT)?);
     let mut all = Settings::default();
@@ -25,7 +25,7 @@ pub fn begin(report: &Path) {
     fs::create_dir(report.with_extension("begun")).unwrap();
 }
 
-/// What strace saw of a pass, and the report; `None` = the process did not come as far as the pass.
+/// The system calls of a pass, and its report; `None` = the process did not come as far as the pass.
 pub struct Seen {
     pub trace: String,
     pub report: Option<String>,

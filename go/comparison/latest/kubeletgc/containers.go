@@ -16,11 +16,11 @@ var (
 	_ eviction.ContainerGC = (*ContainerGC)(nil)
 )
 
-// PodStateProvider says what may go of a pod. The kubelet's pod workers do.
+// PodStateProvider says what of a pod may be removed. The kubelet's pod workers implement it.
 type PodStateProvider interface {
-	// ShouldPodContentBeRemoved says whether everything that the pod left behind may go.
+	// ShouldPodContentBeRemoved says whether everything that the pod left behind may be removed.
 	ShouldPodContentBeRemoved(uid types.UID) bool
-	// ShouldPodRuntimeBeRemoved says whether its containers and sandboxes may go, though it may still exist.
+	// ShouldPodRuntimeBeRemoved says whether its containers and sandboxes may be removed, though it may still exist.
 	ShouldPodRuntimeBeRemoved(uid types.UID) bool
 }
 
@@ -31,19 +31,19 @@ type ContainerGC struct {
 	forget func(context.Context)
 }
 
-// NewContainerGC makes one. forget is called before each pass, for what the runtime manager's GarbageCollect does beside
-// collecting: see "The actuated state" in KUBELET.md. nil: nothing is called.
+// NewContainerGC makes a ContainerGC. forget is called before each pass, and does what the runtime manager's GarbageCollect does
+// besides collecting: see "The actuated state" in KUBELET.md. It may be nil.
 func NewContainerGC(node Node, policy container.GCPolicy, pods PodStateProvider, sources container.SourcesReadyProvider,
 	forget func(context.Context)) (*ContainerGC, error) {
 	config := node.config(map[string]string{
 		"minimum-container-ttl-duration":        policy.MinAge.String(),
 		"maximum-dead-containers-per-container": strconv.Itoa(policy.MaxPerPodContainer),
 		"maximum-dead-containers":               strconv.Itoa(policy.MaxContainers),
-		// The image collector holds it, if there is one.
+		// Only one engine can hold the file: the image collector's.
 		"image-records-file": "",
 	})
 	config.PodStates = func(uids []string) ([]crigc.PodState, bool) {
-		// Asked first: sources that become ready later have brought pods which the workers did not know before.
+		// This is asked first: sources that become ready later may bring pods that the workers did not know before.
 		if !sources.AllReady() {
 			return nil, false
 		}
@@ -70,8 +70,8 @@ func podState(pods PodStateProvider, uid types.UID) (state crigc.PodState) {
 	return state
 }
 
-// GarbageCollect removes dead containers, sandboxes and logs as the policy says. As in the kubelet, an error says that the pass
-// could not look or decide; single removals that failed are in the log. crigc's errors come as they are.
+// GarbageCollect removes dead containers, sandboxes and logs by the policy. As in the kubelet, an error says that the pass
+// could not list or decide; single removals that failed are in the log. crigc's errors are returned unchanged.
 func (g *ContainerGC) GarbageCollect(ctx context.Context) error {
 	return g.collect(ctx, 0)
 }
@@ -89,7 +89,7 @@ func (g *ContainerGC) collect(ctx context.Context, flags crigc.Flags) error {
 	return err
 }
 
-// Close ends a pass under way and frees the engine; later passes fail with crigc.ErrClosed. A kubelet, which runs until its
+// Close ends a running pass and frees the engine; later passes fail with crigc.ErrClosed. A kubelet, which runs until its
 // process ends, need not call it.
 func (g *ContainerGC) Close() {
 	g.engine.Close()

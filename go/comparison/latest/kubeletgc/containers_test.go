@@ -16,7 +16,7 @@ import (
 
 const seeds = 4
 
-// sameNodes says whether two nodes hold the same, and fewer than before.
+// sameNodes checks that two nodes have the same objects, and fewer than before.
 func sameNodes(t *testing.T, what string, before, kubelet, ours []string) {
 	t.Helper()
 	if !slices.Equal(kubelet, ours) {
@@ -73,7 +73,7 @@ func TestSourcesNotReady(t *testing.T) {
 	defer gc.Close()
 	must(t, gc.DeleteAllUnusedContainers(t.Context()))
 	if left := len(s.state(t).Containers); left < 300 {
-		t.Errorf("%d containers are left, of pods that nobody knows yet", left)
+		t.Errorf("%d containers are left, of pods that are not known yet", left)
 	}
 }
 

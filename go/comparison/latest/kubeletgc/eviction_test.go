@@ -16,7 +16,7 @@ import (
 	clocks "k8s.io/utils/clock"
 )
 
-// summary stands for the statistics that the eviction manager looks at: a disk that is full and stays so.
+// summary replaces the statistics that the eviction manager reads: a disk that is always full.
 type summary struct {
 	stats.SummaryProvider
 	asked atomic.Int32
@@ -29,7 +29,7 @@ func (s *summary) Get(context.Context, bool) (*statsapi.Summary, error) {
 	return &statsapi.Summary{Node: statsapi.NodeStats{Fs: disk, Runtime: &statsapi.RuntimeStats{ImageFs: disk, ContainerFs: disk}}}, nil
 }
 
-// oneDisk says that images and all else share a filesystem.
+// oneDisk says that images and everything else share a filesystem.
 type oneDisk struct{}
 
 func (oneDisk) HasDedicatedImageFs(context.Context) (bool, error)     { return false, nil }

@@ -32,7 +32,7 @@ const (
 	listPeriod = 30 * time.Second
 )
 
-// ImageLister lists the images of the node. A container.Runtime does.
+// ImageLister lists the images of the node. A container.Runtime implements it.
 type ImageLister interface {
 	// ListImages lists them.
 	ListImages(ctx context.Context) ([]container.Image, error)
@@ -51,9 +51,9 @@ type ImageGCManager struct {
 	minAge  time.Duration
 	now     func() time.Time
 
-	// turn holds what the pass under way may change; whoever has taken it out runs that pass, crigc's callbacks included.
+	// turn has one element. A pass takes it out while it runs; only that pass and its callbacks may use the fields below.
 	turn chan struct{}
-	// pass is what the callbacks have to know of it.
+	// pass has the data of the running pass for the callbacks.
 	pass imagePass
 	// firstLook is when the first pass that found images began; zero before.
 	firstLook time.Time
@@ -62,17 +62,17 @@ type ImageGCManager struct {
 	list      []container.Image
 }
 
-// imagePass is a pass under way.
+// imagePass is a running pass.
 type imagePass struct {
-	// ctx is here because crigc's callbacks get none.
+	// ctx is here because crigc's callbacks do not get it.
 	ctx   context.Context
 	began time.Time
 	// noStats says that the statistics failed.
 	noStats bool
 }
 
-// NewImageGCManager makes one. It refuses policies that the kubelet's own manager takes: thresholds that are equal, which the
-// kubelet refuses in its configuration.
+// NewImageGCManager makes an ImageGCManager. It refuses equal thresholds, which the kubelet's own manager accepts and the kubelet
+// refuses in its configuration.
 func NewImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageLister, stats images.StatsProvider,
 	hooks []images.PostImageGCHook) (*ImageGCManager, error) {
 	return newImageGCManager(node, policy, runtime, stats, hooks, time.Now)
@@ -95,7 +95,7 @@ func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 		"image-gc-low-threshold":     strconv.Itoa(policy.LowThresholdPercent),
 		"minimum-image-ttl-duration": policy.MinAge.String(),
 		"image-maximum-gc-age":       policy.MaxAge.String(),
-		// This kubelet knows of no sandbox image. crigc protects the one that the runtime uses.
+		// This kubelet does not know the sandbox image. crigc protects the one that the runtime uses.
 		"pod-infra-container-image": "",
 	})
 	config.ImageFS = m.imageFS
@@ -112,8 +112,8 @@ func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 }
 
 // GarbageCollect removes images that were unused for longer than the maximum age, and unused images if the image filesystem is
-// fuller than the high threshold. crigc's errors come as they are; crigc.ErrNotEnoughFreed is the kubelet's "insufficient free disk
-// space". When the kubelet began need not be told: crigc counts only the time in which it looked.
+// fuller than the high threshold. crigc's errors are returned unchanged; crigc.ErrNotEnoughFreed is the kubelet's "insufficient free
+// disk space". The begin of the kubelet is not used: crigc counts only the time in which it observed the images.
 func (m *ImageGCManager) GarbageCollect(ctx context.Context, _ time.Time) error {
 	return m.free(ctx, 0)
 }
@@ -123,12 +123,12 @@ func (m *ImageGCManager) DeleteUnusedImages(ctx context.Context) error {
 	return m.free(ctx, crigc.AllUnused)
 }
 
-// Start keeps looking at the images, so that crigc knows when they came and were used last, and keeps the list for
-// GetImageList, until the context ends.
+// Start lists the images again and again until the context ends, so that crigc knows when they appeared and were used last, and keeps
+// the list for GetImageList.
 func (m *ImageGCManager) Start(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	go wait.UntilWithContext(ctx, func(ctx context.Context) {
-		// All unused ones, so that crigc need not know how full the disk is.
+		// With AllUnused crigc does not ask how full the disk is.
 		if _, err := m.collect(ctx, crigc.DryRun|crigc.AllUnused); err != nil {
 			logger.Info("Failed to look at the images", "err", err)
 		}
@@ -140,8 +140,8 @@ func (m *ImageGCManager) Start(ctx context.Context) {
 	}, listPeriod)
 }
 
-// GetImageList gives the images for the node's status, the largest first, as the runtime listed them last. The list is shared:
-// it must not be changed.
+// GetImageList returns the images for the node's status, the largest first, as the runtime listed them last. The list is shared
+// and must not be changed.
 func (m *ImageGCManager) GetImageList() ([]container.Image, error) {
 	m.listMutex.Lock()
 	defer m.listMutex.Unlock()
@@ -160,11 +160,11 @@ func (m *ImageGCManager) refresh(ctx context.Context) error {
 	return nil
 }
 
-// free collects, and does what follows a collection.
+// free collects, and then counts and calls the hooks.
 func (m *ImageGCManager) free(ctx context.Context, flags crigc.Flags) error {
 	report, err := m.collect(ctx, flags)
 	if report == nil || report.DryRun {
-		// With dry-run among Node.Settings nothing has gone, and nobody may act as if it had.
+		// With dry-run in Node.Settings nothing has been removed, so neither the metric nor the hooks may change.
 		return err
 	}
 	count(report)
@@ -180,7 +180,7 @@ func (m *ImageGCManager) collect(ctx context.Context, flags crigc.Flags) (*crigc
 	case <-m.turn:
 		defer func() { m.turn <- struct{}{} }()
 	case <-ctx.Done():
-		return m.engine.CollectImages(ctx, flags) // does nothing but say so
+		return m.engine.CollectImages(ctx, flags) // only returns the context's error
 	}
 	m.pass = imagePass{ctx: ctx, began: m.now()}
 	report, err := m.engine.CollectImages(ctx, flags)
@@ -190,18 +190,18 @@ func (m *ImageGCManager) collect(ctx context.Context, flags crigc.Flags) (*crigc
 	return report, err
 }
 
-// approve protects the images of the first look. The kubelet takes them for new, crigc for old. As no image can be newer than
-// the first look and older than minAge before minAge has passed since, it is enough to say no to all until then; crigc protects
-// by itself those that came later. What is refused counts as in the kubelet: nothing is freed by it, and the next has its turn.
+// approve protects the images of the first list. The kubelet treats them as new, crigc as old. It refuses all removals until minAge has
+// passed since the first list: until then no image that appeared later is old enough, and crigc itself protects those. A refused image
+// counts as in the kubelet: it frees nothing, and the next image is tried.
 func (m *ImageGCManager) approve(*crigc.Entry) bool {
 	first := m.firstLook
 	if first.IsZero() {
-		first = m.pass.began // this is the first look
+		first = m.pass.began // this is the first list
 	}
 	return m.pass.began.Sub(first) >= m.minAge
 }
 
-// imageFS asks the kubelet's statistics. They tell the filesystems of images and of containers; images are removed for theirs.
+// imageFS asks the kubelet's statistics. They have the filesystems of images and of containers; crigc gets the one of images.
 func (m *ImageGCManager) imageFS() (usage crigc.FSUsage, err error) {
 	stats, _, err := m.stats.ImageFsStats(m.pass.ctx)
 	if err != nil {
@@ -217,8 +217,8 @@ func (m *ImageGCManager) imageFS() (usage crigc.FSUsage, err error) {
 	return usage, nil
 }
 
-// event tells the recorder, but not that there are no statistics: they may not be there yet, and the kubelet makes no event of
-// it.
+// event sends an event to the recorder, except if there are no statistics: they may not exist yet, and the kubelet sends no event
+// then.
 func (m *ImageGCManager) event(reason, message string) {
 	if reason == events.InvalidDiskCapacity && m.pass.noStats {
 		return
@@ -226,7 +226,7 @@ func (m *ImageGCManager) event(reason, message string) {
 	m.node.event(reason, message)
 }
 
-// runHooks tells the hooks what is left, if the pass was to free something.
+// runHooks calls the hooks with the images that are left, if the pass had to free something.
 func (m *ImageGCManager) runHooks(ctx context.Context, report *crigc.Report) {
 	remaining := make([]string, 0, len(report.Entries))
 	for i := range report.Entries {
@@ -243,7 +243,7 @@ func (m *ImageGCManager) runHooks(ctx context.Context, report *crigc.Report) {
 	}
 }
 
-// count counts what was removed. The kubelet says "space" for all that did not go for its age.
+// count counts the removed images. The kubelet counts all that it did not remove by age as "space".
 func count(report *crigc.Report) {
 	removed := map[string]int{}
 	for i := range report.Entries {
@@ -260,7 +260,7 @@ func count(report *crigc.Report) {
 	}
 }
 
-// Close ends a pass under way and frees the engine; later passes fail with crigc.ErrClosed. A kubelet, which runs until its
+// Close ends a running pass and frees the engine; later passes fail with crigc.ErrClosed. A kubelet, which runs until its
 // process ends, need not call it.
 func (m *ImageGCManager) Close() {
 	m.engine.Close()

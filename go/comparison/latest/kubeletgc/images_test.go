@@ -60,7 +60,7 @@ func imagesLeft(t *testing.T, sim *comparison.Sim) []string {
 
 func ids(images ...comparison.Image) []string { return imageIDs(comparison.Node{Images: images}) }
 
-// counted is how many images the kubelet's metric has counted that went for space.
+// counted is the kubelet's metric of images that were removed for space.
 func counted(t *testing.T) float64 {
 	t.Helper()
 	return countedFor(t, "space")
@@ -78,8 +78,8 @@ func figures(available uint64) disk {
 	return func() (uint64, uint64, error) { return 1000, available, nil }
 }
 
-// Numbered nodes, with the images of the first look: those two minutes in which nothing may go, an error for the full disk, then
-// all unused ones.
+// Numbered nodes, with the images of the first list: for two minutes none may be removed, and the full disk is an error; then all
+// unused ones are removed.
 func TestImages(t *testing.T) {
 	for seed := 1; seed <= seeds; seed++ {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
@@ -118,7 +118,7 @@ func TestImages(t *testing.T) {
 	}
 }
 
-// Images that came one after the other have one order, so both have to remove the same ones and stop at the same one.
+// Images that appeared one after the other have one order, so both have to remove the same ones and stop at the same one.
 func TestImagesForSpace(t *testing.T) {
 	const wanted = 140 // 60 of 1000 bytes are free, 200 should be
 	node := []comparison.Image{image("used", 500), image("a", 60), image("b", 70), image("c", 100), image("d", 100)}
@@ -144,7 +144,7 @@ func TestImagesForSpace(t *testing.T) {
 		w.later(t, 30*time.Second)
 	}
 	available = 200 - wanted
-	w.remaining = nil // a pass over an image in use alone tells the hooks, too
+	w.remaining = nil // a pass over only an image in use calls the hooks, too
 	// a is 2 minutes old, b is not.
 	counter := counted(t)
 	if err := kubelet.Images(t.Context(), false); err == nil {
@@ -185,7 +185,7 @@ func TestFirstLook(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		minAge time.Duration
-		// protected says how long old is.
+		// protected is the minimum age of an old image.
 		protected time.Duration
 	}{{"as usual", 2 * time.Minute, 2 * time.Minute}, {"without an age", 0, 0}} {
 		t.Run(test.name, func(t *testing.T) {
@@ -218,7 +218,7 @@ func TestFirstLook(t *testing.T) {
 	}
 }
 
-// A look that fails is none.
+// A list that fails does not count.
 func TestFirstLookThatFails(t *testing.T) {
 	sim := started(t)
 	used, old := image("used", 1), image("old", 100)
@@ -299,7 +299,7 @@ func TestRemovalsThatFail(t *testing.T) {
 	}
 }
 
-// With dry-run among the settings nothing goes, and neither metric nor hooks are told that something did.
+// With dry-run in the settings nothing is removed, and neither metric nor hooks report a removal.
 func TestImagesOfADryRun(t *testing.T) {
 	sim := started(t)
 	used, old := image("used", 1), image("old", 100)
@@ -363,7 +363,7 @@ func TestStart(t *testing.T) {
 		defer func() { w.turn <- struct{}{} }()
 		return !w.firstLook.IsZero()
 	})
-	// What was looked at then counts from then.
+	// Images that were listed then count from then.
 	w.clock.add(2 * time.Minute)
 	must(t, w.DeleteUnusedImages(ctx))
 	if left := imagesLeft(t, sim); !slices.Equal(left, ids(used)) {
@@ -441,7 +441,7 @@ func TestImageErrorsComeAsTheyAre(t *testing.T) {
 	}
 }
 
-// On an empty disk images go for their age alone, once crigc has looked for so long, and count as such.
+// On an empty disk images are removed only by age, once crigc has observed them that long, and count as such.
 func TestImagesGoForTheirAge(t *testing.T) {
 	used, unused := image("a", 10), image("b", 20)
 	sim := started(t)

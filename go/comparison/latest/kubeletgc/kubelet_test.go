@@ -50,7 +50,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// program is crisim, or the test is skipped.
+// program is crisim. Without it the test is skipped, but not in CI.
 func program(t *testing.T) string {
 	t.Helper()
 	path, err := comparison.Program()
@@ -63,7 +63,7 @@ func program(t *testing.T) string {
 	return path
 }
 
-// sim is a crisim whose node is made by numbers, with the files of that node.
+// sim is a crisim whose node is made from numbers, with the files of that node.
 type sim struct {
 	folder  string
 	process *exec.Cmd
@@ -123,7 +123,7 @@ func (s *sim) state(t *testing.T) (node comparison.Node) {
 	return node
 }
 
-// left is all that is on the node, in the runtime and on disk.
+// left is everything on the node, in the runtime and on disk.
 func (s *sim) left(t *testing.T) (objects []string) {
 	t.Helper()
 	node := s.state(t)
@@ -146,8 +146,8 @@ func (s *sim) left(t *testing.T) (objects []string) {
 	return objects
 }
 
-// withoutLastCrashes is what crigc left, less the last crashes that it keeps behind attempts that were never started (S1.5), with their
-// logs and links. node is the node before, limit how many of a unit stay.
+// withoutLastCrashes is what crigc left, without the last crashes that it keeps besides attempts that were never started (S1.5), with
+// their logs and links. node is the node before, limit is the number of kept containers of a unit.
 func (s *sim) withoutLastCrashes(node comparison.Node, limit int, kubelet, ours []string) []string {
 	units := map[string][]comparison.Container{}
 	for _, c := range node.Containers {
@@ -173,7 +173,7 @@ func (s *sim) withoutLastCrashes(node comparison.Node, limit int, kubelet, ours 
 	})
 }
 
-// leftAndSandboxImage is what the kubelet left, and the sandbox image that crigc keeps where the runtime does not pin it (S5.3).
+// leftAndSandboxImage is what the kubelet left, and the sandbox image that crigc keeps if the runtime does not pin it (S5.3).
 func (s *sim) leftAndSandboxImage(t *testing.T, ours []string) []string {
 	t.Helper()
 	left, added := s.left(t), 0
@@ -198,7 +198,7 @@ func imageIDs(node comparison.Node) []string {
 	return ids
 }
 
-// pods stands for the kubelet's pod workers.
+// pods replaces the kubelet's pod workers.
 type pods func(uid types.UID) (content, runtime bool)
 
 func (p pods) ShouldPodContentBeRemoved(uid types.UID) bool {
@@ -219,12 +219,12 @@ func (s *sim) known(uid types.UID) (content, runtime bool) {
 	return !s.live[uid] && !terminated, !s.live[uid]
 }
 
-// ready stands for the kubelet's pod sources.
+// ready replaces the kubelet's pod sources.
 type ready bool
 
 func (r ready) AllReady() bool { return bool(r) }
 
-// disk stands for the kubelet's statistics.
+// disk replaces the kubelet's statistics.
 type disk func() (capacity, available uint64, err error)
 
 func (d disk) ImageFsStats(ctx context.Context) (imageFS, containerFS *statsapi.FsStats, err error) {
@@ -235,13 +235,13 @@ func (d disk) ImageFsStats(ctx context.Context) (imageFS, containerFS *statsapi.
 	if err != nil {
 		return nil, nil, err
 	}
-	// Nobody may take the containers' filesystem for that of the images.
+	// The containers' filesystem must not be used for the images.
 	none := uint64(0)
 	return &statsapi.FsStats{CapacityBytes: &capacity, AvailableBytes: &available},
 		&statsapi.FsStats{CapacityBytes: &none, AvailableBytes: &none}, nil
 }
 
-// usage is what crisim tells of its image filesystem.
+// usage is crisim's figures of its image filesystem.
 func (s *sim) usage() (capacity, available uint64, err error) {
 	text, err := os.ReadFile(s.path("usage"))
 	if err == nil {
@@ -250,7 +250,7 @@ func (s *sim) usage() (capacity, available uint64, err error) {
 	return capacity, available, err
 }
 
-// clock is one that stands still.
+// clock is a clock that stands still.
 type clock struct {
 	mutex sync.Mutex
 	time  time.Time
@@ -345,7 +345,7 @@ func runtime(t *testing.T, endpoint string) (container.Runtime, []images.PostIma
 		WithConnectionTimeout(time.Minute).WithTracerProvider(tracer).Build(ctx)
 	must(t, err)
 	t.Cleanup(func() { must(t, imageService.Close(context.Background())) })
-	// What is nil is there to start pods and to delete logs, which nobody does here.
+	// The nil arguments are for starting pods and deleting logs, which this test does not do.
 	manager, hooks, err := kuberuntime.NewKubeGenericRuntimeManager(
 		ctx,
 		&record.FakeRecorder{},
@@ -393,7 +393,7 @@ func containerGC(t *testing.T, node Node, policy container.GCPolicy, pods pods) 
 type wiring struct {
 	*ImageGCManager
 	clock *clock
-	// remaining is what the hook was told by each call.
+	// remaining are the arguments of each call of the hook.
 	remaining [][]string
 	runtime   container.Runtime
 }
@@ -417,7 +417,7 @@ func imageGC(t *testing.T, node Node, policy images.ImageGCPolicy, disk disk) *w
 	w.ImageGCManager, err = newImageGCManager(node, policy, w.runtime, disk, hooks, w.clock.now)
 	must(t, err)
 	t.Cleanup(func() { w.Close() })
-	// Its records stand in a file, for Later.
+	// Its records are in a file, for later.
 	w.config.Settings["image-records-file"] = filepath.Join(t.TempDir(), "records")
 	w.again(t)
 	return w
@@ -432,8 +432,7 @@ func (w *wiring) again(t *testing.T) {
 	w.engine = engine
 }
 
-// later sets the clock ahead for an engine that comes after this one: within the life of an engine crigc trusts no clock that
-// leaps (S5.7).
+// later sets the clock ahead for the engine after this one: within the life of an engine crigc trusts no clock that leaps (S5.7).
 func (w *wiring) later(t *testing.T, by time.Duration) {
 	t.Helper()
 	w.clock.add(by)

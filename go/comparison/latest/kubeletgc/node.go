@@ -12,8 +12,7 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// Node is what both collectors have to know of the node they work on. Its strings may be empty, and then mean the kubelet's
-// defaults.
+// Node has what both collectors need to know of their node. Empty strings mean the kubelet's defaults.
 type Node struct {
 	// RuntimeEndpoint and ImageEndpoint are containerRuntimeEndpoint and imageServiceEndpoint of the kubelet's configuration.
 	RuntimeEndpoint, ImageEndpoint string
@@ -21,17 +20,17 @@ type Node struct {
 	RequestTimeout time.Duration
 	// PodLogsDir is its podLogsDir, and ContainerLogsDir the variable of that name in package kubelet.
 	PodLogsDir, ContainerLogsDir string
-	// Recorder gets the events, about Ref. nil: there are none.
+	// Recorder gets the events, about Ref. It may be nil.
 	Recorder record.EventRecorder
 	// Ref is the node as an object.
 	Ref *v1.ObjectReference
-	// Logger gets crigc's log: debug messages at V(4). How much it wants is asked once, when a collector is made.
+	// Logger gets crigc's log: debug messages at V(4). Its verbosity is read once, when a collector is made.
 	Logger klog.Logger
-	// Settings are further keys of crigc, such as max-parallel-removals. What the kubelet configures is not for them to change.
+	// Settings are further keys of crigc, such as max-parallel-removals. They must not set keys that the kubelet configures.
 	Settings map[string]string
 }
 
-// config is a crigc.Config for this node under a policy. What is empty keeps crigc's default.
+// config is a crigc.Config for this node and a policy. Empty values keep crigc's defaults.
 func (n Node) config(policy map[string]string) crigc.Config {
 	settings := maps.Clone(n.Settings)
 	if settings == nil {
@@ -54,7 +53,7 @@ func (n Node) config(policy map[string]string) crigc.Config {
 	return crigc.Config{Settings: settings, Event: n.event, Logger: slog.New(logr.ToSlogHandler(n.Logger))}
 }
 
-// event tells the kubelet's recorder; crigc's reasons are the kubelet's.
+// event sends an event to the kubelet's recorder; crigc's reasons are the kubelet's.
 func (n Node) event(reason, message string) {
 	if n.Recorder != nil {
 		n.Recorder.Eventf(n.Ref, v1.EventTypeWarning, reason, "%s", message)

@@ -1,6 +1,6 @@
-//! A runtime that lies: IDs twice, containers that name no sandbox or one of two pods, labels that are no text, sizes of 2^64-1,
-//! times before 1970 and after 2200, states nobody has heard of, lists that change between two calls. What runs stays, what a list says
-//! twice in two ways stays, and a pass never ends with a defect.
+//! A runtime that lies: IDs twice, containers that name no sandbox or one of two pods, labels that are not text, sizes of 2^64-1, times
+//! before 1970 and after 2200, unknown states, lists that change between two calls. Objects that run, and those that a list has twice with
+//! different content, are kept, and no pass ends with a panic.
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;
@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use test_support::bench::{Bench, DRY_RUN, Maker, id, sandbox_id, there};
 use test_support::rules::Rules;
 
-/// The IDs and UIDs that lies are told with: few, so that they meet.
+/// The IDs and UIDs of the lies: few, so that they collide.
 fn ids() -> impl Strategy<Value = Text> {
     let few: Vec<Text> = ["", "a", "b", "keeps", "cr\u{e9}", "0123456789abcdef"]
         .map(Text::from)
@@ -112,7 +112,7 @@ fn images() -> impl Strategy<Value = Vec<Image>> {
     prop::collection::vec(one, 0..8)
 }
 
-/// A node that is told lies about, beside a pod that runs and an image that it uses.
+/// A node with lies, beside a pod that runs and an image that it uses.
 fn start(
     containers: Vec<Container>,
     sandboxes: Vec<Sandbox>,
@@ -138,7 +138,7 @@ fn start(
 }
 
 #[test]
-fn a_runtime_that_lies_costs_nothing_that_runs() {
+fn a_runtime_that_lies_makes_nothing_that_runs_be_removed() {
     let rules = RefCell::new(Rules::default());
     let config = ProptestConfig {
         cases: 300,
@@ -175,7 +175,7 @@ fn a_runtime_that_lies_costs_nothing_that_runs() {
                 if let Some(error) = end.error {
                     prop_assert_ne!(error.status, Status::Internal, "{}", error);
                 }
-                // It can be told in JSON.
+                // JSON can express it.
                 let json = end.report.unwrap().json();
                 prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
             }
@@ -187,7 +187,7 @@ fn a_runtime_that_lies_costs_nothing_that_runs() {
     });
 }
 
-/// A list that changes between two calls: a container of a pod comes just before its sandbox and its logs would go (S3.2, S4.1).
+/// A list that changes between two calls: a container of a pod is added just before its sandbox and its logs would be removed (S3.2, S4.1).
 #[test]
 fn what_comes_between_two_lists_keeps_its_sandbox_and_its_logs() {
     let mut rules = Rules::default();
@@ -205,7 +205,7 @@ fn what_comes_between_two_lists_keeps_its_sandbox_and_its_logs() {
         let server = bench.server.clone();
         std::thread::scope(|scope| {
             let pass = scope.spawn(|| engine.containers(PassOptions::default(), None));
-            // While the container goes: before the lists of S3.1.
+            // While the container is removed: before the lists of S3.1.
             while bench.calls("RemoveContainer").is_empty() {
                 assert!(!pass.is_finished());
                 std::thread::yield_now();

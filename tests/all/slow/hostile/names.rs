@@ -1,5 +1,5 @@
-//! Names as an attacker would choose them, in all places where a pass takes them from a runtime or a directory: nothing outside of
-//! the log directories goes, whatever the names (S2.4, S4.1, S4.2).
+//! Names as an attacker would choose them, in all places where a pass takes them from a runtime or a directory: nothing outside of the log
+//! directories is deleted, whatever the names (S2.4, S4.1, S4.2).
 
 use crigc::engine::PassOptions;
 use crisim::node::{Container, Sandbox, State, Text, Word};
@@ -162,7 +162,7 @@ fn start(hostiles: &[Hostile], entries: &[Vec<u8>]) -> Bench {
     for (number, name) in entries.iter().enumerate() {
         let name = OsStr::from_bytes(name);
         let (tree, link) = (top.join("pods").join(name), top.join("links").join(name));
-        // What cannot be made in those directories cannot be found there.
+        // Names that cannot be created in those directories cannot be found there.
         let inside = |path: &PathBuf| {
             !name.as_bytes().contains(&b'/') && !path.ends_with("..") && !path.ends_with(".")
         };
@@ -217,7 +217,7 @@ fn s2_4_hostile_names_lead_nowhere() {
         let bench = start(&hostiles, &entries);
         let before = outside(&bench);
         let mut hooks = bench.hooks();
-        // Every pod is gone, says the host.
+        // The host reports that every pod is gone.
         hooks.pod_states = Some(crigc::hooks::Hook::new(Box::new(|uids: &[crigc::node::Text]| {
             let gone = crigc::node::PodState { content_removable: true, runtime_removable: true };
             crigc::node::PodStates {
@@ -230,7 +230,7 @@ fn s2_4_hostile_names_lead_nowhere() {
         for flags in [bench::DRY_RUN, PassOptions::default(), PassOptions::default()] {
             let end = engine.containers(flags, None);
             prop_assert_eq!(outside(&bench), before.clone());
-            // What ends in a log of root's holds no control characters.
+            // Text for a log of root has no control characters.
             let report = end.report.unwrap();
             let told = report.json() + end.error.as_ref().map_or("", |e| e.message.as_str());
             prop_assert!(!told.chars().any(char::is_control), "{}", told);

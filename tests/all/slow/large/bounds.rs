@@ -68,8 +68,8 @@ fn has_image(bench: &Bench) -> bool {
     images.iter().any(|image| image.id.to_string() == IMAGE)
 }
 
-/// Another container of the same size comes while the parts are asked for, before the `skip`th list: the bytes that were told at
-/// first are all there, and the one that uses the image is not. An image in use stays, whenever the other one comes.
+/// Another container of the same size is added while the parts are asked for, before the `skip`th list: all bytes that were reported at
+/// first have arrived, but not the container that uses the image. An image in use is kept, whenever the other one is added.
 #[test]
 fn s7_3_s5_2_a_sum_of_bytes_does_not_stand_for_a_container_that_no_part_shows() {
     let mut rules = Rules::default();
@@ -100,10 +100,10 @@ fn s7_3_s5_2_a_sum_of_bytes_does_not_stand_for_a_container_that_no_part_shows() 
     }
 }
 
-/// An ended one is seen by nobody: then the bytes that are told at the end are more than those that were seen, and the list is
-/// not whole.
+/// An exited one is missed: then the bytes that are reported at the end are more than those that
+/// arrived, and the list is not whole.
 #[test]
-fn s7_3_s5_2_what_the_end_of_a_walk_tells_counts() {
+fn s7_3_s5_2_the_size_at_the_end_of_a_walk_counts() {
     let mut rules = Rules::default();
     for skip in 0..6 {
         rules.case("S7.3");
@@ -169,7 +169,7 @@ fn s7_3_directories_of_logs_do_not_make_thousands_of_lists() {
         }
     });
     bench.host.keep_all();
-    // 64 parts, 256 where no size is told, one for each of three namespaces, and the few that are no parts; for S1 and for S3.
+    // 64 parts, 256 if no size is reported, one for each of three namespaces, and the few lists that are not parts; for S1 and for S3.
     for (told, most) in [(true, 2 * 75), (false, 2 * 270)] {
         rules.case("S7.3");
         bench.server.clear_trace();
@@ -188,7 +188,7 @@ fn s7_3_directories_of_logs_do_not_make_thousands_of_lists() {
     }
 }
 
-/// A limit of calls is no limit of sizes, whatever numbers its refusal holds; and it ends a list soon.
+/// A limit of calls is not a limit of sizes, whatever numbers are in its refusal; and it ends a list soon.
 #[test]
 fn s7_3_a_runtime_that_refuses_every_call_is_not_asked_for_each_part() {
     let mut rules = Rules::default();
@@ -252,9 +252,9 @@ fn ballast(container: &mut Container, bytes: usize) {
     container.labels.insert("a-ballast".to_owned(), text.into());
 }
 
-/// A row of more than 1 MiB is one object that cannot be read (S0.6): it stays, what it uses stays, and all else goes on.
+/// A row of more than 1 MiB is one object that cannot be read (S0.6): it is kept with all that it uses, and the pass continues.
 #[test]
-fn s0_6_a_row_without_end_is_one_object_that_stays() {
+fn s0_6_a_row_without_end_is_one_object_that_is_kept() {
     let mut rules = Rules::default();
     for streams in [false, true] {
         rules.case("S0.6");
@@ -375,7 +375,7 @@ fn s7_1_an_empty_stream_is_not_believed_by_itself() {
         bench.collected(&[]);
         assert_eq!(large::left(&bench), large::left(&sound), "{methods:?}");
     }
-    // An image that its container does not tell of.
+    // An image that its container does not name.
     let bench = with_hidden(Word::Exited);
     let mut node = bench.server.state();
     node.images

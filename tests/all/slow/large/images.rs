@@ -33,7 +33,7 @@ fn server(streams: bool, message_limit: usize, faults: Vec<Fault>) -> Server {
     Server::start(node, options).unwrap()
 }
 
-/// How the list of images arrives, or why not; then nothing goes.
+/// How the list of images arrives, or why not; then nothing is removed.
 #[test]
 fn s7_1_s7_2_images_are_streamed_else_listed_in_one_message() {
     let mut rules = Rules::default();
@@ -47,7 +47,7 @@ fn s7_1_s7_2_images_are_streamed_else_listed_in_one_message() {
     // error says; "" = there is none.
     type Case = (bool, usize, Vec<Fault>, [usize; 2], &'static str);
     let table: [Case; 8] = [
-        // And once more after images went (S5.12).
+        // And once more after images were removed (S5.12).
         (true, large, vec![], [2, 0], ""),
         (true, small, vec![], [2, 0], ""),
         (false, large, vec![], [1, 2], ""),
@@ -74,7 +74,7 @@ fn s7_1_s7_2_images_are_streamed_else_listed_in_one_message() {
             continue;
         }
         assert_eq!((left, count("RemoveImage")), (20, 0), "row {row}");
-        assert_eq!(told(&end), [""; 0], "row {row}: nobody knows any image");
+        assert_eq!(told(&end), [""; 0], "row {row}: no image is known");
         let error = end.error.unwrap();
         assert_eq!(error.status, Status::Runtime, "row {row}: {error}");
         assert!(error.message.contains(says), "row {row}: {error}");
@@ -86,7 +86,7 @@ fn s7_1_s7_2_images_are_streamed_else_listed_in_one_message() {
     }
 }
 
-/// Where not all containers are reached, nobody knows who uses an image; where they come whole in parts, everybody does.
+/// If not all containers are reached, the users of an image are unknown; if the parts are complete, they are known.
 #[test]
 fn s7_3_images_go_where_the_containers_in_parts_are_whole() {
     let mut rules = Rules::default();

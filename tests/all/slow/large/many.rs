@@ -10,7 +10,7 @@ use test_support::rules::Rules;
 
 /// The bench of CI: `make bench` measures the same on large nodes, beside the kubelet.
 #[test]
-fn s2_6_s2_7_calls_stay_one_for_each_container_and_no_more_are_in_flight_than_allowed() {
+fn s2_6_s2_7_each_container_costs_one_call_and_no_more_are_in_flight_than_allowed() {
     let mut rules = Rules::default();
     for streams in [false, true] {
         for parallel in [1, 4, 16] {
@@ -66,7 +66,7 @@ fn s7_3_sandboxes_by_the_hundred_do_not_make_parts_by_the_hundred() {
         assert_eq!(end.error, None);
         let left = if deleted { 0 } else { 450 };
         assert_eq!(bench.containers().len(), left);
-        // Whole, what runs, whole with the three names, and the same for the second look.
+        // Whole, what runs, whole with the three names, and the same for the second lists.
         assert!(bench.calls("ListContainers").len() <= 2 * most, "{deleted}");
     }
 }

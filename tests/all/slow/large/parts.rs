@@ -24,7 +24,7 @@ fn calls(bench: &Bench, method: &str) -> usize {
     bench.calls(method).len()
 }
 
-/// Whatever the limit: the same objects go for the same reasons, and the same is left, as where the lists fit.
+/// Whatever the limit: the same objects are removed for the same reasons, and the same are left, as if the lists fitted.
 #[test]
 fn s7_3_a_node_in_parts_is_collected_as_if_its_lists_fitted() {
     let mut rules = Rules::default();
@@ -86,7 +86,7 @@ fn s7_3_a_node_gets_below_the_limit_by_itself() {
         .map(|call| format!("{} {}", call.method, call.code))
         .collect();
     let first_removal = order.iter().position(|call| call.starts_with("Remove"));
-    let first_removal = first_removal.expect("something goes");
+    let first_removal = first_removal.expect("something is removed");
     // Refused whole; what runs; the largest namespace.
     let before: Vec<&str> = order[..first_removal].iter().map(String::as_str).collect();
     assert_eq!(
@@ -98,8 +98,8 @@ fn s7_3_a_node_gets_below_the_limit_by_itself() {
     assert_eq!(lists, 5, "{order:?}");
 }
 
-/// What carries no labels and has no logs is not reached, nor is a unit that is itself larger than a message: then nothing goes
-/// that needs the whole picture, and the pass says so.
+/// Containers without labels and logs are not reached, nor is a unit that is itself larger than a
+/// message: then nothing is removed that needs the whole picture, and the pass says so.
 #[test]
 fn s7_3_where_something_is_not_reached_the_rules_over_all_sleep() {
     let mut rules = Rules::default();
@@ -155,7 +155,7 @@ fn s7_3_where_something_is_not_reached_the_rules_over_all_sleep() {
         let left = bench.containers();
         let still = left.iter().filter(|id| id.starts_with(unreached)).count();
         assert_eq!(still, count);
-        // Of the namespace of what is too large only the limit of units takes.
+        // In the namespace with the unit that is too large only the limit of units removes.
         let others: Vec<&String> = left.iter().filter(|id| id.starts_with("u8x")).collect();
         let expected: &[String] = match besides.len() {
             2 => &[id("u8", "app", 9)],
@@ -191,9 +191,9 @@ fn s7_3_where_sandboxes_cannot_be_listed_limits_hold_in_parts() {
     }
 }
 
-/// A pod that runs is never taken for gone, in whatever part what runs of it stands (S0.4).
+/// A pod that runs never counts as gone, in whatever part its running objects are (S0.4).
 #[test]
-fn s7_3_a_pod_is_known_to_run_before_anything_of_it_goes() {
+fn s7_3_a_pod_is_known_to_run_before_anything_of_it_is_removed() {
     let mut rules = Rules::default();
     rules.case("S7.3");
     // One namespace, in parts by container names: `a` is asked for before `z`, which alone runs.
@@ -222,7 +222,7 @@ fn s7_3_a_pod_is_known_to_run_before_anything_of_it_goes() {
         );
     }
     assert!(bench.sandboxes().contains(&sandbox_id("u2", 0)));
-    // And a host that says that most of what runs is gone is not believed, from the first part on.
+    // And a host that calls most pods that run gone is not believed, from the first part on.
     let bench = node(55, &pods, still_runs);
     for uid in ["u1", "u2", "u4", "u5"] {
         bench.host.remove_pod(uid);
@@ -288,8 +288,8 @@ fn s7_3_a_part_that_fails_ends_the_walk_and_loses_nothing() {
     }
 }
 
-/// Of a list that is refused without a word on its size nobody can tell by bytes when all was seen. The whole is refused once,
-/// twice and so on, until the pass never gets it.
+/// If a list is refused without its size, bytes cannot show when everything has arrived. The whole
+/// is refused once, twice and so on, until the pass never gets it.
 #[test]
 fn s7_3_a_refusal_without_sizes_is_asked_again_in_the_end() {
     let mut rules = Rules::default();
@@ -385,7 +385,7 @@ fn s7_1_lists_are_streamed_where_the_runtime_does() {
     }
 }
 
-/// S0.6: nothing of a stream that breaks off is used, whatever it breaks off with; and no other way is tried then.
+/// S0.6: nothing of a stream that breaks is used, whatever its error is; and no other way is tried then.
 #[test]
 fn s7_1_a_stream_that_breaks_off_is_a_failed_list() {
     let mut rules = Rules::default();
@@ -433,7 +433,7 @@ fn s7_1_a_stream_that_breaks_off_is_a_failed_list() {
     assert!(bench.everything().is_subset(&before));
 }
 
-/// What was learnt about a runtime holds until its version changes (S0.11).
+/// The capabilities of a runtime are remembered until its version changes (S0.11).
 #[test]
 fn s7_what_worked_is_remembered_until_the_version_changes() {
     let mut rules = Rules::default();
@@ -458,7 +458,7 @@ fn s7_what_worked_is_remembered_until_the_version_changes() {
             version: version.to_owned(),
             ..crisim::Options::default()
         };
-        // The old one has to go before the new one can listen.
+        // The old one has to end before the new one can listen.
         let none = crisim::Server::start(Default::default(), options(None)).unwrap();
         bench.server = none.into();
         let new = crisim::Server::start(node, options(Some(socket.clone()))).unwrap();

@@ -1,5 +1,5 @@
-//! Whole passes over random nodes: a dry run tells what the pass does, a second pass finds nothing more, and what lives is
-//! never touched (S0.4, S0.5, S1.1, S3.2).
+//! Whole passes over random nodes: a dry run reports what the pass does, a second pass finds
+//! nothing more, and what lives is never touched (S0.4, S0.5, S1.1, S3.2).
 
 use crigc::engine::PassOptions;
 use crigc::error::Status;
@@ -38,7 +38,7 @@ fn exercised(report: &Report) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_does_nothing() {
+fn s0_5_a_dry_run_of_a_random_node_reports_what_the_pass_does_and_a_second_pass_does_nothing() {
     let mut rules = Rules::default();
     let (mut removed, mut count) = (0, 0);
     for seed in nodes(120) {
@@ -110,7 +110,7 @@ fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_do
         for log in running_logs {
             assert!(
                 there(&log),
-                "node {seed}: {} of a running container went",
+                "node {seed}: {} of a running container was deleted",
                 log.display()
             );
         }
@@ -127,7 +127,7 @@ fn s0_5_a_dry_run_of_a_random_node_tells_what_the_pass_does_and_a_second_pass_do
     );
 }
 
-/// S1.5, S1.6 on what is left, but for what failed or stays for a reason of its own.
+/// S1.5, S1.6 on what is left, except objects that failed or are kept for another reason.
 fn limits_hold(seed: u64, keys: &[(&str, &str)], report: &Report) {
     let value = |name: &str| {
         let of = keys.iter().find(|(key, _)| *key == name);
@@ -142,7 +142,7 @@ fn limits_hold(seed: u64, keys: &[(&str, &str)], report: &Report) {
         }
     }
     if let Some(limit @ 0..) = value("maximum-dead-containers-per-container") {
-        // The last crash and the highest attempt may stay as well.
+        // The last crash and the highest attempt may be kept, too.
         let most = limit + 2 * limit.signum();
         assert!(
             units.values().all(|&n| n <= most),
@@ -239,7 +239,7 @@ fn s0_4_a_host_that_answers_nonsense_costs_no_living_pod_anything() {
             lie(nonsense, question, uids)
         };
         hooks.pod_states = Some(Hook::new(Box::new(answer)));
-        // Without limits all that goes goes for a pod's sake.
+        // Without limits objects are removed only because their pod is gone.
         let keys = [("maximum-dead-containers-per-container", "-1")];
         let flags = PassOptions {
             all_unused: dice.one_in(2),
@@ -276,7 +276,7 @@ fn s0_4_a_host_that_answers_nonsense_costs_no_living_pod_anything() {
         for log in logs {
             assert!(
                 there(&log),
-                "node {seed} {nonsense:?}: {} went",
+                "node {seed} {nonsense:?}: {} was removed",
                 log.display()
             );
         }
@@ -319,10 +319,10 @@ fn a_pass_does_not_depend_on_the_order_of_the_lists() {
     }
 }
 
-/// Pods that come back between two stages, and between the question and the removal: a tree goes only where the host's last word
-/// was that its pod is gone.
+/// Pods that come back between two stages, and between the question and the removal: a tree is removed only if the host's last answer was
+/// that its pod is gone.
 #[test]
-fn s4_1_a_tree_goes_only_by_the_hosts_last_word() {
+fn s4_1_a_tree_is_removed_only_by_the_hosts_last_answer() {
     let mut rules = Rules::default();
     let (mut gone, mut kept) = (0, 0);
     for seed in nodes(60) {
@@ -337,7 +337,7 @@ fn s4_1_a_tree_goes_only_by_the_hosts_last_word() {
         let dice = Mutex::new(dice);
         let answer = move |uids: &[Text]| {
             let states = uids.iter().map(|uid| {
-                // A host that claims what runs would not be believed at all (S0.4).
+                // A host that calls what runs gone would not be believed (S0.4).
                 let content_removable = !lives.contains(&**uid) && !dice.lock().unwrap().one_in(3);
                 if content_removable && uids.len() == 1 {
                     *heard.lock().unwrap().entry(uid.clone()).or_default() += 1;
@@ -374,6 +374,6 @@ fn s4_1_a_tree_goes_only_by_the_hosts_last_word() {
         }
         spared(seed, &before, &bench, &report);
     }
-    println!("S4.1: {gone} trees went, {kept} were kept at the last moment");
+    println!("S4.1: {gone} trees were deleted, {kept} were kept at the last moment");
     assert!(gone > 10 && kept > 5, "{gone} {kept}");
 }

@@ -1,5 +1,5 @@
 //! Random nodes on which any number of removals and stops hang, fail or cost the connection: after a bounded number of passes all is
-//! gone that would go without that, but for what is in trouble itself, and nothing that must stay is touched (S0.8, S2.3).
+//! removed that would be removed without that, except objects in trouble themselves, and nothing that must be kept is touched (S0.8, S2.3).
 
 use crigc::engine::{Engine, PassOptions};
 use crigc::hooks::Hooks;
@@ -32,7 +32,7 @@ fn engine(bench: &Bench, keys: &[(&str, &str)]) -> Engine {
 fn trouble(dice: &mut Dice, node: &Node) -> (BTreeSet<String>, Vec<Fault>) {
     let mut ids = BTreeSet::new();
     let mut faults = Vec::new();
-    // One of so many; on some nodes all.
+    // One of this number; on some nodes all.
     let share = dice.of(&[1, 2, 3, 5]);
     let mut add = |dice: &mut Dice, id: String, methods: &[&str]| {
         let method = dice.of(methods);
@@ -62,12 +62,12 @@ fn trouble(dice: &mut Dice, node: &Node) -> (BTreeSet<String>, Vec<Fault>) {
     (ids, faults)
 }
 
-/// Names of what stays because of an object in trouble: itself, its sandbox, all of its pod's logs.
+/// Names of the objects that are kept because of an object in trouble: itself, its sandbox, all of its pod's logs.
 fn may_stay(node: &Node, troubled: &BTreeSet<String>) -> impl Fn(&str) -> bool {
     let mut names = troubled.clone();
     let (mut pods, mut logs) = (BTreeSet::new(), BTreeSet::new());
     for c in &node.containers {
-        // After a call without an answer the runtime is asked where a log is, and does not tell of this one.
+        // After a call without an answer the runtime is asked where a log is, and gives no answer for this one.
         if c.log_path.to_string().is_empty() {
             let label = c.labels.get("io.kubernetes.pod.uid");
             logs.insert(label.map_or(String::new(), ToString::to_string));
@@ -76,7 +76,7 @@ fn may_stay(node: &Node, troubled: &BTreeSet<String>) -> impl Fn(&str) -> bool {
             names.insert(c.sandbox_id.to_string());
             let label = c.labels.get("io.kubernetes.pod.uid");
             pods.insert(label.map_or(String::new(), ToString::to_string));
-            // Its log may tell more than its labels.
+            // Its log may show more than its labels.
             let log = c.log_path.to_string();
             let below = log.split("/pods/").nth(1);
             let pod = below.and_then(|below| below.split('/').next());
@@ -86,7 +86,7 @@ fn may_stay(node: &Node, troubled: &BTreeSet<String>) -> impl Fn(&str) -> bool {
             );
         }
     }
-    // A sandbox beside such a one may be its pod's newest.
+    // A sandbox beside it may be its pod's newest.
     let uids: BTreeMap<String, String> = node
         .sandboxes
         .iter()
@@ -107,7 +107,7 @@ fn may_stay(node: &Node, troubled: &BTreeSet<String>) -> impl Fn(&str) -> bool {
 }
 
 #[test]
-fn s0_8_whatever_hangs_on_a_random_node_all_else_goes() {
+fn s0_8_whatever_hangs_on_a_random_node_everything_else_is_removed() {
     let mut rules = Rules::default();
     let (mut hung, mut gone) = (0, 0);
     for seed in nodes(24) {
@@ -172,6 +172,6 @@ fn s0_8_whatever_hangs_on_a_random_node_all_else_goes() {
             rules.node("S0.8");
         }
     }
-    println!("S0.8: {hung} failures, {gone} objects went all the same");
+    println!("S0.8: {hung} failures, {gone} objects were still removed");
     assert!(hung > 50 && gone > 100, "{hung} {gone}");
 }

@@ -1,5 +1,5 @@
-//! Whole image passes over random nodes: what is used or protected stays, no more goes than is needed, a dry run tells what the
-//! pass does, a second pass finds nothing more, and the order of the lists does not matter (S5.2 to S5.4, S5.6, S5.8 to S5.10).
+//! Whole image passes over random nodes: what is used or protected is kept, no more is removed than needed, a dry run reports what the pass
+//! does, a second pass finds nothing more, and the order of the lists does not matter (S5.2 to S5.4, S5.6, S5.8 to S5.10).
 
 use crigc::engine::{PassEnd, PassOptions};
 use crigc::error::Status;
@@ -17,7 +17,7 @@ use test_support::rules::Rules;
 
 const CAPACITY: u64 = 1000;
 
-/// A random node, and which of its images must stay whatever happens, by ID.
+/// A random node, and which of its images must be kept whatever happens, by ID.
 struct World {
     node: Node,
     used: BTreeSet<String>,
@@ -161,7 +161,7 @@ fn wanted(world: &World, available: u64) -> u64 {
     .saturating_mul(u64::from(!world.flags.all_unused))
 }
 
-/// What any pass over it has to leave alone, and how much it may take.
+/// The images that each pass has to keep, and how many it may remove.
 fn sound(seed: u64, world: &World, end: &PassEnd, available: u64, failures: bool) {
     let report = end.report.as_ref().expect("it began");
     let removed = ids(report, Outcome::Removed);
@@ -194,7 +194,7 @@ fn sound(seed: u64, world: &World, end: &PassEnd, available: u64, failures: bool
     } else {
         let short = (freed < wanted).then_some(Status::NotEnoughFreed);
         assert_eq!(status, short, "node {seed}: S5.9");
-        // The greatest of those that went together may be one too many in bytes, never in number.
+        // The largest of those that were removed together may be one too many in bytes, never in number.
         let last = sizes.last().copied().unwrap_or(0);
         let one_by_one = world.keys.contains(&("max-parallel-image-removals", "1"));
         assert!(
@@ -225,7 +225,7 @@ fn count(rules: &mut Rules, world: &World, report: &Report) {
 }
 
 #[test]
-fn random_nodes_lose_what_nobody_needs_and_no_more() {
+fn random_nodes_lose_unneeded_images_and_no_more() {
     let mut rules = Rules::default();
     let mut removed = 0;
     for seed in nodes(300) {
@@ -257,7 +257,7 @@ fn random_nodes_lose_what_nobody_needs_and_no_more() {
         count(&mut rules, &world, &done);
         removed += ids(&done, Outcome::Removed).len();
 
-        // What was freed shows, so a second pass has nothing to do, unless there was too little in the first place.
+        // The filesystem shows the freed bytes, so a second pass has nothing to do, unless the first found too little.
         let available = (world.available + done.bytes_freed).min(CAPACITY);
         *host.usage.lock().unwrap() = Some((CAPACITY, available));
         let second = engine.images(world.flags, None);
@@ -283,7 +283,7 @@ fn random_nodes_lose_what_nobody_needs_and_no_more() {
     assert!(removed > 300, "hardly anything happens: {removed}");
 }
 
-/// S5.8, S5.9: what fails counts nothing, the next takes its place, and nothing that must stay goes for it.
+/// S5.8, S5.9: an image that fails counts nothing, the next takes its place, and nothing that must be kept is removed for it.
 #[test]
 fn random_removals_that_fail_are_made_up_for() {
     let mut rules = Rules::default();
@@ -320,7 +320,7 @@ fn random_removals_that_fail_are_made_up_for() {
 /// What others do to the node while a pass runs.
 #[derive(Default)]
 struct Others {
-    /// Images that have to stay from now on, by ID.
+    /// Images that have to be kept from now on, by ID.
     protect: BTreeSet<String>,
     /// Images that they removed.
     removed: BTreeSet<String>,
@@ -361,10 +361,10 @@ impl Others {
     }
 }
 
-/// Lists fail, removals fail or are lies, figures are none, ages count, and others use, tag, pin and remove images meanwhile: nothing goes
-/// that has to stay, and the report says what went.
+/// Lists fail, removals fail or are lies, figures are missing, ages count, and other programs use, tag, pin and remove images meanwhile:
+/// nothing is removed that has to be kept, and the report says what was removed.
 #[test]
-fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_stay() {
+fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_be_kept() {
     let mut rules = Rules::default();
     let (mut removed, mut failed, mut changed) = (0, 0, 0);
     for seed in nodes(300) {
@@ -376,7 +376,7 @@ fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_stay() {
         let mut hooks = host.hooks(true);
         hooks.clock = None;
         let (node, shared, own) = (server.clone(), others.clone(), Mutex::new(Dice(seed)));
-        // The evidence is old by then, so each image is looked at again.
+        // The evidence is old by then, so the lists are taken again for each image.
         let approve = move |_: &crigc::report::Entry| {
             let (mut others, mut dice) = (shared.lock().unwrap(), own.lock().unwrap());
             node.edit(|node| others.act(&mut dice, node));
@@ -440,13 +440,17 @@ fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_stay() {
             .chain(&world.protected)
         {
             let stays = there.contains(id) || others.removed.contains(id);
-            assert!(stays, "node {seed}: {id} had to stay: {:?}", report.entries);
+            assert!(
+                stays,
+                "node {seed}: {id} had to be kept: {:?}",
+                report.entries
+            );
         }
         let gone = ids(&report, Outcome::Removed);
         let all = world.node.images.iter().map(|image| image.id.to_string());
         for id in all.filter(|id| !there.contains(id)) {
             let told = gone.contains(&id) || others.removed.contains(&id);
-            assert!(told, "node {seed}: {id} went, nobody says so");
+            assert!(told, "node {seed}: {id} was removed without an entry");
         }
         let message = end
             .error
@@ -458,7 +462,10 @@ fn random_nodes_that_change_while_a_pass_runs_lose_nothing_that_must_stay() {
             let rows = world.node.images.iter().filter(|i| i.id.to_string() == *id);
             let is_gone = !there.contains(id) || rows.count() > 1;
             let unseen = message.contains("cannot list images");
-            assert!(is_gone || unseen, "node {seed}: {id} is said to be gone");
+            assert!(
+                is_gone || unseen,
+                "node {seed}: {id} is reported as removed"
+            );
         }
         let failures = ids(&report, Outcome::Failed).len();
         assert!(failures == 0 || end.error.is_some(), "node {seed}: S5.9");

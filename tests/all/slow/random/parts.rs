@@ -17,8 +17,8 @@ use test_support::large::{PODS, left, nothing};
 use test_support::random_node::{made, node, spared, start};
 use test_support::rules::Rules;
 
-/// Where the lists do not fit a message, nothing goes that would stay if they did; and where the parts come to the whole, all goes
-/// that would.
+/// If the lists do not fit a message, nothing is removed that would be kept if they did; and if the
+/// parts are complete, everything is removed that would.
 #[test]
 fn s7_3_random_nodes_in_parts_lose_no_more_than_in_one_message() {
     let mut rules = Rules::default();
@@ -128,10 +128,10 @@ fn changed(
     (bench, end.error, parts)
 }
 
-/// Others start and remove containers while the parts are asked for, one after the other: nothing goes that would stay if they had
-/// done so before, and where the pass does not fail, all goes that would, before or after.
+/// Others start and remove containers while the parts are asked for, one after the other: nothing is removed that would be kept if they had
+/// done so before, and if the pass does not fail, everything is removed that would be, before or after.
 #[test]
-fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_stay() {
+fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_be_kept() {
     let mut rules = Rules::default();
     // What happens, and which namespace must not have been asked for yet.
     type Case = (&'static str, fn(&mut Node), Option<&'static str>);
@@ -144,7 +144,7 @@ fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_stay() {
         ),
         ("a pod is gone", all_of_u6_go, None),
         (
-            "one comes, others go",
+            "one is added, others are removed",
             |n| {
                 comes(n, "u1", Word::Exited);
                 all_of_u6_go(n);
@@ -152,7 +152,7 @@ fn s7_3_a_node_that_changes_between_its_parts_loses_nothing_that_should_stay() {
             None,
         ),
         (
-            "a pod runs that the host says is gone",
+            "a pod runs that the host calls gone",
             |n| comes(n, "u3", Word::Running),
             Some("namespace=batch"),
         ),
@@ -204,7 +204,7 @@ fn image_id(n: u64) -> String {
     format!("sha256:{n:012x}")
 }
 
-/// A random node whose containers use images, some of them with labels that nobody asks by.
+/// A random node whose containers use images, some of them with labels that select no part.
 fn with_images(seed: u64) -> Maker {
     let mut dice = Dice(seed + 7000);
     let mut maker = made(&mut dice);
@@ -232,7 +232,7 @@ fn with_images(seed: u64) -> Maker {
     maker
 }
 
-/// Something happens to a node while its parts are asked for: another container comes, one that does not run goes, or both.
+/// Something happens to a node while its parts are asked for: another container is added, one that does not run is removed, or both.
 fn happens(node: &mut Node, dice: &mut Dice, comes: bool, goes: bool) {
     let ended = |c: &Container| c.state == State::Word(Word::Exited);
     if comes && let Some(like) = node.containers.last() {
@@ -247,10 +247,10 @@ fn happens(node: &mut Node, dice: &mut Dice, comes: bool, goes: bool) {
     }
 }
 
-/// An image that a container uses stays, in whatever parts the containers come and whatever happens meanwhile. Where one comes and
-/// another one goes, the bytes may be the same: then it is known of those alone that run, or were just made.
+/// An image that a container uses is kept, in whatever parts the containers arrive and whatever happens meanwhile. If one container is
+/// added and another one removed, the bytes may be the same: then only those that run or were just created are known.
 #[test]
-fn s7_3_s5_2_images_in_use_stay_on_random_nodes_in_parts() {
+fn s7_3_s5_2_images_in_use_are_kept_on_random_nodes_in_parts() {
     let mut rules = Rules::default();
     let (mut whole, mut short, mut went) = (0, 0, 0);
     for seed in nodes(60) {
@@ -281,7 +281,7 @@ fn s7_3_s5_2_images_in_use_stay_on_random_nodes_in_parts() {
             if changed && comes && goes && state > 1 {
                 continue;
             }
-            // What comes behind the looks of the pass is not seen.
+            // What is added after the lists of the pass is not seen.
             if container.id == "comes00000000".into() && at > 3 {
                 continue;
             }

@@ -1,5 +1,5 @@
-// Command bench-kubelet makes one pass of the kubelet's own collectors in a fresh process, and tells what the pass cost this
-// process, as a line of JSON. The same arguments as the driver of crigc (benches/pass-cost/drivers/crigc.c):
+// Command bench-kubelet makes one pass of the kubelet's own collectors in a fresh process, and prints what the pass cost this
+// process, as a line of JSON. It has the same arguments as the driver of crigc (benches/pass-cost/drivers/crigc.c):
 //
 //	bench-kubelet containers|images LIVE USAGE ENDPOINT PODS LINKS
 package main
@@ -19,13 +19,13 @@ import (
 	"github.com/crigc/crigc/go/comparison/latest"
 )
 
-// measured is the line that is told.
+// measured is the line that is printed.
 type measured struct {
 	Wall           float64 `json:"wall"`
 	CPU            float64 `json:"cpu"`
 	ResidentKiB    int     `json:"resident_kib"`
 	PeakKiB        int     `json:"peak_kib"`
-	FailedRemovals int     `json:"failed_removals"` // the kubelet does not tell
+	FailedRemovals int     `json:"failed_removals"` // the kubelet does not report it
 	Error          string  `json:"error"`
 }
 
@@ -88,7 +88,7 @@ func settingOf(arguments []string) (comparison.Setting, error) {
 	}, err
 }
 
-// measure does it and tells what it cost. Memory counts from here: the peak so far is forgotten before.
+// measure makes the pass and returns what it cost. Memory counts from here: the peak is reset before.
 func measure(pass func() error) (measured, error) {
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
 		return measured{}, err

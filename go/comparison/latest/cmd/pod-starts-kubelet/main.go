@@ -2,8 +2,8 @@
 //
 //	pod-starts-kubelet containers|images KEEP ENDPOINT POD-LOGS-DIR CONTAINER-LOGS-DIR ROOT-DIR
 //
-// KEEP is how many dead containers of one name in one pod stay. Only limits count, as no pod was deleted; of images everything unused goes. A line before the pass and one after it tell whoever
-// reads them how long it took.
+// KEEP is the number of dead containers of one name in one pod that are kept. Only limits count, because no pod was deleted; all unused
+// images are removed. It prints a line before the pass and one after it, so that the reader knows how long it took.
 package main
 
 import (
@@ -42,7 +42,7 @@ func setting(keep int, paths []string) comparison.Setting {
 		Pod:              func(string) (content, runtime bool) { return false, false },
 		SourcesReady:     func() bool { return true },
 		ImageFS:          func() (capacity, available uint64) { return 100, 100 },
-		PlainPaths:       true, // a measurement must not pay for what the checks look up
+		PlainPaths:       true, // a measurement must not pay for resolving paths
 	}
 }
 
