@@ -28,7 +28,7 @@
 //
 // Any number of goroutines may use an [Engine] at once. Two passes of one kind never overlap: other callers wait for their turn,
 // each on a thread of the operating system, as in every call of C from Go. Only [Engine.Start] starts threads of the library, one
-// for each kind, and [Engine.Stop] ends them. Between passes an engine has no open descriptor and, unless started, no thread. After
+// for each kind, and [Engine.Stop] ends them. Between passes an engine has no open descriptor but the lock of image-records-file and, unless started, no thread. After
 // [Engine.Close] neither is left.
 //
 // A context's deadline and cancel end a pass soon, and the report says what was done. They cannot end a system call that hangs, such

@@ -19,11 +19,11 @@
  * messages too, U+FFFD stands for bytes that were not UTF-8, and \n or \u{7f} for control characters; in names two backslashes
  * stand for one. Only the UIDs that gc_pod_states_fn receives have the runtime's own bytes.
  *
- * Failures. A function that can fail returns a gc_status or a pointer, and its last argument is `gc_error **error`; pass NULL if
- * you do not want the error. On return `*error` is an error that you free, or NULL on success; the old value is neither read nor
- * freed. If a required argument is NULL, or a flag bit is unknown, the function returns GC_ERROR_INVALID_ARGUMENT. Functions
- * without a status return NULL, 0 or nothing for a NULL handle. Each function names the statuses that it returns. Any of them may
- * also return GC_ERROR_INTERNAL, which means that crigc panicked.
+ * Failures. Most functions that can fail return a gc_status or a pointer, and their last argument is `gc_error **error`; pass
+ * NULL if you do not want the error. On return `*error` is an error that you free, or NULL on success; the old value is neither
+ * read nor freed. If a required argument is NULL, or a flag bit is unknown, the function returns GC_ERROR_INVALID_ARGUMENT.
+ * Functions without a status return NULL, 0 or nothing for a NULL handle. Each function names the statuses that it returns. Any
+ * of them may also return GC_ERROR_INTERNAL, which means that crigc panicked.
  *
  * Threads. Any number of threads may use an engine at once; use a config from one thread at a time. Two passes of one kind never
  * overlap: other callers wait for their turn. Only gc_start starts threads. They are named, have 1 MiB of stack, and block all
@@ -32,29 +32,29 @@
  * not survive a fork: fork (daemonise) first, then make the engine.
  *
  * The process. The library installs no signal handler, prints nothing, never exits, and raises neither SIGPIPE nor SIGXFSZ. Its
- * descriptors are close-on-exec. An engine has no open descriptor between passes, and after gc_engine_free no thread and no
- * descriptor is left. The library cannot cancel a system call that hangs, such as one on a dead network mount. It aborts the
- * process only if an allocation fails or a stack overflows.
+ * descriptors are close-on-exec. Between passes an engine has no open descriptor but the lock of image-records-file, and after
+ * gc_engine_free no thread and no descriptor is left. The library cannot cancel a system call that hangs, such as one on a dead
+ * network mount. It aborts the process only if an allocation fails or a stack overflows.
  *
  * Callbacks. A callback receives its `context` first; the library passes it on and never dereferences it. Function and context
- * must be usable until config and engine are both freed. A called pass calls back on the caller's thread, a periodic pass on the
- * one thread of its kind. One engine never makes two callbacks of the same kind at once. What a callback receives is borrowed for
- * the call. A callback has to return normally (no longjmp, no C++ exception) and within milliseconds. Do not hold a lock during a
- * call into the library if a callback takes the same lock. A pass waits for a callback that does not return, even past its
- * deadline, a cancel and a close; passes of the other kind wait if they need a callback of the same kind. gc_close and
- * gc_call_cancel never wait for a callback; gc_stop and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close,
- * gc_version, gc_abi, gc_status_name, gc_string_free, gc_error_free, gc_config_key, gc_config_key_help and the functions that
- * read reports and errors. Every other function returns GC_ERROR_BUSY there, or, if it has no status, returns NULL or does
- * nothing. If a callback returns yes or no, 1 is yes and every other value is no. A no never removes anything.
+ * must be usable until the config and every engine made from it are freed. Two engines of one config may call back at once. A
+ * called pass calls back on the caller's thread, a periodic pass on the one thread of its kind. One engine never makes two
+ * callbacks of the same kind at once. What a callback receives is borrowed for the call. A callback has to return normally (no
+ * longjmp, no C++ exception) and within milliseconds. Do not hold a lock during a call into the library if a callback takes the
+ * same lock. A pass waits for a callback that does not return, even past its deadline, a cancel and a close; while it runs, a
+ * pass of the other kind waits before it makes the same callback. gc_close and gc_call_cancel never wait for a callback; gc_stop
+ * and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close, gc_version, gc_abi, gc_status_name, gc_string_free,
+ * gc_error_free, gc_config_key, gc_config_key_help and the functions that read reports and errors. Every other function returns
+ * GC_ERROR_BUSY there, or, if it has no status, returns NULL or does nothing. If a callback returns yes or no, 1 is yes and every
+ * other value is no. Only a yes lets crigc remove.
  *
  * Reasons in gc_entry. Removed: pod-removed, pod-terminated, unit-limit, total-limit, older-sandbox, dead-link, age, space,
- * unused.
- * Kept: running, too-young, within-limit, active, newest-sandbox, pod-exists, pod-active (the host reports the pod as gone, but
- * it runs), link-alive, in-use, pinned, sandbox-image, exempt, enough-freed, below-threshold, first-look, sources-not-ready,
- * unknown-state, changed (it changed, or the host's answer did, before its removal), list-incomplete, held (hold-file exists),
- * backoff (its last removal failed; periodic passes wait before the next try), not-reached (the pass ended earlier),
- * sandbox-image-unknown, link-unknown, newer-than-answer (its pod has changed since the moment that the host's answer
- * describes).
+ * unused. Kept: running, too-young, within-limit, active, newest-sandbox, pod-exists, pod-active (the host reports the pod as
+ * gone, but it runs), link-alive, in-use, pinned, sandbox-image, exempt, enough-freed, below-threshold, first-look,
+ * sources-not-ready, unknown-state, changed (it changed, or the host's answer did, before its removal), list-incomplete, held
+ * (hold-file exists), backoff (its last removal failed; periodic passes wait before the next try), not-reached (the pass ended,
+ * or gave up, before its turn), sandbox-image-unknown, link-unknown, newer-than-answer (its pod has changed since the moment
+ * that the host's answer describes).
  *
  * The keys with their defaults and ranges are listed in docs/configuration.md, the rules of a pass in docs/rules.md. Both name a
  * rule by its number, such as S1.6.
@@ -141,18 +141,19 @@ typedef uint32_t gc_pod_state;
 
 /**
  * Reports which pods may be collected. Set states[i] for uids[i], where i is below `count`; all states start as 0 (keep). Return 1
- * once the host has seen every pod source. With any other value no object is removed because its pod is gone; limits still apply.
+ * once your list of pods is complete: those of the API server, static pods and any other source. With any other value every pod
+ * counts as existing, and only limits apply.
  *
  * A UID has the bytes that the runtime gave. A pass never asks about a UID that holds control characters or is not UTF-8: only
  * limits apply to such a pod. A pass asks a few times, more often if a list comes in parts (S7), and once more right before it
  * removes a log directory, about that directory's pod only. `count` may be 0; `uids` and `states` are NULL then.
  *
- * `as_of` is never NULL, and `*as_of` starts as 0: the answer describes this moment. If the answer describes the past, such as a
- * list of pods that is 40 seconds old, set `*as_of` to the moment that it describes: the node's wall clock before the list was
- * requested, in nanoseconds since the epoch. A pod counts as existing in this pass (reason newer-than-answer) if one of its
- * containers or sandboxes was created, or something in its log directory changed, after that moment: the answer may not know this
- * pod yet. A pass checks this once for each pod, before it removes anything of it. A moment in the future, and a negative number,
- * count as if the callback did not return 1.
+ * `as_of` is never NULL, and `*as_of` starts as 0: the answer describes the moment of the call. If the answer describes the past,
+ * such as a list of pods that is 40 seconds old, set `*as_of` to the moment that it describes: the node's wall clock before the
+ * list was requested, in nanoseconds since the epoch. A pod counts as existing in this pass (reason newer-than-answer) if one of
+ * its containers or sandboxes was created, or something in its log directory changed, after that moment: the answer may not know
+ * this pod yet. A pass checks this once for each pod, before it removes anything of it. A moment in the future, and a negative
+ * number, count as if the callback did not return 1.
  */
 typedef int32_t (*gc_pod_states_fn)(void *context,
                                     const char *const *uids,
@@ -212,9 +213,9 @@ typedef struct gc_entry {
 } gc_entry;
 
 /**
- * Approves the removal of one object: 1 = remove it, anything else = keep it. A pass calls it right before the removal, and never
- * in a dry run. `planned` is borrowed for the call: `reason` says why the object is to be removed, `outcome` is GC_KEPT because
- * nothing has happened yet, `error` is NULL.
+ * Approves the removal of one object: 1 = remove it, anything else = keep it. A pass calls it right before the removal (of a
+ * container that has to be stopped first, before the stop), and never in a dry run. `planned` is borrowed for the call: `reason`
+ * says why the object is to be removed, `outcome` is GC_KEPT because nothing has happened yet, `error` is NULL.
  */
 typedef int32_t (*gc_approve_fn)(void *context, const struct gc_entry *planned);
 
@@ -250,8 +251,8 @@ typedef int32_t (*gc_image_fs_fn)(void *context, struct gc_fs_usage *usage);
 
 /**
  * Receives an event, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity and
- * PodStatesContradicted. A periodic pass that fails also sends ContainerGCFailed, or, from the second failure in a row on,
- * ImageGCFailed. Both strings are borrowed for the call.
+ * PodStatesContradicted. A periodic container pass that fails also sends ContainerGCFailed; a periodic image pass sends
+ * ImageGCFailed, but not for its first failure in a row. Both strings are borrowed for the call.
  */
 typedef void (*gc_event_fn)(void *context, const char *reason, const char *message);
 
@@ -285,7 +286,8 @@ typedef void (*gc_pass_fn)(void *context,
 typedef int64_t (*gc_clock_fn)(void *context);
 
 /**
- * The pass read what it had to know, decided, and did what it could. The report lists single removals that failed.
+ * The pass read what it had to know, decided, and did what it could. In a container pass single removals may have failed; the
+ * report lists them.
  */
 #define GC_OK 0
 
@@ -326,7 +328,7 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_ERROR_IO 7
 
 /**
- * All removals of images succeeded, but they freed fewer bytes than image-gc-low-threshold asks for.
+ * No removal of an image failed, but fewer bytes were freed than image-gc-low-threshold asks for.
  */
 #define GC_ERROR_NOT_ENOUGH_FREED 8
 
@@ -347,7 +349,8 @@ typedef int64_t (*gc_clock_fn)(void *context);
 #define GC_ERROR_CLOSED 11
 
 /**
- * The host reported more than half of the running pods as gone. Nothing was removed because its pod is gone.
+ * The host reported more than half of the pods that run, and at least two, as gone. Every pod counted as existing; limits were
+ * applied.
  */
 #define GC_ERROR_CONTRADICTION 12
 
@@ -472,7 +475,7 @@ void gc_close(struct gc_engine *engine);
  * Closes an engine, waits for its passes, its threads and all calls of other threads that are inside it, and frees it. When it
  * returns, no thread and no descriptor is left, and another engine can hold image-records-file. No other call for this engine may
  * begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. In a callback
- * it only closes the engine: the memory is leaked. NULL does nothing.
+ * it only closes the engine, and its memory is never freed. NULL does nothing.
  */
 void gc_engine_free(struct gc_engine *engine);
 
@@ -485,10 +488,10 @@ void gc_engine_free(struct gc_engine *engine);
  * gc_report_free. `*error` receives the error, which the caller frees with gc_error_free, or NULL on success. `report` and `error`
  * may be NULL.
  *
- * Returns GC_OK if the pass read what it had to know, decided, and did what it could; the report lists removals that failed. Else it
- * returns GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a request),
- * GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (a directory or filesystem cannot be
- * read, or no descriptor is left), GC_ERROR_CONFIG (one log directory is, or is inside, the other), GC_ERROR_CONTRADICTION,
+ * Returns GC_OK if the pass read what it had to know, decided, and did what it could; single removals may have failed, and the report
+ * lists them. Else it returns GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a
+ * request), GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (a directory or filesystem
+ * cannot be read, or no descriptor is left), GC_ERROR_CONFIG (one log directory is, or is inside, the other), GC_ERROR_CONTRADICTION,
  * GC_ERROR_INVALID_ARGUMENT (`engine` is NULL, a flag is unknown, or gc_clock_fn returned 0 or less) or GC_ERROR_INTERNAL.
  */
 gc_status gc_containers(struct gc_engine *engine,
@@ -498,10 +501,10 @@ gc_status gc_containers(struct gc_engine *engine,
                         struct gc_error **error);
 
 /**
- * Removes unused images if the image filesystem is at least image-gc-high-threshold full; with GC_ALL_UNUSED however empty it is.
- * Arguments and statuses are those of gc_containers. In addition the pass fails if a removal failed (GC_ERROR_RUNTIME), and if fewer
- * bytes were freed than image-gc-low-threshold asks for (GC_ERROR_NOT_ENOUGH_FREED). Images that an engine finds in its first image
- * pass are not protected by minimum-image-ttl-duration.
+ * Removes unused images if the image filesystem is at least image-gc-high-threshold full; with GC_ALL_UNUSED, and those that have
+ * been unused for image-maximum-gc-age, however empty it is. Arguments and statuses are those of gc_containers. In addition the pass
+ * fails if a removal failed (GC_ERROR_RUNTIME), and if fewer bytes were freed than image-gc-low-threshold asks for
+ * (GC_ERROR_NOT_ENOUGH_FREED). Images that an engine finds in its first image pass are not protected by minimum-image-ttl-duration.
  */
 gc_status gc_images(struct gc_engine *engine,
                     uint32_t flags,
@@ -511,17 +514,17 @@ gc_status gc_images(struct gc_engine *engine,
 
 /**
  * Starts periodic passes in the background, on one thread for each kind. The first container pass begins at once, and each other one
- * container-gc-period after the end of the one before; image passes likewise with image-gc-period. If no image records exist yet, the first
- * image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
- * image-maximum-gc-age is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO
- * (a thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
+ * container-gc-period after the end of the one before; image passes do the same with image-gc-period. If no image records exist yet, the
+ * first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
+ * image-maximum-gc-age is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO (a
+ * thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
  */
 gc_status gc_start(struct gc_engine *engine,
                    struct gc_error **error);
 
 /**
- * Cancels the periodic passes and waits until they have ended, also if another thread is stopping them. gc_start starts them again.
- * NULL does nothing. In a callback it does nothing.
+ * Cancels the periodic passes and waits until they have ended. If another thread already stops them, this call waits as well.
+ * gc_start starts them again. NULL does nothing. In a callback it does nothing.
  */
 void gc_stop(struct gc_engine *engine);
 
@@ -614,8 +617,8 @@ void gc_config_set_log(struct gc_config *config,
                        void *context);
 
 /**
- * Sets the callback that reports which pods may be collected. Without it no object is removed because its pod is gone: only
- * limits and thresholds apply. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
+ * Sets the callback that reports which pods may be collected. Without it every pod counts as existing: only limits and thresholds
+ * apply. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
  */
 void gc_config_set_pod_states(struct gc_config *config,
                               gc_pod_states_fn function,
@@ -671,8 +674,9 @@ struct gc_call *gc_call_new(uint64_t timeout_ms);
 
 /**
  * Cancels the call: it ends with GC_ERROR_CANCELLED, and its report says what was done. The call ends within a second even if the
- * runtime hangs; requests in flight get 300 ms more. A cancel lasts: a call that begins later ends at once. May be called from any
- * thread and from callbacks, but not in a signal handler. Never blocks. NULL does nothing.
+ * runtime hangs, but not while a callback or a system call of crigc hangs. Requests in flight get 300 ms of that second. A cancel
+ * lasts: a call that begins later ends at once. May be called from any thread and from callbacks, but not in a signal handler.
+ * Never blocks. NULL does nothing.
  */
 void gc_call_cancel(struct gc_call *call);
 

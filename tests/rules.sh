@@ -1,5 +1,5 @@
 #!/bin/bash
-# Prints for each rule of the semantics how many cases and random nodes exercised it, from lines `RULE case|node N` that the
+# Prints for each rule of docs/rules.md how many cases and random nodes exercised it, from lines `RULE case|node N` that the
 # tests wrote; a rule with none fails.
 set -u
 rules="S0.1 S0.2 S0.3 S0.4 S0.5 S0.6 S0.7 S0.8 S0.9 S0.10 S0.11 S1.1 S1.2 S1.3 S1.4 S1.5 S1.6 S1.7 S1.8 S2.1 S2.2 S2.3 S2.4 S2.5 S2.6

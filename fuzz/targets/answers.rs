@@ -6,7 +6,7 @@ use crigc::fuzzing;
 use crigc::node::{ContainerState, PodState, PodStates, SandboxState, Snapshot, Text};
 use crigc::plan::containers::ContainerPolicy;
 use crigc::plan::exempt::Exempt;
-use crigc::plan::images::{self, Goal, ImageLook, SandboxImages, Tally};
+use crigc::plan::images::{self, Goal, ImageState, SandboxImages, Tally};
 use crigc::plan::in_use::InUse;
 use crigc::plan::pods::{PodView, uids_in_question};
 use crigc::plan::records::Records;
@@ -88,7 +88,7 @@ fuzz_target!(|data: &[u8]| {
         records.watch(now, Duration::from_secs(1), Duration::from_secs(1));
         records.look(&images, &in_use, now);
     }
-    let look = ImageLook {
+    let look = ImageState {
         images: &images,
         in_use: &in_use,
         records: &records,

@@ -513,6 +513,9 @@ func (with *comparison) ruleOfRest(path string) string {
 // behindLinks is where a log's path leads when links on the way are followed.
 func (with *comparison) behindLinks(path string) string {
 	for name, target := range with.ours.Before.links {
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(with.folder, filepath.Dir(name), target)
+		}
 		if rest, through := strings.CutPrefix(path, filepath.Join(with.folder, name)+"/"); through {
 			return filepath.Join(target, rest)
 		}
@@ -530,6 +533,9 @@ func (with *comparison) ruleOfLink(name string) string {
 		return "S4.2"
 	}
 	if entry, _ := with.entry("file " + name); kept(entry, crigc.ReasonLinkAlive) && with.isCutLink(name) {
+		if with.isLinkOfRemoved(name) {
+			return "S2.4 a shared link"
+		}
 		return "S4.2 a cut name"
 	}
 	if rule := with.ruleOfOwner(func(c Container) bool { return strings.TrimSuffix(name, "/") == linkOf(c) || isLinkOf(c, name) }); rule != "" {
@@ -568,6 +574,14 @@ func (with *comparison) isLinkOfLate(name string) bool {
 	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
 		entry, _ := with.entry("container " + c.ID)
 		return c.State == Unknown && c.Labels["io.kubernetes.container.name"] == "" && entry.Outcome == crigc.Failed && isLinkOf(c, name)
+	})
+}
+
+// isLinkOfRemoved says whether a link was also that of a container that crigc removed.
+func (with *comparison) isLinkOfRemoved(name string) bool {
+	return slices.ContainsFunc(with.ours.Before.node.Containers, func(c Container) bool {
+		entry, _ := with.entry("container " + c.ID)
+		return entry.Outcome == crigc.Removed && linkOf(c) == name
 	})
 }
 

@@ -42,15 +42,25 @@ func (m *maker) plantLinkOnTheWay() {
 	m.Node.Containers = append(m.Node.Containers, runs)
 	m.file(runs.LogPath[2:])
 	m.file(runs.LogPath[2:] + ".20260101-000000.gz")
-	switch m.turn() % 3 {
+	turn := m.turn()
+	// An absolute target leads out of the log directory's tree first, a relative one never leaves it.
+	target := func(absolute, relative string) string {
+		if turn/3%2 == 0 {
+			return "@/pods/" + absolute
+		}
+		return relative
+	}
+	link := File{Path: "pods/" + p.folder + "/app"}
+	switch turn % 3 {
 	case 0:
-		m.Files = append(m.Files, File{Path: "pods/" + p.folder + "/app", Link: "@/pods/" + other.folder + "/app"})
+		link.Link = target(other.folder+"/app", "../"+other.folder+"/app")
 	case 1:
-		m.Files = append(m.Files, File{Path: "pods/" + p.folder, Link: "@/pods/" + other.folder})
+		link = File{Path: "pods/" + p.folder, Link: target(other.folder, other.folder)}
 	case 2:
 		m.file("pods/" + p.folder + "/real/" + fmt.Sprint(c.Attempt) + ".log")
-		m.Files = append(m.Files, File{Path: "pods/" + p.folder + "/app", Link: "@/pods/" + p.folder + "/real"})
+		link.Link = target(p.folder+"/real", "real")
 	}
+	m.Files = append(m.Files, link)
 }
 
 // plantWrongKey puts all logs of the runtime elsewhere; then no pod has a directory in the log directory.
@@ -115,15 +125,22 @@ func (m *maker) plantLinkPlace() {
 }
 
 // plantCutLink makes a container that runs, whose log is just being rotated, with a name so long that its link's name does not have its ID.
+// In every other node its earlier attempts have the same link.
 func (m *maker) plantCutLink() {
+	m.plant("S2.4")
 	m.plant("S4.2")
 	p := pod{uid: m.uid(), namespace: "default", name: fmt.Sprintf("%0240d", m.IntN(1000)), word: Known, alive: true}
 	p.folder = p.uid
 	m.Pods[p.uid] = Known
 	m.sandboxesOf(&p)
-	c := m.container(&p, "app", 0, pick(m, Running, Running, Unknown), m.time())
+	c := m.container(&p, "app", 2, pick(m, Running, Running, Unknown), m.time())
 	c.Name, c.Labels = "app", labels(&p, "app")
 	m.Node.Containers = append(m.Node.Containers, c)
+	for attempt := range uint32(m.turn() % 2 * 2) {
+		dead := m.container(&p, "app", attempt, Exited, -int64(3-attempt)*86_400*second)
+		dead.Name, dead.Labels = c.Name, c.Labels
+		m.Node.Containers = append(m.Node.Containers, dead)
+	}
 	m.Files = slices.DeleteFunc(m.Files, func(file File) bool { return file.Path == c.LogPath[2:] || file.Path == linkOf(c) })
 	m.link(&p, &c)
 }

@@ -171,7 +171,7 @@ func needs(knows Knows) []need {
 		{rule: "S0.4 one pod", more: true}, {rule: "S0.4 most pods", more: true},
 		{rule: "S1.1", kept: true}, {rule: "S1.1 the state", more: true}, {rule: "S1.1 beside it", more: true},
 		{rule: newerThanAnswer, more: true}, {rule: "S1.1 just created", more: true}, {rule: "S1.5 the last that ran", more: true},
-		{rule: "S1.5 the highest attempt", more: true}, {rule: "S2.4 a link on the way", more: true}, {rule: "S2.4 the link's place", more: true},
+		{rule: "S1.5 the highest attempt", more: true}, {rule: "S2.4 a link on the way", more: true}, {rule: "S2.4 the link's place", more: true}, {rule: "S2.4 a shared link", more: true},
 		{rule: "S3.3 the highest attempt", more: true}, {rule: "S4.1 back again", kept: true}, {rule: "S4.2 a cut name", more: true},
 		{rule: "S5.7 a leap", kept: true}, {rule: enoughByFilesystem, more: true}, {rule: stillListed, more: true},
 		{rule: "S0.3 asked again", more: true}, {rule: "S2.4 the key", more: true}, {rule: "S1.1 no sandboxes", more: true}, {rule: "S2.3 a negative grace", more: true}, {rule: "S4.1 no lists", more: true},

@@ -174,24 +174,22 @@ pub(crate) struct ContainerStatus {
 }
 
 pub(super) fn container_status(status: proto::ContainerStatus) -> ContainerStatus {
-    let mut reader = Reader {
-        readable: true,
-        names: &mut Names::default(),
-    };
+    // However long: one name cut short would be another image's.
+    let whole = |bytes: &[u8]| Text::from(String::from_utf8_lossy(bytes));
     ContainerStatus {
-        id: reader.text(&status.id),
+        id: whole(&status.id),
         state: container_state(status.state),
         created_at: status.created_at,
         finished_at: status.finished_at,
         log_path: match std::str::from_utf8(&status.log_path) {
             Ok(path) => Ok(path.into()),
-            Err(_) => Err(String::from_utf8_lossy(&status.log_path).into()),
+            Err(_) => Err(whole(&status.log_path)),
         },
         mounted_images: status
             .mounts
             .into_iter()
             .filter_map(|mount| mount.image)
-            .map(|image| reader.text(&image.image))
+            .map(|image| whole(&image.image))
             .filter(|image| !image.is_empty())
             .collect(),
     }

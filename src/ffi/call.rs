@@ -18,8 +18,9 @@ pub extern "C" fn gc_call_new(timeout_ms: u64) -> *mut gc_call {
 }
 
 /// Cancels the call: it ends with GC_ERROR_CANCELLED, and its report says what was done. The call ends within a second even if the
-/// runtime hangs; requests in flight get 300 ms more. A cancel lasts: a call that begins later ends at once. May be called from any
-/// thread and from callbacks, but not in a signal handler. Never blocks. NULL does nothing.
+/// runtime hangs, but not while a callback or a system call of crigc hangs. Requests in flight get 300 ms of that second. A cancel
+/// lasts: a call that begins later ends at once. May be called from any thread and from callbacks, but not in a signal handler.
+/// Never blocks. NULL does nothing.
 ///
 /// # Safety
 /// `call` is NULL or a live handle.

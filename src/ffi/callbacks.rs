@@ -118,18 +118,19 @@ pub unsafe extern "C" fn gc_config_set_log(
 }
 
 /// Reports which pods may be collected. Set states[i] for uids[i], where i is below `count`; all states start as 0 (keep). Return 1
-/// once the host has seen every pod source. With any other value no object is removed because its pod is gone; limits still apply.
+/// once your list of pods is complete: those of the API server, static pods and any other source. With any other value every pod
+/// counts as existing, and only limits apply.
 ///
 /// A UID has the bytes that the runtime gave. A pass never asks about a UID that holds control characters or is not UTF-8: only
 /// limits apply to such a pod. A pass asks a few times, more often if a list comes in parts (S7), and once more right before it
 /// removes a log directory, about that directory's pod only. `count` may be 0; `uids` and `states` are NULL then.
 ///
-/// `as_of` is never NULL, and `*as_of` starts as 0: the answer describes this moment. If the answer describes the past, such as a
-/// list of pods that is 40 seconds old, set `*as_of` to the moment that it describes: the node's wall clock before the list was
-/// requested, in nanoseconds since the epoch. A pod counts as existing in this pass (reason newer-than-answer) if one of its
-/// containers or sandboxes was created, or something in its log directory changed, after that moment: the answer may not know this
-/// pod yet. A pass checks this once for each pod, before it removes anything of it. A moment in the future, and a negative number,
-/// count as if the callback did not return 1.
+/// `as_of` is never NULL, and `*as_of` starts as 0: the answer describes the moment of the call. If the answer describes the past,
+/// such as a list of pods that is 40 seconds old, set `*as_of` to the moment that it describes: the node's wall clock before the
+/// list was requested, in nanoseconds since the epoch. A pod counts as existing in this pass (reason newer-than-answer) if one of
+/// its containers or sandboxes was created, or something in its log directory changed, after that moment: the answer may not know
+/// this pod yet. A pass checks this once for each pod, before it removes anything of it. A moment in the future, and a negative
+/// number, count as if the callback did not return 1.
 pub type gc_pod_states_fn = Option<
     unsafe extern "C" fn(
         context: *mut c_void,
@@ -140,8 +141,8 @@ pub type gc_pod_states_fn = Option<
     ) -> i32,
 >;
 
-/// Sets the callback that reports which pods may be collected. Without it no object is removed because its pod is gone: only
-/// limits and thresholds apply. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
+/// Sets the callback that reports which pods may be collected. Without it every pod counts as existing: only limits and thresholds
+/// apply. A NULL function clears it. With a NULL config, and in a callback, it does nothing.
 ///
 /// # Safety
 /// As for gc_config_set_log.
@@ -201,9 +202,9 @@ fn ask_pods(
     }
 }
 
-/// Approves the removal of one object: 1 = remove it, anything else = keep it. A pass calls it right before the removal, and never
-/// in a dry run. `planned` is borrowed for the call: `reason` says why the object is to be removed, `outcome` is GC_KEPT because
-/// nothing has happened yet, `error` is NULL.
+/// Approves the removal of one object: 1 = remove it, anything else = keep it. A pass calls it right before the removal (of a
+/// container that has to be stopped first, before the stop), and never in a dry run. `planned` is borrowed for the call: `reason`
+/// says why the object is to be removed, `outcome` is GC_KEPT because nothing has happened yet, `error` is NULL.
 pub type gc_approve_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, planned: *const gc_entry) -> i32>;
 
@@ -264,8 +265,8 @@ pub unsafe extern "C" fn gc_config_set_image_fs(
 }
 
 /// Receives an event, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity and
-/// PodStatesContradicted. A periodic pass that fails also sends ContainerGCFailed, or, from the second failure in a row on,
-/// ImageGCFailed. Both strings are borrowed for the call.
+/// PodStatesContradicted. A periodic container pass that fails also sends ContainerGCFailed; a periodic image pass sends
+/// ImageGCFailed, but not for its first failure in a row. Both strings are borrowed for the call.
 pub type gc_event_fn = Option<
     unsafe extern "C" fn(context: *mut c_void, reason: *const c_char, message: *const c_char),
 >;

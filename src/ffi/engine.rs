@@ -61,7 +61,7 @@ pub unsafe extern "C" fn gc_close(engine: *mut gc_engine) {
 /// Closes an engine, waits for its passes, its threads and all calls of other threads that are inside it, and frees it. When it
 /// returns, no thread and no descriptor is left, and another engine can hold image-records-file. No other call for this engine may
 /// begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. In a callback
-/// it only closes the engine: the memory is leaked. NULL does nothing.
+/// it only closes the engine, and its memory is never freed. NULL does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a handle on which no call begins any more.
@@ -137,10 +137,10 @@ unsafe fn pass(
 /// gc_report_free. `*error` receives the error, which the caller frees with gc_error_free, or NULL on success. `report` and `error`
 /// may be NULL.
 ///
-/// Returns GC_OK if the pass read what it had to know, decided, and did what it could; the report lists removals that failed. Else it
-/// returns GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a request),
-/// GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (a directory or filesystem cannot be
-/// read, or no descriptor is left), GC_ERROR_CONFIG (one log directory is, or is inside, the other), GC_ERROR_CONTRADICTION,
+/// Returns GC_OK if the pass read what it had to know, decided, and did what it could; single removals may have failed, and the report
+/// lists them. Else it returns GC_ERROR_UNAVAILABLE, GC_ERROR_RUNTIME, GC_ERROR_TIMEOUT (the deadline of the call, of the pass or of a
+/// request), GC_ERROR_CANCELLED, GC_ERROR_CLOSED, GC_ERROR_BUSY (GC_NO_WAIT, or in a callback), GC_ERROR_IO (a directory or filesystem
+/// cannot be read, or no descriptor is left), GC_ERROR_CONFIG (one log directory is, or is inside, the other), GC_ERROR_CONTRADICTION,
 /// GC_ERROR_INVALID_ARGUMENT (`engine` is NULL, a flag is unknown, or gc_clock_fn returned 0 or less) or GC_ERROR_INTERNAL.
 ///
 /// # Safety
@@ -157,10 +157,10 @@ pub unsafe extern "C" fn gc_containers(
     unsafe { pass(engine, flags, call, report, error, Engine::containers) }
 }
 
-/// Removes unused images if the image filesystem is at least image-gc-high-threshold full; with GC_ALL_UNUSED however empty it is.
-/// Arguments and statuses are those of gc_containers. In addition the pass fails if a removal failed (GC_ERROR_RUNTIME), and if fewer
-/// bytes were freed than image-gc-low-threshold asks for (GC_ERROR_NOT_ENOUGH_FREED). Images that an engine finds in its first image
-/// pass are not protected by minimum-image-ttl-duration.
+/// Removes unused images if the image filesystem is at least image-gc-high-threshold full; with GC_ALL_UNUSED, and those that have
+/// been unused for image-maximum-gc-age, however empty it is. Arguments and statuses are those of gc_containers. In addition the pass
+/// fails if a removal failed (GC_ERROR_RUNTIME), and if fewer bytes were freed than image-gc-low-threshold asks for
+/// (GC_ERROR_NOT_ENOUGH_FREED). Images that an engine finds in its first image pass are not protected by minimum-image-ttl-duration.
 ///
 /// # Safety
 /// As for gc_containers.
@@ -177,10 +177,10 @@ pub unsafe extern "C" fn gc_images(
 }
 
 /// Starts periodic passes in the background, on one thread for each kind. The first container pass begins at once, and each other one
-/// container-gc-period after the end of the one before; image passes likewise with image-gc-period. If no image records exist yet, the first
-/// image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
-/// image-maximum-gc-age is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO
-/// (a thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
+/// container-gc-period after the end of the one before; image passes do the same with image-gc-period. If no image records exist yet, the
+/// first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
+/// image-maximum-gc-age is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO (a
+/// thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
 ///
 /// # Safety
 /// `engine` is NULL or a live handle, `error` is NULL or may be written to.
@@ -190,8 +190,8 @@ pub unsafe extern "C" fn gc_start(engine: *mut gc_engine, error: *mut *mut gc_er
     unsafe { status(error, || required(engine, "engine")?.0.start()) }
 }
 
-/// Cancels the periodic passes and waits until they have ended, also if another thread is stopping them. gc_start starts them again.
-/// NULL does nothing. In a callback it does nothing.
+/// Cancels the periodic passes and waits until they have ended. If another thread already stops them, this call waits as well.
+/// gc_start starts them again. NULL does nothing. In a callback it does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a live handle.

@@ -7,7 +7,8 @@ use std::ffi::{CString, c_char};
 /// How a call ended. The numbers never change. Treat a number that you do not know as a failure.
 pub type gc_status = i32;
 
-/// The pass read what it had to know, decided, and did what it could. The report lists single removals that failed.
+/// The pass read what it had to know, decided, and did what it could. In a container pass single removals may have failed; the
+/// report lists them.
 pub const GC_OK: gc_status = 0;
 /// A required argument is NULL, a flag bit or a key is unknown, a value is wrong by itself, or gc_clock_fn returned 0 or less.
 pub const GC_ERROR_INVALID_ARGUMENT: gc_status = 1;
@@ -24,7 +25,7 @@ pub const GC_ERROR_CANCELLED: gc_status = 6;
 /// A file or filesystem of the host cannot be read, image-records-file cannot be locked, or the process can get no more descriptors
 /// or threads.
 pub const GC_ERROR_IO: gc_status = 7;
-/// All removals of images succeeded, but they freed fewer bytes than image-gc-low-threshold asks for.
+/// No removal of an image failed, but fewer bytes were freed than image-gc-low-threshold asks for.
 pub const GC_ERROR_NOT_ENOUGH_FREED: gc_status = 8;
 /// crigc panicked, which is a bug in crigc. Please report the error's message.
 pub const GC_ERROR_INTERNAL: gc_status = 9;
@@ -33,7 +34,8 @@ pub const GC_ERROR_INTERNAL: gc_status = 9;
 pub const GC_ERROR_BUSY: gc_status = 10;
 /// The engine was closed.
 pub const GC_ERROR_CLOSED: gc_status = 11;
-/// The host reported more than half of the running pods as gone. Nothing was removed because its pod is gone.
+/// The host reported more than half of the pods that run, and at least two, as gone. Every pod counted as existing; limits were
+/// applied.
 pub const GC_ERROR_CONTRADICTION: gc_status = 12;
 
 /// A failure: its status and a message. Whoever receives it through a `gc_error **` frees it with gc_error_free. It outlives the

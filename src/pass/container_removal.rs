@@ -240,7 +240,7 @@ impl Remover for ContainerRemover<'_, '_> {
 
     async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Result<Fate, Fate> {
         if c.state == ContainerState::Unknown {
-            self.pass.log_dirs.overlay.stop(&c.id);
+            self.pass.log_dirs.overlay.note_stopped(&c.id);
         }
         if self.pass.runtime.has_given_up() {
             return Err(Fate::Kept(Reason::NotReached));
@@ -253,7 +253,7 @@ impl Remover for ContainerRemover<'_, '_> {
         } else {
             self.delete_logs(c, &log, gate)?
         };
-        if !self.pass.log_dirs.overlay.take(&c.id) {
+        if !self.pass.log_dirs.overlay.note_removed(&c.id) {
             let removed = self.pass.runtime.remove_container(&c.id).await;
             removed.map_err(|e| self.failed(&e, "remove", c))?;
         }

@@ -39,15 +39,15 @@ impl Overlay {
         Overlay(dry_run.then(RefCell::default))
     }
 
-    /// Notes that an UNKNOWN container would be stopped.
-    pub(crate) fn stop(&self, id: &Text) {
+    /// In a dry run, notes that an UNKNOWN container would be stopped.
+    pub(crate) fn note_stopped(&self, id: &Text) {
         if let Some(gone) = &self.0 {
             gone.borrow_mut().stopped.insert(id.clone());
         }
     }
 
-    /// Notes that a container would be removed; false = it has to be removed really.
-    pub(crate) fn take(&self, id: &Text) -> bool {
+    /// In a dry run, notes that a container would be removed; else returns false, and the container has to be removed.
+    pub(crate) fn note_removed(&self, id: &Text) -> bool {
         if let Some(gone) = &self.0 {
             gone.borrow_mut().containers.insert(id.clone());
         }

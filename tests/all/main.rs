@@ -1,8 +1,9 @@
 //! All tests of crigc that can share a process. What cannot is a binary of its own beside this one and says why. What the tests stand
 //! on is the package `tests/support`.
 //!
-//! A name begins with the number of the rule that its test is about: `cargo test -p crigc s1_5` runs all tests of S1.5, and
-//! `cargo test -p crigc --test all images::` all about images.
+//! A name begins with the number of the rule that its test is about: `cargo test -p crigc s1_5` runs the tests of S1.5 that stand alone.
+//! Most rules are rows of a table as well, one for each kind of object: `cargo test -p crigc --test all plans::` runs the tables, and
+//! `cargo test -p crigc --test all images::` all that is about images.
 
 mod containers;
 mod ends;

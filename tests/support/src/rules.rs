@@ -1,4 +1,4 @@
-//! Counts which rules of the semantics the tests exercise; `tests/rules.sh` sums up what is written here.
+//! Counts which rules of docs/rules.md the tests exercise; `tests/rules.sh` sums up what is written here.
 
 use std::collections::BTreeMap;
 use std::io::Write;
