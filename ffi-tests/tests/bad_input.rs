@@ -204,7 +204,7 @@ fn a_runtime_that_answers_with_garbage() {
     at(
         &noise.endpoint(),
         "GC_ERROR_RUNTIME",
-        &[&noise.endpoint(), "no CRI", "container-runtime-endpoint"],
+        &[&noise.endpoint(), "not CRI", "container-runtime-endpoint"],
     );
 }
 

@@ -13,6 +13,10 @@ func (m *maker) images(n int) {
 	}
 	m.Node.Filesystem = Filesystem{Mountpoint: "/", Capacity: uint64(1000+m.IntN(9000)) * mib}
 	m.Node.Filesystem.Available = m.fill()
+	if m.Seed/7%3 == 1 {
+		// The images share layers: less is freed than their sizes say.
+		m.Node.Filesystem.FreedPercent = 50
+	}
 }
 
 // fill is how much of the filesystem is available: any value, often nearly full.
@@ -89,6 +93,9 @@ func (m *maker) imageSteps() {
 		}
 		m.Steps = append(m.Steps, step)
 	}
+	if m.Policy.ImageMaxAge > 0 && m.Seed/5%2 == 1 {
+		m.failByAge()
+	}
 	if m.planting {
 		m.plantImages()
 	}
@@ -103,6 +110,20 @@ func (m *maker) maxAge() {
 	m.Policy.ImageMaxAge = pick(m, 5*time.Minute, 30*time.Minute, time.Hour, 25*time.Hour) + 30*time.Second
 	m.Policy.ImageMinAge = min(m.Policy.ImageMinAge, 2*time.Minute)
 	m.plant("S5.5")
+}
+
+// failByAge ends with a pass that wants space, but fails to remove an image by age.
+func (m *maker) failByAge() {
+	old, young := m.image(), m.image()
+	old.Pinned, young.Pinned = false, false
+	old.Tags, young.Tags = []string{"registry.example/old:1"}, []string{"registry.example/young:1"}
+	m.Node.Images = append(m.Node.Images, old)
+	m.Faults = append(m.Faults, Fails("RemoveImage", old.ID, 13, "as ordered"))
+	age := Step{Pass: Look, Age: m.Policy.ImageMaxAge + 10*time.Minute, Before: Changes{Images: []Image{young}}}
+	// The young one is old enough to be removed for space, and too young to be removed by age.
+	space := Step{Pass: Images, Age: m.Policy.ImageMinAge + time.Minute}
+	space.Before.Available = max(1, m.Node.Filesystem.Capacity/20)
+	m.Steps = append(m.Steps, age, space)
 }
 
 // using adds a container that uses an image, by a field that the kubelet compares, and removes another.

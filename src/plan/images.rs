@@ -55,7 +55,7 @@ fn missing(usage: &FsUsage, low: u8) -> u64 {
 }
 
 /// The goal of a pass after its removals by age, if it does not depend on the disk; `None` = it does. `first_look`: the pass only looks
-/// and records (S5.1). `failed`: a removal by age failed (S5.5).
+/// and records (S5.1). `failed`: a removal by age failed, after which nothing is removed for space (S5.5).
 pub fn goal(
     first_look: bool,
     failed: bool,
@@ -66,7 +66,7 @@ pub fn goal(
         return Some(Goal::FirstLook);
     }
     // Without an answer about sandboxes nothing is removed, however full the disk is (S5.3).
-    if failed || *sandbox == SandboxImages::Failed {
+    if (failed && !all_unused) || *sandbox == SandboxImages::Failed {
         return Some(Goal::Unknown);
     }
     all_unused.then_some(Goal::AllUnused)

@@ -225,7 +225,7 @@ fn s0_6_a_long_message_of_the_runtime_is_cut_and_kept() {
         assert!(error.contains("device busy: xxx"), "{}", error.len());
         assert!(error.len() < 6 << 10, "{}", error.len());
         assert!(error.contains(&text.len().to_string()), "how long it was");
-        assert!(!error.contains("no CRI"), "{error}");
+        assert!(!error.contains("not CRI"), "{error}");
         assert_eq!(report.count(None, Some(Outcome::Removed)), 11);
         // The same of a list, whose words a pass fails with.
         let broken = Action::Code(INTERNAL, text);
@@ -237,7 +237,7 @@ fn s0_6_a_long_message_of_the_runtime_is_cut_and_kept() {
         assert_eq!(error.status, Status::Runtime);
         assert!(error.message.contains("device busy: xxx"));
         assert!(error.message.len() < 12 << 10, "{}", error.message.len());
-        assert!(!error.message.contains("no CRI"), "{error}");
+        assert!(!error.message.contains("not CRI"), "{error}");
     }
 }
 
@@ -274,7 +274,7 @@ fn s0_6_a_runtime_that_speaks_of_protocols_is_one() {
         let (outcome, _, error) = fate(&report, &id("u1", "app", 0));
         assert_eq!(outcome, Outcome::Failed);
         assert!(
-            error.contains(words) && !error.contains("no CRI"),
+            error.contains(words) && !error.contains("not CRI"),
             "{error}"
         );
         assert!(error.ends_with("; see the runtime's log"), "{error}");
@@ -287,7 +287,7 @@ fn s0_6_a_runtime_that_speaks_of_protocols_is_one() {
         let error = end.error.unwrap();
         assert_eq!(error.status, Status::Runtime, "{error}");
         assert!(
-            error.message.contains(words) && !error.message.contains("no CRI"),
+            error.message.contains(words) && !error.message.contains("not CRI"),
             "{error}"
         );
         assert!(!error.message.contains("cannot ask the runtime"), "{error}");

@@ -413,9 +413,19 @@ fn s0_8_what_is_still_listed_backs_off() {
 fn s5_5_if_a_removal_by_age_failed_nothing_is_removed_for_space() {
     let mut rules = Rules::default();
     let busy = Fault::of("RemoveImage", "a", Action::Code(13, "busy".into()));
-    for (fault, goes_on) in [(Some(busy), false), (Some(lies("a")), false), (None, true)] {
+    let kept = (["a failed age", "b kept not-reached"], Status::Runtime);
+    let removed = (["a removed age", "b removed space"], Status::NotEnoughFreed);
+    let unused = (["a failed age", "b removed unused"], Status::Runtime);
+    let plain = PassOptions::default();
+    for (fault, options, (entries, wanted)) in [
+        (Some(busy.clone()), plain, kept),
+        (Some(lies("a")), plain, kept),
+        (None, plain, removed),
+        // Which does not ask for the disk either (S5.10).
+        (Some(busy), ALL_UNUSED, unused),
+    ] {
         rules.case("S5.5");
-        let what = format!("{fault:?}");
+        let what = format!("{fault:?} {options:?}");
         let server = start(hundreds(&["a", "b"]));
         server.edit(|node| node.containers.push(user("u", "r/b:1")));
         server.set_faults(fault.into_iter().collect());
@@ -431,12 +441,7 @@ fn s5_5_if_a_removal_by_age_failed_nothing_is_removed_for_space() {
         *host.now.lock().unwrap() += 350_000_000;
         engine.images(DRY_RUN, None);
         server.edit(|node| node.containers.clear());
-        let end = engine.images(PassOptions::default(), None);
-        let (entries, wanted) = if goes_on {
-            (["a removed age", "b removed space"], Status::NotEnoughFreed)
-        } else {
-            (["a failed age", "b kept not-reached"], Status::Runtime)
-        };
+        let end = engine.images(options, None);
         assert_eq!(told(&end), entries, "{what}");
         assert_eq!(status(&end), Some(wanted), "{what}");
     }

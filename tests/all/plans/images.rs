@@ -106,7 +106,9 @@ fn s5_6_what_a_pass_is_to_reach_where_the_disk_has_no_say() {
         ("S5.1", true, false, not_asked, false, Some(Goal::FirstLook)),
         ("S5.1", true, false, not_asked, true, Some(Goal::FirstLook)),
         ("S5.5", false, true, asked, false, Some(Goal::Unknown)),
-        ("S5.5", false, true, asked, true, Some(Goal::Unknown)),
+        // The kubelet's removal of all unused images does not ask for the removals by age.
+        ("S5.10", false, true, asked, true, Some(Goal::AllUnused)),
+        ("S5.3", false, true, failed, true, Some(Goal::Unknown)),
         ("S5.3", false, false, failed, false, Some(Goal::Unknown)),
         ("S5.3", false, false, failed, true, Some(Goal::Unknown)),
         ("S5.10", false, false, asked, true, Some(Goal::AllUnused)),
