@@ -239,7 +239,7 @@ impl<'a, 'p> Stage<'a, 'p> {
                     container.finished_at = Some(status.finished_at)
                 }
                 Ok(status) => container.finished_at = Some(status.created_at),
-                // It has been removed already, which is a success (S2.5); or the pass is told to end, and removes nothing any more.
+                // It has been removed already, which is a success (S2.5); or the pass has to end, and removes nothing any more.
                 Err(CallError::NotFound(_) | CallError::NotBegun(_)) => {}
                 Err(_) => container.readable = false,
             }
