@@ -467,3 +467,19 @@ fn s5_1_a_list_between_two_passes_logs_no_warnings() {
     engine.stop();
     assert_eq!(*lines.lock().unwrap(), [""; 0]);
 }
+
+/// A reference longer than what a row may hold is compared whole: cut short it would be another image's.
+#[test]
+fn s5_2_a_mounted_image_with_the_longest_name_is_in_use() {
+    let mut rules = Rules::default();
+    rules.case("S5.2");
+    let name = format!("r/{}:1", "v".repeat(4086));
+    let mut made = node(vec![image("v", &name, 100), image("a", "r/a:1", 100)]);
+    let mut mounts = user("x", "r/other:1");
+    mounts.mounted_images = vec![format!("docker-pullable://{name}").into()];
+    made.containers.push(mounts);
+    let server = Server::start(made, Options::default()).unwrap();
+    let host = Host::new(1000, 0);
+    let end = engine(&server, host.hooks(true), &[]).images(ALL_UNUSED, None);
+    assert_eq!(told(&end), ["a removed unused", "v kept in-use"]);
+}
