@@ -69,11 +69,13 @@ impl Route {
             self.namespaces = Some(self.known.namespaces().into());
         }
         if self.ahead.is_empty() {
+            // Parts in whose place the rest was asked for leave room for others.
+            self.more += self.instead.take().map_or(0, |unused| unused.len());
             let namespace = self.namespaces.as_mut()?.pop_front()?;
             let whole = Labels::of_namespace(namespace.clone());
             let expected = self.known.expected(&whole);
             self.namespace = Some((namespace, expected, 0));
-            (self.divided, self.lacking, self.instead) = (false, false, None);
+            (self.divided, self.lacking) = (false, false);
             self.ahead.push_back((whole, expected));
         }
         self.try_rest_at_once(account);

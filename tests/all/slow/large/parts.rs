@@ -98,6 +98,29 @@ fn s7_3_a_node_gets_below_the_limit_by_itself() {
     assert_eq!(lists, 5, "{order:?}");
 }
 
+/// Parts that were planned and not needed do not count against the bound: here three namespaces of 40 pods each are larger than a
+/// message, 64 parts may be asked for, and soon so much is removed of each namespace that its rest fits.
+#[test]
+fn s7_3_parts_that_are_not_asked_for_leave_room_for_others() {
+    let mut rules = Rules::default();
+    rules.case("S7.3");
+    let uids: Vec<String> = (0..120).map(|n| format!("p{n:03}")).collect();
+    let namespaces = ["a", "b", "c"];
+    let pods = uids.iter().enumerate().map(|(n, uid)| Pod {
+        namespace: namespaces[n % 3],
+        uid,
+        state: Word::Ready,
+        names: &["app"],
+        dead: 8,
+    });
+    let bench = node(28, &pods.collect::<Vec<_>>(), nothing);
+    bench.collected(&[]);
+    // Of each pod the container that runs, and the newest that ended.
+    assert_eq!(bench.containers().len(), 2 * uids.len());
+    let parts = calls(&bench, "ListContainers");
+    assert!((20..64).contains(&parts), "{parts}");
+}
+
 /// Containers without labels and logs are not reached, nor is a unit that is itself larger than a
 /// message: then nothing is removed that needs the whole picture, and the pass says so.
 #[test]
