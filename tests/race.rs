@@ -11,8 +11,8 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use test_support::rules::Rules;
@@ -29,6 +29,8 @@ struct Place {
     swaps: AtomicUsize,
     /// Held while a swap, or its directories, are made: a swap that has found its names continues where they have moved.
     making: Mutex<()>,
+    /// The directories are to be made: the swapper, which hardly ever lets go, leaves the lock to that.
+    wanted: AtomicBool,
 }
 
 /// Ends the swaps also where the test fails.
@@ -51,6 +53,7 @@ impl Place {
             done: AtomicBool::new(false),
             swaps: AtomicUsize::new(0),
             making: Mutex::new(()),
+            wanted: AtomicBool::new(false),
         };
         place
             .canaries()
@@ -71,9 +74,17 @@ impl Place {
         self.canaries().iter().all(|path| path.exists())
     }
 
+    /// No swap is made while this is held.
+    fn without_swaps(&self) -> MutexGuard<'_, ()> {
+        self.wanted.store(true, Ordering::Relaxed);
+        let making = self.making.lock().unwrap();
+        self.wanted.store(false, Ordering::Relaxed);
+        making
+    }
+
     /// Puts a tree of logs there, and the link that takes its directory's place.
     fn build(&self) {
-        let _making = self.making.lock().unwrap();
+        let _making = self.without_swaps();
         let new = self.path("new");
         fs::create_dir_all(new.join("app/sub")).unwrap();
         for file in ["app/0.log", "app/0.log.1", "app/sub/0.log"] {
@@ -92,7 +103,7 @@ impl Place {
 
     /// Takes away what a deletion has left.
     fn clear(&self) {
-        let _making = self.making.lock().unwrap();
+        let _making = self.without_swaps();
         let tree = self.path("pods/ns_pod_uid");
         // Out of the swapper's reach first: this deleter is not the one that is tested.
         if fs::rename(&tree, self.path("old")).is_ok() {
@@ -104,6 +115,10 @@ impl Place {
     fn swap(&self) {
         let (dir, link) = (self.path("pods/ns_pod_uid/app"), self.path("link"));
         while !self.done.load(Ordering::Relaxed) {
+            if self.wanted.load(Ordering::Relaxed) {
+                std::thread::yield_now();
+                continue;
+            }
             let _making = self.making.lock();
             if renameat_with(CWD, &dir, CWD, &link, RenameFlags::EXCHANGE).is_ok() {
                 self.swaps.fetch_add(1, Ordering::Relaxed);
