@@ -106,7 +106,9 @@ impl Route {
             return;
         };
         let rest = expected.saturating_sub(*gone);
+        // Unless something has been removed, it is as large as it was.
         if self.divided
+            && *gone > 0
             && self.instead.is_none()
             && self.ahead.len() > 1
             && rest <= account.fits()
@@ -268,6 +270,40 @@ mod tests {
         let shown = shown(&parts(&known, 60, 100));
         let expected = "shop job, shop web, shop bare, shop till, empty";
         assert_eq!(shown, expected);
+    }
+
+    /// The hints expect so little that the namespace should fit: it is divided when it is refused, and asked for again only after something
+    /// has been removed. What is not asked for then may be asked for elsewhere.
+    #[test]
+    fn the_rest_is_asked_for_once_something_was_removed() {
+        let rows: Vec<String> = (0..9).map(|n| format!("p{n}")).collect();
+        let rows = rows
+            .iter()
+            .map(|pod| ("shop", "web", pod.as_str(), "1", 10));
+        let known = known(&rows.collect::<Vec<_>>());
+        let mut account = Account::new(Some((90_000, 90_000)));
+        account.expect(90);
+        let mut route = Route {
+            more: 20,
+            namespaces: Some(known.namespaces().into()),
+            ..Route::new(known)
+        };
+        let mut next = |route: &mut Route| {
+            let part = route.next(&mut account);
+            part.map(|part| shown(&[part]))
+        };
+        assert_eq!(next(&mut route).as_deref(), Some("shop"));
+        assert!(route.divide(&Labels::of_namespace("shop".into())));
+        assert_eq!(next(&mut route).as_deref(), Some("shop web"));
+        let web = Labels::of_namespace("shop".into()).with_container("web".into());
+        assert!(route.divide(&web));
+        assert_eq!(next(&mut route).as_deref(), Some("shop web p0"));
+        assert_eq!(next(&mut route).as_deref(), Some("shop web p1"));
+        route.removed();
+        assert_eq!(next(&mut route).as_deref(), Some("shop"));
+        assert_eq!(next(&mut route), None);
+        // Two were divided, two of nine asked for, and the rest.
+        assert_eq!(route.more, 20 - 1 - 2 - 1);
     }
 
     #[test]
