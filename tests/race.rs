@@ -29,7 +29,7 @@ struct Place {
     swaps: AtomicUsize,
     /// Held while a swap, or its directories, are made: a swap that has found its names continues where they have moved.
     making: Mutex<()>,
-    /// The directories are to be made: the swapper, which hardly ever lets go, leaves the lock to that.
+    /// Somebody waits for the lock to make directories: the swapper, which hardly ever lets go, makes no swap then.
     wanted: AtomicBool,
 }
 

@@ -302,7 +302,7 @@ mod tests {
         route.removed();
         assert_eq!(next(&mut route).as_deref(), Some("shop"));
         assert_eq!(next(&mut route), None);
-        // Two were divided, two of nine asked for, and the rest.
+        // What counts: the container's name, two of nine pods, and the rest.
         assert_eq!(route.more, 20 - 1 - 2 - 1);
     }
 
