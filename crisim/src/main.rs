@@ -4,6 +4,7 @@ use clap::Parser;
 use crisim::fault::Fault;
 use crisim::made::Order;
 use crisim::node::{Node, State, Word};
+use crisim::workers::Work;
 use crisim::{Options, Server};
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -62,9 +63,23 @@ struct Flags {
     /// How long each removal takes, in ms.
     #[arg(long, default_value_t = 0)]
     remove_delay_ms: u64,
-    /// How long calls of a method take, in ms, such as ListImages=20; may be repeated.
-    #[arg(long, value_name = "METHOD=MS")]
+    /// How long calls of a method take, in ms, such as ListImages=20; may be repeated. RemoveContainer=1,5,50 gives each third of
+    /// the containers a delay of its own.
+    #[arg(long, value_name = "METHOD=MS[,MS...]")]
     delay: Vec<String>,
+    /// How many removals and starts of pods the runtime does at once, first come first served; 0 = any number.
+    #[arg(long, default_value_t = 0)]
+    workers: usize,
+    /// For how long each removal holds a lock that all removals share, in ms.
+    #[arg(long, default_value_t = 0)]
+    serial_ms: u64,
+    /// By how many percent of itself the delay of a removal or a start may be longer or shorter.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
+    noise_percent: u32,
+    /// What changes after so many removals, such as 500:workers=1, 500:serial-ms=2 or 500:delay=RemoveContainer=50; may be repeated,
+    /// in ascending order.
+    #[arg(long, value_name = "REMOVALS:FLAG=VALUE")]
+    after: Vec<String>,
     /// The largest answer in bytes, as containerd has one.
     #[arg(long, default_value_t = crisim::server::MESSAGE_LIMIT)]
     message_limit: usize,
@@ -96,6 +111,47 @@ struct Flags {
 fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, Box<dyn Error>> {
     let text = std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     serde_json::from_slice(&text).map_err(|e| format!("{}: {e}", path.display()).into())
+}
+
+/// A method, and how long its calls take.
+fn sizes(text: &str) -> Result<(String, Vec<Duration>), Box<dyn Error>> {
+    let (method, sizes) = text.split_once('=').ok_or("give METHOD=MS")?;
+    let sizes = sizes
+        .split(',')
+        .map(|ms| Ok(Duration::from_millis(ms.parse()?)))
+        .collect::<Result<_, std::num::ParseIntError>>()?;
+    Ok((method.to_owned(), sizes))
+}
+
+/// What --after says.
+fn later(work: &Work, after: &[String]) -> Result<Vec<(usize, Work)>, Box<dyn Error>> {
+    let mut work = work.clone();
+    let mut later: Vec<(usize, Work)> = Vec::new();
+    for text in after {
+        let wrong = |e: &dyn std::fmt::Display| format!("--after {text}: {e}");
+        let parts = text.split_once(':').and_then(|(removals, flag)| {
+            let (name, value) = flag.split_once('=')?;
+            Some((removals, name, value))
+        });
+        let (removals, name, value) = parts.ok_or_else(|| wrong(&"give REMOVALS:FLAG=VALUE"))?;
+        let removals = removals.parse().map_err(|e| wrong(&e))?;
+        if later.last().is_some_and(|(before, _)| *before > removals) {
+            return Err(wrong(&"it comes before the last").into());
+        }
+        match name {
+            "workers" => work.workers = value.parse().map_err(|e| wrong(&e))?,
+            "serial-ms" => {
+                work.serial = Duration::from_millis(value.parse().map_err(|e| wrong(&e))?);
+            }
+            "delay" => {
+                let (method, sizes) = sizes(value).map_err(|e| wrong(&e))?;
+                work.sizes.insert(method, sizes);
+            }
+            _ => return Err(wrong(&"workers, serial-ms and delay can change").into()),
+        }
+        later.push((removals, work.clone()));
+    }
+    Ok(later)
 }
 
 impl Flags {
@@ -153,15 +209,21 @@ impl Flags {
             let delay = Duration::from_millis(self.remove_delay_ms);
             delays.insert(method.to_owned(), delay);
         }
+        let mut work = Work {
+            workers: self.workers,
+            serial: Duration::from_millis(self.serial_ms),
+            noise_percent: self.noise_percent,
+            sizes: BTreeMap::new(),
+        };
         for delay in &self.delay {
-            let (method, ms) = delay
-                .split_once('=')
-                .ok_or_else(|| format!("--delay {delay}: give METHOD=MS"))?;
-            delays.insert(method.to_owned(), Duration::from_millis(ms.parse()?));
+            let (method, sizes) = sizes(delay).map_err(|e| format!("--delay {delay}: {e}"))?;
+            work.sizes.insert(method, sizes);
         }
         Ok(Options {
             socket: self.socket.clone(),
             delays,
+            later: later(&work, &self.after)?,
+            work,
             message_limit: self.message_limit,
             only_v1alpha2: self.only_v1alpha2,
             streams: self.streams,

@@ -10,6 +10,7 @@ use crate::served::runtime_service_server::RuntimeServiceServer;
 use crate::store::Store;
 use crate::stream::Sent;
 use crate::trace::{Call, Trace, Traced};
+use crate::workers::{Work, Workers};
 use prost::bytes::Bytes;
 use std::collections::BTreeMap;
 use std::io;
@@ -38,6 +39,10 @@ pub struct Options {
     pub socket: Option<PathBuf>,
     /// How long calls of a method take.
     pub delays: BTreeMap<String, Duration>,
+    /// How many calls it does at once, and what else decides how long they take.
+    pub work: Work,
+    /// How it works after so many removals, in ascending order.
+    pub later: Vec<(usize, Work)>,
     /// The largest answer, in bytes.
     pub message_limit: usize,
     /// Speak v1alpha2 only, as old runtimes do: every call of v1 is Unimplemented.
@@ -57,6 +62,8 @@ impl Default for Options {
         Options {
             socket: None,
             delays: BTreeMap::new(),
+            work: Work::default(),
+            later: Vec::new(),
             message_limit: MESSAGE_LIMIT,
             only_v1alpha2: false,
             streams: false,
@@ -87,6 +94,7 @@ pub(crate) struct Shared {
     pub(crate) trace: Mutex<Trace>,
     pub(crate) options: Options,
     pub(crate) alarm: Alarm,
+    workers: Workers,
     began: Instant,
     ids: AtomicU64,
 }
@@ -310,9 +318,11 @@ impl Cri {
                 cut(socket.clone(), nonsense).await
             }
         };
-        if let Some(delay) = options.delays.get(about.method) {
-            self.0.alarm.sleep(*delay).await;
-        }
+        let delay = options.delays.get(about.method).copied();
+        let (alarm, workers) = (&self.0.alarm, &self.0.workers);
+        workers
+            .perform(alarm, about.method, about.id, delay.unwrap_or_default())
+            .await;
         Ok(ending)
     }
 }
@@ -374,6 +384,7 @@ impl Server {
             faults: Mutex::new(options.faults.clone()),
             changes: Mutex::default(),
             trace: Mutex::default(),
+            workers: Workers::new(options.work.clone(), options.later.clone()),
             options,
             alarm: Alarm::start(),
             began: Instant::now(),

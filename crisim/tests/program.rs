@@ -315,3 +315,38 @@ fn a_wrong_order_is_refused() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(text.contains("unknown field `identity`"), "{text}");
 }
+
+#[test]
+fn a_runtime_with_limited_hands_by_flags() {
+    let folder = folder("hands");
+    let flags = "--pods 2 --dead-containers 4 --images 0 --workers 1 --serial-ms 1 --noise-percent 10 \
+        --delay RemoveContainer=2,4 --after 1:workers=2 --after 2:delay=RemoveContainer=1";
+    let arguments: Vec<&str> = flags.split_whitespace().collect();
+    let program = Program::start(&folder, &arguments);
+    let cri = program.connect();
+    assert!(!cri.containers().expect("a list").is_empty());
+    program.end();
+
+    let socket = folder.join("refused.sock");
+    for (wrong, says) in [
+        ("--delay=ListImages", "give METHOD=MS"),
+        ("--delay=ListImages=x", "invalid digit"),
+        ("--after=workers=1", "give REMOVALS:FLAG=VALUE"),
+        (
+            "--after=1:images=1",
+            "workers, serial-ms and delay can change",
+        ),
+        ("--after=x:workers=1", "invalid digit"),
+        ("--noise-percent=101", "101 is not in 0..=100"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_crisim"))
+            .args(["--socket", socket.to_str().expect("UTF-8"), wrong])
+            .output()
+            .expect("it runs");
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && text.contains(says),
+            "{wrong}: {text}"
+        );
+    }
+}
