@@ -30,12 +30,20 @@ impl From<Error> for PassEnd {
 }
 
 /// The passes of one kind, one after the other.
-#[derive(Default)]
 struct Lane {
     /// What passes of this kind remember. The pass that holds the lock has the turn; the lock is fair, so callers are served in order.
     turns: Turns<Memory>,
     /// The calls of the host that wait for their turn.
     queue: Queue,
+}
+
+impl Lane {
+    fn new(memory: Memory) -> Lane {
+        Lane {
+            turns: Turns::new(memory),
+            queue: Queue::default(),
+        }
+    }
 }
 
 /// The data that the threads of an engine share.
@@ -50,16 +58,14 @@ pub(crate) struct Shared {
 impl Shared {
     /// Locks the records file.
     pub(crate) fn new(config: Config, hooks: Hooks) -> Result<Shared> {
+        let containers = Memory::of_containers(&config);
         let images = Memory::of_images(&config)?;
         Ok(Shared {
             config,
             hooks,
             closed: Flag::new(),
-            containers: Lane::default(),
-            images: Lane {
-                turns: Turns::new(images),
-                ..Lane::default()
-            },
+            containers: Lane::new(containers),
+            images: Lane::new(images),
         })
     }
 

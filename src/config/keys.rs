@@ -94,16 +94,9 @@ keys! {
     max_parallel_removals: usize {
         name: "max-parallel-removals",
         takes: values::PARALLEL,
-        default: "1",
+        default: "16",
         rule: "S2.7",
-        doc: "How many containers are removed at once; of sandboxes half as many, but at least 1. With 1, objects are removed one after another, as by the kubelet, and pods that start wait least (docs/pod-starts.md). With more, a pass ends sooner on a node with many dead containers.",
-    }
-    removal_rest_percent: u32 {
-        name: "removal-rest-percent",
-        takes: values::REST,
-        default: "200",
-        rule: "S2.7",
-        doc: "After a removal of a container or sandbox that is clearly slower than usual (the fastest 10 % of the last 64), pause for this percentage of the extra time, at most 1 s. Removals are slower while pods start, and pods start slower during removals (docs/pod-starts.md). With 200, removals take at most three times as long as without pauses. 0: no pauses. There are also none in dry runs, in passes with GC_ALL_UNUSED, and while a call waits for its turn.",
+        doc: "The most containers that are removed at once; of sandboxes half as many, but at least 1. Up to this number a pass removes as many at once as pay: an engine begins with one at a time, tries more, and keeps the number with which most are removed in a second without much longer calls. If even one at a time has become slow, crigc pauses after each removal. With 1, objects are removed one after another, as by the kubelet.",
     }
     max_parallel_image_removals: usize {
         name: "max-parallel-image-removals",

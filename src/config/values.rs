@@ -68,8 +68,6 @@ pub(super) const PERCENT: Shape<u8> = number::<u8, 0, 100>();
 /// How many removals at once.
 pub(super) const PARALLEL: Shape<usize> = number::<usize, 1, 256>();
 
-pub(super) const REST: Shape<u32> = number::<u32, 0, 1000>();
-
 pub(super) const BOOL: Shape<bool> = Shape {
     // Always `true` or `false`, however it was written.
     shown: |truth, _| truth.to_string(),

@@ -254,7 +254,10 @@ impl Remover for ContainerRemover<'_, '_> {
             self.delete_logs(c, &log, gate)?
         };
         if !self.pass.log_dirs.overlay.note_removed(&c.id) {
-            let removed = self.pass.runtime.remove_container(&c.id).await;
+            let call = self.pass.runtime.remove_container(&c.id);
+            let counts = c.state != ContainerState::Unknown;
+            let windows = self.pass.ctx.windows;
+            let removed = windows.time(Kind::Container, counts, call).await;
             removed.map_err(|e| self.failed(&e, "remove", c))?;
         }
         Ok(self.removed(c, &log, place))

@@ -4,9 +4,10 @@
 use super::attempts::Attempts;
 use super::fate::{Fate, Planned};
 use super::later::Later;
+use super::pace::Windows;
 use super::pod_evidence::Pods;
 use super::report::PassReport;
-use super::{PassOptions, Trigger};
+use super::{Experience, PassOptions, Trigger};
 use crate::clock::wall_now;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -35,6 +36,8 @@ pub(crate) struct Context<'a> {
     pub(crate) pods: Pods,
     /// Removals that were begun without success, in this pass and before (S0.8).
     pub(crate) attempts: Attempts<'a>,
+    /// How many objects are removed at once (S2.7).
+    pub(crate) windows: &'a Windows,
     /// What is handled at the end of the pass.
     pub(crate) later: Later,
 }
@@ -55,7 +58,7 @@ impl<'a> Context<'a> {
         options: PassOptions,
         queue: &'a Queue,
         now: i64,
-        attempts: Attempts<'a>,
+        experience: &'a Experience,
     ) -> Context<'a> {
         Context {
             config,
@@ -69,7 +72,8 @@ impl<'a> Context<'a> {
             now,
             report: PassReport::new(hooks, options),
             pods: Pods::default(),
-            attempts,
+            attempts: Attempts::new(&experience.backoff, &experience.unfinished, options),
+            windows: &experience.windows,
             later: Later::default(),
         }
     }

@@ -6,7 +6,7 @@ use super::context::QUESTIONS;
 use super::fate::trouble;
 use super::later::Round;
 use super::log_place::likely_wrong;
-use super::pace::Pacing;
+use super::pace::Pace;
 use super::parts::{InParts, all_sandboxes};
 use super::pod_evidence::Evidence;
 use super::removals::{Remover, carry_out};
@@ -79,7 +79,6 @@ pub(super) async fn late_containers(pass: &ContainerPass<'_, '_>, mut snapshot: 
 pub(super) struct Stage<'a, 'p> {
     pub(super) pass: &'a ContainerPass<'a, 'p>,
     pub(super) policy: ContainerPolicy,
-    pacing: Pacing,
 }
 
 /// The IDs of containers that S1 removes by one snapshot.
@@ -94,7 +93,6 @@ impl<'a, 'p> Stage<'a, 'p> {
         Stage {
             pass,
             policy: ContainerPolicy::from(pass.ctx.config),
-            pacing: Pacing::new(pass.ctx, pass.ctx.config.max_parallel_removals),
         }
     }
 
@@ -137,7 +135,14 @@ impl<'a, 'p> Stage<'a, 'p> {
         later.ends.borrow_mut().extend(ends);
         let remover = ContainerRemover::new(self.pass, snapshot);
         self.stop(snapshot, &mut plan, &remover);
-        let removed = carry_out(ctx, &evidence, plan, &self.pacing, &remover).await;
+        let removed = carry_out(
+            ctx,
+            &evidence,
+            plan,
+            &Pace::new(ctx, Kind::Container),
+            &remover,
+        )
+        .await;
         if is_second_round {
             removed.iter().for_each(|c| later.emptied(c));
         }

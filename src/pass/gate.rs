@@ -130,15 +130,13 @@ fn is_held(ctx: &Context<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::attempts::Attempts;
-    use super::super::{PassOptions, Trigger};
+    use super::super::{Experience, PassOptions, Trigger};
     use super::*;
     use crate::config::Config;
     use crate::hooks::{Hook, Hooks};
     use crate::node::{PodState, PodStates, Snapshot, Text};
     use crate::report::{Entry, Kind};
     use crate::stop::{Flag, Queue, Stop};
-    use std::cell::RefCell;
     use std::path::Path;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
@@ -224,7 +222,7 @@ mod tests {
             Reason::PodRemoved
         };
         let planned = Planned::new(Kind::Container, "c", "n", "u", reason);
-        let (backoff, unfinished) = (RefCell::default(), RefCell::default());
+        let experience = Experience::new(&config);
         let options = PassOptions {
             dry_run: with.contains("dry"),
             trigger: if with.contains("call") {
@@ -241,8 +239,7 @@ mod tests {
             call: None,
             pass_deadline: None,
         };
-        let attempts = Attempts::new(&backoff, &unfinished, options);
-        let ctx = Context::new(&config, &hooks, stop, options, &queue, 1, attempts);
+        let ctx = Context::new(&config, &hooks, stop, options, &queue, 1, &experience);
         if with.contains("approved") {
             ctx.later
                 .has_stopped(planned.clone(), true, BootInstant::now());

@@ -8,7 +8,7 @@ use super::image_snapshot::{ImageMemory, ImageSnapshot, Services};
 use crate::clock::BootInstant;
 use crate::cri::CallError;
 use crate::node::{Image, ImageKey};
-use crate::report::{Reason, visible};
+use crate::report::{Kind, Reason, visible};
 use std::collections::HashSet;
 
 /// What the closing lists showed (S5.12).
@@ -73,7 +73,8 @@ pub(super) async fn remove_image(
             name = tag;
         }
     }
-    let removed = images.remove_image(&name, &image.handler).await;
+    let call = images.remove_image(&name, &image.handler);
+    let removed = ctx.windows.time(Kind::Image, true, call).await;
     removed.map_err(|e| failed(&e, "remove", &image.id))?;
     Ok(Fate::Removed)
 }

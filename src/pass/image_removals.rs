@@ -8,12 +8,12 @@ use super::image_gone::{Rounds, confirm, name_to_ask_by, remove_image};
 use super::image_records;
 use super::image_snapshot;
 use super::images::{ImagePass, min_age};
-use super::pace::Pacing;
+use super::pace::Pace;
 use super::removals::{Policy, Removal, remove};
 use crate::node::Image;
 use crate::plan::Step;
 use crate::plan::images::{self as plans, Goal, Tally};
-use crate::report::Reason;
+use crate::report::{Kind, Reason};
 
 /// Removes images of a plan until its goal is reached.
 struct UntilEnough<'p, 'r, 'a> {
@@ -35,7 +35,7 @@ pub(super) async fn carry_out(
     let ordered = ctx.later.images(ctx, &pass.snapshot.images, steps);
     let images = ordered.items.iter().map(|(_, image)| image.key());
     pass.tried.extend(images);
-    let pacing = Pacing::without_rests(ctx.config.max_parallel_image_removals);
+    let pace = Pace::new(ctx, Kind::Image);
     let mut policy = UntilEnough {
         pass,
         goal,
@@ -43,7 +43,7 @@ pub(super) async fn carry_out(
         left_out: 0,
         rounds: Rounds::default(),
     };
-    remove(ctx, None, &ordered, &pacing, &mut policy).await;
+    remove(ctx, None, &ordered, &pace, &mut policy).await;
     policy.tally
 }
 

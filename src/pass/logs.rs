@@ -7,7 +7,7 @@ use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::{Ordered, Round};
 use super::log_dirs::{LogDir, unreadable};
-use super::pace::Pacing;
+use super::pace::Pace;
 use super::parts::all_containers;
 use super::pod_evidence::{Evidence, has_newer_files};
 use super::removals::{Remover, carry_out};
@@ -143,7 +143,14 @@ pub(super) async fn trees(snapshots: &Snapshots<'_, '_>) -> bool {
         dir,
         evidence,
     };
-    carry_out(ctx, evidence, plan, &Pacing::without_rests(1), &remover).await;
+    carry_out(
+        ctx,
+        evidence,
+        plan,
+        &Pace::new(ctx, Kind::PodLogs),
+        &remover,
+    )
+    .await;
     true
 }
 

@@ -43,30 +43,55 @@ use crate::plan::backoff::Backoff;
 use crate::plan::order::Unfinished;
 use crate::report::{Kind, Outcome, Pass, Report};
 use crate::stop::{Queue, Stop};
-use attempts::Attempts;
 use context::{Context, wall_time};
 use image_snapshot::ImageMemory;
+use pace::Windows;
 use std::cell::RefCell;
 
 /// What the engine remembers between passes of one kind. A pass changes it in place, so that a panic does not lose it.
-#[derive(Default)]
 pub(crate) struct Memory {
     /// What the runtime can do.
     capabilities: Capabilities,
-    /// How long objects are left alone after a failed removal (S0.8).
-    backoff: RefCell<Backoff>,
-    /// The objects that are handled last (S0.8).
-    unfinished: RefCell<Unfinished>,
+    experience: Experience,
     /// Only image passes have it.
     images: Option<ImageMemory>,
 }
 
+/// What earlier passes of one kind learned about objects, and about how many removals at once pay.
+pub(crate) struct Experience {
+    /// How long objects are left alone after a failed removal (S0.8).
+    backoff: RefCell<Backoff>,
+    /// The objects that are handled last (S0.8).
+    unfinished: RefCell<Unfinished>,
+    /// How many objects are removed at once (S2.7).
+    windows: Windows,
+}
+
+impl Experience {
+    pub(crate) fn new(config: &Config) -> Experience {
+        Experience {
+            backoff: RefCell::default(),
+            unfinished: RefCell::default(),
+            windows: Windows::new(config),
+        }
+    }
+}
+
 impl Memory {
+    /// That of the container passes of a new engine.
+    pub(crate) fn of_containers(config: &Config) -> Memory {
+        Memory {
+            capabilities: Capabilities::default(),
+            experience: Experience::new(config),
+            images: None,
+        }
+    }
+
     /// That of the image passes of a new engine, with the lock of the records file.
     pub(crate) fn of_images(config: &Config) -> Result<Memory> {
         Ok(Memory {
             images: Some(ImageMemory::of(config)?),
-            ..Memory::default()
+            ..Memory::of_containers(config)
         })
     }
 }
@@ -84,10 +109,11 @@ pub(crate) async fn run(
     let clock = panics::caught(|| wall_time(hooks));
     // Without a clock the pass does nothing.
     let now = *clock.as_ref().unwrap_or(&0);
-    memory.backoff.get_mut().forget_old(began.since_boot());
-    memory.unfinished.get_mut().forget_old(began.since_boot());
-    let attempts = Attempts::new(&memory.backoff, &memory.unfinished, options);
-    let ctx = Context::new(config, hooks, stop, options, queue, now, attempts);
+    let experience = &mut memory.experience;
+    experience.backoff.get_mut().forget_old(began.since_boot());
+    let unfinished = experience.unfinished.get_mut();
+    unfinished.forget_old(began.since_boot());
+    let ctx = Context::new(config, hooks, stop, options, queue, now, experience);
     let capabilities = &memory.capabilities;
     let pass = match memory.images {
         None => Pass::Containers,

@@ -7,15 +7,15 @@ use super::defects::{object, stage};
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::Ordered;
-use super::pace::Pacing;
+use super::pace::Pace;
 use super::pod_evidence::Evidence;
 use crate::clock::BootInstant;
 use crate::plan::{Plan, Step};
 use crate::report::{Kind, Reason};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::time::Duration;
 
 /// How often the task of the connection has its turn, so that it sends a call that was just begun.
 const TURNS: usize = 4;
@@ -68,8 +68,8 @@ pub(crate) trait Policy<'e, T: Copy> {
 
 /// What occupied a slot.
 enum Worked {
-    /// The removal of the object at this index of the order, and how long it took.
-    Removal(usize, Fate, Duration),
+    /// The removal of the object at this index of the order.
+    Removal(usize, Fate),
     Rest,
 }
 
@@ -78,10 +78,12 @@ struct Engine<'e, T> {
     ctx: &'e Context<'e>,
     evidence: Option<&'e Evidence<'e>>,
     ordered: &'e Ordered<T>,
-    pacing: &'e Pacing,
+    pace: &'e Pace<'e>,
     waiting: Range<usize>,
     occupied: FuturesUnordered<LocalBoxFuture<'e, Worked>>,
     resting: usize,
+    /// When those in flight began that hold others up.
+    punctual: BTreeMap<usize, BootInstant>,
     /// Removed, but not confirmed yet.
     unconfirmed: Vec<usize>,
     /// The index of each object in the order, and in the report.
@@ -94,17 +96,18 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
     ctx: &'e Context<'e>,
     evidence: Option<&'e Evidence<'e>>,
     ordered: &'e Ordered<T>,
-    pacing: &'e Pacing,
+    pace: &'e Pace<'e>,
     policy: &mut P,
 ) -> Vec<T> {
     let mut engine = Engine {
         ctx,
         evidence,
         ordered,
-        pacing,
+        pace,
         waiting: 0..ordered.items.len(),
         occupied: FuturesUnordered::new(),
         resting: 0,
+        punctual: BTreeMap::new(),
         unconfirmed: Vec::new(),
         written: Vec::new(),
         removed: Vec::new(),
@@ -112,7 +115,7 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
     loop {
         let worked = match engine.next(policy) {
             Some(at) => engine.begin(policy, at).await,
-            None if !engine.is_idle(policy) => engine.occupied.next().await,
+            None if !engine.is_idle(policy) => engine.next_end().await,
             None => {
                 if engine.confirm(policy).await {
                     continue;
@@ -127,7 +130,7 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
     for at in std::mem::take(&mut engine.waiting) {
         engine.write(at, Fate::Kept(policy.rest()));
     }
-    pacing.log_rests(ctx);
+    pace.log_rests();
     ctx.report.arrange(engine.written);
     engine.removed
 }
@@ -137,11 +140,27 @@ impl<'e, T: Copy> Engine<'e, T> {
     fn next<P: Policy<'e, T>>(&mut self, policy: &P) -> Option<usize> {
         // An object that may make the runtime crash waits until nothing else is in flight (S0.8).
         let is_alone = self.waiting.start >= self.ordered.alone_from;
-        let is_full = self.occupied.len() >= self.pacing.limit;
+        let is_full = self.punctual.len() + self.resting >= self.pace.size()
+            || self.occupied.len() >= self.pace.bound();
         if is_full || (is_alone && self.in_flight() > 0) || !policy.wants_more() {
             return None;
         }
         self.waiting.next()
+    }
+
+    /// What ends next. `None` = a removal has taken so long that it no longer holds another one up.
+    async fn next_end(&mut self) -> Option<Worked> {
+        let Some((at, began)) = self.punctual.first_key_value() else {
+            return self.occupied.next().await;
+        };
+        let (at, due) = (*at, began.plus(self.pace.patience()));
+        tokio::select! {
+            worked = self.occupied.next() => worked,
+            () = tokio::time::sleep(due.since(BootInstant::now())) => {
+                self.punctual.remove(&at);
+                None
+            }
+        }
     }
 
     fn in_flight(&self) -> usize {
@@ -164,10 +183,9 @@ impl<'e, T: Copy> Engine<'e, T> {
                 return None;
             }
         };
+        self.punctual.insert(at, BootInstant::now());
         self.occupied.push(Box::pin(async move {
-            let began = BootInstant::now();
-            let fate = in_flight(ctx, removal).await;
-            Worked::Removal(at, fate, BootInstant::now().since(began))
+            Worked::Removal(at, in_flight(ctx, removal).await)
         }));
         let turns = if P::IS_CONFIRMED { TURNS } else { 0 };
         for _ in 0..turns {
@@ -181,20 +199,20 @@ impl<'e, T: Copy> Engine<'e, T> {
 
     /// What occupied a slot has ended.
     async fn ended<P: Policy<'e, T>>(&mut self, policy: &mut P, worked: Worked) {
-        let Worked::Removal(at, fate, took) = worked else {
+        let Worked::Removal(at, fate) = worked else {
             self.resting -= 1;
             return;
         };
-        let was_removed = fate == Fate::Removed;
+        self.punctual.remove(&at);
         // If this panics, the policy has to know what it left undone.
         let ended = policy.ended(self.ordered.items[at].1, &fate);
         let _ = stage(self.ctx, ended).await;
         self.settle(policy, at, fate);
-        let (ctx, pacing) = (self.ctx, self.pacing);
-        if let Some(time) = pacing.rest_after(ctx, was_removed, took) {
+        let pace = self.pace;
+        if let Some(time) = pace.rest() {
             self.resting += 1;
             self.occupied.push(Box::pin(async move {
-                pacing.rest(ctx, time).await;
+                pace.wait(time).await;
                 Worked::Rest
             }));
         }
@@ -284,7 +302,7 @@ pub(crate) async fn carry_out<'o, R: Remover>(
     ctx: &Context<'_>,
     evidence: &Evidence<'_>,
     plan: Plan<'o, R::Object>,
-    pacing: &Pacing,
+    pace: &Pace<'_>,
     remover: &R,
 ) -> Vec<&'o R::Object> {
     let planned = |step: Step<'o, _>| (remover.planned(step.object, step.reason), step.object);
@@ -292,7 +310,7 @@ pub(crate) async fn carry_out<'o, R: Remover>(
     let kept = plan.keep.into_iter().map(|step| planned(step).0).collect();
     let ordered = ctx.later.order(ctx, R::KIND, removals);
     let kept = ctx.later.kept(ctx, R::KIND, kept);
-    let removed = remove(ctx, Some(evidence), &ordered, pacing, &mut All { remover }).await;
+    let removed = remove(ctx, Some(evidence), &ordered, pace, &mut All { remover }).await;
     for planned in kept {
         let reason = planned.reason;
         ctx.record(planned, Fate::Kept(reason));

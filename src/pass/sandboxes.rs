@@ -3,7 +3,7 @@
 use super::containers::ContainerPass;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
-use super::pace::Pacing;
+use super::pace::Pace;
 use super::pod_evidence::Evidence;
 use super::removals::{Remover, carry_out};
 use super::snapshots::{Decision, Snapshots};
@@ -27,8 +27,8 @@ pub(super) async fn sandboxes(snapshots: &Snapshots<'_, '_>) {
         Some(Decision { evidence, plan })
     });
     if let Some(Decision { evidence, plan }) = decided.await {
-        let pacing = Pacing::new(ctx, ctx.config.max_parallel_removals / 2);
-        carry_out(ctx, &evidence, plan, &pacing, &SandboxRemover { pass }).await;
+        let pace = Pace::new(ctx, Kind::Sandbox);
+        carry_out(ctx, &evidence, plan, &pace, &SandboxRemover { pass }).await;
     }
 }
 
@@ -62,7 +62,8 @@ impl Remover for SandboxRemover<'_, '_> {
         let stopped = self.pass.runtime.stop_sandbox(&s.id).await;
         stopped.map_err(|e| self.failed(&e, "stop", s))?;
         gate.still_open()?;
-        let removed = self.pass.runtime.remove_sandbox(&s.id).await;
+        let call = self.pass.runtime.remove_sandbox(&s.id);
+        let removed = self.pass.ctx.windows.time(Kind::Sandbox, true, call).await;
         removed.map_err(|e| self.failed(&e, "remove", s))?;
         Ok(Fate::Removed)
     }

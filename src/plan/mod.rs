@@ -9,10 +9,11 @@ pub mod images;
 pub mod in_use;
 pub mod logs;
 pub mod order;
-pub mod pace;
+
 pub mod pods;
 pub mod records;
 pub mod sandboxes;
+pub mod window;
 
 use crate::report::Reason;
 use pods::rests_on_pod;

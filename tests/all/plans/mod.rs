@@ -4,6 +4,6 @@ mod backoff;
 mod containers;
 mod images;
 mod order;
-mod pace;
 mod random;
 mod sandboxes_and_logs;
+mod window;

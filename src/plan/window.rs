@@ -1,0 +1,333 @@
+//! S2.7: how many removals run at once. A window is large where many at once means that more are removed in a second, and small where it
+//! only means that each takes longer; where even one at a time has become slow it is below one, which is a rest.
+//!
+//! Neither how long a removal takes nor one more at once tells that: a runtime that is eight times as slow to answer sixteen calls at once
+//! still removes twice as many in a second, and the first step up may gain nothing. So a window is found by trials: one at a time, then
+//! as many as the bound allows, then as many as the runtime seemed to have hands for. The most worth is kept, until removals become
+//! slower than they were in its trial, and tried again after a while.
+
+use std::time::Duration;
+
+/// Removals of a trial of one at a time: that many, more where they take unequally long, until their mean is known this well.
+const FEWEST: u32 = 8;
+const CAREFUL: u32 = 24;
+const HURRY: u32 = 4;
+const MOST: u32 = 40;
+const ERROR: f64 = 0.15;
+
+/// A trial of many at once is over early if they are no faster than this.
+const USELESS: f64 = 1.25;
+
+/// With this many hands as a share of what was in flight, the runtime was not what they waited for.
+const UNBOUND: f64 = 0.8;
+
+/// Removing twice as many in a second is worth 2^5 = 32 times as many in flight. Measured on a runtime that removed 2.04 times as many
+/// with 16 at once, where that was better for the pods that started meanwhile (2.04^5 = 35): see docs/pod-starts.md.
+const POWER: i32 = 5;
+
+/// So many times as long as in its trial, a removal has become slow: after two looks in a row, or at once.
+const SLOW: f64 = 1.6;
+const VERY_SLOW: f64 = 2.5;
+
+/// Looks in a row at one at a time, all slow, until that counts as usual.
+const USUAL: u32 = 6;
+
+/// A window below its bound is tried again after this many removals; twice as many each time, up to the second number.
+const AGAIN: u32 = 1000;
+const AT_LAST: u32 = 8000;
+
+/// How long a removal may take until it holds no other one up: at least, and while nothing is known.
+const LEAST_PATIENCE: Duration = Duration::from_secs(2);
+const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The longest rest, and how many times as long as a removal it may be: a window of a quarter.
+const LONGEST: Duration = Duration::from_secs(1);
+const MOST_REST: f64 = 3.0;
+
+/// What was measured of removals. Times are in seconds.
+#[derive(Clone, Debug, Default)]
+struct Meter {
+    removed: u32,
+    /// While at least one was in flight.
+    busy: f64,
+    /// The sum of all in flight over that time.
+    in_flight: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Meter {
+    /// Removals a second.
+    fn rate(&self) -> f64 {
+        f64::from(self.removed) / self.busy.max(1e-9)
+    }
+
+    /// How many were in flight, on average.
+    fn width(&self) -> f64 {
+        self.in_flight / self.busy.max(1e-9)
+    }
+
+    /// How long one took, on average.
+    fn mean(&self) -> f64 {
+        self.sum / f64::from(self.removed.max(1))
+    }
+
+    /// How far off that mean may be (the standard error).
+    fn error(&self) -> f64 {
+        let number = f64::from(self.removed.max(1));
+        let variance = (self.squares / number - self.mean().powi(2)).max(0.0);
+        (variance / number).sqrt()
+    }
+}
+
+/// What a trial found.
+#[derive(Clone, Copy, Debug)]
+struct Found {
+    size: usize,
+    rate: f64,
+    width: f64,
+    mean: f64,
+}
+
+impl Found {
+    fn worth(&self) -> f64 {
+        self.rate.powi(POWER) / self.width
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// One at a time is tried.
+    One,
+    /// As many as may be.
+    Bound,
+    /// As many as the runtime seemed to have hands for.
+    Knee,
+    Settled,
+}
+
+/// The window of one kind of object. It hears when calls of the runtime begin and end; time is any clock that does not go back.
+#[derive(Clone, Debug)]
+pub struct Window {
+    bound: usize,
+    size: usize,
+    stage: Stage,
+    /// What the trials of this round found; while it is settled, what it rests on.
+    found: Vec<Found>,
+    meter: Meter,
+    in_flight: usize,
+    now: Duration,
+    /// Nothing counts until what began in a larger window has ended.
+    drains: bool,
+    /// Removals that the trial of one at a time takes at least.
+    fewest: u32,
+    /// How many eighths of the usual number of removals a trial takes, as they take unequally long.
+    spread: u32,
+    slow: u32,
+    rest: Duration,
+    since: u32,
+    again: u32,
+}
+
+impl Window {
+    /// One at a time at first, and never more than `bound`.
+    pub fn new(bound: usize) -> Window {
+        Window {
+            bound: bound.max(1),
+            size: 1,
+            stage: Stage::One,
+            found: Vec::new(),
+            meter: Meter::default(),
+            in_flight: 0,
+            now: Duration::ZERO,
+            drains: false,
+            fewest: FEWEST,
+            spread: FEWEST,
+            slow: 0,
+            rest: Duration::ZERO,
+            since: 0,
+            again: AGAIN,
+        }
+    }
+
+    /// How many removals may be in flight.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The most that may ever be in flight.
+    pub fn bound(&self) -> usize {
+        self.bound
+    }
+
+    /// After this time a removal that has not ended holds no other one up: ten times as long as usual.
+    pub fn patience(&self) -> Duration {
+        let usual = match self.found.first() {
+            Some(found) => found.mean,
+            None => self.meter.mean(),
+        };
+        if usual == 0.0 {
+            return UNKNOWN_PATIENCE;
+        }
+        Duration::from_secs_f64(10.0 * usual).max(LEAST_PATIENCE)
+    }
+
+    /// How long nothing is to begin after a removal: a window below one.
+    pub fn rest(&self) -> Duration {
+        self.rest
+    }
+
+    /// Somebody waits: the first trial is shorter.
+    pub fn hurry(&mut self) {
+        self.fewest = HURRY;
+    }
+
+    /// A call has begun.
+    pub fn begun(&mut self, now: Duration) {
+        self.pass(now);
+        self.in_flight += 1;
+    }
+
+    /// A call has ended; how long it took, if that says how long a removal takes: not if it failed, or the object was stopped first.
+    pub fn ended(&mut self, now: Duration, took: Option<Duration>) {
+        self.pass(now);
+        self.in_flight = self.in_flight.saturating_sub(1);
+        if self.drains {
+            self.drains = self.in_flight > 0;
+            self.meter = Meter::default();
+        } else if let Some(took) = took {
+            let took = took.as_secs_f64();
+            self.meter.removed += 1;
+            self.meter.sum += took;
+            self.meter.squares += took * took;
+            self.judge();
+        }
+    }
+
+    fn pass(&mut self, now: Duration) {
+        let time = now.saturating_sub(self.now).as_secs_f64();
+        if self.in_flight > 0 {
+            self.meter.busy += time;
+            self.meter.in_flight += time * self.in_flight as f64;
+        }
+        self.now = self.now.max(now);
+    }
+
+    fn judge(&mut self) {
+        let removed = self.meter.removed;
+        let trial = 2 * self.bound as u32 * self.spread / FEWEST;
+        match self.stage {
+            Stage::One
+                if removed < self.fewest
+                    || (removed < MOST && self.meter.error() > ERROR * self.meter.mean()) => {}
+            Stage::One => {
+                // So many removals would have been enough.
+                let enough =
+                    (self.meter.error() / (ERROR * self.meter.mean())).powi(2) * f64::from(removed);
+                self.spread = (enough.ceil() as u32).clamp(FEWEST, 3 * FEWEST);
+                self.find();
+                match self.bound {
+                    1 => self.settle(),
+                    bound => self.enter(Stage::Bound, bound),
+                }
+            }
+            Stage::Bound => self.judge_bound(trial),
+            Stage::Knee if removed < trial => {}
+            Stage::Knee => {
+                self.find();
+                self.settle();
+            }
+            Stage::Settled if removed < 12 * self.spread / FEWEST => {}
+            Stage::Settled => self.judge_settled(),
+        }
+    }
+
+    /// Many at once: whether they gain anything, and how many hands the runtime seems to have.
+    fn judge_bound(&mut self, trial: u32) {
+        let (removed, width) = (self.meter.removed, self.meter.width());
+        let hands = self.meter.rate() * self.found[0].mean;
+        if removed >= self.bound as u32 && width > 2.0 && hands < USELESS {
+            return self.settle();
+        }
+        if removed < trial {
+            return;
+        }
+        self.find();
+        let knee = (hands * 1.1).ceil() as usize;
+        if hands >= UNBOUND * width || knee >= self.bound {
+            self.found.truncate(2);
+            self.found.remove(0);
+            return self.settle();
+        }
+        self.enter(Stage::Knee, knee.max(2));
+    }
+
+    /// Whether removals take as long as in the trial that it rests on.
+    fn judge_settled(&mut self) {
+        let (mean, usual) = (self.meter.mean(), self.found[0].mean);
+        let slower = (mean - self.meter.error()) / usual;
+        self.since += self.meter.removed;
+        self.meter = Meter::default();
+        self.slow = if slower > SLOW { self.slow + 1 } else { 0 };
+        if self.size == 1 {
+            // As long as it takes longer than usual.
+            let rest = if self.slow > 0 {
+                mean * (slower - 1.0).min(MOST_REST)
+            } else {
+                0.0
+            };
+            self.rest = Duration::from_secs_f64(rest).min(LONGEST);
+            if self.slow >= USUAL {
+                self.learn();
+            }
+        } else if self.slow >= 2 || slower > VERY_SLOW {
+            self.learn();
+            // A node that has become slow is left alone for a while.
+            self.fewest = CAREFUL;
+        }
+        if self.since >= self.again && self.size < self.bound {
+            let again = self.again;
+            self.learn();
+            self.again = (2 * again).min(AT_LAST);
+        }
+    }
+
+    fn find(&mut self) {
+        self.found.push(Found {
+            size: self.size,
+            rate: self.meter.rate(),
+            width: self.meter.width(),
+            mean: self.meter.mean(),
+        });
+    }
+
+    /// Begins anew.
+    fn learn(&mut self) {
+        self.found.clear();
+        self.again = AGAIN;
+        self.fewest = FEWEST;
+        self.enter(Stage::One, 1);
+    }
+
+    /// Keeps what was worth most.
+    fn settle(&mut self) {
+        let best = self
+            .found
+            .iter()
+            .copied()
+            .reduce(|a, b| if b.worth() > a.worth() { b } else { a });
+        let Some(best) = best else { return };
+        self.found = vec![best];
+        self.since = 0;
+        self.enter(Stage::Settled, best.size);
+    }
+
+    fn enter(&mut self, stage: Stage, size: usize) {
+        self.drains = size == 1 && self.in_flight > 0;
+        self.stage = stage;
+        self.size = size;
+        self.meter = Meter::default();
+        self.slow = 0;
+        self.rest = Duration::ZERO;
+    }
+}

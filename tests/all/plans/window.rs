@@ -1,0 +1,434 @@
+//! S2.7: how many removals run at once, in virtual time: a runtime with so many hands, objects of unequal size, noise, and hands that
+//! change in the middle; and calls of others that share the hands.
+
+use crigc::plan::window::Window;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+use std::time::Duration;
+use test_support::dice::Dice;
+use test_support::rules::Rules;
+
+/// The most at once.
+const BOUND: usize = 16;
+/// Seeds of each case.
+const RUNS: u64 = 20;
+
+/// A runtime, and what is to be removed through it. Times are in µs.
+#[derive(Clone)]
+struct Node {
+    removals: usize,
+    /// How long removals take, in equal shares.
+    sizes: &'static [u64],
+    /// How much longer or shorter, in percent.
+    noise: u64,
+    workers: usize,
+    /// For how long each holds a lock that all share.
+    serial: u64,
+    /// So many workers after so many removals.
+    step: Option<(usize, usize)>,
+    /// Calls of others of 100 ms, and the mean time between two.
+    probes: Option<(usize, u64)>,
+}
+
+const NODE: Node = Node {
+    removals: 10_000,
+    sizes: &[5_000],
+    noise: 0,
+    workers: usize::MAX,
+    serial: 0,
+    step: None,
+    probes: None,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Call {
+    Removal,
+    Probe,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    /// A call that came at that time has ended.
+    Ended(Call, u64),
+    ProbeComes,
+    RestIsOver,
+}
+
+/// What was seen.
+struct Seen {
+    /// From the first removal to the last.
+    wall: u64,
+    /// In flight, on average over time.
+    mean: f64,
+    /// How many were in flight at each end, itself included.
+    in_flight: Vec<usize>,
+    /// How long probes took.
+    probes: Vec<u64>,
+    rests: u64,
+}
+
+impl Seen {
+    fn probes_p99(&self) -> f64 {
+        let mut probes = self.probes.clone();
+        probes.sort_unstable();
+        probes[probes.len() * 99 / 100] as f64
+    }
+}
+
+/// How many may be in flight: what a window says, or always as many.
+enum Pace {
+    Window(Box<Window>),
+    Always(usize),
+}
+
+impl Pace {
+    fn window() -> Pace {
+        Pace::Window(Box::new(Window::new(BOUND)))
+    }
+
+    fn size(&self) -> usize {
+        match self {
+            Pace::Window(window) => window.size(),
+            Pace::Always(size) => *size,
+        }
+    }
+
+    fn begun(&mut self, now: u64) {
+        if let Pace::Window(window) = self {
+            window.begun(Duration::from_micros(now));
+        }
+    }
+
+    /// How long to rest after it.
+    fn ended(&mut self, now: u64, took: u64) -> u64 {
+        match self {
+            Pace::Always(_) => 0,
+            Pace::Window(window) => {
+                let (now, took) = (Duration::from_micros(now), Duration::from_micros(took));
+                window.ended(now, Some(took));
+                u64::try_from(window.rest().as_micros()).expect("short")
+            }
+        }
+    }
+}
+
+/// A run under way.
+struct Run<'p> {
+    node: Node,
+    pace: &'p mut Pace,
+    dice: Dice,
+    now: u64,
+    events: BinaryHeap<Reverse<(u64, Event)>>,
+    /// Calls that wait for a worker: when they came, and how long they will take.
+    queue: VecDeque<(Call, u64, u64)>,
+    busy: usize,
+    lock_is_free: u64,
+    begun: usize,
+    in_flight: usize,
+    rests: bool,
+    area: f64,
+    seen: Seen,
+}
+
+/// Removes everything at a pace.
+fn run(node: &Node, pace: &mut Pace, seed: u64) -> Seen {
+    let mut run = Run {
+        node: node.clone(),
+        pace,
+        dice: Dice(seed),
+        now: 0,
+        events: BinaryHeap::new(),
+        queue: VecDeque::new(),
+        busy: 0,
+        lock_is_free: 0,
+        begun: 0,
+        in_flight: 0,
+        rests: false,
+        area: 0.0,
+        seen: Seen {
+            wall: 0,
+            mean: 0.0,
+            in_flight: Vec::new(),
+            probes: Vec::new(),
+            rests: 0,
+        },
+    };
+    run.next_probe();
+    loop {
+        run.begin();
+        let Some(Reverse((at, event))) = run.events.pop() else {
+            break;
+        };
+        run.area += (at - run.now) as f64 * run.in_flight as f64;
+        run.now = at;
+        run.happens(event);
+    }
+    run.seen.mean = run.area / run.seen.wall as f64;
+    run.seen
+}
+
+impl Run<'_> {
+    fn begin(&mut self) {
+        while self.begun < self.node.removals && !self.rests && self.in_flight < self.pace.size() {
+            self.begun += 1;
+            self.in_flight += 1;
+            self.pace.begun(self.now);
+            let size = self.dice.of(self.node.sizes);
+            let noise = 1000 + self.dice.roll(20 * self.node.noise + 1) - 10 * self.node.noise;
+            self.queue
+                .push_back((Call::Removal, self.now, size * noise / 1000));
+        }
+        while self.busy < self.node.workers {
+            let Some((call, came, time)) = self.queue.pop_front() else {
+                return;
+            };
+            self.busy += 1;
+            let mut end = self.now + time;
+            if call == Call::Removal && self.node.serial > 0 {
+                self.lock_is_free = self.lock_is_free.max(self.now) + self.node.serial;
+                end = end.max(self.lock_is_free + time.saturating_sub(self.node.serial));
+            }
+            self.events.push(Reverse((end, Event::Ended(call, came))));
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::RestIsOver => self.rests = false,
+            Event::ProbeComes => {
+                self.queue.push_back((Call::Probe, self.now, 100_000));
+                self.next_probe();
+            }
+            Event::Ended(Call::Probe, came) => {
+                self.busy -= 1;
+                self.seen.probes.push(self.now - came);
+            }
+            Event::Ended(Call::Removal, came) => {
+                self.busy -= 1;
+                self.seen.in_flight.push(self.in_flight);
+                self.in_flight -= 1;
+                self.seen.wall = self.now;
+                if let Some((after, workers)) = self.node.step
+                    && self.seen.in_flight.len() == after
+                {
+                    self.node.workers = workers;
+                }
+                let rest = self.pace.ended(self.now, self.now - came);
+                if rest > 0 {
+                    self.seen.rests += 1;
+                    self.rests = true;
+                    self.events
+                        .push(Reverse((self.now + rest, Event::RestIsOver)));
+                }
+            }
+        }
+    }
+
+    /// Probes come whether others have ended or not (an open loop).
+    fn next_probe(&mut self) {
+        let Some((left, gap)) = &mut self.node.probes else {
+            return;
+        };
+        if *left > 0 {
+            *left -= 1;
+            let uniform = (self.dice.roll(1 << 20) as f64 + 1.0) / f64::from(1 << 20);
+            let wait = -uniform.ln() * *gap as f64;
+            self.events
+                .push(Reverse((self.now + wait as u64, Event::ProbeComes)));
+        }
+    }
+}
+
+/// The mean and the worst of some runs.
+fn of_runs(mut one: impl FnMut(u64) -> f64) -> (f64, f64) {
+    let runs: Vec<f64> = (1..=RUNS).map(&mut one).collect();
+    let mean = runs.iter().sum::<f64>() / runs.len() as f64;
+    (mean, runs.into_iter().fold(0.0, f64::max))
+}
+
+/// A runtime, how many of its hands the limit counts with, and the most that a run may take of it: on average, and at worst.
+struct Case {
+    what: &'static str,
+    node: Node,
+    hands: usize,
+    mean: f64,
+    worst: f64,
+}
+
+impl Case {
+    const fn new(what: &'static str, node: Node, hands: usize, mean: f64, worst: f64) -> Case {
+        Case {
+            what,
+            node,
+            hands,
+            mean,
+            worst,
+        }
+    }
+}
+
+const UNEQUAL: &[u64] = &[1_000, 5_000, 50_000];
+
+const fn workers(workers: usize, noise: u64) -> Node {
+    Node {
+        workers,
+        noise,
+        ..NODE
+    }
+}
+
+#[test]
+fn s2_7_a_pass_takes_little_longer_than_the_runtime_needs() {
+    let mut rules = Rules::default();
+    let unequal = Node {
+        sizes: UNEQUAL,
+        ..NODE
+    };
+    let serial = Node {
+        serial: 2_500,
+        ..NODE
+    };
+    let few = Node {
+        removals: 1_000,
+        ..NODE
+    };
+    for case in [
+        Case::new("any number at once", NODE, BOUND, 1.05, 1.05),
+        Case::new(
+            "the same with noise",
+            workers(usize::MAX, 90),
+            BOUND,
+            1.1,
+            1.25,
+        ),
+        Case::new("the same, few of them", few, BOUND, 1.25, 1.25),
+        Case::new("1 hand", workers(1, 0), 1, 1.01, 1.01),
+        Case::new("1 hand, noise", workers(1, 90), 1, 1.05, 1.05),
+        Case::new("2 hands", workers(2, 0), 2, 1.05, 1.05),
+        Case::new("4 hands", workers(4, 0), 4, 1.05, 1.05),
+        Case::new("4 hands, noise", workers(4, 90), 4, 1.1, 1.2),
+        Case::new("8 hands", workers(8, 0), 8, 1.05, 1.05),
+        Case::new("8 hands, noise", workers(8, 90), 8, 1.1, 1.2),
+        Case::new("12 hands", workers(12, 0), 12, 1.1, 1.1),
+        Case::new("unequal ones, any number", unequal, BOUND, 1.3, 1.6),
+        Case::new("half of each alone", serial, 2, 1.05, 1.05),
+    ] {
+        rules.case("S2.7");
+        let size = case.node.sizes.iter().sum::<u64>() / case.node.sizes.len() as u64;
+        let limit = (case.node.removals as u64 * size) as f64 / case.hands as f64;
+        let (mean, worst) =
+            of_runs(|seed| run(&case.node, &mut Pace::window(), seed).wall as f64 / limit);
+        let what = case.what;
+        assert!(
+            mean <= case.mean && worst <= case.worst,
+            "{what}: {mean:.3}, at worst {worst:.3}"
+        );
+    }
+}
+
+#[test]
+fn s2_7_a_runtime_with_one_hand_gets_about_one_at_a_time() {
+    let mut rules = Rules::default();
+    for (removals, noise) in [(1_000, 0), (1_000, 90), (10_000, 0), (10_000, 90)] {
+        rules.case("S2.7");
+        let node = Node {
+            removals,
+            ..workers(1, noise)
+        };
+        let (mean, worst) = of_runs(|seed| run(&node, &mut Pace::window(), seed).mean);
+        assert!(
+            mean <= 1.5 && worst <= 2.0,
+            "{removals} {noise}: {mean:.2}, {worst:.2}"
+        );
+    }
+}
+
+#[test]
+fn s2_7_a_runtime_that_loses_hands_is_soon_given_less() {
+    let mut rules = Rules::default();
+    for before in [4, 8, BOUND] {
+        rules.case("S2.7");
+        let node = Node {
+            removals: 2_000,
+            step: Some((1_000, 1)),
+            ..workers(before, 0)
+        };
+        let (_, worst) = of_runs(|seed| {
+            let seen = run(&node, &mut Pace::window(), seed);
+            let after = &seen.in_flight[1_000..];
+            let low = after
+                .windows(16)
+                .position(|last| last.iter().sum::<usize>() < 32);
+            low.map_or(f64::MAX, |at| at as f64 + 16.0)
+        });
+        assert!(worst <= 64.0, "from {before}: after {worst} removals");
+    }
+}
+
+#[test]
+fn s2_7_who_shares_the_hands_waits_little_longer_than_with_one_at_a_time() {
+    let mut rules = Rules::default();
+    for (hands, gap, most) in [
+        (1, 300_000, 1.1),
+        (1, 1_000_000, 1.1),
+        (4, 150_000, 1.5),
+        (4, 300_000, 1.5),
+    ] {
+        rules.case("S2.7");
+        let node = Node {
+            // Enough that removals go on for as long as probes come.
+            removals: 2_000 * gap as usize / 5_000 * hands,
+            probes: Some((2_000, gap)),
+            ..workers(hands, 0)
+        };
+        let ratio = |seed| {
+            let alone = run(&node, &mut Pace::Always(1), seed).probes_p99();
+            run(&node, &mut Pace::window(), seed).probes_p99() / alone
+        };
+        let mean = (1..=5).map(ratio).sum::<f64>() / 5.0;
+        assert!(mean <= most, "{hands} hands, every {gap} µs: {mean:.2}");
+    }
+}
+
+/// Where only one is allowed, what has become slow is followed by rests, until that is usual.
+#[test]
+fn s2_7_one_at_a_time_rests_where_it_has_become_slow() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
+    let mut window = Window::new(1);
+    let mut now = Duration::ZERO;
+    let mut remove = |took: Duration| {
+        window.begun(now);
+        now += took;
+        window.ended(now, Some(took));
+        assert_eq!(window.size(), 1);
+        window.rest()
+    };
+    let quick = Duration::from_millis(5);
+    assert!((0..100).all(|_| remove(quick).is_zero()));
+    let slow: Vec<Duration> = (0..200).map(|_| remove(4 * quick)).collect();
+    let first = slow.iter().position(|rest| !rest.is_zero());
+    assert!(first.is_some_and(|at| at < 24), "{first:?}");
+    let longest = slow.iter().max().copied();
+    assert!(
+        longest <= Some(12 * quick) && longest >= Some(8 * quick),
+        "{longest:?}"
+    );
+    assert!(slow[100..].iter().all(Duration::is_zero), "for ever");
+    // A hung call makes no rest longer than a second.
+    let hung: Vec<Duration> = (0..40).map(|_| remove(Duration::from_secs(120))).collect();
+    assert_eq!(hung.iter().max(), Some(&Duration::from_secs(1)));
+}
+
+/// What failed, or needed a stop first, says nothing.
+#[test]
+fn s2_7_what_does_not_count_teaches_nothing() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
+    let mut window = Window::new(BOUND);
+    for second in 0..100 {
+        window.begun(Duration::from_secs(second));
+        window.ended(Duration::from_secs(second), None);
+        assert_eq!(window.size(), 1);
+    }
+}
