@@ -99,6 +99,16 @@ type Entry struct {
 	Bytes uint64
 }
 
+// Pace is how the runtime's calls that remove objects of one kind ran in a pass.
+type Pace struct {
+	// InFlightMean is how many were in flight, on average over the time while there was at least one.
+	InFlightMean float64
+	// InFlightMost is the most that were in flight at once.
+	InFlightMost int
+	// Rest is for how long nothing was begun because removals had become slow.
+	Rest time.Duration
+}
+
 // Report is what a pass decided and did. It is plain Go memory, and outlives its engine. The strings of its entries share one
 // allocation: to keep one, keep a strings.Clone of it.
 type Report struct {
@@ -120,6 +130,8 @@ type Report struct {
 	FSBefore *FSUsage
 	// FSAfter is the same when the pass last read it, after its removals.
 	FSAfter *FSUsage
+	// Pace has each kind of which the runtime was called to remove an object.
+	Pace map[Kind]Pace
 	// Entries has one entry for each object, in the order of the decisions.
 	Entries []Entry
 }
@@ -147,8 +159,9 @@ func newReport(pass Pass, report *C.gc_report, err *C.gc_error) *Report {
 		Status:     Status(C.gc_report_status(report)),
 		FSBefore:   newFSUsage(C.gc_report_fs_before(report)),
 		FSAfter:    newFSUsage(C.gc_report_fs_after(report)),
+		Pace:       newPace(report),
 		DryRun:     C.gc_report_dry_run(report) == 1,
-		Took:       time.Duration(math.Round(float64(C.gc_report_seconds(report)) * float64(time.Second))),
+		Took:       seconds(C.gc_report_seconds(report)),
 		BytesFreed: uint64(C.gc_report_bytes_freed(report)),
 	}
 	if ns := C.gc_report_started(report); ns != 0 {
@@ -176,6 +189,26 @@ func newFSUsage(usage *C.gc_fs_usage) *FSUsage {
 		Inodes:     uint64(usage.inodes),
 		InodesFree: uint64(usage.inodes_free),
 	}
+}
+
+// newPace copies the figures of all kinds.
+func newPace(report *C.gc_report) map[Kind]Pace {
+	paces := map[Kind]Pace{}
+	for kind := range kinds {
+		if pace := C.gc_report_pace(report, C.gc_kind(kind)); pace != nil {
+			paces[Kind(kind)] = Pace{
+				InFlightMean: float64(pace.in_flight_mean),
+				InFlightMost: int(pace.in_flight_most),
+				Rest:         seconds(pace.rest_seconds),
+			}
+		}
+	}
+	return paces
+}
+
+// seconds is a time that the library gives in seconds.
+func seconds(of C.double) time.Duration {
+	return time.Duration(math.Round(float64(of) * float64(time.Second)))
 }
 
 // newEntry copies one entry.
@@ -250,7 +283,7 @@ func (r *Report) JSON() string {
 	}
 	b = append(b, `,"bytes_freed":`...)
 	b = strconv.AppendUint(b, r.BytesFreed, 10)
-	b = append(r.appendFS(b), `,"entries":[`...)
+	b = append(r.appendPace(r.appendFS(b)), `,"entries":[`...)
 	for i := range r.Entries {
 		b = r.Entries[i].appendJSON(comma(b, i))
 	}
@@ -259,7 +292,7 @@ func (r *Report) JSON() string {
 }
 
 // appendHead appends the fields before the counts. The seconds are the library's number, but may be written in another way (1e-05 for
-// 1e-5).
+// 1e-5); so it is with those of the pace.
 func (r *Report) appendHead(b []byte) []byte {
 	b = fmt.Appendf(b, `{"pass":%q,"status":%q,"error":`, r.Pass, r.Status.String())
 	return fmt.Appendf(appendError(b, r.Error), `,"dry_run":%v,"started":%q,"seconds":%v`,
@@ -283,6 +316,20 @@ func (r *Report) appendFS(b []byte) []byte {
 	}
 	return fmt.Appendf(b, `,"fs":{"capacity":%d,"available_before":%d,"available_after":%d}`,
 		r.FSAfter.Capacity, r.FSBefore.Available, r.FSAfter.Available)
+}
+
+// appendPace appends how removals ran.
+func (r *Report) appendPace(b []byte) []byte {
+	b = append(b, `,"pace":{`...)
+	written := 0
+	for kind, name := range kinds {
+		if pace, known := r.Pace[Kind(kind)]; known {
+			b = fmt.Appendf(comma(b, written), `%q:{"in_flight_mean":%v,"in_flight_most":%d,"rest_seconds":%v}`,
+				name, pace.InFlightMean, pace.InFlightMost, pace.Rest.Seconds())
+			written++
+		}
+	}
+	return append(b, '}')
 }
 
 // MarshalJSON returns the same as JSON.

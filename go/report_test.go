@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/crigc/crigc/go"
 )
@@ -58,12 +59,16 @@ func TestJSONIsTheLibrarys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if pace := report.Pace[crigc.Container]; pace.InFlightMost != 1 || pace.InFlightMean < 0.9 || pace.InFlightMean > 1.1 {
+		t.Error(pace)
+	}
 	if report.Count(crigc.Container, crigc.Failed) != 1 || report.Count(crigc.Container, crigc.Removed) < 10 {
 		t.Error("the node does not show enough")
 	}
 	// Times differ, and error messages name the sockets.
 	same := func(text string) string {
 		text = regexp.MustCompile(`"started":"[^"]*","seconds":[0-9.e-]+`).ReplaceAllString(strings.TrimSpace(text), "")
+		text = regexp.MustCompile(`"in_flight_mean":[0-9.e-]+|"rest_seconds":[0-9.e-]+`).ReplaceAllString(text, "")
 		return strings.NewReplacer(theirs.endpoint, "SOCKET", ours.endpoint, "SOCKET").Replace(text)
 	}
 	if same(string(out)) != same(report.JSON()) {
@@ -80,6 +85,10 @@ func TestJSONIsComplete(t *testing.T) {
 	if head := fmt.Sprintf(`"started":"%s","seconds":%v,`, report.Started.UTC().Format("2006-01-02T15:04:05.000Z"), report.Took.Seconds()); !strings.Contains(report.JSON(), head) {
 		t.Errorf("%s is not in %.200s", head, report.JSON())
 	}
+	paced := &crigc.Report{Pace: map[crigc.Kind]crigc.Pace{crigc.Image: {InFlightMost: 1}, crigc.Sandbox: {InFlightMean: 1.5, InFlightMost: 2, Rest: 1500 * time.Millisecond}}}
+	if want := `"pace":{"sandbox":{"in_flight_mean":1.5,"in_flight_most":2,"rest_seconds":1.5},"image":{"in_flight_mean":0,"in_flight_most":1,"rest_seconds":0}},`; !strings.Contains(paced.JSON(), want) {
+		t.Errorf("%s is not in %s", want, paced.JSON())
+	}
 	own := &crigc.Report{Pass: report.Pass, DryRun: true, Started: report.Started, Took: report.Took, Entries: report.Entries}
 	figures := &crigc.Report{Pass: crigc.PassImages, Status: crigc.ErrIO, Error: `no "figures"`, FSBefore: &crigc.FSUsage{Capacity: 9, Available: 1}, FSAfter: &crigc.FSUsage{Capacity: 9, Available: 5}}
 	if want := `"status":"GC_ERROR_IO","error":"no \"figures\"",`; !strings.Contains(figures.JSON(), want) {
@@ -89,7 +98,7 @@ func TestJSONIsComplete(t *testing.T) {
 		t.Errorf("%s is not in %s", want, figures.JSON())
 	}
 	unknown := &crigc.Report{Pass: 7, Entries: []crigc.Entry{{Kind: 8, Outcome: -9, Reason: "new", Error: `e"`}}}
-	for _, report := range []*crigc.Report{report, own, figures, unknown, {}} {
+	for _, report := range []*crigc.Report{report, own, figures, paced, unknown, {}} {
 		text, err := json.Marshal(report)
 		var read struct {
 			Pass     *string
@@ -104,6 +113,7 @@ func TestJSONIsComplete(t *testing.T) {
 			Refused  map[string]int
 			FS       map[string]uint64
 			Freed    *uint64 `json:"bytes_freed"`
+			Pace     map[string]map[string]float64
 			Entries  []map[string]any
 			Leftover any
 		}
@@ -112,7 +122,7 @@ func TestJSONIsComplete(t *testing.T) {
 		if err != nil || decoder.Decode(&read) != nil || len(read.Removed) != 5 || len(read.Kept) != 5 || len(read.Failed) != 5 || len(read.Refused) != 5 || len(read.Entries) != len(report.Entries) {
 			t.Fatalf("%v: %s", err, text)
 		}
-		if *read.Pass != report.Pass.String() || *read.DryRun != report.DryRun || *read.Status != report.Status.String() || (read.FS == nil) != (report.FSBefore == nil) || read.Started == nil || read.Seconds == nil || read.Freed == nil {
+		if *read.Pass != report.Pass.String() || *read.DryRun != report.DryRun || *read.Status != report.Status.String() || (read.FS == nil) != (report.FSBefore == nil) || len(read.Pace) != len(report.Pace) || read.Started == nil || read.Seconds == nil || read.Freed == nil {
 			t.Errorf("%s", text)
 		}
 	}

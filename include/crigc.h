@@ -286,6 +286,25 @@ typedef void (*gc_pass_fn)(void *context,
 typedef int64_t (*gc_clock_fn)(void *context);
 
 /**
+ * How the runtime's calls that remove objects of one kind ran in a pass. The library allocates it, and later versions add fields at the
+ * end: do not allocate one, and do not rely on its size.
+ */
+typedef struct gc_pace {
+    /**
+     * How many were in flight, on average over the time while there was at least one.
+     */
+    double in_flight_mean;
+    /**
+     * The most that were in flight at once.
+     */
+    uint64_t in_flight_most;
+    /**
+     * For how many seconds nothing was begun because removals had become slow.
+     */
+    double rest_seconds;
+} gc_pace;
+
+/**
  * The pass read what it had to know, decided, and did what it could. In a container pass single removals may have failed; the
  * report lists them.
  */
@@ -720,6 +739,14 @@ const struct gc_fs_usage *gc_report_fs_before(const struct gc_report *report);
 const struct gc_fs_usage *gc_report_fs_after(const struct gc_report *report);
 
 /**
+ * Returns how the removals of a kind ran: how many at once, and how long nothing was begun because they had become slow. The struct is
+ * valid until the report is freed. Returns NULL if the runtime was not called to remove an object of this kind, and for NULL. May be
+ * called from callbacks.
+ */
+const struct gc_pace *gc_report_pace(const struct gc_report *report,
+                                     gc_kind kind);
+
+/**
  * Returns how many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL, and for numbers that
  * this version does not know. May be called from callbacks.
  */
@@ -749,9 +776,10 @@ const struct gc_entry *gc_report_entry(const struct gc_report *report,
  * Returns the report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
  * or null, "dry_run": bool, "started": RFC 3339 time, "seconds": number, "removed": {"container": n, "sandbox": n, "pod-logs": n,
  * "log-link": n, "image": n}, the same for "kept", "failed" and "refused", "bytes_freed": n, "fs": {"capacity",
- * "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "entries": [{"kind", "outcome", "id", "name",
- * "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with gc_string_free. Returns NULL for NULL. May be called
- * from callbacks.
+ * "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "pace": {"container": {"in_flight_mean",
+ * "in_flight_most", "rest_seconds"}, ...} (the kinds for which gc_report_pace is not NULL), "entries": [{"kind", "outcome", "id",
+ * "name", "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with gc_string_free. Returns NULL for NULL. May be
+ * called from callbacks.
  */
 char *gc_report_json(const struct gc_report *report);
 

@@ -162,6 +162,17 @@ pub struct Entry {
     pub bytes: u64,
 }
 
+/// How the runtime's calls that remove objects of one kind ran (S2.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct PaceFigures {
+    /// How many were in flight, on average over the time while there was at least one.
+    pub in_flight_mean: f64,
+    /// The most that were in flight at once.
+    pub in_flight_most: usize,
+    /// How long nothing was begun because removals had become slow.
+    pub rest_seconds: f64,
+}
+
 /// What one pass decided and did.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -177,6 +188,8 @@ pub struct Report {
     pub bytes_freed: u64,
     /// The first and the last figures of the image filesystem that the pass read; `None` = it read none.
     pub filesystem: Option<(FsUsage, FsUsage)>,
+    /// How removals ran, for each kind of which the runtime was called to remove an object.
+    pub pace: BTreeMap<Kind, PaceFigures>,
     /// Why the pass failed, if it did.
     pub failure: Option<Error>,
     /// One for each object, in the order of the decisions.
@@ -219,6 +232,7 @@ struct JsonReport<'a> {
     refused: BTreeMap<Kind, usize>,
     bytes_freed: u64,
     fs: Option<JsonFilesystem>,
+    pace: &'a BTreeMap<Kind, PaceFigures>,
     entries: Vec<JsonEntry<'a>>,
 }
 
@@ -260,6 +274,7 @@ impl Report {
                 available_after: after.available,
             }),
             bytes_freed: self.bytes_freed,
+            pace: &self.pace,
             entries: self.entries.iter().map(JsonEntry::from).collect(),
         };
         // serde_json refuses neither strings nor numbers, and a String takes all that it writes.

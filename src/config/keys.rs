@@ -96,14 +96,14 @@ keys! {
         takes: values::PARALLEL,
         default: "16",
         rule: "S2.7",
-        doc: "The most containers that are removed at once; of sandboxes half as many, but at least 1. Up to this number a pass removes as many at once as pay: an engine begins with one at a time, tries more, and keeps the number with which most are removed in a second without much longer calls. If even one at a time has become slow, crigc pauses after each removal. With 1, objects are removed one after another, as by the kubelet.",
+        doc: "The most containers that are removed at once; of sandboxes half as many, but at least 1. Up to this number a pass removes as many at once as pay: an engine begins with one at a time, tries more, and keeps what removes most in a second, unless each call then only takes longer. If even one at a time has become slow, crigc pauses after each removal, at most 1 s. With 1, objects are removed one after another, as by the kubelet.",
     }
     max_parallel_image_removals: usize {
         name: "max-parallel-image-removals",
         takes: values::PARALLEL,
         default: "1",
         rule: "S2.7",
-        doc: "How many images are removed at once. Runtimes hold locks while they remove images, and pods that start wait for these locks.",
+        doc: "The most images that are removed at once, if as many pay. Runtimes hold locks while they remove images, and pods that start wait for these locks.",
     }
     hold_file: Option<String> {
         name: "hold-file",

@@ -5,7 +5,8 @@ use super::callbacks::gc_fs_usage;
 use super::error::gc_status;
 use crate::error::Status;
 use crate::node::Text;
-use crate::report::{Entry, Reason, Report, printable, push_visible};
+use crate::report::{Entry, Kind, PaceFigures, Reason, Report, printable, push_visible};
+use std::collections::BTreeMap;
 use std::ffi::c_char;
 
 /// The kind of a pass.
@@ -67,6 +68,18 @@ pub struct gc_entry {
     pub bytes: u64,
 }
 
+/// How the runtime's calls that remove objects of one kind ran in a pass. The library allocates it, and later versions add fields at the
+/// end: do not allocate one, and do not rely on its size.
+#[repr(C)]
+pub struct gc_pace {
+    /// How many were in flight, on average over the time while there was at least one.
+    pub in_flight_mean: f64,
+    /// The most that were in flight at once.
+    pub in_flight_most: u64,
+    /// For how many seconds nothing was begun because removals had become slow.
+    pub rest_seconds: f64,
+}
+
 /// What a pass decided and did: one entry for each object. Whoever receives it through a `gc_report **` frees it with gc_report_free.
 /// It outlives the engine, and several threads may read it at once.
 pub struct gc_report {
@@ -74,6 +87,7 @@ pub struct gc_report {
     entries: Vec<gc_entry>,
     /// How full the image filesystem was, before and after.
     filesystem: Option<(gc_fs_usage, gc_fs_usage)>,
+    pace: BTreeMap<gc_kind, gc_pace>,
     /// The strings that the entries point to; the buffer does not move with the report.
     _texts: String,
 }
@@ -181,8 +195,17 @@ impl gc_report {
     pub(super) fn new(report: Report) -> gc_report {
         let (entries, texts) = entries_of(&report.entries);
         let of_c = |usage| gc_fs_usage::from(&usage);
+        let pace = |(kind, figures): (&Kind, &PaceFigures)| {
+            let pace = gc_pace {
+                in_flight_mean: figures.in_flight_mean,
+                in_flight_most: figures.in_flight_most as u64,
+                rest_seconds: figures.rest_seconds,
+            };
+            (*kind as gc_kind, pace)
+        };
         gc_report {
             filesystem: report.filesystem.map(|(b, a)| (of_c(b), of_c(a))),
+            pace: report.pace.iter().map(pace).collect(),
             report,
             entries,
             _texts: texts,
@@ -263,6 +286,19 @@ pub unsafe extern "C" fn gc_report_fs_after(report: *const gc_report) -> *const 
     unsafe { read(report, std::ptr::null(), after) }
 }
 
+/// Returns how the removals of a kind ran: how many at once, and how long nothing was begun because they had become slow. The struct is
+/// valid until the report is freed. Returns NULL if the runtime was not called to remove an object of this kind, and for NULL. May be
+/// called from callbacks.
+///
+/// # Safety
+/// `report` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_report_pace(report: *const gc_report, kind: gc_kind) -> *const gc_pace {
+    let pace = |r: &gc_report| or_null(r.pace.get(&kind));
+    // SAFETY: the host's promise.
+    unsafe { read(report, std::ptr::null(), pace) }
+}
+
 /// Returns how many objects have this kind (or GC_ANY_KIND) and this outcome (or GC_ANY_OUTCOME). 0 for NULL, and for numbers that
 /// this version does not know. May be called from callbacks.
 ///
@@ -321,9 +357,10 @@ pub unsafe extern "C" fn gc_report_entry(
 /// Returns the report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
 /// or null, "dry_run": bool, "started": RFC 3339 time, "seconds": number, "removed": {"container": n, "sandbox": n, "pod-logs": n,
 /// "log-link": n, "image": n}, the same for "kept", "failed" and "refused", "bytes_freed": n, "fs": {"capacity",
-/// "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "entries": [{"kind", "outcome", "id", "name",
-/// "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with gc_string_free. Returns NULL for NULL. May be called
-/// from callbacks.
+/// "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "pace": {"container": {"in_flight_mean",
+/// "in_flight_most", "rest_seconds"}, ...} (the kinds for which gc_report_pace is not NULL), "entries": [{"kind", "outcome", "id",
+/// "name", "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with gc_string_free. Returns NULL for NULL. May be
+/// called from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.

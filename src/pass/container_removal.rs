@@ -4,6 +4,7 @@ use super::containers::ContainerPass;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::log_dirs::{LogDir, unreadable};
+use super::pace::timed;
 use super::removals::Remover;
 use crate::cri::{CallError, ContainerStatus};
 use crate::fs::logs::{Lies, Names, OpenLogDir};
@@ -256,8 +257,7 @@ impl Remover for ContainerRemover<'_, '_> {
         if !self.pass.log_dirs.overlay.note_removed(&c.id) {
             let call = self.pass.runtime.remove_container(&c.id);
             let counts = c.state != ContainerState::Unknown;
-            let windows = self.pass.ctx.windows;
-            let removed = windows.time(Kind::Container, counts, call).await;
+            let removed = timed(self.pass.ctx, Kind::Container, counts, call).await;
             removed.map_err(|e| self.failed(&e, "remove", c))?;
         }
         Ok(self.removed(c, &log, place))

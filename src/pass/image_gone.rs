@@ -5,6 +5,7 @@ use super::defects::stage;
 use super::fate::Fate;
 use super::gate::Gate;
 use super::image_snapshot::{ImageMemory, ImageSnapshot, Services};
+use super::pace::timed;
 use crate::clock::BootInstant;
 use crate::cri::CallError;
 use crate::node::{Image, ImageKey};
@@ -74,7 +75,7 @@ pub(super) async fn remove_image(
         }
     }
     let call = images.remove_image(&name, &image.handler);
-    let removed = ctx.windows.time(Kind::Image, true, call).await;
+    let removed = timed(ctx, Kind::Image, true, call).await;
     removed.map_err(|e| failed(&e, "remove", &image.id))?;
     Ok(Fate::Removed)
 }

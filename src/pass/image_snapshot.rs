@@ -1,7 +1,8 @@
 //! What an image pass has to know before it may remove anything: images, their users, and which ones sandboxes need (S5.2, S5.3).
 
-use super::context::{Context, QUESTIONS, wall_time};
+use super::context::{Context, wall_time};
 use super::fate::{Fate, Planned};
+use super::pace::ask_all;
 use super::parts::{all_containers, all_sandboxes};
 use crate::clock::{BootInstant, awake_for};
 use crate::config::Config;
@@ -16,7 +17,6 @@ use crate::plan::images::SandboxImages;
 use crate::plan::in_use::InUse;
 use crate::plan::records::Records;
 use crate::report::{Kind, Reason, visible};
-use futures_util::stream::{self, StreamExt};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -211,22 +211,23 @@ pub(crate) async fn learn_mounts(
     let ids = snapshot.containers.iter().map(|c| &c.id);
     let unknown: Vec<Text> = ids.filter(is_unknown).cloned().collect();
     let asked = unknown.len();
-    let ask = |id: Text| async move {
+    let ask = async |id: Text| {
         let answer = runtime.container_status(&id).await;
         (id, answer)
     };
-    let mut answers = stream::iter(unknown).map(ask).buffer_unordered(QUESTIONS);
-    while let Some((id, answer)) = answers.next().await {
-        match answer {
-            Ok(status) => drop(memory.mounts.insert(id, status.mounted_images)),
-            Err(CallError::NotFound(_)) => {}
-            Err(e) => {
-                let id = visible(&id);
-                let doing = format!("cannot ask container {id} for its image volumes");
-                return Err(e.error(&doing, runtime.endpoint));
-            }
+    ask_all(ctx, unknown, ask, |(id, answer)| match answer {
+        Ok(status) => {
+            memory.mounts.insert(id, status.mounted_images);
+            Ok(())
         }
-    }
+        Err(CallError::NotFound(_)) => Ok(()),
+        Err(e) => {
+            let id = visible(&id);
+            let doing = format!("cannot ask container {id} for its image volumes");
+            Err(e.error(&doing, runtime.endpoint))
+        }
+    })
+    .await?;
     if asked > 0 {
         snapshot.in_use = memory.in_use(&snapshot.containers);
         let (images, in_use) = (&snapshot.images, &snapshot.in_use);

@@ -136,6 +136,8 @@ pub(crate) async fn run(
         ctx.fail(defect);
     }
     ctx.report.log_causes();
+    pace::log(&ctx);
+    let pace = ctx.report.pace();
     let (entries, filesystem, error) = ctx.report.into_parts();
     let bytes_freed = entries
         .iter()
@@ -148,6 +150,7 @@ pub(crate) async fn run(
         seconds: BootInstant::now().since(began).as_secs_f64(),
         bytes_freed,
         filesystem,
+        pace,
         failure: error.clone(),
         entries,
     };

@@ -1,20 +1,26 @@
 //! How many removals of a kind run at once, and how long nothing begins after one (S2.7). What is timed is the runtime's call alone.
 
 use super::context::Context;
+use super::words::many;
 use crate::clock::BootInstant;
 use crate::config::Config;
 use crate::cri::CallError;
 use crate::hooks::LogLevel;
 use crate::plan::window::Window;
 use crate::report::Kind;
-use std::cell::{Cell, RefCell};
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use std::cell::RefCell;
 use std::time::Duration;
+
+/// The most containers that are asked at once for their image volumes: as many as are removed at once by default.
+const MOST_QUESTIONS: usize = 16;
 
 /// What an engine learnt of a runtime's pace; it is kept between passes.
 pub(crate) struct Windows {
     containers: RefCell<Window>,
     sandboxes: RefCell<Window>,
     images: RefCell<Window>,
+    questions: RefCell<Window>,
 }
 
 impl Windows {
@@ -24,6 +30,7 @@ impl Windows {
             containers: window(config.max_parallel_removals),
             sandboxes: window(config.max_parallel_removals / 2),
             images: window(config.max_parallel_image_removals),
+            questions: window(MOST_QUESTIONS),
         }
     }
 
@@ -39,8 +46,9 @@ impl Windows {
 }
 
 /// A call under way, which has ended when this is dropped: also one that was cut off.
-struct Timed<'w> {
-    window: &'w RefCell<Window>,
+struct Timed<'a> {
+    ctx: &'a Context<'a>,
+    kind: Kind,
     began: Duration,
     counts: bool,
 }
@@ -49,31 +57,67 @@ impl Drop for Timed<'_> {
     fn drop(&mut self) {
         let now = BootInstant::now().since_boot();
         let took = self.counts.then(|| now.saturating_sub(self.began));
-        self.window.borrow_mut().ended(now, took);
+        if let Some(window) = self.ctx.windows.of(self.kind) {
+            window.borrow_mut().ended(now, took);
+        }
+        self.ctx.report.call_ended(self.kind, now);
     }
 }
 
-impl Windows {
-    /// Makes the call that removes an object; its window hears how long it took, if it counts and went well.
-    pub(crate) async fn time<T>(
-        &self,
-        kind: Kind,
-        counts: bool,
-        call: impl Future<Output = Result<T, CallError>>,
-    ) -> Result<T, CallError> {
-        let Some(window) = self.of(kind) else {
-            return call.await;
-        };
-        let began = BootInstant::now().since_boot();
+/// Makes the call that removes an object. The window of its kind hears how long it took, if it counts and went well.
+pub(crate) async fn timed<T>(
+    ctx: &Context<'_>,
+    kind: Kind,
+    counts: bool,
+    call: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    let began = BootInstant::now().since_boot();
+    if let Some(window) = ctx.windows.of(kind) {
         window.borrow_mut().begun(began);
-        let mut timed = Timed {
-            window,
-            began,
-            counts: false,
-        };
-        let result = call.await;
-        timed.counts = counts && result.is_ok();
-        result
+    }
+    ctx.report.call_begun(kind, began);
+    let mut timed = Timed {
+        ctx,
+        kind,
+        began,
+        counts: false,
+    };
+    let result = call.await;
+    timed.counts = counts && result.is_ok();
+    result
+}
+
+/// Asks a question about each of many objects, as many at once as pay; hears the answers in the order in which they come, until one
+/// fails.
+pub(crate) async fn ask_all<T, A, E>(
+    ctx: &Context<'_>,
+    objects: Vec<T>,
+    ask: impl AsyncFn(T) -> A,
+    mut hear: impl FnMut(A) -> Result<(), E>,
+) -> Result<(), E> {
+    let window = &ctx.windows.questions;
+    let ask = &ask;
+    let mut objects = objects.into_iter();
+    let mut asked = FuturesUnordered::new();
+    loop {
+        while asked.len() < window.borrow().size()
+            && let Some(object) = objects.next()
+        {
+            asked.push(async move {
+                let began = BootInstant::now().since_boot();
+                window.borrow_mut().begun(began);
+                let answer = ask(object).await;
+                let now = BootInstant::now().since_boot();
+                window
+                    .borrow_mut()
+                    .ended(now, Some(now.saturating_sub(began)));
+                answer
+            });
+        }
+        match asked.next().await {
+            Some(answer) => hear(answer)?,
+            None => return Ok(()),
+        }
     }
 }
 
@@ -81,8 +125,6 @@ impl Windows {
 pub(crate) struct Pace<'a> {
     ctx: &'a Context<'a>,
     kind: Kind,
-    /// How many rests there were, and how long they were meant to be.
-    rests: Cell<(usize, Duration)>,
 }
 
 impl<'a> Pace<'a> {
@@ -90,11 +132,7 @@ impl<'a> Pace<'a> {
         if let Some(window) = ctx.windows.of(kind).filter(|_| ctx.all_unused) {
             window.borrow_mut().hurry();
         }
-        Pace {
-            ctx,
-            kind,
-            rests: Cell::default(),
-        }
+        Pace { ctx, kind }
     }
 
     /// How many objects are removed at once, unless one takes very long. A dry run calls nobody, and learns nothing.
@@ -133,23 +171,31 @@ impl<'a> Pace<'a> {
 
     /// Waits; not in a pass that is to end, nor while a caller waits for it.
     pub(crate) async fn wait(&self, time: Duration) {
-        let (number, sum) = self.rests.get();
-        self.rests.set((number + 1, sum + time));
+        let began = BootInstant::now();
         tokio::select! {
             () = tokio::time::sleep(time) => {}
             _ = self.ctx.stop.wait() => {}
             () = self.ctx.queue.joined() => {}
         }
+        let rested = BootInstant::now().since(began);
+        self.ctx.report.rested(self.kind, rested);
     }
+}
 
-    /// Logs the rests since the last time.
-    pub(crate) fn log_rests(&self) {
-        let (number, sum) = self.rests.take();
-        if number > 0 {
-            let message = format!(
-                "removals have become slow: {number} pauses of {sum:.1?} in all followed them"
-            );
-            self.ctx.log(LogLevel::Info, &message);
-        }
+/// Logs how the removals of a pass ran, and how many at once the engine has come to.
+pub(super) fn log(ctx: &Context<'_>) {
+    for (kind, figures) in ctx.report.pace() {
+        let Some(window) = ctx.windows.of(kind) else {
+            continue;
+        };
+        let message = format!(
+            "removed {:.1} {} at once on average, {} at most; pauses took {:.1} s; the next pass begins with {} at once",
+            figures.in_flight_mean,
+            many(kind),
+            figures.in_flight_most,
+            figures.rest_seconds,
+            window.borrow().size(),
+        );
+        ctx.log(LogLevel::Info, &message);
     }
 }

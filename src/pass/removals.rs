@@ -130,7 +130,6 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
     for at in std::mem::take(&mut engine.waiting) {
         engine.write(at, Fate::Kept(policy.rest()));
     }
-    pace.log_rests();
     ctx.report.arrange(engine.written);
     engine.removed
 }

@@ -8,9 +8,11 @@ use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
 use crate::node::{FsUsage, Text};
 use crate::panics;
-use crate::report::{Entry, Kind, Outcome};
+use crate::plan::window::InFlight;
+use crate::report::{Entry, Kind, Outcome, PaceFigures};
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 /// How many panics the error of a pass names; the report has them all.
 const MOST_PANICS: usize = 10;
@@ -32,6 +34,8 @@ pub(crate) struct PassReport<'a> {
     logged: RefCell<HashSet<&'static str>>,
     /// The first and the last figures of the image filesystem.
     filesystem: Cell<Option<(FsUsage, FsUsage)>>,
+    /// The runtime's calls that remove objects, and the time of rests after them.
+    calls: RefCell<BTreeMap<Kind, (InFlight, Duration)>>,
 }
 
 /// Writes to the host's log.
@@ -64,6 +68,7 @@ impl<'a> PassReport<'a> {
             removals_ended: RefCell::default(),
             logged: RefCell::default(),
             filesystem: Cell::default(),
+            calls: RefCell::default(),
         }
     }
 
@@ -211,6 +216,44 @@ impl<'a> PassReport<'a> {
         }
         let first = self.filesystem.get().map_or(usage, |(first, _)| first);
         self.filesystem.set(Some((first, usage)));
+    }
+
+    /// The runtime is called to remove an object; the time is any clock that does not go back.
+    pub(crate) fn call_begun(&self, kind: Kind, now: Duration) {
+        self.calls
+            .borrow_mut()
+            .entry(kind)
+            .or_default()
+            .0
+            .begun(now);
+    }
+
+    /// Such a call has ended.
+    pub(crate) fn call_ended(&self, kind: Kind, now: Duration) {
+        self.calls
+            .borrow_mut()
+            .entry(kind)
+            .or_default()
+            .0
+            .ended(now);
+    }
+
+    /// Nothing was begun for so long.
+    pub(crate) fn rested(&self, kind: Kind, time: Duration) {
+        self.calls.borrow_mut().entry(kind).or_default().1 += time;
+    }
+
+    /// How removals ran.
+    pub(crate) fn pace(&self) -> BTreeMap<Kind, PaceFigures> {
+        let figures = |(kind, (calls, rests)): (&Kind, &(InFlight, Duration))| {
+            let figures = PaceFigures {
+                in_flight_mean: calls.mean(),
+                in_flight_most: calls.most(),
+                rest_seconds: rests.as_secs_f64(),
+            };
+            (*kind, figures)
+        };
+        self.calls.borrow().iter().map(figures).collect()
     }
 
     /// The entries, the first and the last figures of the image filesystem, and the failure of the pass.

@@ -3,7 +3,7 @@
 use super::containers::ContainerPass;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
-use super::pace::Pace;
+use super::pace::{Pace, timed};
 use super::pod_evidence::Evidence;
 use super::removals::{Remover, carry_out};
 use super::snapshots::{Decision, Snapshots};
@@ -63,7 +63,7 @@ impl Remover for SandboxRemover<'_, '_> {
         stopped.map_err(|e| self.failed(&e, "stop", s))?;
         gate.still_open()?;
         let call = self.pass.runtime.remove_sandbox(&s.id);
-        let removed = self.pass.ctx.windows.time(Kind::Sandbox, true, call).await;
+        let removed = timed(self.pass.ctx, Kind::Sandbox, true, call).await;
         removed.map_err(|e| self.failed(&e, "remove", s))?;
         Ok(Fate::Removed)
     }

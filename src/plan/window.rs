@@ -44,29 +44,66 @@ const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 const LONGEST: Duration = Duration::from_secs(1);
 const MOST_REST: f64 = 3.0;
 
-/// What was measured of removals. Times are in seconds.
+/// How many calls are in flight, and how many were over the time while there was at least one. Times are in seconds.
 #[derive(Clone, Debug, Default)]
-struct Meter {
-    removed: u32,
+pub struct InFlight {
+    number: usize,
+    most: usize,
+    now: Duration,
     /// While at least one was in flight.
     busy: f64,
     /// The sum of all in flight over that time.
-    in_flight: f64,
+    sum: f64,
+}
+
+impl InFlight {
+    /// A call has begun.
+    pub fn begun(&mut self, now: Duration) {
+        self.pass(now);
+        self.number += 1;
+        self.most = self.most.max(self.number);
+    }
+
+    /// A call has ended.
+    pub fn ended(&mut self, now: Duration) {
+        self.pass(now);
+        self.number = self.number.saturating_sub(1);
+    }
+
+    fn pass(&mut self, now: Duration) {
+        let time = now.saturating_sub(self.now).as_secs_f64();
+        if self.number > 0 {
+            self.busy += time;
+            self.sum += time * self.number as f64;
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// The most at once.
+    pub fn most(&self) -> usize {
+        self.most
+    }
+
+    /// The average over the time while there was at least one.
+    pub fn mean(&self) -> f64 {
+        self.sum / self.busy.max(1e-9)
+    }
+
+    /// What was is forgotten; what is in flight stays so.
+    fn restart(&mut self) {
+        (self.busy, self.sum) = (0.0, 0.0);
+    }
+}
+
+/// How long removals took. Times are in seconds.
+#[derive(Clone, Debug, Default)]
+struct Meter {
+    removed: u32,
     sum: f64,
     squares: f64,
 }
 
 impl Meter {
-    /// Removals a second.
-    fn rate(&self) -> f64 {
-        f64::from(self.removed) / self.busy.max(1e-9)
-    }
-
-    /// How many were in flight, on average.
-    fn width(&self) -> f64 {
-        self.in_flight / self.busy.max(1e-9)
-    }
-
     /// How long one took, on average.
     fn mean(&self) -> f64 {
         self.sum / f64::from(self.removed.max(1))
@@ -115,8 +152,7 @@ pub struct Window {
     /// What the trials of this round found; while it is settled, what it rests on.
     found: Vec<Found>,
     meter: Meter,
-    in_flight: usize,
-    now: Duration,
+    in_flight: InFlight,
     /// Nothing counts until what began in a larger window has ended.
     drains: bool,
     /// Removals that the trial of one at a time takes at least.
@@ -138,8 +174,7 @@ impl Window {
             stage: Stage::One,
             found: Vec::new(),
             meter: Meter::default(),
-            in_flight: 0,
-            now: Duration::ZERO,
+            in_flight: InFlight::default(),
             drains: false,
             fewest: FEWEST,
             spread: FEWEST,
@@ -184,17 +219,15 @@ impl Window {
 
     /// A call has begun.
     pub fn begun(&mut self, now: Duration) {
-        self.pass(now);
-        self.in_flight += 1;
+        self.in_flight.begun(now);
     }
 
     /// A call has ended; how long it took, if that says how long a removal takes: not if it failed, or the object was stopped first.
     pub fn ended(&mut self, now: Duration, took: Option<Duration>) {
-        self.pass(now);
-        self.in_flight = self.in_flight.saturating_sub(1);
+        self.in_flight.ended(now);
         if self.drains {
-            self.drains = self.in_flight > 0;
-            self.meter = Meter::default();
+            self.drains = self.in_flight.number > 0;
+            self.restart();
         } else if let Some(took) = took {
             let took = took.as_secs_f64();
             self.meter.removed += 1;
@@ -204,13 +237,15 @@ impl Window {
         }
     }
 
-    fn pass(&mut self, now: Duration) {
-        let time = now.saturating_sub(self.now).as_secs_f64();
-        if self.in_flight > 0 {
-            self.meter.busy += time;
-            self.meter.in_flight += time * self.in_flight as f64;
-        }
-        self.now = self.now.max(now);
+    /// Removals a second.
+    fn rate(&self) -> f64 {
+        f64::from(self.meter.removed) / self.in_flight.busy.max(1e-9)
+    }
+
+    /// Measures anew.
+    fn restart(&mut self) {
+        self.meter = Meter::default();
+        self.in_flight.restart();
     }
 
     fn judge(&mut self) {
@@ -244,8 +279,8 @@ impl Window {
 
     /// Many at once: whether they gain anything, and how many hands the runtime seems to have.
     fn judge_bound(&mut self, trial: u32) {
-        let (removed, width) = (self.meter.removed, self.meter.width());
-        let hands = self.meter.rate() * self.found[0].mean;
+        let (removed, width) = (self.meter.removed, self.in_flight.mean());
+        let hands = self.rate() * self.found[0].mean;
         if removed >= self.bound as u32 && width > 2.0 && hands < USELESS {
             return self.settle();
         }
@@ -267,7 +302,7 @@ impl Window {
         let (mean, usual) = (self.meter.mean(), self.found[0].mean);
         let slower = (mean - self.meter.error()) / usual;
         self.since += self.meter.removed;
-        self.meter = Meter::default();
+        self.restart();
         self.slow = if slower > SLOW { self.slow + 1 } else { 0 };
         if self.size == 1 {
             // As long as it takes longer than usual.
@@ -295,8 +330,8 @@ impl Window {
     fn find(&mut self) {
         self.found.push(Found {
             size: self.size,
-            rate: self.meter.rate(),
-            width: self.meter.width(),
+            rate: self.rate(),
+            width: self.in_flight.mean(),
             mean: self.meter.mean(),
         });
     }
@@ -323,10 +358,10 @@ impl Window {
     }
 
     fn enter(&mut self, stage: Stage, size: usize) {
-        self.drains = size == 1 && self.in_flight > 0;
+        self.drains = size == 1 && self.in_flight.number > 0;
         self.stage = stage;
         self.size = size;
-        self.meter = Meter::default();
+        self.restart();
         self.slow = 0;
         self.rest = Duration::ZERO;
     }

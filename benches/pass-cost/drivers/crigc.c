@@ -166,12 +166,14 @@ static gc_engine *engine_of(char **arguments, int count, pods *live)
 int main(int count, char **arguments)
 {
     if (count < 7)
-        die("usage", "containers|images LIVE USAGE ENDPOINT PODS LINKS [KEY VALUE]...");
+        die("usage", "containers|images|images-again LIVE USAGE ENDPOINT PODS LINKS [KEY VALUE]...");
     pods live = read_pods(arguments[2]);
     gc_engine *engine = engine_of(arguments + 1, count - 1, &live);
     gc_error *error = NULL;
     gc_report *report = NULL;
-    int images = strcmp(arguments[1], "images") == 0;
+    int images = strncmp(arguments[1], "images", 6) == 0;
+    if (strcmp(arguments[1], "images-again") == 0 && gc_images(engine, GC_DRY_RUN, NULL, NULL, &error) != GC_OK)
+        die("the first look", gc_error_message(error));
     reset_peak();
     measure before = now();
     gc_status status = (images ? gc_images : gc_containers)(engine, 0, NULL, &report, &error);

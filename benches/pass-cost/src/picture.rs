@@ -22,6 +22,8 @@ const LINE_HEIGHT: f64 = 17.0;
 const LABEL: f64 = 190.0;
 const GREY: &str = "#5b6470";
 const KUBELET: &str = "#b3261e";
+/// crigc with its default keys.
+const DEFAULT: &str = "#1b7f3b";
 /// From light to dark: more at once.
 const BLUES: [&str; 4] = ["#7fb2e5", "#3f8fd8", "#1d66ad", "#0b3f75"];
 
@@ -67,6 +69,12 @@ fn lines(table: &Table) -> Vec<Line> {
         points: points(table, "kubelet", wall),
         limits: Vec::new(),
     }];
+    lines.push(Line {
+        name: "crigc".into(),
+        colour: DEFAULT,
+        points: points(table, "crigc", wall),
+        limits: points(table, "crigc", limit),
+    });
     for (parallel, colour) in PARALLEL.iter().zip(BLUES) {
         let collector = format!("crigc-{parallel}");
         lines.push(Line {

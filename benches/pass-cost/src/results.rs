@@ -39,14 +39,19 @@ pub fn rpcs_each(record: &Record) -> f64 {
     rpcs(record) / record.seen.removed as f64
 }
 
-/// The least that the removals can take: their number over how many are at once, times what one takes in the mean.
+/// The least that the removals can take.
 pub fn limit(record: &Record) -> f64 {
-    let parallel: f64 = record
-        .collector
-        .strip_prefix("crigc-")
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(1.0);
-    record.seen.removed as f64 / parallel * record.seen.delay
+    record.seen.limit
+}
+
+/// Removals in flight, on average.
+pub fn in_flight(record: &Record) -> f64 {
+    record.seen.mean_in_flight
+}
+
+/// Removals after the step until few are in flight.
+pub fn until_few(record: &Record) -> f64 {
+    record.seen.until_few.map_or(f64::INFINITY, |n| n as f64)
 }
 
 /// What was measured.
@@ -118,6 +123,7 @@ impl Table {
         let rank = |name: &str| match name.strip_prefix("crigc-") {
             Some(parallel) => parallel.parse().unwrap_or(0),
             None if name == "kubelet" => 0,
+            None if name == "crigc" => 1,
             None => usize::MAX,
         };
         collectors.sort_by_key(|name| rank(name));
@@ -245,13 +251,14 @@ const SECTIONS: [(&str, &str, &str); 4] = [
         "Dead containers",
         "dead-",
         "Crash loops, 50 dead containers of each pod with their logs and links; one pod in five was deleted, of the others the newest \
-         dead container stays. `dead-N-Mms`: N dead containers, M ms a removal; `streams`: the runtime has streaming lists.",
+         dead container stays. `dead-N-Mms`: N dead containers, M ms a removal (or each of several times for an equal share); `workers`: how many removals the runtime does at once, and then \
+         after 1,000 removals; `crigc` has the default keys, `crigc-N` is allowed N at once; `streams`: the runtime has streaming lists.",
     ),
     (
         "Images",
         "images-",
-        "1,000 images, half of them used by 20,000 containers; the disk is so full that the others have to go. Figures for each are \
-         those of an image.",
+        "1,000 images, half of them used by 20,000 containers; the disk is so full that the others have to go; `again`: the second pass of an engine, after a dry run. \
+         Figures for each are those of an image.",
     ),
     (
         "Log trees",
@@ -275,7 +282,7 @@ times fewer RPCs | in flight | memory, MiB | times less memory | runs |
 const READING: &str = "\
 Medians of all runs; in parentheses the least and the greatest of what single rounds show. *Times* are the kubelet's figure over the
 collector's in the same rounds. The *limit* is the number of removals over how many may run at once, times what one took in the mean by
-crisim's own trace. *CPU* is user and system time of the collector's process during the pass, deletion of logs included; *each* counts
+crisim's own trace; for a runtime with N workers it is what N workers need. *CPU* is user and system time of the collector's process during the pass, deletion of logs included; *each* counts
 for a removed container. *Memory* is by how much the peak of resident memory during the pass is above what there was before. For
 crictl, CPU is that of all processes from their start on, and memory the peak of the largest. Where a collector leaves another node
 than the others, or fails, there are no ratios, but what differs. How it is measured: [benchmarks.md](benchmarks.md).

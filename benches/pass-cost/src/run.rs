@@ -2,7 +2,7 @@
 //! left.
 
 use crate::left::{self, Left};
-use crate::node::{self, Place};
+use crate::node::{self, Kind, Place};
 use crate::scenario::{Collector, Scenario};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -44,6 +44,12 @@ pub struct Seen {
     pub in_flight: usize,
     /// How long a removal took in the mean; seconds.
     pub delay: f64,
+    /// The least that the removals can take; seconds.
+    pub limit: f64,
+    /// Removals in flight, on average over the time while there was at least one.
+    pub mean_in_flight: f64,
+    /// After a step to fewer workers: how many removals ended until the last 16 had fewer than two in flight on average.
+    pub until_few: Option<usize>,
 }
 
 /// All of one run.
@@ -89,6 +95,15 @@ impl Sim {
             ("--trace-out", "trace.json"),
         ] {
             command.arg(flag).arg(place.at(file));
+        }
+        let work = &scenario.work;
+        command.args(["--workers", &work.workers.to_string()]);
+        if let Some((after, workers)) = work.step {
+            command.args(["--after", &format!("{after}:workers={workers}")]);
+        }
+        if !work.sizes.is_empty() {
+            let sizes: Vec<String> = work.sizes.iter().map(u64::to_string).collect();
+            command.args(["--delay", &format!("RemoveContainer={}", sizes.join(","))]);
         }
         if scenario.streams {
             command.arg("--streams");
@@ -153,9 +168,9 @@ fn driver(
     command.args([place.at("live"), place.at("usage")]);
     command.arg(endpoint);
     command.args([place.at("pods"), place.at("links")]);
-    if let Collector::Crigc(parallel) = collector {
-        let key = match scenario.pass() {
-            "images" => "max-parallel-image-removals",
+    if let Collector::Crigc(Some(parallel)) = collector {
+        let key = match scenario.kind {
+            Kind::Images(..) => "max-parallel-image-removals",
             _ => "max-parallel-removals",
         };
         command.args([key, &parallel.to_string()]);
@@ -179,25 +194,54 @@ fn made(scenario: &Scenario, place: &Place) -> Result<()> {
     }
 }
 
-fn seen(path: &Path, pass: &str) -> Result<Seen> {
-    let removal = match pass {
-        "images" => "RemoveImage",
+fn seen(path: &Path, scenario: &Scenario) -> Result<Seen> {
+    let removal = match scenario.kind {
+        Kind::Images(..) => "RemoveImage",
         _ => "RemoveContainer",
     };
     let mut seen = Seen::default();
     let mut took = 0;
+    let mut removals = Vec::new();
     for line in BufReader::new(fs::File::open(path)?).lines() {
         let call: Call = serde_json::from_str(&line?)?;
         seen.rpcs += 1;
         if call.method == removal {
             took += call.end.saturating_sub(call.start);
             seen.in_flight = seen.in_flight.max(call.in_flight);
+            removals.push((call.start, call.end));
         }
         *seen.calls.entry(call.method).or_default() += 1;
     }
-    let removals = seen.calls.get(removal).copied().unwrap_or(0);
-    seen.delay = took as f64 / 1e6 / removals.max(1) as f64;
+    seen.delay = took as f64 / 1e6 / removals.len().max(1) as f64;
+    seen.mean_in_flight = took as f64 / covered(&mut removals).max(1) as f64;
+    if let Some((after, _)) = scenario.work.step {
+        removals.sort_unstable_by_key(|(_, end)| *end);
+        let ends = &removals[after.min(removals.len())..];
+        let at_end = |(_, at): &(u64, u64)| {
+            removals
+                .iter()
+                .filter(|(start, end)| start <= at && at <= end)
+                .count()
+        };
+        let at_ends: Vec<usize> = ends.iter().map(at_end).collect();
+        let few = at_ends
+            .windows(16)
+            .position(|last| last.iter().sum::<usize>() < 32);
+        seen.until_few = few.map(|at| at + 16);
+    }
     Ok(seen)
+}
+
+/// For how long at least one of these calls was in flight.
+fn covered(calls: &mut [(u64, u64)]) -> u64 {
+    calls.sort_unstable();
+    let mut until = 0;
+    let mut sum = 0;
+    for (start, end) in calls {
+        sum += end.saturating_sub(until.max(*start));
+        until = until.max(*end);
+    }
+    sum
 }
 
 /// Makes the run.
@@ -222,11 +266,12 @@ pub fn run(
     sim.end()?;
     let before: crisim::node::Node = read(&place.at("node.json"))?;
     let after: crisim::node::Node = read(&place.at("state.json"))?;
-    let mut seen = seen(&place.at("trace.json"), scenario.pass())?;
-    seen.removed = match scenario.pass() {
-        "images" => before.images.len() - after.images.len(),
+    let mut seen = seen(&place.at("trace.json"), scenario)?;
+    seen.removed = match scenario.kind {
+        Kind::Images(..) => before.images.len() - after.images.len(),
         _ => before.containers.len() - after.containers.len(),
     };
+    seen.limit = scenario.limit(collector, seen.removed, seen.delay);
     let left = left::look(&after, place)?;
     Ok(Outcome { told, seen, left })
 }

@@ -8,8 +8,8 @@ use std::fmt;
 pub enum Collector {
     /// The kubelet's own code.
     Kubelet,
-    /// crigc with this number of removals at once.
-    Crigc(usize),
+    /// crigc with its default keys, or allowed this number of removals at once.
+    Crigc(Option<usize>),
     /// A person with crictl and a shell.
     Crictl,
 }
@@ -18,10 +18,22 @@ impl fmt::Display for Collector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Collector::Kubelet => f.write_str("kubelet"),
-            Collector::Crigc(parallel) => write!(f, "crigc-{parallel}"),
+            Collector::Crigc(None) => f.write_str("crigc"),
+            Collector::Crigc(Some(parallel)) => write!(f, "crigc-{parallel}"),
             Collector::Crictl => f.write_str("crictl"),
         }
     }
+}
+
+/// How much a runtime can do at once, and how long removals take.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    /// 0 = any number.
+    pub workers: usize,
+    /// So many workers after so many removals.
+    pub step: Option<(usize, usize)>,
+    /// Milliseconds, each for an equal share of the objects; empty = the delay of the row.
+    pub sizes: &'static [u64],
 }
 
 /// A row: a node and its collectors.
@@ -30,6 +42,9 @@ pub struct Scenario {
     pub kind: Kind,
     /// How long a removal takes, in ms.
     pub delay: u64,
+    pub work: Work,
+    /// Another pass, which removes nothing, comes first and is not measured.
+    pub again: bool,
     /// The runtime has the streaming lists of CRI.
     pub streams: bool,
     /// Its files are on a disk and not in memory.
@@ -45,12 +60,40 @@ impl Scenario {
         let kind = self.kind.name();
         let streams = if self.streams { "-streams" } else { "" };
         let disk = if self.disk { "-disk" } else { "" };
-        format!("{kind}-{}ms{streams}{disk}", self.delay)
+        let sizes: Vec<String> = self.work.sizes.iter().map(u64::to_string).collect();
+        let delay = match sizes[..] {
+            [] => self.delay.to_string(),
+            _ => sizes.join("-"),
+        };
+        let workers = match (self.work.workers, self.work.step) {
+            (0, _) => String::new(),
+            (workers, None) => format!("-{workers}-workers"),
+            (workers, Some((_, then))) => format!("-{workers}-then-{then}-workers"),
+        };
+        let again = if self.again { "-again" } else { "" };
+        format!("{kind}-{delay}ms{workers}{again}{streams}{disk}")
+    }
+
+    /// The least time that a collector can take for so many removals that take so long each.
+    pub fn limit(&self, collector: Collector, removals: usize, each: f64) -> f64 {
+        let allowed = match (collector, self.kind) {
+            (Collector::Crigc(Some(parallel)), _) => parallel,
+            (Collector::Crigc(None), Kind::Images(..)) => 1,
+            (Collector::Crigc(None), _) => DEFAULT,
+            _ => 1,
+        };
+        // What waits for a worker does not count as taking longer.
+        let (hands, each) = match self.work.workers {
+            0 => (allowed, each),
+            workers => (allowed.min(workers), self.delay as f64 / 1e3),
+        };
+        removals as f64 / hands as f64 * each
     }
 
     /// Which pass its collectors make.
     pub fn pass(&self) -> &'static str {
         match self.kind {
+            Kind::Images(..) if self.again => "images-again",
             Kind::Images(..) => "images",
             _ => "containers",
         }
@@ -60,13 +103,16 @@ impl Scenario {
 /// How many removals crigc is allowed at once.
 pub const PARALLEL: [usize; 4] = [1, 4, 8, 16];
 
-/// Where rows do not compare numbers at once.
-pub const USUAL: Collector = Collector::Crigc(4);
+/// `max-parallel-removals` by default.
+const DEFAULT: usize = 16;
+
+/// With the default keys.
+pub const USUAL: Collector = Collector::Crigc(None);
 
 /// The kubelet first: what it leaves is what the others have to leave.
 fn beside(parallel: &[usize], more: &[Collector]) -> Vec<Collector> {
-    let crigc = parallel.iter().map(|parallel| Collector::Crigc(*parallel));
-    let all = [Collector::Kubelet].into_iter().chain(crigc);
+    let crigc = parallel.iter().map(|n| Collector::Crigc(Some(*n)));
+    let all = [Collector::Kubelet, USUAL].into_iter().chain(crigc);
     all.chain(more.iter().copied()).collect()
 }
 
@@ -74,6 +120,8 @@ fn row(kind: Kind, delay: u64, rounds: usize, collectors: Vec<Collector>) -> Sce
     Scenario {
         kind,
         delay,
+        work: Work::default(),
+        again: false,
         streams: false,
         disk: false,
         rounds,
@@ -81,10 +129,61 @@ fn row(kind: Kind, delay: u64, rounds: usize, collectors: Vec<Collector>) -> Sce
     }
 }
 
+/// Runtimes that do not do any number at once, and objects of unequal size.
+fn hands(rounds: usize) -> Vec<Scenario> {
+    let work = |dead, work| Scenario {
+        work,
+        ..row(
+            Kind::Dead(dead),
+            5,
+            rounds,
+            vec![USUAL, Collector::Crigc(Some(1))],
+        )
+    };
+    let workers = |workers| Work {
+        workers,
+        ..Work::default()
+    };
+    let mut rows = vec![
+        work(2_000, workers(1)),
+        work(
+            2_000,
+            Work {
+                step: Some((1_000, 1)),
+                ..workers(4)
+            },
+        ),
+    ];
+    let alone = [
+        work(10_000, workers(4)),
+        work(10_000, workers(8)),
+        work(
+            10_000,
+            Work {
+                sizes: &[1, 5, 50],
+                ..Work::default()
+            },
+        ),
+    ];
+    rows.extend(alone.map(|row| Scenario {
+        collectors: vec![USUAL],
+        ..row
+    }));
+    rows
+}
+
+/// An image pass whose first look is done.
+fn again(rounds: usize) -> Scenario {
+    Scenario {
+        again: true,
+        ..row(Kind::Images(1_000, 20_000), 5, rounds, vec![USUAL])
+    }
+}
+
 /// The rows that take a few minutes.
 fn quick() -> Vec<Scenario> {
     let dead = |dead, delay, rounds| row(Kind::Dead(dead), delay, rounds, beside(&PARALLEL, &[]));
-    vec![
+    let mut rows = vec![
         row(
             Kind::Dead(1_000),
             0,
@@ -93,11 +192,14 @@ fn quick() -> Vec<Scenario> {
         ),
         dead(1_000, 5, 1),
         dead(10_000, 0, 3),
-        row(Kind::Dead(10_000), 5, 1, beside(&[4, 8, 16], &[])),
-        row(Kind::Images(1_000, 20_000), 0, 1, beside(&[1, 4], &[])),
-        row(Kind::Trees(100_000), 0, 1, beside(&[4], &[])),
-        row(Kind::Settled(10_000), 0, 3, beside(&[4], &[])),
-    ]
+        row(Kind::Dead(10_000), 5, 1, beside(&[16], &[])),
+        row(Kind::Images(1_000, 20_000), 0, 1, beside(&[4], &[])),
+        row(Kind::Trees(100_000), 0, 1, beside(&[], &[])),
+        row(Kind::Settled(10_000), 0, 3, beside(&[], &[])),
+    ];
+    rows.extend(hands(1));
+    rows.push(again(1));
+    rows
 }
 
 /// All rows; those that take long are run less often.
@@ -110,20 +212,22 @@ fn full() -> Vec<Scenario> {
         row(Kind::Dead(10_000), 0, 5, beside(&PARALLEL, crictl)),
         row(Kind::Dead(10_000), 1, 3, beside(&PARALLEL, &[])),
         row(Kind::Dead(10_000), 5, 3, beside(&PARALLEL, &[])),
-        row(Kind::Images(1_000, 20_000), 0, 5, beside(&[1, 4], &[])),
-        row(Kind::Images(1_000, 20_000), 5, 5, beside(&[1, 4], &[])),
-        row(Kind::Trees(100_000), 0, 3, beside(&[4], &[])),
-        row(Kind::Settled(10_000), 0, 5, beside(&[4], &[])),
+        row(Kind::Images(1_000, 20_000), 0, 5, beside(&[4], &[])),
+        row(Kind::Images(1_000, 20_000), 5, 5, beside(&[4], &[])),
+        again(5),
+        row(Kind::Trees(100_000), 0, 3, beside(&[], &[])),
+        row(Kind::Settled(10_000), 0, 5, beside(&[], &[])),
     ];
     rows.push(Scenario {
         disk: true,
-        ..row(Kind::Dead(10_000), 0, 3, beside(&[4], &[]))
+        ..row(Kind::Dead(10_000), 0, 3, beside(&[], &[]))
     });
+    rows.extend(hands(3));
     let large = [
-        (0, 3, beside(&[4], crictl)),
-        (1, 1, beside(&[4, 8, 16], &[])),
+        (0, 3, beside(&[], crictl)),
+        (1, 1, beside(&[], &[])),
         // One after the other they would take nine minutes.
-        (5, 1, beside(&[4, 8, 16], &[])),
+        (5, 1, beside(&[], &[])),
     ];
     rows.extend(
         large

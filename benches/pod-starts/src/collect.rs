@@ -95,7 +95,8 @@ impl Measured {
     }
 }
 
-/// The command of a collector: `nothing`, `kubelet`, or `crigc-N` for N removals at once; `crigc-N:KEY=VALUE` sets a key more.
+/// The command of a collector: `nothing`, `kubelet`, `crigc` with its default keys, or `crigc-N`, which is allowed N removals at once;
+/// `crigc:KEY=VALUE` sets a key more.
 fn command(
     name: &str,
     objects: Objects,
@@ -122,22 +123,25 @@ fn command(
             .args([&pods, &links, &root]);
         return Ok(command);
     }
-    let parallel = name
-        .strip_prefix("crigc-")
-        .ok_or_else(|| format!("{name} is no collector"))?;
-    let (parallel, setting) = match parallel.split_once(':') {
-        Some((parallel, setting)) => (parallel, Some(setting)),
-        None => (parallel, None),
+    let (name, setting) = match name.split_once(':') {
+        Some((name, setting)) => (name, Some(setting)),
+        None => (name, None),
     };
+    let parallel = name.strip_prefix("crigc-");
+    if parallel.is_none() && name != "crigc" {
+        return Err(format!("{name} is no collector").into());
+    }
     let mut command = Command::new(programs.join("collect"));
     command.arg(kind).args([
         format!("container-runtime-endpoint={}", node.endpoint()),
         format!("pod-logs-dir={}", pods.display()),
         format!("container-logs-dir={}", links.display()),
         format!("maximum-dead-containers-per-container={keep}"),
-        format!("max-parallel-removals={parallel}"),
-        format!("max-parallel-image-removals={parallel}"),
     ]);
+    if let Some(parallel) = parallel {
+        command.arg(format!("max-parallel-removals={parallel}"));
+        command.arg(format!("max-parallel-image-removals={parallel}"));
+    }
     command.args(setting);
     Ok(command)
 }

@@ -49,7 +49,7 @@ struct Run {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "nothing,kubelet,crigc-1,crigc-2,crigc-4,crigc-8"
+        default_value = "nothing,kubelet,crigc,crigc-1,crigc-4,crigc-16"
     )]
     collectors: Vec<String>,
     /// Passes that are prepared, and then measured, together: each leaves this number of dead containers more for the next.

@@ -5,9 +5,10 @@ use crate::starts::Start;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// The percentile that is asked for, and how many starts have one.
-const HIGH: f64 = 0.99;
-const FEWEST: usize = 100;
+/// The percentile that is shown.
+const HIGH: f64 = 0.95;
+/// A start is late that took so many times idle's median.
+const LATE: f64 = 2.0;
 
 /// Some starts, sorted by how long they took.
 struct Sample(Vec<f64>);
@@ -21,10 +22,6 @@ impl Sample {
 
     /// The smallest value that so great a part does not exceed.
     fn part(&self, part: f64) -> f64 {
-        // Of fewer, what is above the 99th percentile is less than one.
-        if part == HIGH && self.0.len() < FEWEST {
-            return f64::NAN;
-        }
         let rank = (part * self.0.len() as f64).ceil() as usize;
         let at = rank.clamp(1, self.0.len().max(1)) - 1;
         self.0.get(at).copied().unwrap_or(f64::NAN)
@@ -70,16 +67,17 @@ pub fn table(all: &[&Measured]) -> String {
         ("pass until the files are gone", until_cleaned),
     ] {
         let sample = |passes: &[&Measured]| Sample::of(passes.iter().copied().flat_map(which));
-        let kubelet = by_collector
-            .get("kubelet")
-            .map(|passes| sample(passes).part(HIGH));
+        let usual = quiet.part(0.5);
+        let delays = |passes: &[&Measured]| Delays::of(&sample(passes), passes, usual, which);
+        let kubelet = by_collector.get("kubelet").map(|passes| delays(passes));
         let _ = write!(
             text,
-            "\n| starts in the {title} | number | median, ms | p99, ms | longest, ms | median / idle | p99 / idle | p99 / kubelet |\n|---|---|---|---|---|---|---|---|\n"
+            "\n| starts in the {title} | a pass | median, ms | p95, ms | longest, ms | p95 / kubelet | excess, s a pass | least and most | / kubelet | late, a pass | / kubelet |\n|---|---|---|---|---|---|---|---|---|---|---|\n"
         );
-        starts_line(&mut text, "idle", &quiet, &quiet, kubelet);
+        let idle = Delays::of(&quiet, &[], usual, which);
+        delays_line(&mut text, "idle", &idle, None);
         for (name, passes) in &by_collector {
-            starts_line(&mut text, name, &sample(passes), &quiet, kubelet);
+            delays_line(&mut text, name, &delays(passes), kubelet.as_ref());
         }
     }
     text
@@ -102,19 +100,57 @@ fn passes_line(text: &mut String, name: &str, passes: &[&Measured]) {
     );
 }
 
-fn starts_line(text: &mut String, name: &str, of: &Sample, quiet: &Sample, kubelet: Option<f64>) {
-    let [median, high, most] = [0.5, HIGH, 1.0].map(|part| of.part(part));
-    let ms = |value: f64| cell(value * 1000.0, 0);
+/// How pods started: percentiles of all starts, and what there was in a pass, on average.
+struct Delays {
+    starts: f64,
+    /// Median, high percentile, longest; seconds.
+    took: [f64; 3],
+    /// What all starts of a pass took longer than idle's median, together: average, least, most; seconds.
+    excess: [f64; 3],
+    /// Late starts.
+    late: f64,
+}
+
+impl Delays {
+    fn of(
+        all: &Sample,
+        passes: &[&Measured],
+        usual: f64,
+        which: for<'a> fn(&'a Measured) -> Starts<'a>,
+    ) -> Delays {
+        let excess = |pass: &Measured| which(pass).map(|s| s.took() - usual).sum::<f64>();
+        let excesses = || passes.iter().map(|pass| excess(pass));
+        let late = |pass: &Measured| which(pass).filter(|s| s.took() > LATE * usual).count();
+        Delays {
+            starts: mean(passes.iter().map(|pass| which(pass).count() as f64)),
+            took: [0.5, HIGH, 1.0].map(|part| all.part(part)),
+            excess: [
+                mean(excesses()),
+                excesses().fold(f64::INFINITY, f64::min),
+                excesses().fold(f64::NEG_INFINITY, f64::max),
+            ],
+            late: mean(passes.iter().map(|pass| late(pass) as f64)),
+        }
+    }
+}
+
+fn delays_line(text: &mut String, name: &str, of: &Delays, kubelet: Option<&Delays>) {
+    let [median, high, most] = of.took.map(|took| cell(took * 1000.0, 0));
+    let [excess, least, greatest] = of.excess.map(|sum| cell(sum, 1));
+    let range = match least.as_str() {
+        "" => String::new(),
+        least => format!("{least} to {greatest}"),
+    };
+    let beside =
+        |figure: fn(&Delays) -> f64| cell(figure(of) / kubelet.map_or(f64::NAN, figure), 2);
     let _ = writeln!(
         text,
-        "| {name} | {} | {} | {} | {} | {} | {} | {} |",
-        of.0.len(),
-        ms(median),
-        ms(high),
-        ms(most),
-        cell(median / quiet.part(0.5), 2),
-        cell(high / quiet.part(HIGH), 2),
-        cell(high / kubelet.unwrap_or(f64::NAN), 2),
+        "| {name} | {} | {median} | {high} | {most} | {} | {excess} | {range} | {} | {} | {} |",
+        cell(of.starts, 1),
+        beside(|d| d.took[1]),
+        beside(|d| d.excess[0]),
+        cell(of.late, 1),
+        beside(|d| d.late),
     );
 }
 

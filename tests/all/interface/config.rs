@@ -43,7 +43,6 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
         ("container-age-from", "birth", "`created` or `finished`"),
         ("image-gc-exempt", "a,,b", "empty pattern"),
         ("max-parallel-removals", "0", "out of range"),
-        ("removal-rest-percent", "1001", "out of range"),
     ];
     for (key, value, part) in bad {
         let e = settings.set(key, value).expect_err(key);

@@ -4,5 +4,5 @@ mod each_call;
 mod hostile;
 mod large;
 mod random;
-mod rests;
 mod waits;
+mod window;
