@@ -66,6 +66,16 @@ impl Engine {
         })
     }
 
+    /// As if trials had shown that as many removals at once pay as the keys allow (S2.7). For tests that are about something else: an
+    /// engine finds that out by itself.
+    #[doc(hidden)]
+    pub fn assume_that_many_pay(mut self) -> Engine {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.assume_that_many_pay();
+        }
+        self
+    }
+
     /// Does the work of a call, which then does not access the engine any more.
     fn inside<R>(&self, work: impl FnOnce(&Arc<Shared>) -> R) -> R {
         let _inside = Inside::enter(&self.calls);

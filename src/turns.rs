@@ -69,6 +69,13 @@ impl Shared {
         })
     }
 
+    /// See `Engine::assume_that_many_pay`.
+    pub(crate) fn assume_that_many_pay(&mut self) {
+        for lane in [&mut self.containers, &mut self.images] {
+            lane.turns.get_mut().assume_that_many_pay();
+        }
+    }
+
     /// Runs one pass when its turn comes. The host's call or the schedule's flag can end it early.
     pub(crate) fn pass(
         &self,

@@ -87,6 +87,11 @@ impl Memory {
         }
     }
 
+    /// See `Engine::assume_that_many_pay`.
+    pub(crate) fn assume_that_many_pay(&mut self) {
+        self.experience.windows.assume_that_many_pay();
+    }
+
     /// That of the image passes of a new engine, with the lock of the records file.
     pub(crate) fn of_images(config: &Config) -> Result<Memory> {
         Ok(Memory {

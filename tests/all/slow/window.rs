@@ -67,7 +67,7 @@ fn s2_7_as_many_as_pay_are_removed_at_once_and_the_next_pass_begins_with_them() 
             maker.options.work = takes(milliseconds(20));
             let node: Node = maker.node.clone();
             let bench = maker.start();
-            let engine = bench.engine(&keys, bench.hooks());
+            let engine = bench.new_engine(&keys, bench.hooks());
             [0, 1].map(|_| {
                 bench.server.renew(node.clone(), Vec::new());
                 bench.server.clear_trace();
@@ -187,7 +187,7 @@ impl Slow {
         let log =
             move |_: LogLevel, line: &str| written.lock().expect("whole").push(line.to_owned());
         hooks.log = Some((LogLevel::Info, Hook::new(Box::new(log))));
-        let engine = bench.engine(&[NONE_KEPT, key], hooks);
+        let engine = bench.new_engine(&[NONE_KEPT, key], hooks);
         Slow {
             bench,
             engine,

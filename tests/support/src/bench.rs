@@ -246,7 +246,13 @@ impl Bench {
         settings
     }
 
+    /// An engine that has found out how many removals at once pay: as many as the keys allow, if they say how many.
     pub fn engine(&self, own: &[(&str, &str)], hooks: Hooks) -> Engine {
+        opened(self.new_engine(own, hooks), own)
+    }
+
+    /// An engine that has to find that out.
+    pub fn new_engine(&self, own: &[(&str, &str)], hooks: Hooks) -> Engine {
         Engine::new(self.settings(own).config(), hooks).unwrap()
     }
 
@@ -355,6 +361,15 @@ pub fn alive_beside_gone() -> Maker {
     maker.container("gone", "app", 0, Word::Exited);
     write(&maker.path("pods/ns_other_gone/app/0.log"));
     maker
+}
+
+/// An engine as if it had found out that as many removals at once pay as its keys allow, if they say how many.
+pub fn opened(engine: Engine, keys: &[(&str, &str)]) -> Engine {
+    if keys.iter().any(|(key, _)| key.starts_with("max-parallel-")) {
+        engine.assume_that_many_pay()
+    } else {
+        engine
+    }
 }
 
 /// The most calls of these methods that were in flight at once.

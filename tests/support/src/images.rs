@@ -1,5 +1,6 @@
 //! A node of images in crisim, and an engine with hooks that remember: what tests of image passes stand on.
 
+use crate::bench::opened;
 use crigc::config::Settings;
 use crigc::engine::{Engine, PassEnd};
 use crigc::error::Status;
@@ -118,7 +119,10 @@ pub fn settings(server: &Server, settings: &[(&str, &str)]) -> Settings {
 }
 
 pub fn engine(server: &Server, hooks: Hooks, keys: &[(&str, &str)]) -> Engine {
-    Engine::new(settings(server, keys).config(), hooks).unwrap()
+    opened(
+        Engine::new(settings(server, keys).config(), hooks).unwrap(),
+        keys,
+    )
 }
 
 pub fn start(node: Node) -> Server {
