@@ -16,7 +16,7 @@ const MOST: u32 = 40;
 const ERROR: f64 = 0.15;
 
 /// A trial of many at once is over early if they are no faster than this.
-const USELESS: f64 = 1.25;
+const USELESS: f64 = 1.2;
 
 /// With this many hands as a share of what was in flight, the runtime was not what they waited for.
 const UNBOUND: f64 = 0.8;
@@ -155,6 +155,8 @@ pub struct Window {
     in_flight: InFlight,
     /// Nothing counts until what began in a larger window has ended.
     drains: bool,
+    /// Nothing counts until the first one of a larger window has ended: those that begin together wait for each other.
+    fills: bool,
     /// Removals that the trial of one at a time takes at least.
     fewest: u32,
     /// How many eighths of the usual number of removals a trial takes, as they take unequally long.
@@ -176,6 +178,7 @@ impl Window {
             meter: Meter::default(),
             in_flight: InFlight::default(),
             drains: false,
+            fills: false,
             fewest: FEWEST,
             spread: FEWEST,
             slow: 0,
@@ -240,6 +243,9 @@ impl Window {
         self.in_flight.ended(now);
         if self.drains {
             self.drains = self.in_flight.number > 0;
+            self.restart();
+        } else if self.fills {
+            self.fills = false;
             self.restart();
         } else if let Some(took) = took {
             let took = took.as_secs_f64();
@@ -372,6 +378,7 @@ impl Window {
 
     fn enter(&mut self, stage: Stage, size: usize) {
         self.drains = size == 1 && self.in_flight.number > 0;
+        self.fills = size > self.size;
         self.stage = stage;
         self.size = size;
         self.restart();
