@@ -286,8 +286,8 @@ typedef void (*gc_pass_fn)(void *context,
 typedef int64_t (*gc_clock_fn)(void *context);
 
 /**
- * How the runtime's calls that remove objects of one kind ran in a pass. The library allocates it, and later versions add fields at the
- * end: do not allocate one, and do not rely on its size.
+ * How the runtime's calls that remove objects of one kind ran in a pass (those for a sandbox begin with its stop). The library allocates
+ * it, and later versions add fields at the end: do not allocate one, and do not rely on its size.
  */
 typedef struct gc_pace {
     /**

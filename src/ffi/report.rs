@@ -68,8 +68,8 @@ pub struct gc_entry {
     pub bytes: u64,
 }
 
-/// How the runtime's calls that remove objects of one kind ran in a pass. The library allocates it, and later versions add fields at the
-/// end: do not allocate one, and do not rely on its size.
+/// How the runtime's calls that remove objects of one kind ran in a pass (those for a sandbox begin with its stop). The library allocates
+/// it, and later versions add fields at the end: do not allocate one, and do not rely on its size.
 #[repr(C)]
 pub struct gc_pace {
     /// How many were in flight, on average over the time while there was at least one.

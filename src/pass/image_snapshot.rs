@@ -211,11 +211,8 @@ pub(crate) async fn learn_mounts(
     let ids = snapshot.containers.iter().map(|c| &c.id);
     let unknown: Vec<Text> = ids.filter(is_unknown).cloned().collect();
     let asked = unknown.len();
-    let ask = async |id: Text| {
-        let answer = runtime.container_status(&id).await;
-        (id, answer)
-    };
-    ask_all(ctx, unknown, ask, |(id, answer)| match answer {
+    let ask = async |id: &Text| runtime.container_status(id).await;
+    ask_all(ctx, unknown, ask, |id, answer| match answer {
         Ok(status) => {
             memory.mounts.insert(id, status.mounted_images);
             Ok(())

@@ -1,6 +1,7 @@
 //! How many removals of a kind run at once, and how long nothing begins after one (S2.7). What is timed is the runtime's call alone.
 
 use super::context::Context;
+use super::report::PassReport;
 use super::words::many;
 use crate::clock::BootInstant;
 use crate::config::Config;
@@ -54,53 +55,66 @@ impl Windows {
 
 /// A call under way, which has ended when this is dropped: also one that was cut off.
 struct Timed<'a> {
-    ctx: &'a Context<'a>,
-    kind: Kind,
+    window: &'a RefCell<Window>,
+    /// The report that it belongs to, if it removes an object.
+    removes: Option<(&'a PassReport<'a>, Kind)>,
     began: Duration,
     counts: bool,
+}
+
+impl<'a> Timed<'a> {
+    fn begin(
+        window: &'a RefCell<Window>,
+        removes: Option<(&'a PassReport<'a>, Kind)>,
+    ) -> Timed<'a> {
+        let began = BootInstant::now().since_boot();
+        window.borrow_mut().begun(began);
+        if let Some((report, kind)) = removes {
+            report.call_begun(kind, began);
+        }
+        Timed {
+            window,
+            removes,
+            began,
+            counts: false,
+        }
+    }
 }
 
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
         let now = BootInstant::now().since_boot();
         let took = self.counts.then(|| now.saturating_sub(self.began));
-        if let Some(window) = self.ctx.windows.of(self.kind) {
-            window.borrow_mut().ended(now, took);
+        self.window.borrow_mut().ended(now, took);
+        if let Some((report, kind)) = self.removes {
+            report.call_ended(kind, now);
         }
-        self.ctx.report.call_ended(self.kind, now);
     }
 }
 
-/// Makes the call that removes an object. The window of its kind hears how long it took, if it counts and went well.
-pub(crate) async fn timed<T>(
+/// Makes the calls that remove an object. The window of its kind hears how long they took, if that counts and they went well.
+pub(crate) async fn timed<T, E>(
     ctx: &Context<'_>,
     kind: Kind,
     counts: bool,
-    call: impl Future<Output = Result<T, CallError>>,
-) -> Result<T, CallError> {
-    let began = BootInstant::now().since_boot();
-    if let Some(window) = ctx.windows.of(kind) {
-        window.borrow_mut().begun(began);
-    }
-    ctx.report.call_begun(kind, began);
-    let mut timed = Timed {
-        ctx,
-        kind,
-        began,
-        counts: false,
+    call: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let Some(window) = ctx.windows.of(kind) else {
+        return call.await;
     };
+    let mut timed = Timed::begin(window, Some((&ctx.report, kind)));
     let result = call.await;
     timed.counts = counts && result.is_ok();
     result
 }
 
-/// Asks a question about each of many objects, as many at once as pay; hears the answers in the order in which they come, until one
-/// fails.
+/// Asks a question about each of many objects, as many at once as pay. The answers come in any order; it ends with the first error of
+/// `hear`.
 pub(crate) async fn ask_all<T, A, E>(
     ctx: &Context<'_>,
     objects: Vec<T>,
-    ask: impl AsyncFn(T) -> A,
-    mut hear: impl FnMut(A) -> Result<(), E>,
+    ask: impl AsyncFn(&T) -> Result<A, CallError>,
+    mut hear: impl FnMut(T, Result<A, CallError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let window = &ctx.windows.questions;
     let ask = &ask;
@@ -111,18 +125,15 @@ pub(crate) async fn ask_all<T, A, E>(
             && let Some(object) = objects.next()
         {
             asked.push(async move {
-                let began = BootInstant::now().since_boot();
-                window.borrow_mut().begun(began);
-                let answer = ask(object).await;
-                let now = BootInstant::now().since_boot();
-                window
-                    .borrow_mut()
-                    .ended(now, Some(now.saturating_sub(began)));
-                answer
+                let mut timed = Timed::begin(window, None);
+                let answer = ask(&object).await;
+                timed.counts = answer.is_ok();
+                drop(timed);
+                (object, answer)
             });
         }
         match asked.next().await {
-            Some(answer) => hear(answer)?,
+            Some((object, answer)) => hear(object, answer)?,
             None => return Ok(()),
         }
     }
@@ -162,11 +173,12 @@ impl<'a> Pace<'a> {
         window.map_or(Duration::MAX, |window| window.borrow().patience())
     }
 
-    /// How long nothing is to begin after a removal. Where space is wanted at once, or a caller waits, nothing rests.
+    /// How long nothing is to begin after a removal. Images, which are removed because space is wanted, and passes that somebody waits
+    /// for do not rest.
     pub(crate) fn rest(&self) -> Option<Duration> {
         let ctx = self.ctx;
         let window = ctx.windows.of(self.kind)?;
-        if ctx.dry_run || ctx.all_unused {
+        if ctx.dry_run || ctx.all_unused || self.kind == Kind::Image {
             return None;
         }
         if !ctx.queue.is_empty() {

@@ -1,6 +1,6 @@
-//! The engine that removes: it takes one object after another from a policy, a bounded number at once, so that a slow one does not hold
-//! up the others (S2.7), and writes the report. A policy removes a whole plan in its order, or as many images as are needed
-//! (`image_removals`).
+//! The engine that removes: it takes one object after another from a policy, as many at once as the pace says, and more if some take very
+//! long, so that a slow one does not hold up the others (S2.7). It writes the report. A policy removes a whole plan in its order, or as
+//! many images as are needed (`image_removals`).
 
 use super::context::Context;
 use super::defects::{object, stage};
@@ -19,6 +19,9 @@ use std::ops::Range;
 
 /// How often the task of the connection has its turn, so that it sends a call that was just begun.
 const TURNS: usize = 4;
+
+/// At most so many times the wait for one that is late is doubled.
+const MOST_LATE: u32 = 3;
 
 /// A removal under way; `Err` = it ended before its last step.
 pub(crate) type Removal<'e> = LocalBoxFuture<'e, Result<Fate, Fate>>;
@@ -84,6 +87,9 @@ struct Engine<'e, T> {
     resting: usize,
     /// When those in flight began that hold others up.
     punctual: BTreeMap<usize, BootInstant>,
+    /// How many stopped to hold others up since the last removal ended. Each makes the next wait twice as long, so that a runtime that has
+    /// become slow as a whole is not asked for more and more.
+    late: u32,
     /// Removed, but not confirmed yet.
     unconfirmed: Vec<usize>,
     /// The index of each object in the order, and in the report.
@@ -91,7 +97,7 @@ struct Engine<'e, T> {
     removed: Vec<T>,
 }
 
-/// Removes objects in their order, not more at once than there are slots, and writes the report. Returns the removed ones.
+/// Removes objects in their order, never more at once than the bound of their kind, and writes the report. Returns the removed ones.
 pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
     ctx: &'e Context<'e>,
     evidence: Option<&'e Evidence<'e>>,
@@ -108,6 +114,7 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
         occupied: FuturesUnordered::new(),
         resting: 0,
         punctual: BTreeMap::new(),
+        late: 0,
         unconfirmed: Vec::new(),
         written: Vec::new(),
         removed: Vec::new(),
@@ -152,11 +159,12 @@ impl<'e, T: Copy> Engine<'e, T> {
         let Some((at, began)) = self.punctual.first_key_value() else {
             return self.occupied.next().await;
         };
-        let (at, due) = (*at, began.plus(self.pace.patience()));
+        let (at, due) = (*at, began.plus(self.pace.patience() * 2_u32.pow(self.late)));
         tokio::select! {
             worked = self.occupied.next() => worked,
             () = tokio::time::sleep(due.since(BootInstant::now())) => {
                 self.punctual.remove(&at);
+                self.late = MOST_LATE.min(self.late + 1);
                 None
             }
         }
@@ -203,6 +211,7 @@ impl<'e, T: Copy> Engine<'e, T> {
             return;
         };
         self.punctual.remove(&at);
+        self.late = 0;
         // If this panics, the policy has to know what it left undone.
         let ended = policy.ended(self.ordered.items[at].1, &fate);
         let _ = stage(self.ctx, ended).await;

@@ -240,7 +240,9 @@ impl<'a> PassReport<'a> {
 
     /// Nothing was begun for so long.
     pub(crate) fn rested(&self, kind: Kind, time: Duration) {
-        self.calls.borrow_mut().entry(kind).or_default().1 += time;
+        if let Some((_, rests)) = self.calls.borrow_mut().get_mut(&kind) {
+            *rests += time;
+        }
     }
 
     /// How removals ran.

@@ -59,12 +59,15 @@ impl Remover for SandboxRemover<'_, '_> {
         }
         // The host may have been asked about others since.
         gate.still_open()?;
-        let stopped = self.pass.runtime.stop_sandbox(&s.id).await;
-        stopped.map_err(|e| self.failed(&e, "stop", s))?;
-        gate.still_open()?;
-        let call = self.pass.runtime.remove_sandbox(&s.id);
-        let removed = timed(self.pass.ctx, Kind::Sandbox, true, call).await;
-        removed.map_err(|e| self.failed(&e, "remove", s))?;
+        // Its stop takes the time, not its removal.
+        let work = async {
+            let stopped = self.pass.runtime.stop_sandbox(&s.id).await;
+            stopped.map_err(|e| self.failed(&e, "stop", s))?;
+            gate.still_open()?;
+            let removed = self.pass.runtime.remove_sandbox(&s.id).await;
+            removed.map_err(|e| self.failed(&e, "remove", s))
+        };
+        timed(self.pass.ctx, Kind::Sandbox, true, work).await?;
         Ok(Fate::Removed)
     }
 }

@@ -153,7 +153,7 @@ pub struct Window {
     found: Vec<Found>,
     meter: Meter,
     in_flight: InFlight,
-    /// Nothing counts until what began in a larger window has ended.
+    /// Nothing counts until what began in a larger window has ended, before one at a time is tried.
     drains: bool,
     /// Nothing counts until the first one of a larger window has ended: those that begin together wait for each other.
     fills: bool,
@@ -162,6 +162,8 @@ pub struct Window {
     /// How many eighths of the usual number of removals a trial takes, as they take unequally long.
     spread: u32,
     slow: u32,
+    /// The mean of the last look while it is settled.
+    latest: f64,
     rest: Duration,
     since: u32,
     again: u32,
@@ -182,6 +184,7 @@ impl Window {
             fewest: FEWEST,
             spread: FEWEST,
             slow: 0,
+            latest: 0.0,
             rest: Duration::ZERO,
             since: 0,
             again: AGAIN,
@@ -214,7 +217,7 @@ impl Window {
     /// After this time a removal that has not ended holds no other one up: ten times as long as usual.
     pub fn patience(&self) -> Duration {
         let usual = match self.found.first() {
-            Some(found) => found.mean,
+            Some(found) => found.mean.max(self.latest),
             None => self.meter.mean(),
         };
         if usual == 0.0 {
@@ -300,7 +303,7 @@ impl Window {
     fn judge_bound(&mut self, trial: u32) {
         let (removed, width) = (self.meter.removed, self.in_flight.mean());
         let hands = self.rate() * self.found[0].mean;
-        if removed >= self.bound as u32 && width > 2.0 && hands < USELESS {
+        if removed >= self.bound as u32 && width > 1.5 && hands < USELESS {
             return self.settle();
         }
         if removed < trial {
@@ -308,9 +311,11 @@ impl Window {
         }
         self.find();
         let knee = (hands * 1.1).ceil() as usize;
-        if hands >= UNBOUND * width || knee >= self.bound {
-            self.found.truncate(2);
+        if hands >= UNBOUND * width {
             self.found.remove(0);
+            return self.settle();
+        }
+        if knee >= self.bound {
             return self.settle();
         }
         self.enter(Stage::Knee, knee.max(2));
@@ -320,7 +325,8 @@ impl Window {
     fn judge_settled(&mut self) {
         let (mean, usual) = (self.meter.mean(), self.found[0].mean);
         let slower = (mean - self.meter.error()) / usual;
-        self.since += self.meter.removed;
+        self.since = self.since.saturating_add(self.meter.removed);
+        self.latest = mean;
         self.restart();
         self.slow = if slower > SLOW { self.slow + 1 } else { 0 };
         if self.size == 1 {
@@ -358,6 +364,8 @@ impl Window {
     /// Begins anew.
     fn learn(&mut self) {
         self.found.clear();
+        self.latest = 0.0;
+        self.since = 0;
         self.again = AGAIN;
         self.fewest = FEWEST;
         self.enter(Stage::One, 1);

@@ -343,6 +343,25 @@ fn s2_7_a_runtime_with_one_hand_gets_about_one_at_a_time() {
     }
 }
 
+/// Where few are allowed, too: the trial of all that are allowed is compared with that of one.
+#[test]
+fn s2_7_a_runtime_with_one_hand_gets_one_at_a_time_for_each_bound() {
+    let mut rules = Rules::default();
+    for bound in [2, 3, 4, 8] {
+        rules.case("S2.7");
+        let (_, worst) = of_runs(|seed| {
+            let mut pace = Pace::Window(Box::new(Window::new(bound)));
+            run(&workers(1, 0), &mut pace, seed).mean
+        });
+        assert!(worst <= 1.1, "bound {bound}: {worst:.2}");
+        let (mean, _) = of_runs(|seed| {
+            let mut pace = Pace::Window(Box::new(Window::new(bound)));
+            run(&workers(bound, 0), &mut pace, seed).mean
+        });
+        assert!(mean >= 0.9 * bound as f64, "bound {bound}: {mean:.2}");
+    }
+}
+
 #[test]
 fn s2_7_a_runtime_that_loses_hands_is_soon_given_less() {
     let mut rules = Rules::default();

@@ -8,10 +8,12 @@ use crigc::report::{Kind, Outcome, PaceFigures, Report};
 use crisim::fault::Action;
 use crisim::node::{Node, Word};
 use crisim::workers::Work;
+use crisim::{Options, Server};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 use test_support::bench::{Bench, Maker, code, id, most_at_once};
+use test_support::images::{Host, engine, node, user};
 use test_support::rules::Rules;
 
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
@@ -249,20 +251,22 @@ fn s2_7_s6_5_no_rest_is_made_in_a_pass_that_is_to_end() {
         thread::scope(|scope| {
             let pass = scope.spawn(|| {
                 let end = slow.engine.containers(PassOptions::default(), Some(&call));
-                (Instant::now(), end.error.map(|e| e.status))
+                (Instant::now(), end)
             });
             slow.wait_for(BEFORE + 30);
             // The removal has ended, and the rest is under way.
             thread::sleep(SLOW + SLOW / 4);
             let began = Instant::now();
             call.cancel();
-            let (ended, status) = pass.join().expect("no panic");
-            assert_eq!(status, Some(Status::Cancelled));
-            ended - began
+            let (ended, end) = pass.join().expect("no panic");
+            assert_eq!(end.error.map(|e| e.status), Some(Status::Cancelled));
+            let report = end.report.expect("a report");
+            (ended - began, pace(&report, Kind::Container).rest_seconds)
         })
     };
-    let took = tries(|took| *took < SLOW, one_try);
-    assert!(took < SLOW, "{took:?}");
+    let good = |(took, rested): &(Duration, f64)| *took < SLOW && *rested > 0.0;
+    let found = tries(good, one_try);
+    assert!(good(&found), "{found:?}");
 }
 
 /// Nothing rests while a caller waits for the end of the pass, and a rest under way ends.
@@ -302,4 +306,45 @@ fn s2_7_no_rest_is_made_while_a_caller_waits() {
         let found = tries(good, one_try);
         assert!(good(&found), "{joins_at}: {found:?}");
     }
+}
+
+/// Questions that were cut off do not count as under way for ever: the next pass still finds out that many at once pay.
+#[test]
+fn s2_7_questions_that_are_cut_off_are_forgotten() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
+    const STATUS: &str = "ContainerStatus";
+    let one_try = || {
+        let mut made = node(Vec::new());
+        for n in 0..400 {
+            made.containers.push(user(&format!("c{n}"), "r/i:1"));
+        }
+        let options = Options {
+            delays: [(STATUS.to_owned(), milliseconds(10))].into(),
+            ..Options::default()
+        };
+        let server = Server::start(made, options).expect("a socket");
+        let host = Host::new(1000, 900);
+        let engine = engine(&server, host.hooks(true), &[]);
+        let asked = || server.trace().iter().filter(|c| c.method == STATUS).count();
+        let call = Call::new(0);
+        thread::scope(|scope| {
+            let pass = scope.spawn(|| engine.images(PassOptions::default(), Some(&call)));
+            let late = Instant::now() + Duration::from_secs(120);
+            while asked() < 60 {
+                assert!(Instant::now() < late, "it never asked so many");
+                thread::sleep(milliseconds(1));
+            }
+            call.cancel();
+            let error = pass.join().expect("no panic").error;
+            assert_eq!(error.map(|e| e.status), Some(Status::Cancelled));
+        });
+        // In a pause like this nothing is under way.
+        thread::sleep(milliseconds(500));
+        server.clear_trace();
+        assert!(engine.images(PassOptions::default(), None).error.is_none());
+        most_at_once(&server.trace(), &[STATUS])
+    };
+    let found = tries(|most| *most == 16, one_try);
+    assert_eq!(found, 16);
 }
