@@ -248,6 +248,9 @@ static void ordinary_passes(const char *endpoint)
     CHECK(gc_report_seconds(images) > 0);
     CHECK(gc_report_status(images) == GC_OK && gc_report_status(done) == GC_OK);
     CHECK(gc_report_fs_before(done) == NULL && gc_report_fs_after(done) == NULL);
+    const gc_pace *pace = gc_report_pace(done, GC_CONTAINER);
+    CHECK(pace != NULL && pace->in_flight_most >= 1 && pace->in_flight_mean > 0 && pace->rest_seconds >= 0);
+    CHECK(gc_report_pace(dry, GC_CONTAINER) == NULL && gc_report_pace(done, GC_IMAGE) == NULL && gc_report_pace(done, 99) == NULL);
     const gc_fs_usage *before = gc_report_fs_before(images), *after = gc_report_fs_after(images);
     CHECK(before != NULL && after != NULL && before->capacity > 0 && after->capacity == before->capacity);
     char *json = gc_report_json(images);
