@@ -108,12 +108,17 @@ fn pairs(of: &[(&str, &str)]) -> Vec<Pair> {
     of.iter().map(pair).collect()
 }
 
+/// The host's network, and processes of each container by themselves, as the kubelet has it for a pod with `hostNetwork`.
+fn namespaces() -> proto::NamespaceOption {
+    proto::NamespaceOption {
+        network: proto::NamespaceMode::Node.into(),
+        pid: proto::NamespaceMode::Container.into(),
+        ..Default::default()
+    }
+}
+
 /// A pod like one of the kubelet, on the host's network.
 pub fn pod(uid: &str, attempt: u32, logs: &Path) -> proto::PodSandboxConfig {
-    let node = proto::NamespaceOption {
-        network: proto::NamespaceMode::Node.into(),
-        ..Default::default()
-    };
     let name = format!("pod-{uid}");
     proto::PodSandboxConfig {
         metadata: Some(proto::PodSandboxMetadata {
@@ -133,7 +138,7 @@ pub fn pod(uid: &str, attempt: u32, logs: &Path) -> proto::PodSandboxConfig {
         ]),
         linux: Some(proto::LinuxPodSandboxConfig {
             security_context: Some(proto::LinuxSandboxSecurityContext {
-                namespace_options: Some(node),
+                namespace_options: Some(namespaces()),
             }),
             ..Default::default()
         }),
@@ -188,10 +193,6 @@ impl Cri {
     ) -> Answer<String> {
         let mut labels = pod.labels.clone();
         labels.extend(pairs(&[("io.kubernetes.container.name", name)]));
-        let node = proto::NamespaceOption {
-            network: proto::NamespaceMode::Node.into(),
-            ..Default::default()
-        };
         let request = proto::CreateContainerRequest {
             pod_sandbox_id: sandbox.into(),
             config: Some(proto::ContainerConfig {
@@ -199,13 +200,16 @@ impl Cri {
                     name: name.into(),
                     attempt,
                 }),
-                image: image(from),
+                image: Some(proto::ImageSpec {
+                    user_specified_image: from.into(),
+                    ..image(from).unwrap_or_default()
+                }),
                 args: args.iter().map(|arg| (*arg).into()).collect(),
                 labels,
                 log_path: format!("{name}/{attempt}.log").into(),
                 linux: Some(proto::LinuxContainerConfig {
                     security_context: Some(proto::LinuxContainerSecurityContext {
-                        namespace_options: Some(node),
+                        namespace_options: Some(namespaces()),
                     }),
                 }),
                 ..Default::default()

@@ -1,11 +1,12 @@
 //! A containerd of the test's own, the first one of PATH: its root, state, socket and images in a temporary folder.
 
-use crate::{has, root};
+use crate::has;
+use crate::image::layout;
+use crate::runtime::{Made, output, remove_pods, wait_for};
 use crisim::client::Cri;
 use crisim::proto;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// The image that sandboxes are made from.
 pub const SANDBOX_IMAGE: &str = "crigc.test/infra:1";
@@ -18,8 +19,6 @@ pub struct Containerd {
     /// A client of it.
     pub cri: Cri,
 }
-
-type Made<T> = Result<T, Box<dyn std::error::Error>>;
 
 /// Why there can be no containerd here, if so.
 pub fn missing() -> Option<&'static str> {
@@ -89,14 +88,6 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     conf_dir = "{at}/cni"
 "#
     )
-}
-
-fn output(command: &mut Command) -> Made<String> {
-    let output = command.stdin(Stdio::null()).output()?;
-    if !output.status.success() {
-        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 impl Containerd {
@@ -184,54 +175,7 @@ impl Containerd {
 
     /// The same with this number of empty files more in the image.
     pub fn import_with(&self, name: &str, salt: &str, more: usize) -> Made<()> {
-        let layout = tempfile::tempdir_in(self.folder.path())?;
-        let blobs = layout.path().join("blobs/sha256");
-        std::fs::create_dir_all(&blobs)?;
-        let files = layout.path().join("files");
-        std::fs::create_dir(&files)?;
-        let program = self.folder.path().join("program");
-        if !program.exists() {
-            let source = root().join("ffi-tests/images/program.c");
-            let mut compiler = Command::new("cc");
-            output(
-                compiler
-                    .args(["-static", "-O2", "-o"])
-                    .arg(&program)
-                    .arg(source),
-            )?;
-        }
-        std::fs::copy(program, files.join("program"))?;
-        std::fs::write(files.join("salt"), salt)?;
-        std::fs::create_dir(files.join("more"))?;
-        for number in 0..more {
-            std::fs::write(files.join(format!("more/{number}")), b"")?;
-        }
-        let layer = layout.path().join("layer.tar");
-        output(
-            Command::new("tar")
-                .arg("-C")
-                .arg(&files)
-                .args(["--mtime=@0", "--owner=0", "--group=0", "-cf"])
-                .arg(&layer)
-                .args(["program", "salt", "more"]),
-        )?;
-        let (layer_digest, layer_size) = blob(&blobs, &std::fs::read(&layer)?)?;
-        let config = format!(
-            r#"{{"architecture":"amd64","os":"linux","config":{{"Entrypoint":["/program"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{layer_digest}"]}}}}"#
-        );
-        let (config_digest, config_size) = blob(&blobs, config.as_bytes())?;
-        let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:{config_digest}","size":{config_size}}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{layer_digest}","size":{layer_size}}}]}}"#
-        );
-        let (digest, size) = blob(&blobs, manifest.as_bytes())?;
-        let index = format!(
-            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{digest}","size":{size},"annotations":{{"io.containerd.image.name":"{name}"}}}}]}}"#
-        );
-        std::fs::write(layout.path().join("index.json"), index)?;
-        std::fs::write(
-            layout.path().join("oci-layout"),
-            r#"{"imageLayoutVersion":"1.0.0"}"#,
-        )?;
+        let layout = layout(self.folder.path(), name, salt, more)?;
         let tar = layout.path().join("image.tar");
         output(
             Command::new("tar")
@@ -256,45 +200,11 @@ impl Containerd {
             .map(|_| ())
             .ok_or_else(|| format!("image {name} does not come up").into())
     }
-
-    fn remove_pods(&self) {
-        for id in self.cri.sandboxes().unwrap_or_default() {
-            // A file that cannot be removed is left until the folder is removed.
-            let _ = self.cri.stop_pod_sandbox(proto::StopPodSandboxRequest {
-                pod_sandbox_id: id.clone().into(),
-            });
-            let _ = self.cri.remove_pod_sandbox(proto::RemovePodSandboxRequest {
-                pod_sandbox_id: id.into(),
-            });
-        }
-    }
-}
-
-/// Writes a blob; its digest and size.
-fn blob(folder: &Path, data: &[u8]) -> Made<(String, usize)> {
-    let file = folder.join("new");
-    std::fs::write(&file, data)?;
-    let line = output(Command::new("sha256sum").arg(&file))?;
-    let digest = line.split(' ').next().unwrap_or_default().to_owned();
-    std::fs::rename(file, folder.join(&digest))?;
-    Ok((digest, data.len()))
-}
-
-/// Asks until there is an answer, for at most half a minute.
-pub fn wait_for<T>(ask: impl Fn() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while Instant::now() < end {
-        if let Some(answer) = ask() {
-            return Some(answer);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    None
 }
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        self.remove_pods();
+        remove_pods(&self.cri);
         if let Some(id) = i32::try_from(self.child.id())
             .ok()
             .and_then(rustix::process::Pid::from_raw)

@@ -1,6 +1,9 @@
 //! Helpers for the tests of the C interface: the static library, C programs against it, and running them under a watchdog.
 
 pub mod containerd;
+pub mod crio;
+mod image;
+pub mod runtime;
 pub mod simulated;
 
 use std::path::{Path, PathBuf};

@@ -2,7 +2,8 @@
 
 use crisim::client::{Cri, log_directory, pod};
 use crisim::proto::{self, PodSandboxConfig};
-use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE, missing, wait_for};
+use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE, missing};
+use ffi_tests::runtime::wait_for;
 use ffi_tests::simulated::compile_agent;
 use ffi_tests::{run, skip};
 use std::collections::BTreeSet;

@@ -7,7 +7,7 @@ use crate::clock::BootInstant;
 use crate::config::Config;
 use crate::cri::CallError;
 use crate::hooks::LogLevel;
-use crate::plan::window::Window;
+use crate::plan::window::{End, Window};
 use crate::report::Kind;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::cell::RefCell;
@@ -59,7 +59,7 @@ struct Timed<'a> {
     /// The report that it belongs to, if it removes an object.
     removes: Option<(&'a PassReport<'a>, Kind)>,
     began: Duration,
-    counts: bool,
+    how: fn(Duration) -> End,
 }
 
 impl<'a> Timed<'a> {
@@ -76,7 +76,7 @@ impl<'a> Timed<'a> {
             window,
             removes,
             began,
-            counts: false,
+            how: |_| End::Other,
         }
     }
 }
@@ -84,15 +84,22 @@ impl<'a> Timed<'a> {
 impl Drop for Timed<'_> {
     fn drop(&mut self) {
         let now = BootInstant::now().since_boot();
-        let took = self.counts.then(|| now.saturating_sub(self.began));
-        self.window.borrow_mut().ended(now, took);
+        let end = (self.how)(now.saturating_sub(self.began));
+        self.window.borrow_mut().ended(now, end);
         if let Some((report, kind)) = self.removes {
             report.call_ended(kind, now);
         }
     }
 }
 
-/// Makes the calls that remove an object. The window of its kind hears how long they took, if that counts and they went well.
+fn how<T, E>(result: &Result<T, E>) -> fn(Duration) -> End {
+    match result {
+        Ok(_) => End::Removed,
+        Err(_) => End::Failed,
+    }
+}
+
+/// Makes the calls that remove an object. The window of its kind hears how long they took, if that counts.
 pub(crate) async fn timed<T, E>(
     ctx: &Context<'_>,
     kind: Kind,
@@ -104,7 +111,9 @@ pub(crate) async fn timed<T, E>(
     };
     let mut timed = Timed::begin(window, Some((&ctx.report, kind)));
     let result = call.await;
-    timed.counts = counts && result.is_ok();
+    if counts {
+        timed.how = how(&result);
+    }
     result
 }
 
@@ -127,7 +136,7 @@ pub(crate) async fn ask_all<T, A, E>(
             asked.push(async move {
                 let mut timed = Timed::begin(window, None);
                 let answer = ask(&object).await;
-                timed.counts = answer.is_ok();
+                timed.how = how(&answer);
                 drop(timed);
                 (object, answer)
             });

@@ -36,13 +36,27 @@ const USUAL: u32 = 6;
 const AGAIN: u32 = 1000;
 const AT_LAST: u32 = 8000;
 
-/// How long a removal may take until it holds no other one up: at least, and while nothing is known.
+/// A removal that takes so many times as long as usual hangs, and holds no other one up.
+const VERY_LONG: f64 = 10.0;
+
+/// How long it may take at least, and while nothing is known.
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest rest, and how many times as long as a removal it may be: a window of a quarter.
 const LONGEST: Duration = Duration::from_secs(1);
 const MOST_REST: f64 = 3.0;
+
+/// How a call of the runtime ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After this time the object was removed.
+    Removed(Duration),
+    /// It failed after this time.
+    Failed(Duration),
+    /// It says nothing of how long a removal takes: the object was stopped first, or the call was cut off.
+    Other,
+}
 
 /// How many calls are in flight, and how many were over the time while there was at least one. Times are in seconds.
 #[derive(Clone, Debug, Default)]
@@ -153,8 +167,8 @@ pub struct Window {
     found: Vec<Found>,
     meter: Meter,
     in_flight: InFlight,
-    /// Nothing counts until what began in a larger window has ended, before one at a time is tried.
-    drains: bool,
+    /// Nothing counts until so many more have ended: as many as a larger window had in flight. One that hangs is not waited for.
+    drains: usize,
     /// Nothing counts until the first one of a larger window has ended: those that begin together wait for each other.
     fills: bool,
     /// Removals that the trial of one at a time takes at least.
@@ -179,7 +193,7 @@ impl Window {
             found: Vec::new(),
             meter: Meter::default(),
             in_flight: InFlight::default(),
-            drains: false,
+            drains: 0,
             fills: false,
             fewest: FEWEST,
             spread: FEWEST,
@@ -214,7 +228,7 @@ impl Window {
         self.bound
     }
 
-    /// After this time a removal that has not ended holds no other one up: ten times as long as usual.
+    /// After this time a removal that has not ended holds no other one up.
     pub fn patience(&self) -> Duration {
         let usual = match self.found.first() {
             Some(found) => found.mean.max(self.latest),
@@ -223,7 +237,7 @@ impl Window {
         if usual == 0.0 {
             return UNKNOWN_PATIENCE;
         }
-        Duration::from_secs_f64(10.0 * usual).max(LEAST_PATIENCE)
+        Duration::from_secs_f64(VERY_LONG * usual).max(LEAST_PATIENCE)
     }
 
     /// How long nothing is to begin after a removal: a window below one.
@@ -241,17 +255,27 @@ impl Window {
         self.in_flight.begun(now);
     }
 
-    /// A call has ended; how long it took, if that says how long a removal takes: not if it failed, or the object was stopped first.
-    pub fn ended(&mut self, now: Duration, took: Option<Duration>) {
+    /// A call has ended. One that failed is never quick: it counts if it took longer than a removal, which would have taken longer still.
+    pub fn ended(&mut self, now: Duration, end: End) {
         self.in_flight.ended(now);
-        if self.drains {
-            self.drains = self.in_flight.number > 0;
+        let known = self.found.first().map_or(f64::MAX, |found| found.mean);
+        let took = match end {
+            End::Removed(took) => Some(took.as_secs_f64()),
+            End::Failed(took) => Some(took.as_secs_f64()).filter(|took| *took > known),
+            End::Other => None,
+        };
+        if self.drains > 0 {
+            self.drains = (self.drains - 1).min(self.in_flight.number);
             self.restart();
         } else if self.fills {
             self.fills = false;
             self.restart();
         } else if let Some(took) = took {
-            let took = took.as_secs_f64();
+            // A single one that hangs says little of the others.
+            let took = match self.stage {
+                Stage::Settled => took.min(VERY_LONG * known),
+                _ => took,
+            };
             self.meter.removed += 1;
             self.meter.sum += took;
             self.meter.squares += took * took;
@@ -353,11 +377,17 @@ impl Window {
     }
 
     fn find(&mut self) {
+        let mean = self.meter.mean();
+        // Beside one at a time there may be one that hangs.
+        let (rate, width) = match self.stage {
+            Stage::One => (mean.recip(), 1.0),
+            _ => (self.rate(), self.in_flight.mean()),
+        };
         self.found.push(Found {
             size: self.size,
-            rate: self.rate(),
-            width: self.in_flight.mean(),
-            mean: self.meter.mean(),
+            rate,
+            width,
+            mean,
         });
     }
 
@@ -385,7 +415,7 @@ impl Window {
     }
 
     fn enter(&mut self, stage: Stage, size: usize) {
-        self.drains = size == 1 && self.in_flight.number > 0;
+        self.drains = if size == 1 { self.in_flight.number } else { 0 };
         self.fills = size > self.size;
         self.stage = stage;
         self.size = size;

@@ -50,8 +50,8 @@ pub struct Measured {
     pub snapshots: usize,
     /// Containers or images that were removed.
     pub removed: usize,
-    /// CPU time of containerd from `began` to `cleaned`.
-    pub containerd_cpu: f64,
+    /// CPU time of the runtime from `began` to `cleaned`.
+    pub runtime_cpu: f64,
     /// CPU time of the machine from `began` to `cleaned`, in its seconds times processors.
     pub busy: f64,
     /// The same that processors waited for the disk.
@@ -210,10 +210,10 @@ fn follow(
         }
     };
     let began = wait_for("begin")?;
-    let before = Used::now(node.containerd)?;
+    let before = Used::now(node.runtime)?;
     let ended = wait_for("end")?;
     let (mut cleaned, mut gone) = (ended, 0);
-    let mut used = Used::now(node.containerd)?.since(&before);
+    let mut used = Used::now(node.runtime)?.since(&before);
     let end = Instant::now();
     while gone < wanted {
         if end.elapsed() > LONGEST {
@@ -222,7 +222,7 @@ fn follow(
         std::thread::sleep(Duration::from_millis(50));
         gone = there.difference(&node.snapshots()?).count();
         cleaned = since.elapsed().as_secs_f64();
-        used = Used::now(node.containerd)?.since(&before);
+        used = Used::now(node.runtime)?.since(&before);
     }
     let status = child.wait()?;
     if !status.success() {
@@ -237,7 +237,7 @@ fn follow(
         cleaned,
         snapshots: gone,
         removed: 0,
-        containerd_cpu: used.containerd,
+        runtime_cpu: used.runtime,
         busy: used.busy,
         disk_wait: used.disk_wait,
         others: used.others,

@@ -11,25 +11,25 @@ pub struct Used {
     pub busy: f64,
     /// Lost to waiting for the disk.
     pub disk_wait: f64,
-    /// By containerd.
-    pub containerd: f64,
+    /// By the runtime.
+    pub runtime: f64,
     /// By processes that have nothing to do with the measurement.
     pub others: f64,
 }
 
 impl Used {
-    /// Up to now, with the containerd of that ID.
-    pub fn now(containerd: u32) -> Result<Used, Failure> {
+    /// Up to now, with the runtime of that ID.
+    pub fn now(runtime: u32) -> Result<Used, Failure> {
         let (busy, disk_wait) = machine()?;
         let processes = processes()?;
-        let own = processes.get(&containerd).ok_or("containerd has ended")?;
+        let own = processes.get(&runtime).ok_or("the runtime has ended")?;
         let others = processes
             .values()
-            .filter(|one| !is_ours(one, &processes, containerd));
+            .filter(|one| !is_ours(one, &processes, runtime));
         Ok(Used {
             busy,
             disk_wait,
-            containerd: own.used,
+            runtime: own.used,
             others: others.map(|one| one.used + one.children).sum(),
         })
     }
@@ -39,7 +39,7 @@ impl Used {
         Used {
             busy: self.busy - earlier.busy,
             disk_wait: self.disk_wait - earlier.disk_wait,
-            containerd: self.containerd - earlier.containerd,
+            runtime: self.runtime - earlier.runtime,
             others: (self.others - earlier.others).max(0.0),
         }
     }
@@ -54,12 +54,16 @@ struct Process {
     children: f64,
 }
 
-/// Whether it is part of the measurement: the kernel, this program, containerd, its shims, and all below them.
-fn is_ours(process: &Process, all: &HashMap<u32, Process>, containerd: u32) -> bool {
+/// Whether it is part of the measurement: the kernel, this program, the runtime, its shims, and all below them.
+fn is_ours(process: &Process, all: &HashMap<u32, Process>, runtime: u32) -> bool {
     let mut one = process;
     loop {
-        let own = [2, std::process::id(), containerd].contains(&one.id);
-        if own || one.name.starts_with("containerd-shim") {
+        let own = [2, std::process::id(), runtime].contains(&one.id);
+        if own
+            || ["containerd-shim", "conmon"]
+                .iter()
+                .any(|shim| one.name.starts_with(shim))
+        {
             return true;
         }
         match all.get(&one.parent) {

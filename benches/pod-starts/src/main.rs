@@ -1,4 +1,4 @@
-//! How long a pod takes to start on a real containerd while dead containers or images are collected: by crigc with some removals at once,
+//! How long a pod takes to start on a real runtime while dead containers or images are collected: by crigc with some removals at once,
 //! by the kubelet's own code, and not collected. `make pod-starts` builds what it needs, runs it and prints tables.
 
 mod collect;
@@ -9,8 +9,7 @@ mod table;
 
 use clap::{Parser, Subcommand};
 use collect::{Measured, NOTHING, Objects, measure};
-use ffi_tests::containerd::{Containerd, missing};
-use node::{APP, Load, Node, make_images, settle};
+use node::{APP, Kind, Load, Node, Runtime, make_images, settle};
 use std::error::Error;
 use std::fs;
 use std::io::Write;
@@ -29,7 +28,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
-    /// Starts a containerd and measures all collectors in turn.
+    /// Starts a runtime and measures all collectors in turn.
     Run(Box<Run>),
     /// Prints the table of results of earlier runs.
     Table {
@@ -58,13 +57,16 @@ struct Run {
     /// How often each collector has its turn.
     #[arg(long, default_value_t = 6)]
     rounds: usize,
+    /// The runtime, the first one of PATH.
+    #[arg(long, value_enum, default_value = "containerd")]
+    runtime: Kind,
     /// How containerd keeps files: overlayfs, as nodes do, or native.
     #[arg(long, default_value = "overlayfs")]
     snapshotter: String,
-    /// More tables for containerd's configuration.
+    /// More tables for the runtime's configuration.
     #[arg(long, default_value = "")]
-    containerd_config: String,
-    /// Where containerd's files are.
+    runtime_config: String,
+    /// Where the runtime's files are.
     #[arg(long, default_value = "/tmp")]
     below: PathBuf,
     /// Where the collectors and the results are.
@@ -128,18 +130,22 @@ impl Run {
             Objects::Containers => format!("{dead} dead containers in {pods} pods"),
             Objects::Images => format!("{images} images"),
         };
-        let more = match self.containerd_config.as_str() {
+        let more = match self.runtime_config.as_str() {
             "" => String::new(),
             more => format!(", configured with {more}"),
         };
-        format!("{what} of {files} files, {}{more}", self.snapshotter)
+        let runtime = match self.runtime {
+            Kind::Containerd => &self.snapshotter,
+            Kind::Crio => "CRI-O",
+        };
+        format!("{what} of {files} files, {runtime}{more}")
     }
 }
 
 /// Somebody wants it to end.
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From here on SIGINT and SIGTERM do not end this program but are heard: its containerd and pods are not to outlive it.
+/// From here on SIGINT and SIGTERM do not end this program but are heard: its runtime and pods are not to outlive it.
 fn hear_of_signals() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -164,21 +170,19 @@ fn hear_of_signals() -> Result<(), Failure> {
 }
 
 fn run_all(run: &Run) -> Result<(), Failure> {
-    if let Some(why) = missing() {
+    if let Some(why) = run.runtime.missing() {
         return Err(why.into());
     }
     hear_of_signals()?;
     let programs = run.programs.canonicalize()?;
-    let containerd = Containerd::start_with(&run.below, &run.snapshotter, &run.containerd_config)
-        .map_err(|error| error.to_string())?;
-    containerd
-        .import(APP, "app")
-        .map_err(|error| error.to_string())?;
-    let node = Node {
-        folder: containerd.path(""),
-        snapshotter: run.snapshotter.clone(),
-        containerd: containerd.id(),
-    };
+    let runtime = Runtime::start(
+        run.runtime,
+        &run.below,
+        &run.snapshotter,
+        &run.runtime_config,
+    )?;
+    runtime.import(APP, "app", 0)?;
+    let node = runtime.node(&run.snapshotter);
     node.make_pods(run.load)?;
     let mut results = fs::File::options()
         .create(true)
@@ -195,7 +199,7 @@ fn run_all(run: &Run) -> Result<(), Failure> {
             return Err("interrupted".into());
         }
         let removing = together.iter().filter(|c| *c != NOTHING).count();
-        prepare(run, &containerd, &node, number, removing)?;
+        prepare(run, &runtime, &node, number, removing)?;
         for measured in measure_together(together, run, &node, &programs)? {
             writeln!(results, "{}", serde_json::to_string(&measured)?)?;
             eprintln!("{}", measured.in_short());
@@ -220,14 +224,14 @@ fn turns(run: &Run) -> Vec<String> {
 /// Makes what the next collectors remove.
 fn prepare(
     run: &Run,
-    containerd: &Containerd,
+    runtime: &Runtime,
     node: &Node,
     number: usize,
     passes: usize,
 ) -> Result<(), Failure> {
     match run.objects {
         _ if passes == 0 => Ok(()),
-        Objects::Images => make_images(containerd, run.load, number),
+        Objects::Images => make_images(runtime, run.load, number),
         Objects::Containers => node.make_dead(run.load, passes),
     }
 }

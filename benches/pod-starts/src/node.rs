@@ -1,11 +1,13 @@
-//! The node that is collected: pods that live, with dead containers that own files, and unused images.
+//! The node that is collected: pods that live, with dead containers that own files, and unused images; and its runtime.
 
 use crate::Failure;
 use crate::cpu::machine;
 use crisim::client::{Cri, log_directory, pod};
 use crisim::proto;
 use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE};
-use serde::{Deserialize, Serialize};
+use ffi_tests::crio::Crio;
+use ffi_tests::runtime::wait_for;
+use ffi_tests::{containerd, crio};
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -27,19 +29,95 @@ const HANDS: usize = 4;
 
 const EXITED: i32 = 2;
 
-/// Where the node's containerd is, for the steps, which are processes of their own.
-#[derive(Clone, Serialize, Deserialize)]
+/// Which runtime, the first one of PATH.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Kind {
+    Containerd,
+    Crio,
+}
+
+/// A real runtime of its own.
+pub enum Runtime {
+    Containerd(Containerd),
+    Crio(Crio),
+}
+
+impl Kind {
+    /// Why there can be none here, if so.
+    pub fn missing(self) -> Option<&'static str> {
+        match self {
+            Kind::Containerd => containerd::missing(),
+            Kind::Crio => crio::missing(),
+        }
+    }
+}
+
+impl Runtime {
+    /// Starts it below a folder; `snapshotter` is containerd's.
+    pub fn start(
+        kind: Kind,
+        below: &Path,
+        snapshotter: &str,
+        tables: &str,
+    ) -> Result<Runtime, Failure> {
+        let made = match kind {
+            Kind::Containerd => {
+                Containerd::start_with(below, snapshotter, tables).map(Runtime::Containerd)
+            }
+            Kind::Crio => Crio::start_with(below, tables).map(Runtime::Crio),
+        };
+        made.map_err(|error| error.to_string().into())
+    }
+
+    /// Makes an image and imports it under a name.
+    pub fn import(&self, name: &str, salt: &str, more: usize) -> Result<(), Failure> {
+        let made = match self {
+            Runtime::Containerd(it) => it.import_with(name, salt, more),
+            Runtime::Crio(it) => it.import_with(name, salt, more),
+        };
+        made.map_err(|error| format!("{name}: {error}").into())
+    }
+
+    /// The node that it runs.
+    pub fn node(&self, snapshotter: &str) -> Node {
+        match self {
+            Runtime::Containerd(it) => Node {
+                folder: it.path(""),
+                socket: it.path("containerd.sock"),
+                snapshots: it.path(&format!(
+                    "root/io.containerd.snapshotter.v1.{snapshotter}/snapshots"
+                )),
+                runtime: it.id(),
+                opens_logs_late: true,
+            },
+            Runtime::Crio(it) => Node {
+                folder: it.path(""),
+                socket: it.path("crio.sock"),
+                snapshots: it.path("root/overlay"),
+                runtime: it.id(),
+                opens_logs_late: false,
+            },
+        }
+    }
+}
+
+/// A node: its folders, and its runtime.
+#[derive(Clone)]
 pub struct Node {
-    /// Of containerd, with the files of a kubelet in it.
+    /// Of the runtime, with the files of a kubelet in it.
     pub folder: PathBuf,
-    /// How containerd keeps the files of containers.
-    pub snapshotter: String,
-    /// The process of containerd.
-    pub containerd: u32,
+    /// The runtime's.
+    socket: PathBuf,
+    /// Where the runtime has a folder for the files of each container and of each layer of an image.
+    snapshots: PathBuf,
+    /// The process of the runtime.
+    pub runtime: u32,
+    /// It opens the log of a container when that starts.
+    opens_logs_late: bool,
 }
 
 /// How much is to be collected.
-#[derive(Clone, Copy, Serialize, Deserialize, clap::Args)]
+#[derive(Clone, Copy, clap::Args)]
 pub struct Load {
     /// Pods that live and hold the dead containers.
     #[arg(long, default_value_t = 10)]
@@ -70,27 +148,21 @@ impl Node {
 
     /// Its socket as an endpoint.
     pub fn endpoint(&self) -> String {
-        format!("unix://{}", self.path("containerd.sock").display())
+        format!("unix://{}", self.socket.display())
     }
 
     /// A connection to it.
     pub fn connect(&self) -> Result<Cri, Failure> {
-        Cri::connect(&self.path("containerd.sock"))
-            .map_err(|error| format!("{}: {error}", self.endpoint()).into())
+        Cri::connect(&self.socket).map_err(|error| format!("{}: {error}", self.endpoint()).into())
     }
 
     /// Names of all snapshots' folders.
     pub fn snapshots(&self) -> Result<HashSet<String>, Failure> {
-        let names = fs::read_dir(self.snapshot_folder())?.map(|entry| {
+        let names = fs::read_dir(&self.snapshots)?.map(|entry| {
             let entry = entry?;
             Ok(entry.file_name().to_string_lossy().into_owned())
         });
         names.collect()
-    }
-
-    fn snapshot_folder(&self) -> PathBuf {
-        let plugin = format!("io.containerd.snapshotter.v1.{}", self.snapshotter);
-        self.path("root").join(plugin).join("snapshots")
     }
 
     /// The pods that live, each with two containers that run.
@@ -109,8 +181,9 @@ impl Node {
         Ok(())
     }
 
-    /// Dead containers for this number of passes, and one more in each pod, which is kept. They die because their log cannot be opened, and
-    /// their files are put into their snapshots: running a program for that would take ten times as long, and leave the same.
+    /// Dead containers for this number of passes, and one more in each pod, which is kept. Their files are put into their snapshots. They
+    /// run no program, because that would take ten times as long and leave the same: they die because their log cannot be opened, if the
+    /// runtime opens it late enough.
     pub fn make_dead(&self, load: Load, passes: usize) -> Result<(), Failure> {
         let cri = self.connect()?;
         let there = cri.containers()?.len() - 2 * load.pods;
@@ -129,21 +202,30 @@ impl Node {
         let made: Vec<PathBuf> = self
             .snapshots()?
             .difference(&before)
-            .map(|name| self.snapshot_folder().join(name))
+            .map(|name| self.snapshots.join(name))
             .collect();
         at_once(&made, |snapshot| fill(snapshot, load.files))
     }
 
     fn dead(&self, cri: &Cri, of: &Pod, attempt: u32) -> Result<(), Failure> {
         let log = log_directory(&of.uid, &self.path("pods")).join(format!("{DEAD}/{attempt}.log"));
-        let id = cri.create(&of.sandbox, &of.config, DEAD, attempt, APP, &[])?;
-        fs::create_dir_all(&log)?;
-        let started = cri.start(&id);
-        fs::remove_dir(&log)?;
-        if started.is_ok() || cri.state(&id)?.0 != EXITED {
-            return Err(format!("container {id} is not dead: {started:?}").into());
-        }
-        fs::write(&log, "2026-01-01T00:00:00Z stdout F a line of log\n")?;
+        let create = |args: &[&str]| cri.create(&of.sandbox, &of.config, DEAD, attempt, APP, args);
+        let id = if self.opens_logs_late {
+            let id = create(&[])?;
+            fs::create_dir_all(&log)?;
+            // It fails.
+            let _ = cri.start(&id);
+            fs::remove_dir(&log)?;
+            fs::write(&log, "2026-01-01T00:00:00Z stdout F a line of log\n")?;
+            id
+        } else {
+            fs::create_dir_all(log.parent().ok_or("a log without a folder")?)?;
+            let id = create(&["exit"])?;
+            cri.start(&id)?;
+            id
+        };
+        let is_dead = || cri.state(&id).ok().filter(|(state, _)| *state == EXITED);
+        wait_for(is_dead).ok_or_else(|| format!("container {id} is not dead"))?;
         let link = format!("links/pod-{}_ns_{DEAD}-{id}.log", of.uid);
         Ok(symlink(&log, self.path(&link))?)
     }
@@ -210,8 +292,9 @@ impl Node {
 /// Files in the snapshot of a container, in folders of 100; one in ten has content.
 fn fill(snapshot: &Path, files: usize) -> Result<(), Failure> {
     // The snapshotter that copies has them in the folder itself.
-    let (above, content) = (snapshot.join("fs"), [b'.'; 100]);
-    let top = if above.is_dir() { &above } else { snapshot };
+    let overlay = ["fs", "diff"].map(|name| snapshot.join(name));
+    let top = overlay.iter().find(|above| above.is_dir());
+    let (top, content) = (top.map_or(snapshot, PathBuf::as_path), [b'.'; 100]);
     for number in 0..files {
         let folder = top.join((number / 100).to_string());
         if number % 100 == 0 {
@@ -224,12 +307,10 @@ fn fill(snapshot: &Path, files: usize) -> Result<(), Failure> {
 }
 
 /// Unused images, each with files of its own.
-pub fn make_images(containerd: &Containerd, load: Load, round: usize) -> Result<(), Failure> {
+pub fn make_images(runtime: &Runtime, load: Load, round: usize) -> Result<(), Failure> {
     for number in 0..load.images {
         let name = format!("crigc.test/unused-{round}-{number}:1");
-        containerd
-            .import_with(&name, &name, load.files)
-            .map_err(|error| format!("{name}: {error}"))?;
+        runtime.import(&name, &name, load.files)?;
     }
     Ok(())
 }

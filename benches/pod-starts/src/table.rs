@@ -58,7 +58,7 @@ pub fn table(all: &[&Measured]) -> String {
     let disturbed = all.iter().filter(|one| !one.is_undisturbed()).count();
     let mut text = format!("{disturbed} measurements were disturbed and do not count.\n\n");
     let quiet = Sample::of(by_collector.values().flatten().copied().flat_map(idle));
-    text += "| collector | passes | removed | pass, s | until the files are gone, s | CPU of containerd, s | busy | waiting for the disk |\n|---|---|---|---|---|---|---|---|\n";
+    text += "| collector | passes | removed | pass, s | until the files are gone, s | CPU of the runtime, s | busy | waiting for the disk |\n|---|---|---|---|---|---|---|---|\n";
     for (name, passes) in &by_collector {
         passes_line(&mut text, name, passes);
     }
@@ -94,7 +94,7 @@ fn passes_line(text: &mut String, name: &str, passes: &[&Measured]) {
         of(|one| one.removed as f64),
         of(|one| one.ended - one.began),
         of(Measured::lasted),
-        of(|one| one.containerd_cpu),
+        of(|one| one.runtime_cpu),
         of(|one| 100.0 * one.busy / one.processors()),
         of(|one| 100.0 * one.disk_wait / one.processors()),
     );

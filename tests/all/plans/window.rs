@@ -1,7 +1,7 @@
 //! S2.7: how many removals run at once, in virtual time: a runtime with so many hands, objects of unequal size, noise, and hands that
 //! change in the middle; and calls of others that share the hands.
 
-use crigc::plan::window::Window;
+use crigc::plan::window::{End, Window};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::Duration;
@@ -105,7 +105,7 @@ impl Pace {
             Pace::Always(_) => 0,
             Pace::Window(window) => {
                 let (now, took) = (Duration::from_micros(now), Duration::from_micros(took));
-                window.ended(now, Some(took));
+                window.ended(now, End::Removed(took));
                 u64::try_from(window.rest().as_micros()).expect("short")
             }
         }
@@ -419,7 +419,7 @@ fn s2_7_one_at_a_time_rests_where_it_has_become_slow() {
     let mut remove = |took: Duration| {
         window.begun(now);
         now += took;
-        window.ended(now, Some(took));
+        window.ended(now, End::Removed(took));
         assert_eq!(window.size(), 1);
         window.rest()
     };
@@ -434,20 +434,91 @@ fn s2_7_one_at_a_time_rests_where_it_has_become_slow() {
         "{longest:?}"
     );
     assert!(slow[100..].iter().all(Duration::is_zero), "for ever");
-    // A hung call makes no rest longer than a second.
+    // Where removals take for ever, a rest is at most a second; there each is usually 100 ms.
+    assert!((0..200).all(|_| remove(20 * quick) <= Duration::from_secs(1)));
     let hung: Vec<Duration> = (0..40).map(|_| remove(Duration::from_secs(120))).collect();
     assert_eq!(hung.iter().max(), Some(&Duration::from_secs(1)));
 }
 
-/// What failed, or needed a stop first, says nothing.
+/// What needed a stop first says nothing, and what failed is never quick.
 #[test]
 fn s2_7_what_does_not_count_teaches_nothing() {
     let mut rules = Rules::default();
-    rules.case("S2.7");
-    let mut window = Window::new(BOUND);
-    for second in 0..100 {
-        window.begun(Duration::from_secs(second));
-        window.ended(Duration::from_secs(second), None);
-        assert_eq!(window.size(), 1);
+    for end in [End::Other, End::Failed(Duration::from_secs(1))] {
+        rules.case("S2.7");
+        let mut window = Window::new(BOUND);
+        for second in 0..100 {
+            window.begun(Duration::from_secs(second));
+            window.ended(Duration::from_secs(second + 1), end);
+            assert_eq!(window.size(), 1);
+        }
     }
+}
+
+/// A window that has settled at its bound, where removals take 5 ms, and its clock.
+fn settled() -> (Window, Duration) {
+    let mut window = Window::new(BOUND);
+    let mut now = Duration::ZERO;
+    for _ in 0..50 {
+        now = round(&mut window, now, End::Removed(Duration::from_millis(5)));
+    }
+    assert_eq!(window.size(), BOUND);
+    (window, now)
+}
+
+/// As many removals at once as the window allows, all with one end; returns when that was.
+fn round(window: &mut Window, now: Duration, end: End) -> Duration {
+    let (End::Removed(took) | End::Failed(took)) = end else {
+        unreachable!("of a known length")
+    };
+    let size = window.size();
+    (0..size).for_each(|_| window.begun(now));
+    (0..size).for_each(|_| window.ended(now + took, end));
+    now + took
+}
+
+/// Where removals fail because they take too long, fewer run at once; where they fail at once, as many as before.
+#[test]
+fn s2_7_removals_that_fail_late_are_slow_ones() {
+    let mut rules = Rules::default();
+    let (deadline, at_once) = (Duration::from_secs(120), Duration::from_millis(1));
+    for (took, expected) in [(deadline, 1), (at_once, BOUND)] {
+        rules.case("S2.7");
+        let (mut window, mut now) = settled();
+        for _ in 0..3 {
+            now = round(&mut window, now, End::Failed(took));
+        }
+        assert_eq!(window.size(), expected, "{took:?}");
+    }
+}
+
+/// A single removal that hangs says little of the others.
+#[test]
+fn s2_7_one_that_hangs_makes_no_window_smaller() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
+    let (mut window, mut now) = settled();
+    for _ in 0..50 {
+        window.begun(now);
+        window.ended(now, End::Failed(Duration::from_secs(120)));
+        now = round(&mut window, now, End::Removed(Duration::from_millis(5)));
+        assert_eq!(window.size(), BOUND);
+    }
+}
+
+/// After a window became smaller, what hangs since then is not waited for: the next trial goes on beside it.
+#[test]
+fn s2_7_a_trial_goes_on_beside_one_that_hangs() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
+    let (mut window, mut now) = settled();
+    window.begun(now);
+    while window.size() > 1 {
+        now = round(&mut window, now, End::Removed(Duration::from_millis(50)));
+    }
+    // The one that hangs is still in flight; the node is quick again.
+    for _ in 0..100 {
+        now = round(&mut window, now, End::Removed(Duration::from_millis(5)));
+    }
+    assert_eq!(window.size(), BOUND);
 }

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Builds a CRI-O from its Go module into target/crio, where `PATH=target/crio:$PATH` finds it. Needs Go, conmon, runc, skopeo and the files
+# of libseccomp.
+set -eu
+cd "$(dirname "$0")/.."
+bin=$PWD/target/crio
+mkdir -p "$bin"
+cd ffi-tests/crio
+tags="containers_image_openpgp containers_image_ostree_stub exclude_graphdriver_btrfs exclude_graphdriver_devicemapper seccomp"
+go build -tags "$tags" -o "$bin/" github.com/cri-o/cri-o/cmd/crio
+source=$(go list -m -f '{{.Dir}}' github.com/cri-o/cri-o)/pinns/src
+cc -O2 -std=c99 -o "$bin/pinns" "$source/pinns.c" "$source/sysctl.c"

@@ -1,0 +1,196 @@
+//! A CRI-O of the test's own, the first one of PATH: its root, state, socket and images in a temporary folder.
+
+use crate::has;
+use crate::image::layout;
+use crate::runtime::{Made, output, remove_pods, wait_for};
+use crisim::client::Cri;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The image that sandboxes are made from.
+pub const SANDBOX_IMAGE: &str = "crigc.test/infra:1";
+
+/// A running CRI-O; dropping it removes its pods, ends it and removes the folder.
+pub struct Crio {
+    child: Child,
+    folder: tempfile::TempDir,
+    /// A client of it.
+    pub cri: Cri,
+}
+
+/// Why there can be no CRI-O here, if so.
+pub fn missing() -> Option<&'static str> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("CRI-O needs root");
+    }
+    let commands = [
+        "crio",
+        "pinns",
+        "conmon",
+        "runc",
+        "skopeo",
+        "cc",
+        "tar",
+        "sha256sum",
+    ];
+    let all = commands.iter().all(|command| has(command));
+    (!all).then_some("crio, pinns, conmon, runc or skopeo is not installed")
+}
+
+fn config(at: &Path) -> String {
+    let at = at.display();
+    format!(
+        r#"[crio]
+root = "{at}/root"
+runroot = "{at}/run"
+storage_driver = "overlay"
+log_dir = "{at}/logs"
+version_file = "{at}/version"
+version_file_persist = "{at}/version-persist"
+clean_shutdown_file = "{at}/clean-shutdown"
+[crio.api]
+listen = "{at}/crio.sock"
+stream_address = "127.0.0.1"
+stream_port = "0"
+[crio.runtime]
+default_runtime = "runc"
+cgroup_manager = "cgroupfs"
+apparmor_profile = "unconfined"
+seccomp_profile = "{at}/seccomp.json"
+namespaces_dir = "{at}/namespaces"
+container_exits_dir = "{at}/exits"
+container_attach_socket_dir = "{at}/attach"
+hooks_dir = []
+irqbalance_config_file = ""
+[crio.runtime.runtimes.runc]
+runtime_path = "/usr/sbin/runc"
+runtime_root = "{at}/runc"
+monitor_path = "/usr/bin/conmon"
+monitor_cgroup = "pod"
+[crio.image]
+pause_image = "{SANDBOX_IMAGE}"
+pause_command = "/program"
+signature_policy = "{at}/policy.json"
+[crio.network]
+network_dir = "{at}/cni"
+plugin_dirs = ["{at}/cni"]
+[crio.nri]
+enable_nri = false
+"#
+    )
+}
+
+impl Crio {
+    /// Starts it below a folder, with the sandbox image imported.
+    pub fn start_with(below: &Path, tables: &str) -> Made<Crio> {
+        let folder = tempfile::Builder::new()
+            .prefix("crigc-crio")
+            .tempdir_in(below)?;
+        let at = folder.path();
+        for name in ["pods", "links", "cni", "empty"] {
+            std::fs::create_dir(at.join(name))?;
+        }
+        std::fs::write(at.join("crio.conf"), config(at) + tables)?;
+        std::fs::write(
+            at.join("seccomp.json"),
+            r#"{"defaultAction":"SCMP_ACT_ALLOW"}"#,
+        )?;
+        std::fs::write(
+            at.join("policy.json"),
+            r#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
+        )?;
+        std::fs::write(
+            at.join("registries.conf"),
+            "unqualified-search-registries = []\n",
+        )?;
+        std::fs::write(
+            at.join("storage.conf"),
+            format!(
+                "[storage]\ndriver = \"overlay\"\ngraphroot = \"{0}/root\"\nrunroot = \"{0}/run\"\n",
+                at.display()
+            ),
+        )?;
+        import(at, SANDBOX_IMAGE, "infra", 0)?;
+        let log = std::fs::File::create(at.join("log"))?;
+        let mut child = Command::new("crio")
+            .arg("--config")
+            .arg(at.join("crio.conf"))
+            .arg("--config-dir")
+            .arg(at.join("empty"))
+            .env("CONTAINERS_REGISTRIES_CONF", at.join("registries.conf"))
+            .env("CONTAINERS_STORAGE_CONF", at.join("storage.conf"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        let socket = at.join("crio.sock");
+        let answer = wait_for(|| {
+            let cri = Cri::connect(&socket).ok();
+            cri.filter(|cri| cri.status(Default::default()).is_ok())
+        });
+        let Some(cri) = answer else {
+            child.kill()?;
+            child.wait()?;
+            let log = std::fs::read_to_string(at.join("log"))?;
+            return Err(format!("CRI-O does not answer: {log}").into());
+        };
+        Ok(Crio { child, folder, cri })
+    }
+
+    /// A path in its folder.
+    pub fn path(&self, relative: &str) -> PathBuf {
+        self.folder.path().join(relative)
+    }
+
+    /// The ID of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its socket as an endpoint.
+    pub fn endpoint(&self) -> String {
+        format!("unix://{}", self.path("crio.sock").display())
+    }
+
+    /// Makes an image whose content depends on `salt`, with this number of empty files more, and imports it under a name.
+    pub fn import_with(&self, name: &str, salt: &str, more: usize) -> Made<()> {
+        import(self.folder.path(), name, salt, more)
+    }
+}
+
+/// Puts an image into the storage, where CRI-O finds it.
+fn import(at: &Path, name: &str, salt: &str, more: usize) -> Made<()> {
+    let layout = layout(at, name, salt, more)?;
+    let mut skopeo = Command::new("skopeo");
+    skopeo
+        .arg("--policy")
+        .arg(at.join("policy.json"))
+        .arg("copy")
+        .arg(format!("oci:{}", layout.path().display()))
+        .arg(format!(
+            "containers-storage:[overlay@{0}/root+{0}/run]{name}",
+            at.display()
+        ))
+        .env("CONTAINERS_STORAGE_CONF", at.join("storage.conf"));
+    output(&mut skopeo)?;
+    Ok(())
+}
+
+impl Drop for Crio {
+    fn drop(&mut self) {
+        remove_pods(&self.cri);
+        let id = i32::try_from(self.child.id()).ok();
+        if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        }
+        let _ = self.child.wait();
+        // Its storage is mounted on itself.
+        for mounted in ["root/overlay", "run/overlay"] {
+            let _ = Command::new("umount")
+                .arg("-q")
+                .arg(self.folder.path().join(mounted))
+                .status();
+        }
+    }
+}
