@@ -9,9 +9,7 @@ mkdir -p "$bin"
 make -s --no-print-directory library crisim
 cargo build -q --release -p pass-cost
 cc "${flags[@]}" benches/pass-cost/drivers/command.c -o "$bin/bench-command"
-# shellcheck disable=SC2046 # a list of flags
-cc "${flags[@]}" -Iinclude benches/pass-cost/drivers/crigc.c target/release/libcrigc.a -Wl,--gc-sections \
-    $(sed -n 's/^NATIVE_LIBS := //p' examples-c/run.mk) -o "$bin/bench-crigc"
+cc "${flags[@]}" -Iinclude benches/pass-cost/drivers/crigc.c target/library/libcrigc.a -Wl,--gc-sections -o "$bin/bench-crigc"
 go build -C go/comparison/latest -o "$bin/" ./cmd/bench-kubelet
 go build -C ffi-tests/crictl -o "$bin/" github.com/kubernetes-sigs/cri-tools/cmd/crictl
 exec target/release/pass-cost "$@"

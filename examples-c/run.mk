@@ -1,23 +1,17 @@
 # `make run` shows and collects a simulated node; with ENDPOINT=unix://... it looks at a real one.
-# What a C program links with, besides the library itself (`rustc --print native-static-libs`).
-NATIVE_LIBS := -lgcc_s -lutil -lrt -lpthread -lm -ldl -lc
 CFLAGS ?= -O2
 C_STRICT := -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Werror
-LIBRARY := target/release/libcrigc.a
 APPLY ?=
 ENDPOINT ?=
 
-.PHONY: library crisim agent run
-library:
-	cargo rustc -q -p crigc --release --crate-type staticlib
-
+.PHONY: crisim agent run
 crisim:
 	cargo build -q -p crisim --release
 
 target/agent: $(wildcard examples-c/agent/*.[ch]) include/crigc.h $(LIBRARY)
 target/collect: examples-c/collect.c include/crigc.h $(LIBRARY)
 target/agent target/collect:
-	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude $(filter %.c,$^) $(LIBRARY) -Wl,--gc-sections $(NATIVE_LIBS) -o $@
+	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude $(filter %.c,$^) $(LIBRARY) -Wl,--gc-sections -o $@
 
 agent: library
 	@$(MAKE) -s --no-print-directory target/agent target/collect

@@ -66,7 +66,7 @@
 // is written in Rust and not in this module, nor the header. There are two ways to get them:
 //
 // A checkout. Build the library there, and point your module at it with a replace or with go.work. The package then finds
-// ../include/crigc.h and ../target/release/libcrigc.a:
+// ../include/crigc.h and ../target/library/libcrigc.a:
 //
 //	git clone https://github.com/crigc/crigc && make -C crigc library
 //	go mod edit -replace github.com/crigc/crigc/go=./crigc/go && go mod tidy

@@ -21,6 +21,7 @@ pub mod panic_points;
 mod panics;
 pub mod pass;
 pub mod plan;
+mod reason;
 pub mod report;
 mod schedule;
 pub(crate) mod stop;

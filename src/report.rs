@@ -2,8 +2,10 @@
 
 use crate::error::{Error, Status};
 use crate::node::{FsUsage, Text};
+pub use crate::reason::Reason;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 
 /// The kind of a pass; the numbers of `gc_pass`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -42,6 +44,17 @@ impl Kind {
         Kind::LogLink,
         Kind::Image,
     ];
+
+    /// Its name in a report.
+    pub fn name(self) -> &'static CStr {
+        match self {
+            Kind::Container => c"container",
+            Kind::Sandbox => c"sandbox",
+            Kind::PodLogs => c"pod-logs",
+            Kind::LogLink => c"log-link",
+            Kind::Image => c"image",
+        }
+    }
 }
 
 /// What happened to an object; the numbers of `gc_outcome`.
@@ -59,84 +72,22 @@ pub enum Outcome {
     Refused = 3,
 }
 
-/// Why an object was removed, was to be removed, or was kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[expect(missing_docs, reason = "the head of crigc.h explains the words")]
-pub enum Reason {
-    PodRemoved,
-    PodTerminated,
-    UnitLimit,
-    TotalLimit,
-    OlderSandbox,
-    DeadLink,
-    Age,
-    Space,
-    Unused,
-    Running,
-    TooYoung,
-    WithinLimit,
-    Active,
-    NewestSandbox,
-    PodExists,
-    PodActive,
-    LinkAlive,
-    InUse,
-    Pinned,
-    SandboxImage,
-    Exempt,
-    EnoughFreed,
-    BelowThreshold,
-    FirstLook,
-    SourcesNotReady,
-    UnknownState,
-    Changed,
-    ListIncomplete,
-    Held,
-    Backoff,
-    NotReached,
-    SandboxImageUnknown,
-    LinkUnknown,
-    NewerThanAnswer,
-}
+impl Outcome {
+    /// All outcomes, in the order of their numbers.
+    pub const ALL: [Outcome; 4] = [
+        Outcome::Kept,
+        Outcome::Removed,
+        Outcome::Failed,
+        Outcome::Refused,
+    ];
 
-impl Reason {
-    /// The word of the report; it never changes.
-    pub fn word(self) -> &'static str {
+    /// Its name in a report.
+    pub fn name(self) -> &'static CStr {
         match self {
-            Reason::PodRemoved => "pod-removed",
-            Reason::PodTerminated => "pod-terminated",
-            Reason::UnitLimit => "unit-limit",
-            Reason::TotalLimit => "total-limit",
-            Reason::OlderSandbox => "older-sandbox",
-            Reason::DeadLink => "dead-link",
-            Reason::Age => "age",
-            Reason::Space => "space",
-            Reason::Unused => "unused",
-            Reason::Running => "running",
-            Reason::TooYoung => "too-young",
-            Reason::WithinLimit => "within-limit",
-            Reason::Active => "active",
-            Reason::NewestSandbox => "newest-sandbox",
-            Reason::PodExists => "pod-exists",
-            Reason::PodActive => "pod-active",
-            Reason::LinkAlive => "link-alive",
-            Reason::InUse => "in-use",
-            Reason::Pinned => "pinned",
-            Reason::SandboxImage => "sandbox-image",
-            Reason::Exempt => "exempt",
-            Reason::EnoughFreed => "enough-freed",
-            Reason::BelowThreshold => "below-threshold",
-            Reason::FirstLook => "first-look",
-            Reason::SourcesNotReady => "sources-not-ready",
-            Reason::UnknownState => "unknown-state",
-            Reason::Changed => "changed",
-            Reason::ListIncomplete => "list-incomplete",
-            Reason::Held => "held",
-            Reason::Backoff => "backoff",
-            Reason::NotReached => "not-reached",
-            Reason::SandboxImageUnknown => "sandbox-image-unknown",
-            Reason::LinkUnknown => "link-unknown",
-            Reason::NewerThanAnswer => "newer-than-answer",
+            Outcome::Kept => c"kept",
+            Outcome::Removed => c"removed",
+            Outcome::Failed => c"failed",
+            Outcome::Refused => c"refused",
         }
     }
 }

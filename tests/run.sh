@@ -39,8 +39,8 @@ need pkg-config pkg-config
 
 step "format" cargo fmt --all --check
 step "clippy" cargo clippy -q --workspace --all-targets -- -D warnings
-step "library" cargo rustc -q -p crigc --release --crate-type staticlib
-export CRIGC_STATIC_LIBRARY=$PWD/target/release/libcrigc.a
+step "library" make --no-print-directory library
+export CRIGC_STATIC_LIBRARY=$PWD/target/library/libcrigc.a
 step "agent" make --no-print-directory agent
 # Each package by itself: features of the simulator must not reach the library.
 # They wait more than they compute: two at once for each processor.

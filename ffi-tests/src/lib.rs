@@ -11,9 +11,6 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-/// What a program links with besides the library; a test compares it with what rustc says.
-pub const NATIVE_LIBS: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl -lc";
-
 /// The top of the tree.
 pub fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -26,8 +23,9 @@ pub fn static_library() -> PathBuf {
     let built = BUILT.get_or_init(|| match std::env::var_os("CRIGC_STATIC_LIBRARY") {
         Some(path) => path.into(),
         None => {
-            build_library(&["--release"]);
-            root().join("target/release/libcrigc.a")
+            let status = Command::new(root().join("packaging/library.sh")).status();
+            assert!(status.is_ok_and(|s| s.success()), "the library does not build");
+            root().join("target/library/libcrigc.a")
         }
     });
     built.clone()
@@ -37,22 +35,18 @@ pub fn static_library() -> PathBuf {
 pub fn panicking_library() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let built = BUILT.get_or_init(|| {
-        build_library(&["--features", "panic-points"]);
+        let status = Command::new(env!("CARGO"))
+            .args(["rustc", "-q", "-p", "crigc", "--crate-type", "staticlib"])
+            .args(["--features", "panic-points"])
+            .current_dir(root())
+            .status();
+        assert!(
+            status.is_ok_and(|s| s.success()),
+            "the static library does not build"
+        );
         root().join("target/debug/libcrigc.a")
     });
     built.clone()
-}
-
-fn build_library(flags: &[&str]) {
-    let status = Command::new(env!("CARGO"))
-        .args(["rustc", "-q", "-p", "crigc", "--crate-type", "staticlib"])
-        .args(flags)
-        .current_dir(root())
-        .status();
-    assert!(
-        status.is_ok_and(|s| s.success()),
-        "the static library does not build"
-    );
 }
 
 /// Whether a command exists.
@@ -104,7 +98,6 @@ pub fn compile_with(
         .args(sources)
         .arg(library)
         .arg("-Wl,--gc-sections")
-        .args(NATIVE_LIBS.split(' '))
         .arg("-o")
         .arg(&program)
         .current_dir(root())

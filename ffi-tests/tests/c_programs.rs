@@ -3,7 +3,7 @@
 use crisim::fault::{Action, Fault};
 use crisim::{Options, Server};
 use ffi_tests::simulated::without_files;
-use ffi_tests::{NATIVE_LIBS, check, compile, has, panicking_library, root, skip, static_library};
+use ffi_tests::{check, compile, has, panicking_library, root, skip, static_library};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
@@ -163,29 +163,6 @@ fn the_header_is_clean() {
             .arg(&include);
         check(&mut command);
     }
-}
-
-#[test]
-fn the_list_of_libraries_to_link_is_right() {
-    let empty = root().join("target/ffi-tests/empty.rs");
-    std::fs::create_dir_all(root().join("target/ffi-tests")).expect("a writable target folder");
-    std::fs::write(&empty, "").expect("writable");
-    let output = Command::new("rustc")
-        .args([
-            "--crate-type",
-            "staticlib",
-            "--print",
-            "native-static-libs",
-            "-o",
-        ])
-        .arg(empty.with_extension("a"))
-        .arg(&empty)
-        .output()
-        .expect("rustc");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains(NATIVE_LIBS), "rustc says: {text}");
-    let make = std::fs::read_to_string(root().join("examples-c/run.mk")).expect("run.mk");
-    assert!(make.contains(NATIVE_LIBS));
 }
 
 /// Whether a library has the function that makes it panic, and the words of such a panic.

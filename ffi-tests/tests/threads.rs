@@ -4,7 +4,7 @@
 use crisim::Options;
 use crisim::fault::{Action, Fault};
 use ffi_tests::simulated::without_files;
-use ffi_tests::{NATIVE_LIBS, has, root, run, skip};
+use ffi_tests::{has, root, run, skip};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -89,7 +89,6 @@ fn program(name: &str, library: &Path, runtime: &Path) -> PathBuf {
             .arg("-Wl,--whole-archive")
             .arg(runtime)
             .arg("-Wl,--no-whole-archive")
-            .args(NATIVE_LIBS.split(' '))
             .args(["-lstdc++", "-o"])
             .arg(&program),
     );

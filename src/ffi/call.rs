@@ -3,8 +3,8 @@
 use super::boundary::{free, outside, read};
 use crate::engine::Call;
 
-/// The deadline of one call, and the means to cancel it. Make one with gc_call_new for each call of gc_containers or gc_images, and
-/// free it with gc_call_free.
+/// The deadline of a call of gc_containers or gc_images, and the means to cancel it. Make one with gc_call_new, and free it with
+/// gc_call_free. Several calls may share one, one after the other or at once: then they share the deadline and the cancel.
 pub struct gc_call(pub(super) Call);
 
 /// Makes a deadline `timeout_ms` milliseconds from now; 0 = no deadline. The time counts from here, so it includes the wait for the

@@ -9,7 +9,9 @@ use crate::engine::{Call, Engine, PassEnd, PassOptions};
 use crate::error::{Error, Result, Status};
 use std::ffi::{CStr, CString, c_char};
 
-/// The version of this interface. Compare it with the result of gc_abi before you call anything else.
+/// The version of this interface. A program works with a library if `gc_abi() == GC_ABI`; compare them before you call anything else,
+/// since a shared library may be of another version than the header. The number changes when something in this header changes its
+/// meaning or its layout. It stays when a version only adds functions, constants, keys or reasons.
 pub const GC_ABI: u32 = 1;
 
 /// Flag: decide and report, but remove nothing.
@@ -61,7 +63,8 @@ pub unsafe extern "C" fn gc_close(engine: *mut gc_engine) {
 /// Closes an engine, waits for its passes, its threads and all calls of other threads that are inside it, and frees it. When it
 /// returns, no thread and no descriptor is left, and another engine can hold image-records-file. No other call for this engine may
 /// begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. In a callback
-/// it only closes the engine, and its memory is never freed. NULL does nothing.
+/// it only closes the engine, and its memory is never freed. It blocks for less than a second, even if the runtime hangs; a callback
+/// and a system call of crigc that hang keep it waiting. NULL does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a handle on which no call begins any more.
@@ -191,7 +194,8 @@ pub unsafe extern "C" fn gc_start(engine: *mut gc_engine, error: *mut *mut gc_er
 }
 
 /// Cancels the periodic passes and waits until they have ended. If another thread already stops them, this call waits as well.
-/// gc_start starts them again. NULL does nothing. In a callback it does nothing.
+/// gc_start starts them again. It blocks for less than a second, even if the runtime hangs; a callback and a system call of crigc that
+/// hang keep it waiting. NULL does nothing. In a callback it does nothing.
 ///
 /// # Safety
 /// `engine` is NULL or a live handle.

@@ -5,9 +5,9 @@ use super::callbacks::gc_fs_usage;
 use super::error::gc_status;
 use crate::error::Status;
 use crate::node::Text;
-use crate::report::{Entry, Kind, PaceFigures, Reason, Report, printable, push_visible};
+use crate::report::{Entry, Kind, Outcome, PaceFigures, Reason, Report, printable, push_visible};
 use std::collections::BTreeMap;
-use std::ffi::c_char;
+use std::ffi::{CStr, c_char};
 
 /// The kind of a pass.
 pub type gc_pass = i32;
@@ -59,8 +59,8 @@ pub struct gc_entry {
     pub name: *const c_char,
     /// The UID of its pod; "" if none. Never NULL.
     pub pod_uid: *const c_char,
-    /// Why it was removed, was to be removed, or was kept: a stable word of the list at the head of this file. Later versions may
-    /// add words. Never NULL.
+    /// Why it was removed, was to be removed, or was kept: a stable word of the list at the head of this file; gc_reason_text has a
+    /// sentence for it. Later versions may add words. Never NULL, and always valid.
     pub reason: *const c_char,
     /// What failed; NULL unless the outcome is GC_FAILED or GC_REFUSED.
     pub error: *const c_char,
@@ -103,8 +103,6 @@ struct Texts {
     all: String,
     /// The last UID and where it begins: objects of a pod follow each other.
     uid: Option<(Text, usize)>,
-    /// Where each reason's word begins.
-    reasons: Vec<(Reason, usize)>,
 }
 
 /// Where the strings of an entry begin.
@@ -112,7 +110,6 @@ struct Places {
     id: usize,
     name: usize,
     pod_uid: usize,
-    reason: usize,
     error: Option<usize>,
 }
 
@@ -136,23 +133,11 @@ impl Texts {
         }
     }
 
-    fn reason(&mut self, reason: Reason) -> usize {
-        match self.reasons.iter().find(|(known, _)| *known == reason) {
-            Some((_, begin)) => *begin,
-            None => {
-                let begin = self.put(|out| out.push_str(reason.word()));
-                self.reasons.push((reason, begin));
-                begin
-            }
-        }
-    }
-
     fn places(&mut self, entry: &Entry) -> Places {
         Places {
             id: self.put(|out| push_visible(out, &entry.id)),
             name: self.put(|out| push_visible(out, &entry.name)),
             pod_uid: self.uid(&entry.pod_uid),
-            reason: self.reason(entry.reason),
             error: entry
                 .error
                 .as_deref()
@@ -177,7 +162,7 @@ fn entries_of(report: &[Entry]) -> (Vec<gc_entry>, String) {
             id: at(places.id),
             name: at(places.name),
             pod_uid: at(places.pod_uid),
-            reason: at(places.reason),
+            reason: entry.reason.c_word().as_ptr(),
             error: places.error.map_or(std::ptr::null(), at),
             bytes: entry.bytes,
         })
@@ -368,6 +353,52 @@ pub unsafe extern "C" fn gc_report_entry(
 pub unsafe extern "C" fn gc_report_json(report: *const gc_report) -> *mut c_char {
     // SAFETY: the host's promise.
     unsafe { read(report, std::ptr::null_mut(), |r| owned(&r.report.json())) }
+}
+
+/// Returns the name of a kind, as in gc_report_json: "container", "sandbox", "pod-logs", "log-link" or "image"; "unknown" for a number
+/// that this version does not know. Never NULL. The string is always valid; do not free it. May be called from callbacks.
+#[unsafe(no_mangle)]
+pub extern "C" fn gc_kind_name(kind: gc_kind) -> *const c_char {
+    named(
+        Kind::ALL
+            .iter()
+            .find(|k| **k as gc_kind == kind)
+            .map(|k| k.name()),
+    )
+}
+
+/// Returns the name of an outcome, as in gc_report_json: "kept", "removed", "failed" or "refused"; "unknown" for a number that this
+/// version does not know. Never NULL. The string is always valid; do not free it. May be called from callbacks.
+#[unsafe(no_mangle)]
+pub extern "C" fn gc_outcome_name(outcome: gc_outcome) -> *const c_char {
+    named(
+        Outcome::ALL
+            .iter()
+            .find(|o| **o as gc_outcome == outcome)
+            .map(|o| o.name()),
+    )
+}
+
+/// Returns a sentence for people about the `reason` of an entry, such as "kept: it is the newest sandbox of its pod", or "unknown" for
+/// a word that this version does not know, and for NULL. For an entry with the outcome GC_FAILED or GC_REFUSED it says why the object was
+/// to be removed. Never NULL. The string is always valid; do not free it. May be called from callbacks.
+///
+/// # Safety
+/// `reason` is NULL or a string with a NUL at its end.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_reason_text(reason: *const c_char) -> *const c_char {
+    let text = || {
+        if reason.is_null() {
+            return None;
+        }
+        // SAFETY: the host's promise.
+        Reason::of_word(unsafe { CStr::from_ptr(reason) }).map(Reason::c_text)
+    };
+    named(guarded(None, text))
+}
+
+fn named(name: Option<&'static CStr>) -> *const c_char {
+    name.unwrap_or(c"unknown").as_ptr()
 }
 
 /// Frees a report. NULL does nothing. In a callback it frees nothing; the report that a callback receives is only borrowed.

@@ -65,10 +65,26 @@ fn with_c_literals(header: &str) -> String {
     header.lines().map(literal).collect()
 }
 
+/// The version of Cargo.toml as macros.
+fn versions() -> String {
+    let (major, minor, patch) = (
+        env!("CARGO_PKG_VERSION_MAJOR"),
+        env!("CARGO_PKG_VERSION_MINOR"),
+        env!("CARGO_PKG_VERSION_PATCH"),
+    );
+    format!(
+        "/**\n * The version of this header; gc_version returns that of the library.\n */\n#define GC_VERSION \"{}\"\n\n\
+         /**\n * The same as numbers, for `#if`.\n */\n#define GC_VERSION_MAJOR {major}\n#define GC_VERSION_MINOR {minor}\n#define GC_VERSION_PATCH {patch}\n",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
 #[test]
 fn header_is_fresh() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
+    let mut config =
+        cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml");
+    config.after_includes = Some(versions());
     let builder = SOURCES
         .iter()
         .fold(cbindgen::Builder::new(), |builder, name| {
