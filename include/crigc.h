@@ -14,10 +14,11 @@
  *
  * Ownership. Whoever makes a handle frees it with the _free function of its type; _free(NULL) does nothing. Reports and errors
  * outlive their engine, and several threads may read one at once. A `const char *` is borrowed and valid as long as the handle
- * that it came from; a `char *` is owned by the caller, who frees it with gc_string_free. Strings that you pass in are
- * NUL-terminated UTF-8, and the library copies them. Names come from workloads. So in every string that the library passes out,
- * messages too, U+FFFD stands for bytes that were not UTF-8, and \n or \u{7f} for control characters; in names two backslashes
- * stand for one. Only the UIDs that gc_pod_states_fn receives have the runtime's own bytes.
+ * that it came from; a `char *` is owned by the caller, who frees it with gc_string_free. To free a handle twice, or to use it
+ * after it was freed, is undefined, as with free(3). Strings that you pass in are NUL-terminated UTF-8, and the library copies
+ * them. Names come from workloads. So in every string that the library passes out, messages too, U+FFFD stands for bytes that
+ * were not UTF-8, and \n or \u{7f} for control characters; in names two backslashes stand for one. Only the UIDs that
+ * gc_pod_states_fn receives have the runtime's own bytes.
  *
  * Failures. Most functions that can fail return a gc_status or a pointer, and their last argument is `gc_error **error`; pass
  * NULL if you do not want the error. On return `*error` is an error that you free, or NULL on success; the old value is neither
@@ -31,6 +32,8 @@
  * SIGABRT. Do not call any function in a signal handler: write to a pipe there, and close or cancel from a thread. An engine does
  * not survive a fork: fork (daemonise) first, then make the engine.
  *
+ * Stack. Every function runs on a thread with 128 KiB of stack, if your callbacks need little of it.
+ *
  * The process. The library installs no signal handler, prints nothing, never exits, and raises neither SIGPIPE nor SIGXFSZ. Its
  * descriptors are close-on-exec. Between passes an engine has no open descriptor but the lock of image-records-file, and after
  * gc_engine_free no thread and no descriptor is left. The library cannot cancel a system call that hangs, such as one on a dead
@@ -42,11 +45,11 @@
  * callbacks of the same kind at once. What a callback receives is borrowed for the call. A callback has to return normally (no
  * longjmp, no C++ exception) and within milliseconds. Do not hold a lock during a call into the library if a callback takes the
  * same lock. A pass waits for a callback that does not return, even past its deadline, a cancel and a close; while it runs, a
- * pass of the other kind waits before it makes the same callback. gc_close and gc_call_cancel never wait for a callback; gc_stop
- * and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close, gc_version, gc_abi, gc_status_name, gc_string_free,
- * gc_error_free, gc_config_key, gc_config_key_help and the functions that read reports and errors. Every other function returns
- * GC_ERROR_BUSY there, or, if it has no status, returns NULL or does nothing. If a callback returns yes or no, 1 is yes and every
- * other value is no. Only a yes lets crigc remove.
+ * pass of the other kind waits before it makes the same callback. gc_close and gc_call_cancel never wait for a callback;
+ * gc_stop and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close, gc_version, gc_abi, gc_status_name,
+ * gc_string_free, gc_error_free, gc_config_key, gc_config_key_help, gc_kind_name, gc_outcome_name, gc_reason_text and the
+ * functions that read reports and errors. Every other function returns GC_ERROR_BUSY there, or, if it has no status, returns
+ * NULL or does nothing. If a callback returns yes or no, 1 is yes and every other value is no. Only a yes lets crigc remove.
  *
  * Reasons in gc_entry. Removed: pod-removed, pod-terminated, unit-limit, total-limit, older-sandbox, dead-link, age, space,
  * unused. Kept: running, too-young, within-limit, active, newest-sandbox, pod-exists, pod-active (the host reports the pod as
@@ -67,9 +70,23 @@
 
 #include <stddef.h>
 #include <stdint.h>
+/**
+ * The version of this header; gc_version returns that of the library.
+ */
+#define GC_VERSION "0.1.0"
 
 /**
- * The version of this interface. Compare it with the result of gc_abi before you call anything else.
+ * The same as numbers, for `#if`.
+ */
+#define GC_VERSION_MAJOR 0
+#define GC_VERSION_MINOR 1
+#define GC_VERSION_PATCH 0
+
+
+/**
+ * The version of this interface. A program works with a library if `gc_abi() == GC_ABI`; compare them before you call anything else,
+ * since a shared library may be of another version than the header. The number changes when something in this header changes its
+ * meaning or its layout. It stays when a version only adds functions, constants, keys or reasons.
  */
 #define GC_ABI 1u
 
@@ -91,8 +108,8 @@
 #define GC_NO_WAIT 4u
 
 /**
- * The deadline of one call, and the means to cancel it. Make one with gc_call_new for each call of gc_containers or gc_images, and
- * free it with gc_call_free.
+ * The deadline of a call of gc_containers or gc_images, and the means to cancel it. Make one with gc_call_new, and free it with
+ * gc_call_free. Several calls may share one, one after the other or at once: then they share the deadline and the cancel.
  */
 typedef struct gc_call gc_call;
 
@@ -198,8 +215,8 @@ typedef struct gc_entry {
      */
     const char *pod_uid;
     /**
-     * Why it was removed, was to be removed, or was kept: a stable word of the list at the head of this file. Later versions may
-     * add words. Never NULL.
+     * Why it was removed, was to be removed, or was kept: a stable word of the list at the head of this file; gc_reason_text has a
+     * sentence for it. Later versions may add words. Never NULL, and always valid.
      */
     const char *reason;
     /**
@@ -494,7 +511,8 @@ void gc_close(struct gc_engine *engine);
  * Closes an engine, waits for its passes, its threads and all calls of other threads that are inside it, and frees it. When it
  * returns, no thread and no descriptor is left, and another engine can hold image-records-file. No other call for this engine may
  * begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. In a callback
- * it only closes the engine, and its memory is never freed. NULL does nothing.
+ * it only closes the engine, and its memory is never freed. It blocks for less than a second, even if the runtime hangs; a callback
+ * and a system call of crigc that hang keep it waiting. NULL does nothing.
  */
 void gc_engine_free(struct gc_engine *engine);
 
@@ -543,7 +561,8 @@ gc_status gc_start(struct gc_engine *engine,
 
 /**
  * Cancels the periodic passes and waits until they have ended. If another thread already stops them, this call waits as well.
- * gc_start starts them again. NULL does nothing. In a callback it does nothing.
+ * gc_start starts them again. It blocks for less than a second, even if the runtime hangs; a callback and a system call of crigc that
+ * hang keep it waiting. NULL does nothing. In a callback it does nothing.
  */
 void gc_stop(struct gc_engine *engine);
 
@@ -782,6 +801,25 @@ const struct gc_entry *gc_report_entry(const struct gc_report *report,
  * called from callbacks.
  */
 char *gc_report_json(const struct gc_report *report);
+
+/**
+ * Returns the name of a kind, as in gc_report_json: "container", "sandbox", "pod-logs", "log-link" or "image"; "unknown" for a number
+ * that this version does not know. Never NULL. The string is always valid; do not free it. May be called from callbacks.
+ */
+const char *gc_kind_name(gc_kind kind);
+
+/**
+ * Returns the name of an outcome, as in gc_report_json: "kept", "removed", "failed" or "refused"; "unknown" for a number that this
+ * version does not know. Never NULL. The string is always valid; do not free it. May be called from callbacks.
+ */
+const char *gc_outcome_name(gc_outcome outcome);
+
+/**
+ * Returns a sentence for people about the `reason` of an entry, such as "kept: it is the newest sandbox of its pod", or "unknown" for
+ * a word that this version does not know, and for NULL. For an entry with the outcome GC_FAILED or GC_REFUSED it says why the object was
+ * to be removed. Never NULL. The string is always valid; do not free it. May be called from callbacks.
+ */
+const char *gc_reason_text(const char *reason);
 
 /**
  * Frees a report. NULL does nothing. In a callback it frees nothing; the report that a callback receives is only borrowed.
