@@ -73,9 +73,11 @@ fuzz:
 lint-go: library
 	go/lint.sh
 
-# Writes anew what tests compare with the code: the header, docs/configuration.md, the notices and the bill of materials.
+# Writes anew what tests compare with the code: the header, docs/configuration.md, the notices and the bill of materials; adds what is
+# new in the header to ffi-tests/abi.txt.
 generate:
 	CRIGC_GENERATE=1 cargo test -q -p crigc --test all _fresh
+	CRIGC_GENERATE=1 cargo test -q -p ffi-tests --test abi the_binary_interface_is_kept
 
 # PREFIX, LIBDIR, INCLUDEDIR, DATADIR and DESTDIR say where to. Only `make library` runs cargo: `make install` takes what it built.
 PREFIX ?= /usr/local
