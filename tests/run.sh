@@ -34,6 +34,8 @@ need setpriv util-linux
 need strace strace
 need mount mount
 need pkg-config pkg-config
+need cmake cmake
+need doxygen doxygen
 [ -e /usr/share/i18n/locales/ps_AF ] || need sources-of-locales locales
 : >"$log"
 
