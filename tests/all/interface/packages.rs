@@ -208,3 +208,10 @@ fn bill_of_materials_is_fresh() {
     let text = serde_json::to_string_pretty(&bill).expect("plain data");
     check("packaging/bill-of-materials.json", &format!("{text}\n"));
 }
+
+/// A Go module has to have its licence inside.
+#[test]
+fn the_go_module_has_the_licence() {
+    let read = |path: &str| fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path);
+    assert!(read("go/LICENSE") == read("LICENSE"));
+}
