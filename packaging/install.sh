@@ -35,6 +35,8 @@ LICENSE|644|$doc/LICENSE
 packaging/THIRD-PARTY-NOTICES|644|$doc/THIRD-PARTY-NOTICES
 $work/bill-of-materials.json|644|$doc/bill-of-materials.json
 CHANGELOG.md|644|$doc/CHANGELOG.md
+examples-c/collect.c|644|$doc/examples/collect.c
+examples-c/tour.c|644|$doc/examples/tour.c
 docs/configuration.md|644|$doc/docs/configuration.md
 docs/rules.md|644|$doc/docs/rules.md
 docs/compatibility.md|644|$doc/docs/compatibility.md
@@ -71,7 +73,7 @@ install)
 uninstall)
     list | while IFS='|' read -r _ _ to; do rm -f "$DESTDIR$to"; done
     # Folders of crigc's own that are empty now.
-    for folder in "$DATADIR/doc/crigc/docs" "$DATADIR/doc/crigc" "$LIBDIR/cmake/crigc"; do
+    for folder in "$DATADIR/doc/crigc/docs" "$DATADIR/doc/crigc/examples" "$DATADIR/doc/crigc" "$LIBDIR/cmake/crigc"; do
         rmdir "$DESTDIR$folder" 2>/dev/null || [ ! -d "$DESTDIR$folder" ]
     done
     ;;
