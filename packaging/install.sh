@@ -37,6 +37,7 @@ $work/bill-of-materials.json|644|$doc/bill-of-materials.json
 CHANGELOG.md|644|$doc/CHANGELOG.md
 examples-c/collect.c|644|$doc/examples/collect.c
 examples-c/tour.c|644|$doc/examples/tour.c
+packaging/valgrind.supp|644|$doc/valgrind.supp
 docs/configuration.md|644|$doc/docs/configuration.md
 docs/rules.md|644|$doc/docs/rules.md
 docs/compatibility.md|644|$doc/docs/compatibility.md

@@ -87,6 +87,7 @@ fn an_installation_has_everything_and_leaves_nothing() {
         "share/doc/crigc/docs/rules.md",
         "share/doc/crigc/examples/collect.c",
         "share/doc/crigc/examples/tour.c",
+        "share/doc/crigc/valgrind.supp",
         "share/man/man3/crigc.3",
     ];
     assert_eq!(found, wanted.map(str::to_owned).into());
