@@ -13,9 +13,9 @@ flags=$(printf '%s' "${RUSTFLAGS:-}" | tr -s ' ' "$separator")
 for folder in "$PWD=/crigc" "${CARGO_HOME:-$HOME/.cargo}=/cargo" "$(rustc --print sysroot)=/rust"; do
     flags="${flags:+$flags$separator}--remap-path-prefix=$folder"
 done
-CARGO_ENCODED_RUSTFLAGS=$flags cargo rustc --quiet --locked -p crigc --release --crate-type staticlib --target-dir "$out/cargo"
+CARGO_ENCODED_RUSTFLAGS=$flags cargo rustc --quiet --locked -p crigc --profile library --crate-type staticlib --target-dir "$out/cargo"
 
-archive=$out/cargo/release/libcrigc.a
+archive=$out/cargo/library/libcrigc.a
 abi=$(sed -n 's/^pub const GC_ABI: u32 = \([0-9]*\);$/\1/p' src/ffi/engine.rs)
 if [ "$out/libcrigc.so.$abi" -nt "$archive" ] && [ "$out/libcrigc.so.$abi" -nt packaging/library.sh ]; then
     exec touch "$out/libcrigc.a"
