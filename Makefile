@@ -78,6 +78,8 @@ install: library
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@NATIVE_LIBS@|$(NATIVE_LIBS)|' include/crigc.pc.in \
 		>'$(DESTDIR)$(PREFIX)/lib/pkgconfig/crigc.pc'
 
+include deploy/deploy.mk
+
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
