@@ -34,6 +34,9 @@ need setpriv util-linux
 need strace strace
 need mount mount
 need pkg-config pkg-config
+need buildah buildah
+need systemd-analyze systemd
+need capsh libcap2-bin
 [ -e /usr/share/i18n/locales/ps_AF ] || need sources-of-locales locales
 : >"$log"
 

@@ -40,6 +40,6 @@ state() { # name, how many times it was asked
 
 state before 1
 code=0
-"$@" || code=$?
+setpriv --pdeathsig KILL "$@" || code=$?
 state after 2
 exit "$code"
