@@ -18,6 +18,6 @@ export CONTAINERS_STORAGE_CONF="$work/storage.conf" TMPDIR="$work/tmp"
 
 buildah build --quiet --isolation chroot --timestamp "${SOURCE_DATE_EPOCH:-0}" --build-arg "VERSION=$version" \
     --file "$here/Containerfile" --tag "crigc-agent:$version" "$work/context" >"$work/id"
-buildah push --quiet "crigc-agent:$version" "oci-archive:$work/archive:crigc-agent:$version"
+buildah push --quiet "crigc-agent:$version" "oci-archive:$work/archive:localhost/crigc-agent:$version"
 mv -f "$work/archive" "$archive"
-echo "$archive: crigc-agent:$version, $(stat -c %s "$program") bytes, $(stat -c %s "$archive") packed"
+echo "$archive: localhost/crigc-agent:$version, $(stat -c %s "$program") bytes, $(stat -c %s "$archive") packed"
