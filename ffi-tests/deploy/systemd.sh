@@ -10,8 +10,6 @@ trap 'find "$group" -depth -type d -exec rmdir {} +' EXIT
 # shellcheck disable=SC2016 # expanded by the inner shell
 inner='
 set -eu
-mount -t tmpfs none /sys/fs/cgroup
-umount /sys/fs/cgroup
 mount -t cgroup2 none /sys/fs/cgroup
 mount -t tmpfs none /tmp
 mount -t tmpfs none /var/tmp
