@@ -101,6 +101,8 @@ dist: library
 docs:
 	packaging/docs.sh
 
+include deploy/deploy.mk
+
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings

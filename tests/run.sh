@@ -36,6 +36,9 @@ need mount mount
 need pkg-config pkg-config
 need cmake cmake
 need doxygen doxygen
+need buildah buildah
+need systemd-analyze systemd
+need capsh libcap2-bin
 [ -e /usr/share/i18n/locales/ps_AF ] || need sources-of-locales locales
 : >"$log"
 
