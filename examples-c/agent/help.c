@@ -47,7 +47,7 @@ void print_help_head(void)
          "      agent --apply --kubelet-dir /var/lib/kubelet\n"
          "  one object: why was it kept, or removed?\n"
          "      agent --once --verbose --kubelet-dir /var/lib/kubelet | grep NAME\n"
-         "  a list of what was removed, for a program\n"
+         "  for a program: what was removed, or could not be\n"
          "      agent --once --apply --json=changes | jq -r '.entries[].id'\n\n"
          "Options:");
 }
