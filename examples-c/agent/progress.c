@@ -50,8 +50,10 @@ void on_progress(void *context, gc_kind kind, size_t done, size_t total)
         return;
     struct shown *shown = &all_shown[kind];
     double now = now_seconds();
-    if (done == 1)
-        *shown = (struct shown){ .time = now, .is_bar = *may_draw && isatty(STDERR_FILENO) };
+    if (done == 1) {
+        int is_bar = *may_draw && isatty(STDERR_FILENO);
+        *shown = (struct shown){ .time = is_bar ? 0 : now, .is_bar = is_bar }; /* a bar is drawn at once */
+    }
     shown->total = total;
     int is_last = shown->is_bar && done == total;
     if (!is_last && now - shown->time < (shown->is_bar ? 0.1 : 5.0))

@@ -4,10 +4,12 @@ use crate::{compile, root, run};
 use crisim::fault::Fault;
 use crisim::made::{Made, Order};
 use crisim::{Options, Server};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 /// Far above what any run takes.
@@ -167,6 +169,38 @@ pub fn told(output: std::process::Output) -> Told {
         out: text(output.stdout),
         error: text(output.stderr),
     }
+}
+
+/// Sends the agent a signal once it has said something on standard error, and waits for its end.
+pub fn signalled(command: &mut Command, word: &str, signal: Signal) -> Told {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the agent starts");
+    let mut stderr = child.stderr.take().expect("piped");
+    let mut error = read_until(&mut stderr, &[word]);
+    let id = i32::try_from(child.id()).ok();
+    let id = id.and_then(Pid::from_raw).expect("an ID");
+    kill_process(id, signal).expect("my child");
+    stderr.read_to_string(&mut error).expect("readable");
+    let output = child.wait_with_output().expect("it ends");
+    Told {
+        error,
+        ..told(output)
+    }
+}
+
+/// Reads until all words have come.
+pub fn read_until(from: &mut impl Read, words: &[&str]) -> String {
+    let (mut text, mut room) = (String::new(), [0; 4096]);
+    while !words.iter().all(|word| text.contains(word)) {
+        let length = from.read(&mut room).expect("readable");
+        assert!(length > 0, "it ended too early: {text}");
+        text += &String::from_utf8_lossy(&room[..length]);
+    }
+    text
 }
 
 /// A runtime with 60 dead containers and 12 images, full, and without files.
