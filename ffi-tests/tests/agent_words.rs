@@ -317,8 +317,9 @@ fn a_dry_run_says_would_remove() {
     assert!(!told.error.contains("info: removed"), "{}", told.error);
 }
 
-/// Runs the agent on a terminal, and ends it by a signal once all words have come. What it wrote, a state of a bar a line.
-fn on_a_terminal(bench: &Bench, arguments: &[&str], end_at: &[&str]) -> String {
+/// Runs the agent on a terminal, and ends it by a signal once so many containers were removed and another removal has begun. What it
+/// wrote, a state of a bar a line.
+fn on_a_terminal(bench: &Bench, arguments: &[&str], end_after: Option<usize>) -> String {
     let command = bench.command(&agent(), arguments);
     let line = command.get_args().map(|word| word.to_str().expect("UTF-8"));
     let line: Vec<String> = line.map(|word| format!("'{word}'")).collect();
@@ -337,8 +338,11 @@ fn on_a_terminal(bench: &Bench, arguments: &[&str], end_at: &[&str]) -> String {
         .expect("script starts");
     let mut out = child.stdout.take().expect("piped");
     let mut text = String::new();
-    if !end_at.is_empty() {
-        text = read_until(&mut out, &[&["pid="], end_at].concat());
+    if let Some(count) = end_after {
+        text = read_until(&mut out, |text| {
+            text.matches("info: removed container").count() == count
+        });
+        bench.wait_for_calls("RemoveContainer", count + 1);
         let (_, id) = text.split_once("pid=").expect("an ID");
         let id = id.split('.').next().and_then(|id| id.parse().ok());
         let id = id.and_then(Pid::from_raw).expect("an ID");
@@ -367,7 +371,7 @@ fn the_bar_stops_where_the_work_stopped() {
     // All that is removed: the bar is full.
     let bench = Bench::new(Vec::new());
     let before = bench.server.state().images.len();
-    let text = on_a_terminal(&bench, &["--once", "--now", "--images", "--apply"], &[]);
+    let text = on_a_terminal(&bench, &["--once", "--now", "--images", "--apply"], None);
     let removed = before - bench.server.state().images.len();
     assert!(removed > 0);
     assert_eq!(
@@ -383,7 +387,7 @@ fn the_bar_stops_where_the_work_stopped() {
     }]);
     let before = bench.server.state().containers.len();
     let fifth = ["--once", "--containers", "--apply", "--verbose"];
-    let text = on_a_terminal(&bench, &fifth, &["info: removed container"]);
+    let text = on_a_terminal(&bench, &fifth, Some(5));
     let removed = before - bench.server.state().containers.len();
     let (done, total) = bars(&text, "containers").pop().expect("a bar");
     assert!(done == removed && total > done, "{done}/{total}: {text}");
@@ -411,7 +415,7 @@ fn no_bar_is_drawn_where_nothing_is_removed() {
         ],
     ];
     for arguments in cases {
-        let text = on_a_terminal(&bench, arguments, &[]);
+        let text = on_a_terminal(&bench, arguments, None);
         assert!(
             text.contains("images: 0 removed") || arguments.len() == 2,
             "{text}"
