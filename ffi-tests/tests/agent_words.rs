@@ -154,8 +154,8 @@ fn too_little_space_is_explained_once() {
             "--image-records-file",
             &records,
         ];
-        // The next engine knows all images but the one that is added now.
-        let told = bench.run(&[&common[..], &["--image-gc-high-threshold=99"]].concat());
+        // The next engine knows all images but those that are added below.
+        let told = bench.run(&[&common[..], &["--apply", "--image-gc-high-threshold=99"]].concat());
         assert_eq!(told.code, Some(0), "{}", told.error);
         add_image(&bench, "young", false);
         add_image(&bench, "pinned", true);
