@@ -16,5 +16,12 @@ target/agent target/collect:
 agent: library
 	@$(MAKE) -s --no-print-directory target/agent target/collect
 
-run: agent $(if $(ENDPOINT),,crisim)
+# A first build takes minutes, and cargo says nothing.
+run:
+	@echo '== building the library of crigc, and the agent that is linked with it (target/agent)'
+	@$(MAKE) -s --no-print-directory agent
+ifeq ($(ENDPOINT),)
+	@echo '== building crisim, which simulates a node (target/release/crisim)'
+	@$(MAKE) -s --no-print-directory crisim
+endif
 	@APPLY='$(APPLY)' ENDPOINT='$(ENDPOINT)' examples-c/run.sh

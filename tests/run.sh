@@ -33,6 +33,7 @@ need runc runc
 need setpriv util-linux
 need strace strace
 need mount mount
+need script bsdutils
 need pkg-config pkg-config
 need cmake cmake
 need doxygen doxygen

@@ -1,31 +1,38 @@
 /* Which exit code the passes come to. */
 #include "exit_code.h"
+#include "words.h"
 
-static int worst = EXIT_FINE;
+static int failed_pass = EXIT_FINE; /* the code of the first one */
+static int some_failed, pods_unknown;
 
-static int code_of(gc_status status, const gc_report *report)
+/* The code of a pass that failed, except by single removals. */
+static int code_of(gc_status status)
 {
-    switch (status) {
-    case GC_OK:
-        return gc_report_count(report, GC_ANY_KIND, GC_FAILED) > 0 ? EXIT_SOME_FAILED : EXIT_FINE;
-    case GC_ERROR_UNAVAILABLE:
-        return EXIT_NO_RUNTIME;
-    case GC_ERROR_CLOSED:
-    case GC_ERROR_CANCELLED:
+    if (is_interrupted(status))
         return EXIT_INTERRUPTED;
-    default:
-        return EXIT_PASS_FAILED;
-    }
+    return status == GC_ERROR_UNAVAILABLE ? EXIT_NO_RUNTIME : EXIT_PASS_FAILED;
 }
 
-void note_end(gc_status status, const gc_report *report)
+void note_end(gc_pass pass, gc_status status, const gc_report *report)
 {
-    int code = code_of(status, report);
-    if (worst == EXIT_FINE || (worst == EXIT_SOME_FAILED && code != EXIT_FINE))
-        worst = code;
+    int removals_failed = gc_report_count(report, GC_ANY_KIND, GC_FAILED) > 0;
+    /* A pass over images fails if a removal failed, one over containers does not. */
+    int only_removals = status == GC_OK || (pass == GC_PASS_IMAGES && status == GC_ERROR_RUNTIME && removals_failed);
+    some_failed = some_failed || removals_failed;
+    if (!only_removals && failed_pass == EXIT_FINE)
+        failed_pass = code_of(status);
+}
+
+void note_pods_unknown(void)
+{
+    pods_unknown = 1;
 }
 
 int worst_exit_code(void)
 {
-    return worst;
+    if (failed_pass != EXIT_FINE)
+        return failed_pass;
+    if (pods_unknown)
+        return EXIT_PODS_UNKNOWN;
+    return some_failed ? EXIT_SOME_FAILED : EXIT_FINE;
 }

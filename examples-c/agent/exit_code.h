@@ -10,13 +10,18 @@ enum {
     EXIT_USAGE = 2,
     EXIT_SOME_FAILED = 3,
     EXIT_NO_RUNTIME = 4,
-    EXIT_INTERRUPTED = 5
+    EXIT_INTERRUPTED = 5,
+    EXIT_PODS_UNKNOWN = 6,
+    EXIT_OUTPUT_LOST = 7
 };
 
 /* Notes how a pass ended. `report` may be NULL. Only one thread at a time may call this. */
-void note_end(gc_status status, const gc_report *report);
+void note_end(gc_pass pass, gc_status status, const gc_report *report);
 
-/* The code of the first pass that failed; if none did, EXIT_SOME_FAILED if a removal failed, else EXIT_FINE. */
+/* Notes that the agent did not know which pods live. The same holds for threads. */
+void note_pods_unknown(void);
+
+/* The code of the first pass that failed; if none did, EXIT_PODS_UNKNOWN, EXIT_SOME_FAILED or EXIT_FINE. */
 int worst_exit_code(void);
 
 #endif

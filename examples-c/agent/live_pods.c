@@ -11,6 +11,7 @@
 #include "rfc3339.h"
 
 #define BLANKS " \t\r\n"
+#define SECOND INT64_C(1000000000)
 
 /* The content of a file. */
 struct list {
@@ -102,6 +103,11 @@ static int is_fresh(const struct live_pods_file *source, const struct stat *stat
     return pods_unknown(source->path, text);
 }
 
+static int64_t nanoseconds(const struct timespec *time)
+{
+    return time->tv_sec * SECOND + time->tv_nsec;
+}
+
 static int read_open_file(struct list *list, FILE *file, const struct live_pods_file *source)
 {
     struct stat status;
@@ -111,7 +117,11 @@ static int read_open_file(struct list *list, FILE *file, const struct live_pods_
         return 0;
     /* The list was asked for some time before it was written. */
     if (list->as_of == 0)
-        list->as_of = ((int64_t)status.st_mtim.tv_sec - 10) * 1000000000 + status.st_mtim.tv_nsec;
+        list->as_of = nanoseconds(&status.st_mtim) - 10 * SECOND;
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (list->as_of > nanoseconds(&now))
+        return pods_unknown(source->path, "it is as of a time to come; see whether a clock was set back");
     return 1;
 }
 

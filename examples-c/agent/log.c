@@ -2,23 +2,25 @@
 #include "log.h"
 #include <stdio.h>
 #include "output.h"
+#include "words.h"
 
 void on_log(void *context, gc_log_level level, const char *message)
 {
-    const int *verbose = context;
-    if (level > GC_LOG_WARN && !*verbose)
+    const int *much = context;
+    if (*much == LOG_NOTHING || (level > GC_LOG_WARN && *much != LOG_ALL))
         return;
-    const char *word = level == GC_LOG_ERROR ? "error" : level == GC_LOG_WARN ? "warning" : "info";
     lock_output();
-    fprintf(stderr, "%s: %s\n", word, message);
+    fputs(level == GC_LOG_ERROR ? "error: " : level == GC_LOG_WARN ? "warning: " : "info: ", stderr);
+    write_message(stderr, message);
+    fputc('\n', stderr);
     unlock_output();
 }
 
 /* A kubelet would make an Event of the node here. */
 void on_event(void *context, const char *reason, const char *message)
 {
-    const int *verbose = context;
+    const int *much = context;
     (void)message; /* on_log has written it */
-    if (*verbose)
+    if (*much == LOG_ALL)
         say("event of type Warning: %s", reason);
 }

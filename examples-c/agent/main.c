@@ -24,25 +24,20 @@ static void set_callbacks(gc_config *config, struct options *options, struct pas
         gc_config_set_pod_states(config, live_pods_pod_states, &options->live_pods);
     if (options->image_fs_file)
         gc_config_set_image_fs(config, image_fs_from_file, options->image_fs_file);
-    gc_config_set_log(config, GC_LOG_INFO, on_log, &options->verbose);
-    gc_config_set_event(config, on_event, &options->verbose);
+    gc_config_set_log(config, GC_LOG_INFO, on_log, &printer->log);
+    gc_config_set_event(config, on_event, &printer->log);
     gc_config_set_pass(config, on_pass, printer);
     if (options->apply)
-        gc_config_set_progress(config, on_progress, NULL);
+        gc_config_set_progress(config, on_progress, &options->once);
 }
 
 /* Makes an engine and runs it; returns the exit code. */
-static int run(gc_config *config, struct options *options)
+static int run_engine(gc_config *config, struct options *options, struct pass_printer *printer)
 {
-    struct pass_printer printer = {
-        .json = options->json,
-        .verbose = options->verbose,
-        .dry_run = !options->apply,
-    };
     gc_error *error = NULL;
-    set_callbacks(config, options, &printer);
+    set_callbacks(config, options, printer);
     if (!catch_signals()) {
-        say("cannot catch signals: %s; see --help", strerror(errno));
+        say("cannot catch signals: %s", strerror(errno));
         return EXIT_USAGE;
     }
     gc_engine *engine = gc_engine_new(config, &error);
@@ -50,14 +45,31 @@ static int run(gc_config *config, struct options *options)
         say_error(error);
         return EXIT_USAGE;
     }
-    int code = options->once ? run_once(engine, config, options, &printer)
-                             : run_periodically(engine, config, options, &printer);
+    int code =
+        options->once ? run_once(engine, config, options, printer) : run_periodically(engine, config, options, printer);
     gc_engine_free(engine);
+    return code;
+}
+
+static int run(gc_config *config, struct options *options)
+{
+    char *low_threshold = gc_config_get(config, "image-gc-low-threshold", NULL);
+    struct pass_printer printer = {
+        .json = options->json,
+        .changes_only = options->changes_only,
+        .verbose = options->verbose,
+        .dry_run = !options->apply,
+        .low_threshold = low_threshold,
+        .log = options->verbose ? LOG_ALL : LOG_WARNINGS,
+    };
+    int code = run_engine(config, options, &printer);
+    gc_string_free(low_threshold);
     return code;
 }
 
 int main(int count, char **arguments)
 {
+    occupy_streams();
     if (gc_abi() != GC_ABI) {
         say("the library has ABI %u, this program needs ABI %u; build both from one release", gc_abi(), GC_ABI);
         return EXIT_USAGE;
@@ -68,5 +80,5 @@ int main(int count, char **arguments)
     if (options)
         code = run(config, options);
     gc_config_free(config);
-    return code;
+    return !output_is_written() && code == EXIT_FINE ? EXIT_OUTPUT_LOST : code;
 }

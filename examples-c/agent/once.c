@@ -5,6 +5,7 @@
 #include <string.h>
 #include "duration.h"
 #include "exit_code.h"
+#include "log.h"
 #include "output.h"
 #include "signals.h"
 
@@ -26,7 +27,7 @@ static void collect(const struct job *job, collect_function function)
     gc_error *error = NULL;
     gc_status status = function(job->engine, job->flags, job->call, &report, &error);
     if (!report) {
-        note_end(status, NULL);
+        note_end(function == gc_images ? GC_PASS_IMAGES : GC_PASS_CONTAINERS, status, NULL);
         say_error(error);
     } else {
         gc_error_free(error);
@@ -34,14 +35,24 @@ static void collect(const struct job *job, collect_function function)
     gc_report_free(report);
 }
 
+/* Says that a signal came before the pass over images. */
+static void skip_images(void)
+{
+    note_end(GC_PASS_IMAGES, GC_ERROR_CANCELLED, NULL);
+    say("collected no images: the agent was told to end");
+}
+
 /* Lists the images in a dry run, which is printed only if it fails; 1 = crigc has seen them. */
 static int look_at_images(const struct job *job)
 {
     gc_report *report = NULL;
     gc_error *error = NULL;
+    int log = job->printer->log;
     job->printer->quiet = 1;
+    job->printer->log = LOG_NOTHING; /* the pass that collects logs the same */
     gc_status status = gc_images(job->engine, job->flags | GC_DRY_RUN, job->call, &report, &error);
     job->printer->quiet = 0;
+    job->printer->log = log;
     int seen = status == GC_OK || status == GC_ERROR_NOT_ENOUGH_FREED;
     if (!seen)
         on_pass(job->printer, GC_PASS_IMAGES, status, report, error);
@@ -69,7 +80,7 @@ static void collect_images(const struct job *job, const gc_config *config)
         if (!look_at_images(job))
             return;
         if (wait_for_images(config)) {
-            note_end(GC_ERROR_CANCELLED, NULL);
+            skip_images();
             return;
         }
     }
@@ -81,7 +92,7 @@ static void collect_all(const struct job *job, const gc_config *config)
     if (job->options->containers)
         collect(job, gc_containers);
     if (job->options->images && was_interrupted())
-        note_end(GC_ERROR_CANCELLED, NULL);
+        skip_images();
     else if (job->options->images)
         collect_images(job, config);
 }

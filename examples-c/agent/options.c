@@ -8,15 +8,20 @@
 #include <string.h>
 #include "duration.h"
 #include "exit_code.h"
+#include "help.h"
+#include "hints.h"
 #include "output.h"
 
 static struct options given = { .live_pods.max_age = 60000 };
 
-/* An option has one of three targets: a flag, which it sets to 1, a text, or milliseconds. */
+/* An option has one of three targets: a flag, which it sets to 1, a text, or milliseconds. A flag may take a word, which then
+ * sets a second one. */
 struct row {
     const char *name;
     int *flag;
-    const char *value; /* its name in the help */
+    const char *word;
+    int *word_flag;
+    const char *value; /* in the help */
     char **text;
     long *milliseconds;
     const char *help;
@@ -27,62 +32,43 @@ static const struct row rows[] = {
     { "once", .flag = &given.once,
       .help = "run one pass of each kind and exit; without it run one every period until SIGTERM" },
     { "now", .flag = &given.now,
-      .help = "with --once: collect images at once, do not wait for minimum-image-ttl-duration" },
+      .help =
+          "with --once: collect images at once, do not wait for minimum-image-ttl-duration. An image that was pulled "
+          "a moment ago may be removed" },
     { "containers", .flag = &given.containers, .help = "collect only containers, sandboxes and logs" },
     { "images", .flag = &given.images, .help = "collect only images" },
     { "all-unused", .flag = &given.all_unused,
       .help = "with --once: remove everything that is unused, as the kubelet does under disk pressure" },
-    { "kubelet-dir", .value = "DIR", .text = &given.kubelet_dir,
+    { "kubelet-dir", .value = " DIR", .text = &given.kubelet_dir,
       .help = "a pod lives while the directory DIR/pods/UID exists; DIR is mostly /var/lib/kubelet" },
-    { "live-pods", .value = "FILE", .text = &given.live_pods.path,
-      .help = "a pod lives while its UID is a line of FILE (write a new file and rename it into place).\n"
-              "A line `# as-of 2026-01-02T03:04:05Z` says when the list was true; without it that is\n"
-              "10 s before FILE was written. Newer pods are kept. Static pods count as living unless\n"
-              "FILE has the UID of one" },
-    { "live-pods-max-age", .value = "T", .milliseconds = &given.live_pods.max_age,
+    { "live-pods", .value = " FILE", .text = &given.live_pods.path,
+      .help =
+          "a pod lives while its UID is a line of FILE (write a new file and rename it into place). A line `# as-of "
+          "2026-01-02T03:04:05Z` says when the list was true; without it that is 10 s before FILE was written. Newer "
+          "pods are kept. Static pods count as living unless FILE has the UID of one" },
+    { "live-pods-max-age", .value = " T", .milliseconds = &given.live_pods.max_age,
       .help = "do not trust FILE if it is older than this (such as 90s or 5m; default 1m)" },
-    { "image-fs-file", .value = "FILE", .text = &given.image_fs_file,
+    { "image-fs-file", .value = " FILE", .text = &given.image_fs_file,
       .help = "how full the image filesystem is: a line with capacity and available, in bytes" },
     { "verbose", .flag = &given.verbose, .help = "print every object, not only the numbers" },
-    { "json", .flag = &given.json,
-      .help = "print reports as JSON on standard output, a line each; everything else on standard error" },
-    { "help", .flag = &given.help, .help = "print this text" },
+    { "json", .flag = &given.json, .word = "changes", .word_flag = &given.changes_only, .value = "[=changes]",
+      .help = "print reports as JSON on standard output, a line each; everything else on standard error. With =changes "
+              "leave out the entries of what is kept; the numbers still count it" },
+    { "help", .flag = &given.help, .help = "print this text, as -h does" },
     { "version", .flag = &given.version, .help = "print the version of crigc" },
 };
 
-enum { ROWS = sizeof rows / sizeof *rows, HELP_COLUMN = 25 };
-
-/* Prints an option and its help, which starts at the same column in each of its lines. */
-static void print_row(const struct row *row)
-{
-    int width = printf("  --%s%s%s", row->name, row->value ? " " : "", row->value ? row->value : "");
-    printf("%*s", HELP_COLUMN - width, "");
-    for (const char *at = row->help; *at; at++) {
-        putchar(*at);
-        if (*at == '\n')
-            printf("%*s", HELP_COLUMN, "");
-    }
-    putchar('\n');
-}
+enum { ROWS = sizeof rows / sizeof *rows };
 
 static void print_help(void)
 {
-    const char *key;
-    puts(
-        "usage: agent [OPTION]... [--KEY VALUE]...\n\n"
-        "Collects dead containers, sandboxes, logs and unused images of this node. Without --apply it is a dry run.\n");
-    for (size_t i = 0; i < ROWS; i++)
-        print_row(&rows[i]);
-    puts("\nWithout --kubelet-dir and --live-pods nothing is removed because its pod is gone: only limits and\n"
-         "thresholds apply. With one of them the agent removes what a pod left behind if its UID has the form that\n"
-         "Kubernetes gives and is not among those that live. examples-c/README.md shows how to make FILE, and which\n"
-         "UIDs static pods have.\n\n"
-         "Keys of crigc, as the kubelet's flags:");
-    for (size_t i = 0; (key = gc_config_key(i)) != NULL; i++)
-        printf("  --%s\n      %s\n", key, gc_config_key_help(key));
-    puts("\nExit codes: 0 fine, 1 a pass failed, 2 wrong usage, 3 some objects could not be removed, 4 no runtime\n"
-         "answers, 5 interrupted before a pass was over. Without --once: 0 when a signal ends the agent, however its\n"
-         "passes ended.");
+    char name[32];
+    print_help_head();
+    for (size_t i = 0; i < ROWS; i++) {
+        snprintf(name, sizeof name, "--%s", rows[i].name);
+        print_help_option(name, rows[i].value, rows[i].help);
+    }
+    print_help_tail();
 }
 
 static int usage_error(const char *what, const char *argument)
@@ -99,7 +85,11 @@ static struct option *long_options(void)
         keys++;
     struct option *all = calloc(ROWS + keys + 1, sizeof *all);
     for (size_t i = 0; all && i < ROWS; i++)
-        all[i] = (struct option){ rows[i].name, rows[i].flag ? no_argument : required_argument, NULL, 0 };
+        all[i] = (struct option){ rows[i].name,
+                                  rows[i].word   ? optional_argument
+                                  : rows[i].flag ? no_argument
+                                                 : required_argument,
+                                  NULL, 0 };
     for (size_t i = 0; all && i < keys; i++)
         all[ROWS + i] = (struct option){ gc_config_key(i), required_argument, NULL, 0 };
     return all;
@@ -110,7 +100,7 @@ static int set_key(gc_config *config, const char *key, const char *value)
     gc_error *error = NULL;
     if (gc_config_set(config, key, value, &error) == GC_OK)
         return 0;
-    say("--%s: %s; --help lists all options", key, gc_error_message(error));
+    say_message("", gc_error_message(error));
     gc_error_free(error);
     return EXIT_USAGE;
 }
@@ -119,6 +109,13 @@ static int set_row(const struct row *row, char *value)
 {
     if (row->flag)
         *row->flag = 1;
+    if (row->word && value) {
+        if (strcmp(value, row->word) != 0) {
+            say("--%s takes `%s` or no value, not %s; see --help", row->name, row->word, value);
+            return EXIT_USAGE;
+        }
+        *row->word_flag = 1;
+    }
     if (row->text)
         *row->text = value;
     if (row->milliseconds) {
@@ -131,23 +128,39 @@ static int set_row(const struct row *row, char *value)
     return 0;
 }
 
-/* Says what is wrong with an argument: it is not an option, its value is missing, or it takes none. */
-static int refuse(gc_config *config, const char *argument, const char *next)
+/* Says that there is no such option. The library knows which of its keys was meant. */
+static int refuse_unknown(gc_config *config, const char *name)
 {
-    size_t length = strcspn(argument, "=");
-    const char *value = argument[length] ? argument + length + 1 : next;
-    char name[64];
-    if (strncmp(argument, "--", 2) != 0 || length < 3 || length - 2 >= sizeof name)
-        return usage_error("unexpected argument", argument);
-    memcpy(name, argument + 2, length - 2);
-    name[length - 2] = '\0';
+    const struct row *nearest = NULL;
+    size_t slips = most_slips(name) + 1;
     for (size_t i = 0; i < ROWS; i++)
-        if (rows[i].flag && strcmp(rows[i].name, name) == 0)
-            return usage_error("this option takes no value:", argument);
-    if (!value)
-        return usage_error("unknown, or a value is missing behind it:", argument);
-    set_key(config, name, value); /* fails and says why: getopt_long knows every key that there is */
+        if (slips_between(name, rows[i].name) < slips) {
+            nearest = &rows[i];
+            slips = slips_between(name, rows[i].name);
+        }
+    if (!nearest)
+        return set_key(config, name, "");
+    say("unknown option --%s; did you mean --%s? see --help", name, nearest->name);
     return EXIT_USAGE;
+}
+
+/* Says what is wrong with an argument: it is not an option, its value is missing, or it takes none. */
+static int refuse(gc_config *config, const char *argument)
+{
+    size_t dashes = strspn(argument, "-"), length = strcspn(argument + dashes, "=");
+    char name[64];
+    if (dashes == 0 || length == 0 || length >= sizeof name)
+        return usage_error("unexpected argument", argument);
+    if (dashes != 2)
+        return usage_error("options begin with two dashes, unlike", argument);
+    memcpy(name, argument + dashes, length);
+    name[length] = '\0';
+    for (size_t i = 0; i < ROWS; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return usage_error(rows[i].flag ? "this option takes no value:" : "a value is missing behind", argument);
+    if (gc_config_key_help(name))
+        return usage_error("a value is missing behind", argument);
+    return refuse_unknown(config, name);
 }
 
 /* Whether an argument has the whole name. getopt_long takes `--app` for `--apply`; a program that removes must not guess. */
@@ -162,11 +175,14 @@ static int read_arguments(gc_config *config, int count, char **arguments)
     struct option *all = long_options();
     int code = all ? 0 : usage_error("cannot read options:", strerror(ENOMEM));
     while (code == 0 && optind < count) {
-        const char *argument = arguments[optind], *next = arguments[optind + 1];
+        const char *argument = arguments[optind];
         int index = -1;
         /* "+": stop at an argument that is not an option. ":": print nothing. */
-        if (getopt_long(count, arguments, "+:", all, &index) != 0 || !is_whole(argument, all[index].name))
-            code = refuse(config, argument, next);
+        int option = getopt_long(count, arguments, "+:h", all, &index);
+        if (option == 'h' && strcmp(argument, "-h") == 0)
+            given.help = 1;
+        else if (option != 0 || !is_whole(argument, all[index].name))
+            code = refuse(config, argument);
         else if (index < ROWS)
             code = set_row(&rows[index], optarg);
         else

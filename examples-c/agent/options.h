@@ -7,6 +7,7 @@
 
 struct options {
     int apply, once, now, all_unused, verbose, json, help, version;
+    int changes_only;       /* of JSON */
     int containers, images; /* what to collect */
     char *kubelet_dir;      /* NULL = not given, as for the other paths */
     char *image_fs_file;

@@ -2,15 +2,19 @@
 #include "passes.h"
 #include <stdio.h>
 #include "exit_code.h"
+#include "json.h"
 #include "output.h"
+#include "progress.h"
+#include "signals.h"
 #include "summary.h"
 
-static void print_json(const gc_report *report)
+static void print_for_a_program(const struct pass_printer *printer, const struct ended_pass *ended)
 {
-    char *json = gc_report_json(report);
-    if (json)
-        puts(json);
-    gc_string_free(json);
+    print_json(ended->report, printer->changes_only);
+    if (!ended->error)
+        return;
+    fputs("agent: ", stderr);
+    write_end(stderr, ended);
 }
 
 static void print_for_a_person(struct pass_printer *printer, const struct ended_pass *ended)
@@ -18,7 +22,7 @@ static void print_for_a_person(struct pass_printer *printer, const struct ended_
     int *has_printed = &printer->has_printed[ended->pass == GC_PASS_IMAGES];
     print_headline(ended);
     if (printer->verbose)
-        print_entries(ended->report);
+        print_entries(ended);
     /* The tables of a pass that changed nothing are printed once: those of the next pass are the same. */
     if (*has_printed && !has_news(ended))
         return;
@@ -37,17 +41,18 @@ void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *rep
         .report = report,
         .error = error,
         .period = printer->periods[pass == GC_PASS_IMAGES],
+        .is_last = was_interrupted(),
+        .low_threshold = printer->low_threshold,
     };
     if (printer->quiet)
         return;
+    end_progress(pass, report);
     lock_output();
-    note_end(status, report);
+    note_end(pass, status, report);
     if (printer->json)
-        print_json(report);
+        print_for_a_program(printer, &ended);
     else
         print_for_a_person(printer, &ended);
-    fflush(stdout);
     unlock_output();
-    if (printer->json && error)
-        say("%s: %s", gc_status_name(status), gc_error_message(error));
+    output_is_written(); /* says so if it is not; passes go on */
 }

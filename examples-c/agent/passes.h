@@ -5,11 +5,13 @@
 #include "crigc.h"
 
 struct pass_printer {
-    int json, verbose;
-    int dry_run;            /* for a pass without a report */
-    const char *periods[2]; /* of passes over containers and over images; NULL = there is no next pass */
-    int quiet;              /* do not print, and do not note the exit code */
-    int has_printed[2];     /* the tables, for each kind of pass */
+    int json, changes_only, verbose;
+    int dry_run;               /* for a pass without a report */
+    const char *periods[2];    /* of passes over containers and over images; NULL = they are not periodic */
+    const char *low_threshold; /* image-gc-low-threshold */
+    int log;                   /* how much is logged, see log.h */
+    int quiet;                 /* do not print, and do not note the exit code */
+    int has_printed[2];        /* the tables, for each kind of pass */
 };
 
 /* A gc_pass_fn. Its context is a pass_printer. */

@@ -3,6 +3,8 @@
 #include "pod_uids.h"
 #include <stdlib.h>
 #include <string.h>
+#include "duration.h"
+#include "exit_code.h"
 #include "output.h"
 
 int is_pod_uid(const char *text)
@@ -64,6 +66,14 @@ void free_pod_uids(struct pod_uids *list)
 
 int pods_unknown(const char *path, const char *why)
 {
-    say("%s: %s; no pod counts as gone", path, why);
+    static double last; /* a pass asks several times; one callback runs at a time */
+    double now = now_seconds();
+    if (last == 0 || now - last > 10) {
+        say("cannot tell which pods live: %s: %s; no pod counts as gone", path, why);
+        last = now;
+    }
+    lock_output();
+    note_pods_unknown();
+    unlock_output();
     return 0;
 }

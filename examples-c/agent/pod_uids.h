@@ -24,7 +24,8 @@ void sort_pod_uids(struct pod_uids *list);
 int has_pod_uid(const struct pod_uids *list, const char *uid);
 void free_pod_uids(struct pod_uids *list);
 
-/* Prints why the agent does not know which pods live. Returns 0, as a gc_pod_states_fn then has to: no pod counts as gone. */
+/* Says why the agent does not know which pods live, and notes the exit code. Returns 0, as a gc_pod_states_fn then has to: no
+ * pod counts as gone. */
 int pods_unknown(const char *path, const char *why);
 
 #endif

@@ -1,8 +1,8 @@
-/* SIGTERM and SIGINT, and waits that they end. */
+/* SIGTERM and SIGINT, and waits that they end; SIGHUP and SIGPIPE do nothing. */
 #ifndef AGENT_SIGNALS_H
 #define AGENT_SIGNALS_H
 
-/* Catches both; 0 and errno if that fails. */
+/* Catches the first two and ignores the others; 0 and errno if that fails. */
 int catch_signals(void);
 
 /* Whether a signal has come, or end_waits was called. */

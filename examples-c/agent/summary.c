@@ -1,9 +1,9 @@
 /* What a person reads about a pass that has ended. */
 #define _POSIX_C_SOURCE 200809L
 #include "summary.h"
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include "space.h"
 #include "tally.h"
 #include "words.h"
 
@@ -24,7 +24,8 @@ static void print_time(void)
 void print_headline(const struct ended_pass *ended)
 {
     int is_images = ended->pass == GC_PASS_IMAGES;
-    size_t failed = count_of(ended, GC_FAILED);
+    size_t broken_off = count_broken_off(ended->report, GC_ANY_KIND);
+    size_t failed = count_of(ended, GC_FAILED) - broken_off;
     char size[32];
     if (ended->period)
         print_time();
@@ -34,17 +35,29 @@ void print_headline(const struct ended_pass *ended)
         printf(", %s", bytes_text(gc_report_bytes_freed(ended->report), size, sizeof size));
     if (failed > 0)
         printf(", %zu failed", failed);
+    if (broken_off > 0)
+        printf(", %zu broken off", broken_off);
+    if (is_images) {
+        fputs("; ", stdout);
+        write_fullness(stdout, ended->report);
+    }
     putchar('\n');
 }
 
-void print_entries(const gc_report *report)
+static const char *outcome_word(const struct ended_pass *ended, const gc_entry *entry)
 {
-    static const char *const words[] = { "kept", "removed", "failed", "refused" };
-    for (size_t i = 0; i < gc_report_len(report); i++) {
-        const gc_entry *entry = gc_report_entry(report, i);
-        int is_known = entry->outcome >= GC_KEPT && entry->outcome <= GC_REFUSED;
-        printf("  %-8s %-10s %s %s %s\n", words[is_known ? entry->outcome : GC_KEPT], kind_name(entry->kind),
-               entry->reason, entry->id, entry->name);
+    gc_outcome outcome = outcome_of(ended->report, entry);
+    if (outcome == BROKEN_OFF)
+        return "broken off";
+    return outcome == GC_REMOVED && ended->dry_run ? "would remove" : gc_outcome_name(outcome);
+}
+
+void print_entries(const struct ended_pass *ended)
+{
+    for (size_t i = 0; i < gc_report_len(ended->report); i++) {
+        const gc_entry *entry = gc_report_entry(ended->report, i);
+        printf("  %-12s %-9s %s %s %s\n", outcome_word(ended, entry), gc_kind_name(entry->kind), entry->reason,
+               entry->id, entry->name);
     }
 }
 
@@ -53,7 +66,7 @@ static void print_failures(const gc_report *report, int all)
     size_t shown = 0;
     for (size_t i = 0; i < gc_report_len(report); i++) {
         const gc_entry *entry = gc_report_entry(report, i);
-        if (entry->outcome != GC_FAILED)
+        if (outcome_of(report, entry) != GC_FAILED)
             continue;
         if (shown++ == 5 && !all) {
             printf("    ... --verbose shows all\n");
@@ -70,10 +83,29 @@ void print_tables(const struct ended_pass *ended, int all_failures)
     print_tally(&tally, GC_REMOVED, ended->dry_run ? "would be removed" : "removed");
     print_tally(&tally, GC_FAILED, "could not be removed");
     print_failures(ended->report, all_failures);
+    print_tally(&tally, BROKEN_OFF, "broken off, perhaps removed");
     print_tally(&tally, GC_REFUSED, "refused");
     print_tally(&tally, GC_KEPT, "kept");
-    if (ended->error)
-        printf("  failed: %s: %s\n", gc_status_name(ended->status), gc_error_message(ended->error));
+    if (ended->error) {
+        fputs("  ", stdout);
+        write_end(stdout, ended);
+    }
+}
+
+void write_end(FILE *to, const struct ended_pass *ended)
+{
+    if (is_interrupted(ended->status)) {
+        fputs("ended early: the agent was told to end; what it did not reach is kept until it runs again\n", to);
+        return;
+    }
+    fprintf(to, "failed: %s: ", status_text(ended->status));
+    if (ended->status == GC_ERROR_NOT_ENOUGH_FREED) {
+        /* The log has the kubelet's words. */
+        write_space_advice(to, ended->report, ended->low_threshold);
+        return;
+    }
+    write_message(to, gc_error_message(ended->error));
+    fputc('\n', to);
 }
 
 /* The images that the pass had no need to remove, in their order: the next pass removes them first if space runs out. */
@@ -98,9 +130,12 @@ static void print_next_images(const gc_report *report)
 
 void print_next(const struct ended_pass *ended)
 {
+    if (ended->is_last)
+        return;
     print_next_images(ended->report);
     if (count_of(ended, GC_FAILED) > 0)
-        printf("  next: see the causes above; the next pass tries again\n");
+        printf("  next: see the causes above; %s\n",
+               ended->period ? "the next pass tries again" : "then run the agent again");
     if (ended->dry_run && count_of(ended, GC_REMOVED) > 0)
         printf("  next: run the same with --apply to remove them\n");
     if (ended->period)

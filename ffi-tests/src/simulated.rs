@@ -4,11 +4,13 @@ use crate::{compile, root, run};
 use crisim::fault::Fault;
 use crisim::made::{Made, Order};
 use crisim::{Options, Server};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Far above what any run takes.
 pub const WATCHDOG: Duration = Duration::from_secs(60);
@@ -128,6 +130,19 @@ impl Bench {
         told(run(&mut self.command(&agent(), more), WATCHDOG))
     }
 
+    /// Waits until calls of a method have begun.
+    pub fn wait_for_calls(&self, method: &str, count: usize) {
+        let end = Instant::now() + WATCHDOG;
+        let begun = || {
+            let calls = self.server.trace();
+            calls.iter().filter(|c| c.method == method).count()
+        };
+        while begun() < count {
+            assert!(Instant::now() < end, "{} calls of {method}", begun());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Dates the file of live pods.
     pub fn touch_live(&self, time: SystemTime) {
         let file = fs::File::options().write(true).open(self.at("live"));
@@ -167,6 +182,38 @@ pub fn told(output: std::process::Output) -> Told {
         out: text(output.stdout),
         error: text(output.stderr),
     }
+}
+
+/// Sends the agent a signal once it has said enough on standard error, and waits for its end.
+pub fn signalled(command: &mut Command, is_enough: impl Fn(&str) -> bool, signal: Signal) -> Told {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the agent starts");
+    let mut stderr = child.stderr.take().expect("piped");
+    let mut error = read_until(&mut stderr, is_enough);
+    let id = i32::try_from(child.id()).ok();
+    let id = id.and_then(Pid::from_raw).expect("an ID");
+    kill_process(id, signal).expect("my child");
+    stderr.read_to_string(&mut error).expect("readable");
+    let output = child.wait_with_output().expect("it ends");
+    Told {
+        error,
+        ..told(output)
+    }
+}
+
+/// Reads until enough has come.
+pub fn read_until(from: &mut impl Read, is_enough: impl Fn(&str) -> bool) -> String {
+    let (mut text, mut room) = (String::new(), [0; 4096]);
+    while !is_enough(&text) {
+        let length = from.read(&mut room).expect("readable");
+        assert!(length > 0, "it ended too early: {text}");
+        text += &String::from_utf8_lossy(&room[..length]);
+    }
+    text
 }
 
 /// A runtime with 60 dead containers and 12 images, full, and without files.

@@ -2,11 +2,11 @@
 //! is in `agent_sources.rs`; a real containerd is collected by it in `containerd.rs`.
 
 use crisim::fault::{Action, Fault};
-use ffi_tests::simulated::{Bench, Told, WATCHDOG, agent, compile_agent, told};
+use ffi_tests::simulated::{Bench, WATCHDOG, agent, compile_agent, signalled, told};
 use ffi_tests::{has, run, skip};
+use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
-use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -15,8 +15,9 @@ fn exit_codes_and_messages() {
     let deny = || Action::Code(13, "not today".to_owned());
     // Name, faults, arguments, exit code, what is said.
     type Case<'a> = (&'a str, Vec<Fault>, &'a [&'a str], i32, &'a str);
-    let cases: [Case; 18] = [
+    let cases: [Case; 28] = [
         ("help", vec![], &["--help"], 0, "--maximum-dead-containers"),
+        ("short", vec![], &["--once", "-h"], 0, "usage: agent"),
         ("version", vec![], &["--version"], 0, "agent, crigc "),
         (
             "a dry run",
@@ -30,14 +31,63 @@ fn exit_codes_and_messages() {
             vec![],
             &["--onec", "x"],
             2,
-            "unknown key `onec`",
+            "unknown option --onec; did you mean --once?",
+        ),
+        (
+            "an unknown option like no other",
+            vec![],
+            &["--bogus", "x"],
+            2,
+            "unknown option `--bogus`; --help lists all options",
+        ),
+        (
+            "a misspelt key",
+            vec![],
+            &["--image-gc-high-treshold=85"],
+            2,
+            "did you mean --image-gc-high-threshold?",
+        ),
+        (
+            "a key with another direction",
+            vec![],
+            &["--maximum-image-ttl-duration", "1s"],
+            2,
+            "unknown option `--maximum-image-ttl-duration`; --help lists all options",
+        ),
+        (
+            "one dash",
+            vec![],
+            &["-apply"],
+            2,
+            "options begin with two dashes, unlike -apply",
+        ),
+        (
+            "no option",
+            vec![],
+            &["apply"],
+            2,
+            "unexpected argument apply",
+        ),
+        (
+            "another word of --json",
+            vec![],
+            &["--json=change"],
+            2,
+            "--json takes `changes` or no value, not change",
         ),
         (
             "no value",
             vec![],
             &["--kubelet-dir"],
             2,
-            "a value is missing behind it: --kubelet-dir",
+            "a value is missing behind --kubelet-dir",
+        ),
+        (
+            "no value of a key",
+            vec![],
+            &["--image-gc-high-threshold"],
+            2,
+            "a value is missing behind --image-gc-high-threshold",
         ),
         (
             "a bad value",
@@ -65,21 +115,21 @@ fn exit_codes_and_messages() {
             vec![],
             &["--aply"],
             2,
-            "unknown, or a value is missing behind it: --aply",
+            "unknown option --aply; did you mean --apply?",
         ),
         (
             "the beginning of an option",
             vec![],
             &["--once", "--now", "--appl"],
             2,
-            "unknown, or a value is missing behind it: --appl",
+            "unknown option --appl; did you mean --apply?",
         ),
         (
             "the beginning of an option, with a value",
             vec![],
             &["--once", "--live-pod", "live"],
             2,
-            "unknown key `live-pod`",
+            "unknown option --live-pod; did you mean --live-pods?",
         ),
         (
             "now, for ever",
@@ -100,7 +150,7 @@ fn exit_codes_and_messages() {
             vec![],
             &["--once", "--image-gc-low-threshold=90"],
             2,
-            "GC_ERROR_CONFIG",
+            "values do not fit together: image-gc-low-threshold (90)",
         ),
         (
             "a failing list",
@@ -118,6 +168,26 @@ fn exit_codes_and_messages() {
             &["--once", "--containers", "--apply"],
             3,
             "could not be removed",
+        ),
+        (
+            "a failing removal of an image",
+            vec![Fault {
+                count: Some(1),
+                ..Fault::all("RemoveImage", deny())
+            }],
+            &["--once", "--now", "--images", "--apply"],
+            3,
+            "could not be removed",
+        ),
+        (
+            "pods that are not known, and a failing removal",
+            vec![Fault {
+                count: Some(1),
+                ..Fault::all("RemoveContainer", deny())
+            }],
+            &["--once", "--now", "--apply", "--kubelet-dir=/nonexistent"],
+            6,
+            "cannot tell which pods live: /nonexistent/pods: No such file",
         ),
         (
             "no runtime",
@@ -150,6 +220,9 @@ fn exit_codes_and_messages() {
         );
         let all = told.out + &told.error;
         assert!(all.contains(part), "{name}: `{part}` is not in: {all}");
+        for c_name in ["GC_", "gc_"] {
+            assert!(!all.contains(c_name), "{name}: {c_name} is in: {all}");
+        }
         let calls = bench.server.trace();
         let removals = calls.iter().filter(|c| c.method.starts_with("Remove"));
         if !arguments.contains(&"--apply") || arguments.contains(&"--dry-run=T") {
@@ -229,46 +302,31 @@ fn once_waits_out_the_minimum_ttl_of_images() {
     assert!(first.is_some_and(|c| c.start > looks[1].end));
 }
 
-/// Ends the agent by a signal once it has said something.
-fn interrupt(mut command: Command, word: &str) -> Told {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the agent starts");
-    let mut stderr = child.stderr.take().expect("piped");
-    let (mut error, mut room) = (String::new(), [0; 4096]);
-    while !error.contains(word) {
-        let length = stderr.read(&mut room).expect("readable");
-        assert!(length > 0, "it ended too early: {error}");
-        error += &String::from_utf8_lossy(&room[..length]);
-    }
-    let id = i32::try_from(child.id()).ok();
-    let id = id.and_then(rustix::process::Pid::from_raw).expect("an ID");
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("my child");
-    stderr.read_to_string(&mut error).expect("readable");
-    let output = child.wait_with_output().expect("it ends");
-    Told {
-        error,
-        ..told(output)
-    }
-}
-
 #[test]
 fn sigterm_ends_it_soon() {
     // While it waits out the minimum TTL of images.
     let bench = Bench::new(Vec::new());
     let before = bench.server.state();
-    let command = bench.command(&agent(), &["--once", "--images", "--apply"]);
-    let told = interrupt(command, "collecting in");
+    let mut command = bench.command(&agent(), &["--once", "--images", "--apply"]);
+    let told = signalled(&mut command, |e| e.contains("collecting in"), Signal::TERM);
     assert_eq!(told.code, Some(5), "{}", told.error);
+    assert!(
+        told.error
+            .contains("collected no images: the agent was told to end")
+    );
     assert_eq!(bench.server.state(), before);
 
     // Between periodic passes: its ordinary end.
     let bench = Bench::new(Vec::new());
-    let command = bench.command(&agent(), &["--apply", "--image-gc-period", "1h"]);
-    let told = interrupt(command, "sandboxes: ");
+    let mut command = bench.command(
+        &agent(),
+        &["--apply", "--image-gc-period", "1h", "--verbose"],
+    );
+    let told = signalled(
+        &mut command,
+        |e| e.contains("info: removed container"),
+        Signal::TERM,
+    );
     assert_eq!(told.code, Some(0), "{}", told.error);
     assert!(
         told.error
@@ -278,20 +336,142 @@ fn sigterm_ends_it_soon() {
     );
 
     // In the middle of a pass that hangs: what is in flight gets 300 ms.
-    let bench = Bench::new(vec![Fault {
-        skip: 3,
-        ..Fault::all("RemoveContainer", Action::Hang)
-    }]);
-    let arguments = ["--once", "--containers", "--apply", "--verbose"];
-    let told = interrupt(bench.command(&agent(), &arguments), "info: removed");
-    assert_eq!(told.code, Some(5), "{}", told.error);
-    assert!(told.out.contains("GC_ERROR_CANCELLED"), "{}", told.out);
-    let calls = bench.server.trace();
-    let removals = calls.iter().filter(|c| c.method == "RemoveContainer");
-    assert!(
-        removals.count() <= 7,
-        "three that were removed, and four in flight"
-    );
+    for (more, code) in [
+        (&["--once"][..], 5),
+        (&["--once", "--json"], 5),
+        (&[], 0),
+        (&["--json"], 0),
+    ] {
+        let bench = Bench::new(vec![Fault {
+            skip: 3,
+            ..Fault::all("RemoveContainer", Action::Hang)
+        }]);
+        let arguments = [more, &["--containers", "--apply", "--verbose"]].concat();
+        let mut command = bench.command(&agent(), &arguments);
+        let hangs = |error: &str| {
+            let three = error.matches("info: removed container").count() == 3;
+            if three {
+                bench.wait_for_calls("RemoveContainer", 4);
+            }
+            three
+        };
+        let told = signalled(&mut command, hangs, Signal::TERM);
+        assert_eq!(told.code, Some(code), "{}", told.error);
+        let calls = bench.server.trace();
+        let removals = calls.iter().filter(|c| c.method == "RemoveContainer");
+        assert!(
+            removals.count() <= 7,
+            "three that were removed, and four in flight"
+        );
+        // What was under way has not failed, and nothing follows. JSON is that of the library.
+        let is_json = more.contains(&"--json");
+        let read = if is_json {
+            told.error
+        } else {
+            told.out + &told.error
+        };
+        assert!(
+            read.contains("ended early: the agent was told to end"),
+            "{read}"
+        );
+        assert_eq!(
+            read.contains("broken off, perhaps removed"),
+            !is_json,
+            "{read}"
+        );
+        for word in ["failed", "next: ", "next pass in", "GC_", "gc_"] {
+            assert!(!read.contains(word), "{more:?}: `{word}` is in: {read}");
+        }
+    }
+}
+
+/// A terminal that closes does not end a collection.
+#[test]
+fn sighup_is_harmless() {
+    let bench = Bench::new(Vec::new());
+    let kubelet = bench.at("kubelet");
+    let arguments = [
+        "--once",
+        "--apply",
+        "--minimum-image-ttl-duration=1s",
+        "--kubelet-dir",
+        &kubelet,
+    ];
+    let images = bench.server.state().images.len();
+    let mut command = bench.command(&agent(), &arguments);
+    let told = signalled(&mut command, |e| e.contains("collecting in"), Signal::HUP);
+    assert_eq!(told.code, Some(0), "{}\n{}", told.out, told.error);
+    assert_eq!(bench.uids(), bench.living());
+    assert!(bench.server.state().images.len() < images);
+}
+
+/// Nobody reads the reports: that is said once, and the node is collected nevertheless.
+#[test]
+fn output_that_cannot_be_written_is_an_error() {
+    let full = || {
+        fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a device")
+    };
+    let (reader, no_reader) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    type Case<'a> = (&'a str, Stdio, &'a str, &'a str);
+    let cases: [Case; 3] = [
+        (
+            "full",
+            full().into(),
+            "\"$0\" \"$@\"",
+            "No space left on device",
+        ),
+        (
+            "no reader",
+            no_reader.into(),
+            "\"$0\" \"$@\"",
+            "Broken pipe",
+        ),
+        (
+            "closed",
+            Stdio::null(),
+            "\"$0\" \"$@\" >&-",
+            "Bad file descriptor",
+        ),
+    ];
+    for (name, stdout, shell, why) in cases {
+        let bench = Bench::new(Vec::new());
+        let kubelet = bench.at("kubelet");
+        let agent_command = bench.command(
+            Path::new("agent"),
+            &["--once", "--now", "--apply", "--kubelet-dir", &kubelet],
+        );
+        let told = told(
+            Command::new("sh")
+                .args(["-c", &format!("exec {shell}")])
+                .arg(agent())
+                .args(agent_command.get_args())
+                .stdin(Stdio::null())
+                .stdout(stdout)
+                .stderr(Stdio::piped())
+                .spawn()
+                .and_then(std::process::Child::wait_with_output)
+                .expect("a shell"),
+        );
+        assert_eq!(told.code, Some(7), "{name}: {}", told.error);
+        let message = format!("cannot write to standard output: {why}");
+        assert_eq!(
+            told.error.matches(&message).count(),
+            1,
+            "{name}: {}",
+            told.error
+        );
+        assert_eq!(bench.uids(), bench.living(), "{name}");
+    }
+    let help = Command::new(agent())
+        .arg("--help")
+        .stdout(full())
+        .stderr(Stdio::null())
+        .status();
+    assert_eq!(help.expect("the agent").code(), Some(7));
 }
 
 /// A pass that cannot begin is reported, too.

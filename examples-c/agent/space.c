@@ -1,0 +1,122 @@
+/* How full the disk with the images is, and what holds the space that a pass could not free. Sizes of images are those that
+ * the runtime reports. */
+#include "space.h"
+#include <stdlib.h>
+#include <string.h>
+#include "words.h"
+
+/* Something that holds space, and how to make it hold less. */
+struct holder {
+    const char *reason; /* of its images in the report; NULL = all that the rows above do not name */
+    const char *what, *advice;
+    size_t count;
+    uint64_t bytes;
+};
+
+enum { OTHER_IMAGES = 4, NO_IMAGES = 5, HOLDERS = 6 };
+
+static const struct holder nobody[HOLDERS] = {
+    { "in-use", "in use", "end pods that are not needed, or move pods to another node", 0, 0 },
+    { "too-young", "too young",
+      "run the agent again once the images are older than minimum-image-ttl-duration, or set it shorter", 0, 0 },
+    { "exempt", "exempt", "name fewer images in image-gc-exempt", 0, 0 },
+    { "pinned", "pinned", "take the pins off the images that the runtime need not keep", 0, 0 },
+    { NULL, "kept for other reasons", "see their reasons, which --help explains", 0, 0 },
+    { NULL, "not images", "look for large logs, volumes and files of containers on this disk (`du -xh`)", 0, 0 },
+};
+
+static uint64_t used_bytes(const gc_fs_usage *usage)
+{
+    return usage->capacity > usage->available ? usage->capacity - usage->available : 0;
+}
+
+/* In percent, as the kubelet compares it with its thresholds. */
+static unsigned used_percent(const gc_fs_usage *usage)
+{
+    if (usage->capacity == 0)
+        return 0;
+    double available = (double)usage->available / (double)usage->capacity * 100;
+    return available >= 100 ? 0 : 100 - (unsigned)available;
+}
+
+/* What the disk has after the pass. A dry run removes nothing: then it is what the disk would have. 0 = it is unknown. */
+static int usage_after(const gc_report *report, gc_fs_usage *usage)
+{
+    const gc_fs_usage *after = gc_report_fs_after(report);
+    if (!after)
+        return 0;
+    *usage = (gc_fs_usage){ .capacity = after->capacity, .available = after->available };
+    if (gc_report_dry_run(report))
+        usage->available += gc_report_bytes_freed(report);
+    if (usage->available > usage->capacity)
+        usage->available = usage->capacity;
+    return 1;
+}
+
+void write_fullness(FILE *to, const gc_report *report)
+{
+    const gc_fs_usage *before = gc_report_fs_before(report);
+    gc_fs_usage after = { 0, 0, 0, 0 };
+    char available[32], capacity[32];
+    if (!before || !usage_after(report, &after)) {
+        fputs("how full the disk is was not read", to);
+        return;
+    }
+    fprintf(to, "disk %u %% full before, %s%u %% after, %s of %s available", used_percent(before),
+            gc_report_dry_run(report) ? "would be about " : "", used_percent(&after),
+            bytes_text(after.available, available, sizeof available),
+            bytes_text(after.capacity, capacity, sizeof capacity));
+}
+
+/* Counts what was not removed. */
+static void count_holders(struct holder *holders, const gc_report *report, uint64_t used)
+{
+    uint64_t images = 0;
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const gc_entry *entry = gc_report_entry(report, i);
+        size_t at = 0;
+        if (entry->kind != GC_IMAGE || entry->outcome == GC_REMOVED)
+            continue;
+        while (at < OTHER_IMAGES && (entry->outcome != GC_KEPT || strcmp(entry->reason, holders[at].reason) != 0))
+            at++;
+        holders[at].count++;
+        holders[at].bytes += entry->bytes;
+        images += entry->bytes;
+    }
+    /* Images that share layers may be reported larger than what they hold. */
+    holders[NO_IMAGES].bytes = used > images ? used - images : 0;
+}
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct holder *left = a, *right = b;
+    return (left->bytes < right->bytes) - (left->bytes > right->bytes);
+}
+
+void write_space_advice(FILE *to, const gc_report *report, const char *low_threshold)
+{
+    struct holder holders[HOLDERS];
+    char used[32], capacity[32], size[32];
+    gc_fs_usage after;
+    if (!usage_after(report, &after)) {
+        fputs("how full the disk is was not read\n", to);
+        return;
+    }
+    memcpy(holders, nobody, sizeof holders);
+    count_holders(holders, report, used_bytes(&after));
+    qsort(holders, HOLDERS, sizeof *holders, larger_first);
+    fprintf(to, "the disk %s %u %% full (%s of %s), and image-gc-low-threshold asks for %s %%. ",
+            gc_report_dry_run(report) ? "would still be about" : "is still", used_percent(&after),
+            bytes_text(used_bytes(&after), used, sizeof used), bytes_text(after.capacity, capacity, sizeof capacity),
+            low_threshold);
+    fputs("What holds the rest: ", to);
+    for (size_t i = 0; i < HOLDERS && holders[i].bytes > 0; i++) {
+        fprintf(to, "%s%s is %s", i ? ", " : "", bytes_text(holders[i].bytes, size, sizeof size), holders[i].what);
+        if (holders[i].count > 0)
+            fprintf(to, " (%zu image%s)", holders[i].count, holders[i].count == 1 ? "" : "s");
+    }
+    fputs(". What to do: ", to);
+    for (size_t i = 0; i < 2 && holders[i].bytes > 0; i++)
+        fprintf(to, "%s; ", holders[i].advice);
+    fputs("or make the disk larger.\n", to);
+}
