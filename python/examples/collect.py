@@ -1,14 +1,15 @@
-"""Collects a node once; without --apply it only prints what it would remove."""
+"""Collects a node once; without --apply it only prints what it would remove. Other arguments are keys, as KEY=VALUE."""
 
 import sys
 
 import crigc
 
 
-def main() -> int:
+def main(arguments: "list[str]") -> int:
+    flags = crigc.Flags.NONE if "--apply" in arguments else crigc.Flags.DRY_RUN
     config = crigc.Config()  # the kubelet's defaults
-    flags = crigc.Flags.NONE if "--apply" in sys.argv[1:] else crigc.Flags.DRY_RUN
     try:
+        config.update(dict(argument.split("=", 1) for argument in arguments if argument != "--apply"))
         with crigc.Engine(config) as engine:
             for entry in engine.containers(flags):
                 print(f"{entry.outcome} {entry.id} ({entry.name}): {entry.reason}")
@@ -18,4 +19,4 @@ def main() -> int:
     return 0
 
 
-sys.exit(main())
+sys.exit(main(sys.argv[1:]))

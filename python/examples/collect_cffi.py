@@ -1,13 +1,15 @@
-"""Makes a dry run and prints what crigc would remove. Arguments: crigc.h, libcrigc.so and the runtime's endpoint."""
+"""Makes a dry run and prints what crigc would remove. Arguments: crigc.h, libcrigc.so, and keys as KEY=VALUE."""
 
 import sys
 
 import crigc_cffi
 
-header, library, endpoint = sys.argv[1:]
+header, library, *settings = sys.argv[1:]
 ffi, lib = crigc_cffi.load(header, library)
 config = ffi.gc(lib.gc_config_new(), lib.gc_config_free)
-lib.gc_config_set(config, b"container-runtime-endpoint", endpoint.encode(), ffi.NULL)
+for setting in settings:
+    if lib.gc_config_set(config, *setting.encode().split(b"=", 1), ffi.NULL) != lib.GC_OK:
+        sys.exit(f"bad setting: {setting}")
 engine = ffi.gc(lib.gc_engine_new(config, ffi.NULL), lib.gc_engine_free)
 reports, errors = ffi.new("gc_report **"), ffi.new("gc_error **")
 status = lib.gc_containers(engine, lib.GC_DRY_RUN, ffi.NULL, reports, errors)
