@@ -24,7 +24,10 @@ pub fn static_library() -> PathBuf {
         Some(path) => path.into(),
         None => {
             let status = Command::new(root().join("packaging/library.sh")).status();
-            assert!(status.is_ok_and(|s| s.success()), "the library does not build");
+            assert!(
+                status.is_ok_and(|s| s.success()),
+                "the library does not build"
+            );
             root().join("target/library/libcrigc.a")
         }
     });

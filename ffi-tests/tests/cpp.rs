@@ -114,6 +114,9 @@ fn the_header_uses_every_function_of_c() {
     let constants = constants.filter(|name| name.starts_with("GC_") && !name.contains("VERSION"));
     let used = words(&cpp);
     for name in declared.into_iter().chain(constants) {
-        assert!(used.iter().any(|word| word == name), "crigc.hpp does not use {name}");
+        assert!(
+            used.iter().any(|word| word == name),
+            "crigc.hpp does not use {name}"
+        );
     }
 }

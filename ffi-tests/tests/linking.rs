@@ -54,7 +54,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Compiles and links sources of `ffi-tests/linking` into `target`; libraries follow the sources.
-fn link(compiler: &str, flags: &[&str], sources: &[&str], libraries: &[&Path], target: &Path) -> Output {
+fn link(
+    compiler: &str,
+    flags: &[&str],
+    sources: &[&str],
+    libraries: &[&Path],
+    target: &Path,
+) -> Output {
     let language = if compiler.ends_with("++") { "c++" } else { "c" };
     let mut command = Command::new(compiler);
     command.args(["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Werror"]);
@@ -63,7 +69,11 @@ fn link(compiler: &str, flags: &[&str], sources: &[&str], libraries: &[&Path], t
     for source in sources {
         command.arg(root().join("ffi-tests/linking").join(source));
     }
-    command.args(["-x", "none"]).args(libraries).arg("-o").arg(target);
+    command
+        .args(["-x", "none"])
+        .args(libraries)
+        .arg("-o")
+        .arg(target);
     run(&mut command, WATCHDOG * 3)
 }
 
@@ -71,12 +81,20 @@ fn link(compiler: &str, flags: &[&str], sources: &[&str], libraries: &[&Path], t
 fn dry_run(program: &Path, server: &Server) -> Result<(), String> {
     let mut command = Command::new(program);
     command.arg(server.endpoint());
-    command.env("LD_LIBRARY_PATH", static_library().parent().expect("a folder"));
+    command.env(
+        "LD_LIBRARY_PATH",
+        static_library().parent().expect("a folder"),
+    );
     let ended = run(&mut command, WATCHDOG);
     if ended.status.success() && text(&ended.stdout) == "GC_OK with entries\n" {
         return Ok(());
     }
-    Err(format!("{}: {}{}", ended.status, text(&ended.stdout), text(&ended.stderr)))
+    Err(format!(
+        "{}: {}{}",
+        ended.status,
+        text(&ended.stdout),
+        text(&ended.stderr)
+    ))
 }
 
 fn may_fail_without(compiler: &str, linker: &str, flags: &[&str]) -> bool {
@@ -162,8 +180,18 @@ fn every_standard_links() {
         }
         for standard in standards {
             let flag = format!("-std={standard}");
-            let linked = link(compiler, &[&flag], &["dry.c"], &[&static_library()], &program);
-            assert!(linked.status.success(), "{compiler} {flag}: {}", text(&linked.stderr));
+            let linked = link(
+                compiler,
+                &[&flag],
+                &["dry.c"],
+                &[&static_library()],
+                &program,
+            );
+            assert!(
+                linked.status.success(),
+                "{compiler} {flag}: {}",
+                text(&linked.stderr)
+            );
             assert_eq!(dry_run(&program, &server), Ok(()), "{compiler} {flag}");
         }
     }
@@ -184,24 +212,56 @@ fn shared_libraries_link() {
                 continue;
             }
             let by = format!("-fuse-ld={linker}");
-            let linked = link(compiler, &[&by], &["dry.c"], &[Path::new(&search), find], &program);
-            assert!(linked.status.success(), "{compiler} {by}: {}", text(&linked.stderr));
+            let linked = link(
+                compiler,
+                &[&by],
+                &["dry.c"],
+                &[Path::new(&search), find],
+                &program,
+            );
+            assert!(
+                linked.status.success(),
+                "{compiler} {by}: {}",
+                text(&linked.stderr)
+            );
             assert_eq!(dry_run(&program, &server), Ok(()), "{compiler} {by}");
 
-            let inside = [&by, "-shared", "-fPIC", "-DIN_A_SHARED_LIBRARY", "-Wl,--exclude-libs,ALL"];
+            let inside = [
+                &by,
+                "-shared",
+                "-fPIC",
+                "-DIN_A_SHARED_LIBRARY",
+                "-Wl,--exclude-libs,ALL",
+            ];
             let linked = link(compiler, &inside, &["dry.c"], &[&static_library()], &plugin);
-            assert!(linked.status.success(), "{compiler} {by}: {}", text(&linked.stderr));
+            assert!(
+                linked.status.success(),
+                "{compiler} {by}: {}",
+                text(&linked.stderr)
+            );
             assert_eq!(crigc_symbols(&["-D", "--defined-only"], &plugin).0, 0);
             let linked = link(compiler, &[&by], &["host.c"], &[&plugin], &program);
-            assert!(linked.status.success(), "{compiler} {by}: {}", text(&linked.stderr));
-            assert_eq!(dry_run(&program, &server), Ok(()), "{compiler} {by}, in a shared library");
+            assert!(
+                linked.status.success(),
+                "{compiler} {by}: {}",
+                text(&linked.stderr)
+            );
+            assert_eq!(
+                dry_run(&program, &server),
+                Ok(()),
+                "{compiler} {by}, in a shared library"
+            );
         }
     }
 }
 
 /// How many symbols of a file are gc_*, and the others that are not weak.
 fn crigc_symbols(flags: &[&str], file: &Path) -> (usize, Vec<String>) {
-    let symbols = Command::new("nm").args(flags).arg(file).output().expect("nm");
+    let symbols = Command::new("nm")
+        .args(flags)
+        .arg(file)
+        .output()
+        .expect("nm");
     assert!(symbols.status.success(), "{}", text(&symbols.stderr));
     let symbols = text(&symbols.stdout);
     let symbols = symbols.lines().filter_map(|line| {
@@ -209,8 +269,13 @@ fn crigc_symbols(flags: &[&str], file: &Path) -> (usize, Vec<String>) {
         Some((words.next()?, words.next()?))
     });
     let (ours, others): (Vec<_>, Vec<_>) = symbols.partition(|(_, name)| name.starts_with("gc_"));
-    let strong = others.into_iter().filter(|(kind, _)| !"VvWw".contains(kind));
-    (ours.len(), strong.map(|(_, name)| name.to_owned()).collect())
+    let strong = others
+        .into_iter()
+        .filter(|(kind, _)| !"VvWw".contains(kind));
+    (
+        ours.len(),
+        strong.map(|(_, name)| name.to_owned()).collect(),
+    )
 }
 
 #[test]
@@ -222,9 +287,14 @@ fn only_the_functions_of_the_header_are_global() {
     let (count, others) = crigc_symbols(&["-g", "--defined-only"], &archive);
     assert_eq!(others, none);
     let shared = archive.with_file_name("libcrigc.so");
-    assert_eq!(crigc_symbols(&["-D", "-g", "--defined-only"], &shared), (count, none));
+    assert_eq!(
+        crigc_symbols(&["-D", "-g", "--defined-only"], &shared),
+        (count, none)
+    );
     let header = std::fs::read_to_string(root().join("include/crigc.h")).expect("the header");
-    let is_function = |line: &&str| line.contains("gc_") && line.contains('(') && !line.starts_with([' ', '/', '#', 't', '}']);
+    let is_function = |line: &&str| {
+        line.contains("gc_") && line.contains('(') && !line.starts_with([' ', '/', '#', 't', '}'])
+    };
     assert_eq!(header.lines().filter(is_function).count(), count);
 }
 
@@ -245,14 +315,23 @@ fn other_library(rustc: &str) -> PathBuf {
 fn beside_another(rustc: &str, crigc: &Path, defines: &[&str]) {
     let server = without_files(Options::default());
     let other = other_library(rustc);
-    let program = folder().join(format!("two{}{}", rustc.replace('/', "-"), defines.concat()));
+    let program = folder().join(format!(
+        "two{}{}",
+        rustc.replace('/', "-"),
+        defines.concat()
+    ));
     for compiler in ["gcc", "clang"] {
         for linker in LINKERS {
             if !has(compiler) || !has(&format!("ld.{linker}")) {
                 skip(&format!("{compiler} or ld.{linker} is not installed"));
                 continue;
             }
-            for mode in [&[][..], &["-static"], &["-flto", "-ffat-lto-objects"], &["-Wl,--gc-sections"]] {
+            for mode in [
+                &[][..],
+                &["-static"],
+                &["-flto", "-ffat-lto-objects"],
+                &["-Wl,--gc-sections"],
+            ] {
                 for libraries in [[crigc, &other], [&other, crigc]] {
                     let by = format!("-fuse-ld={linker}");
                     let flags = [&["-std=c99", by.as_str()], mode, defines].concat();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files the documents name from the root.
-const FOLDERS: [&str; 12] = [
+const FOLDERS: [&str; 13] = [
     "benches/",
     "docs/",
     "examples-c/",
@@ -14,6 +14,7 @@ const FOLDERS: [&str; 12] = [
     "include/",
     "panic-tests/",
     "proto/",
+    "python/",
     "crisim/",
     "src/",
     "tests/",

@@ -5,3 +5,4 @@ mod config;
 mod documents;
 mod generated;
 mod header_statuses;
+mod layout;
