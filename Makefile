@@ -1,5 +1,16 @@
 # `make run` shows crigc at work, `make test` tests everything; the other targets are for developers.
 .DEFAULT_GOAL := agent
+
+# What people link: libcrigc.a, and libcrigc.so beside it.
+LIBRARY := $(or $(CARGO_TARGET_DIR),target)/library/libcrigc.a
+.PHONY: library
+library:
+	packaging/library.sh
+
+# For `make install` alone: where everything is built, cargo is not even asked.
+$(LIBRARY): $(shell find src proto -type f) build.rs Cargo.toml Cargo.lock packaging/library.sh packaging/object.sh packaging/crigc.map
+	packaging/library.sh
+
 include examples-c/run.mk
 
 .PHONY: check test test-containerd2 test-crictl generate lint clean
@@ -32,7 +43,7 @@ POD_STARTS ?=
 .PHONY: pod-starts
 pod-starts: library
 	mkdir -p target/pod-starts
-	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude benches/pod-starts/collect.c $(LIBRARY) -Wl,--gc-sections $(NATIVE_LIBS) -o target/pod-starts/collect
+	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude benches/pod-starts/collect.c $(LIBRARY) -Wl,--gc-sections -o target/pod-starts/collect
 	go build -C go/comparison/latest -o $(CURDIR)/target/pod-starts/kubelet ./cmd/pod-starts-kubelet
 	cargo build -q --release -p pod-starts
 	target/release/pod-starts run $(POD_STARTS)
@@ -62,21 +73,33 @@ fuzz:
 lint-go: library
 	go/lint.sh
 
-# Writes include/crigc.h and docs/configuration.md anew.
+# Writes anew what tests compare with the code: the header, docs/configuration.md, the notices and the bill of materials; adds what is
+# new in the header to ffi-tests/abi.txt.
 generate:
-	CRIGC_GENERATE=1 cargo test -q -p crigc --test all generated
+	CRIGC_GENERATE=1 cargo test -q -p crigc --test all _fresh
+	CRIGC_GENERATE=1 cargo test -q -p ffi-tests --test abi the_binary_interface_is_kept
 
-# Library, header and crigc.pc, for pkg-config and for Go's tag crigc_pkgconfig.
+# PREFIX, LIBDIR, INCLUDEDIR, DATADIR and DESTDIR say where to. Only `make library` runs cargo: `make install` takes what it built.
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+DATADIR ?= $(PREFIX)/share
 DESTDIR ?=
-VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
-.PHONY: install
-install: library
-	install -d '$(DESTDIR)$(PREFIX)/lib/pkgconfig' '$(DESTDIR)$(PREFIX)/include'
-	install -m 644 $(LIBRARY) '$(DESTDIR)$(PREFIX)/lib/'
-	install -m 644 include/crigc.h '$(DESTDIR)$(PREFIX)/include/'
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@NATIVE_LIBS@|$(NATIVE_LIBS)|' include/crigc.pc.in \
-		>'$(DESTDIR)$(PREFIX)/lib/pkgconfig/crigc.pc'
+export PREFIX LIBDIR INCLUDEDIR DATADIR DESTDIR
+.PHONY: install uninstall dist docs
+install: $(LIBRARY)
+	packaging/install.sh install
+
+uninstall:
+	packaging/install.sh uninstall
+
+# An archive of what is installed, for this architecture, with checksums and a bill of materials.
+dist: library
+	packaging/dist.sh
+
+# The header as HTML (target/docs/html) and as the man page packaging/crigc.3; needs doxygen.
+docs:
+	packaging/docs.sh
 
 lint:
 	cargo fmt --all --check

@@ -76,6 +76,7 @@
 //
 //	go build -tags crigc_pkgconfig ./...
 //
+// This links the static library; -tags crigc_pkgconfig,crigc_shared links libcrigc.so.1, which the program then loads when it starts.
 // Set PKG_CONFIG_PATH if crigc.pc is not in a default place. Without the tag, a header and a library in the C compiler's own
 // default places are found as well; a build tree beside the package comes first.
 //
@@ -84,9 +85,11 @@
 // remove the program; `go test -count=1` is enough for tests. [CheckLibrary] and New compare the interface versions of header and
 // library; they cannot distinguish two builds of one version.
 //
-// -ldflags '-extldflags "-Wl,--gc-sections"' leaves out the parts of the library that a program does not use. A fully static
-// program (-extldflags -static) cannot be linked with these flags, because there is no static libgcc_s; it can be linked with
-// a crigc.pc of your own that names libgcc_eh instead.
+// -ldflags '-extldflags "-Wl,--gc-sections"' leaves out the parts of the library that a program does not use. -ldflags '-extldflags
+// -static' links a program that needs no shared library at all.
+//
+// Without cgo the build ends with `undefined: crigc_needs_cgo...`. Go switches cgo off if CGO_ENABLED is 0, if there is no C compiler, and
+// if it builds for another architecture: then set CGO_ENABLED=1, and CC to a C compiler for that one.
 //
 // # Manners
 //

@@ -1,8 +1,8 @@
-//go:build crigc_pkgconfig
+//go:build crigc_pkgconfig && !crigc_shared
 
 package crigc
 
-// An installed library, by `make install`.
+// The static library of an installation, by `make install`.
 
-// #cgo pkg-config: --static crigc
+// #cgo pkg-config: crigc-static
 import "C"

@@ -5,5 +5,5 @@ package crigc
 // The build tree of a checkout first, then the C compiler's own directories.
 
 // #cgo CFLAGS: -I${SRCDIR}/../include
-// #cgo LDFLAGS: -L${SRCDIR}/../target/library -l:libcrigc.a
+// #cgo LDFLAGS: -L${SRCDIR}/../target/library -l:libcrigc.a -lpthread -ldl -lm
 import "C"

@@ -14,22 +14,42 @@ run() {
     echo "--- $*"
     "$@" || failed=1
 }
-# What `make install` leaves, in a place of its own, is what the tag crigc_pkgconfig links.
+# What `make install` leaves, in a place of its own, is what the tag crigc_pkgconfig links: the static library, or with crigc_shared the
+# shared one.
 installed() {
-    local prefix status
+    local prefix status=0 tags
     prefix=$(mktemp -d)
-    # Go asks pkg-config only where it builds, and takes what it built for an earlier place; a definition nobody reads names this one.
-    make --no-print-directory -C .. install PREFIX="$prefix" >/dev/null &&
-        CGO_CPPFLAGS="-DCRIGC_IN_$(basename "$prefix" | tr . _)" PKG_CONFIG_PATH="$prefix/lib/pkgconfig" go test -count=1 -v -tags crigc_pkgconfig -run '^TestVersions' . |
-        tee "$prefix/out" && grep -q '^--- PASS: TestVersions' "$prefix/out"
-    status=$?
+    make --no-print-directory -C .. install PREFIX="$prefix" >/dev/null || status=1
+    for tags in crigc_pkgconfig crigc_pkgconfig,crigc_shared; do
+        # Go asks pkg-config only where it builds, and takes what it built for an earlier place; a definition nobody reads names this one.
+        CGO_CPPFLAGS="-DCRIGC_IN_$(basename "$prefix" | tr . _)" PKG_CONFIG_PATH="$prefix/lib/pkgconfig" LD_LIBRARY_PATH="$prefix/lib" \
+            go test -count=1 -v -tags "$tags" -run '^TestVersions' . | tee "$prefix/out"
+        grep -q '^--- PASS: TestVersions' "$prefix/out" || status=1
+    done
     rm -rf "$prefix"
     return $status
+}
+# A program without any shared library.
+static() {
+    local out
+    out=$(go test -count=1 -v -ldflags '-extldflags -static' -run '^TestVersions' . 2>&1)
+    echo "$out"
+    grep -q '^--- PASS: TestVersions' <<<"$out"
+}
+# Without cgo the compiler says what is missing.
+without_cgo() {
+    local out
+    for environment in CGO_ENABLED=0 GOARCH=arm64; do
+        out=$(env -u CC "$environment" go build . 2>&1) && return 1
+        grep -q 'crigc_needs_cgo' <<<"$out" || { echo "$environment: $out"; return 1; }
+    done
 }
 MODULES='. comparison' run ./lint.sh
 run go test -count=1 -race -v ./...
 GODEBUG=cgocheck=1 run go test -count=1 ./...
 GOEXPERIMENT=cgocheck2 run go test -count=1 ./...
+run static
+run without_cgo
 if command -v pkg-config >/dev/null 2>&1; then
     run installed
 else

@@ -1,4 +1,5 @@
-/*
+/**
+ * @file
  * crigc: the kubelet's garbage collection of dead containers, pod sandboxes, pod logs and unused images, through any
  * container runtime that speaks CRI.
  *
@@ -17,7 +18,7 @@
  * that it came from; a `char *` is owned by the caller, who frees it with gc_string_free. To free a handle twice, or to use it
  * after it was freed, is undefined, as with free(3). Strings that you pass in are NUL-terminated UTF-8, and the library copies
  * them. Names come from workloads. So in every string that the library passes out, messages too, U+FFFD stands for bytes that
- * were not UTF-8, and \n or \u{7f} for control characters; in names two backslashes stand for one. Only the UIDs that
+ * were not UTF-8, and `\n` or `\u{7f}` for control characters; in names two backslashes stand for one. Only the UIDs that
  * gc_pod_states_fn receives have the runtime's own bytes.
  *
  * Failures. Most functions that can fail return a gc_status or a pointer, and their last argument is `gc_error **error`; pass
@@ -59,6 +60,8 @@
  * or gave up, before its turn), sandbox-image-unknown, link-unknown, newer-than-answer (its pod has changed since the moment
  * that the host's answer describes).
  *
+ * examples-c/tour.c calls every function once; examples-c/collect.c is a whole program.
+ *
  * The keys with their defaults and ranges are listed in docs/configuration.md, the rules of a pass in docs/rules.md. Both name a
  * rule by its number, such as S1.6.
  *
@@ -70,18 +73,26 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
 /**
  * The version of this header; gc_version returns that of the library.
  */
 #define GC_VERSION "0.1.0"
 
 /**
- * The same as numbers, for `#if`.
+ * The first number of GC_VERSION.
  */
 #define GC_VERSION_MAJOR 0
-#define GC_VERSION_MINOR 1
-#define GC_VERSION_PATCH 0
 
+/**
+ * The second number of GC_VERSION.
+ */
+#define GC_VERSION_MINOR 1
+
+/**
+ * The third number of GC_VERSION.
+ */
+#define GC_VERSION_PATCH 0
 
 /**
  * The version of this interface. A program works with a library if `gc_abi() == GC_ABI`; compare them before you call anything else,
@@ -191,7 +202,7 @@ typedef int32_t gc_outcome;
 /**
  * One object that a pass decided on. The library allocates it, and later versions add fields at the end: do not allocate one, and
  * do not embed one in a struct of yours. All strings are borrowed from the report. In them U+FFFD stands for bytes that were not
- * UTF-8, \n or \u{7f} for control characters, and two backslashes for one.
+ * UTF-8, `\n` or `\u{7f}` for control characters, and two backslashes for one.
  */
 typedef struct gc_entry {
     /**

@@ -17,7 +17,9 @@ CARGO_ENCODED_RUSTFLAGS=$flags cargo rustc --quiet --locked -p crigc --release -
 archive=$out/cargo/release/libcrigc.a
 abi=$(sed -n 's/^pub const GC_ABI: u32 = \([0-9]*\);$/\1/p' src/ffi/engine.rs)
 newer() { [ "$out/libcrigc.so.$abi" -nt "$1" ]; }
-if newer "$archive" && newer packaging/library.sh && newer packaging/object.sh; then exit; fi
+if newer "$archive" && newer packaging/library.sh && newer packaging/object.sh; then
+    exec touch "$out/libcrigc.a"
+fi
 
 work=$(mktemp -d "$out/new.XXXXXX")
 trap 'rm -rf "$work"' EXIT
@@ -25,6 +27,8 @@ packaging/object.sh "$archive" "$work/libcrigc.a"
 
 # A library whose threads and thread-local data may still be there is not unloaded.
 $CC -shared -Wl,--whole-archive "$work/libcrigc.a" -Wl,--no-whole-archive -Wl,--version-script=packaging/crigc.map \
-    -Wl,-soname,"libcrigc.so.$abi" -Wl,--gc-sections -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -lpthread -ldl -lm -s -o "$work/libcrigc.so.$abi"
+    -Wl,-soname,"libcrigc.so.$abi" -Wl,--gc-sections -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -lpthread -ldl -lm -s \
+    -o "$work/libcrigc.so.$abi"
 ln -s "libcrigc.so.$abi" "$work/libcrigc.so"
-mv -f "$work/libcrigc.a" "$work/libcrigc.so" "$work/libcrigc.so.$abi" "$out/"
+rustc --version >"$work/built-with"
+mv -f "$work/built-with" "$work/libcrigc.a" "$work/libcrigc.so" "$work/libcrigc.so.$abi" "$out/"

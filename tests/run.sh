@@ -34,6 +34,13 @@ need setpriv util-linux
 need strace strace
 need mount mount
 need pkg-config pkg-config
+need cmake cmake
+need ld.lld lld
+need /usr/bin/rustc rustc
+need python3 python3
+python3 -c 'import ensurepip' 2>/dev/null || need python-with-venv python3-venv
+[ -e "$(clang -print-file-name="libclang_rt.asan-$(uname -m).a")" ] || need sanitizers-of-clang libclang-rt-dev
+need doxygen doxygen
 [ -e /usr/share/i18n/locales/ps_AF ] || need sources-of-locales locales
 : >"$log"
 

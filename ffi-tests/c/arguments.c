@@ -129,6 +129,13 @@ int main(void)
     CHECK(gc_abi() == GC_ABI && strlen(gc_version()) >= 5);
     CHECK(strcmp(gc_status_name(GC_ERROR_TIMEOUT), "GC_ERROR_TIMEOUT") == 0);
     CHECK(strcmp(gc_status_name(999), "GC_ERROR_UNKNOWN") == 0);
+    CHECK(strcmp(gc_kind_name(GC_CONTAINER), "container") == 0 && strcmp(gc_kind_name(GC_IMAGE), "image") == 0);
+    CHECK(strcmp(gc_kind_name(GC_ANY_KIND), "unknown") == 0 && strcmp(gc_kind_name(99), "unknown") == 0);
+    CHECK(strcmp(gc_outcome_name(GC_KEPT), "kept") == 0 && strcmp(gc_outcome_name(GC_REFUSED), "refused") == 0);
+    CHECK(strcmp(gc_outcome_name(GC_ANY_OUTCOME), "unknown") == 0);
+    CHECK(strcmp(gc_reason_text("newest-sandbox"), "kept: it is the newest sandbox of its pod") == 0);
+    CHECK(strcmp(gc_reason_text("no-such"), "unknown") == 0 && strcmp(gc_reason_text(NULL), "unknown") == 0);
+    CHECK(strcmp(gc_version(), GC_VERSION) == 0 && GC_VERSION_MAJOR + GC_VERSION_MINOR + GC_VERSION_PATCH >= 1);
     null_handles();
     keys();
     flags();

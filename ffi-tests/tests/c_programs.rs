@@ -75,9 +75,11 @@ fn valgrind_finds_nothing() {
         command.args([
             "-q",
             "--leak-check=full",
-            "--errors-for-leak-kinds=definite",
+            "--errors-for-leak-kinds=definite,possible",
             "--error-exitcode=9",
         ]);
+        let known = root().join("packaging/valgrind.supp");
+        command.arg(format!("--suppressions={}", known.display()));
         command
     };
     let arguments = compile(
@@ -115,11 +117,29 @@ fn every_function_of_the_header_is_called() {
         .expect("C programs")
         .filter_map(|entry| std::fs::read_to_string(entry.ok()?.path()).ok())
         .collect();
+    let tour = std::fs::read_to_string(root().join("examples-c/tour.c")).expect("the tour");
     for name in names {
+        let call = format!("{name}(");
+        assert!(programs.contains(&call), "no C program calls {name}");
         assert!(
-            programs.contains(&format!("{name}(")),
-            "no C program calls {name}"
+            tour.contains(&call),
+            "examples-c/tour.c does not show {name}"
         );
+    }
+}
+
+#[test]
+fn the_tour_of_the_header_runs() {
+    let program = compile("tour-asan", "cc", &["examples-c/tour.c"], &ASAN);
+    let node = without_files(Options::default());
+    let out = check(Command::new(program).arg(node.endpoint()));
+    for words in [
+        "image-gc-high-threshold=85",
+        "removed container ",
+        "kept sandbox ",
+        "as JSON",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
     }
 }
 

@@ -46,7 +46,7 @@ pub const GC_ANY_OUTCOME: gc_outcome = -1;
 
 /// One object that a pass decided on. The library allocates it, and later versions add fields at the end: do not allocate one, and
 /// do not embed one in a struct of yours. All strings are borrowed from the report. In them U+FFFD stands for bytes that were not
-/// UTF-8, \n or \u{7f} for control characters, and two backslashes for one.
+/// UTF-8, `\n` or `\u{7f}` for control characters, and two backslashes for one.
 #[repr(C)]
 pub struct gc_entry {
     /// The kind of the object.

@@ -7,7 +7,7 @@ use std::path::Path;
 const SOURCES: [&str; 6] = ["engine", "error", "config", "callbacks", "call", "report"];
 
 /// Compares a file with what it should be, or writes it if CRIGC_GENERATE is set.
-fn check(path: &str, want: &str) {
+pub fn check(path: &str, want: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("CRIGC_GENERATE").is_some() {
         std::fs::write(&path, want).expect("writable tree");
@@ -67,16 +67,18 @@ fn with_c_literals(header: &str) -> String {
 
 /// The version of Cargo.toml as macros.
 fn versions() -> String {
-    let (major, minor, patch) = (
-        env!("CARGO_PKG_VERSION_MAJOR"),
-        env!("CARGO_PKG_VERSION_MINOR"),
-        env!("CARGO_PKG_VERSION_PATCH"),
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text = format!(
+        "\n/**\n * The version of this header; gc_version returns that of the library.\n */\n#define GC_VERSION \"{version}\"\n"
     );
-    format!(
-        "/**\n * The version of this header; gc_version returns that of the library.\n */\n#define GC_VERSION \"{}\"\n\n\
-         /**\n * The same as numbers, for `#if`.\n */\n#define GC_VERSION_MAJOR {major}\n#define GC_VERSION_MINOR {minor}\n#define GC_VERSION_PATCH {patch}\n",
-        env!("CARGO_PKG_VERSION")
-    )
+    let names = ["MAJOR", "MINOR", "PATCH"];
+    for (at, (name, number)) in names.iter().zip(version.split('.')).enumerate() {
+        let place = ["first", "second", "third"][at];
+        text += &format!(
+            "\n/**\n * The {place} number of GC_VERSION.\n */\n#define GC_VERSION_{name} {number}\n"
+        );
+    }
+    text.trim_end().to_owned()
 }
 
 #[test]

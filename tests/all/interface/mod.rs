@@ -6,3 +6,4 @@ mod documents;
 mod generated;
 mod header_statuses;
 mod layout;
+mod packages;

@@ -1,0 +1,343 @@
+//! What `make install` and `make dist` leave: everything that people link with, found by pkg-config and CMake, and nothing after
+//! `make uninstall`.
+
+use ffi_tests::{check, has, root, skip, static_library};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// Prints the version of the library that it runs with; fails if the header is of another one.
+const PROGRAM: &str = "#include <crigc.h>
+#include <stdio.h>
+#include <string.h>
+int main(void)
+{
+    puts(gc_version());
+    return gc_abi() == GC_ABI && strcmp(gc_version(), GC_VERSION) == 0 ? 0 : 1;
+}
+";
+
+fn make(target: &str, variables: &[(&str, &str)]) -> Output {
+    // What `make install` installs.
+    static_library();
+    let mut command = Command::new("make");
+    command
+        .args(["--no-print-directory", "-C"])
+        .arg(root())
+        .arg(target)
+        .args(
+            variables
+                .iter()
+                .map(|(name, value)| format!("{name}={value}")),
+        );
+    command.output().expect("make")
+}
+
+fn must(output: &Output) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {error}", output.status);
+}
+
+/// Files and links below a folder, as paths from it.
+fn files(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(&next).expect("a readable folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() && !path.is_symlink() {
+                folders.push(path);
+            } else {
+                let path = path.strip_prefix(folder).expect("below the folder");
+                found.insert(path.to_string_lossy().into_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn an_installation_has_everything_and_leaves_nothing() {
+    let tmp = tempfile::tempdir().expect("a temporary folder");
+    let place = tmp.path().to_str().expect("UTF-8");
+    let variables = [
+        ("DESTDIR", place),
+        ("PREFIX", "/opt/crigc"),
+        ("LIBDIR", "/opt/crigc/lib64"),
+    ];
+    must(&make("install", &variables));
+    let found = files(&tmp.path().join("opt/crigc"));
+    let wanted = [
+        "include/crigc.h",
+        "include/crigc.hpp",
+        "lib64/cmake/crigc/crigc-config-version.cmake",
+        "lib64/cmake/crigc/crigc-config.cmake",
+        "lib64/libcrigc.a",
+        "lib64/libcrigc.so",
+        "lib64/libcrigc.so.1",
+        "lib64/pkgconfig/crigc-static.pc",
+        "lib64/pkgconfig/crigc.pc",
+        "share/crigc/python/crigc.py",
+        "share/crigc/python/crigc_cffi.py",
+        "share/doc/crigc/CHANGELOG.md",
+        "share/doc/crigc/LICENSE",
+        "share/doc/crigc/THIRD-PARTY-NOTICES",
+        "share/doc/crigc/bill-of-materials.json",
+        "share/doc/crigc/docs/compatibility.md",
+        "share/doc/crigc/docs/configuration.md",
+        "share/doc/crigc/docs/linking.md",
+        "share/doc/crigc/docs/rules.md",
+        "share/doc/crigc/examples/collect.c",
+        "share/doc/crigc/examples/collect.cpp",
+        "share/doc/crigc/examples/collect.py",
+        "share/doc/crigc/examples/collect_cffi.py",
+        "share/doc/crigc/examples/tour.c",
+        "share/doc/crigc/valgrind.supp",
+        "share/man/man3/crigc.3",
+    ];
+    assert_eq!(found, wanted.map(str::to_owned).into());
+    // The pages that the header names are those that are installed.
+    let header = fs::read_to_string(root().join("include/crigc.h")).expect("the header");
+    for word in header
+        .split([' ', ',', '.', '\n'])
+        .filter(|word| word.starts_with("docs/"))
+    {
+        assert!(
+            found.contains(&format!("share/doc/crigc/{word}.md")),
+            "{word} is not installed"
+        );
+    }
+    let bill = fs::read_to_string(
+        tmp.path()
+            .join("opt/crigc/share/doc/crigc/bill-of-materials.json"),
+    )
+    .expect("readable");
+    assert!(bill.contains("rust-std") && !bill.contains("@RUST@"));
+    must(&make("uninstall", &variables));
+    assert_eq!(files(tmp.path()), BTreeSet::new());
+}
+
+#[test]
+fn bad_folders_are_refused_before_anything_is_written() {
+    for name in ["PREFIX", "LIBDIR", "INCLUDEDIR", "DATADIR"] {
+        let tmp = tempfile::tempdir().expect("a temporary folder");
+        let place = tmp.path().to_str().expect("UTF-8");
+        let output = make("install", &[("DESTDIR", place), (name, "some/where")]);
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            !output.status.success() && error.contains("some/where is not an absolute path"),
+            "{error}"
+        );
+        assert_eq!(files(tmp.path()), BTreeSet::new());
+    }
+}
+
+/// An installation in a folder with this name.
+fn installed(name: &str) -> (TempDir, PathBuf) {
+    let tmp = tempfile::tempdir().expect("a temporary folder");
+    let prefix = tmp.path().join(name);
+    must(&make(
+        "install",
+        &[("PREFIX", prefix.to_str().expect("UTF-8"))],
+    ));
+    fs::write(tmp.path().join("program.c"), PROGRAM).expect("writable");
+    (tmp, prefix)
+}
+
+fn says_its_version(program: &Path, prefix: &Path) {
+    let out = check(Command::new(program).env("LD_LIBRARY_PATH", prefix.join("lib")));
+    assert_eq!(out.trim(), env!("CARGO_PKG_VERSION"));
+}
+
+/// The libraries that a program loads.
+fn loads(program: &Path) -> String {
+    let output = Command::new("readelf")
+        .arg("-d")
+        .arg(program)
+        .output()
+        .expect("readelf");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+#[test]
+fn pkg_config_finds_it_also_where_it_was_moved_to() {
+    if !has("pkg-config") {
+        return skip("pkg-config is not installed");
+    }
+    let (tmp, built) = installed("built");
+    let prefix = tmp.path().join("moved");
+    fs::rename(built, &prefix).expect("renamed");
+    // What pkg-config is asked for, more flags for the compiler, and whether the program loads libcrigc.so.
+    let cases = [
+        ("--cflags --libs crigc", "", true),
+        ("--cflags --libs crigc-static", "", false),
+        ("--static --cflags --libs crigc", "-static", false),
+        ("--static --cflags --libs crigc", "-static-pie", false),
+    ];
+    for (asked, more, is_shared) in cases {
+        let output = Command::new("pkg-config")
+            .args(asked.split(' '))
+            .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
+            .output()
+            .expect("pkg-config");
+        must(&output);
+        let flags = String::from_utf8(output.stdout).expect("UTF-8");
+        let program = tmp.path().join("program");
+        let output = Command::new("cc")
+            .args(more.split_whitespace())
+            .arg(tmp.path().join("program.c"))
+            .args(flags.split_whitespace())
+            .arg("-o")
+            .arg(&program)
+            .output()
+            .expect("a C compiler");
+        must(&output);
+        assert_eq!(
+            loads(&program).contains("libcrigc.so.1"),
+            is_shared,
+            "{asked} {more}"
+        );
+        says_its_version(&program, &prefix);
+    }
+}
+
+#[test]
+fn cmake_finds_it() {
+    if !has("cmake") {
+        return skip("cmake is not installed");
+    }
+    let (tmp, prefix) = installed("built");
+    let project = "cmake_minimum_required(VERSION 3.10)
+project(programs C)
+find_package(crigc 0.1 CONFIG REQUIRED)
+foreach(kind static shared crigc)
+  add_executable(with_${kind} program.c)
+  target_link_libraries(with_${kind} crigc::${kind})
+endforeach()
+";
+    fs::write(tmp.path().join("CMakeLists.txt"), project).expect("writable");
+    for (shared, is_shared) in [("OFF", false), ("ON", true)] {
+        let build = tmp.path().join(shared);
+        let mut configure = Command::new("cmake");
+        configure
+            .arg("-S")
+            .arg(tmp.path())
+            .arg("-B")
+            .arg(&build)
+            .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
+            .arg(format!("-DBUILD_SHARED_LIBS={shared}"));
+        check(&mut configure);
+        check(Command::new("cmake").arg("--build").arg(&build));
+        for (kind, loads_it) in [("static", false), ("shared", true), ("crigc", is_shared)] {
+            let program = build.join(format!("with_{kind}"));
+            assert_eq!(
+                loads(&program).contains("libcrigc.so.1"),
+                loads_it,
+                "{kind} {shared}"
+            );
+            says_its_version(&program, &prefix);
+        }
+    }
+    // Another version is refused.
+    let newer = project.replace("crigc 0.1", "crigc 0.2");
+    fs::write(tmp.path().join("CMakeLists.txt"), newer).expect("writable");
+    let output = Command::new("cmake")
+        .arg("-S")
+        .arg(tmp.path())
+        .arg("-B")
+        .arg(tmp.path().join("newer"))
+        .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
+        .output()
+        .expect("cmake");
+    assert!(!output.status.success());
+}
+
+/// The oldest glibc that the shared library runs with is that of the page on compatibility.
+#[test]
+fn the_shared_library_needs_no_newer_system_than_the_page_says() {
+    let library = static_library().with_file_name("libcrigc.so.1");
+    let needed: BTreeSet<String> = loads(&library)
+        .lines()
+        .filter_map(|line| line.split("Shared library: [").nth(1))
+        .map(|name| name.trim_end_matches(']').to_owned())
+        .collect();
+    let known = [
+        "ld-linux-x86-64.so.2",
+        "libc.so.6",
+        "libgcc_s.so.1",
+        "libm.so.6",
+    ];
+    let known: BTreeSet<String> = known.map(str::to_owned).into();
+    assert!(needed.is_subset(&known), "{needed:?}");
+    let output = Command::new("objdump")
+        .arg("-T")
+        .arg(&library)
+        .output()
+        .expect("objdump");
+    let symbols = String::from_utf8_lossy(&output.stdout).into_owned();
+    let numbers = |version: &str| -> Option<Vec<u32>> {
+        version.split('.').map(|n| n.parse().ok()).collect()
+    };
+    let newest = symbols
+        .split("GLIBC_")
+        .filter_map(|rest| {
+            numbers(
+                rest.split(|c: char| !c.is_ascii_digit() && c != '.')
+                    .next()?,
+            )
+        })
+        .max()
+        .expect("symbols of glibc");
+    let newest: Vec<String> = newest.iter().map(u32::to_string).collect();
+    let page = fs::read_to_string(root().join("docs/compatibility.md")).expect("the page");
+    let says = format!("glibc {} or later", newest.join("."));
+    assert!(
+        page.contains(&says),
+        "docs/compatibility.md does not say: {says}"
+    );
+}
+
+#[test]
+fn what_is_packed_twice_is_the_same() {
+    static_library();
+    let pack = || {
+        let output = Command::new(root().join("packaging/dist.sh"))
+            .output()
+            .expect("dist.sh");
+        must(&output);
+        let path = String::from_utf8(output.stdout).expect("UTF-8");
+        fs::read(path.trim()).expect("an archive")
+    };
+    let (first, second) = (pack(), pack());
+    assert!(
+        first.len() > 1_000_000 && first == second,
+        "two archives differ"
+    );
+}
+
+/// `make docs` renders the header without a warning, and the man page that is installed is up to date.
+#[test]
+fn the_man_page_is_that_of_the_header() {
+    if !has("doxygen") {
+        return skip("doxygen is not installed");
+    }
+    let version = check(Command::new("doxygen").arg("--version"));
+    if !version.starts_with("1.9.4") {
+        return skip("the man page is rendered by doxygen 1.9.4, that of Debian 12");
+    }
+    let tmp = tempfile::tempdir().expect("a temporary folder");
+    let page = tmp.path().join("crigc.3");
+    check(
+        Command::new(root().join("packaging/docs.sh"))
+            .arg(&page)
+            .env("CARGO_TARGET_DIR", tmp.path()),
+    );
+    assert!(tmp.path().join("docs/html/crigc_8h.html").exists());
+    let (have, want) = (
+        fs::read_to_string(root().join("packaging/crigc.3")).expect("the man page"),
+        fs::read_to_string(page).expect("a man page"),
+    );
+    assert!(have == want, "packaging/crigc.3 is stale; run `make docs`");
+}

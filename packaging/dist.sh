@@ -1,0 +1,22 @@
+#!/bin/sh
+# Packs what `make install` installs for this machine's architecture as $CARGO_TARGET_DIR/dist/crigc-VERSION-ARCH-linux-gnu.tar.gz, with the
+# checksums of all files inside and that of the archive beside it. The same sources and tools give the same bytes.
+set -eu
+cd "$(dirname "$0")/.."
+version=$(sed -n 's/^#define GC_VERSION "\(.*\)"$/\1/p' include/crigc.h)
+out=${CARGO_TARGET_DIR:-target}/dist
+name=crigc-$version-$(uname -m)-linux-gnu
+# Of the files in the archive; without a date of the sources 1 January 1980.
+date=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
+mkdir -p "$out"
+out=$(cd "$out" && pwd)
+work=$(mktemp -d "$out/new.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+
+DESTDIR=$work PREFIX=/$name LIBDIR=/$name/lib INCLUDEDIR=/$name/include DATADIR=/$name/share packaging/install.sh install
+(cd "$work/$name" && find . -type f | LC_ALL=C sort | xargs sha256sum >"$work/SHA256SUMS" && mv "$work/SHA256SUMS" .)
+chmod -R u=rwX,go=rX "$work/$name"
+tar -C "$work" --sort=name --format=gnu --mtime="@$date" --owner=0 --group=0 --numeric-owner -cf - "$name" | gzip -n9 >"$work/$name.tar.gz"
+(cd "$work" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")
+mv "$work/$name.tar.gz" "$work/$name.tar.gz.sha256" "$out/"
+echo "$out/$name.tar.gz"

@@ -1,0 +1,90 @@
+#!/bin/sh
+# install.sh install | uninstall
+# Puts what `make library` built, with all that belongs to it, below $DESTDIR$PREFIX, or removes it. One list for both. LIBDIR, INCLUDEDIR
+# and DATADIR name other folders than lib, include and share of PREFIX. Builds and fetches nothing.
+set -eu
+cd "$(dirname "$0")/.."
+PREFIX=${PREFIX:-/usr/local}
+LIBDIR=${LIBDIR:-$PREFIX/lib} INCLUDEDIR=${INCLUDEDIR:-$PREFIX/include} DATADIR=${DATADIR:-$PREFIX/share} DESTDIR=${DESTDIR:-}
+built=${CARGO_TARGET_DIR:-target}/library
+version=$(sed -n 's/^#define GC_VERSION "\(.*\)"$/\1/p' include/crigc.h)
+abi=$(sed -n 's/^#define GC_ABI \([0-9]*\)u$/\1/p' include/crigc.h)
+private="-lpthread -ldl -lm"
+
+for folder in "$PREFIX" "$LIBDIR" "$INCLUDEDIR" "$DATADIR"; do
+    case $folder in
+    /*) ;;
+    *) echo "$folder is not an absolute path; give PREFIX, LIBDIR, INCLUDEDIR and DATADIR as absolute ones" >&2; exit 1 ;;
+    esac
+done
+
+# What to take, its mode, and where it goes. A link has the mode "link", and what it leads to in place of a file.
+list() {
+    doc=$DATADIR/doc/crigc
+    cat <<LIST
+$built/libcrigc.a|644|$LIBDIR/libcrigc.a
+$built/libcrigc.so.$abi|755|$LIBDIR/libcrigc.so.$abi
+libcrigc.so.$abi|link|$LIBDIR/libcrigc.so
+$work/crigc.pc|644|$LIBDIR/pkgconfig/crigc.pc
+$work/crigc-static.pc|644|$LIBDIR/pkgconfig/crigc-static.pc
+$work/crigc-config.cmake|644|$LIBDIR/cmake/crigc/crigc-config.cmake
+$work/crigc-config-version.cmake|644|$LIBDIR/cmake/crigc/crigc-config-version.cmake
+include/crigc.h|644|$INCLUDEDIR/crigc.h
+include/crigc.hpp|644|$INCLUDEDIR/crigc.hpp
+python/crigc.py|644|$DATADIR/crigc/python/crigc.py
+python/crigc_cffi.py|644|$DATADIR/crigc/python/crigc_cffi.py
+packaging/crigc.3|644|$DATADIR/man/man3/crigc.3
+LICENSE|644|$doc/LICENSE
+packaging/THIRD-PARTY-NOTICES|644|$doc/THIRD-PARTY-NOTICES
+$work/bill-of-materials.json|644|$doc/bill-of-materials.json
+CHANGELOG.md|644|$doc/CHANGELOG.md
+examples-c/collect.c|644|$doc/examples/collect.c
+examples-c/collect.cpp|644|$doc/examples/collect.cpp
+examples-c/tour.c|644|$doc/examples/tour.c
+python/examples/collect.py|644|$doc/examples/collect.py
+python/examples/collect_cffi.py|644|$doc/examples/collect_cffi.py
+packaging/valgrind.supp|644|$doc/valgrind.supp
+docs/configuration.md|644|$doc/docs/configuration.md
+docs/linking.md|644|$doc/docs/linking.md
+docs/rules.md|644|$doc/docs/rules.md
+docs/compatibility.md|644|$doc/docs/compatibility.md
+LIST
+}
+
+# The templates, with paths relative to where they go: the tree may be moved.
+fill() {
+    relative() { realpath -m --relative-to="$1" "$2"; }
+    pc=$LIBDIR/pkgconfig
+    for name in crigc.pc crigc-static.pc; do
+        sed -e "s|@UP@|$(relative "$pc" "$PREFIX")|" -e "s|@LIBDIR@|\${prefix}/$(relative "$PREFIX" "$LIBDIR")|" \
+            -e "s|@INCLUDEDIR@|\${prefix}/$(relative "$PREFIX" "$INCLUDEDIR")|" -e "s|@VERSION@|$version|" -e "s|@PRIVATE@|$private|" \
+            "packaging/$name.in" >"$work/$name"
+    done
+    sed "s|@RUST@|$(cut -d ' ' -f 2 "$built/built-with")|" packaging/bill-of-materials.json >"$work/bill-of-materials.json"
+    for name in crigc-config.cmake crigc-config-version.cmake; do
+        sed -e "s|@INCLUDEDIR@|$(relative "$LIBDIR/cmake/crigc" "$INCLUDEDIR")|" -e "s|@ABI@|$abi|" -e "s|@VERSION@|$version|" \
+            -e "s|@PRIVATE@|$(echo "$private" | sed 's/-l//g; s/ /;/g')|" "packaging/$name.in" >"$work/$name"
+    done
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+case ${1:-} in
+install)
+    [ -f "$built/libcrigc.so.$abi" ] || { echo "$built has no library of interface version $abi; run \`make library\` first" >&2; exit 1; }
+    fill
+    list | while IFS='|' read -r from mode to; do
+        install -d "$(dirname "$DESTDIR$to")"
+        if [ "$mode" = link ]; then ln -sfn "$from" "$DESTDIR$to"; else install -m "$mode" "$from" "$DESTDIR$to"; fi
+    done
+    ;;
+uninstall)
+    list | while IFS='|' read -r _ _ to; do rm -f "$DESTDIR$to"; done
+    # Folders of crigc's own that are empty now.
+    for folder in "$DATADIR/doc/crigc/docs" "$DATADIR/doc/crigc/examples" "$DATADIR/doc/crigc" "$LIBDIR/cmake/crigc" "$DATADIR/crigc/python" \
+        "$DATADIR/crigc"; do
+        rmdir "$DESTDIR$folder" 2>/dev/null || [ ! -d "$DESTDIR$folder" ]
+    done
+    ;;
+*) echo "usage: install.sh install | uninstall" >&2; exit 2 ;;
+esac
