@@ -1,4 +1,5 @@
-"""crigc.h for cffi. `cffi.FFI.cdef` reads declarations only; `definitions` leaves out what it refuses: comments, and lines for the preprocessor.
+"""crigc.h for cffi. `cffi.FFI.cdef` reads declarations only; `definitions` leaves out what it refuses: comments, and lines for the
+preprocessor.
 
     ffi, lib = crigc_cffi.load("/usr/local/include/crigc.h", "libcrigc.so.1")
     config = ffi.gc(lib.gc_config_new(), lib.gc_config_free)
@@ -13,7 +14,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-_LEFT_OUT = re.compile(r'/\*.*?\*/|//[^\n]*|^#ifdef __cplusplus\n.*?^#endif[^\n]*\n|^#(?!define \w+ \S)[^\n]*\n|^#define \w+ "[^\n]*\n', re.S | re.M)
+_COMMENT = r"/\*.*?\*/|//[^\n]*"
+_FOR_CPP = r"^#ifdef __cplusplus\n.*?^#endif[^\n]*\n"
+# All but `#define NAME NUMBER`.
+_PREPROCESSOR = r'^#(?!define \w+ [^"\n])[^\n]*\n'
+_LEFT_OUT = re.compile("|".join((_COMMENT, _FOR_CPP, _PREPROCESSOR)), re.S | re.M)
 _IN_PARENTHESES = re.compile(r"^(#define \w+) \((-?\d+)\)$", re.M)
 
 
