@@ -4,6 +4,7 @@
 #include "crigc.hpp"
 
 #include <condition_variable>
+#include <future>
 #include <mutex>
 #include <set>
 #include <stdexcept>
@@ -322,6 +323,29 @@ void periodic_passes_run_and_drop_exceptions(const std::string &endpoint)
     CHECK(status_thrown_by([&] { engine.start(); }) == crigc::status::closed);
 }
 
+/* What an engine is replaced by has other functions; those of the old one are called until it has ended. */
+void an_engine_that_runs_may_be_replaced(const std::string &endpoint)
+{
+    for (int i = 0; i < 20; i++) {
+        std::promise<void> began;
+        bool first = true;
+        std::string large(1000, 'x');
+        crigc::config config = configured(endpoint);
+        config.set("dry-run", "true").set("container-gc-period", "1ms");
+        config.on_pod_states([&began, &first, large](crigc::pods &) {
+            if (first)
+                began.set_value();
+            first = false;
+            return large.size() == 1000;
+        });
+        crigc::engine engine(config);
+        config = crigc::config();
+        engine.start();
+        began.get_future().wait();
+        engine = crigc::engine(configured(endpoint));
+    }
+}
+
 /* In a callback the library refuses what would wait for itself, and a config keeps the functions that C still knows. */
 void a_callback_cannot_change_a_config(const std::string &endpoint)
 {
@@ -390,6 +414,7 @@ int main(int argc, char **argv)
     what_a_callback_throws_counts_as_no(endpoint);
     a_callback_cannot_change_a_config(endpoint);
     periodic_passes_run_and_drop_exceptions(endpoint);
+    an_engine_that_runs_may_be_replaced(endpoint);
     callbacks_are_called(endpoint);
     a_call_ends_at_its_deadline_and_by_a_cancel(hanging);
     return 0;
