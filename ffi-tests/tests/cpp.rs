@@ -20,7 +20,9 @@ fn hanging() -> Server {
 
 /// Whether a compiler's AddressSanitizer is there; clang's is a package of its own.
 fn has_sanitizer(compiler: &str) -> bool {
-    let program = root().join("target/ffi-tests/sanitizer");
+    let folder = root().join("target/ffi-tests");
+    std::fs::create_dir_all(&folder).expect("a writable target folder");
+    let program = folder.join(format!("sanitizer-{compiler}"));
     let linked = Command::new("sh")
         .args([
             "-c",
@@ -37,18 +39,17 @@ fn classes_by(compiler: &str) {
     if !has(compiler) {
         return skip(&format!("{compiler} is not installed"));
     }
-    let mut flags = vec!["-Wshadow", "-fno-omit-frame-pointer"];
-    if has_sanitizer(compiler) {
-        flags.push("-fsanitize=address");
+    let sanitizer = if has_sanitizer(compiler) {
+        "-fsanitize=address"
     } else {
         skip(&format!("{compiler} has no AddressSanitizer"));
-    }
+        "-g"
+    };
     for standard in STANDARDS {
         let name = format!("classes-{compiler}-{standard}");
         let standard = format!("-std={standard}");
-        flags.push(&standard);
+        let flags = [&standard, sanitizer, "-fno-omit-frame-pointer", "-Wshadow"];
         let program = compile(&name, compiler, &["ffi-tests/cpp/classes.cpp"], &flags);
-        flags.pop();
         let (good, bad) = (with_deleted_pods(Options::default()), hanging());
         check(Command::new(&program).args([good.endpoint(), bad.endpoint()]));
         let mut leaving = Command::new(&program);
