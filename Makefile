@@ -8,7 +8,7 @@ library:
 	packaging/library.sh
 
 # For `make install` alone: where everything is built, cargo is not even asked.
-$(LIBRARY): $(shell find src proto -type f) build.rs Cargo.toml Cargo.lock packaging/library.sh packaging/crigc.map
+$(LIBRARY): $(shell find src proto -type f) build.rs Cargo.toml Cargo.lock packaging/library.sh packaging/object.sh packaging/crigc.map
 	packaging/library.sh
 
 include examples-c/run.mk

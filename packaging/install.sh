@@ -30,15 +30,22 @@ $work/crigc-static.pc|644|$LIBDIR/pkgconfig/crigc-static.pc
 $work/crigc-config.cmake|644|$LIBDIR/cmake/crigc/crigc-config.cmake
 $work/crigc-config-version.cmake|644|$LIBDIR/cmake/crigc/crigc-config-version.cmake
 include/crigc.h|644|$INCLUDEDIR/crigc.h
+include/crigc.hpp|644|$INCLUDEDIR/crigc.hpp
+python/crigc.py|644|$DATADIR/crigc/python/crigc.py
+python/crigc_cffi.py|644|$DATADIR/crigc/python/crigc_cffi.py
 packaging/crigc.3|644|$DATADIR/man/man3/crigc.3
 LICENSE|644|$doc/LICENSE
 packaging/THIRD-PARTY-NOTICES|644|$doc/THIRD-PARTY-NOTICES
 $work/bill-of-materials.json|644|$doc/bill-of-materials.json
 CHANGELOG.md|644|$doc/CHANGELOG.md
 examples-c/collect.c|644|$doc/examples/collect.c
+examples-c/collect.cpp|644|$doc/examples/collect.cpp
 examples-c/tour.c|644|$doc/examples/tour.c
+python/examples/collect.py|644|$doc/examples/collect.py
+python/examples/collect_cffi.py|644|$doc/examples/collect_cffi.py
 packaging/valgrind.supp|644|$doc/valgrind.supp
 docs/configuration.md|644|$doc/docs/configuration.md
+docs/linking.md|644|$doc/docs/linking.md
 docs/rules.md|644|$doc/docs/rules.md
 docs/compatibility.md|644|$doc/docs/compatibility.md
 LIST
@@ -74,7 +81,8 @@ install)
 uninstall)
     list | while IFS='|' read -r _ _ to; do rm -f "$DESTDIR$to"; done
     # Folders of crigc's own that are empty now.
-    for folder in "$DATADIR/doc/crigc/docs" "$DATADIR/doc/crigc/examples" "$DATADIR/doc/crigc" "$LIBDIR/cmake/crigc"; do
+    for folder in "$DATADIR/doc/crigc/docs" "$DATADIR/doc/crigc/examples" "$DATADIR/doc/crigc" "$LIBDIR/cmake/crigc" "$DATADIR/crigc/python" \
+        "$DATADIR/crigc"; do
         rmdir "$DESTDIR$folder" 2>/dev/null || [ ! -d "$DESTDIR$folder" ]
     done
     ;;

@@ -36,6 +36,11 @@ need mount mount
 need script bsdutils
 need pkg-config pkg-config
 need cmake cmake
+need ld.lld lld
+need /usr/bin/rustc rustc
+need python3 python3
+python3 -c 'import ensurepip' 2>/dev/null || need python-with-venv python3-venv
+[ -e "$(clang -print-file-name="libclang_rt.asan-$(uname -m).a")" ] || need sanitizers-of-clang libclang-rt-dev
 need doxygen doxygen
 need buildah buildah
 need systemd-analyze systemd

@@ -52,6 +52,18 @@ pub fn panicking_library() -> PathBuf {
     built.clone()
 }
 
+/// An archive of cargo's, made into one object as `packaging/library.sh` does.
+pub fn packed(archive: &Path) -> PathBuf {
+    let folder = root().join("target/ffi-tests");
+    std::fs::create_dir_all(&folder).expect("a writable target folder");
+    let library = folder.join("packed.a");
+    let status = Command::new(root().join("packaging/object.sh"))
+        .args([archive, &library])
+        .status();
+    assert!(status.is_ok_and(|s| s.success()), "it cannot be packed");
+    library
+}
+
 /// Whether a command exists.
 pub fn has(command: &str) -> bool {
     let found = Command::new("sh")

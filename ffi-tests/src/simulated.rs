@@ -218,9 +218,18 @@ pub fn read_until(from: &mut impl Read, is_enough: impl Fn(&str) -> bool) -> Str
 
 /// A runtime with 60 dead containers and 12 images, full, and without files.
 pub fn without_files(options: Options) -> Server {
+    small(0, options)
+}
+
+/// The same, but a third of the pods were deleted and left objects behind.
+pub fn with_deleted_pods(options: Options) -> Server {
+    small(33, options)
+}
+
+fn small(deleted_percent: usize, options: Options) -> Server {
     let order = Order {
         pods: 12,
-        deleted_percent: 0,
+        deleted_percent,
         dead_containers: 60,
         images: 12,
         fill_percent: 95,

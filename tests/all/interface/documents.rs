@@ -15,6 +15,7 @@ const FOLDERS: [&str; 13] = [
     "include/",
     "panic-tests/",
     "proto/",
+    "python/",
     "crisim/",
     "src/",
     "tests/",

@@ -5,4 +5,5 @@ mod config;
 mod documents;
 mod generated;
 mod header_statuses;
+mod layout;
 mod packages;

@@ -1,0 +1,123 @@
+//! crigc.hpp in each standard from C++11 to C++23, under AddressSanitizer.
+
+use crisim::fault::{Action, Fault};
+use crisim::{Options, Server};
+use ffi_tests::simulated::with_deleted_pods;
+use ffi_tests::{check, compile, has, root, skip};
+use std::process::Command;
+
+const STANDARDS: [&str; 5] = ["c++11", "c++14", "c++17", "c++20", "c++2b"];
+
+fn hanging() -> Server {
+    let hangs = |method| Fault::all(method, Action::Hang);
+    with_deleted_pods(Options {
+        faults: ["RemoveContainer", "StopContainer", "RemoveImage"]
+            .map(hangs)
+            .into(),
+        ..Options::default()
+    })
+}
+
+/// Whether a compiler's AddressSanitizer is there; clang's is a package of its own.
+fn has_sanitizer(compiler: &str) -> bool {
+    let folder = root().join("target/ffi-tests");
+    std::fs::create_dir_all(&folder).expect("a writable target folder");
+    let program = folder.join(format!("sanitizer-{compiler}"));
+    let linked = Command::new("sh")
+        .args([
+            "-c",
+            r#"echo 'int main() {}' | "$1" -x c++ - -fsanitize=address -o "$2" 2>/dev/null"#,
+            "sh",
+        ])
+        .arg(compiler)
+        .arg(program)
+        .status();
+    linked.is_ok_and(|status| status.success())
+}
+
+fn classes_by(compiler: &str) {
+    if !has(compiler) {
+        return skip(&format!("{compiler} is not installed"));
+    }
+    let sanitizer = if has_sanitizer(compiler) {
+        "-fsanitize=address"
+    } else {
+        skip(&format!("{compiler} has no AddressSanitizer"));
+        "-g"
+    };
+    for standard in STANDARDS {
+        let name = format!("classes-{compiler}-{standard}");
+        let standard = format!("-std={standard}");
+        let flags = [&standard, sanitizer, "-fno-omit-frame-pointer", "-Wshadow"];
+        let program = compile(&name, compiler, &["ffi-tests/cpp/classes.cpp"], &flags);
+        let (good, bad) = (with_deleted_pods(Options::default()), hanging());
+        check(Command::new(&program).args([good.endpoint(), bad.endpoint()]));
+        let mut leaving = Command::new(&program);
+        leaving.env("ASAN_OPTIONS", "detect_leaks=0");
+        check(leaving.args(["leaving", &good.endpoint()]));
+    }
+}
+
+#[test]
+fn classes_built_by_gxx() {
+    classes_by("g++");
+}
+
+#[test]
+fn classes_built_by_clangxx() {
+    classes_by("clang++");
+}
+
+#[test]
+fn the_example_and_programs_without_exceptions_compile() {
+    for compiler in ["g++", "clang++"] {
+        if !has(compiler) {
+            skip(&format!("{compiler} is not installed"));
+            continue;
+        }
+        for standard in STANDARDS.map(|standard| format!("-std={standard}")) {
+            let example = ["examples-c/collect.cpp"];
+            let program = compile("collect-cpp", compiler, &example, &[&standard]);
+            let told = Command::new(program).output().expect("it runs");
+            // There is no runtime where it looks, or there is one.
+            assert!(matches!(told.status.code(), Some(0 | 1)), "{standard}");
+            let without = ["-fno-exceptions", "-fno-rtti", &standard];
+            let program = compile(
+                "no-exceptions",
+                compiler,
+                &["ffi-tests/cpp/no_exceptions.cpp"],
+                &without,
+            );
+            let server = with_deleted_pods(Options::default());
+            check(Command::new(program).arg(server.endpoint()));
+        }
+    }
+}
+
+#[test]
+fn the_header_uses_every_function_of_c() {
+    let text = |path: &str| std::fs::read_to_string(root().join(path)).expect("a header");
+    let (c, cpp) = (text("include/crigc.h"), text("include/crigc.hpp"));
+    let words = |text: &str| -> Vec<String> {
+        let parts = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        parts.map(str::to_owned).collect()
+    };
+    let declared: Vec<&str> = c
+        .lines()
+        .filter(|line| !line.starts_with([' ', '/', '#', 't', '}']))
+        .filter_map(|line| line.split_once('('))
+        .filter_map(|(before, _)| before.rsplit([' ', '*']).next())
+        .filter(|name| name.starts_with("gc_"))
+        .collect();
+    assert!(declared.len() > 40, "the header is read wrongly");
+    let constants = c.lines().filter_map(|line| line.strip_prefix("#define "));
+    let constants = constants.filter_map(|line| line.split(' ').next());
+    let constants = constants.filter(|name| name.starts_with("GC_") && !name.contains("VERSION"));
+    let used = words(&cpp);
+    for name in declared.into_iter().chain(constants) {
+        assert!(
+            used.iter().any(|word| word == name),
+            "crigc.hpp does not use {name}"
+        );
+    }
+}
