@@ -1,5 +1,6 @@
 package crigc
 
+// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
@@ -134,6 +135,14 @@ type Report struct {
 	Pace map[Kind]Pace
 	// Entries has one entry for each object, in the order of the decisions.
 	Entries []Entry
+}
+
+// Text is a sentence for people about the reason, such as "kept: it is the newest sandbox of its pod"; "unknown" for a word that the
+// library does not know.
+func (r Reason) Text() string {
+	word := C.CString(string(r))
+	defer C.free(unsafe.Pointer(word))
+	return C.GoString(C.gc_reason_text(word))
 }
 
 // Count returns how many objects have this kind (or AnyKind) and this outcome (or AnyOutcome).

@@ -33,6 +33,9 @@ include/crigc.h|644|$INCLUDEDIR/crigc.h
 include/crigc.hpp|644|$INCLUDEDIR/crigc.hpp
 python/crigc.py|644|$DATADIR/crigc/python/crigc.py
 python/crigc_cffi.py|644|$DATADIR/crigc/python/crigc_cffi.py
+$(for file in go/*.go go/shim.[ch] go/go.mod go/LICENSE; do
+    case $file in *_test.go) ;; *) echo "$file|644|$DATADIR/crigc/$file" ;; esac
+done)
 packaging/crigc.3|644|$DATADIR/man/man3/crigc.3
 LICENSE|644|$doc/LICENSE
 packaging/THIRD-PARTY-NOTICES|644|$doc/THIRD-PARTY-NOTICES
@@ -81,7 +84,7 @@ install)
 uninstall)
     list | while IFS='|' read -r _ _ to; do rm -f "$DESTDIR$to"; done
     # Folders of crigc's own that are empty now.
-    for folder in "$DATADIR/doc/crigc/docs" "$DATADIR/doc/crigc/examples" "$DATADIR/doc/crigc" "$LIBDIR/cmake/crigc" "$DATADIR/crigc/python" \
+    for folder in "$DATADIR/doc/crigc/docs" "$DATADIR/doc/crigc/examples" "$DATADIR/doc/crigc" "$LIBDIR/cmake/crigc" "$DATADIR/crigc/python" "$DATADIR/crigc/go" \
         "$DATADIR/crigc"; do
         rmdir "$DESTDIR$folder" 2>/dev/null || [ ! -d "$DESTDIR$folder" ]
     done

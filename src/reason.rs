@@ -42,7 +42,7 @@ const fn c_str(text: &'static str) -> &'static CStr {
 reasons! {
     PodRemoved "pod-removed" "removed: its pod is gone"
     PodTerminated "pod-terminated" "removed: its pod has ended, and everything unused was to be removed"
-    UnitLimit "unit-limit" "removed: maximum-dead-containers-per-container newer ones of the same container are kept"
+    UnitLimit "unit-limit" "removed: newer dead ones of the same container are kept, as many as maximum-dead-containers-per-container says"
     TotalLimit "total-limit" "removed: the node has more dead containers than maximum-dead-containers"
     OlderSandbox "older-sandbox" "removed: its pod has a newer sandbox"
     DeadLink "dead-link" "removed: its container has ended or is gone, and so is the log that it leads to"

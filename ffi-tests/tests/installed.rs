@@ -69,6 +69,21 @@ fn an_installation_has_everything_and_leaves_nothing() {
     ];
     must(&make("install", &variables));
     let found = files(&tmp.path().join("opt/crigc"));
+    // The Go package is here without its tests.
+    let of_go = |path: &&String| path.starts_with("share/crigc/go/");
+    let go: Vec<&str> = found
+        .iter()
+        .filter(of_go)
+        .filter_map(|p| p.rsplit('/').next())
+        .collect();
+    assert!(
+        ["go.mod", "LICENSE", "engine.go", "shim.c"]
+            .iter()
+            .all(|name| go.contains(name)),
+        "{go:?}"
+    );
+    assert!(!go.iter().any(|name| name.ends_with("_test.go")), "{go:?}");
+    let found: BTreeSet<String> = found.iter().filter(|path| !of_go(path)).cloned().collect();
     let wanted = [
         "include/crigc.h",
         "include/crigc.hpp",

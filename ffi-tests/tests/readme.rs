@@ -1,0 +1,155 @@
+//! The README is right: its programs are built by its commands, in an empty folder and with nothing but what is installed, and collect a
+//! simulated node.
+
+use crisim::node::State;
+use crisim::{Options, Server};
+use ffi_tests::simulated::without_files;
+use ffi_tests::{has, root, run, skip, static_library};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// Far above what all commands take.
+const WATCHDOG: Duration = Duration::from_secs(600);
+
+/// The socket in the README.
+const SOCKET: &str = "unix:///run/containerd/containerd.sock";
+
+/// Commands that are not run here, and why.
+const NOT_HERE: [(&str, &str); 2] = [
+    ("make run ", "tests/run.sh runs it"),
+    ("make test ", "it is what runs this test"),
+];
+
+/// What follows ``` of a block, and its lines.
+fn blocks() -> Vec<(String, String)> {
+    let page = fs::read_to_string(root().join("README.md")).expect("the README");
+    let parts: Vec<&str> = page.split("```").collect();
+    assert!(parts.len() % 2 == 1, "a block does not end");
+    let block = |part: &&str| {
+        let (kind, text) = part.split_once('\n').expect("a line");
+        (kind.to_owned(), text.to_owned())
+    };
+    parts.iter().skip(1).step_by(2).map(block).collect()
+}
+
+/// Writes each program to the file that its first line names, and returns how many there are.
+fn write_programs(folder: &Path) -> usize {
+    let mut programs = 0;
+    for (kind, text) in blocks().iter().filter(|(kind, _)| kind != "sh") {
+        let first = text.lines().next().unwrap_or_default();
+        let name = first.trim_matches(['/', '*', '#', ' ']);
+        assert!(
+            name.starts_with("collect."),
+            "a block of {kind} does not name its file: {first}"
+        );
+        assert!(
+            text.lines().count() < 30,
+            "{name} is too long for a first look"
+        );
+        fs::write(folder.join(name), text).expect("writable");
+        programs += 1;
+    }
+    programs
+}
+
+/// The commands as a script: those of the tree run there, all others in the folder; programs run once more, to remove.
+fn script(endpoint: &str) -> String {
+    let mut script = String::from("set -eux\n");
+    let blocks = blocks();
+    let lines = blocks
+        .iter()
+        .filter(|(kind, _)| kind == "sh")
+        .flat_map(|(_, text)| text.lines());
+    let mut left_out = 0;
+    for line in lines {
+        let line = line.replace(SOCKET, endpoint);
+        if NOT_HERE
+            .iter()
+            .any(|(command, _)| line.starts_with(command))
+        {
+            left_out += 1;
+        } else if line.starts_with("make ") || line.starts_with("target/") {
+            script += &format!("(cd '{}' && {line}\n)\n", root().display());
+        } else {
+            script += &format!("{line}\n");
+        }
+        if line.ends_with(endpoint) {
+            script += &format!("{line} apply\n");
+        }
+    }
+    assert_eq!(
+        left_out,
+        NOT_HERE.len(),
+        "the README has not all commands that are left out here"
+    );
+    script
+}
+
+fn dead(server: &Server) -> usize {
+    let node = server.node();
+    node.containers
+        .iter()
+        .filter(|c| c.state == State::Exited.into())
+        .count()
+}
+
+#[test]
+fn the_readme_says_how_to_collect_a_node() {
+    static_library();
+    if !rustix::process::geteuid().is_root() || !has("unshare") {
+        return skip("only root can have log directories of its own at /var/log");
+    }
+    for tool in ["pkg-config", "go", "python3"] {
+        if !has(tool) {
+            return skip(&format!("{tool} is not installed"));
+        }
+    }
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let folder = home.path().join("empty");
+    fs::create_dir(&folder).expect("a folder");
+    assert_eq!(write_programs(&folder), 4);
+    let server = without_files(Options::default());
+    let before = dead(&server);
+    // Nothing of the machine's own logs is there, and Go keeps its cache.
+    let place =
+        "mount -t tmpfs none /var/log && mkdir /var/log/pods /var/log/containers && exec sh script";
+    fs::write(folder.join("script"), script(&server.endpoint())).expect("writable");
+    let go = |name: &str| {
+        let value = Command::new("go").args(["env", name]).output().expect("go");
+        String::from_utf8_lossy(&value.stdout).trim().to_owned()
+    };
+    let output = run(
+        Command::new("unshare")
+            .args(["--mount", "sh", "-c", place])
+            .current_dir(&folder)
+            .env("GOCACHE", go("GOCACHE"))
+            .env("GOMODCACHE", go("GOMODCACHE"))
+            .env("GOFLAGS", "-mod=mod")
+            .env(
+                "CARGO_HOME",
+                std::env::var("CARGO_HOME").unwrap_or_else(|_| {
+                    format!("{}/.cargo", std::env::var("HOME").unwrap_or_default())
+                }),
+            )
+            .env(
+                "RUSTUP_HOME",
+                std::env::var("RUSTUP_HOME").unwrap_or_else(|_| {
+                    format!("{}/.rustup", std::env::var("HOME").unwrap_or_default())
+                }),
+            )
+            .env("HOME", home.path()),
+        WATCHDOG,
+    );
+    let (out, error) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(output.status.success(), "{out}\n{error}");
+    assert!(
+        out.contains("removed: newer dead ones of the same container are kept"),
+        "{out}"
+    );
+    assert!(dead(&server) < before, "nothing was removed");
+}
