@@ -60,7 +60,10 @@ step "tests of panics" cargo test -q -p panic-tests --no-fail-fast -- --nocaptur
 step "tests of crisim" cargo test -q -p crisim --no-fail-fast -- --nocapture
 step "tests of the C interface" cargo test -q -p ffi-tests --no-fail-fast -- --nocapture
 step "fuzz" fuzz/run.sh 20000
-step "make run" make --no-print-directory run
+says_what_it_builds() {
+    make --no-print-directory run | tee /dev/stderr | grep -c '^== building' | grep -qx 2
+}
+step "make run" says_what_it_builds
 step "the Go package, and the kubelet's own code" go/test.sh
 step "rules" tests/rules.sh "$CRIGC_RULES"
 

@@ -433,7 +433,7 @@ fn output_that_cannot_be_written_is_an_error() {
         (
             "closed",
             Stdio::null(),
-            "\"$0\" \"$@\" >&-",
+            "\"$0\" \"$@\" <&- >&-",
             "Bad file descriptor",
         ),
     ];
