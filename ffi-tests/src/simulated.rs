@@ -218,15 +218,20 @@ pub fn read_until(from: &mut impl Read, is_enough: impl Fn(&str) -> bool) -> Str
 
 /// A runtime with 60 dead containers and 12 images, full, and without files.
 pub fn without_files(options: Options) -> Server {
-    small(0, options)
+    small(0, "/", options)
 }
 
 /// The same, but a third of the pods were deleted and left objects behind.
 pub fn with_deleted_pods(options: Options) -> Server {
-    small(33, options)
+    small(33, "/", options)
 }
 
-fn small(deleted_percent: usize, options: Options) -> Server {
+/// The same as the first, with its images on the filesystem that is mounted there.
+pub fn with_images_on(mountpoint: &str, options: Options) -> Server {
+    small(0, mountpoint, options)
+}
+
+fn small(deleted_percent: usize, mountpoint: &str, options: Options) -> Server {
     let order = Order {
         pods: 12,
         deleted_percent,
@@ -237,7 +242,7 @@ fn small(deleted_percent: usize, options: Options) -> Server {
         now: 1_700_000_000_000_000_000,
         pod_logs_dir: None,
         container_logs_dir: None,
-        mountpoint: "/".into(),
+        mountpoint: mountpoint.into(),
         usage_file: None,
     };
     let made = order.make().expect("a node without files");

@@ -356,3 +356,49 @@ fn the_man_page_is_that_of_the_header() {
     );
     assert!(have == want, "packaging/crigc.3 is stale; run `make docs`");
 }
+
+/// What people link stays as small as docs/linking.md says.
+#[test]
+fn it_stays_small() {
+    let library = static_library();
+    let tmp = tempfile::tempdir().expect("a temporary folder");
+    let program = |name: &str, flags: &[&str]| {
+        let program = tmp.path().join(name);
+        let mut command = Command::new("gcc");
+        command
+            .args(["-O2", "-s", "-Iinclude", "examples-c/collect.c"])
+            .arg(&library)
+            .args(flags)
+            .arg("-o")
+            .arg(&program)
+            .current_dir(root());
+        check(&mut command);
+        program
+    };
+    let page = fs::read_to_string(root().join("docs/linking.md")).expect("the page");
+    for (row, file) in [
+        (
+            "with `-Wl,--gc-sections`",
+            program("small", &["-Wl,--gc-sections"]),
+        ),
+        ("without it, as Go links", program("whole", &[])),
+        ("`libcrigc.a`", library.clone()),
+        ("`libcrigc.so.1`", library.with_file_name("libcrigc.so.1")),
+    ] {
+        let line = page
+            .lines()
+            .find_map(|line| line.strip_prefix(&format!("| {row} | ")));
+        let digits: String = line
+            .expect(row)
+            .chars()
+            .filter(char::is_ascii_digit)
+            .collect();
+        let told: u64 = digits.parse().expect("a number");
+        let now = fs::metadata(&file).expect("a file").len();
+        println!("{row}: {now} bytes, {told} in docs/linking.md");
+        assert!(
+            now * 100 <= told * 105,
+            "{row}: {now} bytes; docs/linking.md says {told}"
+        );
+    }
+}
