@@ -20,7 +20,7 @@ fn the_help_explains_everything_in_80_columns() {
     }
     let header = fs::read_to_string(root().join("include/crigc.h")).expect("a header");
     let (_, list) = header.split_once("Reasons in gc_entry.").expect("a list");
-    let (list, _) = list.split_once("The keys with").expect("its end");
+    let (list, _) = list.split_once("\n *\n").expect("its end");
     // Remarks in brackets are not reasons.
     let words = list.split('(').map(|part| part.rsplit(')').next());
     let words: String = words.map(Option::unwrap_or_default).collect();
