@@ -14,6 +14,8 @@ done
 mount --bind "$folder/bin" /usr/local/bin
 mount --bind "$folder/default" /etc/default
 mkdir -p /run/test /run/containerd /var/lib/containerd /var/log/pods /var/log/containers
+# An image filesystem that is empty, however full the disk of this machine is.
+mount -t tmpfs -o size=16G none /var/lib/containerd
 
 : >/run/test/crisim
 setpriv --pdeathsig KILL "$crisim" --socket /run/containerd/containerd.sock --pods 40 --dead-containers 200 --images 20 --fill 92 \
