@@ -18,11 +18,11 @@ $LD -r --gc-sections $(cat "$work/functions") --whole-archive "$1" -o "$work/all
 
 # Weak symbols that only the left out parts refer to are still there. objcopy would make them strong, and then a program lacks them if
 # another library refers to them weakly.
-$READELF -sW "$work/all.o" | awk '$5 == "LOCAL" && $7 == "UND" && $8 != "" { print $8 }' >"$work/unused"
+$READELF -sW "$work/all.o" | awk '$5 == "LOCAL" && $7 == "UND" && $8 != "" { print "--strip-symbol=" $8 }' >"$work/unused"
 
 # rust_eh_personality is reached through a weak symbol that bfd cannot do without. Binutils 2.40 abort on the bitcode of std's objects, and
 # the debug information is that of std alone.
-$OBJCOPY --wildcard --keep-global-symbol='gc_*' --keep-global-symbol=DW.ref.rust_eh_personality --strip-symbols="$work/unused" \
+$OBJCOPY --wildcard --keep-global-symbol='gc_*' --keep-global-symbol=DW.ref.rust_eh_personality "@$work/unused" \
     --strip-debug -R .llvmbc -R .llvmcmd "$work/all.o" "$work/crigc.o"
 
 $AR crsD "$work/crigc.a" "$work/crigc.o"
