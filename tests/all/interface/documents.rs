@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files the documents name from the root.
-const FOLDERS: [&str; 13] = [
+const FOLDERS: [&str; 14] = [
     "benches/",
     "deploy/",
     "docs/",
