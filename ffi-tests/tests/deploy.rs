@@ -332,8 +332,9 @@ fn the_image_collects_from_an_empty_root_through_its_documented_mounts() {
     assert_eq!(mounts.len(), 6, "{mounts:?}");
     let image = Image::open(&archive());
     type Check = fn(&Place, &str);
+    type Row<'a> = (&'a str, &'a [&'a str], &'a str, i32, &'a str, Check);
     // Name, arguments besides those of the image, a mount that is left out, exit code, what is said, what is checked.
-    let cases: [(&str, &[&str], &str, i32, &str, Check); 3] = [
+    let cases: [Row; 3] = [
         (
             "as delivered",
             &["--once"],
@@ -513,10 +514,10 @@ fn run_case(case: &Case) -> Place {
 fn the_sandbox_is_in_force(place: &Place, name: &str) {
     let mounts = read(place.at("/var/lib/crigc-agent/mounts"));
     let options = |path: &str| {
-        let lines = mounts
+        let mut lines = mounts
             .lines()
             .map(|line| line.split(' ').collect::<Vec<_>>());
-        let last = lines.filter(|fields| fields[4] == path).last();
+        let last = lines.rfind(|fields| fields[4] == path);
         last.map(|fields| fields[5].split(',').next().unwrap_or_default().to_owned())
     };
     let mut writable = words_of("ReadWritePaths");
