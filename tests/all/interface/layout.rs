@@ -6,7 +6,7 @@ use crigc::ffi::error::*;
 use crigc::ffi::report::*;
 use std::collections::BTreeMap;
 use std::mem::{offset_of, size_of};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// What a line begins with and names -> its number.
 type Layout = BTreeMap<String, i64>;
@@ -15,17 +15,9 @@ type Layout = BTreeMap<String, i64>;
 fn in_c() -> Layout {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("layout");
-    let awk = Command::new("awk")
-        .args(["-f", "ffi-tests/layout.awk", "include/crigc.h"])
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("awk");
-    let compiled = Command::new("cc")
-        .args(["-x", "c", "-Iinclude", "-", "-o"])
-        .arg(&program)
-        .stdin(awk.stdout.expect("piped"))
-        .status();
-    assert!(compiled.expect("a C compiler").success());
+    let made = "awk -f ffi-tests/layout.awk include/crigc.h | cc -x c -Iinclude - -o \"$0\"";
+    let compiled = Command::new("sh").args(["-c", made]).arg(&program).status();
+    assert!(compiled.expect("a shell").success());
     let printed = Command::new(program).output().expect("it runs").stdout;
     String::from_utf8(printed)
         .expect("UTF-8")
