@@ -97,6 +97,11 @@ uninstall:
 dist: library
 	packaging/dist.sh
 
+# Two builds in two folders give the same archive.
+.PHONY: test-dist
+test-dist:
+	packaging/reproducible.sh
+
 # The header as HTML (target/docs/html) and as the man page packaging/crigc.3; needs doxygen.
 docs:
 	packaging/docs.sh
