@@ -7,10 +7,6 @@ LIBRARY := $(or $(CARGO_TARGET_DIR),target)/library/libcrigc.a
 library:
 	packaging/library.sh
 
-# For `make install` alone: where everything is built, cargo is not even asked.
-$(LIBRARY): $(shell find src proto -type f) build.rs Cargo.toml Cargo.lock packaging/library.sh packaging/object.sh packaging/crigc.map
-	packaging/library.sh
-
 include examples-c/run.mk
 
 .PHONY: check test test-containerd2 test-crictl generate lint clean
@@ -79,19 +75,21 @@ generate:
 	CRIGC_GENERATE=1 cargo test -q -p crigc --test all _fresh
 	CRIGC_GENERATE=1 cargo test -q -p ffi-tests --test abi the_binary_interface_is_kept
 
-# PREFIX, LIBDIR, INCLUDEDIR, DATADIR and DESTDIR say where to. Only `make library` runs cargo: `make install` takes what it built.
+# PREFIX, LIBDIR, INCLUDEDIR, DATADIR and DESTDIR say where to. `make install` takes what `make library` built, and
+# neither builds nor fetches anything.
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 DATADIR ?= $(PREFIX)/share
 DESTDIR ?=
-export PREFIX LIBDIR INCLUDEDIR DATADIR DESTDIR
+# Not exported to all that runs here: tests install, too.
+PLACES = PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' INCLUDEDIR='$(INCLUDEDIR)' DATADIR='$(DATADIR)' DESTDIR='$(DESTDIR)'
 .PHONY: install uninstall dist docs
-install: $(LIBRARY)
-	packaging/install.sh install
+install:
+	$(PLACES) packaging/install.sh install
 
 uninstall:
-	packaging/install.sh uninstall
+	$(PLACES) packaging/install.sh uninstall
 
 # An archive of what is installed, for this architecture, with checksums and a bill of materials.
 dist: library

@@ -27,6 +27,7 @@ end() {
 trap end EXIT
 trap 'exit 130' INT TERM
 
+true >"$node/out"
 "$crisim" --socket "$node/cri.sock" --pods 300 --dead-containers 2000 --images 60 --fill 92 --remove-delay-ms 2 \
     --pod-logs-dir "$node/pods" --container-logs-dir "$node/containers" --kubelet-dir-out "$node/kubelet" \
     --usage-file "$node/fill" --state-out "$node/state.json" >"$node/out" &

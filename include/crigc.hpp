@@ -483,6 +483,14 @@ inline bool has_nul(const std::string &text) noexcept { return std::strlen(text.
 
 } // namespace detail
 
+namespace detail {
+/* What every function that can fail says beside a library of another interface. */
+inline error misfit()
+{
+    return error(status::config, "crigc.hpp and the crigc library have different interfaces; use both of one release");
+}
+} // namespace detail
+
 /** Keys and callbacks that engines are made from. Use it from one thread at a time. */
 class config {
 public:
@@ -495,6 +503,10 @@ public:
     bool set(const std::string &key, const std::string &value, error &failure) noexcept
     {
         gc_error *reason = nullptr;
+        if (!library_fits()) {
+            failure = detail::misfit();
+            return false;
+        }
         if (detail::has_nul(key) || detail::has_nul(value)) {
             failure = error(status::invalid_argument, "a key or a value contains a NUL character; remove it");
             return false;
@@ -507,6 +519,10 @@ public:
     bool get(const std::string &key, std::string &value, error &failure) const
     {
         gc_error *reason = nullptr;
+        if (!library_fits()) {
+            failure = detail::misfit();
+            return false;
+        }
         detail::owned_string text(detail::has_nul(key) ? nullptr : gc_config_get(get(), key.c_str(), &reason));
         failure = text || reason != nullptr ? error(reason) : error(status::invalid_argument, "a key contains a NUL character; remove it");
         if (text)
@@ -585,7 +601,7 @@ public:
     {
         gc_error *reason = nullptr;
         if (!library_fits()) {
-            failure = error(status::config, "crigc.hpp and the crigc library have different interfaces; use both of one release");
+            failure = detail::misfit();
             return;
         }
         owned_.reset(gc_engine_new(from.get(), &reason));

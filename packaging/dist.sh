@@ -13,7 +13,7 @@ out=$(cd "$out" && pwd)
 work=$(mktemp -d "$out/new.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
-DESTDIR=$work PREFIX=/$name LIBDIR=/$name/lib INCLUDEDIR=/$name/include DATADIR=/$name/share packaging/install.sh install
+DESTDIR=$work PREFIX=/$name LIBDIR=/$name/lib INCLUDEDIR=/$name/include DATADIR=/$name/share packaging/install.sh install >/dev/null
 (cd "$work/$name" && find . -type f | LC_ALL=C sort | xargs sha256sum >"$work/SHA256SUMS" && mv "$work/SHA256SUMS" .)
 chmod -R u=rwX,go=rX "$work/$name"
 tar -C "$work" --sort=name --format=gnu --mtime="@$date" --owner=0 --group=0 --numeric-owner -cf - "$name" | gzip -n9 >"$work/$name.tar.gz"

@@ -41,16 +41,16 @@ LICENSE|644|$doc/LICENSE
 packaging/THIRD-PARTY-NOTICES|644|$doc/THIRD-PARTY-NOTICES
 $work/bill-of-materials.json|644|$doc/bill-of-materials.json
 CHANGELOG.md|644|$doc/CHANGELOG.md
-examples-c/collect.c|644|$doc/examples/collect.c
-examples-c/collect.cpp|644|$doc/examples/collect.cpp
-examples-c/tour.c|644|$doc/examples/tour.c
-python/examples/collect.py|644|$doc/examples/collect.py
-python/examples/collect_cffi.py|644|$doc/examples/collect_cffi.py
+examples-c/collect.c|644|$doc/examples-c/collect.c
+examples-c/collect.cpp|644|$doc/examples-c/collect.cpp
+examples-c/tour.c|644|$doc/examples-c/tour.c
+python/examples/collect.py|644|$doc/python/examples/collect.py
+python/examples/collect_cffi.py|644|$doc/python/examples/collect_cffi.py
 packaging/valgrind.supp|644|$doc/valgrind.supp
-docs/configuration.md|644|$doc/docs/configuration.md
-docs/linking.md|644|$doc/docs/linking.md
-docs/rules.md|644|$doc/docs/rules.md
-docs/compatibility.md|644|$doc/docs/compatibility.md
+$work/configuration.md|644|$doc/docs/configuration.md
+$work/linking.md|644|$doc/docs/linking.md
+$work/rules.md|644|$doc/docs/rules.md
+$work/compatibility.md|644|$doc/docs/compatibility.md
 LIST
 }
 
@@ -62,6 +62,12 @@ fill() {
         sed -e "s|@UP@|$(relative "$pc" "$PREFIX")|" -e "s|@LIBDIR@|\${prefix}/$(relative "$PREFIX" "$LIBDIR")|" \
             -e "s|@INCLUDEDIR@|\${prefix}/$(relative "$PREFIX" "$INCLUDEDIR")|" -e "s|@VERSION@|$version|" -e "s|@PRIVATE@|$private|" \
             "packaging/$name.in" >"$work/$name"
+    done
+    # Links to what is not installed lead to where the project is.
+    for page in configuration linking rules compatibility; do
+        sed -E -e "s#\]\(\.\./(python/crigc|go/|[A-Z])#](https://github.com/crigc/crigc/blob/main/\1#g" \
+            -e "s#\]\((differences|reliability|benchmarks|pod-starts|architecture)#](https://github.com/crigc/crigc/blob/main/docs/\1#g" \
+            "docs/$page.md" >"$work/$page.md"
     done
     sed "s|@RUST@|$(cut -d ' ' -f 2 "$built/built-with")|" packaging/bill-of-materials.json >"$work/bill-of-materials.json"
     for name in crigc-config.cmake crigc-config-version.cmake; do
@@ -80,13 +86,21 @@ install)
         install -d "$(dirname "$DESTDIR$to")"
         if [ "$mode" = link ]; then ln -sfn "$from" "$DESTDIR$to"; else install -m "$mode" "$from" "$DESTDIR$to"; fi
     done
+    echo "installed below $DESTDIR$PREFIX: libraries in $LIBDIR, headers in $INCLUDEDIR, everything else in $DATADIR"
+    [ -n "$DESTDIR" ] || echo "programs with the shared library find it once ldconfig has run, or with LD_LIBRARY_PATH=$LIBDIR"
     ;;
 uninstall)
     list | while IFS='|' read -r _ _ to; do rm -f "$DESTDIR$to"; done
-    # Folders of crigc's own that are empty now.
-    for folder in "$DATADIR/doc/crigc/docs" "$DATADIR/doc/crigc/examples" "$DATADIR/doc/crigc" "$LIBDIR/cmake/crigc" "$DATADIR/crigc/python" "$DATADIR/crigc/go" \
-        "$DATADIR/crigc"; do
-        rmdir "$DESTDIR$folder" 2>/dev/null || [ ! -d "$DESTDIR$folder" ]
+    rm -f "$DESTDIR$DATADIR"/crigc/python/__pycache__/crigc*.pyc
+    # Folders that are empty now, from the inside out. One that others use stays.
+    list | while IFS='|' read -r _ _ to; do
+        folder=$(dirname "$to")
+        while [ "$folder" != / ] && [ "$folder" != "$PREFIX" ]; do
+            echo "$folder"
+            folder=$(dirname "$folder")
+        done
+    done | sort -ru | while read -r folder; do
+        rmdir --ignore-fail-on-non-empty "$DESTDIR$folder/__pycache__" "$DESTDIR$folder" 2>/dev/null || true
     done
     ;;
 *) echo "usage: install.sh install | uninstall" >&2; exit 2 ;;

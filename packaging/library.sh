@@ -16,10 +16,14 @@ CARGO_ENCODED_RUSTFLAGS=$flags cargo rustc --quiet --locked -p crigc --profile l
 
 archive=$out/cargo/library/libcrigc.a
 abi=$(sed -n 's/^pub const GC_ABI: u32 = \([0-9]*\);$/\1/p' src/ffi/engine.rs)
-newer() { [ "$out/libcrigc.so.$abi" -nt "$1" ]; }
-if newer "$archive" && newer packaging/library.sh && newer packaging/object.sh; then
-    exec touch "$out/libcrigc.a"
-fi
+is_fresh() {
+    for made in libcrigc.a libcrigc.so "libcrigc.so.$abi" built-with; do
+        for of in "$archive" packaging/library.sh packaging/object.sh packaging/crigc.map; do
+            [ "$out/$made" -nt "$of" ] || return 1
+        done
+    done
+}
+if is_fresh; then exit; fi
 
 work=$(mktemp -d "$out/new.XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -9,7 +9,7 @@ work=$(mktemp -d "$(dirname "$2")/new.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 
 # nm would hand the objects with bitcode to a compiler's plugin, which aborts if it is older than rustc.
-$READELF -sW "$1" 2>/dev/null | awk '$4 == "FUNC" && $5 == "GLOBAL" && $7 != "UND" && $8 ~ /^gc_/ { print "-u", $8 }' >"$work/functions"
+$READELF -sW "$1" | awk '$4 == "FUNC" && $5 == "GLOBAL" && $7 != "UND" && $8 ~ /^gc_/ { print "-u", $8 }' >"$work/functions"
 [ -s "$work/functions" ] || { echo "$1 has no function gc_*" >&2; exit 1; }
 
 # What no function of crigc needs is left out.

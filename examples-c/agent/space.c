@@ -35,7 +35,7 @@ static unsigned used_percent(const gc_fs_usage *usage)
 {
     if (usage->capacity == 0)
         return 0;
-    double available = (double)usage->available / (double)usage->capacity * 100;
+    double available = (double)usage->available * 100 / (double)usage->capacity;
     return available >= 100 ? 0 : 100 - (unsigned)available;
 }
 

@@ -221,7 +221,7 @@ fn a_real_containerd_is_collected_by_the_rules() {
     let report = &reports[0];
     for kind in ["container", "sandbox", "pod-logs", "log-link"] {
         assert_eq!(
-            ids(&dry[0], kind, "removed"),
+            ids(&dry[0], kind, "would-remove"),
             ids(report, kind, "removed"),
             "the dry run listed what was removed: {kind}"
         );

@@ -104,11 +104,11 @@ fn an_installation_has_everything_and_leaves_nothing() {
         "share/doc/crigc/docs/configuration.md",
         "share/doc/crigc/docs/linking.md",
         "share/doc/crigc/docs/rules.md",
-        "share/doc/crigc/examples/collect.c",
-        "share/doc/crigc/examples/collect.cpp",
-        "share/doc/crigc/examples/collect.py",
-        "share/doc/crigc/examples/collect_cffi.py",
-        "share/doc/crigc/examples/tour.c",
+        "share/doc/crigc/examples-c/collect.c",
+        "share/doc/crigc/examples-c/collect.cpp",
+        "share/doc/crigc/python/examples/collect.py",
+        "share/doc/crigc/python/examples/collect_cffi.py",
+        "share/doc/crigc/examples-c/tour.c",
         "share/doc/crigc/valgrind.supp",
         "share/man/man3/crigc.3",
     ];
@@ -130,8 +130,32 @@ fn an_installation_has_everything_and_leaves_nothing() {
     )
     .expect("readable");
     assert!(bill.contains("rust-std") && !bill.contains("@RUST@"));
+    // Each link of an installed page leads to an installed file, or to the project.
+    let doc = tmp.path().join("opt/crigc/share/doc/crigc");
+    for page in fs::read_dir(doc.join("docs")).expect("pages") {
+        let page = page.expect("a page").path();
+        let text = fs::read_to_string(&page).expect("a page");
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split([')', '#']).next())
+        {
+            let is_there =
+                link.is_empty() || link.contains("://") || doc.join("docs").join(link).exists();
+            assert!(is_there, "{}: {link}", page.display());
+        }
+    }
+    // Python and others leave files of their own.
+    let python = tmp.path().join("opt/crigc/share/crigc/python");
+    fs::create_dir(python.join("__pycache__")).expect("a folder");
+    fs::write(python.join("__pycache__/crigc.cpython-311.pyc"), "").expect("writable");
+    fs::write(tmp.path().join("opt/crigc/share/doc/other"), "").expect("writable");
     must(&make("uninstall", &variables));
-    assert_eq!(files(tmp.path()), BTreeSet::new());
+    assert_eq!(
+        files(tmp.path()),
+        ["opt/crigc/share/doc/other".to_owned()].into()
+    );
+    assert!(!python.exists() && !tmp.path().join("opt/crigc/lib64").exists());
 }
 
 #[test]

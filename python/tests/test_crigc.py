@@ -301,6 +301,8 @@ class Errors(unittest.TestCase):
         """Without care C would take an arbitrary number for the answer of a callback that a signal interrupts."""
         main = threading.main_thread().ident
         assert main is not None
+        # A shell lets what it starts in the background ignore the signal.
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(signal.SIGINT, signal.default_int_handler))
         made = config(HANGING)
         approved: List[threading.Thread] = []
         ended: List[Any] = []
