@@ -1,11 +1,15 @@
-/* Collects a node once; without --apply it only prints what it would remove. README.md in this folder says how to link it. */
+/* Collects a node once; without --apply it only prints what it would remove. docs/linking.md says how to link it. */
 #include <stdio.h>
 #include <string.h>
 #include "crigc.h"
 
 int main(int argc, char **argv)
 {
-    unsigned flags = argc > 1 && strcmp(argv[1], "--apply") == 0 ? 0 : GC_DRY_RUN;
+    if (argc > 2 || (argc == 2 && strcmp(argv[1], "--apply") != 0)) {
+        fprintf(stderr, "usage: collect [--apply]; without it nothing is removed\n");
+        return 2;
+    }
+    unsigned flags = argc == 2 ? 0 : GC_DRY_RUN;
     gc_error *error = NULL;
     gc_report *report = NULL;
     gc_config *config = gc_config_new(); /* the kubelet's defaults */

@@ -1,11 +1,15 @@
-// Collects a node once; without --apply it only prints what it would remove. README.md in this folder says how to link it.
+// Collects a node once; without --apply it only prints what it would remove. docs/linking.md says how to link it.
 #include <cstring>
 #include <iostream>
 #include "crigc.hpp"
 
 int main(int argc, char **argv)
 {
-    bool apply = argc > 1 && std::strcmp(argv[1], "--apply") == 0;
+    bool apply = argc == 2 && std::strcmp(argv[1], "--apply") == 0;
+    if (argc > 1 && !apply) {
+        std::cerr << "usage: collect [--apply]; without it nothing is removed\n";
+        return 2;
+    }
     try {
         crigc::config config; // the kubelet's defaults
         crigc::engine engine(config);

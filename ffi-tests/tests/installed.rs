@@ -279,18 +279,24 @@ endforeach()
             says_its_version(&program, &prefix);
         }
     }
-    // Another version is refused.
-    let newer = project.replace("crigc 0.1", "crigc 0.2");
-    fs::write(tmp.path().join("CMakeLists.txt"), newer).expect("writable");
-    let output = Command::new("cmake")
-        .arg("-S")
-        .arg(tmp.path())
-        .arg("-B")
-        .arg(tmp.path().join("newer"))
-        .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
-        .output()
-        .expect("cmake");
-    assert!(!output.status.success());
+    for (version, fits) in [
+        ("0", true),
+        ("0.1.0 EXACT", true),
+        ("0.2", false),
+        ("1", false),
+    ] {
+        let asks = project.replace("crigc 0.1", &format!("crigc {version}"));
+        fs::write(tmp.path().join("CMakeLists.txt"), asks).expect("writable");
+        let output = Command::new("cmake")
+            .arg("-S")
+            .arg(tmp.path())
+            .arg("-B")
+            .arg(tmp.path().join(version))
+            .arg(format!("-DCMAKE_PREFIX_PATH={}", prefix.display()))
+            .output()
+            .expect("cmake");
+        assert_eq!(output.status.success(), fits, "{version}");
+    }
 }
 
 /// The oldest glibc that the shared library runs with is that of the page on compatibility.
