@@ -60,10 +60,10 @@
  * or gave up, before its turn), sandbox-image-unknown, link-unknown, newer-than-answer (its pod has changed since the moment
  * that the host's answer describes).
  *
- * examples-c/tour.c calls every function once; examples-c/collect.c is a whole program.
- *
  * The keys with their defaults and ranges are listed in docs/configuration.md, the rules of a pass in docs/rules.md. Both name a
  * rule by its number, such as S1.6.
+ *
+ * examples-c/tour.c calls every function once; examples-c/collect.c is a whole program.
  *
  * Generated from src/ffi/ by `make generate`; do not edit.
  */

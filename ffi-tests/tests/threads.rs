@@ -89,7 +89,7 @@ fn program(name: &str, library: &Path, runtime: &Path) -> PathBuf {
             .arg("-Wl,--whole-archive")
             .arg(runtime)
             .arg("-Wl,--no-whole-archive")
-            .args(["-lstdc++", "-o"])
+            .args(["-lstdc++", "-lm", "-o"])
             .arg(&program),
     );
     program
