@@ -92,11 +92,13 @@ install)
 uninstall)
     list | while IFS='|' read -r _ _ to; do rm -f "$DESTDIR$to"; done
     rm -f "$DESTDIR$DATADIR"/crigc/python/__pycache__/crigc*.pyc
-    # Folders that are empty now, from the inside out. One that others use stays.
+    # Folders of crigc's own that are empty now, from the inside out. All others stay: somebody else may have made them.
     list | while IFS='|' read -r _ _ to; do
         folder=$(dirname "$to")
-        while [ "$folder" != / ] && [ "$folder" != "$PREFIX" ]; do
-            echo "$folder"
+        while [ "$folder" != / ]; do
+            case $folder in
+            "$DATADIR/doc/crigc" | "$DATADIR/doc/crigc"/* | "$DATADIR/crigc" | "$DATADIR/crigc"/* | "$LIBDIR/cmake/crigc") echo "$folder" ;;
+            esac
             folder=$(dirname "$folder")
         done
     done | sort -ru | while read -r folder; do

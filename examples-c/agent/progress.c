@@ -62,7 +62,7 @@ void on_progress(void *context, gc_kind kind, size_t done, size_t total)
     show(kind, done, total);
 }
 
-/* A pass that is told to end reports no progress of its last removals; its report has them. */
+/* A pass that ends early reports no progress of its last removals; its report has them. */
 void end_progress(gc_pass pass, const gc_report *report)
 {
     gc_kind last = pass == GC_PASS_IMAGES ? GC_IMAGE : GC_LOG_LINK;
