@@ -1,8 +1,23 @@
 # `make run` shows crigc at work, `make test` tests everything; the other targets are for developers.
 .DEFAULT_GOAL := agent
 
+.PHONY: help
+help:
+	@printf '%s\n' \
+	    'make run         shows a simulated node, then collects it; ENDPOINT=unix://... looks at a real one' \
+	    'make library     builds target/library/libcrigc.a and libcrigc.so' \
+	    'make install     installs them with headers and pages; PREFIX, LIBDIR and DESTDIR as usual' \
+	    'make uninstall   removes what `make install` installed' \
+	    'make dist        packs what would be installed as target/dist/crigc-*.tar.gz' \
+	    'make agent       builds target/agent, a node agent' \
+	    'make image       packs the agent as a container image' \
+	    'make test        runs all tests; `make check` those that take two minutes' \
+	    'make bench       measures crigc beside the code of the kubelet' \
+	    'All others are explained in the Makefile.'
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
 # What people link: libcrigc.a, and libcrigc.so beside it.
-LIBRARY := $(or $(CARGO_TARGET_DIR),target)/library/libcrigc.a
+LIBRARY := $(TARGET)/library/libcrigc.a
 .PHONY: library
 library:
 	packaging/library.sh
@@ -47,7 +62,8 @@ pod-starts: library
 test-mutations: crisim
 	go/comparison/mutations.sh
 
-# crigc beside the kubelet's own code and crictl; writes docs/benchmark-results.md, the picture and the table in docs/benchmarks.md.
+# crigc beside the kubelet's own code and crictl; writes docs/benchmark-results.md, the picture, and the tables in docs/benchmarks.md and
+# the README.
 # About 40 minutes; QUICK=1 prints a few rows in a few minutes. BENCH has more of the program's flags, such as --only images.
 QUICK ?=
 BENCH ?=

@@ -1,6 +1,6 @@
 # The agent for nodes: a static program, which needs no other file, and a container image of it.
-STATIC_AGENT = target/deploy/crigc-agent
-IMAGE = target/deploy/crigc-agent.oci.tar
+STATIC_AGENT = $(TARGET)/deploy/crigc-agent
+IMAGE = $(TARGET)/deploy/crigc-agent.oci.tar
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 .PHONY: static-agent image

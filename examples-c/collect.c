@@ -1,30 +1,46 @@
-/* Collects a node once; without --apply it only prints what it would remove. docs/linking.md says how to link it. */
+/* Collects a node once: collect [SOCKET] [--apply] [KEY=VALUE]... Without --apply it only prints what it would remove.
+ * docs/linking.md says how to link it. */
 #include <stdio.h>
 #include <string.h>
 #include "crigc.h"
 
+/* Sets a key from KEY=VALUE, which it cuts into both, or the runtime's socket. */
+static void set(gc_config *config, char *setting, gc_error **error)
+{
+    char *end = strchr(setting, '=');
+    if (!end) {
+        gc_config_set(config, "container-runtime-endpoint", setting, error);
+        return;
+    }
+    *end = '\0';
+    gc_config_set(config, setting, end + 1, error);
+}
+
 int main(int argc, char **argv)
 {
-    if (argc > 2 || (argc == 2 && strcmp(argv[1], "--apply") != 0)) {
-        fprintf(stderr, "usage: collect [--apply]; without it nothing is removed\n");
-        return 2;
-    }
-    unsigned flags = argc == 2 ? 0 : GC_DRY_RUN;
+    uint32_t flags = GC_DRY_RUN;
     gc_error *error = NULL;
     gc_report *report = NULL;
     gc_config *config = gc_config_new(); /* the kubelet's defaults */
-    gc_engine *engine = gc_engine_new(config, &error);
-    gc_status status = engine ? gc_containers(engine, flags, NULL, &report, &error) : gc_error_status(error);
-    if (status != GC_OK)
-        fprintf(stderr, "%s: %s\n", gc_status_name(status), gc_error_message(error));
+    for (int i = 1; i < argc && !error; i++) {
+        if (strcmp(argv[i], "--apply") == 0)
+            flags = 0;
+        else
+            set(config, argv[i], &error);
+    }
+    gc_engine *engine = error ? NULL : gc_engine_new(config, &error);
+    if (engine)
+        gc_containers(engine, flags, NULL, &report, &error);
+    if (error)
+        fprintf(stderr, "%s: %s\n", gc_status_name(gc_error_status(error)), gc_error_message(error));
     for (size_t i = 0; i < gc_report_len(report); i++) {
         const gc_entry *entry = gc_report_entry(report, i);
-        const char *what = entry->outcome == GC_REMOVED ? "removed" : entry->outcome == GC_FAILED ? "failed" : "kept";
-        printf("%s %s (%s): %s\n", what, entry->id, entry->name, entry->reason);
+        printf("%s %s (%s): %s\n", gc_outcome_name(entry->outcome), entry->id, entry->name, entry->reason);
     }
+    int code = error ? 1 : 0;
     gc_report_free(report);
     gc_error_free(error);
     gc_engine_free(engine);
     gc_config_free(config);
-    return status == GC_OK ? 0 : 1;
+    return code;
 }

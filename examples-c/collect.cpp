@@ -1,20 +1,25 @@
-// Collects a node once; without --apply it only prints what it would remove. docs/linking.md says how to link it.
-#include <cstring>
+// collect [SOCKET] [--apply] [KEY=VALUE]...: collects a node once; without --apply it only prints what it would remove.
 #include <iostream>
+#include <string>
 #include "crigc.hpp"
 
 int main(int argc, char **argv)
 {
-    bool apply = argc == 2 && std::strcmp(argv[1], "--apply") == 0;
-    if (argc > 1 && !apply) {
-        std::cerr << "usage: collect [--apply]; without it nothing is removed\n";
-        return 2;
-    }
     try {
         crigc::config config; // the kubelet's defaults
+        crigc::flags flags = crigc::flags::dry_run;
+        for (int i = 1; i < argc; i++) {
+            std::string argument = argv[i];
+            std::string::size_type end = argument.find('=');
+            if (argument == "--apply")
+                flags = crigc::flags::none;
+            else if (end == std::string::npos)
+                config.set("container-runtime-endpoint", argument);
+            else
+                config.set(argument.substr(0, end), argument.substr(end + 1));
+        }
         crigc::engine engine(config);
-        crigc::report report = engine.containers(apply ? crigc::flags::none : crigc::flags::dry_run);
-        for (crigc::entry entry : report)
+        for (crigc::entry entry : engine.containers(flags))
             std::cout << crigc::name(entry.outcome()) << ' ' << entry.id() << " (" << entry.name() << "): " << entry.reason() << '\n';
     } catch (const crigc::error &error) {
         std::cerr << crigc::name(error.status()) << ": " << error.what() << '\n';

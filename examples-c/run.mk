@@ -8,20 +8,20 @@ ENDPOINT ?=
 crisim:
 	cargo build -q -p crisim --release
 
-target/agent: $(wildcard examples-c/agent/*.[ch]) include/crigc.h $(LIBRARY)
-target/collect: examples-c/collect.c include/crigc.h $(LIBRARY)
-target/agent target/collect:
+$(TARGET)/agent: $(wildcard examples-c/agent/*.[ch]) include/crigc.h $(LIBRARY)
+$(TARGET)/collect: examples-c/collect.c include/crigc.h $(LIBRARY)
+$(TARGET)/agent $(TARGET)/collect:
 	$(CC) $(CFLAGS) $(C_STRICT) -Iinclude $(filter %.c,$^) $(LIBRARY) -Wl,--gc-sections -o $@
 
 agent: library
-	@$(MAKE) -s --no-print-directory target/agent target/collect
+	@$(MAKE) -s --no-print-directory $(TARGET)/agent $(TARGET)/collect
 
 # A first build takes minutes, and cargo says nothing.
 run:
-	@echo '== building the library of crigc, and the agent that is linked with it (target/agent)'
+	@echo '== building the library of crigc, and the agent that is linked with it ($(TARGET)/agent)'
 	@$(MAKE) -s --no-print-directory agent
 ifeq ($(ENDPOINT),)
-	@echo '== building crisim, which simulates a node (target/release/crisim)'
+	@echo '== building crisim, which simulates a node ($(TARGET)/release/crisim)'
 	@$(MAKE) -s --no-print-directory crisim
 endif
 	@APPLY='$(APPLY)' ENDPOINT='$(ENDPOINT)' examples-c/run.sh

@@ -3,7 +3,7 @@
 # With ENDPOINT=unix://... it makes a dry run of a real node; APPLY=1 collects that node.
 set -eu
 cd "$(dirname "$0")/.."
-agent=target/agent
+agent=${CARGO_TARGET_DIR:-target}/agent
 
 if [ -n "${ENDPOINT:-}" ]; then
     set -- --once --container-runtime-endpoint "$ENDPOINT"
@@ -17,7 +17,7 @@ if [ -n "${ENDPOINT:-}" ]; then
     exec "$agent" "$@"
 fi
 
-crisim=target/release/crisim
+crisim=${CARGO_TARGET_DIR:-target}/release/crisim
 node=$(mktemp -d "${TMPDIR:-/tmp}/crigc-run.XXXXXX")
 pid=
 end() {

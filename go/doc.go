@@ -71,14 +71,14 @@
 //	git clone https://github.com/crigc/crigc && make -C crigc library
 //	go mod edit -replace github.com/crigc/crigc/go=./crigc/go && go mod tidy
 //
-// An installation. `make install PREFIX=/usr/local` in a checkout of the same release installs the library, the header and a
-// crigc.pc; then the package may be in the module cache:
+// An installation. `make library && make install PREFIX=/usr/local` in a checkout of the same release installs the library, the header
+// and files for pkg-config; then the package may be in the module cache:
 //
 //	go build -tags crigc_pkgconfig ./...
 //
 // This links the static library; -tags crigc_pkgconfig,crigc_shared links libcrigc.so.1, which the program then loads when it starts.
-// Set PKG_CONFIG_PATH if crigc.pc is not in a default place. Without the tag, a header and a library in the C compiler's own
-// default places are found as well; a build tree beside the package comes first.
+// Set PKG_CONFIG_PATH if crigc-static.pc (of the shared library crigc.pc) is not in a default place. Without the tag, a header and a
+// library in the C compiler's own default places are found as well; a build tree beside the package comes first.
 //
 // Go ignores libcrigc.a when it decides what is up to date. After a change of the library, `go build` leaves an existing program as
 // it is, `go run` runs the program in its cache, and `go test` prints its old results. Use -a, or another value of CGO_LDFLAGS, or

@@ -18,7 +18,13 @@
  * a `const char *` is valid as long as the object that it came from.
  *
  * Callbacks. A callback that throws counts as the answer that removes nothing: no exception reaches the library. A call of this thread
- * that throws its errors throws the first such exception again at its end; other calls and periodic passes drop it.
+ * that throws its errors throws the first such exception again at its end, and only on_pass receives the report; other calls and
+ * periodic passes drop it.
+ *
+ * Memory. If memory runs out, the library and every noexcept function end the program; other functions throw std::bad_alloc.
+ *
+ * With -fno-exceptions all names are in crigc::without_exceptions. So a program may have parts with and without exceptions; they cannot pass
+ * objects of crigc to each other.
  */
 #ifndef CRIGC_HPP
 #define CRIGC_HPP
@@ -39,9 +45,15 @@
 
 #if defined(__cpp_exceptions) || defined(__EXCEPTIONS)
 #define CRIGC_EXCEPTIONS 1
+#define CRIGC_C(function) crigc_cpp_##function
+#else
+#define CRIGC_C(function) crigc_cpp_##function##_without_exceptions
 #endif
 
 namespace crigc {
+#ifndef CRIGC_EXCEPTIONS
+inline namespace without_exceptions {
+#endif
 
 /** How a call ended. Treat a number that you do not know as a failure. */
 enum class status : gc_status {
@@ -433,11 +445,11 @@ template <class Function> const Function &from(void *context) noexcept { return 
 
 /* The functions that the library calls. The context is the C++ function. */
 extern "C" {
-inline void crigc_cpp_log(void *context, gc_log_level level, const char *message)
+inline void CRIGC_C(log)(void *context, gc_log_level level, const char *message)
 {
     notify([&] { from<log_fn>(context)(static_cast<log_level>(level), message); });
 }
-inline std::int32_t crigc_cpp_pod_states(void *context, const char *const *uids, gc_pod_state *states, std::size_t count,
+inline std::int32_t CRIGC_C(pod_states)(void *context, const char *const *uids, gc_pod_state *states, std::size_t count,
                                          std::int64_t *as_of)
 {
     return answer(0, [&] {
@@ -445,23 +457,23 @@ inline std::int32_t crigc_cpp_pod_states(void *context, const char *const *uids,
         return from<pod_states_fn>(context)(asked) ? 1 : 0;
     });
 }
-inline std::int32_t crigc_cpp_approve(void *context, const gc_entry *planned)
+inline std::int32_t CRIGC_C(approve)(void *context, const gc_entry *planned)
 {
     return answer(0, [&] { return from<approve_fn>(context)(entry(planned)) ? 1 : 0; });
 }
-inline std::int32_t crigc_cpp_image_fs(void *context, gc_fs_usage *usage)
+inline std::int32_t CRIGC_C(image_fs)(void *context, gc_fs_usage *usage)
 {
     return answer(0, [&] { return from<image_fs_fn>(context)(*usage) ? 1 : 0; });
 }
-inline void crigc_cpp_event(void *context, const char *reason, const char *message)
+inline void CRIGC_C(event)(void *context, const char *reason, const char *message)
 {
     notify([&] { from<event_fn>(context)(reason, message); });
 }
-inline void crigc_cpp_progress(void *context, gc_kind of, std::size_t done, std::size_t total)
+inline void CRIGC_C(progress)(void *context, gc_kind of, std::size_t done, std::size_t total)
 {
     notify([&] { from<progress_fn>(context)(static_cast<kind>(of), done, total); });
 }
-inline void crigc_cpp_pass(void *context, gc_pass of, gc_status, const gc_report *ended, const gc_error *failure)
+inline void CRIGC_C(pass)(void *context, gc_pass of, gc_status, const gc_report *ended, const gc_error *failure)
 {
     notify([&] {
         /* The library's error is only borrowed: this one is a copy, and may be kept. */
@@ -469,7 +481,7 @@ inline void crigc_cpp_pass(void *context, gc_pass of, gc_status, const gc_report
         from<pass_fn>(context)(static_cast<pass>(of), report_view(ended), copy);
     });
 }
-inline std::int64_t crigc_cpp_clock(void *context)
+inline std::int64_t CRIGC_C(clock)(void *context)
 {
     return answer(std::int64_t(0), [&] { return to_ns(from<clock_fn>(context)()); });
 }
@@ -554,22 +566,22 @@ public:
     {
         bool some(function);
         void *context = hold(std::move(function));
-        gc_config_set_log(get(), static_cast<gc_log_level>(up_to), some ? detail::crigc_cpp_log : nullptr, context);
+        gc_config_set_log(get(), static_cast<gc_log_level>(up_to), some ? detail::CRIGC_C(log) : nullptr, context);
     }
     /** Says which pods may be collected; true = the list of pods is complete. */
-    void on_pod_states(pod_states_fn function) { hand(gc_config_set_pod_states, detail::crigc_cpp_pod_states, std::move(function)); }
+    void on_pod_states(pod_states_fn function) { hand(gc_config_set_pod_states, detail::CRIGC_C(pod_states), std::move(function)); }
     /** Approves a removal; true = remove it. */
-    void on_approve(approve_fn function) { hand(gc_config_set_approve, detail::crigc_cpp_approve, std::move(function)); }
+    void on_approve(approve_fn function) { hand(gc_config_set_approve, detail::CRIGC_C(approve), std::move(function)); }
     /** Says how full the image filesystem is; true = it is filled in. */
-    void on_image_fs(image_fs_fn function) { hand(gc_config_set_image_fs, detail::crigc_cpp_image_fs, std::move(function)); }
+    void on_image_fs(image_fs_fn function) { hand(gc_config_set_image_fs, detail::CRIGC_C(image_fs), std::move(function)); }
     /** Receives an event. */
-    void on_event(event_fn function) { hand(gc_config_set_event, detail::crigc_cpp_event, std::move(function)); }
+    void on_event(event_fn function) { hand(gc_config_set_event, detail::CRIGC_C(event), std::move(function)); }
     /** Receives the progress of removals. */
-    void on_progress(progress_fn function) { hand(gc_config_set_progress, detail::crigc_cpp_progress, std::move(function)); }
+    void on_progress(progress_fn function) { hand(gc_config_set_progress, detail::CRIGC_C(progress), std::move(function)); }
     /** Receives the end of a pass. The report is borrowed for the call: do not keep it. */
-    void on_pass(pass_fn function) { hand(gc_config_set_pass, detail::crigc_cpp_pass, std::move(function)); }
+    void on_pass(pass_fn function) { hand(gc_config_set_pass, detail::CRIGC_C(pass), std::move(function)); }
     /** Is the wall clock. */
-    void on_clock(clock_fn function) { hand(gc_config_set_clock, detail::crigc_cpp_clock, std::move(function)); }
+    void on_clock(clock_fn function) { hand(gc_config_set_clock, detail::CRIGC_C(clock), std::move(function)); }
 
 private:
     friend class engine;
@@ -663,9 +675,7 @@ public:
     void start()
     {
         error failure;
-        detail::callbacks_of_a_call callbacks;
         start(failure);
-        callbacks.rethrow();
         if (failure)
             throw failure;
     }
@@ -700,6 +710,10 @@ private:
     detail::owned<gc_engine, gc_engine_free> owned_;
 };
 
+#ifndef CRIGC_EXCEPTIONS
+} // namespace without_exceptions
+#endif
 } // namespace crigc
 
+#undef CRIGC_C
 #endif

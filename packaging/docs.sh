@@ -20,3 +20,4 @@ render "$out/crigc.h" MAN
 sed -e "s/^\.TH .*/.TH crigc 3 \"\" \"crigc $version\" \"C interface of crigc\"/" -e '/^\.SH NAME/{n;s/^crigc\.h \\- crigc:/crigc \\-/}' \
     -e 's/\xe2\x80\x9f/\\(dq/g' -e 's/^\.SH "Author"/.SH "Origin"/' -e 's/^Generated automatically by Doxygen.*/Generated from crigc\\\&.h\\\&./' "$out/man/man3/crigc.h.3" >"$out/crigc.3"
 mv "$out/crigc.3" "$man"
+echo "$out/html/index.html and $man"

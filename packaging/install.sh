@@ -33,7 +33,7 @@ include/crigc.h|644|$INCLUDEDIR/crigc.h
 include/crigc.hpp|644|$INCLUDEDIR/crigc.hpp
 python/crigc.py|644|$DATADIR/crigc/python/crigc.py
 python/crigc_cffi.py|644|$DATADIR/crigc/python/crigc_cffi.py
-$(for file in go/*.go go/shim.[ch] go/go.mod go/LICENSE; do
+$(for file in go/*.go go/example/collect/*.go go/shim.[ch] go/go.mod go/LICENSE; do
     case $file in *_test.go) ;; *) echo "$file|644|$DATADIR/crigc/$file" ;; esac
 done)
 packaging/crigc.3|644|$DATADIR/man/man3/crigc.3
@@ -69,7 +69,7 @@ fill() {
             -e "s#\]\((differences|reliability|benchmarks|pod-starts|architecture)#](https://github.com/crigc/crigc/blob/main/docs/\1#g" \
             "docs/$page.md" >"$work/$page.md"
     done
-    sed "s|@RUST@|$(cut -d ' ' -f 2 "$built/built-with")|" packaging/bill-of-materials.json >"$work/bill-of-materials.json"
+    sed "s|@RUST@|$(sed -n 's/^rustc \([^ ]*\).*/\1/p' "$built/built-with")|" packaging/bill-of-materials.json >"$work/bill-of-materials.json"
     for name in crigc-config.cmake crigc-config-version.cmake; do
         sed -e "s|@INCLUDEDIR@|$(relative "$LIBDIR/cmake/crigc" "$INCLUDEDIR")|" -e "s|@ABI@|$abi|" -e "s|@VERSION@|$version|" \
             -e "s|@PRIVATE@|$(echo "$private" | sed 's/-l//g; s/ /;/g')|" "packaging/$name.in" >"$work/$name"

@@ -5,6 +5,13 @@
 set -eu
 LD=${LD:-ld} OBJCOPY=${OBJCOPY:-objcopy} READELF=${READELF:-readelf} AR=${AR:-ar}
 
+for tool in "$LD" "$OBJCOPY" "$READELF" "$AR"; do
+    if ! command -v "${tool%% *}" >/dev/null; then
+        echo "$tool is missing; install binutils, or name another one by LD, OBJCOPY, READELF or AR" >&2
+        exit 1
+    fi
+done
+
 work=$(mktemp -d "$(dirname "$2")/new.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 

@@ -294,7 +294,10 @@ class Error(Exception):
         self.status = status
         self.message = message
         self.report = report
-        """What a failed pass did; None if it never began, and for other calls."""
+        """What a failed pass did; None if it never began, for other calls, and for a copy (copy, pickle)."""
+
+    def __reduce__(self) -> tuple[type[Error], tuple[Status, str]]:
+        return type(self), (self.status, self.message)
 
 
 class InvalidArgument(Error, ValueError):
@@ -704,7 +707,8 @@ def _pod_states(function: PodStatesFunction, uids: Any, states: Any, count: int,
     if answer is None:
         return 0
     if isinstance(answer, tuple):
-        answer, as_of[0] = answer
+        answer, moment = answer
+        as_of[0] = _number("as_of", moment, c_int64)
     found = [answer.get(uid, PodState.KEEP) for uid in asked]
     if not all(isinstance(state, PodState) for state in found):
         raise TypeError("the state of a pod has to be a crigc.PodState")
@@ -722,7 +726,7 @@ def _image_fs(function: ImageFsFunction, usage: Any) -> int:
     if found is None:
         return 0
     for name in ("capacity", "available", "inodes", "inodes_free"):
-        setattr(usage.contents, name, getattr(found, name))
+        setattr(usage.contents, name, _number(name, getattr(found, name), c_uint64))
     return 1
 
 
@@ -743,13 +747,25 @@ def _pass(function: PassFunction, ended: int, _status: int, handle: int, error: 
 
 
 def _clock(function: ClockFunction) -> int:
-    return c_int64(function()).value
+    return _number("clock", function(), c_int64)
+
+
+def _number(name: str, value: int, c_type: Any) -> int:
+    """C would take a number that is too large for its type for another one."""
+    if c_type(value).value != value:
+        raise ValueError(f"{name} cannot be {value}")
+    return value
 
 
 class Call:
-    """The deadline of passes in seconds from now (None = none), and the means to cancel them. Several passes may share one."""
+    """The deadline of passes in seconds from now (None = none), and the means to cancel them.
+
+    Several passes may share one. What interrupts the caller of one of them, such as KeyboardInterrupt, cancels it for all.
+    """
 
     def __init__(self, timeout: float | None = None) -> None:
+        if timeout is not None and not math.isfinite(timeout * 1000):
+            raise InvalidArgument(Status.INVALID_ARGUMENT, f"a timeout cannot be {timeout} seconds; None means that there is none")
         # 0 means no deadline in C.
         milliseconds = 0 if timeout is None else min(max(1, math.ceil(timeout * 1000)), 2**64 - 1)
         self._handle = _made(_gc_call_new(milliseconds), "Call")
@@ -764,7 +780,7 @@ class _Run:
     """One pass, its result, and what its callbacks raised."""
 
     def __init__(self) -> None:
-        self.started = False
+        self.begun = threading.Event()
         self.over = threading.Event()
         self.report: Report | None = None
         self.error: Error | None = None
@@ -806,7 +822,7 @@ class Engine:
         if getattr(self, "_handle", None) and not self._closed:
             warnings.warn("a crigc.Engine was not closed", ResourceWarning, source=self)
             self._begin_close()
-            threading.Thread(target=self._free, daemon=True).start()
+            self._free_in_background()
 
     def containers(self, flags: Flags | int = Flags.NONE, call: Call | None = None) -> Report:
         """Removes dead containers, pod sandboxes, pod logs and log links. Blocks until the pass is over."""
@@ -843,9 +859,17 @@ class Engine:
         """Ends passes with Closed, waits for the calls of other threads, and frees the engine. In a callback it does not wait."""
         self._begin_close()
         if _here.callbacks:
-            threading.Thread(target=self._free, daemon=True).start()
+            self._free_in_background()
         else:
             self._free()
+
+    def _free_in_background(self) -> None:
+        try:
+            # Not a daemon: the interpreter waits for it when it exits.
+            threading.Thread(target=self._free, name="crigc-free", daemon=False).start()
+        except RuntimeError:
+            # There is no thread for it. What the library may still call has to live as long as the process.
+            _unfreed.append(self)
 
     def _begin_close(self) -> None:
         with self._changed:
@@ -890,17 +914,18 @@ class Engine:
         thread = threading.Thread(target=self._run, args=(run, function, flags, call), name="crigc-pass", daemon=True)
         try:
             thread.start()
-            run.started = True
             run.over.wait()
         except BaseException:
             call.cancel()
-            if run.started:
+            # What interrupts start may leave a thread that is about to begin.
+            if run.begun.wait(1):
                 run.over.wait()
             raise
         _free_what_waits()
         return run.result()
 
     def _run(self, run: _Run, function: Callable[..., int], flags: int, call: Call | None) -> None:
+        run.begun.set()
         report, error = c_void_p(), c_void_p()
         outer, _here.raised = _here.raised, run.raised
         try:
@@ -919,6 +944,7 @@ class Engine:
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+_unfreed: list[Engine] = []
 
 
 @atexit.register

@@ -3,6 +3,7 @@
 # say that they were skipped (with CI=true they fail instead). Ends with `N passed, N failed, N skipped`.
 set -u -o pipefail
 cd "$(dirname "$0")/.."
+unset CARGO_TARGET_DIR # tests know where things are in the tree
 log=$(mktemp)
 export CRIGC_RULES=$(mktemp)
 trap 'rm -f "$log" "$CRIGC_RULES"' EXIT

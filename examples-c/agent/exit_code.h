@@ -3,6 +3,7 @@
 #define AGENT_EXIT_CODE_H
 
 #include "crigc.h"
+#include "space.h"
 
 enum {
     EXIT_FINE = 0,
@@ -15,8 +16,8 @@ enum {
     EXIT_OUTPUT_LOST = 7
 };
 
-/* Notes how a pass ended. `report` may be NULL. Only one thread at a time may call this. */
-void note_end(gc_pass pass, gc_status status, const gc_report *report);
+/* Notes how a pass ended. Without a report, both pointers are NULL. Only one thread at a time may call this. */
+void note_end(gc_pass pass, gc_status status, const gc_report *report, const struct thresholds *thresholds);
 
 /* Notes that the agent did not know which pods live. The same holds for threads. */
 void note_pods_unknown(void);

@@ -91,7 +91,7 @@ void print_help_tail(void)
     print_reasons();
     puts("\nExit codes:\n"
          "  0  fine\n"
-         "  1  a pass failed\n"
+         "  1  a pass failed, or images could not free enough space\n"
          "  2  wrong usage\n"
          "  3  some objects could not be removed\n"
          "  4  no runtime answers\n"

@@ -1,25 +1,30 @@
-/* A report as a line of JSON: that of the library, but a dry run says "would-remove" of what it would remove, and entries can be
- * left out. A quote inside of a string is written `\"`, so the texts that are searched for below stand only where an entry begins. */
+/* A report as a line of JSON: that of the library, but a dry run says "would-remove" of what it would remove, a pass that was
+ * interrupted says "broken-off" of what was under way, and entries can be left out. A quote inside of a string is written `\"`, so the
+ * texts that are searched for below stand only where an entry begins. */
 #include "json.h"
 #include <stdio.h>
 #include <string.h>
+#include "tally.h"
 
 #define ENTRIES "\"entries\":["
 #define ENTRY "{\"kind\":\""
-#define REMOVED "\"outcome\":\"removed\""
-#define WOULD_REMOVE "\"outcome\":\"would-remove\""
+#define OUTCOME "\"outcome\":\""
 
-/* Prints an entry; of a dry run with what would happen to its object. */
-static void print_entry(const char *entry, size_t length, int would_be_removed)
+/* The agent's own word for the outcome of an entry; NULL = the library's. */
+static const char *word_of(const gc_report *report, const gc_entry *entry)
 {
-    const char *outcome = would_be_removed ? strstr(entry, REMOVED) : NULL;
-    if (!outcome) {
-        fwrite(entry, 1, length, stdout);
-        return;
-    }
-    size_t before = (size_t)(outcome - entry), behind = before + strlen(REMOVED);
+    if (entry->outcome == GC_REMOVED && gc_report_dry_run(report))
+        return "would-remove";
+    return outcome_of(report, entry) == BROKEN_OFF ? "broken-off" : NULL;
+}
+
+/* Prints an entry with another word for its outcome. */
+static void print_with_word(const char *entry, size_t length, const char *word)
+{
+    const char *outcome = strstr(entry, OUTCOME) + strlen(OUTCOME);
+    size_t before = (size_t)(outcome - entry), behind = before + strcspn(outcome, "\"");
     fwrite(entry, 1, before, stdout);
-    fputs(WOULD_REMOVE, stdout);
+    fputs(word, stdout);
     fwrite(entry + behind, 1, length - behind, stdout);
 }
 
@@ -30,10 +35,14 @@ static void print_entries_of(const char *entry, const gc_report *report, int cha
     for (size_t i = 0; entry && i < gc_report_len(report); i++) {
         const char *next = strstr(entry + 1, ENTRY);
         size_t length = next ? (size_t)(next - entry) - strlen(",") : strlen(entry) - strlen("]}");
-        gc_outcome outcome = gc_report_entry(report, i)->outcome;
-        if (!changes_only || outcome != GC_KEPT) {
+        const gc_entry *decided = gc_report_entry(report, i);
+        if (!changes_only || decided->outcome != GC_KEPT) {
+            const char *word = word_of(report, decided);
             fputs(comma, stdout);
-            print_entry(entry, length, gc_report_dry_run(report) && outcome == GC_REMOVED);
+            if (word)
+                print_with_word(entry, length, word);
+            else
+                fwrite(entry, 1, length, stdout);
             comma = ",";
         }
         entry = next;

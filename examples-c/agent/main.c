@@ -1,6 +1,7 @@
 /* agent: a node agent to start from. It collects dead containers, sandboxes, logs and unused images of a node through
  * crigc, once or every period, and reports what it removed, what failed, what it kept, and why. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include "crigc.h"
 #include "exit_code.h"
@@ -51,20 +52,26 @@ static int run_engine(gc_config *config, struct options *options, struct pass_pr
     return code;
 }
 
+static unsigned percent(const gc_config *config, const char *key)
+{
+    char *text = gc_config_get(config, key, NULL);
+    unsigned number = text ? (unsigned)strtoul(text, NULL, 10) : 0;
+    gc_string_free(text);
+    return number;
+}
+
 static int run(gc_config *config, struct options *options)
 {
-    char *low_threshold = gc_config_get(config, "image-gc-low-threshold", NULL);
     struct pass_printer printer = {
         .json = options->json,
         .changes_only = options->changes_only,
         .verbose = options->verbose,
         .dry_run = !options->apply,
-        .low_threshold = low_threshold,
+        .thresholds = { percent(config, "image-gc-high-threshold"), percent(config, "image-gc-low-threshold") },
+        .to_apply = options->held_back ? "without --dry-run" : "with --apply",
         .log = options->verbose ? LOG_ALL : LOG_WARNINGS,
     };
-    int code = run_engine(config, options, &printer);
-    gc_string_free(low_threshold);
-    return code;
+    return run_engine(config, options, &printer);
 }
 
 int main(int count, char **arguments)

@@ -27,7 +27,7 @@ static void collect(const struct job *job, collect_function function)
     gc_error *error = NULL;
     gc_status status = function(job->engine, job->flags, job->call, &report, &error);
     if (!report) {
-        note_end(function == gc_images ? GC_PASS_IMAGES : GC_PASS_CONTAINERS, status, NULL);
+        note_end(function == gc_images ? GC_PASS_IMAGES : GC_PASS_CONTAINERS, status, NULL, NULL);
         say_error(error);
     } else {
         gc_error_free(error);
@@ -38,7 +38,7 @@ static void collect(const struct job *job, collect_function function)
 /* Says that a signal came before the pass over images. */
 static void skip_images(void)
 {
-    note_end(GC_PASS_IMAGES, GC_ERROR_CANCELLED, NULL);
+    note_end(GC_PASS_IMAGES, GC_ERROR_CANCELLED, NULL, NULL);
     say("collected no images: the agent was told to end");
 }
 

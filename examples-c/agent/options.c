@@ -12,7 +12,9 @@
 #include "hints.h"
 #include "output.h"
 
-static struct options given = { .live_pods.max_age = 60000 };
+enum { NOT_GIVEN = -1, MAX_AGE = 60000 }; /* of live-pods-max-age, in milliseconds */
+
+static struct options given = { .live_pods.max_age = NOT_GIVEN };
 
 /* An option has one of three targets: a flag, which it sets to 1, a text, or milliseconds. A flag may take a word, which then
  * sets a second one. */
@@ -158,6 +160,10 @@ static int refuse(gc_config *config, const char *argument)
     for (size_t i = 0; i < ROWS; i++)
         if (strcmp(rows[i].name, name) == 0)
             return usage_error(rows[i].flag ? "this option takes no value:" : "a value is missing behind", argument);
+    if (strcmp(name, "dry-run") == 0)
+        return usage_error(given.apply ? "--apply removes and a dry run does not; leave out one of them:"
+                                       : "without --apply every run is a dry run; leave out",
+                           argument);
     if (gc_config_key_help(name))
         return usage_error("a value is missing behind", argument);
     return refuse_unknown(config, name);
@@ -203,6 +209,8 @@ static int check(void)
         return usage_error("only with --once:", given.now ? "--now" : "--all-unused");
     if (given.kubelet_dir && given.live_pods.path)
         return usage_error("give one of --kubelet-dir and --live-pods, not both:", given.live_pods.path);
+    if (given.live_pods.max_age != NOT_GIVEN && !given.live_pods.path)
+        return usage_error("only with --live-pods:", "--live-pods-max-age");
     return 0;
 }
 
@@ -210,9 +218,13 @@ static int check(void)
 static void settle(gc_config *config)
 {
     char *dry_run = gc_config_get(config, "dry-run", NULL);
-    if (!dry_run || strcmp(dry_run, "false") != 0)
+    if (!dry_run || strcmp(dry_run, "false") != 0) {
+        given.held_back = given.apply;
         given.apply = 0;
+    }
     gc_string_free(dry_run);
+    if (given.live_pods.max_age == NOT_GIVEN)
+        given.live_pods.max_age = MAX_AGE;
     if (!given.apply)
         gc_config_set(config, "dry-run", "true", NULL);
     if (!given.once && !given.images)

@@ -8,6 +8,7 @@
 struct options {
     int apply, once, now, all_unused, verbose, json, help, version;
     int changes_only;       /* of JSON */
+    int held_back;          /* from --apply, by the key dry-run */
     int containers, images; /* what to collect */
     char *kubelet_dir;      /* NULL = not given, as for the other paths */
     char *image_fs_file;

@@ -42,13 +42,14 @@ void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *rep
         .error = error,
         .period = printer->periods[pass == GC_PASS_IMAGES],
         .is_last = was_interrupted(),
-        .low_threshold = printer->low_threshold,
+        .thresholds = &printer->thresholds,
+        .to_apply = printer->to_apply,
     };
     if (printer->quiet)
         return;
     end_progress(pass, report);
     lock_output();
-    note_end(pass, status, report);
+    note_end(pass, status, report, &printer->thresholds);
     if (printer->json)
         print_for_a_program(printer, &ended);
     else

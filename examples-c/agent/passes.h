@@ -3,12 +3,14 @@
 #define AGENT_PASSES_H
 
 #include "crigc.h"
+#include "space.h"
 
 struct pass_printer {
     int json, changes_only, verbose;
     int dry_run;               /* for a pass without a report */
     const char *periods[2];    /* of passes over containers and over images; NULL = they are not periodic */
-    const char *low_threshold; /* image-gc-low-threshold */
+    struct thresholds thresholds;
+    const char *to_apply; /* what to change of the command line to make a dry run remove */
     int log;                   /* how much is logged, see log.h */
     int quiet;                 /* do not print, and do not note the exit code */
     int has_printed[2];        /* the tables, for each kind of pass */

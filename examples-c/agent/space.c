@@ -7,23 +7,32 @@
 
 /* Something that holds space, and how to make it hold less. */
 struct holder {
-    const char *reason; /* of its images in the report; NULL = all that the rows above do not name */
+    gc_outcome outcome; /* of its images in the report; GC_ANY_OUTCOME = all that the rows above do not name */
+    const char *reason; /* NULL = any */
     const char *what, *advice;
     size_t count;
     uint64_t bytes;
 };
 
-enum { OTHER_IMAGES = 4, NO_IMAGES = 5, HOLDERS = 6 };
+enum { NO_IMAGES = 6, HOLDERS = 7 };
 
 static const struct holder nobody[HOLDERS] = {
-    { "in-use", "in use", "end pods that are not needed, or move pods to another node", 0, 0 },
-    { "too-young", "too young",
+    { GC_KEPT, "in-use", "in use", "end pods that are not needed, or move pods to another node", 0, 0 },
+    { GC_KEPT, "too-young", "too young",
       "run the agent again once the images are older than minimum-image-ttl-duration, or set it shorter", 0, 0 },
-    { "exempt", "exempt", "name fewer images in image-gc-exempt", 0, 0 },
-    { "pinned", "pinned", "take the pins off the images that the runtime need not keep", 0, 0 },
-    { NULL, "kept for other reasons", "see their reasons, which --help explains", 0, 0 },
-    { NULL, "not images", "look for large logs, volumes and files of containers on this disk (`du -xh`)", 0, 0 },
+    { GC_KEPT, "exempt", "exempt", "name fewer images in image-gc-exempt", 0, 0 },
+    { GC_KEPT, "pinned", "pinned", "take the pins off the images that the runtime need not keep", 0, 0 },
+    { GC_FAILED, NULL, "in images that could not be removed", "see the causes of the failures", 0, 0 },
+    { GC_ANY_OUTCOME, NULL, "kept for other reasons", "see their reasons, which --help explains", 0, 0 },
+    { GC_ANY_OUTCOME, NULL, "not images",
+      "look for large logs, volumes and files of containers on this disk (`du -xh`)", 0, 0 },
 };
+
+static int holds(const struct holder *holder, const gc_entry *entry)
+{
+    return (holder->outcome == GC_ANY_OUTCOME || holder->outcome == entry->outcome) &&
+           (!holder->reason || strcmp(entry->reason, holder->reason) == 0);
+}
 
 static uint64_t used_bytes(const gc_fs_usage *usage)
 {
@@ -77,7 +86,7 @@ static void count_holders(struct holder *holders, const gc_report *report, uint6
         size_t at = 0;
         if (entry->kind != GC_IMAGE || entry->outcome == GC_REMOVED)
             continue;
-        while (at < OTHER_IMAGES && (entry->outcome != GC_KEPT || strcmp(entry->reason, holders[at].reason) != 0))
+        while (!holds(&holders[at], entry))
             at++;
         holders[at].count++;
         holders[at].bytes += entry->bytes;
@@ -93,7 +102,18 @@ static int larger_first(const void *a, const void *b)
     return (left->bytes < right->bytes) - (left->bytes > right->bytes);
 }
 
-void write_space_advice(FILE *to, const gc_report *report, const char *low_threshold)
+int is_space_missing(const gc_report *report, const struct thresholds *thresholds)
+{
+    const gc_fs_usage *before = gc_report_fs_before(report);
+    gc_fs_usage after;
+    if (!before || thresholds->high >= 100 || used_percent(before) < thresholds->high || !usage_after(report, &after))
+        return 0;
+    /* Whole bytes, as the goal of the pass. */
+    double wanted = (double)after.capacity * (100 - thresholds->low) / 100;
+    return after.available < (uint64_t)wanted;
+}
+
+void write_space_advice(FILE *to, const gc_report *report, const struct thresholds *thresholds)
 {
     struct holder holders[HOLDERS];
     char used[32], capacity[32], size[32];
@@ -105,10 +125,10 @@ void write_space_advice(FILE *to, const gc_report *report, const char *low_thres
     memcpy(holders, nobody, sizeof holders);
     count_holders(holders, report, used_bytes(&after));
     qsort(holders, HOLDERS, sizeof *holders, larger_first);
-    fprintf(to, "the disk %s %u %% full (%s of %s), and image-gc-low-threshold asks for %s %%. ",
+    fprintf(to, "the disk %s %u %% full (%s of %s), and image-gc-low-threshold asks for %u %%. ",
             gc_report_dry_run(report) ? "would still be about" : "is still", used_percent(&after),
             bytes_text(used_bytes(&after), used, sizeof used), bytes_text(after.capacity, capacity, sizeof capacity),
-            low_threshold);
+            thresholds->low);
     fputs("What holds the rest: ", to);
     for (size_t i = 0; i < HOLDERS && holders[i].bytes > 0; i++) {
         fprintf(to, "%s%s is %s", i ? ", " : "", bytes_text(holders[i].bytes, size, sizeof size), holders[i].what);

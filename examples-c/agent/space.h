@@ -5,10 +5,19 @@
 #include <stdio.h>
 #include "crigc.h"
 
+/* image-gc-high-threshold and image-gc-low-threshold, in percent. */
+struct thresholds {
+    unsigned high, low;
+};
+
 /* Writes how full the disk was before and after the removals of a pass over images. */
 void write_fullness(FILE *to, const gc_report *report);
 
-/* For a pass that freed too little: writes how full the disk is, what holds the rest, and what to do, in a line. */
-void write_space_advice(FILE *to, const gc_report *report, const char *low_threshold);
+/* Whether the disk was fuller than the high threshold before a pass over images, and is fuller than the low one after it. `report` may
+ * be NULL. */
+int is_space_missing(const gc_report *report, const struct thresholds *thresholds);
+
+/* For such a pass: writes how full the disk is, what holds the rest, and what to do, in a line. */
+void write_space_advice(FILE *to, const gc_report *report, const struct thresholds *thresholds);
 
 #endif

@@ -101,10 +101,15 @@ void write_end(FILE *to, const struct ended_pass *ended)
     fprintf(to, "failed: %s: ", status_text(ended->status));
     if (ended->status == GC_ERROR_NOT_ENOUGH_FREED) {
         /* The log has the kubelet's words. */
-        write_space_advice(to, ended->report, ended->low_threshold);
+        write_space_advice(to, ended->report, ended->thresholds);
         return;
     }
     write_message(to, gc_error_message(ended->error));
+    if (ended->pass == GC_PASS_IMAGES && is_space_missing(ended->report, ended->thresholds)) {
+        fputs("; ", to);
+        write_space_advice(to, ended->report, ended->thresholds);
+        return;
+    }
     fputc('\n', to);
 }
 
@@ -137,7 +142,7 @@ void print_next(const struct ended_pass *ended)
         printf("  next: see the causes above; %s\n",
                ended->period ? "the next pass tries again" : "then run the agent again");
     if (ended->dry_run && count_of(ended, GC_REMOVED) > 0)
-        printf("  next: run the same with --apply to remove them\n");
+        printf("  next: run the same %s to remove them\n", ended->to_apply);
     if (ended->period)
         printf("  next pass in %s\n", ended->period);
 }

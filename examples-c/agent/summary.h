@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include "crigc.h"
+#include "space.h"
 
 struct ended_pass {
     gc_pass pass;
@@ -13,7 +14,8 @@ struct ended_pass {
     const gc_error *error;     /* NULL if it did not fail */
     const char *period;        /* of periodic passes; NULL = this one is not periodic */
     int is_last;               /* the agent was told to end */
-    const char *low_threshold; /* image-gc-low-threshold */
+    const struct thresholds *thresholds;
+    const char *to_apply; /* what to change of the command line to make a dry run remove */
 };
 
 /* One line: how much was removed, and for images how full the disk is. */

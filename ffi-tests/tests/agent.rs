@@ -15,7 +15,7 @@ fn exit_codes_and_messages() {
     let deny = || Action::Code(13, "not today".to_owned());
     // Name, faults, arguments, exit code, what is said.
     type Case<'a> = (&'a str, Vec<Fault>, &'a [&'a str], i32, &'a str);
-    let cases: [Case; 28] = [
+    let cases: [Case; 33] = [
         ("help", vec![], &["--help"], 0, "--maximum-dead-containers"),
         ("short", vec![], &["--once", "-h"], 0, "usage: agent"),
         ("version", vec![], &["--version"], 0, "agent, crigc "),
@@ -143,7 +143,28 @@ fn exit_codes_and_messages() {
             vec![],
             &["--once", "--now", "--apply", "--dry-run=T"],
             0,
-            "would be removed (dry run, nothing was removed)",
+            "next: run the same without --dry-run to remove them",
+        ),
+        (
+            "a dry run that has to be asked for",
+            vec![],
+            &["--once", "--dry-run"],
+            2,
+            "without --apply every run is a dry run; leave out --dry-run",
+        ),
+        (
+            "both",
+            vec![],
+            &["--once", "--now", "--apply", "--dry-run"],
+            2,
+            "--apply removes and a dry run does not; leave out one of them: --dry-run",
+        ),
+        (
+            "a greatest age of no file",
+            vec![],
+            &["--once", "--live-pods-max-age=5m"],
+            2,
+            "only with --live-pods: --live-pods-max-age",
         ),
         (
             "low above high",
@@ -178,6 +199,23 @@ fn exit_codes_and_messages() {
             &["--once", "--now", "--images", "--apply"],
             3,
             "could not be removed",
+        ),
+        (
+            "failing removals of images, and a disk that stays full",
+            vec![Fault::all("RemoveImage", deny())],
+            &["--once", "--now", "--images", "--apply"],
+            1,
+            "is in images that could not be removed (",
+        ),
+        (
+            "the same beside a container",
+            vec![
+                Fault::all("RemoveImage", deny()),
+                Fault::all("RemoveContainer", deny()),
+            ],
+            &["--once", "--now", "--apply"],
+            1,
+            "is in images that could not be removed (",
         ),
         (
             "pods that are not known, and a failing removal",
@@ -225,7 +263,7 @@ fn exit_codes_and_messages() {
         }
         let calls = bench.server.trace();
         let removals = calls.iter().filter(|c| c.method.starts_with("Remove"));
-        if !arguments.contains(&"--apply") || arguments.contains(&"--dry-run=T") {
+        if code == 2 || !arguments.contains(&"--apply") || arguments.contains(&"--dry-run=T") {
             assert_eq!(removals.count(), 0, "{name}");
         }
     }
@@ -363,8 +401,13 @@ fn sigterm_ends_it_soon() {
             removals.count() <= 7,
             "three that were removed, and four in flight"
         );
-        // What was under way has not failed, and nothing follows. JSON is that of the library.
+        // What was under way has not failed, and nothing follows.
         let is_json = more.contains(&"--json");
+        if is_json {
+            let broken_off = told.out.matches(r#""outcome":"broken-off""#).count();
+            assert!(broken_off > 0, "{}", told.out);
+            assert!(!told.out.contains(r#""outcome":"failed""#), "{}", told.out);
+        }
         let read = if is_json {
             told.error
         } else {

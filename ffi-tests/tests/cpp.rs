@@ -68,6 +68,61 @@ fn classes_built_by_clangxx() {
     classes_by("clang++");
 }
 
+/// The example of C, too.
+#[test]
+fn the_c_example_collects() {
+    collects(&compile(
+        "collect-c",
+        "cc",
+        &["examples-c/collect.c"],
+        &["-std=c99"],
+    ));
+}
+
+/// What the program makes of a node, and of a word that it does not know.
+fn collects(program: &std::path::Path) {
+    let server = with_deleted_pods(Options::default());
+    let node = [&*server.endpoint(), "pod-logs-dir=", "container-logs-dir="].map(str::to_owned);
+    let run = |more: &str| {
+        let told = Command::new(program)
+            .args(&node)
+            .args(more.split_whitespace())
+            .output();
+        let told = told.expect("it runs");
+        let out = String::from_utf8_lossy(&told.stdout).into_owned();
+        (
+            told.status.code(),
+            out,
+            String::from_utf8_lossy(&told.stderr).into_owned(),
+        )
+    };
+    let removed = |out: &str| {
+        out.lines()
+            .filter(|line| line.starts_with("removed "))
+            .count()
+    };
+    let before = server.state().containers.len();
+    let (code, dry, error) = run("maximum-dead-containers-per-container=0");
+    assert!(
+        code == Some(0) && removed(&dry) > 0,
+        "{code:?} {dry} {error}"
+    );
+    assert_eq!(server.state().containers.len(), before);
+    let (code, out, error) = run("--apply maximum-dead-containers-per-container=0");
+    assert!(
+        code == Some(0) && removed(&out) == removed(&dry),
+        "{code:?} {out} {error}"
+    );
+    assert!(server.state().containers.len() < before);
+    for (wrong, says) in [("--aply", "--aply"), ("no-such-key=1", "no-such-key")] {
+        let (code, out, error) = run(wrong);
+        assert!(
+            code == Some(1) && error.contains(says),
+            "{wrong}: {code:?} {out} {error}"
+        );
+    }
+}
+
 #[test]
 fn the_example_and_programs_without_exceptions_compile() {
     for compiler in ["g++", "clang++"] {
@@ -78,16 +133,7 @@ fn the_example_and_programs_without_exceptions_compile() {
         for standard in STANDARDS.map(|standard| format!("-std={standard}")) {
             let example = ["examples-c/collect.cpp"];
             let program = compile("collect-cpp", compiler, &example, &[&standard]);
-            // The README's program, which is nearly the same, collects a node.
-            let told = Command::new(program)
-                .arg("--aply")
-                .output()
-                .expect("it runs");
-            let says = String::from_utf8_lossy(&told.stderr).into_owned();
-            assert!(
-                told.status.code() == Some(2) && says.starts_with("usage: "),
-                "{standard}: {says}"
-            );
+            collects(&program);
             let without = ["-fno-exceptions", "-fno-rtti", &standard];
             let program = compile(
                 "no-exceptions",
@@ -95,6 +141,44 @@ fn the_example_and_programs_without_exceptions_compile() {
                 &["ffi-tests/cpp/no_exceptions.cpp"],
                 &without,
             );
+            let server = with_deleted_pods(Options::default());
+            check(Command::new(program).arg(server.endpoint()));
+        }
+    }
+}
+
+#[test]
+fn parts_with_and_without_exceptions_are_one_program() {
+    for compiler in ["g++", "clang++"] {
+        if !has(compiler) {
+            skip(&format!("{compiler} is not installed"));
+            continue;
+        }
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        for order in [["without", "with"], ["with", "without"]] {
+            for part in order {
+                let exceptions = if part == "with" {
+                    "-fexceptions"
+                } else {
+                    "-fno-exceptions"
+                };
+                check(
+                    Command::new(compiler)
+                        .args([
+                            "-O0",
+                            "-Wall",
+                            "-Werror",
+                            exceptions,
+                            "-Iinclude",
+                            "-Iffi-tests/c",
+                        ])
+                        .args(["-c", "ffi-tests/cpp/mixed.cpp", "-o"])
+                        .arg(folder.path().join(format!("{part}.o")))
+                        .current_dir(root()),
+                );
+            }
+            let objects = order.map(|part| format!("{}/{part}.o", folder.path().display()));
+            let program = compile("mixed", compiler, &[&objects[0], &objects[1]], &[]);
             let server = with_deleted_pods(Options::default());
             check(Command::new(program).arg(server.endpoint()));
         }

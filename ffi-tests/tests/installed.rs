@@ -77,7 +77,7 @@ fn an_installation_has_everything_and_leaves_nothing() {
         .filter_map(|p| p.rsplit('/').next())
         .collect();
     assert!(
-        ["go.mod", "LICENSE", "engine.go", "shim.c"]
+        ["go.mod", "LICENSE", "engine.go", "shim.c", "main.go"]
             .iter()
             .all(|name| go.contains(name)),
         "{go:?}"
@@ -347,6 +347,65 @@ fn the_shared_library_needs_no_newer_system_than_the_page_says() {
     );
 }
 
+/// Unpacks an archive and does what its README says, except that no runtime is there.
+fn follow_the_readme(archive: &str, folder: &str) {
+    let tmp = tempfile::tempdir().expect("a temporary folder");
+    check(
+        Command::new("tar")
+            .args(["-xf", archive, "-C"])
+            .arg(tmp.path()),
+    );
+    let folder = tmp.path().join(folder);
+    check(
+        Command::new("sha256sum")
+            .args(["--check", "--quiet", "SHA256SUMS"])
+            .current_dir(&folder),
+    );
+    if !has("pkg-config") {
+        return skip("pkg-config is not installed");
+    }
+    let readme = fs::read_to_string(folder.join("README")).expect("a README");
+    let commands = readme.lines().filter_map(|line| line.strip_prefix("    "));
+    let script: Vec<&str> = commands.collect();
+    assert_eq!(script.len(), 3, "{readme}");
+    let script = script
+        .join("\n")
+        .replace("/run/containerd/containerd.sock", "/nonexistent/x.sock");
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(&folder)
+        .output()
+        .expect("sh");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && error.starts_with("GC_ERROR_UNAVAILABLE: "),
+        "{}: {error}",
+        output.status
+    );
+}
+
+/// Nothing of whoever built them is in the libraries, and no debug information.
+#[test]
+fn the_libraries_say_nothing_of_their_builder() {
+    let archive = static_library();
+    let home = std::env::var("HOME").unwrap_or_default();
+    let cargo = std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{home}/.cargo"));
+    let sysroot = check(
+        Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .current_dir(root()),
+    );
+    for library in [archive.clone(), archive.with_file_name("libcrigc.so")] {
+        let bytes = fs::read(&library).expect("a library");
+        let text = String::from_utf8_lossy(&bytes);
+        for place in [root().to_str().expect("UTF-8"), &cargo, sysroot.trim()] {
+            assert!(!text.contains(place), "{} names {place}", library.display());
+        }
+        let sections = check(Command::new("readelf").arg("-SW").arg(&library));
+        assert!(!sections.contains(" .debug_"), "{sections}");
+    }
+}
+
 #[test]
 fn what_is_packed_twice_is_the_same() {
     static_library();
@@ -356,6 +415,9 @@ fn what_is_packed_twice_is_the_same() {
             .expect("dist.sh");
         must(&output);
         let path = String::from_utf8(output.stdout).expect("UTF-8");
+        let list = check(Command::new("tar").args(["-tf", path.trim()]));
+        let folder = list.lines().next().expect("a folder").to_owned();
+        follow_the_readme(path.trim(), &folder);
         fs::read(path.trim()).expect("an archive")
     };
     let (first, second) = (pack(), pack());
@@ -409,14 +471,20 @@ fn it_stays_small() {
         program
     };
     let page = fs::read_to_string(root().join("docs/linking.md")).expect("the page");
-    for (row, file) in [
+    let readme = fs::read_to_string(root().join("README.md")).expect("the README");
+    for (row, file, most) in [
         (
             "with `-Wl,--gc-sections`",
             program("small", &["-Wl,--gc-sections"]),
+            2_220_000,
         ),
-        ("without it, as Go links", program("whole", &[])),
-        ("`libcrigc.a`", library.clone()),
-        ("`libcrigc.so.1`", library.with_file_name("libcrigc.so.1")),
+        ("without it, as Go links", program("whole", &[]), 2_220_000),
+        ("`libcrigc.a`", library.clone(), 8_000_000),
+        (
+            "`libcrigc.so.1`",
+            library.with_file_name("libcrigc.so.1"),
+            2_220_000,
+        ),
     ] {
         let line = page
             .lines()
@@ -432,6 +500,12 @@ fn it_stays_small() {
         assert!(
             now * 100 <= told * 105,
             "{row}: {now} bytes; docs/linking.md says {told}"
+        );
+        assert!(now <= most, "{row}: {now} bytes of at most {most}");
+        let rounded = format!("{:.2} MB", told as f64 / 1e6);
+        assert!(
+            row == "`libcrigc.so.1`" || readme.contains(&rounded),
+            "the README does not say {rounded} for {row}"
         );
     }
 }

@@ -3,7 +3,7 @@
 
 use crisim::{Options, Server};
 use ffi_tests::simulated::without_files;
-use ffi_tests::{has, packed, panicking_library, root, run, skip, static_library};
+use ffi_tests::{check, has, packed, panicking_library, root, run, skip, static_library};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -254,7 +254,7 @@ fn a_shared_library_of_the_host_has_crigc_inside() {
     }
 }
 
-/// How many symbols of a file are gc_*, and the others that are not weak.
+/// How many symbols of a file are gc_*, and the others, less the one that bfd needs.
 fn crigc_symbols(flags: &[&str], file: &Path) -> (usize, Vec<String>) {
     let symbols = Command::new("nm")
         .args(flags)
@@ -268,12 +268,12 @@ fn crigc_symbols(flags: &[&str], file: &Path) -> (usize, Vec<String>) {
         Some((words.next()?, words.next()?))
     });
     let (ours, others): (Vec<_>, Vec<_>) = symbols.partition(|(_, name)| name.starts_with("gc_"));
-    let strong = others
+    let others = others
         .into_iter()
-        .filter(|(kind, _)| !"VvWw".contains(kind));
+        .filter(|symbol| *symbol != ("V", "DW.ref.rust_eh_personality"));
     (
         ours.len(),
-        strong.map(|(_, name)| name.to_owned()).collect(),
+        others.map(|(_, name)| name.to_owned()).collect(),
     )
 }
 
@@ -285,6 +285,14 @@ fn only_the_functions_of_the_header_are_global() {
     let (archive, none) = (static_library(), Vec::<String>::new());
     let (count, others) = crigc_symbols(&["-g", "--defined-only"], &archive);
     assert_eq!(others, none);
+    let visible = check(Command::new("readelf").arg("-sW").arg(&archive));
+    let weak = visible
+        .lines()
+        .find(|line| line.ends_with(" DW.ref.rust_eh_personality"));
+    assert!(
+        weak.is_some_and(|line| line.contains(" HIDDEN ")),
+        "{weak:?}"
+    );
     let shared = archive.with_file_name("libcrigc.so");
     assert_eq!(
         crigc_symbols(&["-D", "-g", "--defined-only"], &shared),

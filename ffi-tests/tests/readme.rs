@@ -90,7 +90,7 @@ fn script(nodes: &[Server]) -> String {
             script += &format!("{line}\n");
         }
         if !endpoint.is_empty() && line.ends_with(&endpoint) {
-            script += &format!("{line} apply\n");
+            script += &format!("{line} --apply\n");
         }
     }
     assert_eq!(

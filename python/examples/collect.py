@@ -1,4 +1,4 @@
-"""Collects a node once; without --apply it only prints what it would remove. Other arguments are keys, as KEY=VALUE."""
+"""Collects a node once: collect [SOCKET] [--apply] [KEY=VALUE]... Without --apply it only prints what it would remove."""
 
 import sys
 
@@ -9,7 +9,10 @@ def main(arguments: "list[str]") -> int:
     flags = crigc.Flags.NONE if "--apply" in arguments else crigc.Flags.DRY_RUN
     config = crigc.Config()  # the kubelet's defaults
     try:
-        config.update(dict(argument.split("=", 1) for argument in arguments if argument != "--apply"))
+        for argument in arguments:
+            if argument != "--apply":
+                key, is_setting, value = argument.partition("=")
+                config[key if is_setting else "container-runtime-endpoint"] = value if is_setting else argument
         with crigc.Engine(config) as engine:
             for entry in engine.containers(flags):
                 print(f"{entry.outcome} {entry.id} ({entry.name}): {entry.reason}")

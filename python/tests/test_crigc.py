@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -45,6 +46,15 @@ class Keys(unittest.TestCase):
             with self.assertRaisesRegex(crigc.InvalidArgument, "NUL"):
                 made[key] = value
         self.assertEqual((made["maximum-dead-containers"], made["dry-run"]), ("-1", "false"))
+
+    def test_an_error_can_be_pickled(self) -> None:
+        error = crigc.TimedOut(crigc.Status.TIMEOUT, "too late", report=None)
+        copy = pickle.loads(pickle.dumps(error))
+        self.assertEqual((type(copy), str(copy), vars(copy)), (crigc.TimedOut, str(error), vars(error)))
+
+    def test_a_timeout_is_finite(self) -> None:
+        for timeout in (float("inf"), float("nan"), 1e306):
+            self.assertRaisesRegex(crigc.InvalidArgument, "a timeout cannot be", crigc.Call, timeout)
 
     def test_names(self) -> None:
         self.assertEqual(str(crigc.Status.TIMEOUT), "GC_ERROR_TIMEOUT")
@@ -176,6 +186,7 @@ class Callbacks(unittest.TestCase):
             lambda uids: {uids[0]: 1} if uids else {},
             lambda uids: ({uid: first for uid in uids[::3]}, 2**62),  # the future
             lambda uids: ({uid: first for uid in uids[::3]}, 1.5),
+            lambda uids: ({uid: first for uid in uids[::3]}, 1 << 64),  # 0 for C, which means now
             lambda uids: [first for _ in uids],
         ]
         for answer in bad:
@@ -187,7 +198,7 @@ class Callbacks(unittest.TestCase):
             with crigc.Engine(made) as engine:
                 try:
                     engine.containers()
-                except (TypeError, AttributeError):
+                except (TypeError, ValueError, AttributeError):
                     pass
             self.assertEqual({entry.reason for entry in reports[0]} & {"pod-removed", "pod-terminated"}, set())
 
@@ -215,6 +226,20 @@ class Callbacks(unittest.TestCase):
             with crigc.Engine(made) as engine, self.assertRaisesRegex(Thrown, name):
                 engine.images() if images else engine.containers()
             self.assertEqual(ended, [(status, 0)], name)
+
+    def test_a_number_out_of_range_counts_as_no(self) -> None:
+        for name, images, function in [
+            ("on_image_fs", True, lambda: crigc.FsUsage(1 << 50, -1)),
+            ("on_image_fs", True, lambda: crigc.FsUsage(1 << 64, 10)),
+            ("on_clock", False, lambda: 1 << 63),
+        ]:
+            made = config(unchanged())
+            planned: List[crigc.Entry] = []
+            made.on_approve(lambda entry, planned=planned: bool(planned.append(entry)))  # type: ignore[misc]
+            getattr(made, name)(function)
+            with crigc.Engine(made) as engine, self.assertRaisesRegex(ValueError, "cannot be"):
+                engine.images() if images else engine.containers()
+            self.assertEqual(planned, [], name)
 
     def test_one_that_raises_at_the_end_or_while_removing(self) -> None:
         made = config(fresh())
@@ -470,6 +495,8 @@ for _ in range(5):
         self.assertRegex(ended.stdout, r"(?m)^removed \w+ \(.*\): unit-limit$")
         ended = self.run_python(str(TREE / "python/examples/collect.py"), "no-such-key=1")
         self.assertRegex((ended.returncode, ended.stderr).__str__(), "1.*no-such-key")
+        ended = self.run_python(str(TREE / "python/examples/collect.py"), "--aply")
+        self.assertRegex((ended.returncode, ended.stderr).__str__(), "1.*--aply")
         header, library = str(TREE / "include/crigc.h"), os.environ["CRIGC_LIBRARY"]
         ended = self.run_python(str(TREE / "python/examples/collect_cffi.py"), header, library, *node)
         self.assertEqual((ended.returncode, ended.stderr), (0, ""))

@@ -96,7 +96,7 @@ keys! {
         takes: values::PARALLEL,
         default: "16",
         rule: "S2.7",
-        doc: "The most containers that are removed at once; of sandboxes half as many, but at least 1. Up to this number a pass removes as many at once as pay: an engine begins with one at a time, tries more, and keeps what removes most in a second, unless each call then only takes longer. If even one at a time has become slow, crigc pauses after each removal, at most 1 s. With 1, objects are removed one after another, as by the kubelet.",
+        doc: "The most containers that are removed at once; of sandboxes half as many, but at least 1. Up to this number a pass removes as many at once as pay: an engine begins with one at a time, tries more, and keeps what removes most in a second, unless each call then only takes longer. If even one at a time takes more than four times as long as usual, crigc pauses after each removal, at most 1 s. With 1, objects are removed one after another, as by the kubelet.",
     }
     max_parallel_image_removals: usize {
         name: "max-parallel-image-removals",

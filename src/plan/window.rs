@@ -1,5 +1,5 @@
 //! S2.7: how many removals run at once. A window is large where many at once means that more are removed in a second, and small where it
-//! only means that each takes longer; where even one at a time has become slow it is below one, which is a rest.
+//! only means that each takes longer; where even one at a time has become very slow it is below one, which is a rest.
 //!
 //! Neither how long a removal takes nor one more at once tells that: a runtime that is eight times as slow to answer sixteen calls at once
 //! still removes twice as many in a second, and the first step up may gain nothing. So a window is found by trials: one at a time, then
@@ -29,6 +29,10 @@ const POWER: i32 = 5;
 const SLOW: f64 = 1.6;
 const VERY_SLOW: f64 = 2.5;
 
+/// If one removal at a time takes more than so many times as long as usual, a rest follows it. Beside pods that start it takes two or three
+/// times as long. Rests then make the pass longer, more pods start in it, and each waits as long (docs/pod-starts.md).
+const OVERLOAD: f64 = 4.0;
+
 /// Looks in a row at one at a time, all slow, until that counts as usual.
 const USUAL: u32 = 6;
 
@@ -43,9 +47,8 @@ const VERY_LONG: f64 = 10.0;
 const LEAST_PATIENCE: Duration = Duration::from_secs(2);
 const UNKNOWN_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The longest rest, and how many times as long as a removal it may be: a window of a quarter.
+/// The longest rest. Since no removal counts for more than VERY_LONG, a rest is at most one and a half times as long as one.
 const LONGEST: Duration = Duration::from_secs(1);
-const MOST_REST: f64 = 3.0;
 
 /// How a call of the runtime ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -354,12 +357,7 @@ impl Window {
         self.restart();
         self.slow = if slower > SLOW { self.slow + 1 } else { 0 };
         if self.size == 1 {
-            // As long as it takes longer than usual.
-            let rest = if self.slow > 0 {
-                mean * (slower - 1.0).min(MOST_REST)
-            } else {
-                0.0
-            };
+            let rest = mean * (slower / OVERLOAD - 1.0).max(0.0);
             self.rest = Duration::from_secs_f64(rest).min(LONGEST);
             if self.slow >= USUAL {
                 self.learn();

@@ -19,7 +19,7 @@ use scenario::{Collector, Scenario};
 use std::error::Error;
 use std::path::PathBuf;
 
-/// Measures, and writes docs/benchmark-results.md, docs/time-over-size.svg and the table in docs/benchmarks.md.
+/// Measures, and writes docs/benchmark-results.md, docs/time-over-size.svg and the tables in docs/benchmarks.md and README.md.
 #[derive(Parser)]
 struct Flags {
     /// A few rows, a few minutes; nothing is written but what is printed.

@@ -288,7 +288,7 @@ crictl, CPU is that of all processes from their start on, and memory the peak of
 than the others, or fails, there are no ratios, but what differs. How it is measured: [benchmarks.md](benchmarks.md).
 ";
 
-/// Writes the results, the picture and the table of figures. `nodes`: where nodes had their files.
+/// Writes the results, the picture and the tables of figures. `nodes`: where nodes had their files.
 pub fn write(table: &Table, nodes: &Path) -> Result<(), Box<dyn Error>> {
     let mut text = String::from("# Measured\n\nWritten by `make bench`.\n\n| | |\n|---|---|\n");
     for (name, value) in machine::described(nodes) {
@@ -304,24 +304,22 @@ pub fn write(table: &Table, nodes: &Path) -> Result<(), Box<dyn Error>> {
     if let Some(picture) = picture::draw(table) {
         std::fs::write("docs/time-over-size.svg", picture)?;
     }
-    let figures = figures::table(table);
-    put_figures(&format!("On {}:\n\n{figures}", machine::in_short()))
+    put_figures("docs/benchmarks.md", &figures::table(table))?;
+    put_figures("README.md", &figures::first(table))
 }
 
-/// Puts the figures between the page's two marks.
-fn put_figures(figures: &str) -> Result<(), Box<dyn Error>> {
+/// Puts figures between a page's two marks.
+fn put_figures(page: &str, figures: &str) -> Result<(), Box<dyn Error>> {
     const BEGIN: &str = "<!-- written by make bench -->\n";
     const END: &str = "<!-- end -->";
-    const BENCHMARKS: &str = "docs/benchmarks.md";
-    let text = std::fs::read_to_string(BENCHMARKS)?;
+    let machine = machine::in_short();
+    let text = std::fs::read_to_string(page)?;
     let (head, rest) = text
         .split_once(BEGIN)
-        .ok_or("the page has no mark of `make bench`")?;
+        .ok_or_else(|| format!("{page} has no mark of `make bench`"))?;
     let (_, tail) = rest
         .split_once(END)
-        .ok_or("the page has no end of what `make bench` writes")?;
-    Ok(std::fs::write(
-        BENCHMARKS,
-        format!("{head}{BEGIN}{figures}{END}{tail}"),
-    )?)
+        .ok_or_else(|| format!("{page} has no end of what `make bench` writes"))?;
+    let text = format!("{head}{BEGIN}On {machine}:\n\n{figures}{END}{tail}");
+    Ok(std::fs::write(page, text)?)
 }

@@ -82,3 +82,46 @@ fn documents_name_what_is_there() {
         "documents name what is not there: {missing:#?}"
     );
 }
+
+/// docs/compatibility.md names the releases that the tests build.
+#[test]
+fn the_releases_are_those_that_are_built() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &str| fs::read_to_string(root.join(path)).expect(path);
+    let page = text("docs/compatibility.md");
+    for (module, name, before) in [
+        (
+            "ffi-tests/containerd2/go.mod",
+            "github.com/containerd/containerd/v2",
+            "containerd ",
+        ),
+        ("ffi-tests/crio/go.mod", "github.com/cri-o/cri-o", "CRI-O "),
+        (
+            "ffi-tests/crictl/go.mod",
+            "github.com/kubernetes-sigs/cri-tools",
+            "crictl v",
+        ),
+        (
+            "go/comparison/latest/go.mod",
+            "k8s.io/kubernetes",
+            "the kubelet's own code of v",
+        ),
+        ("go/comparison/oldest/go.mod", "k8s.io/kubernetes", " and v"),
+    ] {
+        let requirements = text(module);
+        let version = requirements
+            .lines()
+            .find_map(|line| {
+                line.trim()
+                    .trim_start_matches("require ")
+                    .strip_prefix(&format!("{name} v"))
+            })
+            .and_then(|rest| rest.split(' ').next())
+            .expect(module);
+        let said = format!("{before}{version}");
+        assert!(
+            page.contains(&said),
+            "docs/compatibility.md does not say {said}"
+        );
+    }
+}

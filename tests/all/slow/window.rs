@@ -164,16 +164,16 @@ fn s2_7_a_slow_one_holds_no_other_up_before_anything_is_known() {
     assert_eq!(removals().filter(|c| c.start < hung.end).count(), 30);
 }
 
-/// Where removals are known to be quick, one that has become slow is followed by a rest.
+/// Where removals are known to be quick, one that has become very slow is followed by a rest.
 struct Slow {
     bench: Bench,
     engine: Engine,
     lines: Arc<Mutex<Vec<String>>>,
 }
 
-/// How long removals take that have become slow, and how long the rests after them are: up to three times as long.
+/// How long removals take that have become slow; the rests after them are about one and a half times as long.
 const SLOW: Duration = milliseconds(200);
-const QUICK: Duration = milliseconds(10);
+const QUICK: Duration = milliseconds(20);
 /// The looks at quick and slow removals before the first rest: a trial of at least 8 and at most 40, then 12 and 12.
 const BEFORE: u32 = 40;
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sort"
 	"strconv"
@@ -32,6 +33,21 @@ const (
 	listPeriod = 30 * time.Second
 )
 
+// Looks in a maximum age, and how close they are at most: as crigc's own periodic passes look (S5.1).
+const (
+	looksInAnAge = 4
+	closestLooks = 15 * time.Second
+)
+
+// looksApart returns how far apart the looks of Start are. An image counts as unused from the first look that saw it unused. With a look
+// every 5 minutes and a maximum age of a minute, it might be removed only after ten minutes.
+func looksApart(maxAge time.Duration) time.Duration {
+	if maxAge <= 0 {
+		return lookPeriod
+	}
+	return min(max(maxAge/looksInAnAge, closestLooks), lookPeriod)
+}
+
 // ImageLister lists the images of the node. A container.Runtime implements it.
 type ImageLister interface {
 	// ListImages lists them.
@@ -49,6 +65,7 @@ type ImageGCManager struct {
 	hooks   []images.PostImageGCHook
 	node    Node
 	minAge  time.Duration
+	looks   time.Duration // between two looks of Start
 	now     func() time.Time
 
 	// turn has one element. A pass takes it out while it runs; only that pass and its callbacks may use the fields below.
@@ -69,6 +86,19 @@ type imagePass struct {
 	began time.Time
 	// noStats says that the statistics failed.
 	noStats bool
+	// isLook says that it only records: nobody wants to read what it would remove.
+	isLook bool
+}
+
+// passLog is the log of an ImageGCManager's passes. Of a look it has warnings and errors alone.
+type passLog struct {
+	slog.Handler
+	m *ImageGCManager
+}
+
+// Enabled is called by New and by callbacks of passes.
+func (l passLog) Enabled(ctx context.Context, level slog.Level) bool {
+	return (level >= slog.LevelWarn || !l.m.pass.isLook) && l.Handler.Enabled(ctx, level)
 }
 
 // NewImageGCManager makes an ImageGCManager. It refuses equal thresholds, which the kubelet's own manager accepts and the kubelet
@@ -86,6 +116,7 @@ func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 		hooks:   hooks,
 		node:    node,
 		minAge:  policy.MinAge,
+		looks:   looksApart(policy.MaxAge),
 		now:     now,
 		turn:    make(chan struct{}, 1),
 	}
@@ -102,6 +133,7 @@ func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 	config.Approve = m.approve
 	config.Event = m.event
 	config.Clock = now
+	config.Logger = slog.New(passLog{config.Logger.Handler(), m})
 	m.config = config
 	engine, err := crigc.New(config)
 	if err != nil {
@@ -129,10 +161,10 @@ func (m *ImageGCManager) Start(ctx context.Context) {
 	logger := klog.FromContext(ctx)
 	go wait.UntilWithContext(ctx, func(ctx context.Context) {
 		// With AllUnused crigc does not ask how full the disk is.
-		if _, err := m.collect(ctx, crigc.DryRun|crigc.AllUnused); err != nil {
+		if _, err := m.collect(ctx, crigc.DryRun|crigc.AllUnused, true); err != nil {
 			logger.Info("Failed to look at the images", "err", err)
 		}
-	}, lookPeriod)
+	}, m.looks)
 	go wait.UntilWithContext(ctx, func(ctx context.Context) {
 		if err := m.refresh(ctx); err != nil {
 			logger.Info("Failed to list the images", "err", err)
@@ -162,7 +194,7 @@ func (m *ImageGCManager) refresh(ctx context.Context) error {
 
 // free collects, and then counts and calls the hooks.
 func (m *ImageGCManager) free(ctx context.Context, flags crigc.Flags) error {
-	report, err := m.collect(ctx, flags)
+	report, err := m.collect(ctx, flags, false)
 	if report == nil || report.DryRun {
 		// With dry-run in Node.Settings nothing has been removed, so neither the metric nor the hooks may change.
 		return err
@@ -175,14 +207,14 @@ func (m *ImageGCManager) free(ctx context.Context, flags crigc.Flags) error {
 }
 
 // collect runs one pass.
-func (m *ImageGCManager) collect(ctx context.Context, flags crigc.Flags) (*crigc.Report, error) {
+func (m *ImageGCManager) collect(ctx context.Context, flags crigc.Flags, isLook bool) (*crigc.Report, error) {
 	select {
 	case <-m.turn:
 		defer func() { m.turn <- struct{}{} }()
 	case <-ctx.Done():
 		return m.engine.CollectImages(ctx, flags) // only returns the context's error
 	}
-	m.pass = imagePass{ctx: ctx, began: m.now()}
+	m.pass = imagePass{ctx: ctx, began: m.now(), isLook: isLook}
 	report, err := m.engine.CollectImages(ctx, flags)
 	if m.firstLook.IsZero() && report != nil && len(report.Entries) > 0 {
 		m.firstLook = m.pass.began

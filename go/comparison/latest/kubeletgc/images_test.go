@@ -14,6 +14,7 @@ import (
 	"github.com/crigc/crigc/go"
 	"github.com/crigc/crigc/go/comparison"
 	"github.com/crigc/crigc/go/comparison/latest"
+	"github.com/go-logr/logr/funcr"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/component-base/metrics/testutil"
 	"k8s.io/kubernetes/pkg/kubelet/events"
@@ -371,6 +372,50 @@ func TestStart(t *testing.T) {
 	}
 	if made := eventsOf(host); len(made) > 0 {
 		t.Errorf("a look makes the events %q", made)
+	}
+}
+
+func TestLooksApart(t *testing.T) {
+	for maxAge, want := range map[time.Duration]time.Duration{
+		0:                5 * time.Minute, // images do not get too old
+		time.Second:      15 * time.Second,
+		time.Minute:      15 * time.Second,
+		8 * time.Minute:  2 * time.Minute,
+		20 * time.Minute: 5 * time.Minute,
+		24 * time.Hour:   5 * time.Minute,
+	} {
+		if got := looksApart(maxAge); got != want {
+			t.Errorf("maximum age %v: every %v instead of %v", maxAge, got, want)
+		}
+	}
+	sim := started(t)
+	policy := imageDefaults
+	policy.MaxAge = 8 * time.Minute
+	if w := imageGC(t, nodeAt(sim.Endpoint()), policy, figures(0)); w.looks != looksApart(policy.MaxAge) {
+		t.Errorf("Start looks every %v", w.looks)
+	}
+}
+
+// A look of Start logs nothing of what a pass would remove; the passes log what they remove.
+func TestLooksAreQuiet(t *testing.T) {
+	sim := started(t)
+	used, unused := image("used", 50), image("unused", 10)
+	must(t, sim.Load(byHand(used, unused), nil))
+	host := nodeAt(sim.Endpoint())
+	var log strings.Builder
+	host.Logger = funcr.New(func(_, line string) { log.WriteString(line + "\n") }, funcr.Options{Verbosity: 9})
+	w := imageGC(t, host, imageDefaults, figures(0))
+	for range 2 {
+		_, err := w.collect(t.Context(), crigc.DryRun|crigc.AllUnused, true)
+		must(t, err)
+	}
+	if log.Len() > 0 {
+		t.Errorf("looks log:\n%s", log.String())
+	}
+	w.clock.add(time.Hour)
+	must(t, w.DeleteUnusedImages(t.Context()))
+	if !strings.Contains(log.String(), unused.ID) {
+		t.Errorf("a pass does not log what it removes:\n%s", log.String())
 	}
 }
 
