@@ -23,8 +23,10 @@ installed() {
     for tags in crigc_pkgconfig crigc_pkgconfig,crigc_shared; do
         # Go asks pkg-config only where it builds, and takes what it built for an earlier place; a definition nobody reads names this one.
         CGO_CPPFLAGS="-DCRIGC_IN_$(basename "$prefix" | tr . _)" PKG_CONFIG_PATH="$prefix/lib/pkgconfig" LD_LIBRARY_PATH="$prefix/lib" \
-            go test -count=1 -v -tags "$tags" -run '^TestVersions' . | tee "$prefix/out"
-        grep -q '^--- PASS: TestVersions' "$prefix/out" || status=1
+            go test -count=1 -v -tags "$tags" -run '^(TestVersions|TestDryRun)' . | tee "$prefix/out"
+        for test in TestVersions TestDryRun; do
+            grep -q "^--- PASS: $test" "$prefix/out" || status=1
+        done
     done
     rm -rf "$prefix"
     return $status

@@ -1,5 +1,6 @@
 /* One pass of crigc, for the measurement in this folder: `collect containers|images [KEY=VALUE]...`. Only limits count; of images
- * all unused ones are removed. It prints a line before the pass and one after it, so that the reader knows how long it took. */
+ * all unused ones are removed. It prints a line before the pass and one after it, so that the reader knows how long it took, and on standard
+ * error how many were removed at once. */
 #include <stdio.h>
 #include <string.h>
 #include "crigc.h"
@@ -40,7 +41,12 @@ int main(int count, char **arguments)
     if (status != GC_OK)
         fprintf(stderr, "%s\n", gc_error_message(error));
     size_t failed = gc_report_count(report, GC_ANY_KIND, GC_FAILED);
-    printf("%zu\n", gc_report_count(report, images ? GC_IMAGE : GC_CONTAINER, GC_REMOVED));
+    gc_kind kind = images ? GC_IMAGE : GC_CONTAINER;
+    const gc_pace *pace = gc_report_pace(report, kind);
+    if (pace)
+        fprintf(stderr, "%.1f at once on average, %llu at most, pauses of %.1f s\n", pace->in_flight_mean,
+                (unsigned long long)pace->in_flight_most, pace->rest_seconds);
+    printf("%zu\n", gc_report_count(report, kind, GC_REMOVED));
     gc_report_free(report);
     gc_error_free(error);
     gc_engine_free(engine);

@@ -240,13 +240,13 @@ struct options *read_options(gc_config *config, int count, char **arguments, int
         print_help();
         return NULL;
     }
+    *exit_code = check();
+    if (*exit_code != 0)
+        return NULL;
     if (given.version) {
         printf("agent, crigc %s\n", gc_version());
         return NULL;
     }
-    *exit_code = check();
-    if (*exit_code != 0)
-        return NULL;
     settle(config);
     return &given;
 }

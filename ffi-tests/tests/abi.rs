@@ -73,6 +73,22 @@ fn layouts() -> Vec<String> {
     printed.lines().filter(is_kept).map(str::to_owned).collect()
 }
 
+/// The words of reasons, and the names of keys.
+fn words() -> Vec<String> {
+    let text = |path: &str| fs::read_to_string(root().join(path)).expect(path);
+    let (reasons, keys) = (text("src/reason.rs"), text("docs/configuration.md"));
+    let reasons = reasons.lines().filter_map(|line| {
+        let (name, rest) = line.trim().split_once(" \"")?;
+        let is_name = name.chars().all(char::is_alphanumeric);
+        Some(format!("reason {}", rest.split('"').next()?)).filter(|_| is_name)
+    });
+    let keys = keys.lines().filter_map(|line| {
+        let key = line.strip_prefix("| `")?.split('`').next()?;
+        Some(format!("key {key}"))
+    });
+    reasons.chain(keys).collect()
+}
+
 /// The interface as it is, one line for each thing that programs rely on.
 fn interface() -> BTreeSet<String> {
     let statements = statements(&code());
@@ -80,6 +96,7 @@ fn interface() -> BTreeSet<String> {
     functions
         .map(|s| format!("declares {s}"))
         .chain(layouts())
+        .chain(words())
         .collect()
 }
 
@@ -93,6 +110,8 @@ fn the_binary_interface_is_kept() {
         "declares gc_status gc_containers(",
         "constant GC_OK 0",
         "offsetof gc_entry.id 8",
+        "reason unit-limit",
+        "key dry-run",
     ] {
         assert!(
             now.iter().any(|line| line.starts_with(word)),

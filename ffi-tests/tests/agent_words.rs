@@ -58,7 +58,7 @@ fn every_recipe_of_the_help_can_be_run() {
         .filter_map(|line| line.strip_prefix("      agent "));
     let mut count = 0;
     for recipe in recipes {
-        // Without what another program does; --version is the last thing that is read.
+        // Without what another program does; --version comes after all checks.
         let options = recipe.split('|').next().unwrap_or_default();
         let mut options: Vec<&str> = options.split_whitespace().collect();
         options.push("--version");

@@ -211,6 +211,18 @@ fn pkg_config_finds_it_also_where_it_was_moved_to() {
     let (tmp, built) = installed("built");
     let prefix = tmp.path().join("moved");
     fs::rename(built, &prefix).expect("renamed");
+    // What libcrigc.so itself is linked with is what a static program may need.
+    let text = |path: PathBuf| fs::read_to_string(path).expect("a text");
+    let description = text(prefix.join("lib/pkgconfig/crigc.pc"));
+    let private = description
+        .lines()
+        .find_map(|line| line.strip_prefix("Libs.private: "))
+        .expect("Libs.private");
+    let built_by = text(root().join("packaging/library.sh"));
+    assert!(
+        private.starts_with("-l") && built_by.contains(&format!("-z,nodelete {private} -s")),
+        "{private}"
+    );
     // What pkg-config is asked for, more flags for the compiler, and whether the program loads libcrigc.so.
     let cases = [
         ("--cflags --libs crigc", "", true),
@@ -382,6 +394,37 @@ fn follow_the_readme(archive: &str, folder: &str) {
         "{}: {error}",
         output.status
     );
+}
+
+/// `make install` needs neither cargo nor doxygen nor a network.
+#[test]
+fn what_is_built_is_installed_with_little() {
+    static_library();
+    let tmp = tempfile::tempdir().expect("a temporary folder");
+    let tools = tmp.path().join("tools");
+    fs::create_dir(&tools).expect("a folder");
+    let needed = "sh make sed head install ln realpath dirname mktemp rm cat nproc";
+    for tool in needed.split(' ') {
+        let path = check(Command::new("sh").args(["-c", "command -v \"$0\"", tool]));
+        std::os::unix::fs::symlink(path.trim(), tools.join(tool)).expect("a link");
+    }
+    let prefix = tmp.path().join("prefix");
+    let mut command = if rustix::process::geteuid().is_root() && has("unshare") {
+        let unshare = check(Command::new("sh").args(["-c", "command -v unshare"]));
+        let mut command = Command::new(unshare.trim());
+        command.arg("--net").arg(tools.join("make"));
+        command
+    } else {
+        Command::new(tools.join("make"))
+    };
+    command
+        .args(["--no-print-directory", "-C"])
+        .arg(root())
+        .arg("install")
+        .arg(format!("PREFIX={}", prefix.display()))
+        .env("PATH", &tools);
+    must(&command.output().expect("make"));
+    assert!(prefix.join("include/crigc.h").exists());
 }
 
 /// Nothing of whoever built them is in the libraries, and no debug information.

@@ -380,8 +380,8 @@ pub extern "C" fn gc_outcome_name(outcome: gc_outcome) -> *const c_char {
 }
 
 /// Returns a sentence for people about the `reason` of an entry, such as "kept: it is the newest sandbox of its pod", or "unknown" for
-/// a word that this version does not know, and for NULL. For an entry with the outcome GC_FAILED or GC_REFUSED it says why the object was
-/// to be removed. Never NULL. The string is always valid; do not free it. May be called from callbacks.
+/// a word that this version does not know, and for NULL. For an entry with the outcome GC_FAILED or GC_REFUSED, and in a dry run, it
+/// says why the object was to be removed. Never NULL. The string is always valid; do not free it. May be called from callbacks.
 ///
 /// # Safety
 /// `reason` is NULL or a string with a NUL at its end.

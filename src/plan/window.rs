@@ -21,6 +21,9 @@ const USELESS: f64 = 1.2;
 /// With this many hands as a share of what was in flight, the runtime was not what they waited for.
 const UNBOUND: f64 = 0.8;
 
+/// With fewer, the rest of a trial would only tell more exactly how few: pods that start meanwhile wait for all that are in flight.
+const FEW: f64 = 0.5;
+
 /// Removing twice as many in a second is worth 2^5 = 32 times as many in flight. Measured on a runtime that removed 2.04 times as many
 /// with 16 at once, where that was better for the pods that started meanwhile (2.04^5 = 35): see docs/pod-starts.md.
 const POWER: i32 = 5;
@@ -115,6 +118,8 @@ impl InFlight {
 /// How long removals took. Times are in seconds.
 #[derive(Clone, Debug, Default)]
 struct Meter {
+    /// All that count, and those of them that removed something.
+    ended: u32,
     removed: u32,
     sum: f64,
     squares: f64,
@@ -123,12 +128,12 @@ struct Meter {
 impl Meter {
     /// How long one took, on average.
     fn mean(&self) -> f64 {
-        self.sum / f64::from(self.removed.max(1))
+        self.sum / f64::from(self.ended.max(1))
     }
 
     /// How far off that mean may be (the standard error).
     fn error(&self) -> f64 {
-        let number = f64::from(self.removed.max(1));
+        let number = f64::from(self.ended.max(1));
         let variance = (self.squares / number - self.mean().powi(2)).max(0.0);
         (variance / number).sqrt()
     }
@@ -279,7 +284,8 @@ impl Window {
                 Stage::Settled => took.min(VERY_LONG * known),
                 _ => took,
             };
-            self.meter.removed += 1;
+            self.meter.ended += 1;
+            self.meter.removed += u32::from(matches!(end, End::Removed(_)));
             self.meter.sum += took;
             self.meter.squares += took * took;
             self.judge();
@@ -298,16 +304,16 @@ impl Window {
     }
 
     fn judge(&mut self) {
-        let removed = self.meter.removed;
+        let ended = self.meter.ended;
         let trial = 2 * self.bound as u32 * self.spread / FEWEST;
         match self.stage {
             Stage::One
-                if removed < self.fewest
-                    || (removed < MOST && self.meter.error() > ERROR * self.meter.mean()) => {}
+                if ended < self.fewest
+                    || (ended < MOST && self.meter.error() > ERROR * self.meter.mean()) => {}
             Stage::One => {
                 // So many removals would have been enough.
                 let enough =
-                    (self.meter.error() / (ERROR * self.meter.mean())).powi(2) * f64::from(removed);
+                    (self.meter.error() / (ERROR * self.meter.mean())).powi(2) * f64::from(ended);
                 self.spread = (enough.ceil() as u32).clamp(FEWEST, 3 * FEWEST);
                 self.find();
                 match self.bound {
@@ -316,24 +322,25 @@ impl Window {
                 }
             }
             Stage::Bound => self.judge_bound(trial),
-            Stage::Knee if removed < trial => {}
+            Stage::Knee if ended < trial => {}
             Stage::Knee => {
                 self.find();
                 self.settle();
             }
-            Stage::Settled if removed < 12 * self.spread / FEWEST => {}
+            Stage::Settled if ended < 12 * self.spread / FEWEST => {}
             Stage::Settled => self.judge_settled(),
         }
     }
 
     /// Many at once: whether they gain anything, and how many hands the runtime seems to have.
     fn judge_bound(&mut self, trial: u32) {
-        let (removed, width) = (self.meter.removed, self.in_flight.mean());
+        let (ended, width) = (self.meter.ended, self.in_flight.mean());
         let hands = self.rate() * self.found[0].mean;
-        if removed >= self.bound as u32 && width > 1.5 && hands < USELESS {
+        let is_known = ended >= self.bound as u32 && width > 1.5;
+        if is_known && hands < USELESS {
             return self.settle();
         }
-        if removed < trial {
+        if ended < trial && !(is_known && hands < FEW * width) {
             return;
         }
         self.find();
@@ -352,7 +359,7 @@ impl Window {
     fn judge_settled(&mut self) {
         let (mean, usual) = (self.meter.mean(), self.found[0].mean);
         let slower = (mean - self.meter.error()) / usual;
-        self.since = self.since.saturating_add(self.meter.removed);
+        self.since = self.since.saturating_add(self.meter.ended);
         self.latest = mean;
         self.restart();
         self.slow = if slower > SLOW { self.slow + 1 } else { 0 };
@@ -378,7 +385,7 @@ impl Window {
         let mean = self.meter.mean();
         // Beside one at a time there may be one that hangs.
         let (rate, width) = match self.stage {
-            Stage::One => (mean.recip(), 1.0),
+            Stage::One => (f64::from(self.meter.removed) / self.meter.sum, 1.0),
             _ => (self.rate(), self.in_flight.mean()),
         };
         self.found.push(Found {
@@ -413,7 +420,8 @@ impl Window {
     }
 
     fn enter(&mut self, stage: Stage, size: usize) {
-        self.drains = if size == 1 { self.in_flight.number } else { 0 };
+        let is_smaller = size == 1 || size < self.size;
+        self.drains = if is_smaller { self.in_flight.number } else { 0 };
         self.fills = size > self.size;
         self.stage = stage;
         self.size = size;

@@ -503,6 +503,31 @@ fn s2_7_removals_that_fail_late_are_slow_ones() {
     }
 }
 
+/// Where many at once only fail, though soon, few run at once.
+#[test]
+fn s2_7_removals_that_fail_are_no_gain() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
+    let mut window = Window::new(BOUND);
+    let mut now = Duration::ZERO;
+    let mut failed = 0;
+    for _ in 0..100 {
+        let end = match window.size() {
+            1 | 2 => End::Removed(Duration::from_millis(10)),
+            size => {
+                failed += size;
+                End::Failed(Duration::from_millis(20))
+            }
+        };
+        now = round(&mut window, now, end);
+    }
+    assert!(
+        window.size() <= 2 && failed < 4 * BOUND,
+        "{}, {failed} failed",
+        window.size()
+    );
+}
+
 /// A single removal that hangs says little of the others.
 #[test]
 fn s2_7_one_that_hangs_makes_no_window_smaller() {
