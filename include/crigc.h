@@ -827,8 +827,8 @@ const char *gc_outcome_name(gc_outcome outcome);
 
 /**
  * Returns a sentence for people about the `reason` of an entry, such as "kept: it is the newest sandbox of its pod", or "unknown" for
- * a word that this version does not know, and for NULL. For an entry with the outcome GC_FAILED or GC_REFUSED it says why the object was
- * to be removed. Never NULL. The string is always valid; do not free it. May be called from callbacks.
+ * a word that this version does not know, and for NULL. For an entry with the outcome GC_FAILED or GC_REFUSED, and in a dry run, it
+ * says why the object was to be removed. Never NULL. The string is always valid; do not free it. May be called from callbacks.
  */
 const char *gc_reason_text(const char *reason);
 

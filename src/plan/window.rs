@@ -21,9 +21,6 @@ const USELESS: f64 = 1.2;
 /// With this many hands as a share of what was in flight, the runtime was not what they waited for.
 const UNBOUND: f64 = 0.8;
 
-/// With fewer, the rest of a trial would only tell more exactly how few: pods that start meanwhile wait for all that are in flight.
-const FEW: f64 = 0.5;
-
 /// Removing twice as many in a second is worth 2^5 = 32 times as many in flight. Measured on a runtime that removed 2.04 times as many
 /// with 16 at once, where that was better for the pods that started meanwhile (2.04^5 = 35): see docs/pod-starts.md.
 const POWER: i32 = 5;
@@ -336,11 +333,10 @@ impl Window {
     fn judge_bound(&mut self, trial: u32) {
         let (ended, width) = (self.meter.ended, self.in_flight.mean());
         let hands = self.rate() * self.found[0].mean;
-        let is_known = ended >= self.bound as u32 && width > 1.5;
-        if is_known && hands < USELESS {
+        if ended >= self.bound as u32 && width > 1.5 && hands < USELESS {
             return self.settle();
         }
-        if ended < trial && !(is_known && hands < FEW * width) {
+        if ended < trial {
             return;
         }
         self.find();
@@ -420,8 +416,7 @@ impl Window {
     }
 
     fn enter(&mut self, stage: Stage, size: usize) {
-        let is_smaller = size == 1 || size < self.size;
-        self.drains = if is_smaller { self.in_flight.number } else { 0 };
+        self.drains = if size == 1 { self.in_flight.number } else { 0 };
         self.fills = size > self.size;
         self.stage = stage;
         self.size = size;
