@@ -105,7 +105,8 @@ void write_end(FILE *to, const struct ended_pass *ended)
         return;
     }
     write_message(to, gc_error_message(ended->error));
-    if (ended->pass == GC_PASS_IMAGES && is_space_missing(ended->report, ended->thresholds)) {
+    /* After another failure the report may lack images, and would not say what holds the space. */
+    if (gc_report_count(ended->report, GC_IMAGE, GC_FAILED) > 0 && is_space_missing(ended->report, ended->thresholds)) {
         fputs("; ", to);
         write_space_advice(to, ended->report, ended->thresholds);
         return;

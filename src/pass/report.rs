@@ -8,7 +8,7 @@ use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
 use crate::node::{FsUsage, Text};
 use crate::panics;
-use crate::plan::window::InFlight;
+use crate::plan::in_flight::InFlight;
 use crate::report::{Entry, Kind, Outcome, PaceFigures};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};

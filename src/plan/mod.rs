@@ -1,11 +1,13 @@
 //! Decisions: pure functions from a snapshot of the node, policy and time to an ordered plan with a reason for every object.
 //! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6 and S4,
-//! `images` S5, `backoff` and `order` S0.8, `window` how many removals run at once (S2.7).
+//! `images` S5, `backoff` and `order` S0.8, `window` and `in_flight` how many removals run at once
+//! (S2.7).
 
 pub mod backoff;
 pub mod containers;
 pub mod exempt;
 pub mod images;
+pub mod in_flight;
 pub mod in_use;
 pub mod logs;
 pub mod order;

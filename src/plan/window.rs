@@ -6,6 +6,7 @@
 //! as many as the bound allows, then as many as the runtime seemed to have hands for. The most worth is kept, until removals become
 //! slower than they were in its trial, and tried again after a while.
 
+use super::in_flight::InFlight;
 use std::time::Duration;
 
 /// Removals of a trial of one at a time: that many, more where they take unequally long, until their mean is known this well.
@@ -59,57 +60,6 @@ pub enum End {
     Failed(Duration),
     /// It says nothing of how long a removal takes: the object was stopped first, or the call was cut off.
     Other,
-}
-
-/// How many calls are in flight, and how many were over the time while there was at least one. Times are in seconds.
-#[derive(Clone, Debug, Default)]
-pub struct InFlight {
-    number: usize,
-    most: usize,
-    now: Duration,
-    /// While at least one was in flight.
-    busy: f64,
-    /// The sum of all in flight over that time.
-    sum: f64,
-}
-
-impl InFlight {
-    /// A call has begun.
-    pub fn begun(&mut self, now: Duration) {
-        self.pass(now);
-        self.number += 1;
-        self.most = self.most.max(self.number);
-    }
-
-    /// A call has ended.
-    pub fn ended(&mut self, now: Duration) {
-        self.pass(now);
-        self.number = self.number.saturating_sub(1);
-    }
-
-    fn pass(&mut self, now: Duration) {
-        let time = now.saturating_sub(self.now).as_secs_f64();
-        if self.number > 0 {
-            self.busy += time;
-            self.sum += time * self.number as f64;
-        }
-        self.now = self.now.max(now);
-    }
-
-    /// The most at once.
-    pub fn most(&self) -> usize {
-        self.most
-    }
-
-    /// The average over the time while there was at least one.
-    pub fn mean(&self) -> f64 {
-        self.sum / self.busy.max(1e-9)
-    }
-
-    /// What was is forgotten; what is in flight stays so.
-    fn restart(&mut self) {
-        (self.busy, self.sum) = (0.0, 0.0);
-    }
 }
 
 /// How long removals took. Times are in seconds.
@@ -270,7 +220,7 @@ impl Window {
             End::Other => None,
         };
         if self.drains > 0 {
-            self.drains = (self.drains - 1).min(self.in_flight.number);
+            self.drains = (self.drains - 1).min(self.in_flight.number());
             self.restart();
         } else if self.fills {
             self.fills = false;
@@ -291,7 +241,7 @@ impl Window {
 
     /// Removals a second.
     fn rate(&self) -> f64 {
-        f64::from(self.meter.removed) / self.in_flight.busy.max(1e-9)
+        f64::from(self.meter.removed) / self.in_flight.busy()
     }
 
     /// Measures anew.
@@ -416,7 +366,11 @@ impl Window {
     }
 
     fn enter(&mut self, stage: Stage, size: usize) {
-        self.drains = if size == 1 { self.in_flight.number } else { 0 };
+        self.drains = if size == 1 {
+            self.in_flight.number()
+        } else {
+            0
+        };
         self.fills = size > self.size;
         self.stage = stage;
         self.size = size;
