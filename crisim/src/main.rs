@@ -76,8 +76,8 @@ struct Flags {
     /// By how many percent of itself the delay of a removal or a start may be longer or shorter.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=100))]
     noise_percent: u32,
-    /// What changes after so many removals, such as 500:workers=1, 500:serial-ms=2 or 500:delay=RemoveContainer=50; may be repeated,
-    /// in ascending order.
+    /// What changes after so many removals, such as 500:workers=1, 500:serial-ms=2, 500:noise-percent=50 or
+    /// 500:delay=RemoveContainer=50; may be repeated, in ascending order.
     #[arg(long, value_name = "REMOVALS:FLAG=VALUE")]
     after: Vec<String>,
     /// The largest answer in bytes, as containerd has one.
@@ -143,11 +143,21 @@ fn later(work: &Work, after: &[String]) -> Result<Vec<(usize, Work)>, Box<dyn Er
             "serial-ms" => {
                 work.serial = Duration::from_millis(value.parse().map_err(|e| wrong(&e))?);
             }
+            "noise-percent" => {
+                work.noise_percent = value.parse().map_err(|e| wrong(&e))?;
+                if work.noise_percent > 100 {
+                    return Err(wrong(&"noise is at most 100 percent").into());
+                }
+            }
             "delay" => {
                 let (method, sizes) = sizes(value).map_err(|e| wrong(&e))?;
                 work.sizes.insert(method, sizes);
             }
-            _ => return Err(wrong(&"workers, serial-ms and delay can change").into()),
+            _ => {
+                return Err(
+                    wrong(&"workers, serial-ms, noise-percent and delay can change").into(),
+                );
+            }
         }
         later.push((removals, work.clone()));
     }

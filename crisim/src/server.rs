@@ -321,7 +321,12 @@ impl Cri {
         let delay = options.delays.get(about.method).copied();
         let (alarm, workers) = (&self.0.alarm, &self.0.workers);
         workers
-            .perform(alarm, about.method, about.id, delay.unwrap_or_default())
+            .perform(
+                |time| alarm.sleep(time),
+                about.method,
+                about.id,
+                delay.unwrap_or_default(),
+            )
             .await;
         Ok(ending)
     }

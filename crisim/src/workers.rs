@@ -1,7 +1,6 @@
 //! A runtime with limited hands: workers that removals and starts of pods share, first come first served, a part of each removal
 //! during which no other one runs, noise, objects of unequal size, and changes of all that in the middle of a run.
 
-use crate::delay::Alarm;
 use crate::server::lock;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -62,8 +61,14 @@ impl Workers {
         workers
     }
 
-    /// Takes as long as a call takes.
-    pub(crate) async fn perform(&self, alarm: &Alarm, method: &str, id: &[u8], delay: Duration) {
+    /// Takes as long as a call takes; `sleep` waits for a time.
+    pub(crate) async fn perform<S: Future<Output = ()>>(
+        &self,
+        sleep: impl Fn(Duration) -> S,
+        method: &str,
+        id: &[u8],
+        delay: Duration,
+    ) {
         let needs_a_worker = NEED_A_WORKER.contains(&method);
         let mut worker = None;
         if needs_a_worker {
@@ -77,9 +82,9 @@ impl Workers {
         };
         if !serial.is_zero() {
             let _alone = self.serial.lock().await;
-            alarm.sleep(serial).await;
+            sleep(serial).await;
         }
-        alarm.sleep(delay.saturating_sub(serial)).await;
+        sleep(delay.saturating_sub(serial)).await;
         if removes {
             lock(&self.state).count_removal();
         }
@@ -174,4 +179,142 @@ fn spread(id: &[u8]) -> u64 {
     });
     let hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     hash ^ (hash >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    const CALL: Duration = Duration::from_millis(20);
+
+    fn work(workers: usize) -> Work {
+        Work {
+            workers,
+            ..Work::default()
+        }
+    }
+
+    /// When calls end that come at once and take 20 ms each, in ms and virtual time.
+    fn ends(work: Work, later: &[(usize, Work)], methods: &[&str]) -> Vec<u128> {
+        let workers = Workers::new(work, later.to_vec());
+        let tokio = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .expect("a runtime");
+        tokio.block_on(async {
+            let began = Instant::now();
+            let mut calls = Vec::new();
+            for (at, method) in methods.iter().copied().enumerate() {
+                let (workers, method) = (workers.clone(), method.to_owned());
+                calls.push(tokio::spawn(async move {
+                    let id = at.to_string();
+                    let sleep = tokio::time::sleep;
+                    workers.perform(sleep, &method, id.as_bytes(), CALL).await;
+                    began.elapsed().as_millis()
+                }));
+            }
+            let mut ends = Vec::new();
+            for call in calls {
+                ends.push(call.await.expect("no panic"));
+            }
+            ends
+        })
+    }
+
+    #[test]
+    fn calls_take_as_long_as_the_workers_allow() {
+        let serial = Work {
+            serial: CALL / 2,
+            ..work(0)
+        };
+        let slow = Work {
+            sizes: [("RemoveContainer".to_owned(), vec![CALL * 5])].into(),
+            ..work(1)
+        };
+        let removals = &["RemoveContainer"; 8];
+        let shared = &[
+            "RemoveContainer",
+            "RemoveImage",
+            "RunPodSandbox",
+            "CreateContainer",
+            "StartContainer",
+            "RemovePodSandbox",
+        ];
+        let beside = &["RemoveContainer", "ListContainers", "StopContainer"];
+        for (what, work, later, methods, expected) in [
+            ("any number", work(0), vec![], &removals[..], vec![20; 8]),
+            ("one", work(1), vec![], &removals[..4], vec![20, 40, 60, 80]),
+            (
+                "three",
+                work(3),
+                vec![],
+                removals,
+                vec![20, 20, 20, 40, 40, 40, 60, 60],
+            ),
+            (
+                "a serial part",
+                serial,
+                vec![],
+                &removals[..4],
+                vec![20, 30, 40, 50],
+            ),
+            (
+                "removals and starts of pods share them",
+                work(2),
+                vec![],
+                shared,
+                vec![20, 20, 40, 40, 60, 60],
+            ),
+            (
+                "other calls need none",
+                work(1),
+                vec![],
+                beside,
+                vec![20, 20, 20],
+            ),
+            (
+                "fewer after two",
+                work(2),
+                vec![(2, work(1))],
+                &removals[..5],
+                vec![20, 20, 40, 60, 80],
+            ),
+            (
+                "more after two",
+                work(1),
+                vec![(2, work(3))],
+                &removals[..6],
+                vec![20, 40, 60, 60, 60, 80],
+            ),
+            (
+                "slower after one",
+                work(1),
+                vec![(1, slow)],
+                &removals[..3],
+                vec![20, 120, 220],
+            ),
+        ] {
+            assert_eq!(ends(work, &later, methods), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn noise_can_begin_after_some_removals() {
+        let noisy = Work {
+            noise_percent: 50,
+            ..work(1)
+        };
+        let ends = ends(work(1), &[(4, noisy)], &["RemoveContainer"; 40]);
+        let took: Vec<u128> = ends.windows(2).map(|two| two[1] - two[0]).collect();
+        assert_eq!(took[..3], [20; 3]);
+        let noisy = &took[3..];
+        assert!(
+            noisy.iter().all(|took| (9..=31).contains(took)),
+            "{noisy:?}"
+        );
+        assert!(noisy.iter().any(|took| *took < 15), "{noisy:?}");
+        assert!(noisy.iter().any(|took| *took > 25), "{noisy:?}");
+    }
 }

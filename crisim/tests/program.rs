@@ -320,7 +320,7 @@ fn a_wrong_order_is_refused() {
 fn a_runtime_with_limited_hands_by_flags() {
     let folder = folder("hands");
     let flags = "--pods 2 --dead-containers 4 --images 0 --workers 1 --serial-ms 1 --noise-percent 10 \
-        --delay RemoveContainer=2,4 --after 1:workers=2 --after 2:delay=RemoveContainer=1";
+        --delay RemoveContainer=2,4 --after 1:workers=2 --after 1:noise-percent=50 --after 2:delay=RemoveContainer=1";
     let arguments: Vec<&str> = flags.split_whitespace().collect();
     let program = Program::start(&folder, &arguments);
     let cri = program.connect();
@@ -334,9 +334,13 @@ fn a_runtime_with_limited_hands_by_flags() {
         ("--after=workers=1", "give REMOVALS:FLAG=VALUE"),
         (
             "--after=1:images=1",
-            "workers, serial-ms and delay can change",
+            "workers, serial-ms, noise-percent and delay can change",
         ),
         ("--after=x:workers=1", "invalid digit"),
+        (
+            "--after=1:noise-percent=101",
+            "noise is at most 100 percent",
+        ),
         ("--noise-percent=101", "101 is not in 0..=100"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_crisim"))

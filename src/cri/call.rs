@@ -3,8 +3,6 @@
 use super::connect::{Connection, ORIGIN, failed};
 use super::error::CallError;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Full};
-use hyper::body::Body;
 use prost::Message;
 use prost::bytes::{Buf, BufMut, Bytes, BytesMut};
 use tonic::{Code, Status};
@@ -57,12 +55,13 @@ pub(super) async fn call(
     request: &impl Message,
     sink: &mut impl Sink,
 ) -> Result<(), CallError> {
-    let request = Request::post(format!("{ORIGIN}{path}"))
+    let head = Request::post(format!("{ORIGIN}{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
-        .body(Full::new(framed(request)))
+        .body(())
         .map_err(|e| CallError::Runtime(e.to_string()))?;
-    let (head, mut body) = connection.send(request).await?.into_parts();
+    let answer = connection.send(head, framed(request)).await?;
+    let (head, mut body) = answer.into_parts();
     // An answer without a message has its status in the headers.
     if let Some(status) = Status::from_header_map(&head.headers) {
         if status.code() == Code::Ok && !body.is_end_stream() {
@@ -84,17 +83,16 @@ pub(super) async fn call(
             _ => CallError::Runtime(text),
         });
     }
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|e| failed(&e))?;
-        if let Some(trailers) = frame.trailers_ref() {
-            let status = Status::from_header_map(trailers);
-            return status.map_or_else(without_status, ended);
-        }
-        if let Some(data) = frame.data_ref() {
-            sink.take(data)?;
-        }
+    while let Some(data) = body.data().await {
+        let data = data.map_err(|e| failed(&e))?;
+        // The runtime may send as many bytes again.
+        let released = body.flow_control().release_capacity(data.len());
+        released.map_err(|e| failed(&e))?;
+        sink.take(&data)?;
     }
-    without_status()
+    let trailers = body.trailers().await.map_err(|e| failed(&e))?;
+    let status = trailers.and_then(|trailers| Status::from_header_map(&trailers));
+    status.map_or_else(without_status, ended)
 }
 
 fn without_status() -> Result<(), CallError> {

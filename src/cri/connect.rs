@@ -7,16 +7,11 @@ use crate::error::{self, Error};
 use crate::panic_points;
 use crate::panics;
 use crate::stop::{Stop, sleep_until};
-use h2::Reason;
+use h2::client::SendRequest;
+use h2::{Reason, RecvStream};
 use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{self, SendRequest};
-use hyper::rt::Executor;
-use hyper_util::rt::TokioIo;
 use prost::bytes::Bytes;
 use rustix::net::{SendAncillaryBuffer, SendFlags};
-use std::error::Error as _;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileTypeExt;
 use std::pin::Pin;
@@ -32,6 +27,8 @@ const STREAM_WINDOW: u32 = 4 << 20;
 const CONNECTION_WINDOW: u32 = 16 << 20;
 /// The most bytes of headers and trailers of an answer; an error's message is among them. The limit of grpc-go, which the kubelet uses.
 const HEADER_LIMIT: u32 = 16 << 20;
+/// How many calls may be in flight before the runtime has said how many it takes; HTTP/2 advises it to take no fewer.
+const FIRST_CALLS: usize = 100;
 /// HTTP/2 wants the name of a host; a socket has none.
 pub(super) const ORIGIN: &str = "http://localhost";
 /// How long to wait before a full backlog is tried again.
@@ -137,61 +134,31 @@ pub(crate) struct Connection {
     panicked: Panicked,
 }
 
-/// One HTTP/2 session on one socket. Its calls write to the socket without a task in between.
-#[derive(Clone)]
-struct Session {
-    sender: SendRequest<Full<Bytes>>,
-    /// The error that ended it.
-    end: Arc<OnceLock<CallError>>,
-}
-
-impl Session {
-    /// Why a call failed. For a call that was not sent hyper only says that the session is closed: what closed it is the cause.
-    fn failed(&self, e: &hyper::Error) -> CallError {
-        let is_closed = e.is_canceled() || e.is_closed();
-        let end = self.end.get().filter(|_| is_closed).cloned();
-        end.unwrap_or_else(|| failed(e))
-    }
-}
+/// One HTTP/2 session on one socket; it ends with its last sender.
+type Session = SendRequest<Bytes>;
 
 /// The panic that broke a session.
 type Panicked = Arc<OnceLock<Error>>;
 
-/// Runs the tasks of a session beside its calls.
-#[derive(Clone)]
-struct Tasks(Panicked);
-
-impl<F: Future + Send + 'static> Executor<F> for Tasks {
-    fn execute(&self, task: F) {
-        let panicked = self.0.clone();
-        drop(tokio::spawn(async move {
-            if let Err(e) = panics::caught_async(task).await {
-                // Only the first one is reported.
-                let _ = panicked.set(e);
-            }
-        }));
-    }
-}
-
-/// Starts HTTP/2 on a stream. The task that drives it ends with the last sender.
-async fn handshake(stream: QuietStream, panicked: &Panicked) -> Result<Session, hyper::Error> {
+/// Starts HTTP/2 on a stream, and a task that reads from it and writes to it beside the calls.
+async fn handshake(stream: QuietStream, panicked: &Panicked) -> Result<Session, h2::Error> {
     panic_points::point("shake hands");
-    let tasks = Tasks(panicked.clone());
-    let (sender, connection) = http2::Builder::new(tasks.clone())
-        .initial_stream_window_size(STREAM_WINDOW)
+    let (session, connection) = h2::client::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEADER_LIMIT)
-        .handshake(TokioIo::new(stream))
+        .initial_max_send_streams(FIRST_CALLS)
+        .enable_push(false)
+        .handshake(stream)
         .await?;
-    let end = Arc::new(OnceLock::new());
-    let ended = end.clone();
-    // Nothing waits for this task: calls that fail find its error in `end`.
-    tasks.execute(async move {
-        if let Err(e) = connection.await {
-            let _ = ended.set(failed(&e));
+    let panicked = panicked.clone();
+    drop(tokio::spawn(async move {
+        // The error of a session that breaks comes to each of its calls. Only the first panic is reported.
+        if let Err(e) = panics::caught_async(connection).await {
+            let _ = panicked.set(e);
         }
-    });
-    Ok(Session { sender, end })
+    }));
+    Ok(session)
 }
 
 impl Connection {
@@ -200,20 +167,24 @@ impl Connection {
         self.panicked.get().cloned()
     }
 
-    /// Sends a request. Returns the head of the answer, and the body to come.
+    /// Sends a request with this body. Returns the head of the answer, and the body to come.
     pub(super) async fn send(
         &self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Response<Incoming>, CallError> {
+        request: Request<()>,
+        body: Bytes,
+    ) -> Result<Response<RecvStream>, CallError> {
         let mut session = self.session().await?;
-        let answer = session.sender.send_request(request).await;
-        answer.map_err(|e| session.failed(&e))
+        let sent = session.send_request(request, false);
+        let (answer, mut stream) = sent.map_err(|e| failed(&e))?;
+        // If it cannot be sent any more, the answer tells why.
+        let _ = stream.send_data(body, true);
+        answer.await.map_err(|e| failed(&e))
     }
 
     async fn session(&self) -> Result<Session, CallError> {
         let current = self.lock().clone();
-        if !current.sender.is_closed() {
-            return Ok(current);
+        if let Ok(usable) = current.ready().await {
+            return Ok(usable);
         }
         let stream = open(&self.path).await;
         let stream = stream.map_err(|e| CallError::Unreachable(e.to_string()))?;
@@ -229,40 +200,22 @@ impl Connection {
 }
 
 /// A call that failed below gRPC: the connection is gone, or the answer is not HTTP/2.
-pub(super) fn failed(e: &hyper::Error) -> CallError {
+pub(super) fn failed(e: &h2::Error) -> CallError {
     let gone = || CallError::Unavailable(format!("the connection broke: {}", root_cause(e)));
-    if e.is_canceled() || e.is_closed() || e.is_incomplete_message() {
-        return gone();
-    }
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = e.source();
-    while let Some(e) = cause {
-        let io = e.downcast_ref::<io::Error>();
-        let h2 = e.downcast_ref::<h2::Error>();
-        let io = io.or_else(|| h2?.get_io());
+    match (e.get_io(), e.reason()) {
+        (Some(io), _) if was_closed(io) => {
+            CallError::Unavailable("the connection broke: the runtime closed it".to_owned())
+        }
+        (Some(io), _) if is_broken(io) => gone(),
         // A server sends this when it shuts down.
-        let bye = |e: &h2::Error| e.is_go_away() && e.reason() == Some(Reason::NO_ERROR);
-        if io.is_some_and(was_closed) {
-            return CallError::Unavailable(
-                "the connection broke: the runtime closed it".to_owned(),
-            );
-        }
-        if io.is_some_and(is_broken) || h2.is_some_and(bye) {
-            return gone();
-        }
+        (_, Some(Reason::NO_ERROR)) if e.is_go_away() => gone(),
         // A server sends these when it has too much to do.
-        if let Some(reason) = h2.and_then(h2::Error::reason)
-            && [
-                Reason::REFUSED_STREAM,
-                Reason::CANCEL,
-                Reason::ENHANCE_YOUR_CALM,
-            ]
-            .contains(&reason)
-        {
-            return CallError::Unavailable(format!("the runtime refused the call: {reason}"));
-        }
-        cause = e.source();
+        (
+            _,
+            Some(reason @ (Reason::REFUSED_STREAM | Reason::CANCEL | Reason::ENHANCE_YOUR_CALM)),
+        ) => CallError::Unavailable(format!("the runtime refused the call: {reason}")),
+        _ => CallError::Garbage(format!("h2 protocol error: {}", root_cause(e))),
     }
-    CallError::Garbage(format!("h2 protocol error: {}", root_cause(e)))
 }
 
 /// The other side is gone. Which of these errors comes depends on whether crigc was reading or writing.

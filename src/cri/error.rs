@@ -110,7 +110,7 @@ pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 }
 
 /// The error of a socket that does not speak HTTP/2.
-pub(crate) fn not_cri(place: Place<'_>, e: &hyper::Error) -> Error {
+pub(crate) fn not_cri(place: Place<'_>, e: &h2::Error) -> Error {
     Error::new(
         Status::Runtime,
         format!(

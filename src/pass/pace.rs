@@ -156,8 +156,8 @@ pub(crate) struct Pace<'a> {
 
 impl<'a> Pace<'a> {
     pub(crate) fn new(ctx: &'a Context<'a>, kind: Kind) -> Pace<'a> {
-        if let Some(window) = ctx.windows.of(kind).filter(|_| ctx.all_unused) {
-            window.borrow_mut().hurry();
+        if let Some(window) = ctx.windows.of(kind) {
+            window.borrow_mut().hurry(ctx.all_unused);
         }
         Pace { ctx, kind }
     }
@@ -182,16 +182,15 @@ impl<'a> Pace<'a> {
         window.map_or(Duration::MAX, |window| window.borrow().patience())
     }
 
-    /// How long nothing is to begin after a removal. Images, which are removed because space is wanted, and passes that somebody waits
-    /// for do not rest.
+    /// How long nothing is to begin after a removal. A pass that somebody waits for does not rest.
     pub(crate) fn rest(&self) -> Option<Duration> {
         let ctx = self.ctx;
         let window = ctx.windows.of(self.kind)?;
-        if ctx.dry_run || ctx.all_unused || self.kind == Kind::Image {
+        if ctx.dry_run || ctx.all_unused {
             return None;
         }
+        window.borrow_mut().hurry(!ctx.queue.is_empty());
         if !ctx.queue.is_empty() {
-            window.borrow_mut().hurry();
             return None;
         }
         Some(window.borrow().rest()).filter(|time| !time.is_zero())

@@ -37,6 +37,13 @@ const OVERLOAD: f64 = 4.0;
 /// Looks in a row at one at a time, all slow, until that counts as usual.
 const USUAL: u32 = 6;
 
+/// One at a time was perhaps kept by bad luck if it takes so many times as long as in its trial, and the trial of more at once removed so
+/// many times as many in a second as it does now: the trials are made again after so many such looks in a row, twice as many each time.
+const SLOWER: f64 = 1.3;
+const GAIN: f64 = 1.6;
+const DOUBTS: u32 = 3;
+const MOST_DOUBTS: u32 = 96;
+
 /// A window below its bound is tried again after this many removals; twice as many each time, up to the second number.
 const AGAIN: u32 = 1000;
 const AT_LAST: u32 = 8000;
@@ -128,9 +135,16 @@ pub struct Window {
     fills: bool,
     /// Removals that the trial of one at a time takes at least.
     fewest: u32,
+    /// Somebody waits.
+    hurry: bool,
     /// How many eighths of the usual number of removals a trial takes, as they take unequally long.
     spread: u32,
     slow: u32,
+    /// The most removals a second of the trials that were not kept.
+    passed_over: f64,
+    /// Looks in a row that speak against what was kept, and how many are enough.
+    doubts: u32,
+    doubts_until: u32,
     /// The mean of the last look while it is settled.
     latest: f64,
     rest: Duration,
@@ -151,8 +165,12 @@ impl Window {
             drains: 0,
             fills: false,
             fewest: FEWEST,
+            hurry: false,
             spread: FEWEST,
             slow: 0,
+            passed_over: 0.0,
+            doubts: 0,
+            doubts_until: DOUBTS,
             latest: 0.0,
             rest: Duration::ZERO,
             since: 0,
@@ -200,9 +218,9 @@ impl Window {
         self.rest
     }
 
-    /// Somebody waits: the first trial is shorter.
-    pub fn hurry(&mut self) {
-        self.fewest = HURRY;
+    /// While somebody waits, the trial of one at a time is shorter.
+    pub fn hurry(&mut self, somebody_waits: bool) {
+        self.hurry = somebody_waits;
     }
 
     /// A call has begun.
@@ -226,11 +244,12 @@ impl Window {
             self.fills = false;
             self.restart();
         } else if let Some(took) = took {
-            // A single one that hangs says little of the others.
-            let took = match self.stage {
-                Stage::Settled => took.min(VERY_LONG * known),
-                _ => took,
+            // A single one that hangs says little of the others. In a trial of many at once each may wait for all the others.
+            let others = match self.stage {
+                Stage::Bound | Stage::Knee => self.size as f64,
+                Stage::One | Stage::Settled => 1.0,
             };
+            let took = took.min(VERY_LONG * known * others);
             self.meter.ended += 1;
             self.meter.removed += u32::from(matches!(end, End::Removed(_)));
             self.meter.sum += took;
@@ -253,9 +272,10 @@ impl Window {
     fn judge(&mut self) {
         let ended = self.meter.ended;
         let trial = 2 * self.bound as u32 * self.spread / FEWEST;
+        let fewest = if self.hurry { HURRY } else { self.fewest };
         match self.stage {
             Stage::One
-                if ended < self.fewest
+                if ended < fewest
                     || (ended < MOST && self.meter.error() > ERROR * self.meter.mean()) => {}
             Stage::One => {
                 // So many removals would have been enough.
@@ -284,7 +304,8 @@ impl Window {
         let (ended, width) = (self.meter.ended, self.in_flight.mean());
         let hands = self.rate() * self.found[0].mean;
         if ended >= self.bound as u32 && width > 1.5 && hands < USELESS {
-            return self.settle();
+            self.find();
+            return self.settle_at(self.found[0]);
         }
         if ended < trial {
             return;
@@ -312,7 +333,12 @@ impl Window {
         if self.size == 1 {
             let rest = mean * (slower / OVERLOAD - 1.0).max(0.0);
             self.rest = Duration::from_secs_f64(rest).min(LONGEST);
-            if self.slow >= USUAL {
+            let doubt = slower > SLOWER && self.passed_over * mean > GAIN;
+            self.doubts = if doubt { self.doubts + 1 } else { 0 };
+            if self.doubts >= self.doubts_until {
+                self.learn();
+                self.doubts_until = (2 * self.doubts_until).min(MOST_DOUBTS);
+            } else if self.slow >= USUAL {
                 self.learn();
             }
         } else if self.slow >= 2 || slower > VERY_SLOW {
@@ -359,7 +385,17 @@ impl Window {
             .iter()
             .copied()
             .reduce(|a, b| if b.worth() > a.worth() { b } else { a });
-        let Some(best) = best else { return };
+        if let Some(best) = best {
+            self.settle_at(best);
+        }
+    }
+
+    fn settle_at(&mut self, best: Found) {
+        let others = self.found.iter().filter(|found| found.size != best.size);
+        self.passed_over = others.map(|found| found.rate).fold(0.0, f64::max);
+        if best.size > 1 {
+            self.doubts_until = DOUBTS;
+        }
         self.found = vec![best];
         self.since = 0;
         self.enter(Stage::Settled, best.size);
@@ -375,7 +411,7 @@ impl Window {
         self.stage = stage;
         self.size = size;
         self.restart();
-        self.slow = 0;
+        (self.slow, self.doubts) = (0, 0);
         self.rest = Duration::ZERO;
     }
 }

@@ -4,6 +4,7 @@
 use crigc::plan::window::{End, Window};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
+use std::ops::Range;
 use std::time::Duration;
 use test_support::dice::Dice;
 use test_support::rules::Rules;
@@ -132,11 +133,16 @@ struct Run<'p> {
 
 /// Removes everything at a pace.
 fn run(node: &Node, pace: &mut Pace, seed: u64) -> Seen {
+    run_from(0, node, pace, seed)
+}
+
+/// The same at a later time.
+fn run_from(began: u64, node: &Node, pace: &mut Pace, seed: u64) -> Seen {
     let mut run = Run {
         node: node.clone(),
         pace,
         dice: Dice(seed),
-        now: 0,
+        now: began,
         events: BinaryHeap::new(),
         queue: VecDeque::new(),
         busy: 0,
@@ -163,6 +169,7 @@ fn run(node: &Node, pace: &mut Pace, seed: u64) -> Seen {
         run.now = at;
         run.happens(event);
     }
+    run.seen.wall -= began;
     run.seen.mean = run.area / run.seen.wall as f64;
     run.seen
 }
@@ -557,4 +564,152 @@ fn s2_7_a_trial_goes_on_beside_one_that_hangs() {
         now = round(&mut window, now, End::Removed(Duration::from_millis(5)));
     }
     assert_eq!(window.size(), BOUND);
+}
+
+/// One at a time was quick by luck while it was tried, and many at once slow: the trials are soon made again.
+#[test]
+fn s2_7_one_at_a_time_by_bad_luck_does_not_last() {
+    let mut rules = Rules::default();
+    for (lucky, unlucky) in [(10, 140), (7, 100)] {
+        rules.case("S2.7");
+        let mut window = Window::new(BOUND);
+        let mut now = Duration::ZERO;
+        let mut removed = 0;
+        while window.size() == 1 {
+            now = round(&mut window, now, End::Removed(Duration::from_millis(lucky)));
+        }
+        while window.size() > 1 {
+            now = round(
+                &mut window,
+                now,
+                End::Removed(Duration::from_millis(unlucky)),
+            );
+        }
+        while window.size() == 1 && removed < 1_000 {
+            now = round(&mut window, now, End::Removed(Duration::from_millis(15)));
+            removed += 1;
+        }
+        assert!(removed < 50, "{lucky} and {unlucky}: {removed}");
+        for _ in 0..20 {
+            now = round(&mut window, now, End::Removed(Duration::from_millis(60)));
+        }
+        assert_eq!(window.size(), BOUND);
+    }
+}
+
+/// One at a time is quick whenever it is tried, and slow afterwards, and many at once never pay: they are tried less and less often.
+#[test]
+fn s2_7_doubts_that_come_to_nothing_become_rarer() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
+    let mut window = Window::new(BOUND);
+    let mut now = Duration::ZERO;
+    let (mut alone, mut at_once) = (0, 0);
+    while alone < 900 {
+        let took = match window.size() {
+            1 => {
+                alone += 1;
+                if (alone - 1) % 44 < 8 { 10 } else { 17 }
+            }
+            size => {
+                at_once += size;
+                10 * size as u64
+            }
+        };
+        now = round(&mut window, now, End::Removed(Duration::from_millis(took)));
+    }
+    assert!((32..100).contains(&at_once), "{at_once}");
+}
+
+/// One that hangs while many at once are tried does not hide that they become slow later.
+#[test]
+fn s2_7_one_that_hangs_in_a_trial_says_little_of_the_others() {
+    let mut rules = Rules::default();
+    rules.case("S2.7");
+    let mut window = Window::new(BOUND);
+    let mut now = Duration::ZERO;
+    for _ in 0..9 {
+        now = round(&mut window, now, End::Removed(Duration::from_millis(5)));
+    }
+    assert_eq!(window.size(), BOUND, "tried");
+    window.begun(now);
+    window.ended(now, End::Removed(Duration::from_secs(120)));
+    for _ in 0..50 {
+        now = round(&mut window, now, End::Removed(Duration::from_millis(5)));
+    }
+    assert_eq!(window.size(), BOUND, "kept");
+    for _ in 0..10 {
+        now = round(&mut window, now, End::Removed(Duration::from_secs(1)));
+    }
+    assert!(window.size() < BOUND, "{}", window.size());
+}
+
+/// Who waits for a pass gets a shorter first trial; later passes that nobody waits for do not.
+#[test]
+fn s2_7_who_waits_gets_a_shorter_trial() {
+    let mut rules = Rules::default();
+    for (waits, expected) in [(&[false][..], 8), (&[true], 4), (&[true, false], 8)] {
+        rules.case("S2.7");
+        let mut window = Window::new(BOUND);
+        waits.iter().for_each(|waits| window.hurry(*waits));
+        let mut now = Duration::ZERO;
+        let mut alone = 0;
+        while window.size() == 1 {
+            now = round(&mut window, now, End::Removed(Duration::from_millis(5)));
+            alone += 1;
+        }
+        assert_eq!(alone, expected, "{waits:?}");
+        assert_eq!(window.size(), BOUND, "not without bound");
+    }
+}
+
+/// Most passes remove fewer than 20: what an engine learns in one, it uses in the next.
+#[test]
+fn s2_7_small_passes_of_one_engine_learn_together() {
+    let mut rules = Rules::default();
+    for (removals, hands, least, most) in [
+        (12, usize::MAX, 10.0, 12.0),
+        (12, 4, 3.0, 8.0),
+        (12, 1, 1.0, 1.5),
+        (3, usize::MAX, 2.5, 3.0),
+        (3, 1, 1.0, 1.5),
+        (1, usize::MAX, 1.0, 1.0),
+    ] {
+        rules.case("S2.7");
+        let node = Node {
+            removals,
+            ..workers(hands, 20)
+        };
+        let (mean, _) = of_runs(|seed| {
+            let mut pace = Pace::window();
+            let passes = |number: Range<u64>, pace: &mut Pace| {
+                let run = |at| run_from(60_000_000 * at, &node, pace, 1_000 * seed + at).mean;
+                number.map(run).sum::<f64>() / 20.0
+            };
+            passes(0..20, &mut pace);
+            passes(20..40, &mut pace)
+        });
+        assert!(
+            (least..=most).contains(&mean),
+            "{removals} a pass, {hands} hands: {mean:.2}"
+        );
+    }
+}
+
+/// Who shares the hands feels the trials of a new engine: one pass of 500 removals.
+#[test]
+fn s2_7_a_first_pass_holds_up_who_shares_the_hands_but_little() {
+    let mut rules = Rules::default();
+    for (hands, most) in [(1, 1.25), (2, 1.25), (4, 1.25)] {
+        rules.case("S2.7");
+        let node = Node {
+            removals: 500,
+            probes: Some((30, 200_000)),
+            ..workers(hands, 20)
+        };
+        let wait = |pace: &mut Pace, seed| run(&node, pace, seed).probes.iter().sum::<u64>() as f64;
+        let (mean, _) =
+            of_runs(|seed| wait(&mut Pace::window(), seed) / wait(&mut Pace::Always(1), seed));
+        assert!(mean <= most, "{hands} hands: {mean:.2}");
+    }
 }
