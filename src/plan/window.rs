@@ -37,12 +37,13 @@ const OVERLOAD: f64 = 4.0;
 /// Looks in a row at one at a time, all slow, until that counts as usual.
 const USUAL: u32 = 6;
 
-/// One at a time was perhaps kept by bad luck if it takes so many times as long as in its trial, and the trial of more at once removed so
-/// many times as many in a second as it does now: the trials are made again after so many such looks in a row, twice as many each time.
-const SLOWER: f64 = 1.3;
-const GAIN: f64 = 1.6;
-const DOUBTS: u32 = 3;
-const MOST_DOUBTS: u32 = 96;
+/// One at a time may have been quick by luck while it was tried, as between two starts of pods. After so many removals it is compared
+/// once more with what many at once removed in a second, then after twice as many each time, up to the second number.
+const DOUBTS: u32 = 36;
+const MOST_DOUBTS: u32 = 1152;
+
+/// The least that is tried between one and the bound. On containerd 2.4.2 with two cores 2 at once gained little, 4 much, and 16 less.
+const LEAST_KNEE: usize = 3;
 
 /// A window below its bound is tried again after this many removals; twice as many each time, up to the second number.
 const AGAIN: u32 = 1000;
@@ -80,6 +81,13 @@ struct Meter {
 }
 
 impl Meter {
+    fn count(&mut self, took: f64, removed: bool) {
+        self.ended += 1;
+        self.removed += u32::from(removed);
+        self.sum += took;
+        self.squares += took * took;
+    }
+
     /// How long one took, on average.
     fn mean(&self) -> f64 {
         self.sum / f64::from(self.ended.max(1))
@@ -100,11 +108,30 @@ struct Found {
     rate: f64,
     width: f64,
     mean: f64,
+    /// How far off all that may be, as a share of it.
+    error: f64,
 }
 
 impl Found {
+    /// Of one at a time; beside it there may be one that hangs.
+    fn alone(meter: &Meter) -> Found {
+        Found {
+            size: 1,
+            rate: f64::from(meter.removed) / meter.sum,
+            width: 1.0,
+            mean: meter.mean(),
+            error: meter.error() / meter.mean(),
+        }
+    }
+
+    /// What it is worth, by the rate that one at a time has at best, and more at once at worst: in doubt fewer are in flight.
     fn worth(&self) -> f64 {
-        self.rate.powi(POWER) / self.width
+        let doubt = if self.size == 1 {
+            self.error
+        } else {
+            -self.error
+        };
+        (self.rate * (1.0 + doubt)).powi(POWER) / self.width
     }
 }
 
@@ -142,9 +169,9 @@ pub struct Window {
     slow: u32,
     /// The most removals a second of the trials that were not kept.
     passed_over: f64,
-    /// Looks in a row that speak against what was kept, and how many are enough.
+    /// How long removals took since it is settled, and after how many it is compared with that once more.
+    settled: Meter,
     doubts: u32,
-    doubts_until: u32,
     /// The mean of the last look while it is settled.
     latest: f64,
     rest: Duration,
@@ -169,8 +196,8 @@ impl Window {
             spread: FEWEST,
             slow: 0,
             passed_over: 0.0,
-            doubts: 0,
-            doubts_until: DOUBTS,
+            settled: Meter::default(),
+            doubts: DOUBTS,
             latest: 0.0,
             rest: Duration::ZERO,
             since: 0,
@@ -187,6 +214,7 @@ impl Window {
             rate: 1.0,
             width: 1.0,
             mean: FOR_EVER,
+            error: 0.0,
         }];
         self.enter(Stage::Settled, self.bound);
     }
@@ -250,10 +278,11 @@ impl Window {
                 Stage::One | Stage::Settled => 1.0,
             };
             let took = took.min(VERY_LONG * known * others);
-            self.meter.ended += 1;
-            self.meter.removed += u32::from(matches!(end, End::Removed(_)));
-            self.meter.sum += took;
-            self.meter.squares += took * took;
+            let removed = matches!(end, End::Removed(_));
+            self.meter.count(took, removed);
+            if self.stage == Stage::Settled {
+                self.settled.count(took, removed);
+            }
             self.judge();
         }
     }
@@ -292,6 +321,10 @@ impl Window {
             Stage::Knee if ended < trial => {}
             Stage::Knee => {
                 self.find();
+                let is_unbound = self.hands() >= UNBOUND * self.in_flight.mean();
+                if is_unbound && self.found.iter().all(|found| found.size < self.bound) {
+                    return self.enter(Stage::Bound, self.bound);
+                }
                 self.settle();
             }
             Stage::Settled if ended < 12 * self.spread / FEWEST => {}
@@ -302,7 +335,7 @@ impl Window {
     /// Many at once: whether they gain anything, and how many hands the runtime seems to have.
     fn judge_bound(&mut self, trial: u32) {
         let (ended, width) = (self.meter.ended, self.in_flight.mean());
-        let hands = self.rate() * self.found[0].mean;
+        let hands = self.hands();
         if ended >= self.bound as u32 && width > 1.5 && hands < USELESS {
             self.find();
             return self.settle_at(self.found[0]);
@@ -311,15 +344,25 @@ impl Window {
             return;
         }
         self.find();
-        let knee = (hands * 1.1).ceil() as usize;
         if hands >= UNBOUND * width {
             self.found.remove(0);
             return self.settle();
         }
-        if knee >= self.bound {
-            return self.settle();
+        match self.knee(hands) {
+            Some(knee) => self.enter(Stage::Knee, knee),
+            None => self.settle(),
         }
-        self.enter(Stage::Knee, knee.max(2));
+    }
+
+    /// How many hands the runtime seems to have: by how much it removes more in a second than one at a time.
+    fn hands(&self) -> f64 {
+        self.rate() * self.found[0].mean
+    }
+
+    /// How many at once to try for so many hands, if those are fewer than the bound.
+    fn knee(&self, hands: f64) -> Option<usize> {
+        let knee = ((hands * 1.1).ceil() as usize).max(LEAST_KNEE);
+        (knee < self.bound).then_some(knee)
     }
 
     /// Whether removals take as long as in the trial that it rests on.
@@ -333,13 +376,10 @@ impl Window {
         if self.size == 1 {
             let rest = mean * (slower / OVERLOAD - 1.0).max(0.0);
             self.rest = Duration::from_secs_f64(rest).min(LONGEST);
-            let doubt = slower > SLOWER && self.passed_over * mean > GAIN;
-            self.doubts = if doubt { self.doubts + 1 } else { 0 };
-            if self.doubts >= self.doubts_until {
+            if self.slow >= USUAL {
                 self.learn();
-                self.doubts_until = (2 * self.doubts_until).min(MOST_DOUBTS);
-            } else if self.slow >= USUAL {
-                self.learn();
+            } else if self.settled.ended >= self.doubts {
+                return self.compare_once_more();
             }
         } else if self.slow >= 2 || slower > VERY_SLOW {
             self.learn();
@@ -353,18 +393,31 @@ impl Window {
         }
     }
 
+    /// Whether more at once remove more than one at a time does by now.
+    fn compare_once_more(&mut self) {
+        let alone = Found::alone(&self.settled);
+        let hands = self.passed_over * alone.mean;
+        self.settled = Meter::default();
+        self.doubts = (2 * self.doubts).min(MOST_DOUBTS);
+        if hands > USELESS {
+            self.found = vec![alone];
+            match self.knee(hands) {
+                Some(knee) => self.enter(Stage::Knee, knee),
+                None => self.enter(Stage::Bound, self.bound),
+            }
+        }
+    }
+
     fn find(&mut self) {
-        let mean = self.meter.mean();
-        // Beside one at a time there may be one that hangs.
-        let (rate, width) = match self.stage {
-            Stage::One => (f64::from(self.meter.removed) / self.meter.sum, 1.0),
-            _ => (self.rate(), self.in_flight.mean()),
-        };
-        self.found.push(Found {
-            size: self.size,
-            rate,
-            width,
-            mean,
+        self.found.push(match self.stage {
+            Stage::One => Found::alone(&self.meter),
+            _ => Found {
+                size: self.size,
+                rate: self.rate(),
+                width: self.in_flight.mean(),
+                mean: self.meter.mean(),
+                error: self.meter.error() / self.meter.mean(),
+            },
         });
     }
 
@@ -394,7 +447,7 @@ impl Window {
         let others = self.found.iter().filter(|found| found.size != best.size);
         self.passed_over = others.map(|found| found.rate).fold(0.0, f64::max);
         if best.size > 1 {
-            self.doubts_until = DOUBTS;
+            self.doubts = DOUBTS;
         }
         self.found = vec![best];
         self.since = 0;
@@ -402,7 +455,7 @@ impl Window {
     }
 
     fn enter(&mut self, stage: Stage, size: usize) {
-        self.drains = if size == 1 {
+        self.drains = if size < self.size {
             self.in_flight.number()
         } else {
             0
@@ -411,7 +464,8 @@ impl Window {
         self.stage = stage;
         self.size = size;
         self.restart();
-        (self.slow, self.doubts) = (0, 0);
+        self.settled = Meter::default();
+        self.slow = 0;
         self.rest = Duration::ZERO;
     }
 }
