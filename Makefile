@@ -35,8 +35,22 @@ test:
 	tests/run.sh
 
 # The tests of a real containerd with a containerd 2, and crisim under crictl: both built from their Go modules.
-test-containerd2:
+test-containerd2: library
 	ffi-tests/containerd2.sh
+	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --test real_runtime --test crisim_answers_like_containerd -- --include-ignored
+
+# The same with a CRI-O, built from its Go module; needs conmon, runc, skopeo and the files of libseccomp from Debian.
+.PHONY: test-crio
+test-crio: library
+	ffi-tests/crio.sh
+	PATH="$(CURDIR)/target/crio:$$PATH" CRIGC_TEST_RUNTIME=crio CI=true cargo test -q -p ffi-tests --test real_runtime -- --include-ignored
+
+# A real kubelet with crigc inside, built as go/KUBELET.md says, beside one without, each on a containerd 2 of its own: half an hour, as root.
+.PHONY: test-kubelet-node
+test-kubelet-node: library
+	ffi-tests/containerd2.sh
+	go/kubelet-node/build.sh
+	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --test kubelet_node -- --ignored --nocapture
 
 test-crictl:
 	ffi-tests/crictl.sh

@@ -191,6 +191,24 @@ impl Cri {
         from: &str,
         args: &[&str],
     ) -> Answer<String> {
+        self.create_with(sandbox, pod, name, attempt, (from, from), args, Vec::new())
+    }
+
+    /// The same with mounts, from an image by any of its names and by the one that the pod has.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "they are what a container is made of"
+    )]
+    pub fn create_with(
+        &self,
+        sandbox: &str,
+        pod: &proto::PodSandboxConfig,
+        name: &str,
+        attempt: u32,
+        (from, named): (&str, &str),
+        args: &[&str],
+        mounts: Vec<proto::Mount>,
+    ) -> Answer<String> {
         let mut labels = pod.labels.clone();
         labels.extend(pairs(&[("io.kubernetes.container.name", name)]));
         let request = proto::CreateContainerRequest {
@@ -201,10 +219,11 @@ impl Cri {
                     attempt,
                 }),
                 image: Some(proto::ImageSpec {
-                    user_specified_image: from.into(),
+                    user_specified_image: named.into(),
                     ..image(from).unwrap_or_default()
                 }),
                 args: args.iter().map(|arg| (*arg).into()).collect(),
+                mounts,
                 labels,
                 log_path: format!("{name}/{attempt}.log").into(),
                 linux: Some(proto::LinuxContainerConfig {

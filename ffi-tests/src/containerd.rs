@@ -90,6 +90,33 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
     )
 }
 
+/// Starts its process, and waits until it answers.
+fn spawn(folder: &Path) -> Made<(Child, Cri)> {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))?;
+    let mut child = Command::new("containerd")
+        .arg("-c")
+        .arg(folder.join("config.toml"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let socket = folder.join("containerd.sock");
+    let answer = wait_for(|| {
+        let cri = Cri::connect(&socket).ok();
+        cri.filter(|cri| cri.status(Default::default()).is_ok())
+    });
+    if let Some(cri) = answer {
+        return Ok((child, cri));
+    }
+    child.kill()?;
+    child.wait()?;
+    let log = std::fs::read_to_string(folder.join("log"))?;
+    Err(format!("containerd does not answer: {log}").into())
+}
+
 impl Containerd {
     /// Starts it below /tmp, with the sandbox image imported. Its snapshotter copies: that works on every filesystem.
     pub fn start() -> Made<Containerd> {
@@ -108,28 +135,7 @@ impl Containerd {
             config(folder.path(), snapshotter)
         };
         std::fs::write(&file, text + tables)?;
-        let log = std::fs::File::create(folder.path().join("log"))?;
-        let mut child = Command::new("containerd")
-            .arg("-c")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let socket = folder.path().join("containerd.sock");
-        let cri = match wait_for(|| {
-            Cri::connect(&socket)
-                .ok()
-                .filter(|cri| cri.status(Default::default()).is_ok())
-        }) {
-            Some(cri) => cri,
-            None => {
-                child.kill()?;
-                child.wait()?;
-                let log = std::fs::read_to_string(folder.path().join("log"))?;
-                return Err(format!("containerd does not answer: {log}").into());
-            }
-        };
+        let (child, cri) = spawn(folder.path())?;
         std::fs::create_dir(folder.path().join("pods"))?;
         std::fs::create_dir(folder.path().join("links"))?;
         let containerd = Containerd {
@@ -140,6 +146,30 @@ impl Containerd {
         };
         containerd.import(SANDBOX_IMAGE, "infra")?;
         Ok(containerd)
+    }
+
+    /// Ends it and starts it again; its pods go on.
+    pub fn restart(&mut self) -> Made<()> {
+        self.end();
+        (self.child, self.cri) = spawn(self.folder.path())?;
+        Ok(())
+    }
+
+    /// Kills it in the middle of what it does, and starts it again; its pods go on.
+    pub fn kill_and_restart(&mut self) -> Made<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        (self.child, self.cri) = spawn(self.folder.path())?;
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        let id = i32::try_from(self.child.id()).ok();
+        if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        }
+        let _ = self.child.wait();
     }
 
     /// A path in its folder.
@@ -175,7 +205,11 @@ impl Containerd {
 
     /// The same with this number of empty files more in the image.
     pub fn import_with(&self, name: &str, salt: &str, more: usize) -> Made<()> {
-        let layout = layout(self.folder.path(), name, salt, more)?;
+        self.import_made(&layout(self.folder.path(), name, salt, more)?, name)
+    }
+
+    /// Imports an image that was made elsewhere.
+    pub(crate) fn import_made(&self, layout: &tempfile::TempDir, name: &str) -> Made<()> {
         let tar = layout.path().join("image.tar");
         output(
             Command::new("tar")
@@ -205,13 +239,6 @@ impl Containerd {
 impl Drop for Containerd {
     fn drop(&mut self) {
         remove_pods(&self.cri);
-        if let Some(id) = i32::try_from(self.child.id())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw)
-        {
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-        }
-        let _ = self.child.wait();
+        self.end();
     }
 }

@@ -70,6 +70,7 @@ monitor_cgroup = "pod"
 [crio.image]
 pause_image = "{SANDBOX_IMAGE}"
 pause_command = "/program"
+pinned_images = ["crigc.test/pinned:1"]
 signature_policy = "{at}/policy.json"
 [crio.network]
 network_dir = "{at}/cni"
@@ -78,6 +79,37 @@ plugin_dirs = ["{at}/cni"]
 enable_nri = false
 "#
     )
+}
+
+/// Starts its process, and waits until it answers.
+fn spawn(at: &Path) -> Made<(Child, Cri)> {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(at.join("log"))?;
+    let mut child = Command::new("crio")
+        .arg("--config")
+        .arg(at.join("crio.conf"))
+        .arg("--config-dir")
+        .arg(at.join("empty"))
+        .env("CONTAINERS_REGISTRIES_CONF", at.join("registries.conf"))
+        .env("CONTAINERS_STORAGE_CONF", at.join("storage.conf"))
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .spawn()?;
+    let socket = at.join("crio.sock");
+    let answer = wait_for(|| {
+        let cri = Cri::connect(&socket).ok();
+        cri.filter(|cri| cri.status(Default::default()).is_ok())
+    });
+    if let Some(cri) = answer {
+        return Ok((child, cri));
+    }
+    child.kill()?;
+    child.wait()?;
+    let log = std::fs::read_to_string(at.join("log"))?;
+    Err(format!("CRI-O does not answer: {log}").into())
 }
 
 impl Crio {
@@ -111,30 +143,16 @@ impl Crio {
             ),
         )?;
         import(at, SANDBOX_IMAGE, "infra", 0)?;
-        let log = std::fs::File::create(at.join("log"))?;
-        let mut child = Command::new("crio")
-            .arg("--config")
-            .arg(at.join("crio.conf"))
-            .arg("--config-dir")
-            .arg(at.join("empty"))
-            .env("CONTAINERS_REGISTRIES_CONF", at.join("registries.conf"))
-            .env("CONTAINERS_STORAGE_CONF", at.join("storage.conf"))
-            .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
-            .spawn()?;
-        let socket = at.join("crio.sock");
-        let answer = wait_for(|| {
-            let cri = Cri::connect(&socket).ok();
-            cri.filter(|cri| cri.status(Default::default()).is_ok())
-        });
-        let Some(cri) = answer else {
-            child.kill()?;
-            child.wait()?;
-            let log = std::fs::read_to_string(at.join("log"))?;
-            return Err(format!("CRI-O does not answer: {log}").into());
-        };
+        let (child, cri) = spawn(at)?;
         Ok(Crio { child, folder, cri })
+    }
+
+    /// Kills it in the middle of what it does, and starts it again; its pods go on.
+    pub fn kill_and_restart(&mut self) -> Made<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        (self.child, self.cri) = spawn(self.folder.path())?;
+        Ok(())
     }
 
     /// A path in its folder.
@@ -188,7 +206,7 @@ impl Drop for Crio {
         // Its storage is mounted on itself.
         for mounted in ["root/overlay", "run/overlay"] {
             let _ = Command::new("umount")
-                .arg("-q")
+                .arg("-ql")
                 .arg(self.folder.path().join(mounted))
                 .status();
         }

@@ -3,6 +3,7 @@
 pub mod containerd;
 pub mod crio;
 mod image;
+pub mod kubelet;
 pub mod runtime;
 pub mod simulated;
 

@@ -38,7 +38,7 @@ pub(super) fn frame(pending: &mut BytesMut, limit: usize) -> Result<Option<usize
 }
 
 /// A request in its frame.
-fn framed(request: &impl Message) -> Bytes {
+pub(super) fn framed(request: &impl Message) -> Bytes {
     let length = request.encoded_len();
     let mut frame = BytesMut::with_capacity(FRAME_HEAD + length);
     frame.put_u8(0);
@@ -48,19 +48,20 @@ fn framed(request: &impl Message) -> Bytes {
     frame.freeze()
 }
 
-/// Makes the call with this path (service and method), and gives its whole answer to a sink.
+/// Makes the call with this path (service and method) and this framed request, and gives its whole answer to a sink. There is one copy of
+/// this in a program, for all kinds of requests and sinks.
 pub(super) async fn call(
     connection: &Connection,
     path: &str,
-    request: &impl Message,
-    sink: &mut impl Sink,
+    request: Bytes,
+    sink: &mut dyn Sink,
 ) -> Result<(), CallError> {
     let head = Request::post(format!("{ORIGIN}{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
         .body(())
         .map_err(|e| CallError::Runtime(e.to_string()))?;
-    let answer = connection.send(head, framed(request)).await?;
+    let answer = connection.send(head, request).await?;
     let (head, mut body) = answer.into_parts();
     // An answer without a message has its status in the headers.
     if let Some(status) = Status::from_header_map(&head.headers) {
@@ -149,7 +150,7 @@ pub(super) async fn one<M: Message + Default>(
     request: &impl Message,
 ) -> Result<M, CallError> {
     let mut whole = OneMessage::default();
-    call(connection, path, request, &mut whole).await?;
+    call(connection, path, framed(request), &mut whole).await?;
     whole.message()
 }
 

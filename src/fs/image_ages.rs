@@ -288,7 +288,7 @@ fn text(records: &ImageRecords, endpoint: &str, now: i64) -> Vec<u8> {
         pinned: record.pinned,
     };
     let mut images: Vec<Row> = records.images.iter().map(row).collect();
-    images.sort_by(|a, b| (&a.id, &a.handler).cmp(&(&b.id, &b.handler)));
+    images.sort_unstable_by(|a, b| (&a.id, &a.handler).cmp(&(&b.id, &b.handler)));
     let content = Content {
         format: FORMAT,
         endpoint: endpoint.to_owned(),

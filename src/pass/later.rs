@@ -178,7 +178,7 @@ impl Later {
             unfinished.oldest(kind, ids).map(|at| (at, kind))
         };
         let mut kinds: Vec<_> = Kind::ALL.into_iter().filter_map(oldest).collect();
-        kinds.sort();
+        kinds.sort_unstable();
         kinds.into_iter().map(|(_, kind)| kind).collect()
     }
 

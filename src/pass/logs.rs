@@ -90,7 +90,7 @@ fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
             None => unreadable.push(name.to_string_lossy().into_owned()),
         }
     }
-    names.sort();
+    names.sort_unstable();
     (names, unreadable)
 }
 
@@ -227,7 +227,7 @@ fn dangling(pass: &ContainerPass<'_, '_>, dir: &OpenLogDir) -> Option<Vec<LogLin
     // What a dry run would have removed is still there, and so are links to it.
     match dir.log_links(ctx.dry_run, &go_on, dangles) {
         Ok(mut links) => {
-            links.sort_by(|a, b| a.name.cmp(&b.name));
+            links.sort_unstable_by(|a, b| a.name.cmp(&b.name));
             return Some(links);
         }
         Err(_) if ended(ctx) => {}

@@ -174,7 +174,7 @@ impl<'a> PassReport<'a> {
     pub(crate) fn arrange(&self, mut order: Vec<(usize, usize)>) {
         let mut entries = self.entries.borrow_mut();
         let places: Vec<usize> = order.iter().map(|(_, at)| *at).collect();
-        order.sort_by_key(|(of_plan, _)| *of_plan);
+        order.sort_unstable_by_key(|(of_plan, _)| *of_plan);
         let arranged: Vec<Entry> = order.iter().map(|(_, at)| entries[*at].clone()).collect();
         for (at, entry) in places.into_iter().zip(arranged) {
             entries[at] = entry;

@@ -129,7 +129,7 @@ impl<'p> Stops<'p> {
         self.beside.borrow_mut().clear();
         self.alone.borrow_mut().clear();
         let mut open: Vec<Open> = shared.open.take().into_values().collect();
-        open.sort_by_key(|open| open.number);
+        open.sort_unstable_by_key(|open| open.number);
         for Open { planned, begun, .. } in open {
             let fate = if begun {
                 Fate::Silent(format!(

@@ -109,7 +109,7 @@ pub fn plan<'a>(
         }
     }
     for unit in units.values_mut() {
-        unit.sort_by_key(|c| c.age());
+        unit.sort_unstable_by_key(|c| c.age());
     }
     remove_for_pods(&mut units, pods, &mut plan);
     let mut extras = Units::new();
@@ -133,7 +133,7 @@ pub fn plan<'a>(
         };
         plan.keeps(unit, reason);
     }
-    plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
+    plan.keep.sort_unstable_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
 }
 
@@ -245,7 +245,7 @@ fn keep_shares<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan
 fn remove_oldest<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan<'a>) {
     let too_many = count(units).saturating_sub(limit);
     let mut oldest: Vec<&Container> = units.values().flatten().copied().collect();
-    oldest.sort_by_key(|c| c.age());
+    oldest.sort_unstable_by_key(|c| c.age());
     oldest.truncate(too_many);
     let ids: HashSet<&Text> = oldest.iter().map(|c| &c.id).collect();
     for unit in units.values_mut() {

@@ -248,7 +248,7 @@ pub fn plan<'i>(
             None => plan.removes([image], reason),
         }
     }
-    plan.remove.sort_by_key(|step| {
+    plan.remove.sort_unstable_by_key(|step| {
         let record = state.records.get(step.object);
         (
             record.and_then(|r| r.last_used),
@@ -256,7 +256,7 @@ pub fn plan<'i>(
             step.object.key(),
         )
     });
-    plan.keep.sort_by_cached_key(|step| step.object.key());
+    plan.keep.sort_unstable_by_key(|step| step.object.key());
     plan
 }
 

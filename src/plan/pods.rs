@@ -225,7 +225,7 @@ impl PodView {
         let active = self.active.iter().filter(is_asked).count();
         let is_active = |uid: &&Text| self.active.contains(*uid);
         let mut claimed: Vec<Text> = self.claimed().filter(is_active).cloned().collect();
-        claimed.sort();
+        claimed.sort_unstable();
         (claimed.len() >= 2 && claimed.len() * 2 > active).then(|| Contradiction {
             claimed: claimed.len(),
             active,

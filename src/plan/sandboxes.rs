@@ -23,7 +23,7 @@ pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
         }
     }
     for (uid, mut of_pod) in by_pod {
-        of_pod.sort_by_key(|s| s.age());
+        of_pod.sort_unstable_by_key(|s| s.age());
         // Of equal attempts the last is the newest; the highest differs from the newest only if creation times say otherwise (safer).
         let newest = of_pod.last().copied();
         let highest = of_pod.iter().copied().max_by_key(|s| s.attempt);
@@ -37,7 +37,7 @@ pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
             }
         }
     }
-    plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
+    plan.keep.sort_unstable_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
 }
 

@@ -264,7 +264,7 @@ pub(super) async fn call<R: Row>(
     request: &R::Request,
 ) -> Result<Rows<R>, CallError> {
     let mut decoder = Decoder::<R>::new();
-    match call::call(connection, path, request, &mut decoder).await {
+    match call::call(connection, path, call::framed(request), &mut decoder).await {
         Ok(()) => decoder.end(),
         Err(
             e @ (CallError::NotFound(_)

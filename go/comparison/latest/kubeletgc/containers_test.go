@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/crigc/crigc/go"
+	"github.com/go-logr/logr/funcr"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubernetes/pkg/kubelet/container"
 )
@@ -150,6 +151,31 @@ func TestContainerErrorsComeAsTheyAre(t *testing.T) {
 	gc.Close()
 	if err := gc.GarbageCollect(t.Context()); !errors.Is(err, crigc.ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// At V(0) stand what was removed and what could not be; why the others stay comes at V(6). A pass's error is in what it returns alone.
+func TestWhatIsLogged(t *testing.T) {
+	for verbosity, inventory := range map[int]bool{0: false, 5: false, 6: true} {
+		s := numbered(t, 1)
+		node := s.node()
+		var log strings.Builder
+		node.Logger = funcr.New(func(_, line string) { log.WriteString(line + "\n") }, funcr.Options{Verbosity: verbosity})
+		gc := containerGC(t, node, defaults, s.known)
+		must(t, gc.GarbageCollect(t.Context()))
+		if !strings.Contains(log.String(), "removed container") {
+			t.Errorf("at V(%d) there is nothing of what was removed:\n%s", verbosity, log.String())
+		}
+		if strings.Contains(log.String(), "kept") != inventory {
+			t.Errorf("at V(%d):\n%s", verbosity, log.String())
+		}
+	}
+	var log strings.Builder
+	node := nodeAt("unix:///nobody/listens")
+	node.Logger = funcr.New(func(_, line string) { log.WriteString(line + "\n") }, funcr.Options{Verbosity: 6})
+	gc := containerGC(t, node, defaults, func(types.UID) (content, runtime bool) { return false, false })
+	if err := gc.GarbageCollect(t.Context()); err == nil || strings.Contains(log.String(), "nobody") {
+		t.Errorf("%v; the log has:\n%s", err, log.String())
 	}
 }
 

@@ -1,6 +1,7 @@
 package kubeletgc
 
 import (
+	"context"
 	"log/slog"
 	"maps"
 	"time"
@@ -24,7 +25,7 @@ type Node struct {
 	Recorder record.EventRecorder
 	// Ref is the node as an object.
 	Ref *v1.ObjectReference
-	// Logger gets crigc's log: debug messages at V(4). Its verbosity is read once, when a collector is made.
+	// Logger gets crigc's log, as nodeLog says. Its verbosity is read once, when a collector is made.
 	Logger klog.Logger
 	// Settings are further keys of crigc, such as max-parallel-removals. They must not set keys that the kubelet configures.
 	Settings map[string]string
@@ -50,7 +51,29 @@ func (n Node) config(policy map[string]string) crigc.Config {
 	if n.RequestTimeout != 0 {
 		settings["runtime-request-timeout"] = n.RequestTimeout.String()
 	}
-	return crigc.Config{Settings: settings, Event: n.event, Logger: slog.New(logr.ToSlogHandler(n.Logger))}
+	return crigc.Config{Settings: settings, Event: n.event, Logger: slog.New(nodeLog{logr.ToSlogHandler(n.Logger)})}
+}
+
+// nodeLog is crigc's log among the kubelet's. Why objects stay, which is a line for each of them in every pass, comes at V(6). How a pass
+// failed is left to the kubelet, which logs the error that a pass returns.
+type nodeLog struct{ slog.Handler }
+
+func (l nodeLog) level(of slog.Level) slog.Level {
+	if of <= slog.LevelDebug {
+		return -6 // V(6) of logr
+	}
+	return of
+}
+
+// Enabled is the handler's, by the kubelet's levels.
+func (l nodeLog) Enabled(ctx context.Context, level slog.Level) bool {
+	return level < slog.LevelError && l.Handler.Enabled(ctx, l.level(level))
+}
+
+// Handle gives a record to the handler, with the kubelet's level.
+func (l nodeLog) Handle(ctx context.Context, record slog.Record) error {
+	record.Level = l.level(record.Level)
+	return l.Handler.Handle(ctx, record)
 }
 
 // event sends an event to the kubelet's recorder; crigc's reasons are the kubelet's.

@@ -1,0 +1,386 @@
+//! A node of the test's own: a real kubelet without an API server, with static pods, on a containerd whose images lie on a small filesystem.
+
+use crate::containerd::Containerd;
+use crate::image::layout;
+use crate::runtime::{Made, output, wait_for};
+use crisim::proto;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// An ext4 of its own on a loop device.
+pub struct Filesystem {
+    folder: tempfile::TempDir,
+}
+
+impl Filesystem {
+    /// Makes and mounts one of this size.
+    pub fn make(mebibytes: u64) -> Made<Filesystem> {
+        let folder = tempfile::Builder::new()
+            .prefix("crigc-node")
+            .tempdir_in("/tmp")?;
+        let disk = folder.path().join("disk");
+        std::fs::File::create(&disk)?.set_len(mebibytes << 20)?;
+        output(Command::new("mkfs.ext4").args(["-q", "-m0"]).arg(&disk))?;
+        let mount = folder.path().join("fs");
+        std::fs::create_dir(&mount)?;
+        output(
+            Command::new("mount")
+                .args(["-o", "loop"])
+                .arg(&disk)
+                .arg(&mount),
+        )?;
+        Ok(Filesystem { folder })
+    }
+
+    /// Where it is mounted.
+    pub fn path(&self) -> PathBuf {
+        self.folder.path().join("fs")
+    }
+
+    /// How full it is, in percent.
+    pub fn usage(&self) -> Made<u64> {
+        let figures = rustix::fs::statvfs(self.path())?;
+        Ok(100 - figures.f_bavail * 100 / figures.f_blocks)
+    }
+}
+
+impl Drop for Filesystem {
+    fn drop(&mut self) {
+        // A mount that is still in use goes with its last user.
+        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
+    }
+}
+
+/// A node with a kubelet. Fields are dropped in this order: the kubelet's process first.
+pub struct Node {
+    kubelet: Option<Child>,
+    program: PathBuf,
+    more: Vec<String>,
+    port: u16,
+    /// Its runtime.
+    pub containerd: Containerd,
+    /// What its images lie on.
+    pub filesystem: Filesystem,
+}
+
+/// What of a process must not grow.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Its memory in use, in KiB (VmRSS).
+    pub memory: u64,
+    /// Its threads.
+    pub threads: u64,
+    /// Its open descriptors.
+    pub descriptors: u64,
+}
+
+/// What is on a node, by names that are the same on each: pods and containers with their attempts and states, images, log files and links.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Left(pub BTreeSet<String>);
+
+impl Left {
+    /// What only one of two nodes has.
+    pub fn difference(&self, other: &Left) -> Vec<String> {
+        let differs = self.0.symmetric_difference(&other.0);
+        differs.cloned().collect()
+    }
+}
+
+fn free_port() -> Made<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Node {
+    /// Starts a containerd on a filesystem of its own, and this kubelet on it; `settings` are merged into its configuration.
+    pub fn start(program: &Path, mebibytes: u64, settings: &Value) -> Made<Node> {
+        let filesystem = Filesystem::make(mebibytes)?;
+        let containerd = Containerd::start_with(&filesystem.path(), "overlayfs", "")?;
+        for name in ["manifests", "kubelet", "plugins"] {
+            std::fs::create_dir(containerd.path(name))?;
+        }
+        let port = free_port()?;
+        let mut node = Node {
+            kubelet: None,
+            program: program.to_owned(),
+            more: Vec::new(),
+            port,
+            containerd,
+            filesystem,
+        };
+        let mut configuration = json!({
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "address": "127.0.0.1",
+            "port": free_port()?,
+            "readOnlyPort": port,
+            "healthzPort": 0,
+            "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
+            "authorization": {"mode": "AlwaysAllow"},
+            "containerRuntimeEndpoint": node.containerd.endpoint(),
+            "staticPodPath": node.containerd.path("manifests"),
+            "podLogsDir": node.containerd.path("pods"),
+            "volumePluginDir": node.containerd.path("plugins"),
+            "fileCheckFrequency": "1s",
+            "cgroupDriver": "cgroupfs",
+            "cgroupsPerQOS": false,
+            "enforceNodeAllocatable": [],
+            "failCgroupV1": false,
+            "failSwapOn": false,
+        });
+        if let (Some(all), Some(more)) = (configuration.as_object_mut(), settings.as_object()) {
+            all.extend(more.clone());
+        }
+        let text = serde_json::to_vec_pretty(&configuration)?;
+        std::fs::write(node.containerd.path("kubelet.json"), text)?;
+        node.start_kubelet(&[])?;
+        Ok(node)
+    }
+
+    /// Starts the kubelet, with more flags.
+    fn start_kubelet(&mut self, flags: &[&str]) -> Made<()> {
+        self.more = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.containerd.path("kubelet.log"))?;
+        // Folders that no configuration can move are the kubelet's own in a mount namespace.
+        let script = "mount -t tmpfs none /var/lib && mount -t tmpfs none /var/log && \
+            mkdir /var/log/containers && mount --bind \"$0\" /var/log/containers && exec \"$@\"";
+        let child = Command::new("unshare")
+            .args(["--mount", "--propagation", "private", "sh", "-c", script])
+            .arg(self.containerd.path("links"))
+            .arg(&self.program)
+            .arg("--config")
+            .arg(self.containerd.path("kubelet.json"))
+            .arg("--root-dir")
+            .arg(self.containerd.path("kubelet"))
+            .arg("--cert-dir")
+            .arg(self.containerd.path("kubelet/pki"))
+            .args(["--hostname-override", "node", "--v", "2"])
+            .args(flags)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        self.kubelet = Some(child);
+        match wait_for(|| self.get("/healthz").ok().filter(|text| text == "ok")) {
+            Some(_) => Ok(()),
+            None => Err(format!("the kubelet does not come up:\n{}", self.log()?).into()),
+        }
+    }
+
+    /// Ends the kubelet; its pods go on.
+    fn end_kubelet(&mut self) {
+        let Some(mut child) = self.kubelet.take() else {
+            return;
+        };
+        let id = i32::try_from(child.id()).ok();
+        if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        }
+        let _ = child.wait();
+    }
+
+    /// Imports an image with so much in it. It is made elsewhere, so that it does not fill the node twice.
+    pub fn import(&self, name: &str, mebibytes: usize) -> Made<()> {
+        let content = format!("{name:<16}").repeat(mebibytes << 16);
+        let made = layout(self.filesystem.folder.path(), name, &content, 0)?;
+        self.containerd.import_made(&made, name)
+    }
+
+    /// Restarts the kubelet, with more flags than the usual ones.
+    pub fn restart_kubelet(&mut self, flags: &[&str]) -> Made<()> {
+        self.end_kubelet();
+        self.start_kubelet(flags)
+    }
+
+    /// What the kubelet wrote since its first start.
+    pub fn log(&self) -> Made<String> {
+        let log = std::fs::read(self.containerd.path("kubelet.log"))?;
+        Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
+    /// The last that the kubelet said of its collections.
+    fn said(&self) -> Made<String> {
+        let log = self.log()?;
+        let of_collections = |line: &&str| {
+            let words = ["arbage", "_gc", "evict", "disk"];
+            words.iter().any(|word| line.contains(word))
+        };
+        let lines: Vec<&str> = log.lines().filter(of_collections).collect();
+        Ok(lines[lines.len().saturating_sub(20)..].join("\n"))
+    }
+
+    /// Makes a static pod, or changes it.
+    pub fn pod(&self, name: &str, uid: &str, restart: &str, args: &[&str]) -> Made<()> {
+        let manifest = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default", "uid": uid},
+            "spec": {
+                "hostNetwork": true,
+                "restartPolicy": restart,
+                "terminationGracePeriodSeconds": 1,
+                "containers": [{
+                    "name": "main",
+                    "image": "crigc.test/app:1",
+                    "imagePullPolicy": "Never",
+                    "args": args,
+                }],
+            },
+        });
+        // By a rename: the kubelet never reads half a file.
+        let made = self.containerd.path(&format!("{name}.new"));
+        std::fs::write(&made, serde_json::to_vec(&manifest)?)?;
+        std::fs::rename(made, self.manifest(name))?;
+        Ok(())
+    }
+
+    /// Deletes a static pod.
+    pub fn delete_pod(&self, name: &str) -> Made<()> {
+        Ok(std::fs::remove_file(self.manifest(name))?)
+    }
+
+    fn manifest(&self, name: &str) -> PathBuf {
+        self.containerd.path(&format!("manifests/{name}.json"))
+    }
+
+    /// The body of an answer of the kubelet's read-only port.
+    fn get(&self, path: &str) -> Made<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: node\r\n\r\n")?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer);
+        let body = answer.split_once("\r\n\r\n").ok_or("no answer")?.1;
+        Ok(body.to_owned())
+    }
+
+    /// The kubelet's metrics of which the name and the labels begin so, by name and labels.
+    pub fn metrics(&self, begin: &str) -> Made<BTreeMap<String, f64>> {
+        let text = self.get("/metrics")?;
+        let mut found = BTreeMap::new();
+        for line in text.lines().filter(|line| line.starts_with(begin)) {
+            if let Some((name, value)) = line.rsplit_once(' ') {
+                found.insert(name.to_owned(), value.parse()?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the kubelet's process uses now.
+    pub fn figures(&self) -> Made<Figures> {
+        let id = self.kubelet.as_ref().ok_or("no kubelet runs")?.id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let number = |name: &str| -> Made<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let number = line.and_then(|line| line.split_whitespace().next());
+            Ok(number.ok_or("not in the status")?.parse()?)
+        };
+        Ok(Figures {
+            memory: number("VmRSS:")?,
+            threads: number("Threads:")?,
+            descriptors: std::fs::read_dir(format!("/proc/{id}/fd"))?.count() as u64,
+        })
+    }
+
+    /// What is on the node.
+    pub fn left(&self) -> Made<Left> {
+        let cri = &self.containerd.cri;
+        let mut left = BTreeSet::new();
+        let mut names = BTreeMap::new();
+        for sandbox in cri.list_pod_sandbox(Default::default())?.items {
+            let of = sandbox.metadata.unwrap_or_default();
+            let state = proto::PodSandboxState::try_from(sandbox.state)?;
+            let name = text(&of.name);
+            left.insert(format!(
+                "sandbox {name} {} {}",
+                of.attempt,
+                state.as_str_name()
+            ));
+            names.insert(sandbox.id, name);
+        }
+        for container in cri.list_containers(Default::default())?.containers {
+            let of = container.metadata.unwrap_or_default();
+            let state = proto::ContainerState::try_from(container.state)?;
+            let pod = names.get(&container.pod_sandbox_id);
+            let pod = pod.map_or("?", String::as_str);
+            left.insert(format!(
+                "container {pod}/{} {} {}",
+                text(&of.name),
+                of.attempt,
+                state.as_str_name()
+            ));
+        }
+        left.extend(cri.tags()?.into_iter().map(|tag| format!("image {tag}")));
+        let pods = self.containerd.path("pods");
+        for pod in std::fs::read_dir(&pods)? {
+            let pod = pod?;
+            let name = pod.file_name().to_string_lossy().into_owned();
+            left.insert(format!("logs {name}"));
+            // A directory may go while it is read.
+            for container in std::fs::read_dir(pod.path()).into_iter().flatten() {
+                let container = container?;
+                let of = container.file_name().to_string_lossy().into_owned();
+                for log in std::fs::read_dir(container.path()).into_iter().flatten() {
+                    left.insert(format!("log {name}/{of}/{}", log?.file_name().display()));
+                }
+            }
+        }
+        for link in std::fs::read_dir(self.containerd.path("links"))? {
+            let name = link?.file_name().to_string_lossy().into_owned();
+            // Behind the last `-` is the container's ID.
+            let name = name.rsplit_once('-').map_or(&*name, |(name, _)| name);
+            left.insert(format!("link {name}"));
+        }
+        Ok(Left(left))
+    }
+
+    /// Waits until what is left is as wanted, at most so long.
+    pub fn wait_until(
+        &self,
+        limit: Duration,
+        what: &str,
+        is_so: impl Fn(&Left) -> bool,
+    ) -> Made<Left> {
+        let end = Instant::now() + limit;
+        loop {
+            let left = self.left()?;
+            if is_so(&left) {
+                return Ok(left);
+            }
+            if Instant::now() > end {
+                let program = self.program.display();
+                let said = self.said()?;
+                return Err(format!("{program}: not {what}: {left:#?}\n{said}").into());
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.end_kubelet();
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Why no kubelets can run here, if so.
+pub fn missing() -> Option<&'static str> {
+    let all = ["mkfs.ext4", "mount", "unshare"]
+        .iter()
+        .all(|command| crate::has(command));
+    crate::containerd::missing()
+        .or_else(|| (!all).then_some("mkfs.ext4, mount or unshare is not installed"))
+}

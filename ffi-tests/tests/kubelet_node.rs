@@ -1,0 +1,312 @@
+//! Two real kubelets side by side, one with crigc inside and one as it is, each on a containerd of its own: what is left on both nodes is the
+//! same. `make test-kubelet-node` builds the kubelets and runs this; it takes about half an hour.
+
+use ffi_tests::kubelet::{Figures, Left, Node, missing};
+use ffi_tests::{root, skip};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// A pass over containers, with the kubelet's period of a minute, and what it takes.
+const PASS: Duration = Duration::from_secs(100);
+/// A pass over images, with the kubelet's period of five minutes.
+const IMAGE_PASS: Duration = Duration::from_secs(420);
+/// How long the kubelets are watched for leaks.
+const WATCH: Duration = Duration::from_secs(15 * 60);
+
+/// Words that a kubelet's operator does not know: parts of crigc's interface.
+const FOREIGN: [&str; 5] = [
+    "Config.",
+    "gc_config",
+    "GC_ALL_UNUSED",
+    "gc_images",
+    "ImageFS",
+];
+
+struct Nodes {
+    stock: Node,
+    crigc: Node,
+}
+
+impl Nodes {
+    fn both(&self) -> [&Node; 2] {
+        [&self.stock, &self.crigc]
+    }
+
+    fn pod(&self, name: &str, uid: &str, restart: &str, args: &[&str]) {
+        for node in self.both() {
+            node.pod(name, uid, restart, args).unwrap();
+        }
+    }
+
+    fn delete_pod(&self, name: &str) {
+        for node in self.both() {
+            node.delete_pod(name).unwrap();
+        }
+    }
+
+    /// Waits until both nodes are so, and until they have the same. Of what crashes, names alone are compared.
+    fn agree(&self, limit: Duration, what: &str, is_so: impl Fn(&Left) -> bool + Copy) {
+        println!("{what}");
+        for node in self.both() {
+            node.wait_until(limit, what, is_so).unwrap();
+        }
+        let end = Instant::now() + PASS;
+        loop {
+            let [stock, crigc] = self.both().map(|node| steady(&node.left().unwrap()));
+            let differs = stock.difference(&crigc);
+            if differs.is_empty() && is_so(&stock) {
+                return;
+            }
+            assert!(Instant::now() < end, "{what}: {differs:#?}");
+            std::thread::sleep(Duration::from_secs(2));
+        }
+    }
+}
+
+/// Without what crashes: of that, the bounds alone are compared.
+fn steady(left: &Left) -> Left {
+    let steady = left.0.iter().filter(|line| !line.contains("crash"));
+    Left(steady.cloned().collect())
+}
+
+fn has(left: &Left, line: &str) -> bool {
+    left.0.contains(line)
+}
+
+fn mentions(left: &Left, name: &str) -> bool {
+    left.0.iter().any(|line| line.contains(name))
+}
+
+/// A pod that crashes again and again keeps its last dead container, and the one that died since the last pass.
+fn crashed(node: &Node) -> usize {
+    let left = node.left().unwrap();
+    let dead =
+        |line: &&String| line.starts_with("container crash-node/") && line.contains("EXITED");
+    left.0.iter().filter(dead).count()
+}
+
+/// Both nodes; none where there can be none.
+fn nodes() -> Option<Nodes> {
+    if let Some(why) = missing() {
+        skip(why);
+        return None;
+    }
+    let kubelets = root().join("target/kubelet-node");
+    let settings = json!({
+        "imageMinimumGCAge": "5s",
+        "imageGCHighThresholdPercent": 60,
+        "imageGCLowThresholdPercent": 10,
+        "evictionHard": {"nodefs.available": "15%", "memory.available": "1Mi"},
+        "evictionPressureTransitionPeriod": "10s",
+    });
+    let start = |name: &str| {
+        let node = Node::start(&kubelets.join(name), 1000, &settings).unwrap();
+        node.import("crigc.test/app:1", 1).unwrap();
+        node
+    };
+    Some(Nodes {
+        stock: start("stock"),
+        crigc: start("crigc"),
+    })
+}
+
+#[test]
+#[ignore = "takes ten minutes, and two kubelets: make test-kubelet-node"]
+fn a_kubelet_with_crigc_leaves_the_pods_that_a_kubelet_leaves() {
+    let Some(mut nodes) = nodes() else { return };
+    nodes.pod(
+        "stays",
+        "00000000-0000-0000-0000-00000000000a",
+        "Always",
+        &[],
+    );
+    nodes.pod(
+        "goes",
+        "00000000-0000-0000-0000-00000000000b",
+        "Always",
+        &[],
+    );
+    nodes.pod(
+        "ends",
+        "00000000-0000-0000-0000-00000000000c",
+        "Never",
+        &["exit", "0"],
+    );
+    nodes.pod(
+        "crash",
+        "00000000-0000-0000-0000-00000000000d",
+        "Always",
+        &["exit", "1"],
+    );
+    nodes.agree(PASS, "pods run and end", |left| {
+        has(left, "container stays-node/main 0 CONTAINER_RUNNING")
+            && has(left, "container goes-node/main 0 CONTAINER_RUNNING")
+            && has(left, "container ends-node/main 0 CONTAINER_EXITED")
+    });
+
+    nodes.delete_pod("goes");
+    nodes.agree(2 * PASS, "what a deleted pod left is gone", |left| {
+        !mentions(left, "goes")
+    });
+    nodes.delete_pod("ends");
+    nodes.agree(2 * PASS, "what an ended pod left is gone", |left| {
+        !mentions(left, "ends")
+    });
+    for node in nodes.both() {
+        assert!((1..=3).contains(&crashed(node)), "{}", crashed(node));
+    }
+
+    println!("kubelet and containerd restart");
+    nodes.stock.restart_kubelet(&[]).unwrap();
+    nodes.crigc.restart_kubelet(&[]).unwrap();
+    nodes.stock.containerd.restart().unwrap();
+    nodes.crigc.containerd.restart().unwrap();
+    nodes.pod(
+        "late",
+        "00000000-0000-0000-0000-00000000000e",
+        "Always",
+        &[],
+    );
+    nodes.agree(2 * PASS, "pods go on after restarts", |left| {
+        has(left, "container stays-node/main 0 CONTAINER_RUNNING")
+            && has(left, "container late-node/main 0 CONTAINER_RUNNING")
+    });
+    nodes.delete_pod("late");
+    nodes.agree(2 * PASS, "passes go on after restarts", |left| {
+        !mentions(left, "late")
+    });
+
+    println!("back to the kubelet's own collectors, and to crigc again");
+    let sandboxes = "kubelet_runtime_operations_total{operation_type=\"remove_podsandbox\"}";
+    for (enabled, by_the_kubelet) in [(false, true), (true, false)] {
+        let gate = format!("--feature-gates=CrigcGarbageCollection={enabled}");
+        nodes.crigc.restart_kubelet(&[&gate]).unwrap();
+        let uid = "00000000-0000-0000-0000-00000000000f";
+        nodes.crigc.pod("again", uid, "Always", &[]).unwrap();
+        let node = &nodes.crigc;
+        let runs = |left: &Left| has(left, "container again-node/main 0 CONTAINER_RUNNING");
+        node.wait_until(PASS, "a pod runs", runs).unwrap();
+        node.delete_pod("again").unwrap();
+        let gone = |left: &Left| !mentions(left, "again");
+        node.wait_until(2 * PASS, "what it left is gone", gone)
+            .unwrap();
+        let counted = node.metrics(sandboxes).unwrap();
+        assert_eq!(counted.contains_key(sandboxes), by_the_kubelet, "{enabled}");
+    }
+}
+
+#[test]
+#[ignore = "takes half an hour, and two kubelets: make test-kubelet-node"]
+fn a_kubelet_with_crigc_leaves_the_images_that_a_kubelet_leaves() {
+    let Some(nodes) = nodes() else { return };
+    let uid = "00000000-0000-0000-0000-00000000000a";
+    nodes.pod("stays", uid, "Always", &[]);
+    nodes.agree(PASS, "a pod runs", |left| {
+        has(left, "container stays-node/main 0 CONTAINER_RUNNING")
+    });
+
+    for number in 0..4 {
+        for node in nodes.both() {
+            node.import(&format!("crigc.test/unused:{number}"), 80)
+                .unwrap();
+        }
+    }
+    for node in nodes.both() {
+        assert!(node.filesystem.usage().unwrap() >= 60);
+    }
+    nodes.agree(
+        IMAGE_PASS,
+        "unused images are gone, the others not",
+        |left| {
+            !mentions(left, "unused")
+                && has(left, "image crigc.test/app:1")
+                && has(left, "image crigc.test/infra:1")
+        },
+    );
+    let removed = "kubelet_image_garbage_collected_total{reason=\"space\"}";
+    for node in nodes.both() {
+        let counted = node.metrics(removed).unwrap();
+        assert_eq!(counted.get(removed), Some(&4.0), "{counted:?}");
+    }
+
+    println!("disk pressure");
+    for node in nodes.both() {
+        node.import("crigc.test/pressed:1", 80).unwrap();
+        let filesystem = node.filesystem.path();
+        let free = rustix::fs::statvfs(&filesystem).unwrap();
+        let whole = free.f_blocks * free.f_frsize;
+        let fill = free.f_bavail * free.f_frsize - whole * 8 / 100;
+        let file = std::fs::File::create(filesystem.join("fill")).unwrap();
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, fill).unwrap();
+    }
+    nodes.agree(PASS, "pressure removes an unused image at once", |left| {
+        !mentions(left, "pressed") && has(left, "container stays-node/main 0 CONTAINER_RUNNING")
+    });
+    for node in nodes.both() {
+        std::fs::remove_file(node.filesystem.path().join("fill")).unwrap();
+        let counted = node.metrics(removed).unwrap();
+        assert_eq!(counted.get(removed), Some(&5.0), "{counted:?}");
+        let evicted = node.metrics("kubelet_evictions").unwrap();
+        assert!(evicted.values().all(|count| *count == 0.0), "{evicted:?}");
+    }
+    let operations = "kubelet_runtime_operations_total{operation_type=\"remove_image\"}";
+    assert!(
+        nodes
+            .stock
+            .metrics(operations)
+            .unwrap()
+            .contains_key(operations)
+    );
+    assert!(
+        !nodes
+            .crigc
+            .metrics(operations)
+            .unwrap()
+            .contains_key(operations)
+    );
+
+    let log = nodes.crigc.log().unwrap();
+    for word in FOREIGN {
+        let line = log.lines().find(|line| line.contains(word));
+        assert_eq!(line, None, "an operator does not know {word}");
+    }
+
+    watch(&nodes);
+}
+
+/// A kubelet with crigc inside grows no more than one without, while pods come and go.
+fn watch(nodes: &Nodes) {
+    println!("watched for {} minutes", WATCH.as_secs() / 60);
+    let figures = || nodes.both().map(|node| node.figures().unwrap());
+    let began = Instant::now();
+    let mut first: Option<[Figures; 2]> = None;
+    let mut number = 0;
+    while began.elapsed() < WATCH {
+        let name = format!("churn{}", number % 2);
+        let uid = format!("00000000-0000-0000-0001-{number:012}");
+        nodes.pod(&name, &uid, "Always", &[]);
+        std::thread::sleep(Duration::from_secs(20));
+        nodes.delete_pod(&name);
+        std::thread::sleep(Duration::from_secs(10));
+        number += 1;
+        // What is made once has been made by then.
+        if first.is_none() && began.elapsed() > WATCH / 3 {
+            first = Some(figures());
+        }
+    }
+    let (first, last) = (first.expect("long enough"), figures());
+    println!("stock {:?} to {:?}", first[0], last[0]);
+    println!("crigc {:?} to {:?}", first[1], last[1]);
+    let grown =
+        |of: fn(&Figures) -> u64| [0, 1].map(|at| of(&last[at]).saturating_sub(of(&first[at])));
+    for (what, [stock, crigc], more) in [
+        ("memory in KiB", grown(|figures| figures.memory), 16 << 10),
+        ("threads", grown(|figures| figures.threads), 4),
+        ("descriptors", grown(|figures| figures.descriptors), 4),
+    ] {
+        assert!(
+            crigc <= stock + more,
+            "{what}: {crigc} more, {stock} without crigc"
+        );
+    }
+}
