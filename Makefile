@@ -39,7 +39,7 @@ test-containerd2: library
 	ffi-tests/containerd2.sh
 	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --test real_runtime --test crisim_answers_like_containerd -- --include-ignored
 
-# The same with a CRI-O, built from its Go module; needs conmon, runc, skopeo and the files of libseccomp from Debian.
+# The same with a CRI-O, built from its Go module; it installs what that needs of Debian.
 .PHONY: test-crio
 test-crio: library
 	ffi-tests/crio.sh

@@ -2,6 +2,8 @@
 # Builds a containerd 2 from its Go module into target/containerd2, where `PATH=target/containerd2:$PATH` finds it. Needs Go.
 set -eu
 cd "$(dirname "$0")/.."
+. tests/need.sh
+need runc runc
 bin=$PWD/target/containerd2
 module=github.com/containerd/containerd/v2/cmd
 mkdir -p "$bin"

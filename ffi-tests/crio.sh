@@ -1,8 +1,13 @@
 #!/bin/sh
-# Builds a CRI-O from its Go module into target/crio, where `PATH=target/crio:$PATH` finds it. Needs Go, conmon, runc, skopeo and the files
-# of libseccomp.
+# Builds a CRI-O from its Go module into target/crio, where `PATH=target/crio:$PATH` finds it, and installs what it needs of Debian. Needs Go.
 set -eu
 cd "$(dirname "$0")/.."
+. tests/need.sh
+need conmon conmon
+need runc runc
+need skopeo skopeo
+need pkg-config pkg-config
+[ -e /usr/include/seccomp.h ] || need files-of-libseccomp libseccomp-dev
 bin=$PWD/target/crio
 mkdir -p "$bin"
 cd ffi-tests/crio

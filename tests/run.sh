@@ -9,14 +9,7 @@ export CRIGC_RULES=$(mktemp)
 trap 'rm -f "$log" "$CRIGC_RULES"' EXIT
 failed_steps=0
 
-need() { # command package...
-    command -v "$1" >/dev/null 2>&1 && return
-    shift
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; } >"$log" 2>&1 ||
-            { echo "cannot install $*:"; tail -5 "$log"; }
-    fi
-}
+. tests/need.sh
 
 step() { # name command...
     local name=$1
@@ -47,7 +40,6 @@ need buildah buildah
 need systemd-analyze systemd
 need capsh libcap2-bin
 [ -e /usr/share/i18n/locales/ps_AF ] || need sources-of-locales locales
-: >"$log"
 
 step "format" cargo fmt --all --check
 step "clippy" cargo clippy -q --workspace --all-targets -- -D warnings

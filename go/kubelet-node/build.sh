@@ -3,6 +3,10 @@
 # and ten to twenty minutes of CPU time for the first of them.
 set -eu
 cd "$(dirname "$0")"
+. ../../tests/need.sh
+need mkfs.ext4 e2fsprogs
+need unshare util-linux
+need mount mount
 mkdir -p ../../target/kubelet-node
 out=$(cd ../../target/kubelet-node && pwd)
 # Go overlays no files of its module cache, so the tree replaces the module by another name.
