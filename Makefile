@@ -37,20 +37,21 @@ test:
 # The tests of a real containerd with a containerd 2, and crisim under crictl: both built from their Go modules.
 test-containerd2: library
 	ffi-tests/containerd2.sh
-	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --test real_runtime --test crisim_answers_like_containerd -- --include-ignored
+	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --features slow-tests --test real_runtime \
+	    --test crisim_answers_like_containerd
 
 # The same with a CRI-O, built from its Go module; it installs what that needs of Debian.
 .PHONY: test-crio
 test-crio: library
 	ffi-tests/crio.sh
-	PATH="$(CURDIR)/target/crio:$$PATH" CRIGC_TEST_RUNTIME=crio CI=true cargo test -q -p ffi-tests --test real_runtime -- --include-ignored
+	PATH="$(CURDIR)/target/crio:$$PATH" CRIGC_TEST_RUNTIME=crio CI=true cargo test -q -p ffi-tests --features slow-tests --test real_runtime
 
 # A real kubelet with crigc inside, built as go/KUBELET.md says, beside one without, each on a containerd 2 of its own: half an hour, as root.
 .PHONY: test-kubelet-node
 test-kubelet-node: library
 	ffi-tests/containerd2.sh
 	go/kubelet-node/build.sh
-	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --test kubelet_node -- --ignored --nocapture
+	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --features slow-tests --test kubelet_node -- --nocapture
 
 test-crictl:
 	ffi-tests/crictl.sh
@@ -138,7 +139,7 @@ include deploy/deploy.mk
 
 lint:
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --features ffi-tests/slow-tests -- -D warnings
 
 # Builds everything with the oldest Rust that Cargo.toml promises; rustup fetches it where it is not installed.
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)

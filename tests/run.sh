@@ -42,7 +42,7 @@ need capsh libcap2-bin
 [ -e /usr/share/i18n/locales/ps_AF ] || need sources-of-locales locales
 
 step "format" cargo fmt --all --check
-step "clippy" cargo clippy -q --workspace --all-targets -- -D warnings
+step "clippy" cargo clippy -q --workspace --all-targets --features ffi-tests/slow-tests -- -D warnings
 step "library" make --no-print-directory library
 export CRIGC_STATIC_LIBRARY=$PWD/target/library/libcrigc.a
 step "agent" make --no-print-directory agent

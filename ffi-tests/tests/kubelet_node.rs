@@ -114,7 +114,6 @@ fn nodes(more: &[(&str, &str)]) -> Option<Nodes> {
 }
 
 #[test]
-#[ignore = "takes ten minutes, and two kubelets: make test-kubelet-node"]
 fn a_kubelet_with_crigc_leaves_the_pods_that_a_kubelet_leaves() {
     let Some(mut nodes) = nodes(&[]) else { return };
     nodes.pod(
@@ -199,7 +198,6 @@ fn a_kubelet_with_crigc_leaves_the_pods_that_a_kubelet_leaves() {
 }
 
 #[test]
-#[ignore = "takes half an hour, and two kubelets: make test-kubelet-node"]
 fn a_kubelet_with_crigc_leaves_the_images_that_a_kubelet_leaves() {
     let Some(nodes) = nodes(&[]) else { return };
     let uid = "00000000-0000-0000-0000-00000000000a";
@@ -283,7 +281,6 @@ fn a_kubelet_with_crigc_leaves_the_images_that_a_kubelet_leaves() {
 /// What the kubelet's own node test wants of `imageMaximumGCAge`: an image that came between two looks, with an age of a minute, is gone
 /// within six.
 #[test]
-#[ignore = "takes eight minutes, and two kubelets: make test-kubelet-node"]
 fn a_kubelet_with_crigc_removes_old_images_in_time() {
     let Some(nodes) = nodes(&[("imageMaximumGCAge", "1m")]) else {
         return;

@@ -451,7 +451,7 @@ fn a_real_runtime_is_collected_after_it_was_killed_in_a_pass() {
 
 /// Periodic passes for five minutes, while pods come and go: what lives goes on, and what was left is gone at the end.
 #[test]
-#[ignore = "takes five minutes: make test-crio, make test-containerd2"]
+#[cfg(feature = "slow-tests")]
 fn a_real_runtime_is_collected_while_pods_come_and_go() {
     let Some(node) = node() else { return };
     node.runtime.import(APP, "app").unwrap();
