@@ -46,7 +46,8 @@ test-crio: library
 	ffi-tests/crio.sh
 	PATH="$(CURDIR)/target/crio:$$PATH" CRIGC_TEST_RUNTIME=crio CI=true cargo test -q -p ffi-tests --features slow-tests --test real_runtime
 
-# A real kubelet with crigc inside, built as go/KUBELET.md says, beside one without, each on a containerd 2 of its own: half an hour, as root.
+# A real kubelet with crigc inside, built as go/KUBELET.md says, beside one without, each on a containerd 2 of its own: forty minutes,
+# as root.
 .PHONY: test-kubelet-node
 test-kubelet-node: library
 	ffi-tests/containerd2.sh

@@ -4,6 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 . tests/need.sh
 need runc runc
+need cc gcc libc6-dev
 bin=$PWD/target/containerd2
 module=github.com/containerd/containerd/v2/cmd
 mkdir -p "$bin"

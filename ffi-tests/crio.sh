@@ -8,6 +8,7 @@ need runc runc
 need skopeo skopeo
 need pkg-config pkg-config
 [ -e /usr/include/seccomp.h ] || need files-of-libseccomp libseccomp-dev
+need cc gcc libc6-dev
 bin=$PWD/target/crio
 mkdir -p "$bin"
 cd ffi-tests/crio

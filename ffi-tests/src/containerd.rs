@@ -2,7 +2,7 @@
 
 use crate::has;
 use crate::image::layout;
-use crate::runtime::{Made, output, remove_pods, wait_for};
+use crate::process::{self, Made, output, remove_pods, wait_for};
 use crisim::client::Cri;
 use crisim::proto;
 use std::path::{Path, PathBuf};
@@ -150,7 +150,7 @@ impl Containerd {
 
     /// Ends it and starts it again; its pods go on.
     pub fn restart(&mut self) -> Made<()> {
-        self.end();
+        process::end(&mut self.child);
         (self.child, self.cri) = spawn(self.folder.path())?;
         Ok(())
     }
@@ -161,15 +161,6 @@ impl Containerd {
         self.child.wait()?;
         (self.child, self.cri) = spawn(self.folder.path())?;
         Ok(())
-    }
-
-    fn end(&mut self) {
-        let id = i32::try_from(self.child.id()).ok();
-        if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-        }
-        let _ = self.child.wait();
     }
 
     /// A path in its folder.
@@ -196,6 +187,19 @@ impl Containerd {
             .args(["-n", "k8s.io"])
             .args(arguments);
         output(&mut command)
+    }
+
+    /// Gives an image its digest as one more name, as a pull by tag does.
+    pub fn tag_digest(&self, name: &str) -> Made<()> {
+        let list = self.ctr(&["images", "ls"])?;
+        let line = list.lines().find(|line| line.starts_with(name));
+        let digest = line.and_then(|line| line.split_whitespace().nth(2));
+        let repository = name
+            .rsplit_once(':')
+            .map_or(name, |(repository, _)| repository);
+        let named = format!("{repository}@{}", digest.ok_or("it is not listed")?);
+        self.ctr(&["images", "tag", name, &named])?;
+        Ok(())
     }
 
     /// Makes an image whose content depends on `salt`, and imports it under a name.
@@ -239,6 +243,6 @@ impl Containerd {
 impl Drop for Containerd {
     fn drop(&mut self) {
         remove_pods(&self.cri);
-        self.end();
+        process::end(&mut self.child);
     }
 }

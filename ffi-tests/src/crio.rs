@@ -1,14 +1,12 @@
 //! A CRI-O of the test's own, the first one of PATH: its root, state, socket and images in a temporary folder.
 
+use crate::containerd::SANDBOX_IMAGE;
 use crate::has;
 use crate::image::layout;
-use crate::runtime::{Made, output, remove_pods, wait_for};
+use crate::process::{self, Made, output, remove_pods, wait_for};
 use crisim::client::Cri;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-
-/// The image that sandboxes are made from.
-pub const SANDBOX_IMAGE: &str = "crigc.test/infra:1";
 
 /// A running CRI-O; dropping it removes its pods, ends it and removes the folder.
 pub struct Crio {
@@ -197,12 +195,7 @@ fn import(at: &Path, name: &str, salt: &str, more: usize) -> Made<()> {
 impl Drop for Crio {
     fn drop(&mut self) {
         remove_pods(&self.cri);
-        let id = i32::try_from(self.child.id()).ok();
-        if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
-        }
-        let _ = self.child.wait();
+        process::end(&mut self.child);
         // Its storage is mounted on itself.
         for mounted in ["root/overlay", "run/overlay"] {
             let _ = Command::new("umount")

@@ -1,7 +1,7 @@
 //! Images that are made here: no registry is needed.
 
+use crate::process::{Made, output};
 use crate::root;
-use crate::runtime::{Made, output};
 use std::path::Path;
 use std::process::Command;
 

@@ -2,7 +2,7 @@
 
 use crate::containerd::Containerd;
 use crate::image::layout;
-use crate::runtime::{Made, output, wait_for};
+use crate::process::{self, Made, output};
 use crisim::proto;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -60,13 +60,15 @@ impl Drop for Filesystem {
 pub struct Node {
     kubelet: Option<Child>,
     program: PathBuf,
-    more: Vec<String>,
     port: u16,
     /// Its runtime.
     pub containerd: Containerd,
     /// What its images lie on.
     pub filesystem: Filesystem,
 }
+
+/// How long a kubelet may take until it answers.
+const START: Duration = Duration::from_secs(120);
 
 /// What of a process must not grow.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +109,6 @@ impl Node {
         let mut node = Node {
             kubelet: None,
             program: program.to_owned(),
-            more: Vec::new(),
             port,
             containerd,
             filesystem,
@@ -131,6 +132,7 @@ impl Node {
             "enforceNodeAllocatable": [],
             "failCgroupV1": false,
             "failSwapOn": false,
+            "makeIPTablesUtilChains": false,
         });
         if let (Some(all), Some(more)) = (configuration.as_object_mut(), settings.as_object()) {
             all.extend(more.clone());
@@ -143,14 +145,19 @@ impl Node {
 
     /// Starts the kubelet, with more flags.
     fn start_kubelet(&mut self, flags: &[&str]) -> Made<()> {
-        self.more = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.containerd.path("kubelet.log"))?;
-        // Folders that no configuration can move are the kubelet's own in a mount namespace.
+        // In a mount namespace of its own, what no configuration can move is the kubelet's alone: folders, and the host's settings, of
+        // which it gets copies to write.
         let script = "mount -t tmpfs none /var/lib && mount -t tmpfs none /var/log && \
-            mkdir /var/log/containers && mount --bind \"$0\" /var/log/containers && exec \"$@\"";
+            mkdir /var/log/containers && mount --bind \"$0\" /var/log/containers && \
+            for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops \
+                kernel/keys/root_maxkeys kernel/keys/root_maxbytes; do \
+                copy=/var/lib/$(basename $setting) && cat /proc/sys/$setting >$copy && \
+                mount --bind $copy /proc/sys/$setting || exit 1; \
+            done && exec \"$@\"";
         let child = Command::new("unshare")
             .args(["--mount", "--propagation", "private", "sh", "-c", script])
             .arg(self.containerd.path("links"))
@@ -168,23 +175,21 @@ impl Node {
             .stderr(log)
             .spawn()?;
         self.kubelet = Some(child);
-        match wait_for(|| self.get("/healthz").ok().filter(|text| text == "ok")) {
-            Some(_) => Ok(()),
-            None => Err(format!("the kubelet does not come up:\n{}", self.log()?).into()),
+        let end = Instant::now() + START;
+        while self.get("/healthz").ok().as_deref() != Some("ok") {
+            if Instant::now() > end {
+                return Err(format!("the kubelet does not come up:\n{}", self.log()?).into());
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
+        Ok(())
     }
 
     /// Ends the kubelet; its pods go on.
     fn end_kubelet(&mut self) {
-        let Some(mut child) = self.kubelet.take() else {
-            return;
-        };
-        let id = i32::try_from(child.id()).ok();
-        if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
-            // It may have ended by itself.
-            let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
+        if let Some(mut child) = self.kubelet.take() {
+            process::end(&mut child);
         }
-        let _ = child.wait();
     }
 
     /// Imports an image with so much in it. It is made elsewhere, so that it does not fill the node twice.
@@ -259,7 +264,11 @@ impl Node {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         let answer = String::from_utf8_lossy(&answer);
-        let body = answer.split_once("\r\n\r\n").ok_or("no answer")?.1;
+        let (head, body) = answer.split_once("\r\n\r\n").ok_or("no answer")?;
+        let status = head.lines().next().unwrap_or_default();
+        if !status.contains(" 200 ") {
+            return Err(format!("{path}: {status}").into());
+        }
         Ok(body.to_owned())
     }
 
@@ -343,14 +352,13 @@ impl Node {
         Ok(Left(left))
     }
 
-    /// Waits until what is left is as wanted, at most so long.
+    /// Waits until what is left is as wanted, at most until then.
     pub fn wait_until(
         &self,
-        limit: Duration,
+        end: Instant,
         what: &str,
         is_so: impl Fn(&Left) -> bool,
     ) -> Made<Left> {
-        let end = Instant::now() + limit;
         loop {
             let left = self.left()?;
             if is_so(&left) {

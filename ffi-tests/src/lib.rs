@@ -4,6 +4,7 @@ pub mod containerd;
 pub mod crio;
 mod image;
 pub mod kubelet;
+pub mod process;
 pub mod runtime;
 pub mod simulated;
 

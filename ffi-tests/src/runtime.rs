@@ -1,49 +1,10 @@
-//! What tests do with any real container runtime.
+//! The real runtime that a test runs on.
 
 use crate::containerd::{self, Containerd};
 use crate::crio::{self, Crio};
+use crate::process::Made;
 use crisim::client::Cri;
-use crisim::proto;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
-/// What was made for a test, or why it could not be.
-pub type Made<T> = Result<T, Box<dyn std::error::Error>>;
-
-/// What a command prints; an error if it fails.
-pub fn output(command: &mut Command) -> Made<String> {
-    let output = command.stdin(Stdio::null()).output()?;
-    if !output.status.success() {
-        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)).into());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-/// Asks until there is an answer, for at most half a minute.
-pub fn wait_for<T>(ask: impl Fn() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while Instant::now() < end {
-        if let Some(answer) = ask() {
-            return Some(answer);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    None
-}
-
-/// Removes all pods, as well as that is possible.
-pub fn remove_pods(cri: &Cri) {
-    for id in cri.sandboxes().unwrap_or_default() {
-        // A file that cannot be removed is left until the folder is removed.
-        let _ = cri.stop_pod_sandbox(proto::StopPodSandboxRequest {
-            pod_sandbox_id: id.clone().into(),
-        });
-        let _ = cri.remove_pod_sandbox(proto::RemovePodSandboxRequest {
-            pod_sandbox_id: id.into(),
-        });
-    }
-}
 
 /// A runtime of the test's own: a containerd, or a CRI-O where CRIGC_TEST_RUNTIME=crio.
 pub enum Runtime {

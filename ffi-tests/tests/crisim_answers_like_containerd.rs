@@ -6,7 +6,7 @@ use crisim::node::{Image, Node};
 use crisim::proto::{self, ImageSpec};
 use crisim::{Options, Server};
 use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE, is_second, missing};
-use ffi_tests::runtime::wait_for;
+use ffi_tests::process::wait_for;
 use ffi_tests::skip;
 use std::path::Path;
 use tonic::Status;

@@ -4,7 +4,8 @@
 use crisim::client::{Cri, log_directory, pod};
 use crisim::proto::{self, PodSandboxConfig};
 use ffi_tests::containerd::{SANDBOX_IMAGE, is_second};
-use ffi_tests::runtime::{Runtime, wait_for};
+use ffi_tests::process::{Running, wait_for};
+use ffi_tests::runtime::Runtime;
 use ffi_tests::simulated::compile_agent;
 use ffi_tests::{run, skip};
 use std::collections::BTreeSet;
@@ -202,6 +203,10 @@ fn a_real_runtime_is_collected_by_the_rules() {
         .collect();
     let running = node.container(&live, "app", 3, Some(&["sleep"]));
     let made = node.container(&live, "made", 0, None);
+    // The newest attempt of this one has not started: the last that ran stays as well.
+    let next: Vec<String> = (0..3)
+        .map(|attempt| node.container(&live, "next", attempt, exit.filter(|_| attempt < 2)))
+        .collect();
     let before = node.cri().state(&running).unwrap();
     // A deleted pod: stopped, with two dead containers.
     let gone = node.pod(GONE, 0);
@@ -240,7 +245,7 @@ fn a_real_runtime_is_collected_by_the_rules() {
         );
         assert!(ids(report, kind, "failed").is_empty(), "{kind}: {report}");
     }
-    let removed = set(&[&dead[0], &dead[1], &left[0], &left[1]]);
+    let removed = set(&[&dead[0], &dead[1], &left[0], &left[1], &next[0]]);
     assert_eq!(ids(report, "container", "removed"), removed, "{report}");
     assert_eq!(
         ids(report, "sandbox", "removed"),
@@ -248,18 +253,19 @@ fn a_real_runtime_is_collected_by_the_rules() {
         "{report}"
     );
     let after = node.picture();
-    assert_eq!(after.containers, set(&[&dead[2], &running, &made]));
+    let kept = set(&[&dead[2], &running, &made, &next[1], &next[2]]);
+    assert_eq!(after.containers, kept);
     assert_eq!(after.sandboxes, set(&[&live.0]));
     assert_eq!(after.tags, untouched.tags);
     let (mut logs, links) = (after.logs, after.links);
     // CRI-O makes the log of a container that is only made.
-    logs.retain(|log| !log.ends_with("made/0.log"));
+    logs.retain(|log| !log.ends_with("made/0.log") && !log.ends_with("next/2.log"));
     assert_eq!(
         logs.len(),
-        3,
-        "the logs of the newest dead one and of the running one: {logs:?}"
+        4,
+        "the logs of the newest dead ones, and of the running one with its rotated one: {logs:?}"
     );
-    assert_eq!(links.len(), 2, "{links:?}");
+    assert_eq!(links.len(), 3, "{links:?}");
     assert!(!log_directory(GONE, &node.runtime.path("pods")).exists());
     assert_eq!(
         node.cri().state(&running).unwrap(),
@@ -268,7 +274,7 @@ fn a_real_runtime_is_collected_by_the_rules() {
     );
     if let Runtime::Containerd(containerd) = &node.runtime {
         let tasks = containerd.ctr(&["containers", "ls", "-q"]).unwrap();
-        assert_eq!(tasks.lines().count(), 4, "containerd agrees: {tasks}");
+        assert_eq!(tasks.lines().count(), 6, "containerd agrees: {tasks}");
     }
 
     // Images: a full disk by a file's figures, then everything unused.
@@ -363,9 +369,14 @@ fn a_real_runtime_keeps_images_that_are_used_in_any_way() {
     create("by-tag", (APP, APP), Vec::new());
     let by_id = text(&image_of(cri, "crigc.test/by-id:1").id);
     create("by-id", (&by_id, "crigc.test/by-id:1"), Vec::new());
-    let digests = image_of(cri, "crigc.test/by-digest:1").repo_digests;
-    let digest = digests.first().map(|digest| text(digest));
-    let by_digest = digest.as_deref().unwrap_or("crigc.test/by-digest:1");
+    if let Runtime::Containerd(containerd) = &node.runtime {
+        containerd.tag_digest("crigc.test/by-digest:1").unwrap();
+    }
+    let by_digest = wait_for(|| {
+        let digests = image_of(cri, "crigc.test/by-digest:1").repo_digests;
+        digests.first().map(|digest| text(digest))
+    });
+    let by_digest = &*by_digest.expect("it has a digest");
     create("by-digest", (by_digest, by_digest), Vec::new());
     if knows_pins {
         for name in ["crigc.test/pinned:1", "crigc.test/volume:1"] {
@@ -427,17 +438,18 @@ fn a_real_runtime_is_collected_after_it_was_killed_in_a_pass() {
     let Some(mut node) = node() else { return };
     node.runtime.import(APP, "app").unwrap();
     let live = node.pod(LIVE, 0);
-    let running = node.container(&live, "app", 40, Some(&["sleep"]));
-    for attempt in 0..40 {
+    let running = node.container(&live, "app", 80, Some(&["sleep"]));
+    for attempt in 0..80 {
         node.container(&live, "app", attempt, Some(&["exit", "0"]));
     }
     std::fs::create_dir_all(node.runtime.path("kubelet/pods").join(LIVE)).unwrap();
     let mut pass = node.command(&["--once", "--containers", "--apply"]);
     pass.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut pass = pass.spawn().unwrap();
-    wait_for(|| (node.cri().containers().ok()?.len() < 36).then_some(())).expect("it removes");
+    let mut pass = Running(pass.spawn().unwrap());
+    wait_for(|| (node.cri().containers().ok()?.len() < 76).then_some(())).expect("it removes");
     node.runtime.kill_and_restart().unwrap();
-    assert!(pass.wait().is_ok());
+    let ended = wait_for(|| pass.0.try_wait().ok()?).expect("it ends");
+    assert!(!ended.success(), "it was killed after the pass");
     let report = &node.agent(&["--containers", "--apply"])[0];
     assert!(ids(report, "container", "failed").is_empty(), "{report}");
     let left = node.cri().containers().unwrap();
@@ -468,11 +480,8 @@ fn a_real_runtime_is_collected_while_pods_come_and_go() {
         "--image-gc-period",
         "7s",
     ]);
-    let mut agent = agent
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    agent.stdout(Stdio::null()).stderr(Stdio::null());
+    let agent = Running(agent.spawn().unwrap());
     let end = std::time::Instant::now() + Duration::from_secs(300);
     let mut number = 0;
     while std::time::Instant::now() < end {
@@ -497,11 +506,7 @@ fn a_real_runtime_is_collected_while_pods_come_and_go() {
     assert!(number > 20, "{number}");
     assert_eq!(node.cri().state(&running).unwrap(), before, "it still runs");
     wait_for(|| (node.picture().sandboxes.len() == 1).then_some(())).expect("all is collected");
-    let id = i32::try_from(agent.id())
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
-    rustix::process::kill_process(id.unwrap(), rustix::process::Signal::TERM).unwrap();
-    assert!(agent.wait().unwrap().success());
+    drop(agent);
     let left = node.picture();
     assert_eq!(left.containers, set(&[&running]));
     assert_eq!(left.links.len(), 1, "{:?}", left.links);

@@ -86,18 +86,18 @@ pub(super) async fn call(
     }
     while let Some(data) = body.data().await {
         let data = data.map_err(|e| failed(&e))?;
-        // The runtime may send as many bytes again.
-        let released = body.flow_control().release_capacity(data.len());
-        released.map_err(|e| failed(&e))?;
+        // The runtime may send as many bytes again. It never gets back more than it has sent.
+        let _ = body.flow_control().release_capacity(data.len());
         sink.take(&data)?;
     }
     let trailers = body.trailers().await.map_err(|e| failed(&e))?;
     let status = trailers.and_then(|trailers| Status::from_header_map(&trailers));
-    status.map_or_else(without_status, ended)
+    status.map_or_else(|| Err(without_status()), ended)
 }
 
-fn without_status() -> Result<(), CallError> {
-    Err(CallError::garbage("it ended without a status"))
+/// The error of an answer that ended early.
+pub(super) fn without_status() -> CallError {
+    CallError::garbage("it ended without a status")
 }
 
 fn ended(status: Status) -> Result<(), CallError> {

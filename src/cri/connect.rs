@@ -1,5 +1,6 @@
 //! HTTP/2 connections to a unix socket. They never raise SIGPIPE in the host, and wait while the socket's backlog is full.
 
+use super::call::without_status;
 use super::error::{CallError, not_cri, root_cause};
 use crate::clock::BootInstant;
 use crate::config::Endpoint;
@@ -15,11 +16,12 @@ use rustix::net::{SendAncillaryBuffer, SendFlags};
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileTypeExt;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::UnixStream;
+use tokio::sync::Mutex;
 
 /// How many bytes the runtime may send on a stream before crigc has to ask for more: a list of 16 MiB takes few round trips.
 const STREAM_WINDOW: u32 = 4 << 20;
@@ -153,7 +155,7 @@ async fn handshake(stream: QuietStream, panicked: &Panicked) -> Result<Session, 
         .await?;
     let panicked = panicked.clone();
     drop(tokio::spawn(async move {
-        // The error of a session that breaks comes to each of its calls. Only the first panic is reported.
+        // Why a session broke comes to each of its calls. Only the first panic is reported.
         if let Err(e) = panics::caught_async(connection).await {
             let _ = panicked.set(e);
         }
@@ -181,21 +183,17 @@ impl Connection {
         answer.await.map_err(|e| failed(&e))
     }
 
+    /// The session, or a new one. Calls that find it broken wait for one of them to connect.
     async fn session(&self) -> Result<Session, CallError> {
-        let current = self.lock().clone();
-        if let Ok(usable) = current.ready().await {
+        let mut session = self.session.lock().await;
+        if let Ok(usable) = session.clone().ready().await {
             return Ok(usable);
         }
         let stream = open(&self.path).await;
         let stream = stream.map_err(|e| CallError::Unreachable(e.to_string()))?;
-        let session = handshake(stream, &self.panicked).await;
-        let session = session.map_err(|e| failed(&e))?;
-        *self.lock() = session.clone();
-        Ok(session)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Session> {
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+        let new = handshake(stream, &self.panicked).await;
+        *session = new.map_err(|e| failed(&e))?;
+        Ok(session.clone())
     }
 }
 
@@ -209,6 +207,8 @@ pub(super) fn failed(e: &h2::Error) -> CallError {
         (Some(io), _) if is_broken(io) => gone(),
         // A server sends this when it shuts down.
         (_, Some(Reason::NO_ERROR)) if e.is_go_away() => gone(),
+        // By this a server ends an answer early.
+        (_, Some(Reason::NO_ERROR)) if e.is_reset() => without_status(),
         // A server sends these when it has too much to do.
         (
             _,
@@ -282,3 +282,6 @@ fn refused(place: Place<'_>, e: &io::Error) -> Error {
         format!("cannot connect to {place}: {cause}; {way_out}"),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,7 +157,9 @@ pub(crate) struct Pace<'a> {
 impl<'a> Pace<'a> {
     pub(crate) fn new(ctx: &'a Context<'a>, kind: Kind) -> Pace<'a> {
         if let Some(window) = ctx.windows.of(kind) {
-            window.borrow_mut().hurry(ctx.all_unused);
+            window
+                .borrow_mut()
+                .hurry(ctx.all_unused || !ctx.queue.is_empty());
         }
         Pace { ctx, kind }
     }

@@ -133,8 +133,7 @@ pub fn plan<'a>(
         };
         plan.keeps(unit, reason);
     }
-    plan.keep
-        .sort_unstable_by(|a, b| a.object.id.cmp(&b.object.id));
+    plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
 }
 

@@ -256,7 +256,10 @@ pub fn plan<'i>(
             step.object.key(),
         )
     });
-    plan.keep.sort_unstable_by_key(|step| step.object.key());
+    plan.keep.sort_unstable_by(|a, b| {
+        let (a, b) = (a.object, b.object);
+        (&a.id, &a.handler).cmp(&(&b.id, &b.handler))
+    });
     plan
 }
 

@@ -14,6 +14,7 @@ pub mod order;
 pub mod pods;
 pub mod records;
 pub mod sandboxes;
+mod trial;
 pub mod window;
 
 use crate::report::Reason;

@@ -7,6 +7,7 @@
 //! slower than they were in its trial, and tried again after a while.
 
 use super::in_flight::InFlight;
+use super::trial::{Found, Meter};
 use std::time::Duration;
 
 /// Removals of a trial of one at a time: that many, more where they take unequally long, until their mean is known this well.
@@ -19,12 +20,11 @@ const ERROR: f64 = 0.15;
 /// A trial of many at once is over early if they are no faster than this.
 const USELESS: f64 = 1.2;
 
+/// More than so many have to be in flight on average in a trial of more than one.
+const AT_ONCE: f64 = 1.5;
+
 /// With this many hands as a share of what was in flight, the runtime was not what they waited for.
 const UNBOUND: f64 = 0.8;
-
-/// Removing twice as many in a second is worth 2^5 = 32 times as many in flight. Measured on a runtime that removed 2.04 times as many
-/// with 16 at once, where that was better for the pods that started meanwhile (2.04^5 = 35): see docs/pod-starts.md.
-const POWER: i32 = 5;
 
 /// So many times as long as in its trial, a removal has become slow: after two looks in a row, or at once.
 const SLOW: f64 = 1.6;
@@ -68,71 +68,6 @@ pub enum End {
     Failed(Duration),
     /// It says nothing of how long a removal takes: the object was stopped first, or the call was cut off.
     Other,
-}
-
-/// How long removals took. Times are in seconds.
-#[derive(Clone, Debug, Default)]
-struct Meter {
-    /// All that count, and those of them that removed something.
-    ended: u32,
-    removed: u32,
-    sum: f64,
-    squares: f64,
-}
-
-impl Meter {
-    fn count(&mut self, took: f64, removed: bool) {
-        self.ended += 1;
-        self.removed += u32::from(removed);
-        self.sum += took;
-        self.squares += took * took;
-    }
-
-    /// How long one took, on average.
-    fn mean(&self) -> f64 {
-        self.sum / f64::from(self.ended.max(1))
-    }
-
-    /// How far off that mean may be (the standard error).
-    fn error(&self) -> f64 {
-        let number = f64::from(self.ended.max(1));
-        let variance = (self.squares / number - self.mean().powi(2)).max(0.0);
-        (variance / number).sqrt()
-    }
-}
-
-/// What a trial found.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    size: usize,
-    rate: f64,
-    width: f64,
-    mean: f64,
-    /// How far off all that may be, as a share of it.
-    error: f64,
-}
-
-impl Found {
-    /// Of one at a time; beside it there may be one that hangs.
-    fn alone(meter: &Meter) -> Found {
-        Found {
-            size: 1,
-            rate: f64::from(meter.removed) / meter.sum,
-            width: 1.0,
-            mean: meter.mean(),
-            error: meter.error() / meter.mean(),
-        }
-    }
-
-    /// What it is worth, by the rate that one at a time has at best, and more at once at worst: in doubt fewer are in flight.
-    fn worth(&self) -> f64 {
-        let doubt = if self.size == 1 {
-            self.error
-        } else {
-            -self.error
-        };
-        (self.rate * (1.0 + doubt)).powi(POWER) / self.width
-    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,7 +194,12 @@ impl Window {
     /// A call has ended. One that failed is never quick: it counts if it took longer than a removal, which would have taken longer still.
     pub fn ended(&mut self, now: Duration, end: End) {
         self.in_flight.ended(now);
-        let known = self.found.first().map_or(f64::MAX, |found| found.mean);
+        let so_far = if self.meter.ended > 0 {
+            self.meter.mean()
+        } else {
+            f64::MAX
+        };
+        let known = self.found.first().map_or(so_far, |found| found.mean);
         let took = match end {
             End::Removed(took) => Some(took.as_secs_f64()),
             End::Failed(took) => Some(took.as_secs_f64()).filter(|took| *took > known),
@@ -318,29 +258,31 @@ impl Window {
                 }
             }
             Stage::Bound => self.judge_bound(trial),
-            Stage::Knee if ended < trial => {}
-            Stage::Knee => {
-                self.find();
-                let is_unbound = self.hands() >= UNBOUND * self.in_flight.mean();
-                if is_unbound && self.found.iter().all(|found| found.size < self.bound) {
-                    return self.enter(Stage::Bound, self.bound);
-                }
-                self.settle();
-            }
+            Stage::Knee => self.judge_knee(trial),
             Stage::Settled if ended < 12 * self.spread / FEWEST => {}
             Stage::Settled => self.judge_settled(),
         }
+    }
+
+    /// Whether hardly anything ran at once in this trial, as in passes of one removal each: it begins anew.
+    fn says_nothing(&mut self) -> bool {
+        let nothing = self.in_flight.mean() <= AT_ONCE;
+        if nothing {
+            self.restart();
+        }
+        nothing
     }
 
     /// Many at once: whether they gain anything, and how many hands the runtime seems to have.
     fn judge_bound(&mut self, trial: u32) {
         let (ended, width) = (self.meter.ended, self.in_flight.mean());
         let hands = self.hands();
-        if ended >= self.bound as u32 && width > 1.5 && hands < USELESS {
+        if ended >= self.bound as u32 && width > AT_ONCE && hands < USELESS {
+            let best = self.best();
             self.find();
-            return self.settle_at(self.found[0]);
+            return self.settle_at(best);
         }
-        if ended < trial {
+        if ended < trial || self.says_nothing() {
             return;
         }
         self.find();
@@ -352,6 +294,19 @@ impl Window {
             Some(knee) => self.enter(Stage::Knee, knee),
             None => self.settle(),
         }
+    }
+
+    /// As many as the runtime seemed to have hands for: whether it has more.
+    fn judge_knee(&mut self, trial: u32) {
+        if self.meter.ended < trial || self.says_nothing() {
+            return;
+        }
+        self.find();
+        let is_unbound = self.hands() >= UNBOUND * self.in_flight.mean();
+        if is_unbound && self.found.iter().all(|found| found.size < self.bound) {
+            return self.enter(Stage::Bound, self.bound);
+        }
+        self.settle();
     }
 
     /// How many hands the runtime seems to have: by how much it removes more in a second than one at a time.
@@ -416,7 +371,7 @@ impl Window {
                 rate: self.rate(),
                 width: self.in_flight.mean(),
                 mean: self.meter.mean(),
-                error: self.meter.error() / self.meter.mean(),
+                error: self.meter.doubt(),
             },
         });
     }
@@ -427,20 +382,22 @@ impl Window {
         self.latest = 0.0;
         self.since = 0;
         self.again = AGAIN;
+        self.doubts = DOUBTS;
         self.fewest = FEWEST;
         self.enter(Stage::One, 1);
     }
 
     /// Keeps what was worth most.
     fn settle(&mut self) {
-        let best = self
-            .found
+        self.settle_at(self.best());
+    }
+
+    /// What was worth most of what this round has found, which is something in each stage but the first.
+    fn best(&self) -> Found {
+        let (first, others) = (self.found[0], &self.found[1..]);
+        others
             .iter()
-            .copied()
-            .reduce(|a, b| if b.worth() > a.worth() { b } else { a });
-        if let Some(best) = best {
-            self.settle_at(best);
-        }
+            .fold(first, |a, b| if b.worth() > a.worth() { *b } else { a })
     }
 
     fn settle_at(&mut self, best: Found) {
@@ -450,7 +407,6 @@ impl Window {
             self.doubts = DOUBTS;
         }
         self.found = vec![best];
-        self.since = 0;
         self.enter(Stage::Settled, best.size);
     }
 

@@ -6,7 +6,7 @@ use crisim::client::{Cri, log_directory, pod};
 use crisim::proto;
 use ffi_tests::containerd::{Containerd, SANDBOX_IMAGE};
 use ffi_tests::crio::Crio;
-use ffi_tests::runtime::wait_for;
+use ffi_tests::process::wait_for;
 use ffi_tests::{containerd, crio};
 use std::collections::HashSet;
 use std::fs;

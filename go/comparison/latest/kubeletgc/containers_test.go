@@ -177,6 +177,12 @@ func TestWhatIsLogged(t *testing.T) {
 	if err := gc.GarbageCollect(t.Context()); err == nil || strings.Contains(log.String(), "nobody") {
 		t.Errorf("%v; the log has:\n%s", err, log.String())
 	}
+	broken := numbered(t, 1).node()
+	broken.Logger = node.Logger
+	_ = containerGC(t, broken, defaults, func(types.UID) (content, runtime bool) { panic("a bug of the host") }).GarbageCollect(t.Context())
+	if !strings.Contains(log.String(), "a bug of the host") {
+		t.Errorf("a panic of a callback is not logged:\n%s", log.String())
+	}
 }
 
 func TestContainerPoliciesThatAreRefused(t *testing.T) {

@@ -54,8 +54,8 @@ func (n Node) config(policy map[string]string) crigc.Config {
 	return crigc.Config{Settings: settings, Event: n.event, Logger: slog.New(nodeLog{logr.ToSlogHandler(n.Logger)})}
 }
 
-// nodeLog is crigc's log among the kubelet's. Why objects stay, which is a line for each of them in every pass, comes at V(6). How a pass
-// failed is left to the kubelet, which logs the error that a pass returns.
+// nodeLog is crigc's log among the kubelet's. Why objects are kept, which is a line for each of them in every pass, comes at V(6). Why a pass
+// failed is left to the kubelet, which logs the error that a pass returns; other errors, such as panics of callbacks, have attributes.
 type nodeLog struct{ slog.Handler }
 
 func (l nodeLog) level(of slog.Level) slog.Level {
@@ -67,11 +67,14 @@ func (l nodeLog) level(of slog.Level) slog.Level {
 
 // Enabled is the handler's, by the kubelet's levels.
 func (l nodeLog) Enabled(ctx context.Context, level slog.Level) bool {
-	return level < slog.LevelError && l.Handler.Enabled(ctx, l.level(level))
+	return l.Handler.Enabled(ctx, l.level(level))
 }
 
 // Handle gives a record to the handler, with the kubelet's level.
 func (l nodeLog) Handle(ctx context.Context, record slog.Record) error {
+	if record.Level >= slog.LevelError && record.NumAttrs() == 0 {
+		return nil
+	}
 	record.Level = l.level(record.Level)
 	return l.Handler.Handle(ctx, record)
 }
