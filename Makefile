@@ -38,13 +38,13 @@ test:
 test-containerd2: library
 	ffi-tests/containerd2.sh
 	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --features slow-tests --test real_runtime \
-	    --test crisim_answers_like_containerd
+	    --test crisim_answers
 
 # The same with a CRI-O, built from its Go module; it installs what that needs of Debian.
 .PHONY: test-crio
 test-crio: library
 	ffi-tests/crio.sh
-	PATH="$(CURDIR)/target/crio:$$PATH" CRIGC_TEST_RUNTIME=crio CI=true cargo test -q -p ffi-tests --features slow-tests --test real_runtime
+	PATH="$(CURDIR)/target/crio:$$PATH" CRIGC_TEST_RUNTIME=crio CI=true cargo test -q -p ffi-tests --features slow-tests --test real_runtime --test crisim_answers
 
 # A real kubelet with crigc inside, built as go/KUBELET.md says, beside one without, each on a containerd 2 of its own: forty minutes,
 # as root.

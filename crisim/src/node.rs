@@ -203,6 +203,14 @@ pub struct Node {
     pub not_found_errors: bool,
     /// Answer success to a stop of an object that does not exist (as containerd 2 does), where containerd 1 answers NotFound.
     pub stops_of_nothing_succeed: bool,
+    /// Give new containers the ID of their image in `image_id`, as containerd 2 and CRI-O do.
+    pub fills_image_id: bool,
+    /// Tell what a verbose PodSandboxStatus tells also where nobody asks for it, as containerd 2.4 does.
+    pub is_always_verbose: bool,
+    /// Answer as CRI-O does where it differs from containerd: the empty ID is not found, RemoveImage with one of several tags takes only that
+    /// tag away and needs a name, a new container has a digest in `image_ref`, and a new sandbox one label more and no image in its verbose
+    /// status.
+    pub like_crio: bool,
 }
 
 impl Filesystem {

@@ -12,8 +12,11 @@ use crate::stream::Sent;
 use tonic::{Request, Response, Status};
 
 /// By any of its names: the image is removed with all its tags, as in containerd; if it has several runtime handlers, the one of this
-/// handler.
+/// handler. CRI-O takes one of several tags away, and leaves the image.
 fn remove(store: &mut Store, name: &[u8], handler: &[u8]) -> Result<(), Status> {
+    if store.node.like_crio && name.is_empty() {
+        return Err(Status::unknown("no image specified"));
+    }
     let Some(at) = store.find_image(name) else {
         return if store.node.not_found_errors {
             Err(Status::not_found(format!(
@@ -24,7 +27,14 @@ fn remove(store: &mut Store, name: &[u8], handler: &[u8]) -> Result<(), Status> 
             Ok(())
         };
     };
-    store.drop_image(store.of_handler(at, handler));
+    let at = store.of_handler(at, handler);
+    let image = store.images.row(at).filter(|_| store.node.like_crio);
+    if image.is_some_and(|image| image.tags.len() > 1 && image.tags.iter().any(|tag| tag.0 == name))
+    {
+        store.untag_image(at, name);
+    } else {
+        store.drop_image(at);
+    }
     Ok(())
 }
 

@@ -29,23 +29,35 @@ fn not_found(what: &str, id: &[u8]) -> Status {
     ))
 }
 
-/// The answer about an ID that does not exist; containerd has a code of its own for the empty ID.
-fn nothing(what: &str, id: &[u8]) -> Status {
-    if id.is_empty() {
-        Status::unknown(format!(
-            "an error occurred when try to find {what}: empty ID"
-        ))
+/// The answer about the empty ID, for which containerd has a code of its own.
+fn empty(what: &str) -> Status {
+    Status::unknown(format!(
+        "an error occurred when try to find {what}: empty ID"
+    ))
+}
+
+/// The answer about an ID that does not exist.
+fn nothing(node: &Node, what: &str, id: &[u8]) -> Status {
+    if id.is_empty() && !node.like_crio {
+        empty(what)
     } else {
         not_found(what, id)
+    }
+}
+
+/// The answer to a stop or a removal with the empty ID. CRI-O knows none for sandboxes either.
+fn changes_nothing(node: &Node, what: &str) -> Status {
+    match what {
+        "sandbox" => empty(what),
+        _ => nothing(node, what, b""),
     }
 }
 
 /// The answer to a removal of an object that does not exist: success, except for the empty ID.
 fn gone<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
     if id.is_empty() {
-        return Err(nothing(what, id));
-    }
-    if node.not_found_errors {
+        Err(changes_nothing(node, what))
+    } else if node.not_found_errors {
         Err(not_found(what, id))
     } else {
         Ok(A::default())
@@ -54,10 +66,12 @@ fn gone<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
 
 /// The answer to a stop of an object that does not exist.
 fn stopped<A: Default>(node: &Node, what: &str, id: &[u8]) -> Result<A, Status> {
-    if node.stops_of_nothing_succeed && !id.is_empty() {
+    if id.is_empty() {
+        Err(changes_nothing(node, what))
+    } else if node.stops_of_nothing_succeed {
         Ok(A::default())
     } else {
-        Err(nothing(what, id))
+        Err(not_found(what, id))
     }
 }
 
@@ -75,8 +89,11 @@ fn sandbox_status(
     verbose: bool,
 ) -> Result<proto::PodSandboxStatusResponse, Status> {
     let found = store.sandboxes.find(id);
-    let s = found.ok_or_else(|| nothing("sandbox", id))?;
-    let told = serde_json::json!({ "image": s.image.to_string() });
+    let s = found.ok_or_else(|| nothing(&store.node, "sandbox", id))?;
+    let told = match &s.image {
+        image if image.0.is_empty() => serde_json::json!({}),
+        image => serde_json::json!({ "image": image.to_string() }),
+    };
     Ok(proto::PodSandboxStatusResponse {
         status: Some(proto::PodSandboxStatus {
             id: s.id.0.clone(),
@@ -87,7 +104,7 @@ fn sandbox_status(
             annotations: pairs(&s.annotations),
             runtime_handler: s.runtime_handler.0.clone(),
         }),
-        info: if verbose {
+        info: if verbose || store.node.is_always_verbose {
             info("info", &told)
         } else {
             Vec::new()
@@ -122,6 +139,8 @@ fn create(
         )),
         _ => Text::default(),
     };
+    let digest = found.digests.first();
+    let digest = digest.filter(|_| store.node.like_crio);
     let mounted = config.mounts.into_iter().filter_map(|mount| mount.image);
     let container = Container {
         id: id.into(),
@@ -131,7 +150,10 @@ fn create(
         state: State::Word(Word::Created),
         created_at: now(),
         image,
-        image_ref: found.id.clone(),
+        image_ref: digest.unwrap_or(&found.id).clone(),
+        image_id: Some(found.id.clone())
+            .filter(|_| store.node.fills_image_id)
+            .unwrap_or_default(),
         labels: map(&config.labels),
         annotations: map(&config.annotations),
         log_path,
@@ -146,6 +168,12 @@ fn create(
 fn run(store: &mut Store, id: String, request: &proto::RunPodSandboxRequest) -> Text {
     let config = request.config.clone().unwrap_or_default();
     let metadata = config.metadata.unwrap_or_default();
+    let mut labels = map(&config.labels);
+    let mut image = store.node.sandbox_image.clone();
+    if store.node.like_crio {
+        labels.insert("io.kubernetes.container.name".into(), "POD".into());
+        image = Text::default();
+    }
     let sandbox = Sandbox {
         id: id.into(),
         uid: Text(metadata.uid),
@@ -154,11 +182,11 @@ fn run(store: &mut Store, id: String, request: &proto::RunPodSandboxRequest) -> 
         attempt: metadata.attempt,
         state: State::Word(Word::Ready),
         created_at: now(),
-        labels: map(&config.labels),
+        labels,
         annotations: map(&config.annotations),
         log_directory: Text(config.log_directory),
         runtime_handler: Text(request.runtime_handler.clone()),
-        image: store.node.sandbox_image.clone(),
+        image,
     };
     let id = sandbox.id.clone();
     store.add_sandbox(sandbox);
@@ -382,7 +410,7 @@ impl RuntimeService for Cri {
         let id = &request.get_ref().container_id;
         self.call(&request, About::new("ContainerStatus", id), |store| {
             let found = store.containers.find(id);
-            let container = found.ok_or_else(|| nothing("container", id))?;
+            let container = found.ok_or_else(|| nothing(&store.node, "container", id))?;
             Ok(proto::ContainerStatusResponse {
                 status: Some(status(container)),
                 info: Vec::new(),

@@ -275,6 +275,13 @@ impl Store {
         self.images.ids.exact(id).find(of).unwrap_or(place)
     }
 
+    /// Takes one of its tags from an image.
+    pub(crate) fn untag_image(&mut self, place: usize, tag: &[u8]) {
+        self.tags.0.remove(&key(tag, place));
+        self.images
+            .change(place, |image| image.tags.retain(|other| other.0 != tag));
+    }
+
     /// Removes an image, and updates the filesystem.
     pub(crate) fn drop_image(&mut self, place: usize) {
         let Some(image) = self.images.remove(place) else {
