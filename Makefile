@@ -34,11 +34,13 @@ check: lint
 test:
 	tests/run.sh
 
-# The tests of a real containerd with a containerd 2, and crisim under crictl: both built from their Go modules.
+# The tests of a real containerd with the newest containerd 2 and with the last 2.1, and crisim under crictl: all built from their Go modules.
 test-containerd2: library
-	ffi-tests/containerd2.sh
-	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --features slow-tests --test real_runtime \
-	    --test crisim_answers
+	for name in containerd2 containerd21; do \
+	    ffi-tests/containerd2.sh $$name && \
+	    PATH="$(CURDIR)/target/$$name:$$PATH" CI=true cargo test -q -p ffi-tests --features slow-tests --test real_runtime \
+	        --test crisim_answers || exit 1; \
+	done
 
 # The same with a CRI-O, built from its Go module; it installs what that needs of Debian.
 .PHONY: test-crio
@@ -50,7 +52,7 @@ test-crio: library
 # as root.
 .PHONY: test-kubelet-node
 test-kubelet-node: library
-	ffi-tests/containerd2.sh
+	ffi-tests/containerd2.sh containerd2
 	go/kubelet-node/build.sh
 	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --features slow-tests --test kubelet_node -- --nocapture
 

@@ -31,11 +31,21 @@ pub fn missing() -> Option<&'static str> {
     (!all).then_some("containerd, ctr or runc is not installed")
 }
 
+/// Its version: major and minor.
+pub fn version() -> Made<(u32, u32)> {
+    // `containerd github.com/containerd/containerd/v2 2.4.2+unknown`, or Debian's `containerd github.com/containerd/containerd 1.6.20~ds1 ...`
+    let line = output(Command::new("containerd").arg("--version"))?;
+    let words = line.split_whitespace().nth(2).unwrap_or_default();
+    let mut numbers = words.trim_start_matches('v').split('.').map(str::parse);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
+        _ => Err(format!("no version: {line}").into()),
+    }
+}
+
 /// Whether its configuration is of version 3, as of containerd 2.
 pub fn is_second() -> Made<bool> {
-    let line = output(Command::new("containerd").arg("--version"))?;
-    // `containerd github.com/containerd/containerd/v2 2.1.4 ...`, or Debian's `containerd github.com/containerd/containerd 1.6...`
-    Ok(line.contains("/containerd/v2 "))
+    Ok(version()?.0 == 2)
 }
 
 fn config_of_second(folder: &Path, snapshotter: &str) -> String {

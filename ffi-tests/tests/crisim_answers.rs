@@ -5,7 +5,7 @@ use crisim::client::{Cri, image, log_directory, pod};
 use crisim::node::{Image, Node};
 use crisim::proto::{self, ImageSpec};
 use crisim::{Options, Server};
-use ffi_tests::containerd::{SANDBOX_IMAGE, is_second};
+use ffi_tests::containerd::{SANDBOX_IMAGE, version};
 use ffi_tests::process::wait_for;
 use ffi_tests::runtime::Runtime;
 use ffi_tests::skip;
@@ -386,8 +386,10 @@ fn interview(cri: &Cri, logs: &Path) -> Vec<String> {
     lines
 }
 
-/// The node that the containerd below has; `second`: as a containerd 2.
-fn equal_node(second: bool) -> Node {
+/// The node that the containerd below has, of this version.
+fn equal_node(version: (u32, u32)) -> Node {
+    // 2.1 does as 1.6 there; the versions between were not tried.
+    let (second, newest) = (version >= (2, 0), version >= (2, 4));
     let hex = |c: &str| format!("sha256:{}", c.repeat(64));
     let made = |id: &str, tags: &[&str]| Image {
         id: hex(id).into(),
@@ -407,8 +409,8 @@ fn equal_node(second: bool) -> Node {
         sandbox_image: SANDBOX_IMAGE.into(),
         hides_sandbox_image: second,
         stops_of_nothing_succeed: second,
-        fills_image_id: second,
-        is_always_verbose: second,
+        fills_image_id: newest,
+        is_always_verbose: newest,
         ..Node::default()
     };
     node.filesystem.mountpoint = "/".into();
@@ -417,7 +419,7 @@ fn equal_node(second: bool) -> Node {
 
 /// The same of a CRI-O: IDs of images are bare, and it finds a digest for each.
 fn equal_to_crio() -> Node {
-    let mut node = equal_node(true);
+    let mut node = equal_node((2, 4));
     for image in &mut node.images {
         image.id = image.id.to_string().replace("sha256:", "").into();
         image.digests = vec![format!("crigc.test/image@sha256:{}", image.id).into()];
@@ -443,7 +445,7 @@ fn crisim_answers_like_a_real_runtime() {
     let logs = runtime.path("pods");
     let real = interview(runtime.cri(), &logs);
     let node = match &runtime {
-        Runtime::Containerd(_) => equal_node(is_second().unwrap()),
+        Runtime::Containerd(_) => equal_node(version().unwrap()),
         Runtime::Crio(_) => equal_to_crio(),
     };
     let server = Server::start(node, Options::default()).unwrap();
