@@ -302,6 +302,35 @@ fn a_kubelet_with_crigc_leaves_the_images_that_a_kubelet_leaves() {
     nodes.speaks_to_operators();
 }
 
+/// A kubelet that has just started has seen no image before: on a full disk, both leave all of them until their next pass.
+#[test]
+fn a_kubelet_with_crigc_that_has_just_started_removes_no_image() {
+    let Some(mut nodes) = nodes(&[]) else { return };
+    for number in 0..4 {
+        for node in nodes.both() {
+            node.import(&format!("crigc.test/unused:{number}"), 80)
+                .unwrap();
+        }
+    }
+    nodes.stock.restart_kubelet(&[]).unwrap();
+    nodes.crigc.restart_kubelet(&[]).unwrap();
+    let started = Instant::now();
+    while started.elapsed() < PASS {
+        for node in nodes.both() {
+            let left = node.left().unwrap();
+            let unused = |line: &&String| line.contains("unused");
+            assert_eq!(left.0.iter().filter(unused).count(), 4, "{left:?}");
+        }
+        std::thread::sleep(Duration::from_secs(5));
+    }
+    nodes.agree(IMAGE_PASS, "the next pass removes them", |left| {
+        !mentions(left, "unused") && has(left, "image crigc.test/infra:1")
+    });
+    nodes.speaks_to_operators();
+}
+
+/// What the kubelet's own node test wants of `imageMaximumGCAge`: an image that came between two looks, with an age of a minute, is gone
+/// within six.
 #[test]
 fn a_kubelet_with_crigc_removes_old_images_in_time() {
     let Some(nodes) = nodes(&[("imageMaximumGCAge", "1m")]) else {
