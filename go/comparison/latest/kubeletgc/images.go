@@ -144,7 +144,7 @@ func newImageGCManager(node Node, policy images.ImageGCPolicy, runtime ImageList
 }
 
 // GarbageCollect removes images that were unused for longer than the maximum age, and unused images if the image filesystem is
-// fuller than the high threshold. crigc's errors are returned unchanged; crigc.ErrNotEnoughFreed is the kubelet's "insufficient free
+// fuller than the high threshold. errors.As finds crigc's errors; crigc.ErrNotEnoughFreed is the kubelet's "insufficient free
 // disk space". The begin of the kubelet is not used: crigc counts only the time in which it observed the images.
 func (m *ImageGCManager) GarbageCollect(ctx context.Context, _ time.Time) error {
 	return m.free(ctx, 0)
@@ -216,6 +216,7 @@ func (m *ImageGCManager) collect(ctx context.Context, flags crigc.Flags, isLook 
 	}
 	m.pass = imagePass{ctx: ctx, began: m.now(), isLook: isLook}
 	report, err := m.engine.CollectImages(ctx, flags)
+	err = forOperators(err)
 	if m.firstLook.IsZero() && report != nil && len(report.Entries) > 0 {
 		m.firstLook = m.pass.began
 	}

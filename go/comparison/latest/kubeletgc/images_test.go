@@ -262,15 +262,22 @@ func TestStats(t *testing.T) {
 	host := nodeAt(sim.Endpoint())
 	unready := errors.New("not yet")
 	failing := imageGC(t, host, imageDefaults, func() (uint64, uint64, error) { return 0, 0, unready })
-	if err := failing.GarbageCollect(t.Context(), time.Time{}); !errors.Is(err, unready) {
+	var log strings.Builder
+	host.Logger = funcr.New(func(_, line string) { log.WriteString(line + "\n") }, funcr.Options{Verbosity: 9})
+	if err := failing.GarbageCollect(t.Context(), time.Time{}); !errors.Is(err, unready) || strings.Contains(err.Error(), "Config.") {
 		t.Errorf("statistics that fail give %v", err)
 	}
 	if made := eventsOf(host); len(made) > 0 {
 		t.Errorf("statistics that fail are no event in the kubelet, and here %q", made)
 	}
 	empty := imageGC(t, host, imageDefaults, func() (uint64, uint64, error) { return 0, 0, nil })
-	if err := empty.GarbageCollect(t.Context(), time.Time{}); err == nil {
-		t.Error("a disk without a size is no error")
+	var e *crigc.Error
+	err := empty.GarbageCollect(t.Context(), time.Time{})
+	if !errors.As(err, &e) || !strings.HasSuffix(err.Error(), "invalid capacity 0 on image filesystem") {
+		t.Errorf("a disk without a size gives %v", err)
+	}
+	if strings.Contains(log.String(), "Config.") {
+		t.Errorf("the log has:\n%s", log.String())
 	}
 	if made := eventsOf(host); len(made) != 1 || !strings.HasPrefix(made[0], "Warning "+events.InvalidDiskCapacity+" ") {
 		t.Errorf("a disk without a size makes the events %q", made)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/crigc/crigc/go"
@@ -54,6 +55,28 @@ func (n Node) config(policy map[string]string) crigc.Config {
 	return crigc.Config{Settings: settings, Event: n.event, Logger: slog.New(nodeLog{logr.ToSlogHandler(n.Logger)})}
 }
 
+// toOperators replaces what crigc says to whoever writes a host, by the words of a kubelet, which gives the figures itself.
+var toOperators = strings.NewReplacer(
+	", by the figures of the host; see whether it is mounted, or give figures by Config.ImageFS", "",
+	"Config.ImageFS gave no figures of the image filesystem; see its error, or leave it nil so that the runtime is asked",
+	"the kubelet has no statistics of the image filesystem",
+)
+
+// operatorError is an error of crigc in the words of a kubelet.
+type operatorError struct{ error }
+
+func (e operatorError) Error() string { return toOperators.Replace(e.error.Error()) }
+
+func (e operatorError) Unwrap() error { return e.error }
+
+// forOperators leaves an error as it is if its words are right.
+func forOperators(err error) error {
+	if err == nil || toOperators.Replace(err.Error()) == err.Error() {
+		return err
+	}
+	return operatorError{err}
+}
+
 // nodeLog is crigc's log among the kubelet's. Why objects are kept, which is a line for each of them in every pass, comes at V(6). Why a pass
 // failed is left to the kubelet, which logs the error that a pass returns; other errors, such as panics of callbacks, have attributes.
 type nodeLog struct{ slog.Handler }
@@ -75,13 +98,13 @@ func (l nodeLog) Handle(ctx context.Context, record slog.Record) error {
 	if record.Level >= slog.LevelError && record.NumAttrs() == 0 {
 		return nil
 	}
-	record.Level = l.level(record.Level)
+	record.Level, record.Message = l.level(record.Level), toOperators.Replace(record.Message)
 	return l.Handler.Handle(ctx, record)
 }
 
 // event sends an event to the kubelet's recorder; crigc's reasons are the kubelet's.
 func (n Node) event(reason, message string) {
 	if n.Recorder != nil {
-		n.Recorder.Eventf(n.Ref, v1.EventTypeWarning, reason, "%s", message)
+		n.Recorder.Eventf(n.Ref, v1.EventTypeWarning, reason, "%s", toOperators.Replace(message))
 	}
 }
