@@ -1,10 +1,13 @@
-/* A report as a line of JSON: that of the library, but a dry run says "would-remove" of what it would remove, a pass that was
+/* A report as a line of JSON: that of the library, in the words of a command line, but a dry run says "would-remove" of what it would remove, a pass that was
  * interrupted says "broken-off" of what was under way, and entries can be left out. A quote inside of a string is written `\"`, so the
  * texts that are searched for below stand only where an entry begins. */
+#define _POSIX_C_SOURCE 200809L
 #include "json.h"
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include "tally.h"
+#include "words.h"
 
 #define ENTRIES "\"entries\":["
 #define ENTRY "{\"kind\":\""
@@ -49,11 +52,32 @@ static void print_entries_of(const char *entry, const gc_report *report, int cha
     }
 }
 
+/* The JSON of the library with its messages in the words of a command line; to be freed. NULL = no memory. */
+static char *json_in_words(const gc_report *report)
+{
+    char *of_library = gc_report_json(report), *in_words = NULL;
+    size_t size = 0;
+    FILE *to = open_memstream(&in_words, &size);
+    if (of_library && to)
+        write_message(to, of_library);
+    int failed = !of_library || !to;
+    if (to && fclose(to) != 0)
+        failed = 1;
+    gc_string_free(of_library);
+    if (failed) {
+        free(in_words);
+        return NULL;
+    }
+    return in_words;
+}
+
 void print_json(const gc_report *report, int changes_only)
 {
-    char *json = gc_report_json(report);
-    if (!json)
+    char *json = json_in_words(report);
+    if (!json) {
+        fputs("error: no memory for the report\n", stderr);
         return;
+    }
     const char *entries = strstr(json, ENTRIES);
     const char *entry = entries ? strstr(entries, ENTRY) : NULL;
     if (entry) {
@@ -63,5 +87,5 @@ void print_json(const gc_report *report, int changes_only)
     } else {
         puts(json);
     }
-    gc_string_free(json);
+    free(json);
 }

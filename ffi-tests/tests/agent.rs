@@ -405,6 +405,7 @@ fn sigterm_ends_it_soon() {
         let is_json = more.contains(&"--json");
         if is_json {
             let broken_off = told.out.matches(r#""outcome":"broken-off""#).count();
+            assert!(!told.out.contains("gc_call_cancel"), "{}", told.out);
             assert!(broken_off > 0, "{}", told.out);
             assert!(!told.out.contains(r#""outcome":"failed""#), "{}", told.out);
         }
