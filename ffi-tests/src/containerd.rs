@@ -2,11 +2,11 @@
 
 use crate::has;
 use crate::image::layout;
-use crate::process::{self, Made, output, remove_pods, wait_for};
+use crate::process::{self, Made, output, remove_pods, start_runtime, wait_for};
 use crisim::client::Cri;
 use crisim::proto;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 /// The image that sandboxes are made from.
 pub const SANDBOX_IMAGE: &str = "crigc.test/infra:1";
@@ -102,29 +102,13 @@ disabled_plugins = ["io.containerd.internal.v1.opt", "io.containerd.snapshotter.
 
 /// Starts its process, and waits until it answers.
 fn spawn(folder: &Path) -> Made<(Child, Cri)> {
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(folder.join("log"))?;
-    let mut child = Command::new("containerd")
-        .arg("-c")
-        .arg(folder.join("config.toml"))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()?;
-    let socket = folder.join("containerd.sock");
-    let answer = wait_for(|| {
-        let cri = Cri::connect(&socket).ok();
-        cri.filter(|cri| cri.status(Default::default()).is_ok())
-    });
-    if let Some(cri) = answer {
-        return Ok((child, cri));
-    }
-    child.kill()?;
-    child.wait()?;
-    let log = std::fs::read_to_string(folder.join("log"))?;
-    Err(format!("containerd does not answer: {log}").into())
+    let mut command = Command::new("containerd");
+    command.arg("-c").arg(folder.join("config.toml"));
+    start_runtime(
+        &mut command,
+        &folder.join("log"),
+        &folder.join("containerd.sock"),
+    )
 }
 
 impl Containerd {

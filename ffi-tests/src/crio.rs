@@ -3,10 +3,10 @@
 use crate::containerd::SANDBOX_IMAGE;
 use crate::has;
 use crate::image::layout;
-use crate::process::{self, Made, output, remove_pods, wait_for};
+use crate::process::{self, Made, output, remove_pods, start_runtime};
 use crisim::client::Cri;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 
 /// A running CRI-O; dropping it removes its pods, ends it and removes the folder.
 pub struct Crio {
@@ -81,33 +81,15 @@ enable_nri = false
 
 /// Starts its process, and waits until it answers.
 fn spawn(at: &Path) -> Made<(Child, Cri)> {
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(at.join("log"))?;
-    let mut child = Command::new("crio")
+    let mut command = Command::new("crio");
+    command
         .arg("--config")
         .arg(at.join("crio.conf"))
         .arg("--config-dir")
         .arg(at.join("empty"))
         .env("CONTAINERS_REGISTRIES_CONF", at.join("registries.conf"))
-        .env("CONTAINERS_STORAGE_CONF", at.join("storage.conf"))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()?;
-    let socket = at.join("crio.sock");
-    let answer = wait_for(|| {
-        let cri = Cri::connect(&socket).ok();
-        cri.filter(|cri| cri.status(Default::default()).is_ok())
-    });
-    if let Some(cri) = answer {
-        return Ok((child, cri));
-    }
-    child.kill()?;
-    child.wait()?;
-    let log = std::fs::read_to_string(at.join("log"))?;
-    Err(format!("CRI-O does not answer: {log}").into())
+        .env("CONTAINERS_STORAGE_CONF", at.join("storage.conf"));
+    start_runtime(&mut command, &at.join("log"), &at.join("crio.sock"))
 }
 
 impl Crio {

@@ -2,6 +2,7 @@
 
 use crisim::client::Cri;
 use crisim::proto;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,34 @@ pub fn remove_pods(cri: &Cri) {
             pod_sandbox_id: id.into(),
         });
     }
+}
+
+/// Starts a runtime with this socket, which writes to `log`, and waits until it answers.
+pub(crate) fn start_runtime(
+    command: &mut Command,
+    log: &Path,
+    socket: &Path,
+) -> Made<(Child, Cri)> {
+    let written = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(log)?;
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(written.try_clone()?)
+        .stderr(written)
+        .spawn()?;
+    let answer = wait_for(|| {
+        let cri = Cri::connect(socket).ok();
+        cri.filter(|cri| cri.status(Default::default()).is_ok())
+    });
+    if let Some(cri) = answer {
+        return Ok((child, cri));
+    }
+    child.kill()?;
+    child.wait()?;
+    let log = std::fs::read_to_string(log)?;
+    Err(format!("{command:?} does not answer: {log}").into())
 }
 
 /// Ends a program: by SIGTERM, and if that does not help in 20 seconds, by SIGKILL.
