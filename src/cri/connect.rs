@@ -155,7 +155,8 @@ async fn handshake(stream: QuietStream, panicked: &Panicked) -> Result<Session, 
         .await?;
     let panicked = panicked.clone();
     drop(tokio::spawn(async move {
-        // Why a session broke comes to each of its calls. Only the first panic is reported.
+        // Each call of a session that broke gets an error of its own; if the socket could not be written, it says that the runtime closed
+        // it. Only the first panic is reported.
         if let Err(e) = panics::caught_async(connection).await {
             let _ = panicked.set(e);
         }
