@@ -1,7 +1,7 @@
 //! Links in `container-logs-dir`: reading and deleting them (S2.4, S4.2).
 
 use super::logs::{LogError, OpenLogDir, check_name, each, failed, kind_of, statat, unlinked};
-use super::open_beneath::fixed;
+use super::open_beneath::{self, Look};
 use crate::panic_points;
 use crate::report::visible;
 use rustix::fs::{Access, AtFlags, FileType};
@@ -69,11 +69,11 @@ impl OpenLogDir {
         Path::new(&self.dir).join(name)
     }
 
-    /// The type of what has this name; `None` = nothing has it.
-    fn kind_at(&self, name: &str) -> Result<Option<FileType>, LogError> {
+    /// What has this name; `None` = nothing has it.
+    fn look(&self, name: &str) -> Result<Option<Look>, LogError> {
         check_name(OsStr::new(name))?;
-        match statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        match open_beneath::look(&self.handle, OsStr::new(name)) {
+            Ok(look) => Ok(Some(look)),
             Err(Errno::NOENT) => Ok(None),
             Err(e) => Err(failed("read the link", self.path(name), &e.into())),
         }
@@ -90,11 +90,10 @@ impl OpenLogDir {
                 visible(&self.dir)
             ))
         })?;
-        let obstacle = match self.kind_at(name)? {
-            None => None,
-            Some(FileType::Directory) => Some(Errno::ISDIR),
-            Some(_) => fixed(&self.handle, OsStr::new(name)),
-        };
+        let obstacle = self.look(name)?.and_then(|look| match look.kind {
+            FileType::Directory => Some(Errno::ISDIR),
+            _ => look.fixed,
+        });
         obstacle.map_or(Ok(()), |e| {
             Err(failed("delete", self.path(name), &e.into()))
         })
@@ -124,7 +123,7 @@ impl OpenLogDir {
     /// Unlinks a symlink directly in the directory (S4.2). A missing one is no error. Anything else with that name is kept, because crigc
     /// cannot know whose it is.
     pub fn remove_link(&self, name: &str) -> Result<(), LogError> {
-        match self.kind_at(name)? {
+        match self.look(name)?.map(|look| look.kind) {
             None => Ok(()),
             Some(FileType::Symlink) => self.remove_own_link(name),
             Some(_) => Err(LogError(format!(

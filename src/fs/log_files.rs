@@ -81,7 +81,7 @@ struct Inside<'a> {
 }
 
 fn is_mounted(dir: &OwnedFd, name: &OsStr) -> bool {
-    open_beneath::fixed(dir, name) == Some(Errno::BUSY)
+    open_beneath::look(dir, name).is_ok_and(|look| look.fixed == Some(Errno::BUSY))
 }
 
 /// The path leads through a link, or to another mount.

@@ -105,16 +105,39 @@ fn is_link(parent: impl AsFd, name: &OsStr) -> bool {
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
 }
 
-/// Why an entry cannot be unlinked, as far as that is known without trying: something is mounted on it, or it is immutable.
-pub(super) fn fixed(parent: impl AsFd, name: &OsStr) -> Option<Errno> {
+/// What an entry is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) kind: FileType,
+    /// Why it cannot be unlinked, as far as that is known without trying: something is mounted on it, or it is immutable.
+    pub(super) fixed: Option<Errno>,
+}
+
+/// Looks at an entry by one call, because a pass does so for each container.
+pub(super) fn look(parent: impl AsFd, name: &OsStr) -> rustix::io::Result<Look> {
     let flags = AtFlags::SYMLINK_NOFOLLOW;
-    panic_points::point("see whether something is mounted on it");
-    let stat = rustix::fs::statx(parent, name.as_bytes(), flags, StatxFlags::TYPE).ok()?;
-    let is = |attribute| stat.stx_attributes.contains(attribute);
-    if is(StatxAttributes::MOUNT_ROOT) {
+    panic_points::point("look at an entry");
+    match rustix::fs::statx(&parent, name.as_bytes(), flags, StatxFlags::TYPE) {
+        Ok(stat) => Ok(Look {
+            kind: FileType::from_raw_mode(stat.stx_mode.into()),
+            fixed: fixed_by(stat.stx_attributes),
+        }),
+        // The kernel, or a seccomp filter, does not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => {
+            let stat = rustix::fs::statat(&parent, name.as_bytes(), flags)?;
+            let kind = FileType::from_raw_mode(stat.st_mode);
+            Ok(Look { kind, fixed: None })
+        }
+        Err(e) => Err(e),
+    }
+}
+
+fn fixed_by(attributes: StatxAttributes) -> Option<Errno> {
+    if attributes.contains(StatxAttributes::MOUNT_ROOT) {
         return Some(Errno::BUSY);
     }
-    (is(StatxAttributes::IMMUTABLE) || is(StatxAttributes::APPEND)).then_some(Errno::PERM)
+    let immovable = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    attributes.intersects(immovable).then_some(Errno::PERM)
 }
 
 /// Device and inode. They are those of the directory, by whatever path it was opened.
