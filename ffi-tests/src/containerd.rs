@@ -142,19 +142,28 @@ impl Containerd {
         Ok(containerd)
     }
 
-    /// Ends it and starts it again; its pods go on.
-    pub fn restart(&mut self) -> Made<()> {
+    /// Ends it; its pods go on.
+    pub fn stop(&mut self) {
         process::end(&mut self.child);
+    }
+
+    /// Starts it after it was stopped.
+    pub fn start_again(&mut self) -> Made<()> {
         (self.child, self.cri) = spawn(self.folder.path())?;
         Ok(())
+    }
+
+    /// Ends it and starts it again; its pods go on.
+    pub fn restart(&mut self) -> Made<()> {
+        self.stop();
+        self.start_again()
     }
 
     /// Kills it in the middle of what it does, and starts it again; its pods go on.
     pub fn kill_and_restart(&mut self) -> Made<()> {
         self.child.kill()?;
         self.child.wait()?;
-        (self.child, self.cri) = spawn(self.folder.path())?;
-        Ok(())
+        self.start_again()
     }
 
     /// A path in its folder.

@@ -1,8 +1,9 @@
 //! A node of the test's own: a real kubelet without an API server, with static pods, on a containerd whose images lie on a small filesystem.
 
 use crate::containerd::Containerd;
+use crate::filesystem::Filesystem;
 use crate::image::layout;
-use crate::process::{self, Made, output};
+use crate::process::{self, Made};
 use crisim::proto;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,50 +12,6 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// An ext4 of its own on a loop device.
-pub struct Filesystem {
-    folder: tempfile::TempDir,
-}
-
-impl Filesystem {
-    /// Makes and mounts one of this size.
-    pub fn make(mebibytes: u64) -> Made<Filesystem> {
-        let folder = tempfile::Builder::new()
-            .prefix("crigc-node")
-            .tempdir_in("/tmp")?;
-        let disk = folder.path().join("disk");
-        std::fs::File::create(&disk)?.set_len(mebibytes << 20)?;
-        output(Command::new("mkfs.ext4").args(["-q", "-m0"]).arg(&disk))?;
-        let mount = folder.path().join("fs");
-        std::fs::create_dir(&mount)?;
-        output(
-            Command::new("mount")
-                .args(["-o", "loop"])
-                .arg(&disk)
-                .arg(&mount),
-        )?;
-        Ok(Filesystem { folder })
-    }
-
-    /// Where it is mounted.
-    pub fn path(&self) -> PathBuf {
-        self.folder.path().join("fs")
-    }
-
-    /// How full it is, in percent.
-    pub fn usage(&self) -> Made<u64> {
-        let figures = rustix::fs::statvfs(self.path())?;
-        Ok(100 - figures.f_bavail * 100 / figures.f_blocks)
-    }
-}
-
-impl Drop for Filesystem {
-    fn drop(&mut self) {
-        // A mount that is still in use goes with its last user.
-        let _ = Command::new("umount").arg("-l").arg(self.path()).status();
-    }
-}
 
 /// A node with a kubelet. Fields are dropped in this order: the kubelet's process first.
 pub struct Node {
@@ -168,7 +125,8 @@ impl Node {
             .arg(self.containerd.path("kubelet"))
             .arg("--cert-dir")
             .arg(self.containerd.path("kubelet/pki"))
-            .args(["--hostname-override", "node", "--v", "2"])
+            // At this level the kubelet logs its events, which nobody else gets without an API server.
+            .args(["--hostname-override", "node", "--v", "3"])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
@@ -195,7 +153,7 @@ impl Node {
     /// Imports an image with so much in it. It is made elsewhere, so that it does not fill the node twice.
     pub fn import(&self, name: &str, mebibytes: usize) -> Made<()> {
         let content = format!("{name:<16}").repeat(mebibytes << 16);
-        let made = layout(self.filesystem.folder.path(), name, &content, 0)?;
+        let made = layout(self.filesystem.beside(), name, &content, 0)?;
         self.containerd.import_made(&made, name)
     }
 
@@ -209,6 +167,18 @@ impl Node {
     pub fn log(&self) -> Made<String> {
         let log = std::fs::read(self.containerd.path("kubelet.log"))?;
         Ok(String::from_utf8_lossy(&log).into_owned())
+    }
+
+    /// The messages of its events with this reason, without numbers, which differ between nodes.
+    pub fn events(&self, reason: &str) -> Made<BTreeSet<String>> {
+        let log = self.log()?;
+        let reason = format!("reason=\"{reason}\"");
+        let of_reason = log
+            .lines()
+            .filter(|line| line.contains("\"Event occurred\"") && line.contains(&reason));
+        let messages = of_reason.filter_map(|line| Some(line.split_once("message=")?.1));
+        let without_numbers = |text: &str| text.replace(|c: char| c.is_ascii_digit(), "");
+        Ok(messages.map(without_numbers).collect())
     }
 
     /// The last that the kubelet said of its collections.

@@ -2,6 +2,7 @@
 
 pub mod containerd;
 pub mod crio;
+pub mod filesystem;
 mod image;
 pub mod kubelet;
 pub mod process;

@@ -1,114 +1,23 @@
 //! Two real kubelets side by side, one with crigc inside and one as it is, each on a containerd of its own: what is left on both nodes is the
 //! same. `make test-kubelet-node` builds the kubelets and runs this; it takes about half an hour.
 
-use ffi_tests::kubelet::{Figures, Left, Node, missing};
-use ffi_tests::{root, skip};
-use serde_json::json;
+mod nodes;
+
+use ffi_tests::kubelet::{Figures, Left, Node};
+use nodes::nodes;
 use std::time::{Duration, Instant};
 
 /// A pass over containers, with the kubelet's period of a minute, and what it takes.
 const PASS: Duration = Duration::from_secs(100);
 /// The kubelet's period of looks and passes over images, and what they take. An image that a pass is the first to see is too young for it.
 const IMAGE_PASS: Duration = Duration::from_secs(330);
+/// How many unused images are there when the runtime is killed.
+const UNUSED: usize = 24;
 /// How long the kubelets are watched for leaks.
 const WATCH: Duration = Duration::from_secs(15 * 60);
 
 /// What counts the images that were removed for space.
 const BY_SPACE: &str = "kubelet_image_garbage_collected_total{reason=\"space\"}";
-
-/// Words that a kubelet's operator does not know: parts of crigc's interface.
-const FOREIGN: [&str; 5] = [
-    "Config.",
-    "gc_config",
-    "GC_ALL_UNUSED",
-    "gc_images",
-    "ImageFS",
-];
-
-struct Nodes {
-    stock: Node,
-    crigc: Node,
-}
-
-impl Nodes {
-    fn both(&self) -> [&Node; 2] {
-        [&self.stock, &self.crigc]
-    }
-
-    fn pod(&self, name: &str, uid: &str, restart: &str, args: &[&str]) {
-        for node in self.both() {
-            node.pod(name, uid, restart, args).unwrap();
-        }
-    }
-
-    fn delete_pod(&self, name: &str) {
-        for node in self.both() {
-            node.delete_pod(name).unwrap();
-        }
-    }
-
-    /// Waits until both nodes are so, for as long as each may take, and then until they have the same.
-    fn agree(&self, limit: Duration, what: &str, is_so: impl Fn(&Left) -> bool + Copy) {
-        println!("{what}");
-        let end = Instant::now() + limit;
-        for node in self.both() {
-            node.wait_until(end, what, is_so).unwrap();
-        }
-        let end = Instant::now() + PASS;
-        loop {
-            let [stock, crigc] = self.both().map(|node| steady(&node.left().unwrap()));
-            let differs = stock.difference(&crigc);
-            if differs.is_empty() && is_so(&stock) {
-                return;
-            }
-            assert!(Instant::now() < end, "{what}: {differs:#?}");
-            std::thread::sleep(Duration::from_secs(2));
-        }
-    }
-
-    /// Waits until both kubelets have counted so many; a pass counts when it ends.
-    fn count(&self, metric: &str, number: f64) {
-        let end = Instant::now() + PASS;
-        for node in self.both() {
-            loop {
-                let counted = node.metrics(metric).unwrap();
-                if counted.get(metric) == Some(&number) {
-                    break;
-                }
-                assert!(Instant::now() < end, "{metric} {number}: {counted:?}");
-                std::thread::sleep(Duration::from_secs(1));
-            }
-        }
-    }
-
-    /// crigc has said something, and nothing that an operator does not know.
-    fn speaks_to_operators(&self) {
-        let log = self.crigc.log().unwrap();
-        assert!(log.contains("removed "), "crigc says nothing:\n{log}");
-        for word in FOREIGN {
-            let line = log.lines().find(|line| line.contains(word));
-            assert_eq!(line, None, "an operator does not know {word}");
-        }
-    }
-
-    /// Whether the crigc node's kubelet has called this of the runtime itself. It has listed containers in any case.
-    fn called(&self, operation: &str) -> bool {
-        let metric = "kubelet_runtime_operations_total{operation_type=";
-        let counted = self.crigc.metrics(metric).unwrap();
-        let name = |operation: &str| format!("{metric}\"{operation}\"}}");
-        assert!(
-            counted.contains_key(&name("list_containers")),
-            "{counted:?}"
-        );
-        counted.contains_key(&name(operation))
-    }
-}
-
-/// Without what crashes: of that, the bounds alone are compared.
-fn steady(left: &Left) -> Left {
-    let steady = left.0.iter().filter(|line| !line.contains("crash"));
-    Left(steady.cloned().collect())
-}
 
 fn has(left: &Left, line: &str) -> bool {
     left.0.contains(line)
@@ -124,34 +33,6 @@ fn crashed(node: &Node) -> usize {
     let dead =
         |line: &&String| line.starts_with("container crash-node/") && line.contains("EXITED");
     left.0.iter().filter(dead).count()
-}
-
-/// Both nodes; none where there can be none.
-fn nodes(more: &[(&str, &str)]) -> Option<Nodes> {
-    if let Some(why) = missing() {
-        skip(why);
-        return None;
-    }
-    let kubelets = root().join("target/kubelet-node");
-    let mut settings = json!({
-        "imageMinimumGCAge": "5s",
-        "imageGCHighThresholdPercent": 60,
-        "imageGCLowThresholdPercent": 10,
-        "evictionHard": {"nodefs.available": "15%", "memory.available": "1Mi"},
-        "evictionPressureTransitionPeriod": "10s",
-    });
-    for (key, value) in more {
-        settings[*key] = json!(value);
-    }
-    let start = |name: &str| {
-        let node = Node::start(&kubelets.join(name), 1000, &settings).unwrap();
-        node.import("crigc.test/app:1", 1).unwrap();
-        node
-    };
-    Some(Nodes {
-        stock: start("stock"),
-        crigc: start("crigc"),
-    })
 }
 
 #[test]
@@ -255,13 +136,16 @@ fn a_kubelet_with_crigc_leaves_the_images_that_a_kubelet_leaves() {
         has(left, "container stays-node/main 0 CONTAINER_RUNNING")
     });
 
-    for number in 0..4 {
+    for number in 0..5 {
         for node in nodes.both() {
             node.import(&format!("crigc.test/unused:{number}"), 80)
                 .unwrap();
         }
     }
+    println!("an operator removes an image between two passes");
     for node in nodes.both() {
+        let removed = ["images", "rm", "--sync", "crigc.test/unused:0"];
+        node.containerd.ctr(&removed).unwrap();
         assert!(node.filesystem.usage().unwrap() >= 60);
     }
     nodes.agree(
@@ -280,14 +164,7 @@ fn a_kubelet_with_crigc_leaves_the_images_that_a_kubelet_leaves() {
         node.import("crigc.test/pressed:1", 80).unwrap();
     }
     std::thread::sleep(IMAGE_PASS);
-    for node in nodes.both() {
-        let filesystem = node.filesystem.path();
-        let free = rustix::fs::statvfs(&filesystem).unwrap();
-        let whole = free.f_blocks * free.f_frsize;
-        let fill = free.f_bavail * free.f_frsize - whole * 8 / 100;
-        let file = std::fs::File::create(filesystem.join("fill")).unwrap();
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, fill).unwrap();
-    }
+    nodes.fill(8);
     nodes.agree(PASS, "pressure removes an unused image at once", |left| {
         !mentions(left, "pressed") && has(left, "container stays-node/main 0 CONTAINER_RUNNING")
     });
@@ -295,6 +172,11 @@ fn a_kubelet_with_crigc_leaves_the_images_that_a_kubelet_leaves() {
     for node in nodes.both() {
         std::fs::remove_file(node.filesystem.path().join("fill")).unwrap();
     }
+    let records = "kubelet_imagemanager_ondisk_pulledrecords";
+    let [stock, crigc] = nodes.both().map(|node| node.metrics(records).unwrap());
+    println!("{records}: {stock:?} without crigc, {crigc:?} with it");
+    assert!(stock.keys().eq(crigc.keys()));
+    assert!(stock.values().zip(crigc.values()).all(|(s, c)| c >= s));
     assert!(
         !nodes.called("remove_image"),
         "crigc has its own connection"
@@ -348,6 +230,69 @@ fn a_kubelet_with_crigc_removes_old_images_in_time() {
         !mentions(left, "aged") && has(left, "image crigc.test/app:1")
     });
     nodes.count("kubelet_image_garbage_collected_total{reason=\"age\"}", 1.0);
+    nodes.speaks_to_operators();
+}
+
+/// On a disk that nothing can relieve, and beside a runtime that is down, both kubelets report the same events.
+#[test]
+fn a_kubelet_with_crigc_reports_the_events_that_a_kubelet_reports() {
+    let Some(mut nodes) = nodes(&[]) else { return };
+    nodes.fill(30);
+    nodes.report("FreeDiskSpaceFailed", IMAGE_PASS);
+    nodes.report("ImageGCFailed", IMAGE_PASS);
+    for node in [&mut nodes.stock, &mut nodes.crigc] {
+        node.containerd.stop();
+    }
+    std::thread::sleep(PASS);
+    for node in [&mut nodes.stock, &mut nodes.crigc] {
+        node.containerd.start_again().unwrap();
+    }
+    for node in nodes.both() {
+        let events = node.events("ContainerGCFailed").unwrap();
+        println!("{events:?}");
+        assert!(!events.is_empty(), "{}", node.log().unwrap());
+    }
+}
+
+/// A runtime that is killed while its images are collected: the next pass removes the rest, and nothing that must stay.
+#[test]
+fn a_kubelet_with_crigc_goes_on_after_a_runtime_that_was_killed_meanwhile() {
+    let Some(mut nodes) = nodes(&[]) else { return };
+    let uid = "00000000-0000-0000-0000-00000000000a";
+    nodes.pod("stays", uid, "Always", &[]);
+    nodes.agree(PASS, "a pod runs", |left| {
+        has(left, "container stays-node/main 0 CONTAINER_RUNNING")
+    });
+    for number in 0..UNUSED {
+        for node in nodes.both() {
+            node.import(&format!("crigc.test/unused:{number}"), 14)
+                .unwrap();
+        }
+    }
+    std::thread::scope(|scope| {
+        for (name, node) in [("stock", &mut nodes.stock), ("crigc", &mut nodes.crigc)] {
+            scope.spawn(move || {
+                let unused = |node: &Node| {
+                    let tags = node.containerd.cri.tags().unwrap();
+                    tags.iter().filter(|tag| tag.contains("unused")).count()
+                };
+                let end = Instant::now() + 2 * IMAGE_PASS;
+                while unused(node) == UNUSED {
+                    assert!(Instant::now() < end, "{name} removes no image");
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                node.containerd.kill_and_restart().unwrap();
+                let left = unused(node);
+                println!("{name}: killed with {left} of {UNUSED} unused images left");
+                assert!((1..UNUSED).contains(&left), "{left}");
+            });
+        }
+    });
+    nodes.agree(2 * IMAGE_PASS, "the next pass removes the rest", |left| {
+        !mentions(left, "unused")
+            && has(left, "image crigc.test/app:1")
+            && has(left, "container stays-node/main 0 CONTAINER_RUNNING")
+    });
     nodes.speaks_to_operators();
 }
 
