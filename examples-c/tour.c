@@ -4,7 +4,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 #include "crigc.h"
 
 /* Callbacks receive the context that was set with them; here that is the name of this program. */
@@ -56,6 +59,23 @@ static int64_t on_clock(void *context)
     return (int64_t)time(NULL) * 1000000000;
 }
 
+/* Without this callback the library connects to the path in the key; a host may connect in any other way, too (connect.c). */
+static int on_connect(void *context, gc_service service)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    const char *path = strstr(context, "/");
+    fprintf(stderr, "connects to the %s service\n", service == GC_SERVICE_IMAGE ? "image" : "runtime");
+    if (!path || strlen(path) >= sizeof address.sun_path)
+        return -1; /* no connection */
+    strcpy(address.sun_path, path + strspn(path, "/") - 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) != 0) {
+        close(fd);
+        fd = -1;
+    }
+    return fd; /* now the library's */
+}
+
 /* Prints an error and frees it; returns whether there was one. */
 static int failed(const char *doing, gc_error *error)
 {
@@ -66,7 +86,7 @@ static int failed(const char *doing, gc_error *error)
     return 1;
 }
 
-static gc_config *configure(const char *endpoint, char *name)
+static gc_config *configure(char *endpoint, char *name)
 {
     gc_error *error = NULL;
     const char *key;
@@ -89,6 +109,7 @@ static gc_config *configure(const char *endpoint, char *name)
     gc_config_set_progress(config, on_progress, name);
     gc_config_set_pass(config, on_pass, name);
     gc_config_set_clock(config, on_clock, NULL);
+    gc_config_set_connect(config, on_connect, endpoint);
     return config;
 }
 

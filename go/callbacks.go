@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime/cgo"
 	"runtime/debug"
 	"sync"
+	"syscall"
 	"time"
 	"unsafe"
 )
@@ -314,6 +316,46 @@ func crigcGoClock(handle, token C.uintptr_t) (ns C.int64_t) {
 	h := hostOf(handle)
 	defer h.guard(token, "Clock")
 	return C.int64_t(nanoseconds(h.config.Clock()))
+}
+
+//export crigcGoConnect
+func crigcGoConnect(handle, token C.uintptr_t, service C.gc_service) (answer C.int) {
+	h := hostOf(handle)
+	answer = -1 // also after a panic
+	defer h.guard(token, "Connect")
+	connection, err := h.config.Connect(Service(service))
+	if err == nil {
+		answer, err = descriptorOf(connection)
+	}
+	if err != nil {
+		h.noteOrTell(token, fmt.Errorf("crigc: Connect: %w", err))
+	}
+	return answer
+}
+
+// descriptorOf returns a descriptor of a connection that Go no longer knows, and closes the connection; -1 and an error if there is none.
+func descriptorOf(connection io.ReadWriteCloser) (C.int, error) {
+	if connection == nil {
+		return -1, errors.New("it returned neither a connection nor an error")
+	}
+	defer func() { _ = connection.Close() }() // the library has its own by then
+	socket, ok := connection.(syscall.Conn)
+	if !ok {
+		return -1, fmt.Errorf("a %T has no descriptor; return what net.Dial returns, or an *os.File", connection)
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	duplicate := C.int(-1)
+	var failed error
+	if err := raw.Control(func(descriptor uintptr) { duplicate, failed = C.crigc_go_duplicate(C.int(descriptor)) }); err != nil {
+		return -1, err
+	}
+	if duplicate < 0 {
+		return -1, failed
+	}
+	return duplicate, nil
 }
 
 // nanoseconds returns nanoseconds since the epoch; 0, which the library refuses, if they do not fit.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"runtime"
 	"slices"
@@ -378,6 +379,9 @@ func TestPanicsInCallbacks(t *testing.T) {
 		"Ended":    {func(c *crigc.Config) { c.Ended = func(crigc.Pass, *crigc.Report, error) { panic(errBroken) } }, false, true, nil},
 		"Clock":    {func(c *crigc.Config) { c.Clock = func() time.Time { panic(errBroken) } }, false, false, crigc.ErrInvalidArgument},
 		"Logger":   {func(c *crigc.Config) { c.Logger = slog.New(&panicking{}) }, false, true, nil},
+		"Connect": {func(c *crigc.Config) {
+			c.Connect = func(crigc.Service) (io.ReadWriteCloser, error) { panic(errBroken) }
+		}, false, false, crigc.ErrUnavailable},
 	} {
 		t.Run(callback, func(t *testing.T) {
 			s := startSim(t, "--pods", "10", "--dead-containers", "40")

@@ -8,6 +8,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"strings"
@@ -72,7 +73,30 @@ type Config struct {
 
 	// Clock returns the wall clock. With a time before 1970 or after 2261 the pass fails. nil: passes read the system's clock.
 	Clock func() time.Time
+
+	// Connect connects to a service of the runtime, such as one in a virtual machine: return what net.Dial returns for "unix" or
+	// "tcp", a connection of a package for vsock, or an *os.File of a connected stream socket. It has to have a method SyscallConn,
+	// so that it may not be something on top of a socket, such as a *tls.Conn. The library owns the connection from then on, also if
+	// it cannot use it, and closes it at the end of the pass: return a new one each time.
+	//
+	// A container pass makes one connection, an image pass one for each service, also if both are at one endpoint. If a connection
+	// breaks, the pass asks for another one. If Connect returns an error, the pass fails with ErrUnavailable joined with that error.
+	// While Connect runs, neither a deadline nor a cancel ends the pass, so give the dial a deadline of its own.
+	//
+	// With Connect the settings container-runtime-endpoint and image-service-endpoint are only names, and may be any text. nil: crigc
+	// connects to the unix sockets that they name.
+	Connect func(service Service) (io.ReadWriteCloser, error)
 }
+
+// Service is a service of the runtime.
+type Service int32
+
+const (
+	// RuntimeService has the containers and pod sandboxes.
+	RuntimeService Service = C.GC_SERVICE_RUNTIME
+	// ImageService has the images.
+	ImageService Service = C.GC_SERVICE_IMAGE
+)
 
 // PodState says what may be removed of a pod, as bits. Unknown bits are ignored.
 type PodState uint32
@@ -236,6 +260,7 @@ func (c *Config) callbacks() (bits C.uint32_t, upTo C.gc_log_level) {
 		C.CRIGC_GO_PROGRESS:   c.Progress != nil,
 		C.CRIGC_GO_ENDED:      c.Ended != nil,
 		C.CRIGC_GO_CLOCK:      c.Clock != nil,
+		C.CRIGC_GO_CONNECT:    c.Connect != nil,
 	} {
 		if isSet {
 			bits |= bit

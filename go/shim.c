@@ -1,6 +1,8 @@
 #include "shim.h"
 #include "_cgo_export.h"
+#include <fcntl.h>
 #include <string.h>
+#include <sys/socket.h>
 
 /* Which pass a callback belongs to: a number that Go gave its own call, or on a thread of the library an address that no
  * other living thread has. */
@@ -77,6 +79,14 @@ static int64_t clock_now(void *context)
     return answer;
 }
 
+static int connect_to(void *context, gc_service service)
+{
+    callbacks++;
+    int answer = crigcGoConnect((uintptr_t)context, token(), service);
+    callbacks--;
+    return answer;
+}
+
 void crigc_go_register(gc_config *config, uintptr_t host, uint32_t callbacks, gc_log_level up_to)
 {
     void *context = (void *)host;
@@ -96,6 +106,8 @@ void crigc_go_register(gc_config *config, uintptr_t host, uint32_t callbacks, gc
         gc_config_set_pass(config, ended, context);
     if (callbacks & CRIGC_GO_CLOCK)
         gc_config_set_clock(config, clock_now, context);
+    if (callbacks & CRIGC_GO_CONNECT)
+        gc_config_set_connect(config, connect_to, context);
 }
 
 struct crigc_go_end crigc_go_collect(gc_engine *engine, gc_pass pass, uint32_t flags, gc_call *call, uintptr_t token)
@@ -190,6 +202,16 @@ struct crigc_go_sizes crigc_go_entry_sizes(const gc_entry *entry)
 void crigc_go_entry_fill(const gc_entry *entry, struct crigc_go_row *row, char *text, char *words)
 {
     fill(entry, row, &text, &words);
+}
+
+int crigc_go_duplicate(int socket)
+{
+    int type;
+    socklen_t length = sizeof type;
+    /* The library does not close what is no socket. */
+    if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &length) != 0)
+        return -1;
+    return fcntl(socket, F_DUPFD_CLOEXEC, 0);
 }
 
 void crigc_go_copy_uids(char **uids, size_t count, char *text, uint32_t *lengths)

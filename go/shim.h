@@ -13,7 +13,8 @@ enum {
     CRIGC_GO_EVENT = 16,
     CRIGC_GO_PROGRESS = 32,
     CRIGC_GO_ENDED = 64,
-    CRIGC_GO_CLOCK = 128
+    CRIGC_GO_CLOCK = 128,
+    CRIGC_GO_CONNECT = 256
 };
 
 /* How a call ended; the caller frees report and error. */
@@ -50,6 +51,9 @@ struct crigc_go_sizes crigc_go_report_sizes(const gc_report *report);
 void crigc_go_report_fill(const gc_report *report, struct crigc_go_row *rows, size_t count, char *text, char *words);
 struct crigc_go_sizes crigc_go_entry_sizes(const gc_entry *entry);
 void crigc_go_entry_fill(const gc_entry *entry, struct crigc_go_row *row, char *text, char *words);
+
+/* Another descriptor of a socket, which no child inherits; -1 and errno if there is none. */
+int crigc_go_duplicate(int socket);
 
 /* Copies the UIDs one behind the other, and their lengths. */
 void crigc_go_copy_uids(char **uids, size_t count, char *text, uint32_t *lengths);

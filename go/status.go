@@ -149,6 +149,9 @@ var inGo = strings.NewReplacer(
 	"the host's image_fs callback gave no figures of the image filesystem; see the host, or clear the callback so that the runtime is asked",
 	"Config.ImageFS gave no figures of the image filesystem; see its error, or leave it nil so that the runtime is asked",
 	"by the image_fs callback", "by Config.ImageFS",
+	"the connect callback has no connection; see why the host cannot connect", "Config.Connect gave no connection; see its error",
+	"the connect callback", "Config.Connect",
+	"(gc_config_set_connect)", "(Config.Connect)",
 )
 
 // timerDelay is far longer than the timer of a context is late.

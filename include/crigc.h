@@ -63,7 +63,8 @@
  * The keys with their defaults and ranges are listed in docs/configuration.md, the rules of a pass in docs/rules.md. Both name a
  * rule by its number, such as S1.6.
  *
- * examples-c/tour.c calls every function once; examples-c/collect.c is a whole program.
+ * examples-c/tour.c calls every function once; examples-c/collect.c is a whole program, examples-c/connect.c one that connects
+ * to the runtime itself.
  *
  * Generated from src/ffi/ by `make generate`; do not edit.
  */
@@ -314,6 +315,26 @@ typedef void (*gc_pass_fn)(void *context,
 typedef int64_t (*gc_clock_fn)(void *context);
 
 /**
+ * A service of the runtime.
+ */
+typedef int32_t gc_service;
+
+/**
+ * Connects to a service of the runtime. Returns the descriptor of a stream socket that is connected (unix, vsock or TCP), or -1 if
+ * there is no connection; the pass then fails with GC_ERROR_UNAVAILABLE, as it does if the descriptor is not such a socket.
+ *
+ * The library owns the socket from the moment that the callback returns it, also if it is not one that is connected: it moves it to a
+ * descriptor with another number, which is close-on-exec, makes it non-blocking, and closes it at the end of the pass. Do not use or
+ * close the returned number again, and return a new one each time. A TCP socket also gets TCP_NODELAY. A descriptor that is no socket
+ * at all, such as a 0 by mistake, stays the host's.
+ *
+ * A container pass makes one connection, for GC_SERVICE_RUNTIME. An image pass makes two, for GC_SERVICE_IMAGE and then for
+ * GC_SERVICE_RUNTIME, also if both services are at one endpoint. If a connection breaks during a pass, the pass asks for another one.
+ * While the callback connects, no deadline and no cancel ends the pass.
+ */
+typedef int (*gc_connect_fn)(void *context, gc_service service);
+
+/**
  * How the runtime's calls that remove objects of one kind ran in a pass (those for a sandbox begin with its stop). The library allocates
  * it, and later versions add fields at the end: do not allocate one, and do not rely on its size.
  */
@@ -434,6 +455,16 @@ typedef struct gc_pace {
 #define GC_LOG_DEBUG 3
 
 /**
+ * The RuntimeService: containers and pod sandboxes.
+ */
+#define GC_SERVICE_RUNTIME 0
+
+/**
+ * The ImageService: images.
+ */
+#define GC_SERVICE_IMAGE 1
+
+/**
  * gc_containers: dead containers, sandboxes, pod logs and log links.
  */
 #define GC_PASS_CONTAINERS 0
@@ -505,8 +536,9 @@ extern "C" {
 /**
  * Makes an engine from a copy of the configuration and its callbacks. The runtime need not be running yet. The caller frees the engine
  * with gc_engine_free. On failure it returns NULL, and the error has one of these statuses: GC_ERROR_CONFIG (values are wrong only
- * together), GC_ERROR_BUSY (another engine holds image-records-file, or this is a callback), GC_ERROR_IO (image-records-file cannot
- * be locked, such as in a directory that does not exist or cannot be written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL).
+ * together, or an endpoint is not a unix socket and there is no gc_connect_fn), GC_ERROR_BUSY (another engine holds image-records-file,
+ * or this is a callback), GC_ERROR_IO (image-records-file cannot be locked, such as in a directory that does not exist or cannot be
+ * written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL).
  */
 struct gc_engine *gc_engine_new(const struct gc_config *config,
                                 struct gc_error **error);
@@ -713,6 +745,16 @@ void gc_config_set_pass(struct gc_config *config,
 void gc_config_set_clock(struct gc_config *config,
                          gc_clock_fn function,
                          void *context);
+
+/**
+ * Sets the callback that connects to the runtime. With it container-runtime-endpoint and image-service-endpoint are only names: they
+ * may be any text, stand in messages, and the records in image-records-file belong to the name of the image service. Without it the
+ * library connects to the unix sockets that these keys name. A NULL function clears it. With a NULL config, and in a callback, it does
+ * nothing.
+ */
+void gc_config_set_connect(struct gc_config *config,
+                           gc_connect_fn function,
+                           void *context);
 
 /**
  * Makes a deadline `timeout_ms` milliseconds from now; 0 = no deadline. The time counts from here, so it includes the wait for the

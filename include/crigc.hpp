@@ -94,6 +94,9 @@ enum class outcome : gc_outcome {
 /** The kind of a pass. */
 enum class pass : gc_pass { containers = GC_PASS_CONTAINERS, images = GC_PASS_IMAGES };
 
+/** A service of the runtime. */
+enum class service : gc_service { runtime = GC_SERVICE_RUNTIME, image = GC_SERVICE_IMAGE };
+
 /** The level of a log message. */
 enum class log_level : gc_log_level {
     error = GC_LOG_ERROR,
@@ -386,6 +389,7 @@ using event_fn = std::function<void(const char *reason, const char *message)>;
 using progress_fn = std::function<void(kind, std::size_t done, std::size_t total)>;
 using pass_fn = std::function<void(pass, report_view, const error &)>;
 using clock_fn = std::function<time_point()>;
+using connect_fn = std::function<int(service)>;
 
 namespace detail {
 
@@ -485,6 +489,10 @@ inline std::int64_t CRIGC_C(clock)(void *context)
 {
     return answer(std::int64_t(0), [&] { return to_ns(from<clock_fn>(context)()); });
 }
+inline int CRIGC_C(connect)(void *context, gc_service to)
+{
+    return answer(-1, [&] { return from<connect_fn>(context)(static_cast<service>(to)); });
+}
 }
 
 /* Functions that C knows. They are kept as long as anything in C may call them. */
@@ -582,6 +590,8 @@ public:
     void on_pass(pass_fn function) { hand(gc_config_set_pass, detail::CRIGC_C(pass), std::move(function)); }
     /** Is the wall clock. */
     void on_clock(clock_fn function) { hand(gc_config_set_clock, detail::CRIGC_C(clock), std::move(function)); }
+    /** Connects to a service of the runtime: the descriptor of a connected stream socket, which the library owns from then on, or -1. */
+    void on_connect(connect_fn function) { hand(gc_config_set_connect, detail::CRIGC_C(connect), std::move(function)); }
 
 private:
     friend class engine;

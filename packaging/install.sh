@@ -43,6 +43,7 @@ $work/bill-of-materials.json|644|$doc/bill-of-materials.json
 CHANGELOG.md|644|$doc/CHANGELOG.md
 examples-c/collect.c|644|$doc/examples-c/collect.c
 examples-c/collect.cpp|644|$doc/examples-c/collect.cpp
+examples-c/connect.c|644|$doc/examples-c/connect.c
 examples-c/tour.c|644|$doc/examples-c/tour.c
 python/examples/collect.py|644|$doc/python/examples/collect.py
 python/examples/collect_cffi.py|644|$doc/python/examples/collect_cffi.py

@@ -31,11 +31,12 @@ import enum
 import functools
 import math
 import os
+import socket
 import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from ctypes import c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
+from ctypes import c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 from dataclasses import dataclass
 from typing import Any, Tuple, Union, overload
 
@@ -98,6 +99,7 @@ _EventC = ctypes.CFUNCTYPE(None, c_void_p, c_char_p, c_char_p)
 _ProgressC = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_size_t, c_size_t)
 _PassC = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_int32, c_void_p, c_void_p)
 _ClockC = ctypes.CFUNCTYPE(c_int64, c_void_p)
+_ConnectC = ctypes.CFUNCTYPE(c_int, c_void_p, c_int32)
 
 _Out = ctypes.POINTER(c_void_p)
 
@@ -128,6 +130,7 @@ _gc_config_set_event = _function("gc_config_set_event", None, c_void_p, _EventC,
 _gc_config_set_progress = _function("gc_config_set_progress", None, c_void_p, _ProgressC, c_void_p)
 _gc_config_set_pass = _function("gc_config_set_pass", None, c_void_p, _PassC, c_void_p)
 _gc_config_set_clock = _function("gc_config_set_clock", None, c_void_p, _ClockC, c_void_p)
+_gc_config_set_connect = _function("gc_config_set_connect", None, c_void_p, _ConnectC, c_void_p)
 _gc_call_new = _function("gc_call_new", c_void_p, c_uint64)
 _gc_call_cancel = _function("gc_call_cancel", None, c_void_p)
 _gc_call_free = _function("gc_call_free", None, c_void_p)
@@ -214,6 +217,13 @@ class Pass(_Number):
 
     CONTAINERS = 0
     IMAGES = 1
+
+
+class Service(_Number):
+    """A service of the runtime."""
+
+    RUNTIME = 0
+    IMAGE = 1
 
 
 class LogLevel(_Number):
@@ -372,6 +382,7 @@ EventFunction = Callable[[str, str], object]
 ProgressFunction = Callable[[Kind, int, int], object]
 PassFunction = Callable[[Pass, "Report", Union[Error, None]], object]
 ClockFunction = Callable[[], int]
+ConnectFunction = Callable[[Service], Union[socket.socket, int, None]]
 
 
 def version() -> str:
@@ -684,11 +695,19 @@ class Config(Mapping[str, str]):
         """Is the wall clock, in nanoseconds since the epoch as time.time_ns has it."""
         _gc_config_set_clock(self._handle, self._keep(_ClockC, _clock, function), None)
 
+    def on_connect(self, function: ConnectFunction | None) -> None:
+        """Connects to a service of the runtime: a connected stream socket, or the descriptor of one; None = there is no connection.
+
+        The library owns it from then on: do not use or close it, and return a new one each time. With this callback the keys
+        container-runtime-endpoint and image-service-endpoint are only names.
+        """
+        _gc_config_set_connect(self._handle, self._keep(_ConnectC, _connect, function), None)
+
     def _keep(self, c_type: Any, translate: Callable[..., int | None], function: object | None) -> object:
         """The C function that calls `translate` with a function of the host and the arguments of C."""
         if function is None:
             return c_type()
-        no = None if c_type._restype_ is None else 0
+        no = None if c_type._restype_ is None else -1 if c_type is _ConnectC else 0
         made: object = c_type(_callback(no, functools.partial(translate, function)))
         self._functions.append(made)
         return made
@@ -748,6 +767,13 @@ def _pass(function: PassFunction, ended: int, _status: int, handle: int, error: 
 
 def _clock(function: ClockFunction) -> int:
     return _number("clock", function(), c_int64)
+
+
+def _connect(function: ConnectFunction, service: int) -> int:
+    found = function(Service(service))
+    if found is None:
+        return -1
+    return found.detach() if isinstance(found, socket.socket) else _number("descriptor", found, c_int)
 
 
 def _number(name: str, value: int, c_type: Any) -> int:

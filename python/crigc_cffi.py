@@ -5,7 +5,7 @@ preprocessor.
     config = ffi.gc(lib.gc_config_new(), lib.gc_config_free)
 
 Integers that the header defines are there, such as lib.GC_DRY_RUN. What a callback of `ffi.callback` raises counts as 0, which removes
-nothing; cffi prints it.
+nothing; cffi prints it. For gc_connect_fn give `ffi.callback(..., error=-1)`.
 """
 
 from __future__ import annotations

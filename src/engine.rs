@@ -58,6 +58,7 @@ impl Engine {
     /// The runtime need not be running yet. Refuses values that are wrong only together, and a records file that another engine holds.
     pub fn new(config: Config, hooks: Hooks) -> Result<Engine> {
         config.check()?;
+        config.check_endpoints(hooks.connect.is_some())?;
         Ok(Engine {
             shared: Arc::new(Shared::new(config, hooks)?),
             calls: Arc::default(),

@@ -4,6 +4,8 @@ use crate::error::Error;
 use crate::node::{FsUsage, PodStates, Text};
 use crate::panic_points;
 use crate::report::{Entry, Kind, Pass, Report};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -20,6 +22,28 @@ pub enum LogLevel {
     /// Why each object was kept.
     Debug = 3,
 }
+
+/// A service of the runtime that the host connects to; the numbers of `gc_service`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Service {
+    /// Containers and pod sandboxes.
+    Runtime = 0,
+    /// Images.
+    Image = 1,
+}
+
+/// What the host gave as a connection.
+#[derive(Debug)]
+pub struct Descriptor {
+    /// Its number in the host, for messages.
+    pub number: i32,
+    /// The same file, which is crigc's now; an error = it cannot be taken over.
+    pub socket: io::Result<OwnedFd>,
+}
+
+/// Connects to a service; `None` = the host has no connection.
+pub type Connect = Hook<dyn Fn(Service) -> Option<Descriptor> + Send + Sync>;
 
 /// A function of the host, called by one thread at a time. A clone is for another engine and does not wait for the original.
 pub struct Hook<F: ?Sized> {
@@ -73,6 +97,8 @@ pub struct Hooks {
     pub pass: Option<Hook<dyn Fn(Pass, Option<&Report>, Option<&Error>) + Send + Sync>>,
     /// Returns the wall clock, ns since the epoch (S0.10). Without it passes read the system's clock.
     pub clock: Option<Hook<dyn Fn() -> i64 + Send + Sync>>,
+    /// Connects to the runtime (S0.11). Without it crigc connects to the unix sockets that the endpoint keys name.
+    pub connect: Option<Connect>,
     /// Only for tests: how long a pass waits for stops, instead of S2.3's 10 minutes.
     #[doc(hidden)]
     pub stop_wait: Option<Duration>,

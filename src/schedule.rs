@@ -12,6 +12,7 @@ use crate::pass::{PassOptions, Trigger, event, log};
 use crate::report::Pass;
 use crate::stop::Flag;
 use crate::turns::{PassEnd, Shared};
+use std::hash::{BuildHasher, RandomState};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -89,11 +90,22 @@ impl Drop for Schedule {
     }
 }
 
+/// The random part of a period: at most this percentage of it. Every number is as likely as any other.
+fn jitter(period: Duration, percent: u8, random: u64) -> Duration {
+    let most = period.as_nanos() * u128::from(percent) / 100;
+    // A key takes at most 63 bits of nanoseconds, so the product fits.
+    let part = (most + 1).saturating_mul(u128::from(random)) >> u64::BITS;
+    Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX))
+}
+
 /// How far apart the looks at images between two passes are; `None` = the passes are enough (S5.1). An image counts as unused from the
 /// first look that saw it unused.
 fn looks(config: &Config) -> Option<Duration> {
-    let often = (config.image_maximum_gc_age? / LOOKS_IN_AN_AGE).max(CLOSEST_LOOKS);
-    (often < config.image_gc_period).then_some(often)
+    let period = config.image_gc_period;
+    let often = (config.image_maximum_gc_age? / LOOKS_IN_AN_AGE).min(period);
+    let often = often.max(CLOSEST_LOOKS);
+    let longest = period.saturating_add(jitter(period, config.gc_period_jitter, u64::MAX));
+    (often < longest).then_some(often)
 }
 
 /// Waits for the next pass, and looks at images meanwhile; true = the thread is to end.
@@ -127,6 +139,8 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
         ..PassOptions::default()
     };
     let mut failures = 0;
+    let random = RandomState::new();
+    let mut passes: u64 = 0;
     while !stopped.is_raised() && !shared.closed.is_raised() {
         let pass = || shared.pass(kind, options, None, Some(stopped));
         let end =
@@ -140,8 +154,14 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
             }
             None => failures = 0,
         }
+        passes += 1;
+        let extra = jitter(
+            period,
+            shared.config.gc_period_jitter,
+            random.hash_one(passes),
+        );
         // The next period starts when the pass ends. Closing wakes the thread, as stopping does.
-        let next = BootInstant::now().plus(period);
+        let next = BootInstant::now().plus(period).plus(extra);
         if wait(shared, stopped, kind, next) {
             return;
         }
@@ -164,24 +184,71 @@ mod tests {
 
     #[test]
     fn s5_1_there_are_four_looks_within_an_age_but_never_closer_than_15_seconds() {
-        // The age, the period, and the seconds between two looks.
+        // The age, the period, its jitter, and the seconds between two looks.
         let table = [
-            ("0s", "5m", None),
-            ("20m", "5m", None),
-            ("19m", "5m", Some(285)),
-            ("4m", "5m", Some(60)),
-            ("1m", "5m", Some(15)),
-            ("1s", "5m", Some(15)),
-            ("1m", "15s", None),
-            ("1m", "16s", Some(15)),
-            ("2400h", "5m", None),
+            ("0s", "5m", "0", None),
+            ("20m", "5m", "0", None),
+            ("19m", "5m", "0", Some(285)),
+            ("4m", "5m", "0", Some(60)),
+            ("1m", "5m", "0", Some(15)),
+            ("1s", "5m", "0", Some(15)),
+            ("1m", "15s", "0", None),
+            ("1m", "16s", "0", Some(15)),
+            ("2400h", "5m", "0", None),
+            // A period that is longer by chance has a look where the pass would have been.
+            ("0s", "5m", "100", None),
+            ("2400h", "5m", "1", Some(300)),
+            ("20m", "5m", "100", Some(300)),
+            ("4m", "5m", "100", Some(60)),
+            ("1m", "10s", "50", None),
+            ("1m", "10s", "51", Some(15)),
         ];
-        for (age, period, seconds) in table {
+        for (age, period, percent, seconds) in table {
             let mut settings = Settings::default();
             settings.set("image-maximum-gc-age", age).unwrap();
             settings.set("image-gc-period", period).unwrap();
+            settings.set("gc-period-jitter", percent).unwrap();
             let expected = seconds.map(Duration::from_secs);
-            assert_eq!(looks(&settings.config()), expected, "{age}, {period}");
+            let what = format!("{age}, {period}, {percent}");
+            assert_eq!(looks(&settings.config()), expected, "{what}");
         }
+    }
+
+    #[test]
+    fn s6_1_a_period_grows_by_a_part_of_its_percentage() {
+        let minute = Duration::from_secs(60);
+        let nanoseconds = Duration::from_nanos;
+        let longest = nanoseconds(i64::MAX.unsigned_abs());
+        let seconds = Duration::from_secs;
+        // The period, the percentage, the random number, and how much longer the period is.
+        let table = [
+            (minute, 0, 0, Duration::ZERO),
+            (minute, 0, u64::MAX, Duration::ZERO),
+            (minute, 10, 0, Duration::ZERO),
+            (minute, 10, u64::MAX / 2 + 1, seconds(3)),
+            (minute, 10, u64::MAX, seconds(6)),
+            (minute, 100, u64::MAX / 4, seconds(15)),
+            (minute, 100, u64::MAX, minute),
+            (nanoseconds(1), 99, u64::MAX, Duration::ZERO),
+            (nanoseconds(1), 100, u64::MAX, nanoseconds(1)),
+            (longest, 100, 0, Duration::ZERO),
+            (longest, 100, u64::MAX, longest),
+        ];
+        for (period, percent, random, extra) in table {
+            let what = format!("{period:?}, {percent}, {random}");
+            assert_eq!(jitter(period, percent, random), extra, "{what}");
+        }
+    }
+
+    #[test]
+    fn s6_1_every_thread_draws_numbers_of_its_own() {
+        let draw = || {
+            let random = RandomState::new();
+            let numbers = (1..=64u64).map(move |pass| random.hash_one(pass));
+            numbers.map(|number| jitter(Duration::from_secs(60), 100, number))
+        };
+        let seconds: Vec<u64> = draw().map(|extra| extra.as_secs()).collect();
+        assert!(seconds.iter().any(|s| *s < 30) && seconds.iter().any(|s| *s >= 30));
+        assert!(draw().zip(draw()).any(|(one, other)| one != other));
     }
 }

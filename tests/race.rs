@@ -3,6 +3,7 @@
 //! because its threads swap without a pause and leave nothing of the processors to tests that have
 //! deadlines.
 
+use crigc::fs::host_root::Root;
 use crigc::fs::logs::{Names, OpenLogDir};
 use crigc::fs::open_beneath::Means;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -167,7 +168,9 @@ fn s4_1_a_directory_that_becomes_a_link_is_not_followed() {
             rules.case("S4.1");
             let place = Place::new();
             let pods = place.path("pods");
-            let room = OpenLogDir::open(pods.to_str().unwrap()).unwrap().by(means);
+            let room = OpenLogDir::open(&Root::default(), pods.to_str().unwrap())
+                .unwrap()
+                .by(means);
             let log = place.path("pods/ns_pod_uid/app/0.log");
             let delete = || {
                 // It may fail: the tree is not what it was.

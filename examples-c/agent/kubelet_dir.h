@@ -4,7 +4,12 @@
 
 #include "crigc.h"
 
-/* A gc_pod_states_fn. Its context is a path, such as "/var/lib/kubelet". */
+struct kubelet_dir {
+    char *path;      /* such as "/var/lib/kubelet"; NULL = not given */
+    char *host_root; /* the key host-root: where the host's root is mounted; "" = the agent runs on the host itself */
+};
+
+/* A gc_pod_states_fn. Its context is a kubelet_dir. */
 int32_t kubelet_dir_pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count,
                                int64_t *as_of);
 

@@ -19,8 +19,8 @@
 
 static void set_callbacks(gc_config *config, struct options *options, struct pass_printer *printer)
 {
-    if (options->kubelet_dir)
-        gc_config_set_pod_states(config, kubelet_dir_pod_states, options->kubelet_dir);
+    if (options->kubelet.path)
+        gc_config_set_pod_states(config, kubelet_dir_pod_states, &options->kubelet);
     if (options->live_pods.path)
         gc_config_set_pod_states(config, live_pods_pod_states, &options->live_pods);
     if (options->image_fs_file)
@@ -71,7 +71,10 @@ static int run(gc_config *config, struct options *options)
         .to_apply = options->held_back ? "without --dry-run" : "with --apply",
         .log = options->verbose ? LOG_ALL : LOG_WARNINGS,
     };
-    return run_engine(config, options, &printer);
+    options->kubelet.host_root = gc_config_get(config, "host-root", NULL);
+    int code = run_engine(config, options, &printer);
+    gc_string_free(options->kubelet.host_root);
+    return code;
 }
 
 int main(int count, char **arguments)

@@ -41,8 +41,8 @@ static const struct row rows[] = {
     { "images", .flag = &given.images, .help = "collect only images" },
     { "all-unused", .flag = &given.all_unused,
       .help = "with --once: remove everything that is unused, as the kubelet does under disk pressure" },
-    { "kubelet-dir", .value = " DIR", .text = &given.kubelet_dir,
-      .help = "a pod lives while the directory DIR/pods/UID exists; DIR is mostly /var/lib/kubelet" },
+    { "kubelet-dir", .value = " DIR", .text = &given.kubelet.path,
+      .help = "a pod lives while the directory DIR/pods/UID exists; DIR is mostly /var/lib/kubelet, with --host-root on the host" },
     { "live-pods", .value = " FILE", .text = &given.live_pods.path,
       .help =
           "a pod lives while its UID is a line of FILE (write a new file and rename it into place). A line `# as-of "
@@ -207,7 +207,7 @@ static int check(void)
         return usage_error("without --once containers are collected too; leave out", "--images");
     if (!given.once && (given.all_unused || given.now))
         return usage_error("only with --once:", given.now ? "--now" : "--all-unused");
-    if (given.kubelet_dir && given.live_pods.path)
+    if (given.kubelet.path && given.live_pods.path)
         return usage_error("give one of --kubelet-dir and --live-pods, not both:", given.live_pods.path);
     if (given.live_pods.max_age != NOT_GIVEN && !given.live_pods.path)
         return usage_error("only with --live-pods:", "--live-pods-max-age");

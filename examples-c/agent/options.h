@@ -3,6 +3,7 @@
 #define AGENT_OPTIONS_H
 
 #include "crigc.h"
+#include "kubelet_dir.h"
 #include "live_pods.h"
 
 struct options {
@@ -10,8 +11,8 @@ struct options {
     int changes_only;       /* of JSON */
     int held_back;          /* from --apply, by the key dry-run */
     int containers, images; /* what to collect */
-    char *kubelet_dir;      /* NULL = not given, as for the other paths */
-    char *image_fs_file;
+    struct kubelet_dir kubelet;
+    char *image_fs_file; /* NULL = not given, as for the other paths */
     struct live_pods_file live_pods;
 };
 

@@ -53,6 +53,7 @@ static void null_handles(void)
     gc_config_set_progress(NULL, NULL, NULL);
     gc_config_set_pass(NULL, NULL, NULL);
     gc_config_set_clock(NULL, NULL, NULL);
+    gc_config_set_connect(NULL, NULL, NULL);
     CHECK(gc_error_status(NULL) == GC_OK && gc_error_message(NULL) == NULL);
     CHECK(gc_report_len(NULL) == 0 && gc_report_entry(NULL, 0) == NULL && gc_report_json(NULL) == NULL);
     CHECK(gc_report_count(NULL, GC_ANY_KIND, GC_ANY_OUTCOME) == 0 && gc_report_bytes_freed(NULL) == 0);

@@ -11,6 +11,9 @@
 #include <thread>
 #include <type_traits>
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #include "check.h"
 
 static_assert(!std::is_copy_constructible<crigc::config>::value, "a config has one owner");
@@ -40,6 +43,19 @@ crigc::config configured(const std::string &endpoint)
         return true;
     });
     return config;
+}
+
+/* A stream socket that is connected to the path of an endpoint. */
+int connected(const std::string &endpoint)
+{
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    const std::string path = endpoint.substr(endpoint.find('/') + (endpoint.compare(0, 7, "unix://") == 0 ? 2 : 0));
+    CHECK(path.size() < sizeof address.sun_path);
+    path.copy(address.sun_path, path.size());
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(fd >= 0 && connect(fd, reinterpret_cast<const sockaddr *>(&address), sizeof address) == 0);
+    return fd;
 }
 
 /* Every third pod is gone. */
@@ -217,6 +233,13 @@ void callbacks_are_called(const std::string &endpoint)
         seen.insert("clock");
         return std::chrono::system_clock::now() + std::chrono::hours(1);
     });
+    std::size_t connections = 0;
+    config.on_connect([&, endpoint](crigc::service to) {
+        seen.insert(to == crigc::service::image ? "to images" : "to the runtime");
+        connections++;
+        return connected(endpoint);
+    });
+    config.set("container-runtime-endpoint", "the runtime of VM 3");
     crigc::engine engine(config);
     // The engine keeps what it was made with.
     config = crigc::config();
@@ -230,7 +253,9 @@ void callbacks_are_called(const std::string &endpoint)
     CHECK(error.status() == crigc::status::not_enough_freed && report.bytes_freed() > 0 && report.fs_before()->capacity == full_disk);
     CHECK(report.fs_after()->available == 10 && failure.status() == error.status() && std::string(failure.what()) == error.what());
     CHECK(failure_of([&] { engine.images(); }).report().status() == crigc::status::not_enough_freed);
-    for (const char *name : {"log", "pod_states", "progress", "images", "containers", "clock", "FreeDiskSpaceFailed"})
+    CHECK(connections == 5);
+    for (const char *name :
+         {"log", "pod_states", "progress", "images", "containers", "clock", "FreeDiskSpaceFailed", "to images", "to the runtime"})
         CHECK(seen.count(name) == 1);
     CHECK(seen.count("") == 0);
 }
@@ -260,6 +285,8 @@ void what_a_callback_throws_counts_as_no(const std::string &endpoint)
          false, crigc::status::ok},
         {"clock", [](crigc::config &c) { c.on_clock([]() -> crigc::time_point { throw thrown{"clock"}; }); }, false,
          crigc::status::invalid_argument},
+        {"connect", [](crigc::config &c) { c.on_connect([](crigc::service) -> int { throw thrown{"connect"}; }); }, false,
+         crigc::status::unavailable},
     };
     for (const row &row : rows) {
         std::string name = row.name;

@@ -4,7 +4,7 @@ use crisim::node::{Container, Sandbox, State, Word};
 use ffi_tests::run;
 use ffi_tests::simulated::{Bench, Told, WATCHDOG, compile_agent, told};
 use std::fs;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -160,6 +160,56 @@ fn only_a_source_that_can_be_trusted_makes_pods_count_as_gone() {
         assert_eq!(bench.uids(), expected, "{name}: {}", told.out);
         let logs = fs::read_dir(bench.at("pods")).expect("a folder").count();
         assert_eq!(logs, expected.len(), "{name}");
+    }
+}
+
+/// The kubelet's directory below host-root: its links lead where they lead on the host (S5.11).
+#[test]
+fn the_kubelets_directory_is_one_of_the_host() {
+    // It knows all pods, but is not on the host.
+    let outside = Bench::new(Vec::new());
+    // Where the link on the host leads, whether that is the directory, and what is said otherwise.
+    for (target, found) in [
+        ("/kubelet", true),
+        ("../../kubelet", true),
+        ("../../../../../../kubelet", true),
+        ("/nowhere", false),
+        (&outside.at("kubelet"), false),
+    ] {
+        let bench = Bench::new(Vec::new());
+        let before = bench.uids();
+        fs::create_dir_all(bench.at("var/lib")).expect("a folder");
+        symlink(target, bench.at("var/lib/kubelet")).expect("a link");
+        let host = bench.at("");
+        let told = bench.run(&[
+            "--once",
+            "--containers",
+            "--apply",
+            "--host-root",
+            &host,
+            "--pod-logs-dir=/pods",
+            "--container-logs-dir=/links",
+            "--kubelet-dir=/var/lib/kubelet",
+        ]);
+        let code = if found { 0 } else { 6 };
+        assert_eq!(
+            told.code,
+            Some(code),
+            "{target}: {}\n{}",
+            told.out,
+            told.error
+        );
+        let message = "/var/lib/kubelet/pods: No such file or directory";
+        assert_eq!(
+            told.error.contains(message),
+            !found,
+            "{target}: {}",
+            told.error
+        );
+        let expected = if found { bench.living() } else { before };
+        assert_eq!(bench.uids(), expected, "{target}: {}", told.out);
+        let logs = fs::read_dir(bench.at("pods")).expect("a folder").count();
+        assert_eq!(logs, expected.len(), "{target}");
     }
 }
 

@@ -263,8 +263,8 @@ fn values_that_are_wrong() {
         ),
         (
             &["container-runtime-endpoint", "http://x"],
-            "GC_ERROR_INVALID_ARGUMENT",
-            &["`http`", "unix://PATH"],
+            "GC_ERROR_CONFIG",
+            &["`http`", "unix://PATH", "gc_config_set_connect"],
         ),
     ];
     for (settings, status, parts) in cases {

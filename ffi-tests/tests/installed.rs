@@ -108,6 +108,7 @@ fn an_installation_has_everything_and_leaves_nothing() {
         "share/doc/crigc/examples-c/collect.cpp",
         "share/doc/crigc/python/examples/collect.py",
         "share/doc/crigc/python/examples/collect_cffi.py",
+        "share/doc/crigc/examples-c/connect.c",
         "share/doc/crigc/examples-c/tour.c",
         "share/doc/crigc/valgrind.supp",
         "share/man/man3/crigc.3",

@@ -5,6 +5,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -214,6 +215,7 @@ class Callbacks(unittest.TestCase):
             ("on_image_fs", True, crigc.Status.IO),
             ("on_event", True, crigc.Status.NOT_ENOUGH_FREED),
             ("on_clock", False, crigc.Status.INVALID_ARGUMENT),
+            ("on_connect", False, crigc.Status.UNAVAILABLE),
         ]
         for name, images, status in rows:
             made = config(unchanged())
@@ -240,6 +242,44 @@ class Callbacks(unittest.TestCase):
             with crigc.Engine(made) as engine, self.assertRaisesRegex(ValueError, "cannot be"):
                 engine.images() if images else engine.containers()
             self.assertEqual(planned, [], name)
+
+    def test_a_host_connects(self) -> None:
+        path = unchanged().replace("unix://", "")
+        asked: List[crigc.Service] = []
+
+        def connected(service: crigc.Service) -> socket.socket:
+            asked.append(service)
+            found = socket.socket(socket.AF_UNIX)
+            found.connect(path)
+            return found
+
+        # What the host gives, and whether there is a connection.
+        rows: List[Any] = [
+            (connected, True),
+            (lambda service: connected(service).detach(), True),
+            (lambda service: None, False),
+            (lambda service: -1, False),
+            (lambda service: null.fileno(), False),
+        ]
+        null = open("/dev/null", "rb")
+        self.addCleanup(null.close)
+        before = len(os.listdir("/proc/self/fd"))
+        for function, fine in rows:
+            asked.clear()
+            made = config("the runtime of VM 3", dry_run=True)
+            made.on_connect(function)
+            with crigc.Engine(made) as engine:
+                if fine:
+                    self.assertGreater(removed(engine.containers()), 0)
+                    images_of(engine)
+                    self.assertEqual(asked, [crigc.Service.RUNTIME, crigc.Service.IMAGE, crigc.Service.RUNTIME])
+                else:
+                    self.assertRaisesRegex(crigc.Unavailable, "connect callback", engine.containers)
+            self.assertEqual(len(os.listdir("/proc/self/fd")), before)
+        for wrong in ("a socket", 1 << 40):
+            made.on_connect(lambda service, wrong=wrong: wrong)  # type: ignore[misc]
+            with crigc.Engine(made) as engine, self.assertRaises((TypeError, ValueError)):
+                engine.containers()
 
     def test_one_that_raises_at_the_end_or_while_removing(self) -> None:
         made = config(fresh())

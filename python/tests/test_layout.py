@@ -17,6 +17,7 @@ ENUMERATIONS: "list[tuple[str, Any]]" = [
     ("GC_LOG_LINK", None),
     ("GC_LOG_", crigc.LogLevel),
     ("GC_PASS_", crigc.Pass),
+    ("GC_SERVICE_", crigc.Service),
 ]
 ALONE = {
     "GC_ABI": crigc.ABI,
@@ -76,7 +77,7 @@ class Layout(unittest.TestCase):
 
     def test_callbacks_take_what_those_of_c_take(self) -> None:
         ffi, _ = crigc_cffi.load(HEADER, crigc._library._name)
-        callbacks = ["log", "pod_states", "approve", "image_fs", "event", "progress", "pass", "clock"]
+        callbacks = ["log", "pod_states", "approve", "image_fs", "event", "progress", "pass", "clock", "connect"]
         for name in callbacks:
             of_c = ffi.typeof(f"gc_{name}_fn")
             of_python: Any = getattr(crigc, "_" + "".join(map(str.capitalize, name.split("_"))) + "C")

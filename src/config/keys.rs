@@ -68,14 +68,14 @@ keys! {
         takes: values::ENDPOINT,
         default: "unix:///run/containerd/containerd.sock",
         rule: "S0.11",
-        doc: "The unix socket of the runtime's CRI RuntimeService.",
+        doc: "The unix socket of the runtime's CRI RuntimeService. If the host connects to the runtime (gc_config_set_connect), any name of that runtime: it stands in messages.",
     }
     image_service_endpoint: Option<Endpoint> {
         name: "image-service-endpoint",
         takes: values::OWN_ENDPOINT,
         default: "",
         rule: "S0.11",
-        doc: "The unix socket of the CRI ImageService. Empty: the same as container-runtime-endpoint.",
+        doc: "The unix socket of the CRI ImageService, or if the host connects, any name: the records in image-records-file belong to it. Empty: the same as container-runtime-endpoint.",
     }
     runtime_request_timeout: Duration {
         name: "runtime-request-timeout",
@@ -217,6 +217,13 @@ keys! {
         rule: "S2.4, S4.2",
         doc: "The directory of the links to the logs of containers. Empty: these links are not removed.",
     }
+    host_root: Option<String> {
+        name: "host-root",
+        takes: values::DIRECTORY,
+        default: "",
+        rule: "S5.11",
+        doc: "The directory in which the host's root is mounted, for an agent in a container. The paths that the runtime names, pod-logs-dir, container-logs-dir and hold-file are then paths of the host, below this directory, and the links there lead where they lead on the host. Reports and messages have the host's paths. image-records-file and the endpoints are crigc's own paths: they are not below it. What is mounted on the host has to be mounted there, too, such as the image filesystem. Needs openat2 (Linux 5.6): without it, or if the directory does not exist, passes fail. Empty: crigc runs on the host itself.",
+    }
     container_gc_period: Duration {
         name: "container-gc-period",
         takes: values::DURATION_ABOVE_ZERO,
@@ -230,6 +237,13 @@ keys! {
         default: "5m0s",
         rule: "S6.1",
         doc: "The time from the end of a periodic image pass to the start of the next one.",
+    }
+    gc_period_jitter: u8 {
+        name: "gc-period-jitter",
+        takes: values::PERCENT,
+        default: "0",
+        rule: "S6.1",
+        doc: "Each period is longer by a random part of up to this percentage of container-gc-period or image-gc-period, so that the nodes of a cluster do not all collect at once. The first passes begin at once all the same. The random numbers are those of Rust's hash tables: each periodic thread gets keys for them from the operating system, and they do not depend on the clock.",
     }
 }
 

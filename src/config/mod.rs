@@ -14,6 +14,9 @@ use std::collections::BTreeMap;
 /// The key of the runtime's endpoint.
 pub const RUNTIME_KEY: &str = "container-runtime-endpoint";
 
+/// The key of the directory in which the host's root is mounted.
+pub const HOST_ROOT_KEY: &str = "host-root";
+
 /// Where a container's age begins (S1.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AgeFrom {
@@ -27,10 +30,35 @@ pub enum AgeFrom {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(String);
 
+/// The longest path of a unix socket, in bytes: `sun_path` without its NUL.
+const SOCKET_PATH: usize = 107;
+
 impl Endpoint {
-    /// The path of its unix socket, with or without `unix://` in front.
+    /// The path of its unix socket, with or without `unix://` in front; if the host connects, a name.
     pub fn path(&self) -> &str {
         self.0.strip_prefix("unix://").unwrap_or(&self.0)
+    }
+
+    /// Why it is not the path of a unix socket, if it is not.
+    fn is_no_socket(&self) -> Option<String> {
+        let path = self.path();
+        if !path.starts_with('/') {
+            return Some(match self.0.split_once("://") {
+                Some((scheme, _)) if scheme != "unix" => {
+                    format!(
+                        "crigc does not support `{}`, only unix sockets",
+                        visible(scheme)
+                    )
+                }
+                _ => "it is not an absolute path of a unix socket".to_owned(),
+            });
+        }
+        (path.len() > SOCKET_PATH).then(|| {
+            format!(
+                "its path has {} bytes, a unix socket takes {SOCKET_PATH} at most",
+                path.len()
+            )
+        })
     }
 }
 
@@ -105,6 +133,24 @@ impl Config {
         }
     }
 
+    /// Refuses an endpoint that is not a unix socket, unless the host `connects`: then endpoints are names.
+    pub fn check_endpoints(&self, connects: bool) -> Result<()> {
+        let own = self.image_service_endpoint.as_ref();
+        let all = [
+            (RUNTIME_KEY, Some(&self.container_runtime_endpoint)),
+            ("image-service-endpoint", own),
+        ];
+        for (key, endpoint) in all {
+            let wrong = endpoint.and_then(|endpoint| Some((endpoint, endpoint.is_no_socket()?)));
+            if let Some((endpoint, why)) = wrong.filter(|_| !connects) {
+                return Err(together(format!(
+                    "bad value `{endpoint}` for {key}: {why}; give `unix://PATH` or an absolute PATH; other names are for hosts that connect by themselves (gc_config_set_connect)"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Refuses values that are wrong only together.
     pub fn check(&self) -> Result<()> {
         let (high, low) = (self.image_gc_high_threshold, self.image_gc_low_threshold);
@@ -128,18 +174,27 @@ impl Config {
         }
     }
 
+    /// A path of the host as it is in this process (S5.11).
+    fn on_host(&self, path: &str) -> String {
+        format!("{}{path}", self.host_root.as_deref().unwrap_or_default())
+    }
+
     /// Refuses a file inside a directory that crigc deletes from, and a hold file that is one of crigc's own files.
     fn check_files(&self) -> Result<()> {
-        let (hold, records) = (&self.hold_file, &self.image_records_file);
-        let files = [("hold-file", hold), ("image-records-file", records)];
+        let hold = self.hold_file.as_deref().map(|path| self.on_host(path));
+        let records = &self.image_records_file;
+        let files = [("hold-file", &hold), ("image-records-file", records)];
         let dirs = [
             ("pod-logs-dir", &self.pod_logs_dir),
             ("container-logs-dir", &self.container_logs_dir),
         ];
-        let set = |(key, path): (&'static str, &Option<String>)| Some((key, path.clone()?));
-        for (key, file) in files.into_iter().filter_map(set) {
-            let names: Vec<&str> = values::parts(&file).collect();
-            for (dir_key, dir) in dirs.into_iter().filter_map(set) {
+        for (key, file) in files {
+            let Some(file) = file else { continue };
+            let names: Vec<&str> = values::parts(file).collect();
+            for (dir_key, dir) in dirs {
+                let Some(dir) = dir.as_deref().map(|dir| self.on_host(dir)) else {
+                    continue;
+                };
                 if names.starts_with(&values::parts(&dir).collect::<Vec<_>>()) {
                     return Err(together(format!(
                         "{key} ({file}) is inside {dir_key} ({dir}), where crigc deletes; put it elsewhere"
@@ -147,7 +202,7 @@ impl Config {
                 }
             }
         }
-        let (Some(hold), Some(records)) = (hold, records) else {
+        let (Some(hold), Some(records)) = (&hold, records) else {
             return Ok(());
         };
         let own = BESIDE_RECORDS.map(|suffix| format!("{records}{suffix}"));

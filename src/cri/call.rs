@@ -51,7 +51,7 @@ pub(super) fn framed(request: &impl Message) -> Bytes {
 /// Makes the call with this path (service and method) and this framed request, and gives its whole answer to a sink. There is one copy of
 /// this in a program, for all kinds of requests and sinks.
 pub(super) async fn call(
-    connection: &Connection,
+    connection: &Connection<'_>,
     path: &str,
     request: Bytes,
     sink: &mut dyn Sink,
@@ -145,7 +145,7 @@ impl OneMessage {
 
 /// Makes a call that is answered by one message.
 pub(super) async fn one<M: Message + Default>(
-    connection: &Connection,
+    connection: &Connection<'_>,
     path: &str,
     request: &impl Message,
 ) -> Result<M, CallError> {

@@ -9,6 +9,7 @@ use super::error::CallError;
 use super::{Place, proto};
 use crate::config::{Config, RUNTIME_KEY};
 use crate::error::{Error, Result};
+use crate::hooks::{self, Hooks};
 use crate::node::{Image, Text};
 use crate::report::visible;
 use crate::stop::Stop;
@@ -21,7 +22,7 @@ const REMOVE_CONTAINER: Method = "/runtime.v1.RuntimeService/RemoveContainer";
 
 /// One service in one pass.
 pub(super) struct Service<'a> {
-    pub(super) connection: Connection,
+    pub(super) connection: Connection<'a>,
     pub(super) endpoint: Place<'a>,
     pub(super) budget: CallBudget<'a>,
     /// `None` = they are not remembered.
@@ -45,12 +46,15 @@ pub(crate) struct Images<'a> {
 /// Connects to the runtime for a pass.
 pub(crate) async fn runtime<'a>(
     config: &'a Config,
+    hooks: &'a Hooks,
     stop: Stop<'a>,
     capabilities: &'a Capabilities,
 ) -> Result<Runtime<'a>> {
     let endpoint = Place {
         endpoint: &config.container_runtime_endpoint,
         key: RUNTIME_KEY,
+        service: hooks::Service::Runtime,
+        callback: hooks.connect.as_ref(),
     };
     let service = Service::connect(config, endpoint, stop, Some(capabilities)).await?;
     Ok(Runtime { endpoint, service })
@@ -59,11 +63,17 @@ pub(crate) async fn runtime<'a>(
 /// Connects to the image service for a pass.
 pub(crate) async fn images<'a>(
     config: &'a Config,
+    hooks: &'a Hooks,
     stop: Stop<'a>,
     capabilities: &'a Capabilities,
 ) -> Result<Images<'a>> {
     let (endpoint, key) = config.image_service();
-    let endpoint = Place { endpoint, key };
+    let endpoint = Place {
+        endpoint,
+        key,
+        service: hooks::Service::Image,
+        callback: hooks.connect.as_ref(),
+    };
     // The version is that of the runtime, so nothing is remembered of another program.
     let capabilities = Some(capabilities).filter(|_| key == RUNTIME_KEY);
     let service = Service::connect(config, endpoint, stop, capabilities).await?;

@@ -1,10 +1,12 @@
-//! HTTP/2 connections to a unix socket. They never raise SIGPIPE in the host, and wait while the socket's backlog is full.
+//! HTTP/2 connections to a unix socket, or on a stream socket of the host. They never raise SIGPIPE in the host, and wait while the backlog
+//! of a unix socket is full.
 
 use super::call::without_status;
 use super::error::{CallError, not_cri, root_cause};
 use crate::clock::BootInstant;
 use crate::config::Endpoint;
 use crate::error::{self, Error};
+use crate::hooks::{Connect, Descriptor, Service};
 use crate::panic_points;
 use crate::panics;
 use crate::stop::{Stop, sleep_until};
@@ -12,8 +14,9 @@ use h2::client::SendRequest;
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use prost::bytes::Bytes;
-use rustix::net::{SendAncillaryBuffer, SendFlags};
+use rustix::net::{SendAncillaryBuffer, SendFlags, SocketType, sockopt};
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -36,7 +39,8 @@ pub(super) const ORIGIN: &str = "http://localhost";
 /// How long to wait before a full backlog is tried again.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(20);
 
-/// A unix stream whose writes are `sendmsg` with MSG_NOSIGNAL.
+/// A stream whose writes are `sendmsg` with MSG_NOSIGNAL. The type of tokio only sends, receives and shuts down, so a stream socket of any
+/// other family works in it as well.
 struct QuietStream(UnixStream);
 
 impl QuietStream {
@@ -104,7 +108,7 @@ impl AsyncWrite for QuietStream {
 }
 
 /// Connects, and tries again while the backlog is full: a unix socket then answers EAGAIN at once.
-async fn open(path: &str) -> io::Result<QuietStream> {
+async fn by_path(path: &str) -> io::Result<QuietStream> {
     panic_points::point("connect");
     loop {
         match UnixStream::connect(path).await {
@@ -116,11 +120,96 @@ async fn open(path: &str) -> io::Result<QuietStream> {
     }
 }
 
-/// Where a service is, and the key that sets it.
-#[derive(Clone, Copy, Debug)]
+/// Takes what the host's callback gave.
+fn by_host(given: Option<Descriptor>) -> Result<QuietStream, NoStream> {
+    let Descriptor { number, socket } = given.ok_or(NoStream::None)?;
+    let stream = socket.and_then(|socket| {
+        panic_points::point("take a socket of the host");
+        check(&socket)?;
+        // Small requests do not wait for others. Sockets that are not TCP do not know this option.
+        let _ = sockopt::set_tcp_nodelay(&socket, true);
+        let stream = std::os::unix::net::UnixStream::from(socket);
+        stream.set_nonblocking(true)?;
+        UnixStream::from_std(stream)
+    });
+    stream
+        .map(QuietStream)
+        .map_err(|e| NoStream::Unfit(number, e))
+}
+
+/// Fails unless this is a stream socket that is connected.
+fn check(socket: &OwnedFd) -> io::Result<()> {
+    if sockopt::socket_type(socket)? != SocketType::STREAM {
+        return Err(io::Error::other("it is not a stream socket"));
+    }
+    if sockopt::socket_acceptconn(socket)? {
+        return Err(io::Error::other("it listens and is not a connection"));
+    }
+    rustix::net::getpeername(socket)?;
+    Ok(())
+}
+
+/// Why there is no stream.
+enum NoStream {
+    /// Connecting to the path failed.
+    Path(io::Error),
+    /// The host has no connection.
+    None,
+    /// The host gave this descriptor, which is not one.
+    Unfit(i32, io::Error),
+}
+
+impl std::fmt::Display for NoStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            NoStream::Path(e) => e.fmt(f),
+            NoStream::None => f.write_str("the connect callback has no connection"),
+            NoStream::Unfit(number, e) => {
+                write!(f, "the connect callback gave descriptor {number}: {e}")
+            }
+        }
+    }
+}
+
+impl NoStream {
+    /// The error of a pass that could not connect.
+    fn error(&self, place: Place<'_>) -> Error {
+        let (cause, way_out) = match self {
+            NoStream::Path(e) => refused(place, e),
+            NoStream::None => (
+                self.to_string(),
+                "see why the host cannot connect".to_owned(),
+            ),
+            NoStream::Unfit(..) => (
+                self.to_string(),
+                "let it return a stream socket that is connected, a new one each time".to_owned(),
+            ),
+        };
+        Error::new(
+            error::Status::Unavailable,
+            format!("cannot connect to {place}: {cause}; {way_out}"),
+        )
+    }
+}
+
+/// Where a service is, and who connects to it.
+#[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) endpoint: &'a Endpoint,
+    /// The key that sets it.
     pub(crate) key: &'static str,
+    pub(crate) service: Service,
+    /// The host's callback, if the host connects; the endpoint is only a name then.
+    pub(crate) callback: Option<&'a Connect>,
+}
+
+impl Place<'_> {
+    async fn open(&self) -> Result<QuietStream, NoStream> {
+        match self.callback {
+            Some(callback) => by_host(callback.with(|connect| connect(self.service))),
+            None => by_path(self.endpoint.path()).await.map_err(NoStream::Path),
+        }
+    }
 }
 
 impl std::fmt::Display for Place<'_> {
@@ -130,8 +219,8 @@ impl std::fmt::Display for Place<'_> {
 }
 
 /// The connection to a service. If its HTTP/2 session breaks, the next call starts another one.
-pub(crate) struct Connection {
-    path: Box<str>,
+pub(crate) struct Connection<'a> {
+    place: Place<'a>,
     session: Mutex<Session>,
     panicked: Panicked,
 }
@@ -164,7 +253,7 @@ async fn handshake(stream: QuietStream, panicked: &Panicked) -> Result<Session, 
     Ok(session)
 }
 
-impl Connection {
+impl Connection<'_> {
     /// The panic that broke a session; the errors of its calls do not name it.
     pub(super) fn panicked(&self) -> Option<Error> {
         self.panicked.get().cloned()
@@ -190,7 +279,7 @@ impl Connection {
         if let Ok(usable) = session.clone().ready().await {
             return Ok(usable);
         }
-        let stream = open(&self.path).await;
+        let stream = self.place.open().await;
         let stream = stream.map_err(|e| CallError::Unreachable(e.to_string()))?;
         let new = handshake(stream, &self.panicked).await;
         *session = new.map_err(|e| failed(&e))?;
@@ -237,38 +326,51 @@ fn is_broken(e: &io::Error) -> bool {
 }
 
 /// Connects to a service.
-pub(crate) async fn connect(
-    place: Place<'_>,
+pub(crate) async fn connect<'a>(
+    place: Place<'a>,
     limit: Duration,
     stop: &Stop<'_>,
-) -> Result<Connection, Error> {
-    let path = place.endpoint.path();
-    let stream = tokio::select! {
-        stream = open(path) => stream.map_err(|e| refused(place, &e))?,
-        () = sleep_until(BootInstant::now().plus(limit)) => return Err(Error::new(
-            error::Status::Timeout,
-            format!("cannot connect to {place}: its backlog stayed full for {limit:?}; see whether the runtime hangs"),
-        )),
-        cause = stop.wait() => return Err(cause.error()),
-    };
+) -> Result<Connection<'a>, Error> {
     let panicked = Panicked::default();
-    let session = handshake(stream, &panicked).await;
-    let session = session.map_err(|e| not_cri(place, &e))?;
+    let opened = async {
+        let stream = place.open().await.map_err(|e| e.error(place))?;
+        let session = handshake(stream, &panicked).await;
+        session.map_err(|e| not_cri(place, &e))
+    };
+    let session = tokio::select! {
+        biased;
+        // A pass that has to end does not ask the host any more.
+        cause = stop.wait() => return Err(cause.error()),
+        session = opened => session?,
+        () = sleep_until(BootInstant::now().plus(limit)) => return Err(too_slow(place, limit)),
+    };
     Ok(Connection {
-        path: path.into(),
+        place,
         session: Mutex::new(session),
         panicked,
     })
 }
 
-/// The error of a connection that failed.
-fn refused(place: Place<'_>, e: &io::Error) -> Error {
+/// The error of a runtime that accepts no connection, or reads nothing from one.
+fn too_slow(place: Place<'_>, limit: Duration) -> Error {
+    let what = match place.callback {
+        Some(_) => "the connection of the connect callback took no bytes",
+        None => "its backlog stayed full",
+    };
+    Error::new(
+        error::Status::Timeout,
+        format!("cannot connect to {place}: {what} for {limit:?}; see whether the runtime hangs"),
+    )
+}
+
+/// Why a path cannot be connected to, and the way out.
+fn refused(place: Place<'_>, e: &io::Error) -> (String, String) {
     let key = place.key;
     let found = std::fs::metadata(place.endpoint.path());
     let is_other_file = found.is_ok_and(|found| !found.file_type().is_socket());
     let start = format!("start the runtime, or set {key} to its socket");
     let set = format!("set {key} to the runtime's socket");
-    let (cause, way_out) = match e.kind() {
+    match e.kind() {
         io::ErrorKind::PermissionDenied => (
             e.to_string(),
             "run as a user that may open the socket".to_owned(),
@@ -277,11 +379,7 @@ fn refused(place: Place<'_>, e: &io::Error) -> Error {
         io::ErrorKind::ConnectionRefused => (format!("no process listens on it: {e}"), start),
         io::ErrorKind::NotFound => (e.to_string(), start),
         _ => (e.to_string(), set),
-    };
-    Error::new(
-        error::Status::Unavailable,
-        format!("cannot connect to {place}: {cause}; {way_out}"),
-    )
+    }
 }
 
 #[cfg(test)]

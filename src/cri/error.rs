@@ -111,14 +111,13 @@ pub(super) fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// The error of a socket that does not speak HTTP/2.
 pub(crate) fn not_cri(place: Place<'_>, e: &h2::Error) -> Error {
-    Error::new(
-        Status::Runtime,
-        format!(
-            "{place} does not speak CRI: {}; set {} to the socket of a CRI v1 runtime",
-            root_cause(e),
-            place.key
-        ),
-    )
+    let way_out = match place.callback {
+        Some(_) => "let the connect callback connect to a CRI v1 runtime".to_owned(),
+        None => format!("set {} to the socket of a CRI v1 runtime", place.key),
+    };
+    let cause = root_cause(e);
+    let message = format!("{place} does not speak CRI: {cause}; {way_out}");
+    Error::new(Status::Runtime, message)
 }
 
 impl CallError {
@@ -203,10 +202,13 @@ impl CallError {
             ),
             CallError::TooLarge { .. } | CallError::Garbage(_) => (
                 Status::Runtime,
-                &*format!(
-                    "see whether {} is the socket of a CRI v1 runtime",
-                    place.key
-                ),
+                match place.callback {
+                    Some(_) => "see whether the connect callback connects to a CRI v1 runtime",
+                    None => &*format!(
+                        "see whether {} is the socket of a CRI v1 runtime",
+                        place.key
+                    ),
+                },
             ),
             CallError::Timeout(_) => (
                 Status::Timeout,
@@ -215,6 +217,10 @@ impl CallError {
             CallError::GivenUp(_) => (
                 Status::Timeout,
                 "see whether the runtime hangs; the next pass tries again",
+            ),
+            CallError::Unreachable(_) if place.callback.is_some() => (
+                Status::Unavailable,
+                "see why the host cannot connect; the next pass asks it again",
             ),
             CallError::Unreachable(_) | CallError::Unavailable(_) => (
                 Status::Unavailable,

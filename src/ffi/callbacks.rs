@@ -72,7 +72,7 @@ impl From<gc_fs_usage> for FsUsage {
 ///
 /// # Safety
 /// `config` is NULL or a live handle; outside of callbacks nobody else uses it meanwhile.
-unsafe fn change(config: *mut gc_config, set: impl FnOnce(&mut Hooks)) {
+pub(super) unsafe fn change(config: *mut gc_config, set: impl FnOnce(&mut Hooks)) {
     outside((), || {
         // SAFETY: the caller's promise, and this thread is not in a callback.
         if let Some(config) = unsafe { config.as_mut() } {

@@ -28,8 +28,9 @@ pub struct gc_engine(Engine);
 
 /// Makes an engine from a copy of the configuration and its callbacks. The runtime need not be running yet. The caller frees the engine
 /// with gc_engine_free. On failure it returns NULL, and the error has one of these statuses: GC_ERROR_CONFIG (values are wrong only
-/// together), GC_ERROR_BUSY (another engine holds image-records-file, or this is a callback), GC_ERROR_IO (image-records-file cannot
-/// be locked, such as in a directory that does not exist or cannot be written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL).
+/// together, or an endpoint is not a unix socket and there is no gc_connect_fn), GC_ERROR_BUSY (another engine holds image-records-file,
+/// or this is a callback), GC_ERROR_IO (image-records-file cannot be locked, such as in a directory that does not exist or cannot be
+/// written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL).
 ///
 /// # Safety
 /// `config` is NULL or a live handle, `error` is NULL or may be written to.

@@ -7,6 +7,7 @@ mod boundary;
 pub mod call;
 pub mod callbacks;
 pub mod config;
+pub mod connect;
 pub mod engine;
 pub mod error;
 #[cfg(feature = "panic-points")]

@@ -48,20 +48,30 @@ impl OpenLogDir {
     }
 
     fn leads_somewhere(&self, name: &OsStr) -> bool {
-        let target = statat(&self.handle, name.as_bytes(), AtFlags::empty());
-        !matches!(target, Err(Errno::NOENT))
+        let found = if self.root.is_mounted() {
+            // The kernel would follow it in this process, not on the host.
+            self.target(name).and_then(|target| self.root.stat(target))
+        } else {
+            statat(&self.handle, name.as_bytes(), AtFlags::empty())
+        };
+        !matches!(found, Err(Errno::NOENT))
+    }
+
+    /// The target of a link as an absolute path of the host.
+    fn target(&self, name: &OsStr) -> rustix::io::Result<PathBuf> {
+        panic_points::point("read a link");
+        let target = rustix::fs::readlinkat(&self.handle, name.as_bytes(), Vec::new())?;
+        let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+        Ok(self.place.on_host.join(target))
     }
 
     /// A link as it is now; `None` = it is gone.
     pub fn log_link(&self, name: &OsStr) -> Option<LogLink> {
-        panic_points::point("read a link");
-        let target = rustix::fs::readlinkat(&self.handle, name.as_bytes(), Vec::new()).ok()?;
-        let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
         Some(LogLink {
+            target: self.target(name).ok()?,
             name: name.to_string_lossy().into_owned(),
             readable: name.to_str().is_some(),
             alive: self.leads_somewhere(name),
-            target: self.resolved.join(target),
         })
     }
 

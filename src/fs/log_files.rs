@@ -107,7 +107,7 @@ impl OpenLogDir {
             (rest.is_empty() || rest.starts_with('/')).then_some(rest)
         };
         let rest = below(&self.dir)
-            .or_else(|| below(self.resolved.to_str()?))
+            .or_else(|| below(self.place.on_host.to_str()?))
             .or_else(|| self.behind_base(parent))?;
         Some(Inside {
             parent: rest.trim_start_matches('/').into(),
@@ -121,12 +121,19 @@ impl OpenLogDir {
         for end in slashes.chain([path.len()]) {
             panic_points::point("see where a path leads");
             // If a beginning does not exist, no longer one does.
-            let stat = rustix::fs::stat(&path[..end]).ok()?;
+            let stat = self.root.stat(&path[..end]).ok()?;
             if (stat.st_dev, stat.st_ino) == self.identity {
                 return Some(&path[end..]);
             }
         }
         None
+    }
+
+    /// The path of a log on the host, if it is below the base directory, and nothing on the way there is a link.
+    pub fn place_of(&self, path: &str) -> Option<PathBuf> {
+        let inside = self.inside(path)?;
+        let parent = self.place.on_host.join(inside.parent);
+        Some(parent.join(inside.name))
     }
 
     /// A relative path, from the labels of a container.

@@ -1,13 +1,14 @@
 //! The two log directories: reading them, and deletions that cannot leave them (S2.4, S4). `log_files` has single logs, `links` has links.
 
 use super::changed::{self, LastChange, Question};
+use super::host_root::{Root, Whereabouts};
 use super::log_files::Listing;
 use super::open_beneath::{self, Means};
 use super::tree;
 use crate::panic_points;
 use crate::report::visible;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, Mode, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, Stat};
 use rustix::io::Errno;
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
@@ -49,8 +50,10 @@ pub struct PodLogs {
 /// An open log directory. Everything in it is deleted through its handle.
 #[derive(Debug)]
 pub struct OpenLogDir {
+    /// Where the paths of the host begin.
+    pub(super) root: Root,
     pub(super) dir: String,
-    pub(super) resolved: PathBuf,
+    pub(super) place: Whereabouts,
     pub(super) handle: OwnedFd,
     /// Device and inode.
     pub(super) identity: (u64, u64),
@@ -149,10 +152,10 @@ pub(super) fn is_absent(e: &io::Error) -> bool {
 }
 
 impl OpenLogDir {
-    /// Opens a directory. It may itself be a symlink.
-    pub fn open(dir: &str) -> io::Result<OpenLogDir> {
+    /// Opens a directory of the host. It may itself be a symlink.
+    pub fn open(root: &Root, dir: &str) -> io::Result<OpenLogDir> {
         panic_points::point("open a log directory");
-        let handle = rustix::fs::open(dir, open_beneath::DIRECTORY, Mode::empty())?;
+        let handle = root.open_dir(dir)?;
         let means = open_beneath::means(&handle);
         let identity = open_beneath::identity(&handle)?;
         Ok(OpenLogDir {
@@ -160,7 +163,8 @@ impl OpenLogDir {
                 "" => "/".to_owned(),
                 dir => dir.to_owned(),
             },
-            resolved: std::fs::canonicalize(dir)?,
+            place: root.whereabouts(dir, &handle)?,
+            root: root.clone(),
             handle,
             identity,
             means,
@@ -186,6 +190,11 @@ impl OpenLogDir {
     /// The directory as configured.
     pub fn dir(&self) -> &str {
         &self.dir
+    }
+
+    /// The path of an entry on the host, without links on the way.
+    pub fn entry(&self, name: &str) -> PathBuf {
+        self.place.on_host.join(name)
     }
 
     /// All entries of the directory.
@@ -270,7 +279,7 @@ impl OpenLogDir {
 
     /// For a dry run: fails if one of `mounts` is on or in an entry, which therefore cannot be removed.
     pub fn check_tree(&self, name: &str, mounts: &[PathBuf]) -> Result<(), LogError> {
-        let tree = self.resolved.join(name);
+        let tree = self.place.here.join(name);
         match mounts.iter().find(|mount| mount.starts_with(&tree)) {
             Some(mount) => Err(failed("delete", mount, &Errno::BUSY.into())),
             None => Ok(()),

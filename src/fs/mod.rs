@@ -3,6 +3,7 @@
 pub mod changed;
 pub mod filesystem;
 pub mod hold;
+pub mod host_root;
 pub mod image_ages;
 mod image_ages_lock;
 pub mod links;

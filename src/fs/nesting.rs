@@ -16,7 +16,7 @@ pub fn nested(a: &OpenLogDir, b: &OpenLogDir) -> io::Result<bool> {
         return Ok(true);
     }
     // If one is a mount of a directory inside the other, its parents are different ones. The table of mounts shows that.
-    let place = |base: &OpenLogDir| place(mount_id(&base.handle).ok()?, &base.resolved);
+    let place = |base: &OpenLogDir| place(mount_id(&base.handle).ok()?, &base.place.here);
     Ok(match (place(a), place(b)) {
         (Some((device, one)), Some((other_device, other))) => {
             device == other_device && (one.starts_with(&other) || other.starts_with(&one))

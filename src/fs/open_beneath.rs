@@ -58,15 +58,22 @@ pub fn open_subdir(parent: impl AsFd, name: &OsStr, means: Means) -> io::Result<
     }
 }
 
-/// Calls openat2, again if it returns EAGAIN, as it does if something was renamed meanwhile.
 fn open2(base: impl AsFd, path: impl AsRef<OsStr>, flags: OFlags) -> io::Result<OwnedFd> {
     let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
-    let mut tries = 0;
+    let path = path.as_ref().as_bytes();
     panic_points::point("open a directory");
+    Ok(again(|| {
+        rustix::fs::openat2(&base, path, flags, Mode::empty(), stay)
+    })?)
+}
+
+/// Calls openat2, again if it returns EAGAIN, as it does if something was renamed meanwhile.
+pub(super) fn again(call: impl Fn() -> rustix::io::Result<OwnedFd>) -> rustix::io::Result<OwnedFd> {
+    let mut tries = 0;
     loop {
-        match rustix::fs::openat2(&base, path.as_ref().as_bytes(), flags, Mode::empty(), stay) {
+        match call() {
             Err(Errno::AGAIN) if tries < 16 => tries += 1,
-            done => return Ok(done?),
+            done => return done,
         }
     }
 }

@@ -167,7 +167,9 @@ impl<'a, 'p> ContainerRemover<'a, 'p> {
             return Ok(None);
         };
         match &self.pass.log_dirs.links {
-            LogDir::Failed(dir, e) => Err(unreadable("container-logs-dir", dir, e).message),
+            LogDir::Failed(dir, e) => {
+                Err(unreadable(self.pass.ctx, "container-logs-dir", dir, e).message)
+            }
             LogDir::Open(dir) => match dir.check_own_link(&name) {
                 Ok(()) => Ok(Some(name)),
                 Err(e) => Err(e.to_string()),
@@ -185,7 +187,9 @@ impl<'a, 'p> ContainerRemover<'a, 'p> {
             LogDir::Off => Ok(None),
             LogDir::Open(dir) => Ok(Some((dir, path))),
             LogDir::Missing(dir) => below(path, dir).map(|()| None),
-            LogDir::Failed(dir, e) => Err(unreadable("pod-logs-dir", dir, e).message),
+            LogDir::Failed(dir, e) => {
+                Err(unreadable(self.pass.ctx, "pod-logs-dir", dir, e).message)
+            }
         }
     }
 

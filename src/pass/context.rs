@@ -11,6 +11,7 @@ use super::{Experience, PassOptions, Trigger};
 use crate::clock::wall_now;
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::fs::host_root::Root;
 use crate::hooks::{Hooks, LogLevel};
 use crate::stop::{Queue, Stop};
 
@@ -21,6 +22,8 @@ pub(super) const QUESTIONS: usize = 4;
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) hooks: &'a Hooks,
+    /// Where the paths of the host begin (S5.11). `new` takes the root of this process.
+    pub(crate) root: Root,
     pub(crate) stop: Stop<'a>,
     pub(crate) dry_run: bool,
     pub(crate) all_unused: bool,
@@ -63,6 +66,7 @@ impl<'a> Context<'a> {
         Context {
             config,
             hooks,
+            root: Root::default(),
             stop,
             dry_run: options.dry_run,
             all_unused: options.all_unused,

@@ -1,6 +1,7 @@
 //! What a dry run would have stopped, removed and deleted counts as removed for the rules after it (S0.5). Whatever later rules read is
 //! deleted through this module: really, or in a dry run only after the same checks.
 
+use crate::fs::host_root::Root;
 use crate::fs::links::LogLink;
 use crate::fs::logs::{Lies, LogError, Names, OpenLogDir};
 use crate::fs::mounts::mounts;
@@ -21,6 +22,8 @@ pub struct Overlay(Option<RefCell<Gone>>);
 /// What would be gone by now.
 #[derive(Debug, Default)]
 struct Gone {
+    /// Where the paths below begin.
+    root: Root,
     containers: HashSet<Text>,
     /// UNKNOWN containers that would have been stopped: they would have exited, even if they were then kept.
     stopped: HashSet<Text>,
@@ -35,8 +38,12 @@ struct Gone {
 
 impl Overlay {
     /// The overlay of one pass.
-    pub fn new(dry_run: bool) -> Overlay {
-        Overlay(dry_run.then(RefCell::default))
+    pub fn new(dry_run: bool, root: &Root) -> Overlay {
+        let gone = || Gone {
+            root: root.clone(),
+            ..Gone::default()
+        };
+        Overlay(dry_run.then(|| RefCell::new(gone())))
     }
 
     /// In a dry run, notes that an UNKNOWN container would be stopped.
@@ -84,7 +91,7 @@ impl Overlay {
         };
         let lies = dir.check_log(path, names, go_on)?;
         if lies == Lies::Here && !path.is_empty() && !path.ends_with('/') {
-            gone.borrow_mut().logs.extend(place(Path::new(path)));
+            gone.borrow_mut().logs.extend(dir.place_of(path));
         }
         Ok(lies)
     }
@@ -96,7 +103,7 @@ impl Overlay {
         };
         let mut gone = gone.borrow_mut();
         // Another link may point to this one.
-        gone.trees.extend(entry(dir, name));
+        gone.trees.insert(dir.entry(name));
         gone.links.insert(name.to_owned());
         Ok(())
     }
@@ -113,7 +120,7 @@ impl Overlay {
         };
         let mut gone = gone.borrow_mut();
         dir.check_tree(name, gone.mounts.get_or_init(mounts))?;
-        gone.trees.extend(entry(dir, name));
+        gone.trees.insert(dir.entry(name));
         Ok(())
     }
 
@@ -135,16 +142,6 @@ impl Overlay {
     }
 }
 
-/// A path with the links of its directory resolved, and its last component as it is.
-fn place(path: &Path) -> Option<PathBuf> {
-    let parent = path.parent()?.canonicalize().ok()?;
-    Some(parent.join(path.file_name()?))
-}
-
-fn entry(dir: &OpenLogDir, name: &str) -> Option<PathBuf> {
-    place(&Path::new(dir.dir()).join(name))
-}
-
 impl Gone {
     /// Whether something at this path would be gone, or would point to what is gone. The path is walked as the kernel walks it: a link on
     /// the way may be what would be gone.
@@ -164,7 +161,7 @@ impl Gone {
             if self.takes(&next) {
                 return true;
             }
-            match std::fs::read_link(&next) {
+            match self.root.read_link(&next) {
                 Err(_) => here = next,
                 Ok(_) if links == LINKS => return false,
                 Ok(target) => {

@@ -120,9 +120,10 @@ fn is_held(ctx: &Context<'_>) -> bool {
     let Some(path) = &ctx.config.hold_file else {
         return false;
     };
-    hold::is_there(path).unwrap_or_else(|e| {
+    hold::is_there(&ctx.root, path).unwrap_or_else(|e| {
         ctx.report.warn_once("hold-file", || format!(
-            "cannot find out whether hold-file ({path}) exists: {e}; nothing is removed until that is known"
+            "cannot find out whether hold-file ({}) exists: {e}; nothing is removed until that is known",
+            ctx.root.shown(path)
         ));
         true
     })

@@ -48,7 +48,7 @@ impl Gauge {
                 ),
             )));
         };
-        let usage = figures(&first).map_err(NoGauge::NoFigures)?;
+        let usage = figures(ctx, &first).map_err(NoGauge::NoFigures)?;
         log_fuller(ctx, memory, (&first, &usage), filesystems);
         let gauge = Gauge::MountPoint(first.mount_point);
         ctx.report.saw_filesystem(usage);
@@ -65,7 +65,7 @@ impl Gauge {
                     "the host's image_fs callback gave no figures of the image filesystem; see the host, or clear the callback so that the runtime is asked",
                 ))?
             }
-            Gauge::MountPoint(mount_point) => filesystem::usage(mount_point)?,
+            Gauge::MountPoint(mount_point) => filesystem::usage(&ctx.root, mount_point)?,
         };
         ctx.report.saw_filesystem(usage);
         Ok(usage)
@@ -81,9 +81,9 @@ impl Gauge {
 }
 
 /// The figures of a filesystem that the runtime names, by statvfs. In a container this path may be on another filesystem (S5.11).
-fn figures(filesystem: &ImageFilesystem) -> Result<FsUsage> {
+fn figures(ctx: &Context<'_>, filesystem: &ImageFilesystem) -> Result<FsUsage> {
     let mount_point = &filesystem.mount_point;
-    let usage = filesystem::usage(mount_point)?;
+    let usage = filesystem::usage(&ctx.root, mount_point)?;
     if !is_another(&usage, filesystem.used) {
         return Ok(usage);
     }
@@ -91,7 +91,7 @@ fn figures(filesystem: &ImageFilesystem) -> Result<FsUsage> {
     let why = format!(
         "it has {capacity} bytes, but the runtime says that it uses {used} there, so it is another filesystem"
     );
-    Err(filesystem::no_figures(mount_point, &why))
+    Err(filesystem::no_figures(&ctx.root, mount_point, &why))
 }
 
 /// Logs once that a filesystem is fuller than the first one. Only the first is acted on, because the runtime does not say which images are
@@ -106,7 +106,8 @@ fn log_fuller(
         return;
     }
     // Those without figures are left out.
-    let with_figures = |other: ImageFilesystem| figures(&other).ok().map(|usage| (other, usage));
+    let with_figures =
+        |other: ImageFilesystem| figures(ctx, &other).ok().map(|usage| (other, usage));
     let (others, usages): (Vec<_>, Vec<_>) = others.filter_map(with_figures).unzip();
     if let Some(other) = fuller(usage, &usages).and_then(|at| others.get(at)) {
         memory.logged_fuller = true;

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::dry_run::Overlay;
 use crate::error::{Error, Status};
+use crate::fs::host_root::Root;
 use crate::fs::logs::OpenLogDir;
 use crate::fs::nesting::nested;
 use crate::hooks::LogLevel;
@@ -22,22 +23,38 @@ pub(crate) enum LogDir {
 }
 
 impl LogDir {
-    pub(super) fn open(dir: Option<&str>) -> LogDir {
+    fn open(root: &Root, dir: Option<&str>) -> LogDir {
         let Some(dir) = dir else {
             return LogDir::Off;
         };
-        match OpenLogDir::open(dir) {
+        match OpenLogDir::open(root, dir) {
             Ok(dir) => LogDir::Open(dir),
             Err(e) if e.kind() == io::ErrorKind::NotFound => LogDir::Missing(dir.to_owned()),
             Err(e) => LogDir::Failed(dir.to_owned(), e),
         }
     }
+
+    /// `pod-logs-dir`. If it is missing below `host-root`, the host may not be mounted there, and have the logs all the same.
+    pub(super) fn of_pods(ctx: &Context<'_>) -> LogDir {
+        match LogDir::open(&ctx.root, ctx.config.pod_logs_dir.as_deref()) {
+            LogDir::Missing(dir) if ctx.root.is_mounted() => {
+                LogDir::Failed(dir, io::ErrorKind::NotFound.into())
+            }
+            dir => dir,
+        }
+    }
 }
 
 /// The error of a log directory that cannot be read.
-pub(super) fn unreadable(key: &str, dir: &str, e: &io::Error) -> Error {
-    let way_out = format!("make it readable, or set {key} to nothing to leave it alone");
-    let message = format!("cannot read {key} ({dir}): {e}; {way_out}");
+pub(super) fn unreadable(ctx: &Context<'_>, key: &str, dir: &str, e: &io::Error) -> Error {
+    let make = match e.kind() {
+        io::ErrorKind::NotFound => "see whether the host's root is mounted there",
+        _ => "make it readable",
+    };
+    let dir = ctx.root.shown(dir);
+    let message = format!(
+        "cannot read {key} ({dir}): {e}; {make}, or set {key} to nothing to leave it alone"
+    );
     Error::new(Status::Io, message)
 }
 
@@ -80,15 +97,14 @@ impl Tally {
 
 impl LogDirs {
     pub(crate) fn open(ctx: &Context<'_>) -> LogDirs {
-        let config = ctx.config;
-        let pod_logs = LogDir::open(config.pod_logs_dir.as_deref());
-        let links = LogDir::open(config.container_logs_dir.as_deref());
+        let pod_logs = LogDir::of_pods(ctx);
+        let links = LogDir::open(&ctx.root, ctx.config.container_logs_dir.as_deref());
         let mixed_up = mixed_up(&pod_logs, &links);
         LogDirs {
             nested: mixed_up.map(|e| ctx.fail(e)).is_some(),
             pod_logs,
             links,
-            overlay: Overlay::new(ctx.dry_run),
+            overlay: Overlay::new(ctx.dry_run, &ctx.root),
             key_is_right: Cell::new(false),
             elsewhere: RefCell::default(),
             without: RefCell::default(),

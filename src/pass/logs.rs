@@ -64,7 +64,7 @@ fn entries<'a>(
     ctx: &Context<'_>,
     dir: &'a LogDir,
 ) -> Result<Option<(&'a OpenLogDir, Vec<DirEntry>)>, Error> {
-    let failed = |dir: &str, e: &io::Error| unreadable("pod-logs-dir", dir, e);
+    let failed = |dir: &str, e: &io::Error| unreadable(ctx, "pod-logs-dir", dir, e);
     match dir {
         LogDir::Off => Ok(None),
         LogDir::Missing(dir) => Err(Error::new(
@@ -164,7 +164,7 @@ pub(super) async fn links(snapshots: &Snapshots<'_, '_>) {
     let dir = match &pass.log_dirs.links {
         LogDir::Off | LogDir::Missing(_) => return,
         LogDir::Open(dir) => dir,
-        LogDir::Failed(dir, e) => return ctx.fail(unreadable("container-logs-dir", dir, e)),
+        LogDir::Failed(dir, e) => return ctx.fail(unreadable(ctx, "container-logs-dir", dir, e)),
     };
     let Some(links) = dangling(pass, dir) else {
         return;
@@ -231,7 +231,7 @@ fn dangling(pass: &ContainerPass<'_, '_>, dir: &OpenLogDir) -> Option<Vec<LogLin
             return Some(links);
         }
         Err(_) if ended(ctx) => {}
-        Err(e) => ctx.fail(unreadable("container-logs-dir", dir.dir(), &e)),
+        Err(e) => ctx.fail(unreadable(ctx, "container-logs-dir", dir.dir(), &e)),
     }
     None
 }

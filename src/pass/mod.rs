@@ -34,14 +34,15 @@ pub use options::{PassOptions, Trigger};
 pub(crate) use report::{event, log};
 
 use crate::clock::BootInstant;
-use crate::config::Config;
+use crate::config::{Config, HOST_ROOT_KEY};
 use crate::cri::Capabilities;
 use crate::error::{Error, Result, Status};
+use crate::fs::host_root::Root;
 use crate::hooks::Hooks;
 use crate::panics;
 use crate::plan::backoff::Backoff;
 use crate::plan::order::Unfinished;
-use crate::report::{Kind, Outcome, Pass, Report};
+use crate::report::{Kind, Outcome, Pass, Report, visible};
 use crate::stop::{Queue, Stop};
 use context::{Context, wall_time};
 use image_snapshot::ImageMemory;
@@ -101,6 +102,16 @@ impl Memory {
     }
 }
 
+/// Opens `host-root`, if it is set (S5.11).
+fn open_root(config: &Config) -> Result<Root> {
+    let dir = config.host_root.as_deref();
+    Root::open(dir).map_err(|e| {
+        let dir = visible(dir.unwrap_or_default());
+        let way_out = "mount the host's root directory there, or leave the key empty if crigc runs on the host itself";
+        Error::new(Status::Io, format!("cannot use {HOST_ROOT_KEY} ({dir}): {e}; {way_out}"))
+    })
+}
+
 /// Runs one pass of the kind whose memory this is. It is the turn of this pass.
 pub(crate) async fn run(
     memory: &mut Memory,
@@ -114,26 +125,36 @@ pub(crate) async fn run(
     let clock = panics::caught(|| wall_time(hooks));
     // Without a clock the pass does nothing.
     let now = *clock.as_ref().unwrap_or(&0);
+    let root = panics::caught(|| open_root(config)).and_then(|root| root);
+    let (root, rootless) = match root {
+        Ok(root) => (root, None),
+        Err(e) => (Root::default(), Some(e)),
+    };
     let experience = &mut memory.experience;
     experience.backoff.get_mut().forget_old(began.since_boot());
     let unfinished = experience.unfinished.get_mut();
     unfinished.forget_old(began.since_boot());
-    let ctx = Context::new(config, hooks, stop, options, queue, now, experience);
+    let ctx = Context {
+        root,
+        ..Context::new(config, hooks, stop, options, queue, now, experience)
+    };
     let capabilities = &memory.capabilities;
     let pass = match memory.images {
         None => Pass::Containers,
         Some(_) => Pass::Images,
     };
     let work = async {
-        match (clock, &mut memory.images) {
-            (Err(defect), _) => ctx.fail(defect),
+        match (clock, rootless, &mut memory.images) {
+            (Err(defect), ..) => ctx.fail(defect),
             // S0.10: with such a clock no age is known.
-            (Ok(..=0), _) => ctx.fail(Error::new(
+            (Ok(..=0), ..) => ctx.fail(Error::new(
                 Status::InvalidArgument,
                 format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
             )),
-            (_, None) => containers::pass(&ctx, capabilities).await,
-            (_, Some(memory)) => images::pass(&ctx, capabilities, memory).await,
+            // Any other root would be that of another machine.
+            (_, Some(e), _) => ctx.fail(e),
+            (_, _, None) => containers::pass(&ctx, capabilities).await,
+            (_, _, Some(memory)) => images::pass(&ctx, capabilities, memory).await,
         }
     };
     // Caught, so that the report of what was done is not lost.

@@ -22,7 +22,7 @@ fn hints<'r>(ctx: &'r Context<'_>) -> impl Fn(List, &Error) -> Known + 'r {
         let message = format!("{}; reading it in parts", refusal.message);
         ctx.log(LogLevel::Info, &message);
         let mut known = Known::default();
-        if let LogDir::Open(dir) = LogDir::open(ctx.config.pod_logs_dir.as_deref()) {
+        if let LogDir::Open(dir) = LogDir::of_pods(ctx) {
             let go_on = || ctx.stop.cause().is_none();
             for logs in dir.pod_logs(&go_on).unwrap_or_default() {
                 add_logs(&mut known, logs, list);

@@ -225,7 +225,7 @@ type Logs = (OpenLogDir, HashMap<Text, Vec<OsString>>);
 
 /// The entries of these pods; `None` = the directory does not exist, or its key is empty.
 fn logs_of(ctx: &Context<'_>, pods: &BTreeSet<Text>) -> Result<Option<Logs>, String> {
-    let dir = match LogDir::open(ctx.config.pod_logs_dir.as_deref()) {
+    let dir = match LogDir::of_pods(ctx) {
         LogDir::Open(dir) => dir,
         LogDir::Off | LogDir::Missing(_) => return Ok(None),
         LogDir::Failed(dir, e) => return Err(format!("{dir}: {e}")),

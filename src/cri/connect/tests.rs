@@ -1,6 +1,7 @@
 //! What a runtime's HTTP/2 can do to a call, by a server of h2's at the other end of a pair of sockets.
 
 use super::*;
+use crate::config::{RUNTIME_KEY, Settings};
 use crate::cri::call::{self, Sink};
 use h2::server::{self, SendResponse};
 use http::HeaderMap;
@@ -25,6 +26,11 @@ impl Sink for Count {
 fn answered(
     answer: impl Fn(&mut Server, SendResponse<Bytes>) -> bool,
 ) -> (Result<usize, CallError>, bool) {
+    let mut settings = Settings::default();
+    settings
+        .set(RUNTIME_KEY, "/nobody/listens")
+        .expect("a path");
+    let config = settings.config();
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -38,7 +44,12 @@ fn answered(
         });
         let session = handshake(QuietStream(ours), &panicked).await;
         let connection = Connection {
-            path: "/nobody/listens".into(),
+            place: Place {
+                endpoint: &config.container_runtime_endpoint,
+                key: RUNTIME_KEY,
+                service: Service::Runtime,
+                callback: None,
+            },
             session: Mutex::new(session.expect("HTTP/2")),
             panicked,
         };

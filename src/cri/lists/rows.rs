@@ -259,7 +259,7 @@ fn in_frame(message: &[u8]) -> Vec<u8> {
 /// Makes a call, and reads its whole answer, one message or a stream. If it fails after its first message (S0.6), the error is not one of
 /// those by which the list would be asked for in another way.
 pub(super) async fn call<R: Row>(
-    connection: &Connection,
+    connection: &Connection<'_>,
     path: &str,
     request: &R::Request,
 ) -> Result<Rows<R>, CallError> {
@@ -283,7 +283,7 @@ pub(super) async fn call<R: Row>(
 
 /// The same for a call with one message as its answer: an answer without a message is not an empty list.
 pub(super) async fn call_for_one<R: Row>(
-    connection: &Connection,
+    connection: &Connection<'_>,
     path: &str,
     request: &R::Request,
 ) -> Result<Rows<R>, CallError> {

@@ -2,3 +2,4 @@
 
 mod image_passes;
 mod passes;
+mod periods;

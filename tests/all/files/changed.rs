@@ -1,6 +1,7 @@
 //! When something in a pod's log directory changed last (S0.3): all of it counts, and nothing that links or mounts lead to.
 
 use crigc::fs::changed::{LastChange, Question};
+use crigc::fs::host_root::Root;
 use crigc::fs::logs::OpenLogDir;
 use crigc::fs::open_beneath::Means;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps};
@@ -71,7 +72,9 @@ impl Place {
 
     fn ask(&self, name: &str, means: Means, go_on: &dyn Fn() -> bool) -> io::Result<LastChange> {
         let dir = self.top.path().join("pods");
-        let room = OpenLogDir::open(dir.to_str().unwrap()).unwrap().by(means);
+        let room = OpenLogDir::open(&Root::default(), dir.to_str().unwrap())
+            .unwrap()
+            .by(means);
         let question = Question {
             since: SINCE,
             now: NOW,

@@ -1,5 +1,6 @@
 //! A dry run sees which links would dangle through what it would remove (S0.5), and what the real removal then makes of it.
 
+use crigc::fs::host_root::Root;
 use crigc::fs::links::LogLink;
 use crigc::fs::logs::{Lies, Names, OpenLogDir};
 use crigc::pass::dry_run::Overlay;
@@ -80,18 +81,18 @@ fn s0_5_a_dry_run_and_the_removal_agree_on_every_link() {
     let top = TempDir::new().unwrap();
     let top = top.path().canonicalize().unwrap();
     build(&top);
-    let room = OpenLogDir::open(top.join("pods").to_str().unwrap()).unwrap();
-    let links = OpenLogDir::open(top.join("links").to_str().unwrap()).unwrap();
+    let room = OpenLogDir::open(&Root::default(), top.join("pods").to_str().unwrap()).unwrap();
+    let links = OpenLogDir::open(&Root::default(), top.join("links").to_str().unwrap()).unwrap();
     let log = format!("{}/a/c/0.log", room.dir());
 
-    let dry_run = Overlay::new(true);
+    let dry_run = Overlay::new(true, &Root::default());
     for (name, ..) in LINKS {
         assert!(
             !dry_run.dangles(&to(&top.join("links").join(name))),
             "nothing is gone yet: {name}"
         );
     }
-    let earnest = Overlay::new(false);
+    let earnest = Overlay::new(false, &Root::default());
     for overlay in [&dry_run, &earnest] {
         let here = overlay.remove_log(&room, &log, Names::Fresh, &|| true);
         assert_eq!(here.unwrap(), Lies::Here);
@@ -121,8 +122,8 @@ fn s0_5_without_a_path_nothing_is_gone() {
     let top = TempDir::new().unwrap();
     let top = top.path().canonicalize().unwrap();
     fs::write(top.join("x"), "x").unwrap();
-    let room = OpenLogDir::open(top.to_str().unwrap()).unwrap();
-    let dry_run = Overlay::new(true);
+    let room = OpenLogDir::open(&Root::default(), top.to_str().unwrap()).unwrap();
+    let dry_run = Overlay::new(true, &Root::default());
     let remove = |path: &str| {
         let removed = dry_run.remove_log(&room, path, Names::Fresh, &|| true);
         assert!(removed.is_ok(), "{path}");

@@ -1,5 +1,6 @@
 //! Deleting logs and links cannot leave the log directory, by either means of opening directories (S2.4).
 
+use crigc::fs::host_root::Root;
 use crigc::fs::logs::{Lies, Names, OpenLogDir};
 use crigc::fs::open_beneath::Means;
 use std::cell::Cell;
@@ -44,7 +45,9 @@ impl Place {
     }
 
     fn open(&self, means: Means) -> OpenLogDir {
-        OpenLogDir::open(text(&self.room)).unwrap().by(means)
+        OpenLogDir::open(&Root::default(), text(&self.room))
+            .unwrap()
+            .by(means)
     }
 
     fn all_outside_is_there(&self) {
@@ -349,12 +352,14 @@ fn s2_4_the_directory_itself_may_be_a_link_and_be_named_by_any_of_its_names() {
         for dir in opened {
             for by in told {
                 let log = place.file("p/c/0.log");
-                let room = OpenLogDir::open(dir).unwrap().by(means);
+                let room = OpenLogDir::open(&Root::default(), dir).unwrap().by(means);
                 room.remove_log(&format!("{by}/p/c/0.log"), Names::Fresh, &always)
                     .unwrap();
                 assert!(!there(&log), "opened as {dir}, reported as {by}");
             }
-            let room = OpenLogDir::open(&format!("{dir}//")).unwrap().by(means);
+            let room = OpenLogDir::open(&Root::default(), &format!("{dir}//"))
+                .unwrap()
+                .by(means);
             let log = place.file("p/c/0.log");
             room.remove_log(&format!("{dir}///p//c/0.log"), Names::Fresh, &always)
                 .unwrap();
@@ -369,9 +374,9 @@ fn s2_4_what_is_opened_is_a_directory() {
     rules.case("S2.4");
     let place = Place::new();
     let file = place.file("file");
-    let error = OpenLogDir::open(text(&file)).unwrap_err();
+    let error = OpenLogDir::open(&Root::default(), text(&file)).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
-    let missing = OpenLogDir::open(text(&place.room.join("none"))).unwrap_err();
+    let missing = OpenLogDir::open(&Root::default(), text(&place.room.join("none"))).unwrap_err();
     assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
     // A FIFO without a writer must not hang a pass.
     let fifo = place.room.join("fifo");
@@ -383,7 +388,7 @@ fn s2_4_what_is_opened_is_a_directory() {
         0,
     )
     .unwrap();
-    let error = OpenLogDir::open(text(&fifo)).unwrap_err();
+    let error = OpenLogDir::open(&Root::default(), text(&fifo)).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotADirectory);
 }
 
@@ -496,7 +501,7 @@ fn s4_2_a_link_is_dead_only_when_its_target_is_known_to_be_gone() {
         symlink(to, links.join(name)).unwrap();
     }
     fs::write(links.join("file.log"), "no link").unwrap();
-    let room = OpenLogDir::open(text(&links)).unwrap();
+    let room = OpenLogDir::open(&Root::default(), text(&links)).unwrap();
     let found = |alive_too: bool| {
         let mut found: Vec<(String, bool)> = room
             .log_links(alive_too, &always, |_| true)

@@ -3,5 +3,6 @@
 mod changed;
 mod filesystem;
 mod gone;
+mod host_root;
 mod logs;
 mod trees;

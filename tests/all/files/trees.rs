@@ -1,5 +1,6 @@
 //! Removing a tree of logs leaves everything outside alone: links, mounts, what cannot be read (S4.1).
 
+use crigc::fs::host_root::Root;
 use crigc::fs::logs::{Lies, Names, OpenLogDir};
 use crigc::fs::mounts::mounts;
 use crigc::fs::open_beneath::Means;
@@ -13,6 +14,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+use test_support::mounts::Mounted;
 use test_support::rules::Rules;
 
 const BOTH: [Means; 2] = [Means::Openat2, Means::Walk];
@@ -51,7 +53,7 @@ impl Place {
     }
 
     fn remove(&self, name: &str, means: Means) -> Result<(), String> {
-        let room = OpenLogDir::open(text(&self.top.path().join("pods")))
+        let room = OpenLogDir::open(&Root::default(), text(&self.top.path().join("pods")))
             .unwrap()
             .by(means);
         room.remove_tree(OsStr::new(name), &always)
@@ -67,32 +69,6 @@ impl Place {
 fn skip(why: &str) {
     assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "{why}");
     println!("skipped: {why}");
-}
-
-/// A bind mount, undone when dropped; `None` where this machine does not allow it.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn bind(from: &Path, to: &Path) -> Option<Mounted> {
-        let done = Command::new("mount")
-            .arg("--bind")
-            .args([from, to])
-            .output();
-        match done {
-            Ok(output) if output.status.success() => Some(Mounted(to.to_owned())),
-            _ => {
-                skip("bind mounts need root");
-                None
-            }
-        }
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // A failure shows as a temporary directory that cannot be removed.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]
@@ -222,7 +198,7 @@ fn s4_1_a_mount_below_is_not_crossed_and_the_rest_is_deleted() {
             return;
         };
         let pods = place.tree.parent().unwrap();
-        let checked = OpenLogDir::open(text(pods)).unwrap();
+        let checked = OpenLogDir::open(&Root::default(), text(pods)).unwrap();
         let error = checked.check_tree("ns_pod_uid", &mounts()).unwrap_err();
         assert!(error.to_string().contains("mounted"), "S0.5: {error}");
         assert!(checked.check_tree("ns_pod", &mounts()).is_ok());
@@ -253,7 +229,7 @@ fn s4_1_an_entry_that_is_a_mount_point_is_kept() {
             return;
         };
         let pods = place.tree.parent().unwrap();
-        let checked = OpenLogDir::open(text(pods)).unwrap();
+        let checked = OpenLogDir::open(&Root::default(), text(pods)).unwrap();
         assert!(checked.check_tree("ns_pod_uid", &mounts()).is_err());
         let error = place.remove("ns_pod_uid", means).unwrap_err();
         assert!(error.contains(text(&place.tree)), "{error}");
@@ -271,7 +247,7 @@ fn s2_4_a_log_behind_a_mount_is_kept() {
         else {
             return;
         };
-        let room = OpenLogDir::open(text(&place.top.path().join("pods")))
+        let room = OpenLogDir::open(&Root::default(), text(&place.top.path().join("pods")))
             .unwrap()
             .by(means);
         let log = format!("{}/c/canary", text(&place.tree));
@@ -320,7 +296,7 @@ fn s6_5_a_removal_that_is_told_to_end_leaves_the_rest() {
         }
         let asked = Cell::new(0);
         let thrice = || asked.replace(asked.get() + 1) < 3;
-        let room = OpenLogDir::open(text(&place.top.path().join("pods")))
+        let room = OpenLogDir::open(&Root::default(), text(&place.top.path().join("pods")))
             .unwrap()
             .by(means);
         let error = room

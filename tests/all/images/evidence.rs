@@ -283,7 +283,9 @@ fn s5_11_a_fuller_filesystem_behind_the_first_is_logged_once() {
     let mut rules = Rules::default();
     rules.case("S5.11");
     let percent = |mount_point: &str| {
-        let usage = crigc::fs::filesystem::usage(mount_point).ok()?;
+        let usage =
+            crigc::fs::filesystem::usage(&crigc::fs::host_root::Root::default(), mount_point)
+                .ok()?;
         crigc::plan::images::usage_percent(&usage).ok()
     };
     let (Some(root), Some(shared)) = (percent("/"), percent("/dev/shm")) else {

@@ -35,14 +35,14 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
         ("dry-run", "yes", "`true` or `false`"),
         ("pod-logs-dir", "logs", "not an absolute path"),
         ("pod-logs-dir", "/var/log\n/pods", "control character \\n"),
-        (
-            "container-runtime-endpoint",
-            "tcp://1.2.3.4:5",
-            "does not support `tcp`",
-        ),
+        ("container-runtime-endpoint", "", "it is empty"),
         ("container-age-from", "birth", "`created` or `finished`"),
         ("image-gc-exempt", "a,,b", "empty pattern"),
         ("max-parallel-removals", "0", "out of range"),
+        ("gc-period-jitter", "101", "out of range"),
+        ("host-root", "host", "not an absolute path"),
+        ("host-root", "/", "the root of the filesystem"),
+        ("host-root", "/host/../x", "it holds `..`"),
     ];
     for (key, value, part) in bad {
         let e = settings.set(key, value).expect_err(key);
@@ -50,6 +50,42 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
             e.message.contains(part) && e.message.contains(key),
             "{key}={value}: {e}"
         );
+    }
+}
+
+/// Whether an endpoint is a path or a name is known once the host has said whether it connects.
+#[test]
+fn endpoints_are_sockets_unless_the_host_connects() {
+    let long = format!("/{}", "x".repeat(107));
+    let cases = [
+        ("/run/x.sock", "", None),
+        ("unix:///run/x.sock", "/run/y.sock", None),
+        (&long[..107], "", None),
+        ("tcp://1.2.3.4:5", "", Some("does not support `tcp`")),
+        ("unix://run/x.sock", "", Some("not an absolute path")),
+        (
+            "the runtime of VM 3",
+            "",
+            Some("container-runtime-endpoint"),
+        ),
+        (&long, "", Some("108 bytes")),
+        (
+            "/run/x.sock",
+            "vsock:3:4",
+            Some("`vsock:3:4` for image-service-endpoint"),
+        ),
+    ];
+    for (runtime, image, refused) in cases {
+        let mut settings = Settings::default();
+        settings.set("container-runtime-endpoint", runtime).unwrap();
+        settings.set("image-service-endpoint", image).unwrap();
+        let config = settings.config();
+        assert_eq!(config.check_endpoints(true), Ok(()), "{runtime} {image}");
+        match (config.check_endpoints(false), refused) {
+            (Ok(()), None) => {}
+            (Err(e), Some(part)) => assert!(e.message.contains(part), "{e}"),
+            (got, want) => panic!("{runtime} {image}: {got:?} {want:?}"),
+        }
     }
 }
 
@@ -95,6 +131,40 @@ fn files_are_apart_from_each_other_and_from_what_is_deleted() {
         let mut settings = Settings::default();
         settings.set("hold-file", hold).unwrap();
         settings.set("image-records-file", records).unwrap();
+        match (settings.config().check(), refused) {
+            (Ok(()), None) => {}
+            (Err(e), Some(part)) => assert!(e.message.contains(part), "{e}"),
+            (got, want) => panic!("{hold} {records}: {got:?} {want:?}"),
+        }
+    }
+    // The files of the host are below its root, that of the records is not.
+    let cases = [
+        ("/run/hold", "/run/hold", None),
+        ("/run/hold", "/host/run/hold", Some("ever be removed")),
+        (
+            "/var/log/pods/hold",
+            "",
+            Some("hold-file (/host/var/log/pods/hold) is inside"),
+        ),
+        ("", "/var/log/pods/records", None),
+        (
+            "",
+            "/host/var/log/pods/records",
+            Some(
+                "image-records-file (/host/var/log/pods/records) is inside pod-logs-dir (/host/var/log/pods)",
+            ),
+        ),
+    ];
+    for (hold, records, refused) in cases {
+        let mut settings = Settings::default();
+        let keys = [
+            ("host-root", "/host"),
+            ("hold-file", hold),
+            ("image-records-file", records),
+        ];
+        for (key, value) in keys {
+            settings.set(key, value).unwrap();
+        }
         match (settings.config().check(), refused) {
             (Ok(()), None) => {}
             (Err(e), Some(part)) => assert!(e.message.contains(part), "{e}"),

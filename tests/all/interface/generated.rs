@@ -4,7 +4,15 @@ use crigc::config::keys::KEYS;
 use std::path::Path;
 
 /// The files of the interface, in the order of the header.
-const SOURCES: [&str; 6] = ["engine", "error", "config", "callbacks", "call", "report"];
+const SOURCES: [&str; 7] = [
+    "engine",
+    "error",
+    "config",
+    "callbacks",
+    "connect",
+    "call",
+    "report",
+];
 
 /// Compares a file with what it should be, or writes it if CRIGC_GENERATE is set.
 pub fn check(path: &str, want: &str) {

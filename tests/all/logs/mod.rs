@@ -1,5 +1,6 @@
 //! Whole passes over logs and links (S2.4, S4).
 
+mod host_root;
 mod left_behind;
 mod places;
 mod trees_and_links;

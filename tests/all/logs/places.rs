@@ -10,11 +10,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Arc, Mutex};
 use test_support::bench::{
     Bench, DRY_RUN, INTERNAL, Maker, NOT_FOUND, code, fate, id, sandbox_id, there, write,
 };
+use test_support::mounts::Mounted;
 use test_support::rules::Rules;
 
 const NONE_KEPT: (&str, &str) = ("maximum-dead-containers-per-container", "0");
@@ -42,34 +42,6 @@ fn collect_up_to(
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
-}
-
-/// A mount, undone when dropped.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    /// `None` = this machine does not allow it, which may not be in CI.
-    fn bind(from: &Path, to: &Path, read_only: bool) -> Option<Mounted> {
-        let mount = |arguments: &[&str]| {
-            let done = Command::new("mount").args(arguments).arg(to).output();
-            done.is_ok_and(|output| output.status.success())
-        };
-        if !mount(&["--bind", text(from)]) {
-            assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "cannot mount");
-            println!("skipped: bind mounts need root");
-            return None;
-        }
-        let mounted = Mounted(to.to_owned());
-        assert!(!read_only || mount(&["-o", "remount,bind,ro"]));
-        Some(mounted)
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        // A failure shows as a temporary directory that cannot be removed.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
 }
 
 #[test]
@@ -183,7 +155,7 @@ fn s2_4_a_log_on_a_mount_below_is_left_alone_and_its_container_is_removed() {
         maker.container("u1", "app", 0, Word::Exited);
         maker.container("u1", "other", 0, Word::Exited);
         let path = maker.path(mount);
-        let Some(_mounted) = Mounted::bind(&path, &path, false) else {
+        let Some(_mounted) = Mounted::bind(&path, &path) else {
             return;
         };
         rules.case("S2.4");
@@ -214,7 +186,7 @@ fn s2_4_a_mounted_file_keeps_its_container_only_in_the_place_of_the_link() {
         };
         fs::remove_file(&place).unwrap();
         write(&place);
-        let Some(_mounted) = Mounted::bind(&maker.path("outside/canary"), &place, false) else {
+        let Some(_mounted) = Mounted::bind(&maker.path("outside/canary"), &place) else {
             return;
         };
         rules.case("S2.4");
@@ -391,7 +363,7 @@ fn s2_4_logs_and_link_are_deleted_together_or_not() {
             "a read-only directory of links",
             |maker| {
                 let links = maker.path("links");
-                let mounted = Mounted::bind(&links, &links, true);
+                let mounted = Mounted::bind(&links, &links).map(Mounted::read_only);
                 assert!(mounted.is_some() || std::env::var("CI").as_deref() != Ok("true"));
                 mounted
             },
@@ -497,14 +469,14 @@ fn s2_4_s4_directories_that_are_one_lose_nothing() {
         }),
         ("a bind mount", |m| {
             fs::create_dir(m.path("bound")).unwrap();
-            let mounted = Mounted::bind(&m.path("links"), &m.path("bound"), false)?;
+            let mounted = Mounted::bind(&m.path("links"), &m.path("bound"))?;
             Some((m.path("bound"), m.path("links"), Some(mounted)))
         }),
         ("a bind mount of what is inside", |m| {
             fs::create_dir(m.path("bound")).unwrap();
             fs::create_dir_all(m.path("pods/ns_pod-gone_gone/in")).unwrap();
             let inside = m.path("pods/ns_pod-gone_gone/in");
-            let mounted = Mounted::bind(&inside, &m.path("bound"), false)?;
+            let mounted = Mounted::bind(&inside, &m.path("bound"))?;
             Some((m.path("pods"), m.path("bound"), Some(mounted)))
         }),
     ];

@@ -8,6 +8,7 @@ pub mod dice;
 pub mod fault_node;
 pub mod images;
 pub mod large;
+pub mod mounts;
 pub mod node;
 pub mod random_node;
 pub mod records;
