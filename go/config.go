@@ -53,9 +53,9 @@ type Config struct {
 	// kernel how full it is.
 	ImageFS func() (FSUsage, error)
 
-	// Event receives events, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity and
-	// PodStatesContradicted. A periodic pass that fails also sends ContainerGCFailed, or, from the second failure in a row on,
-	// ImageGCFailed.
+	// Event receives events, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity,
+	// PodStatesContradicted and, if max-pod-share is set, PodShareExceeded. A periodic pass that fails also sends ContainerGCFailed,
+	// or, from the second failure in a row on, ImageGCFailed.
 	Event func(reason, message string)
 
 	// Progress receives the progress of the removals of one kind. done counts the removals that ended, removed or failed. total is done
@@ -108,7 +108,7 @@ const (
 	// or the host knows all its pods and does not know this UID.
 	ContentRemovable PodState = C.GC_POD_CONTENT_REMOVABLE
 	// RuntimeRemovable: the pod's containers and sandboxes may be removed, because the pod has terminated; it may still exist. This
-	// bit has an effect only in passes with AllUnused.
+	// bit has an effect in passes with AllUnused, and on containers that are older than maximum-dead-container-age.
 	RuntimeRemovable PodState = C.GC_POD_RUNTIME_REMOVABLE
 )
 

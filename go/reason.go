@@ -11,7 +11,7 @@ const (
 	ReasonTotalLimit    Reason = "total-limit"    // beyond maximum-dead-containers
 	ReasonOlderSandbox  Reason = "older-sandbox"  // its pod has a newer sandbox
 	ReasonDeadLink      Reason = "dead-link"      // the target of the link does not exist
-	ReasonAge           Reason = "age"            // unused for longer than image-maximum-gc-age
+	ReasonAge           Reason = "age"            // older, or unused for longer, than its key allows
 	ReasonSpace         Reason = "space"          // the disk is too full
 	ReasonUnused        Reason = "unused"         // no container uses it, and the pass has AllUnused
 )
@@ -43,6 +43,7 @@ const (
 	ReasonSandboxImageUnknown Reason = "sandbox-image-unknown" // the image of sandboxes is unknown
 	ReasonLinkUnknown         Reason = "link-unknown"          // the target of the link cannot be read
 	ReasonNewerThanAnswer     Reason = "newer-than-answer"     // its pod has changed since the moment that the answer of PodStatesAsOf describes
+	ReasonHeldByShare         Reason = "held-by-share"         // more pods are gone than max-pod-share allows
 )
 
 // reasons finds the constant of a word.
@@ -83,6 +84,7 @@ var reasons = func() map[string]Reason {
 		ReasonSandboxImageUnknown,
 		ReasonLinkUnknown,
 		ReasonNewerThanAnswer,
+		ReasonHeldByShare,
 	} {
 		known[string(reason)] = reason
 	}

@@ -170,6 +170,26 @@ pub struct ImageRecords {
     pub watched: Duration,
 }
 
+/// A file in the log directory of a container, below that of its pod.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LogFile {
+    /// The name of its pod's directory in `pod-logs-dir`.
+    pub pod: Text,
+    /// The name of its container's directory.
+    pub container: Text,
+    /// Its own name.
+    pub name: Text,
+    /// When it was last written; ns since the epoch.
+    pub changed: i64,
+}
+
+impl LogFile {
+    /// Its path below `pod-logs-dir`.
+    pub fn path(&self) -> String {
+        format!("{}/{}/{}", self.pod, self.container, self.name)
+    }
+}
+
 /// The containers and sandboxes that a pass has listed.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {

@@ -46,7 +46,7 @@ reasons! {
     TotalLimit "total-limit" "removed: the node has more dead containers than maximum-dead-containers"
     OlderSandbox "older-sandbox" "removed: its pod has a newer sandbox"
     DeadLink "dead-link" "removed: its container has ended or is gone, and so is the log that it leads to"
-    Age "age" "removed: it was unused for longer than image-maximum-gc-age"
+    Age "age" "removed: it is older, or was unused for longer, than image-maximum-gc-age, maximum-dead-container-age or orphan-log-ttl-duration allows"
     Space "space" "removed: it was unused, and the image filesystem was too full"
     Unused "unused" "removed: it was unused, and everything unused was to be removed"
     Running "running" "kept: it is running"
@@ -74,6 +74,7 @@ reasons! {
     SandboxImageUnknown "sandbox-image-unknown" "kept: it is not known which images sandboxes are made from"
     LinkUnknown "link-unknown" "kept: the runtime did not say whether its container has ended"
     NewerThanAnswer "newer-than-answer" "kept: its pod has changed since the moment that the host's answer describes"
+    HeldByShare "held-by-share" "kept: more pods are gone than max-pod-share lets a pass collect, or the host has named its pod since they were counted"
 }
 
 impl Reason {

@@ -56,6 +56,7 @@ fuzz_target!(|data: &[u8]| {
     let config = crigc::config::Config {
         maximum_dead_containers_per_container: usize::from(*limit).checked_sub(1),
         maximum_dead_containers: usize::from(*total).checked_sub(1),
+        maximum_dead_container_age: (how & 4 == 4).then(|| Duration::from_secs(3600)),
         ..Default::default()
     };
     let policy = ContainerPolicy::from(&config);
@@ -79,7 +80,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let names: Vec<Text> = snapshot.containers.iter().map(|c| c.name.clone()).collect();
-    let trees = plan::logs::trees(&names, &snapshot, &view);
+    let trees = plan::logs::trees(&names, &snapshot, &view, |name| name.len() % 2 == 1);
     assert_eq!(trees.remove.len() + trees.keep.len(), names.len());
     let images = fuzzing::images(list, cut).unwrap_or_default();
     let in_use = InUse::new(&snapshot.containers, []);

@@ -154,6 +154,20 @@ keys! {
         rule: "S1.2",
         doc: "Where a container's age begins: at its creation, as in the kubelet's code, or at its end, as in the kubelet's manual (one more request for each dead container).",
     }
+    maximum_dead_container_age: Option<Duration> {
+        name: "maximum-dead-container-age",
+        takes: values::OPTIONAL_DURATION,
+        default: "0s",
+        rule: "S1.9",
+        doc: "Dead containers older than this are removed in addition; container-age-from says how their age is counted. If the pod has ended (the host reports it as runtime-removable), all of them. In other pods the newest dead container of each name is kept, because the kubelet would start it again, and so are the last one that ran and the one with the highest attempt. 0s: no limit.",
+    }
+    max_pod_share: u8 {
+        name: "max-pod-share",
+        takes: values::PERCENT,
+        default: "100",
+        rule: "S0.12",
+        doc: "A brake, in percent. If more than this share of the pods that have an entry in pod-logs-dir, and at least 10, would lose something because they are gone, the pass removes nothing because a pod is gone, and sends the event PodShareExceeded; limits still apply. The next pass counts again. A node that was down for a day has many gone pods, and they may all be removed: raise the share until a pass has run. 100: no brake.",
+    }
     image_gc_high_threshold: u8 {
         name: "image-gc-high-threshold",
         takes: values::PERCENT,
@@ -223,6 +237,20 @@ keys! {
         default: "",
         rule: "S5.11",
         doc: "The directory in which the host's root is mounted, for an agent in a container. The paths that the runtime names, pod-logs-dir, container-logs-dir and hold-file are then paths of the host, below this directory, and the links there lead where they lead on the host. Reports and messages have the host's paths. image-records-file and the endpoints are crigc's own paths: they are not below it. What is mounted on the host has to be mounted there, too, such as the image filesystem. Needs openat2 (Linux 5.6): without it, or if the directory does not exist, passes fail. Empty: crigc runs on the host itself.",
+    }
+    minimum_pod_log_ttl_duration: Option<Duration> {
+        name: "minimum-pod-log-ttl-duration",
+        takes: values::OPTIONAL_DURATION,
+        default: "0s",
+        rule: "S4.1",
+        doc: "How old every file in the log directory of a pod that is gone has to be before the directory is removed, so that a log shipper has the time to read them. A container takes its logs along when it is removed: set minimum-container-ttl-duration, and container-age-from to finished, as well. It has no effect beside a kubelet that still collects by itself, because that removes these directories. 0s: no minimum.",
+    }
+    orphan_log_ttl_duration: Option<Duration> {
+        name: "orphan-log-ttl-duration",
+        takes: values::OPTIONAL_DURATION,
+        default: "0s",
+        rule: "S4.3",
+        doc: "How old a log file has to be that belongs to no container any more before it is removed from the log directory of a pod that exists. Only files with the names that a kubelet makes (`1.log`, `1.log.20060102-150405.gz`), and in the directory of each container those with the highest number are kept. 0s: such files are removed only with their pod.",
     }
     container_gc_period: Duration {
         name: "container-gc-period",

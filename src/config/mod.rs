@@ -165,6 +165,12 @@ impl Config {
                 "image-maximum-gc-age ({age:?}) is not above minimum-image-ttl-duration ({least:?}); raise the one or lower the other"
             )));
         }
+        if self.max_pod_share < 100 && self.pod_logs_dir.is_none() {
+            return Err(together(format!(
+                "max-pod-share ({}) counts the pods in pod-logs-dir, which is empty; set pod-logs-dir to where the runtime keeps the logs of pods, or max-pod-share to 100",
+                self.max_pod_share
+            )));
+        }
         self.check_files()?;
         match (&self.pod_logs_dir, &self.container_logs_dir) {
             (Some(pods), Some(links)) if nested(pods, links) => Err(together(format!(

@@ -17,7 +17,7 @@ pub type gc_pod_state = u32;
 /// knows all its pods and does not know this UID.
 pub const GC_POD_CONTENT_REMOVABLE: gc_pod_state = 1;
 /// The pod's containers and sandboxes may be removed, because the pod has terminated; it may still exist. This bit has an
-/// effect only in passes with GC_ALL_UNUSED.
+/// effect in passes with GC_ALL_UNUSED, and on containers that are older than maximum-dead-container-age.
 pub const GC_POD_RUNTIME_REMOVABLE: gc_pod_state = 2;
 
 /// The level of a log message.
@@ -264,9 +264,10 @@ pub unsafe extern "C" fn gc_config_set_image_fs(
     unsafe { change(config, |hooks| hooks.image_fs = hook) };
 }
 
-/// Receives an event, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity and
-/// PodStatesContradicted. A periodic container pass that fails also sends ContainerGCFailed; a periodic image pass sends
-/// ImageGCFailed, but not for its first failure in a row. Both strings are borrowed for the call.
+/// Receives an event, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity,
+/// PodStatesContradicted and, if max-pod-share is set, PodShareExceeded. A periodic container pass that fails also sends
+/// ContainerGCFailed; a periodic image pass sends ImageGCFailed, but not for its first failure in a row. Both strings are borrowed
+/// for the call.
 pub type gc_event_fn = Option<
     unsafe extern "C" fn(context: *mut c_void, reason: *const c_char, message: *const c_char),
 >;

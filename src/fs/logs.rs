@@ -1,4 +1,5 @@
-//! The two log directories: reading them, and deletions that cannot leave them (S2.4, S4). `log_files` has single logs, `links` has links.
+//! The two log directories: reading them, and deletions that cannot leave them (S2.4, S4). `log_files` has the logs of
+//! containers, `orphan_files` logs without one, `links` has links.
 
 use super::changed::{self, LastChange, Question};
 use super::host_root::{Root, Whereabouts};
@@ -193,7 +194,7 @@ impl OpenLogDir {
     }
 
     /// The path of an entry on the host, without links on the way.
-    pub fn entry(&self, name: &str) -> PathBuf {
+    pub fn entry(&self, name: impl AsRef<Path>) -> PathBuf {
         self.place.on_host.join(name)
     }
 

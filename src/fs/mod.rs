@@ -12,5 +12,6 @@ pub mod logs;
 pub mod mounts;
 pub mod nesting;
 pub mod open_beneath;
+mod orphan_files;
 pub(crate) mod signals;
 mod tree;

@@ -6,6 +6,7 @@ use super::defects::stage;
 use super::later::Round;
 use super::log_dirs::LogDirs;
 use super::logs;
+use super::orphan_logs::orphan_logs;
 use super::pod_evidence;
 use super::sandboxes::sandboxes;
 use super::snapshots::{Snapshots, ended};
@@ -140,6 +141,7 @@ impl ContainerPass<'_, '_> {
     /// S4, unless a log may be that of another container (S2.4). Without the trees (S4.1) the links are left alone.
     async fn logs(&self, snapshots: &Snapshots<'_, '_>) {
         if !self.log_dirs.nested && stage(self.ctx, logs::trees(snapshots)).await == Some(true) {
+            stage(self.ctx, orphan_logs(snapshots)).await;
             self.links(snapshots).await;
         }
     }

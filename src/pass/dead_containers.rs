@@ -174,8 +174,7 @@ impl<'a, 'p> Stage<'a, 'p> {
         let up = plan.remove.extract_if(.., |step| is_up(step));
         let planned = up.map(|step| {
             ctx.later.awaits_stop(step.object);
-            let planned = remover.planned(step.object, step.reason);
-            (planned, step.object.clone())
+            (remover.of_step(&step), step.object.clone())
         });
         self.pass.stops.add(snapshot, planned.collect());
     }
@@ -204,7 +203,7 @@ impl<'a, 'p> Stage<'a, 'p> {
         collected.tried.is_empty() && done.is_empty() && !self.policy.asks_for_ends()
     }
 
-    /// S1.2 with `container-age-from` = `finished`: asks when each candidate ended. One that cannot be asked about is kept.
+    /// S1.2, S1.9 with `container-age-from` = `finished`: asks when each candidate ended. One that cannot be asked about is kept.
     async fn ask_for_ends(&self, containers: &mut [Container]) {
         let unfinished = self.pass.ctx.attempts.unfinished;
         // At the end of the pass nothing else can be removed.

@@ -5,7 +5,7 @@ use crate::fs::host_root::Root;
 use crate::fs::links::LogLink;
 use crate::fs::logs::{Lies, LogError, Names, OpenLogDir};
 use crate::fs::mounts::mounts;
-use crate::node::{Container, ContainerState, Text};
+use crate::node::{Container, ContainerState, LogFile, Text};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -29,7 +29,7 @@ struct Gone {
     stopped: HashSet<Text>,
     /// Logs, which are deleted with their rotated siblings.
     logs: HashSet<PathBuf>,
-    /// Entries of log directories, with all below them.
+    /// Entries of log directories, with all below them, and single log files.
     trees: HashSet<PathBuf>,
     /// Names of links that are deleted with their containers.
     links: HashSet<String>,
@@ -122,6 +122,24 @@ impl Overlay {
         dir.check_tree(name, gone.mounts.get_or_init(mounts))?;
         gone.trees.insert(dir.entry(name));
         Ok(())
+    }
+
+    /// S4.3: removes a log file; false = it has been written meanwhile.
+    pub fn remove_log_file(&self, dir: &OpenLogDir, file: &LogFile) -> Result<bool, LogError> {
+        let Some(gone) = &self.0 else {
+            return dir.remove_log_file(file);
+        };
+        let is_as_it_was = dir.check_log_file(file)?;
+        if is_as_it_was {
+            gone.borrow_mut().trees.insert(dir.entry(file.path()));
+        }
+        Ok(is_as_it_was)
+    }
+
+    /// Whether a file below a log directory would be gone by now; no link is on the way to it.
+    pub fn hides(&self, dir: &OpenLogDir, relative: &Path) -> bool {
+        let gone = self.0.as_ref().map(RefCell::borrow);
+        gone.is_some_and(|gone| gone.takes(&dir.entry(relative)))
     }
 
     /// S4.2: removes a link that dangles.

@@ -3,6 +3,7 @@
 use crate::cri::{CallError, Place};
 use crate::node::Text;
 use crate::plan::order::Trouble;
+use crate::plan::pods::rests_on_pod;
 use crate::report::{Entry, Kind, Outcome, Reason};
 
 /// An object, and why it is to be removed or kept.
@@ -14,6 +15,8 @@ pub(crate) struct Planned {
     pub(crate) name: Text,
     pub(crate) pod_uid: Text,
     pub(crate) reason: Reason,
+    /// The removal rests on the host's answer about the pod (S0.3).
+    pub(crate) rests_on_pod: bool,
     /// The size of an image.
     pub(crate) bytes: u64,
 }
@@ -32,6 +35,7 @@ impl Planned {
             name: name.into(),
             pod_uid: pod_uid.into(),
             reason,
+            rests_on_pod: rests_on_pod(reason),
             bytes: 0,
         }
     }

@@ -75,7 +75,7 @@ impl<'g> Gate<'g> {
         if ctx.attempts.waits(planned.kind, &planned.id) {
             return Some(Reason::Backoff);
         }
-        let holds = |evidence: &Evidence<'_>| evidence.stands(&planned.pod_uid, planned.reason);
+        let holds = |evidence: &Evidence<'_>| evidence.stands(planned);
         (!self.evidence.is_none_or(holds)).then_some(Reason::Changed)
     }
 
@@ -222,7 +222,11 @@ mod tests {
         } else {
             Reason::PodRemoved
         };
-        let planned = Planned::new(Kind::Container, "c", "n", "u", reason);
+        let mut planned = Planned::new(Kind::Container, "c", "n", "u", reason);
+        if with.contains("ended") {
+            // S1.9: the reason alone does not say that it rests on the host's answer.
+            (planned.reason, planned.rests_on_pod) = (Reason::Age, true);
+        }
         let experience = Experience::new(&config);
         let options = PassOptions {
             dry_run: with.contains("dry"),
@@ -287,6 +291,9 @@ mod tests {
             // What the host says of its pod does not count.
             ("limit", "pod", "", "approval", "open"),
             ("limit", "", "end", "approval", "not-reached"),
+            ("ended", "", "", "pods approval pods", "open"),
+            ("ended", "pod", "", "pods", "changed"),
+            ("ended", "", "pod", "pods approval pods", "changed"),
             // The approval before a stop is good for as long as an answer is.
             ("approved young", "refusal", "", "", "open"),
             ("approved young", "hold", "", "", "held"),

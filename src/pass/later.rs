@@ -38,6 +38,8 @@ pub(crate) struct Later {
     stopped: RefCell<HashMap<Text, Stopped>>,
     /// Links of UNKNOWN containers, which are removed with them at the end of the pass.
     links: RefCell<HashSet<String>>,
+    /// The pods of these containers.
+    stopping: RefCell<HashSet<Text>>,
     /// Pods and sandboxes whose containers were removed late.
     emptied: RefCell<(HashSet<Text>, HashSet<Text>)>,
     flying: RefCell<Vec<Rc<Cell<bool>>>>,
@@ -162,11 +164,12 @@ impl Later {
         self.reasons(kind).into_keys().collect()
     }
 
-    /// Why the objects of a kind that were put off are to be removed.
-    pub(crate) fn reasons(&self, kind: Kind) -> HashMap<Text, Reason> {
+    /// Why the objects of a kind that were put off are to be removed, and whether that rests on the host's answer about their pods.
+    pub(crate) fn reasons(&self, kind: Kind) -> HashMap<Text, (Reason, bool)> {
         let put_off = self.put_off.borrow();
         let of_kind = put_off.iter().filter(|e| e.kind == kind);
-        of_kind.map(|e| (e.id.clone(), e.reason)).collect()
+        let reason = |e: &Planned| (e.id.clone(), (e.reason, e.rests_on_pod));
+        of_kind.map(reason).collect()
     }
 
     /// Kinds of which something was put off, the least recently tried first.
@@ -185,6 +188,13 @@ impl Later {
     /// An UNKNOWN container is to be stopped: its link is removed with it, not because it dangles (S4.2).
     pub(crate) fn awaits_stop(&self, c: &Container) {
         self.links.borrow_mut().extend(link_name(c));
+        self.stopping.borrow_mut().insert(c.uid().into());
+    }
+
+    /// Whether a container of a pod is removed at the end of the pass, with its logs: until then its files are not the last of their
+    /// directory (S4.3).
+    pub(crate) fn is_stopping(&self, uid: &str) -> bool {
+        self.round.get() == Round::First && self.stopping.borrow().contains(uid)
     }
 
     /// Whether a link is removed with a container at the end of the pass.

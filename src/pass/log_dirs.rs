@@ -23,7 +23,7 @@ pub(crate) enum LogDir {
 }
 
 impl LogDir {
-    fn open(root: &Root, dir: Option<&str>) -> LogDir {
+    pub(super) fn open(root: &Root, dir: Option<&str>) -> LogDir {
         let Some(dir) = dir else {
             return LogDir::Off;
         };

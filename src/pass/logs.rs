@@ -1,4 +1,4 @@
-//! Logs that pods left behind, and links whose target is gone (S4).
+//! Logs that pods left behind, and links whose target is gone (S4.1, S4.2).
 
 use super::containers::ContainerPass;
 use super::context::{Context, QUESTIONS};
@@ -6,6 +6,7 @@ use super::defects::object;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::{Ordered, Round};
+use super::log_ages::has_young_files;
 use super::log_dirs::{LogDir, unreadable};
 use super::pace::Pace;
 use super::parts::all_containers;
@@ -19,7 +20,7 @@ use crate::fs::logs::{Entry as DirEntry, OpenLogDir};
 use crate::node::{Snapshot, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
-use crate::report::{Kind, Reason};
+use crate::report::{Kind, Reason, visible};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -54,9 +55,24 @@ impl Remover for TreeRemover<'_, '_> {
             return Err(Fate::Kept(Reason::NewerThanAnswer));
         }
         let overlay = &self.pass.log_dirs.overlay;
+        match has_young_files(self.pass.ctx, self.dir, name, Some(overlay)) {
+            Ok(false) => {}
+            Ok(true) => return Err(Fate::Kept(Reason::TooYoung)),
+            Err(e) => {
+                gate.still_open()?;
+                return Err(Fate::Failed(age_unknown(self.dir, name, &e)));
+            }
+        }
         gate.delete(|go_on| overlay.remove_tree(self.dir, name, go_on))?;
         Ok(Fate::Removed)
     }
+}
+
+fn age_unknown(dir: &OpenLogDir, name: &str, e: &io::Error) -> String {
+    let path = visible(&format!("{}/{name}", dir.dir()));
+    format!(
+        "cannot find out how old the files in {path} are: {e}; make them readable, or set minimum-pod-log-ttl-duration to 0s"
+    )
 }
 
 /// The entries of `pod-logs-dir`; `None` = its key is empty.
@@ -82,7 +98,7 @@ fn entries<'a>(
 }
 
 /// The sorted names of entries, and those that are not UTF-8 as they can be shown.
-fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
+pub(super) fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
     let (mut names, mut unreadable) = (Vec::new(), Vec::new());
     for DirEntry { name, .. } in entries {
         match name.to_str() {
@@ -92,6 +108,12 @@ fn names_of(entries: Vec<DirEntry>) -> (Vec<Text>, Vec<String>) {
     }
     names.sort_unstable();
     (names, unreadable)
+}
+
+/// Whether a path is not that of an entry of `pod-logs-dir`, but of something below one (S4.3).
+pub(super) fn is_file_in(dir: &OpenLogDir, path: &str) -> bool {
+    let below = path.strip_prefix(dir.dir());
+    below.is_some_and(|below| below.trim_start_matches('/').contains('/'))
 }
 
 /// S4.1; false = the directory cannot be read, and the links are to be left alone.
@@ -118,12 +140,15 @@ pub(super) async fn trees(snapshots: &Snapshots<'_, '_>) -> bool {
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
     let path = |name: &Text| Text::from(format!("{}/{name}", dir.dir()));
     let is_there: HashSet<Text> = names.iter().map(path).collect();
-    let is_there = |id: &Text| is_there.contains(id);
+    let is_there = |id: &Text| is_there.contains(id) || is_file_in(dir, id);
     ctx.later.settle_gone(ctx, Kind::PodLogs, is_there);
     ctx.attempts.keep_only(Kind::PodLogs, is_there);
     let decided = snapshots.decide(|snapshot| {
         let evidence = Evidence::ask(ctx, snapshot, uids.iter().cloned());
-        let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods));
+        // What cannot be read fails when it is to be removed.
+        let overlay = Some(&pass.log_dirs.overlay);
+        let is_young = |name: &Text| has_young_files(ctx, dir, name, overlay).unwrap_or(false);
+        let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods, is_young));
         Some(Decision { evidence, plan })
     });
     let Some(Decision { evidence, plan }) = decided.await else {

@@ -1,7 +1,10 @@
-//! The host's answer about its pods: asked for again when it has grown old (S0.3), and compared with what runs (S0.4).
+//! The host's answer about its pods: asked for again when it has grown old (S0.3), and compared with what runs (S0.4) and with how many
+//! pods there are (S0.12).
 
 use super::context::{Context, wall_time};
+use super::fate::Planned;
 use super::log_dirs::LogDir;
+use super::pod_share::Share;
 use crate::clock::BootInstant;
 use crate::error::{Error, Status};
 use crate::fs::changed::Question;
@@ -23,6 +26,8 @@ pub(crate) struct Pods {
     broken: Cell<bool>,
     /// Which pods are younger than the host's answer (S0.3).
     newer: RefCell<Newer>,
+    /// How many pods may lose something because they are gone (S0.12).
+    share: Share,
 }
 
 /// Asks the host about pods (S0.3).
@@ -85,7 +90,8 @@ impl<'a> Evidence<'a> {
         elsewhere: impl IntoIterator<Item = Text>,
     ) -> Evidence<'a> {
         let mut uids: BTreeSet<Text> = pods::uids_in_question(snapshot).into_iter().collect();
-        uids.extend(elsewhere.into_iter().filter(|uid| pods::askable(uid)));
+        let elsewhere = elsewhere.into_iter().chain(ctx.pods.share.uids(ctx));
+        uids.extend(elsewhere.filter(|uid| pods::askable(uid)));
         let uids: Vec<Text> = uids.into_iter().collect();
         let latest = RefCell::new(view(ctx, snapshot, &uids));
         Evidence {
@@ -114,8 +120,8 @@ impl<'a> Evidence<'a> {
     }
 
     /// Whether a removal that was planned still stands. Asks again if the removal rests on the answer and that has grown old.
-    pub(crate) fn stands(&self, uid: &str, reason: Reason) -> bool {
-        if !pods::rests_on_pod(reason) {
+    pub(crate) fn stands(&self, planned: &Planned) -> bool {
+        if !planned.rests_on_pod {
             return true;
         }
         let age = BootInstant::now().since(self.latest.borrow().1);
@@ -128,7 +134,7 @@ impl<'a> Evidence<'a> {
             return false;
         }
         let latest = self.latest.borrow();
-        pods::still_stands(uid, reason, &latest.0)
+        pods::still_stands(&planned.pod_uid, planned.reason, &latest.0)
     }
 }
 
@@ -136,13 +142,17 @@ impl<'a> Evidence<'a> {
 fn view(ctx: &Context<'_>, snapshot: &Snapshot, uids: &[Text]) -> (PodView, BootInstant) {
     let asked = BootInstant::now();
     let answer = ask(ctx, uids);
-    let mut view = PodView::new(snapshot, &answer, ctx.all_unused, ctx.pods.broken.get());
-    let newer = newer_pods(ctx, snapshot, &answer, &view);
-    if let Some(contradiction) = view.contradicted() {
+    let by_age = ctx.config.maximum_dead_container_age.is_some();
+    let view = |broken| PodView::new(snapshot, &answer, ctx.all_unused, broken).by_age(by_age);
+    let mut latest = view(ctx.pods.broken.get());
+    let newer = newer_pods(ctx, snapshot, &answer, &latest);
+    if let Some(contradiction) = latest.contradicted() {
         contradicted(ctx, &contradiction);
-        view = PodView::new(snapshot, &answer, ctx.all_unused, true);
+        latest = view(true);
     }
-    (view.holding(newer), asked)
+    let latest = latest.holding(newer);
+    let brake = ctx.pods.share.brake(ctx, snapshot, &latest);
+    (latest.braked(brake), asked)
 }
 
 /// S0.3: the pods that have changed since the moment of the host's answer. A pod is judged when the host first says that it is gone.
@@ -173,6 +183,7 @@ fn judge(ctx: &Context<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTre
         since: as_of,
         now,
         files_only: false,
+        skips: &|_| false,
         go_on: &go_on,
     };
     let logs = logs_of(ctx, open);
@@ -214,6 +225,7 @@ pub(crate) fn has_newer_files(ctx: &Context<'_>, dir: &OpenLogDir, name: &str) -
         since,
         now: wall_time(ctx.hooks),
         files_only: true,
+        skips: &|_| false,
         go_on: &go_on,
     };
     let change = dir.last_change(OsStr::new(name), &question);

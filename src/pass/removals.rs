@@ -282,6 +282,14 @@ pub(crate) trait Remover {
     /// What the report says of an object.
     fn planned(&self, object: &Self::Object, reason: Reason) -> Planned;
 
+    /// The same for a step of a plan.
+    fn of_step(&self, step: &Step<'_, Self::Object>) -> Planned {
+        Planned {
+            rests_on_pod: step.rests_on_pod,
+            ..self.planned(step.object, step.reason)
+        }
+    }
+
     /// Removes an object; in a dry run, finds out whether it would be removed. The gate is open, and is asked again after everything that
     /// takes long.
     async fn remove(&self, object: &Self::Object, gate: &Gate<'_>) -> Result<Fate, Fate>;
@@ -313,7 +321,7 @@ pub(crate) async fn carry_out<'o, R: Remover>(
     pace: &Pace<'_>,
     remover: &R,
 ) -> Vec<&'o R::Object> {
-    let planned = |step: Step<'o, _>| (remover.planned(step.object, step.reason), step.object);
+    let planned = |step: Step<'o, _>| (remover.of_step(&step), step.object);
     let removals = plan.remove.into_iter().map(planned).collect();
     let kept = plan.keep.into_iter().map(|step| planned(step).0).collect();
     let ordered = ctx.later.order(ctx, R::KIND, removals);

@@ -26,7 +26,9 @@ pub struct ContainerPolicy {
     pub per_unit: Option<usize>,
     /// S1.6; `None` = no limit.
     pub total: Option<usize>,
-    /// S1.2.
+    /// ns; S1.9. `None` = off.
+    pub max_age: Option<i64>,
+    /// S1.2, S1.9.
     pub age_from: AgeFrom,
 }
 
@@ -36,15 +38,16 @@ impl From<&Config> for ContainerPolicy {
             min_age: nanoseconds(config.minimum_container_ttl_duration),
             per_unit: config.maximum_dead_containers_per_container,
             total: config.maximum_dead_containers,
+            max_age: config.maximum_dead_container_age.map(nanoseconds),
             age_from: config.container_age_from,
         }
     }
 }
 
 impl ContainerPolicy {
-    /// Whether the plan has to know when candidates ended, which no list says (S1.2).
+    /// Whether the plan has to know when candidates ended, which no list says (S1.2, S1.9).
     pub fn asks_for_ends(&self) -> bool {
-        self.age_from == AgeFrom::Finished && self.min_age > 0
+        self.age_from == AgeFrom::Finished && (self.min_age > 0 || self.max_age.is_some())
     }
 }
 
@@ -66,6 +69,16 @@ fn too_young(c: &Container, policy: &ContainerPolicy, now: i64) -> bool {
     let is_starting =
         c.state == ContainerState::Created && c.created_at > now.saturating_sub(STARTING);
     is_starting || since > now.saturating_sub(policy.min_age)
+}
+
+/// Whether a candidate is older than it may be (S1.9). One of unknown age (`created_at` 0, or the runtime did not say when it ended) is not.
+fn too_old(c: &Container, policy: &ContainerPolicy, now: i64) -> bool {
+    let since = match policy.age_from {
+        AgeFrom::Created => c.created_at,
+        AgeFrom::Finished => c.finished_at.unwrap_or(0),
+    };
+    let oldest = policy.max_age.map(|most| now.saturating_sub(most));
+    since > 0 && oldest.is_some_and(|oldest| since < oldest)
 }
 
 /// Why a container is not a candidate, if it is not.
@@ -112,19 +125,23 @@ pub fn plan<'a>(
         unit.sort_unstable_by_key(|c| c.age());
     }
     remove_for_pods(&mut units, pods, &mut plan);
-    let mut extras = Units::new();
+    let mut taken = Units::new();
     if let Some(limit) = policy.per_unit {
-        extras = take_extras(&mut units, limit);
+        taken = take_extras(&mut units, limit);
         keep_newest(&mut units, limit, Reason::UnitLimit, &mut plan);
     }
     match policy.total {
-        Some(limit) => keep_total(&mut units, extras, pods, limit, &mut plan),
-        None => add(&mut units, extras),
+        Some(limit) => keep_total(&mut units, taken, pods, limit, &mut plan),
+        None => add(&mut units, taken),
     }
     if snapshot.partial {
         // How many there are in all is unknown, so none is removed because of the total (S7.3).
         let is_over_total = |step: &Step<'_, _>| step.reason == Reason::TotalLimit;
         plan.spare(Reason::ListIncomplete, is_over_total);
+    }
+    if policy.max_age.is_some() {
+        let is_old = |c: &Container| too_old(c, policy, now);
+        remove_old(&mut units, pods, is_old, &mut plan);
     }
     for ((uid, _), unit) in units {
         let reason = match pods.standing(uid) {
@@ -162,31 +179,39 @@ fn keep_newest<'a>(
     });
 }
 
-/// The extras of S1.5 (safer), which units keep besides their newest `limit`: the last crash, if those were never started, and the highest
-/// attempt, if creation times say otherwise. They are taken out of the units, so that all other rules decide without them.
+/// The extras of S1.5 (safer), which units keep besides their newest `limit`. They are taken out of the units, so that all other rules
+/// decide without them.
 fn take_extras<'a>(units: &mut Units<'a>, limit: usize) -> Units<'a> {
     if limit == 0 {
         return Units::new();
     }
     let of_unit = |unit: &mut Unit<'a>| {
-        let (over, newest) = unit.split_at(unit.len().saturating_sub(limit));
-        let created = |c: &&Container| c.state == ContainerState::Created;
-        let crash = if newest.iter().all(created) {
-            over.iter().rfind(|c| !created(c)).copied()
-        } else {
-            None
-        };
-        // Of equal ones the last is the newest.
-        let highest = unit.iter().copied().max_by_key(|c| c.attempt);
-        let is_over = |c: &&Container| over.iter().any(|o| std::ptr::eq(*o, *c));
-        let wanted = [crash, highest.filter(is_over)];
-        let is_wanted = |c: &Container| wanted.iter().flatten().any(|w| std::ptr::eq(*w, c));
-        unit.extract_if(.., |c| is_wanted(c)).collect()
+        let wanted = extras(unit, limit);
+        unit.extract_if(.., |c| is_among(&wanted, c)).collect()
     };
     units
         .iter_mut()
         .map(|(&name, unit)| (name, of_unit(unit)))
         .collect()
+}
+
+/// The last crash of a unit, if its newest `limit` were never started, and its highest attempt, if creation times say otherwise.
+fn extras<'a>(unit: &[&'a Container], limit: usize) -> Vec<&'a Container> {
+    let (over, newest) = unit.split_at(unit.len().saturating_sub(limit));
+    let created = |c: &&Container| c.state == ContainerState::Created;
+    let crash = if newest.iter().all(created) {
+        over.iter().rfind(|c| !created(c)).copied()
+    } else {
+        None
+    };
+    // Of equal ones the last is the newest.
+    let highest = unit.iter().copied().max_by_key(|c| c.attempt);
+    let highest = highest.filter(|c| is_among(over, c));
+    [crash, highest].into_iter().flatten().collect()
+}
+
+fn is_among(some: &[&Container], c: &Container) -> bool {
+    some.iter().any(|other| std::ptr::eq(*other, c))
 }
 
 /// The limit over all units (S1.6). Units whose pods are gone by the host's answer, and which are kept only because crigc is more careful
@@ -217,6 +242,32 @@ fn keep_total<'a>(
     remove_oldest(&mut extras_giving_way, left, plan);
     for more in [extras, giving_way, extras_giving_way] {
         add(units, more);
+    }
+}
+
+/// Of a pod that has ended all that is too old is removed; in other pods all but the newest of each unit, and the extras that it would have
+/// by S1.5 with a limit of 1 (S1.9): the kubelet would start them again, and reads the number of attempts from them.
+fn remove_old<'a>(
+    units: &mut Units<'a>,
+    pods: &PodView,
+    is_old: impl Fn(&Container) -> bool,
+    plan: &mut ContainerPlan<'a>,
+) {
+    for (&(uid, _), unit) in units {
+        let standing = pods.age_standing(uid);
+        if let Standing::Removable(reason) = standing {
+            plan.removes_with_pod(unit.extract_if(.., |c| is_old(c)), reason);
+            continue;
+        }
+        // Extras were put behind the others.
+        unit.sort_unstable_by_key(|c| c.age());
+        let mut needed = extras(unit, 1);
+        needed.extend(unit.last());
+        let is_over = |c: &mut &Container| is_old(c) && !is_among(&needed, c);
+        plan.removes(unit.extract_if(.., is_over), Reason::Age);
+        if let Standing::Held(reason) = standing {
+            plan.keeps(unit.extract_if(.., |c| is_old(c)), reason);
+        }
     }
 }
 

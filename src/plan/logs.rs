@@ -1,9 +1,10 @@
-//! Where the logs of a container are (S2.4, S2.6), and which log directories and links are removed that were left behind (S4).
+//! Where the logs of a container are (S2.4, S2.6), and which log directories and links are removed that were left behind (S4.1,
+//! S4.2).
 
 use super::Plan;
 use super::containers::is_candidate_state;
 use super::pods::{PodView, Standing};
-use crate::node::{Container, ContainerState, Snapshot, Text};
+use crate::node::{Container, ContainerState, Sandbox, Snapshot, Text};
 use crate::report::Reason;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -26,10 +27,12 @@ pub struct ExpectedLog {
 
 /// The label, if a file's name can contain it.
 fn usable(label: &Option<Text>) -> Option<&str> {
-    label
-        .as_deref()
-        .filter(|label| !label.is_empty() && *label != "." && *label != "..")
-        .filter(|label| !label.contains(['/', '\0']))
+    label.as_deref().filter(|label| is_usable(label))
+}
+
+/// Whether a file's name can contain a text.
+fn is_usable(text: &str) -> bool {
+    !matches!(text, "" | "." | "..") && !text.contains(['/', '\0'])
 }
 
 /// Where the log of a container is, if its labels say so (S2.6).
@@ -37,10 +40,21 @@ pub fn expected_log(c: &Container) -> Option<ExpectedLog> {
     let (namespace, pod) = (usable(&c.pod_namespace)?, usable(&c.pod_name)?);
     let (uid, name) = (usable(&c.pod_uid)?, usable(&c.container_name)?);
     Some(ExpectedLog {
-        pod_dir: format!("{namespace}_{pod}_{uid}"),
+        pod_dir: pod_dir(namespace, pod, uid),
         file: format!("{name}/{}{LOG}", c.attempt),
         old_pod_dir: uid.to_owned(),
     })
+}
+
+fn pod_dir(namespace: &str, pod: &str, uid: &str) -> String {
+    format!("{namespace}_{pod}_{uid}")
+}
+
+/// The log directory of a sandbox's pod, below `pod-logs-dir`.
+pub fn sandbox_dir(s: &Sandbox) -> Option<String> {
+    let names = [&s.pod_namespace, &s.pod_name, &s.pod_uid];
+    let is_known = names.into_iter().all(|name| is_usable(name));
+    is_known.then(|| pod_dir(&s.pod_namespace, &s.pod_name, &s.pod_uid))
 }
 
 impl ExpectedLog {
@@ -149,7 +163,13 @@ pub fn entry_pod(name: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// Which entries of `pod-logs-dir` are removed (S4.1); none if the lists of S3.1 did not arrive whole. `snapshot` has what is kept.
-pub fn trees<'a>(names: &'a [Text], snapshot: &Snapshot, pods: &PodView) -> Plan<'a, Text> {
+/// `is_young` is asked about entries that would be removed: whether something in them is younger than `minimum-pod-log-ttl-duration`.
+pub fn trees<'a>(
+    names: &'a [Text],
+    snapshot: &Snapshot,
+    pods: &PodView,
+    is_young: impl Fn(&Text) -> bool,
+) -> Plan<'a, Text> {
     let arrived = snapshot.sandboxes.is_some() && !snapshot.partial;
     let held: HashSet<&str> = snapshot.containers.iter().map(Container::uid).collect();
     let mut plan = Plan::default();
@@ -161,6 +181,7 @@ pub fn trees<'a>(names: &'a [Text], snapshot: &Snapshot, pods: &PodView) -> Plan
             Standing::Held(reason) => (false, reason),
             Standing::Removable(_) if !arrived => (false, Reason::ListIncomplete),
             Standing::Removable(_) if held.contains(uid) => (false, Reason::Active),
+            Standing::Removable(_) if is_young(name) => (false, Reason::TooYoung),
             Standing::Removable(reason) => (true, reason),
         };
         plan.add(name, is_removed, reason);

@@ -1,6 +1,6 @@
 //! Decisions: pure functions from a snapshot of the node, policy and time to an ordered plan with a reason for every object.
-//! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6 and S4,
-//! `images` S5, `backoff` and `order` S0.8, `window` and `in_flight` how many removals run at once
+//! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `share` S0.12, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6,
+//! S4.1 and S4.2, `orphans` S4.3, `images` S5, `backoff` and `order` S0.8, `window` and `in_flight` how many removals run at once
 //! (S2.7).
 
 pub mod backoff;
@@ -11,9 +11,11 @@ pub mod in_flight;
 pub mod in_use;
 pub mod logs;
 pub mod order;
+pub mod orphans;
 pub mod pods;
 pub mod records;
 pub mod sandboxes;
+pub mod share;
 mod trial;
 pub mod window;
 
@@ -27,6 +29,8 @@ pub struct Step<'a, T> {
     pub object: &'a T,
     /// Why it is removed or kept.
     pub reason: Reason,
+    /// Its removal rests on the host's answer about its pod (S0.3).
+    pub rests_on_pod: bool,
 }
 
 /// A decision for each object of a list: the removals in their order, and what is kept.
@@ -49,13 +53,17 @@ impl<T> Default for Plan<'_, T> {
 
 impl<'a, T> Plan<'a, T> {
     fn removes(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
-        let steps = objects.into_iter().map(|object| Step { object, reason });
-        self.remove.extend(steps);
+        self.remove
+            .extend(steps(objects, reason, rests_on_pod(reason)));
+    }
+
+    /// The same for a reason that does not speak of the pod, but holds only if the pod is gone or has ended.
+    fn removes_with_pod(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
+        self.remove.extend(steps(objects, reason, true));
     }
 
     fn keeps(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
-        let steps = objects.into_iter().map(|object| Step { object, reason });
-        self.keep.extend(steps);
+        self.keep.extend(steps(objects, reason, false));
     }
 
     fn add(&mut self, object: &'a T, is_removed: bool, reason: Reason) {
@@ -69,20 +77,38 @@ impl<'a, T> Plan<'a, T> {
     /// The picked removals become objects that are kept, for this reason.
     pub fn spare(&mut self, reason: Reason, picked: impl Fn(&Step<'a, T>) -> bool) {
         let spared = self.remove.extract_if(.., |step| picked(step));
-        self.keep.extend(spared.map(|step| Step { reason, ..step }));
+        self.keep.extend(spared.map(|step| Step {
+            reason,
+            rests_on_pod: false,
+            ..step
+        }));
     }
 
     /// An object that was planned before is removed for its reason `then`: a later snapshot only takes removals away (S0.8). If that
-    /// reason is that its pod is gone, it is removed only if that still holds.
-    pub fn stand_by(&mut self, then: impl Fn(&T) -> Option<Reason>) {
+    /// removal rested on the host's answer about its pod (the second value), it is removed only if it still does.
+    pub fn stand_by(&mut self, then: impl Fn(&T) -> Option<(Reason, bool)>) {
         let is_pod_back = |step: &Step<'a, T>| {
-            then(step.object).is_some_and(rests_on_pod) && !rests_on_pod(step.reason)
+            then(step.object).is_some_and(|(_, rested)| rested) && !step.rests_on_pod
         };
         self.spare(Reason::Changed, is_pod_back);
         for step in &mut self.remove {
-            if let Some(reason) = then(step.object).filter(|then| !rests_on_pod(*then)) {
+            if let Some((reason, false)) = then(step.object) {
                 step.reason = reason;
+                step.rests_on_pod = false;
             }
         }
     }
+}
+
+fn steps<'a, T: 'a>(
+    objects: impl IntoIterator<Item = &'a T>,
+    reason: Reason,
+    rests_on_pod: bool,
+) -> impl Iterator<Item = Step<'a, T>> {
+    let step = move |object| Step {
+        object,
+        reason,
+        rests_on_pod,
+    };
+    objects.into_iter().map(step)
 }

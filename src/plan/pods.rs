@@ -1,8 +1,9 @@
-//! The objects of which pods may be removed: the host's answer (S0.2, S0.3) against what runs (S0.4).
+//! The objects of which pods may be removed: the host's answer (S0.2, S0.3) against what runs (S0.4), held back by the brake (S0.12).
 
 use crate::node::{ContainerState, PodState, PodStates, SandboxState, Snapshot, Text};
 use crate::report::Reason;
 use std::collections::{BTreeSet, HashMap, HashSet, hash_map};
+use std::sync::Arc;
 
 /// How many examples a contradiction names.
 const EXAMPLES: usize = 3;
@@ -16,6 +17,33 @@ pub enum Standing {
     Held(Reason),
     /// The pod exists, or the host was not asked about it.
     Stays,
+}
+
+/// Which pods the brake holds back (S0.12).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Brake {
+    /// None: there is no brake, or no verdict yet.
+    #[default]
+    Off,
+    /// All: too many would lose something.
+    All,
+    /// All but those that were gone when they were counted.
+    AllBut(Arc<HashSet<Text>>),
+}
+
+impl Brake {
+    /// Holds all pods but those that were counted.
+    pub fn all_but(counted: impl IntoIterator<Item = Text>) -> Brake {
+        Brake::AllBut(Arc::new(counted.into_iter().collect()))
+    }
+
+    fn holds(&self, uid: &str) -> bool {
+        match self {
+            Brake::Off => false,
+            Brake::All => true,
+            Brake::AllBut(counted) => !counted.contains(uid),
+        }
+    }
 }
 
 /// The host says of most pods that run that they are gone (S0.4).
@@ -35,12 +63,15 @@ pub struct PodView {
     states: HashMap<Text, PodState>,
     ready: bool,
     all_unused: bool,
+    /// What a pod that has ended left may be removed by its age (S1.9).
+    by_age: bool,
     broken: bool,
     /// What runs is unknown without the list of sandboxes (S1.1), or without all containers of a pod (S7.3).
     blind: bool,
     active: HashSet<Text>,
     /// Pods that have changed since the moment of which the host's answer speaks (S0.3).
     newer: HashSet<Text>,
+    brake: Brake,
 }
 
 /// Whether the host can be asked about a UID (S0.3); "" is a UID like any other.
@@ -186,11 +217,20 @@ impl PodView {
             states: answer.states.clone(),
             ready: answer.ready,
             all_unused,
+            by_age: false,
             broken,
             blind: snapshot.sandboxes.is_none() || snapshot.partial,
             active: active_pods(snapshot),
             newer: HashSet::new(),
+            brake: Brake::Off,
         }
+    }
+
+    /// The age of containers counts (S1.9): what the host says of pods that have ended is then checked like what it says of those that are
+    /// gone.
+    pub fn by_age(mut self, by_age: bool) -> PodView {
+        self.by_age = by_age;
+        self
     }
 
     /// Adds the pods that [`Newer`] holds back (S0.3).
@@ -199,10 +239,20 @@ impl PodView {
         self
     }
 
+    /// Adds the verdict of S0.12.
+    pub fn braked(mut self, brake: Brake) -> PodView {
+        self.brake = brake;
+        self
+    }
+
     /// UIDs of pods that are gone by the host's answer.
     pub fn claimed(&self) -> impl Iterator<Item = &Text> {
         let uids = self.states.keys();
-        uids.filter(|uid| self.ready && self.claim(uid).is_some())
+        uids.filter(|uid| self.ready && self.is_claimed(uid))
+    }
+
+    fn is_claimed(&self, uid: &str) -> bool {
+        self.claim(uid).is_some() || (self.by_age && self.has_ended(uid))
     }
 
     /// Takes in a later answer about one pod alone (S4.1).
@@ -212,6 +262,11 @@ impl PodView {
             Some(state) => drop(self.states.insert(uid.clone(), *state)),
             None => drop(self.states.remove(uid)),
         }
+    }
+
+    /// Whether any pod may be removable by this answer and these lists.
+    pub fn is_clear(&self) -> bool {
+        self.ready && !self.blind && !self.broken
     }
 
     /// Whether the host has seen all its pod sources.
@@ -242,18 +297,16 @@ impl PodView {
         (state.runtime_removable && self.all_unused).then_some(Reason::PodTerminated)
     }
 
+    /// Whether the containers and sandboxes of a pod may be removed by the host's answer, if a rule calls for it (S0.2).
+    fn has_ended(&self, uid: &str) -> bool {
+        let state = self.states.get(uid);
+        state.is_some_and(|state| state.content_removable || state.runtime_removable)
+    }
+
     /// What may happen to containers and sandboxes of a pod (S1.4, S3.3).
     pub fn standing(&self, uid: &str) -> Standing {
-        match self.claim(uid) {
-            None => Standing::Stays,
-            Some(_) if !self.ready => Standing::Held(Reason::SourcesNotReady),
-            Some(_) if self.blind => Standing::Held(Reason::ListIncomplete),
-            Some(_) if self.broken || self.active.contains(uid) => {
-                Standing::Held(Reason::PodActive)
-            }
-            Some(_) if self.newer.contains(uid) => Standing::Held(Reason::NewerThanAnswer),
-            Some(reason) => Standing::Removable(reason),
-        }
+        let claim = self.claim(uid);
+        claim.map_or(Standing::Stays, |reason| self.checked(uid, reason))
     }
 
     /// What may happen to the logs of a pod (S4.1).
@@ -263,18 +316,46 @@ impl PodView {
             _ => Standing::Stays,
         }
     }
+
+    /// What may happen to containers of a pod that are too old (S1.9).
+    pub fn age_standing(&self, uid: &str) -> Standing {
+        if self.has_ended(uid) {
+            self.checked(uid, Reason::Age)
+        } else {
+            Standing::Stays
+        }
+    }
+
+    /// Checks the host's answer that a pod is gone.
+    fn checked(&self, uid: &str, reason: Reason) -> Standing {
+        if !self.ready {
+            Standing::Held(Reason::SourcesNotReady)
+        } else if self.blind {
+            Standing::Held(Reason::ListIncomplete)
+        } else if self.broken || self.active.contains(uid) {
+            Standing::Held(Reason::PodActive)
+        } else if self.newer.contains(uid) {
+            Standing::Held(Reason::NewerThanAnswer)
+        } else if self.brake.holds(uid) {
+            Standing::Held(Reason::HeldByShare)
+        } else {
+            Standing::Removable(reason)
+        }
+    }
 }
 
-/// Whether a removal for this reason rests on the host's answer about a pod.
+/// Whether a removal for this reason rests on the host's answer about a pod. One for its age may (S1.9); then its step says so.
 pub fn rests_on_pod(reason: Reason) -> bool {
     matches!(reason, Reason::PodRemoved | Reason::PodTerminated)
 }
 
-/// Whether a planned removal is still right after the host was asked again (S0.3): its answer can only keep more.
+/// Whether a planned removal that rests on the host's answer is still right after the host was asked again (S0.3): its answer can only
+/// keep more.
 pub fn still_stands(uid: &str, reason: Reason, fresh: &PodView) -> bool {
     let standing = match reason {
         Reason::PodRemoved => fresh.content_standing(uid),
+        Reason::Age => fresh.age_standing(uid),
         _ => fresh.standing(uid),
     };
-    !rests_on_pod(reason) || matches!(standing, Standing::Removable(_))
+    matches!(standing, Standing::Removable(_))
 }

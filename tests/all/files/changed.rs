@@ -50,6 +50,8 @@ struct Place {
     top: TempDir,
     tree: PathBuf,
     files_only: bool,
+    /// What is below this path does not count.
+    skipped: &'static str,
 }
 
 impl Place {
@@ -67,6 +69,7 @@ impl Place {
             top,
             tree,
             files_only: false,
+            skipped: "none",
         }
     }
 
@@ -79,6 +82,7 @@ impl Place {
             since: SINCE,
             now: NOW,
             files_only: self.files_only,
+            skips: &|path| path.starts_with(self.skipped),
             go_on,
         };
         room.last_change(OsStr::new(name), &question)
@@ -173,6 +177,30 @@ fn s0_3_where_only_files_are_asked_about_directories_have_no_say() {
         date(&place.tree.join("b/0.log"), NEW);
         let have = place.ask("ns_pod_uid", means, &|| true).unwrap();
         assert_eq!(have, found(NEW, false), "{means:?}");
+    }
+}
+
+/// A dry run leaves out what would be gone by then; it is asked only about what is new.
+#[test]
+fn s4_1_what_would_be_gone_has_no_say() {
+    let mut rules = Rules::default();
+    for means in BOTH {
+        rules.case("S4.1");
+        let mut place = Place::new();
+        place.skipped = "ns_pod_uid/b";
+        date(&place.tree.join("b/0.log"), NEW);
+        date(&place.tree.join("b"), NEW);
+        let have = place.ask("ns_pod_uid", means, &|| true).unwrap();
+        assert_eq!(have, found(OLD, false), "{means:?}");
+        date(&place.tree.join("b/0.log"), BEYOND);
+        let have = place.ask("ns_pod_uid", means, &|| true).unwrap();
+        assert_eq!(have, found(OLD, false), "{means:?}");
+        date(&place.tree.join("a/0.log"), NEW);
+        let have = place.ask("ns_pod_uid", means, &|| true).unwrap();
+        assert_eq!(have, found(NEW, false), "{means:?}");
+        place.skipped = "ns_pod_uid";
+        let have = place.ask("ns_pod_uid", means, &|| true).unwrap();
+        assert_eq!(have, found(OLD, false), "{means:?}");
     }
 }
 

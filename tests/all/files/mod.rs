@@ -5,4 +5,5 @@ mod filesystem;
 mod gone;
 mod host_root;
 mod logs;
+mod orphan_files;
 mod trees;

@@ -2,4 +2,5 @@
 
 mod connect;
 mod pod_states;
+mod share;
 mod told;

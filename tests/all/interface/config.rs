@@ -43,6 +43,15 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
         ("host-root", "host", "not an absolute path"),
         ("host-root", "/", "the root of the filesystem"),
         ("host-root", "/host/../x", "it holds `..`"),
+        (
+            "maximum-dead-container-age",
+            "30d",
+            "does not begin with a unit",
+        ),
+        ("minimum-pod-log-ttl-duration", "-10m", "it is negative"),
+        ("orphan-log-ttl-duration", "24", "has no unit"),
+        ("max-pod-share", "101", "out of range"),
+        ("max-pod-share", "50%", "not a whole number"),
     ];
     for (key, value, part) in bad {
         let e = settings.set(key, value).expect_err(key);
@@ -182,6 +191,30 @@ fn files_are_apart_from_each_other_and_from_what_is_deleted() {
     assert_eq!(settings.config().check(), Ok(()));
 }
 
+/// S0.12: without the directory there is nothing to count, and no brake.
+#[test]
+fn s0_12_the_brake_needs_the_directory_of_pods() {
+    let cases = [
+        ("50", "/var/log/pods", None),
+        (
+            "50",
+            "",
+            Some("max-pod-share (50) counts the pods in pod-logs-dir"),
+        ),
+        ("100", "", None),
+    ];
+    for (share, dir, refused) in cases {
+        let mut settings = Settings::default();
+        settings.set("max-pod-share", share).unwrap();
+        settings.set("pod-logs-dir", dir).unwrap();
+        match (settings.config().check(), refused) {
+            (Ok(()), None) => {}
+            (Err(e), Some(part)) => assert!(e.message.contains(part), "{e}"),
+            (got, want) => panic!("{share} {dir}: {got:?} {want:?}"),
+        }
+    }
+}
+
 /// A hint never leads to a key that may delete more than was meant.
 #[test]
 fn a_hint_names_the_key_that_was_meant_or_none() {
@@ -212,6 +245,12 @@ fn a_hint_names_the_key_that_was_meant_or_none() {
         ("max-dead-containers", Some("maximum-dead-containers")),
         ("maximum-parallel-removals", Some("max-parallel-removals")),
         ("min-image-ttl", Some("minimum-image-ttl-duration")),
+        (
+            "maximumDeadContainerAge",
+            Some("maximum-dead-container-age"),
+        ),
+        ("max-container-age", Some("maximum-dead-container-age")),
+        ("pod-log-ttl", None),
         ("imgae-service-endpiont", None),
         ("image-gc-hih-threshold", Some("image-gc-high-threshold")),
         // Two keys are equally near, or the key is the opposite, or of another object.

@@ -2,5 +2,7 @@
 
 mod host_root;
 mod left_behind;
+mod orphans;
 mod places;
+mod shipper;
 mod trees_and_links;

@@ -1,9 +1,12 @@
 //! The decisions, by tables and by random nodes: no runtime, no files.
 
+mod age;
 mod backoff;
 mod containers;
 mod images;
 mod order;
+mod orphans;
 mod random;
 mod sandboxes_and_logs;
+mod share;
 mod window;

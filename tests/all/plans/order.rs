@@ -180,31 +180,45 @@ fn s0_8_objects_that_are_gone_are_forgotten() {
 #[test]
 fn s0_8_an_object_that_was_put_off_is_removed_for_its_reason_then() {
     let mut rules = Rules::default();
-    use Reason::{Changed, PodRemoved, PodTerminated, TotalLimit, UnitLimit};
-    // Then, now, and what becomes of it.
+    use Reason::{Age, Changed, PodRemoved, PodTerminated, TotalLimit, UnitLimit};
+    // A removal for this reason, and whether it rests on the host's answer about the pod.
+    let (unit, total) = ((UnitLimit, false), (TotalLimit, false));
+    let (gone, ended) = ((PodRemoved, true), (PodTerminated, true));
+    let (old, old_and_ended) = ((Age, false), (Age, true));
+    // Then, now, and what becomes of it: `None` = it is kept.
     let cases = [
-        (None, UnitLimit, (true, UnitLimit)),
-        (None, PodRemoved, (true, PodRemoved)),
-        (Some(UnitLimit), UnitLimit, (true, UnitLimit)),
-        (Some(TotalLimit), UnitLimit, (true, TotalLimit)),
-        (Some(UnitLimit), PodRemoved, (true, UnitLimit)),
-        (Some(PodRemoved), PodRemoved, (true, PodRemoved)),
-        (Some(PodRemoved), PodTerminated, (true, PodTerminated)),
-        (Some(PodRemoved), UnitLimit, (false, Changed)),
-        (Some(PodTerminated), TotalLimit, (false, Changed)),
+        (None, unit, Some(unit)),
+        (None, gone, Some(gone)),
+        (Some(unit), unit, Some(unit)),
+        (Some(total), unit, Some(total)),
+        (Some(unit), gone, Some(unit)),
+        (Some(gone), gone, Some(gone)),
+        (Some(gone), ended, Some(ended)),
+        (Some(gone), unit, None),
+        (Some(ended), total, None),
+        (Some(old), old_and_ended, Some(old)),
+        (Some(old_and_ended), old_and_ended, Some(old_and_ended)),
+        (Some(old_and_ended), gone, Some(gone)),
+        (Some(old_and_ended), old, None),
+        (Some(old_and_ended), unit, None),
     ];
-    for (index, (then, now, (goes, want))) in cases.into_iter().enumerate() {
+    for (index, (then, now, want)) in cases.into_iter().enumerate() {
         let object = &index;
-        let step = |reason| vec![Step { object, reason }];
+        let step = |(reason, rests_on_pod)| {
+            vec![Step {
+                object,
+                reason,
+                rests_on_pod,
+            }]
+        };
         let mut plan = Plan {
             remove: step(now),
             keep: vec![],
         };
         plan.stand_by(|at| then.filter(|_| *at == index));
-        let (remove, keep) = if goes {
-            (step(want), vec![])
-        } else {
-            (vec![], step(want))
+        let (remove, keep) = match want {
+            Some(want) => (step(want), vec![]),
+            None => (vec![], step((Changed, false))),
         };
         assert_eq!(plan, Plan { remove, keep }, "{then:?} {now:?}");
         rules.case("S0.8");

@@ -3,15 +3,18 @@
 
 use crigc::config::AgeFrom;
 use crigc::node::{
-    Container, ContainerState, FsUsage, Image, PodStates, Sandbox, SandboxState, Snapshot, Text,
+    Container, ContainerState, FsUsage, Image, LogFile, PodStates, Sandbox, SandboxState, Snapshot,
+    Text,
 };
+use crigc::plan::Plan;
 use crigc::plan::containers::{self, ContainerPolicy};
 use crigc::plan::exempt::Exempt;
 use crigc::plan::images::{self, Goal, ImageState, SandboxImages, Tally};
 use crigc::plan::in_use::InUse;
-use crigc::plan::pods::{Changed, Newer, PodView};
+use crigc::plan::orphans::{self, Owners};
+use crigc::plan::pods::{Brake, Changed, Newer, PodView};
 use crigc::plan::records::Records;
-use crigc::plan::{logs, sandboxes};
+use crigc::plan::{logs, sandboxes, share};
 use proptest::prelude::*;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
@@ -71,6 +74,7 @@ fn worlds() -> impl Strategy<Value = World> {
         (-1..4i64).prop_map(|limit| usize::try_from(limit).ok()),
         prop_oneof![Just(None), (0..20usize).prop_map(Some)],
         prop_oneof![Just(0i64), Just(NOW - 3 * S)],
+        prop_oneof![2 => Just(None), 1 => Just(Some(NOW - 4 * S)), 1 => Just(Some(119 * S))],
     );
     (
         rows,
@@ -81,7 +85,7 @@ fn worlds() -> impl Strategy<Value = World> {
         prop::bool::weighted(0.9),
     )
         .prop_map(
-            |(rows, boxes, host, (per_unit, total, min_age), all_unused, ready)| {
+            |(rows, boxes, host, (per_unit, total, min_age, max_age), all_unused, ready)| {
                 let rows = rows.into_iter().enumerate().map(
                     |(n, (uid, name, state, created, of, attempt))| {
                         let uid = uid.to_string();
@@ -117,6 +121,7 @@ fn worlds() -> impl Strategy<Value = World> {
                     min_age,
                     per_unit,
                     total,
+                    max_age,
                     age_from: AgeFrom::Created,
                 };
                 World {
@@ -130,10 +135,12 @@ fn worlds() -> impl Strategy<Value = World> {
 }
 
 /// The lists of a pass: with a contradiction no pod is removable.
-fn view(snapshot: &Snapshot, host: &PodStates, all_unused: bool) -> PodView {
-    let first = PodView::new(snapshot, host, all_unused, false);
-    let broken = first.contradicted().is_some();
-    PodView::new(snapshot, host, all_unused, broken)
+fn view(snapshot: &Snapshot, world: &World) -> PodView {
+    let by_age = world.policy.max_age.is_some();
+    let view =
+        |broken| PodView::new(snapshot, &world.host, world.all_unused, broken).by_age(by_age);
+    let broken = view(false).contradicted().is_some();
+    view(broken)
 }
 
 /// The rules that a pass over one node exercised.
@@ -142,7 +149,7 @@ type Seen = BTreeSet<&'static str>;
 /// IDs of containers and sandboxes that a container pass removes, and the node after it.
 fn pass(world: &World, rules: &mut Seen) -> (Vec<Text>, Vec<Text>, Snapshot) {
     let mut after = world.snapshot.clone();
-    let pods = view(&after, &world.host, world.all_unused);
+    let pods = view(&after, world);
     if pods.contradicted().is_some() {
         rules.insert("S0.4");
     }
@@ -160,11 +167,12 @@ fn pass(world: &World, rules: &mut Seen) -> (Vec<Text>, Vec<Text>, Snapshot) {
         rules.insert(match step.reason.word() {
             "unit-limit" => "S1.5",
             "total-limit" => "S1.6",
+            "age" => "S1.9",
             _ => "S1.4",
         });
     }
     after.containers.retain(|c| !gone.contains(&c.id));
-    let pods = view(&after, &world.host, world.all_unused);
+    let pods = view(&after, world);
     let plan = sandboxes::plan(&after, &pods);
     let rows = after.sandboxes.clone().unwrap_or_default();
     let mut boxes = Vec::new();
@@ -369,7 +377,9 @@ fn a_pass_keeps_what_lives_and_leaves_nothing_for_a_second() {
 #[test]
 fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
     let _counting = Counting;
-    proptest!(config(), |(world in worlds())| {
+    proptest!(config(), |(mut world in worlds())| {
+        // The kubelet does not have this key.
+        world.policy.max_age = None;
         let (gone, boxes, after) = pass(&world, &mut Seen::new());
         let allowed = kubelet_removes(&world);
         for id in &gone {
@@ -396,6 +406,122 @@ fn s1_5_s1_6_s3_3_crigc_removes_nothing_that_the_kubelet_keeps() {
     });
 }
 
+/// S1.9 only adds to what other rules remove, and only what is old; of a pod that lives it takes neither the newest of a unit, nor the last
+/// that ran if that was never started, nor the highest attempt.
+#[test]
+fn s1_9_age_takes_nothing_that_a_living_pod_needs() {
+    let _counting = Counting;
+    proptest!(config(), |(mut world in worlds(), max_age in prop_oneof![Just(NOW - 4 * S), Just(119 * S)])| {
+        world.policy.max_age = Some(max_age);
+        let pods = view(&world.snapshot, &world);
+        let plan = containers::plan(&world.snapshot, &pods, &world.policy, NOW);
+        let ageless = ContainerPolicy { max_age: None, ..world.policy };
+        let without = containers::plan(&world.snapshot, &pods, &ageless, NOW);
+        let lines = |of: &Plan<'_, Container>, aged: bool| {
+            let steps = of.remove.iter().filter(|step| (step.reason.word() == "age") == aged);
+            steps.map(|step| (step.object.id.clone(), step.reason)).collect::<Vec<_>>()
+        };
+        prop_assert_eq!(lines(&plan, false), lines(&without, false));
+        let living = living_pods(&world.snapshot);
+        let aged: HashSet<Text> = lines(&plan, true).into_iter().map(|(id, _)| id).collect();
+        for c in world.snapshot.containers.iter().filter(|c| aged.contains(&c.id)) {
+            prop_assert!(c.created_at > 0 && c.created_at < NOW - max_age, "{c:?}");
+            let state = world.host.states.get(c.uid()).copied().unwrap_or_default();
+            let has_ended = world.host.ready && (state.content_removable || state.runtime_removable);
+            if has_ended && !living.contains(c.uid()) {
+                continue;
+            }
+            let unit = |other: &&Container| (other.uid(), &other.name) == (c.uid(), &c.name) && !aged.contains(&other.id);
+            let dead = |other: &&Container| matches!(other.state, ContainerState::Created | ContainerState::Exited | ContainerState::Unknown);
+            let left: Vec<&Container> = world.snapshot.containers.iter().filter(unit).filter(dead).collect();
+            prop_assert!(left.iter().any(|other| other.age() > c.age()), "S1.9: the newest: {c:?}");
+            prop_assert!(left.iter().any(|other| other.attempt >= c.attempt), "S1.9: the highest attempt: {c:?}");
+            let ran = |other: &&&Container| other.state != ContainerState::Created && other.age() > c.age();
+            let newest = left.iter().max_by_key(|other| other.age()).expect("one is left");
+            prop_assert!(
+                newest.state != ContainerState::Created || c.state == ContainerState::Created || left.iter().any(|other| ran(&other)),
+                "S1.9: the last that ran: {c:?}"
+            );
+        }
+        if !aged.is_empty() {
+            with_rules(|rules| rules.node("S1.9"));
+        }
+    });
+}
+
+/// S4.3: whatever is listed, a file is removed only if a kubelet made its name, no listed container has its number, and a file of the same
+/// directory with a higher number is left.
+#[test]
+fn s4_3_no_file_of_a_container_and_not_the_highest_is_removed() {
+    let _counting = Counting;
+    let names = prop_oneof![
+        6 => (0..5u32).prop_map(|n| format!("{n}.log")),
+        3 => (0..5u32).prop_map(|n| format!("{n}.log.20260101-000000.gz")),
+        1 => (0..5u32).prop_map(|n| format!("{n}.logx")),
+        1 => Just("app.log".to_owned()),
+    ];
+    let file = (0..8u8, 0..3u8, names, 0..10i64);
+    let files = prop::collection::btree_set(file, 0..60);
+    proptest!(config(), |(world in worlds(), files in files)| {
+        let files: Vec<LogFile> = files.iter().map(|(uid, container, name, changed)| LogFile {
+            pod: format!("ns_pod-{uid}_{uid}").into(),
+            container: format!("n{container}").into(),
+            name: name.as_str().into(),
+            changed: *changed,
+        }).collect();
+        let pods = view(&world.snapshot, &world);
+        let owners = Owners::of(&world.snapshot).expect("both lists are whole");
+        let plan = orphans::plan(&files, &owners, &pods, 5);
+        for step in &plan.remove {
+            let file = step.object;
+            let number = orphans::number(&file.name).expect("a kubelet's name");
+            let uid = logs::entry_uid(&file.pod);
+            prop_assert!(file.changed < 5, "{file:?}");
+            let owner = world.snapshot.containers.iter().find(|c| c.uid() == uid && *c.name == *file.container && c.attempt == number);
+            prop_assert!(owner.is_none(), "{file:?} {owner:?}");
+            let higher = files.iter().find(|other| {
+                let of_same = (&other.pod, &other.container) == (&file.pod, &file.container);
+                of_same && orphans::number(&other.name) > Some(number)
+            });
+            prop_assert!(higher.is_some(), "{file:?}");
+            let state = world.host.states.get(uid).copied().unwrap_or_default();
+            prop_assert!(!state.content_removable, "{file:?}");
+        }
+        if !plan.remove.is_empty() {
+            with_rules(|rules| rules.node("S4.3"));
+        }
+    });
+}
+
+/// S0.12: with the brake only limits and ages remove, and what they remove is a part of what is removed without it, or takes its place.
+#[test]
+fn s0_12_under_the_brake_nothing_is_removed_for_a_pods_sake() {
+    let _counting = Counting;
+    proptest!(config(), |(world in worlds())| {
+        let free = view(&world.snapshot, &world);
+        let pods = free.clone().braked(Brake::All);
+        let plan = containers::plan(&world.snapshot, &pods, &world.policy, NOW);
+        prop_assert!(plan.remove.iter().all(|step| !step.rests_on_pod));
+        let mut unlimited = world.policy;
+        (unlimited.per_unit, unlimited.total, unlimited.max_age) = (None, None, None);
+        let plan = containers::plan(&world.snapshot, &pods, &unlimited, NOW);
+        prop_assert!(plan.remove.is_empty());
+        let boxes = sandboxes::plan(&world.snapshot, &pods);
+        prop_assert!(boxes.remove.iter().all(|step| step.reason.word() == "older-sandbox"));
+        let names: Vec<Text> = (0..8).map(|n| format!("ns_pod_{n}").into()).collect();
+        let trees = logs::trees(&names, &world.snapshot, &pods, |_| false);
+        prop_assert!(trees.remove.is_empty());
+        let losing = share::losing(&world.snapshot, &free, &unlimited, NOW, &names, |_| false);
+        let lost = containers::plan(&world.snapshot, &free, &unlimited, NOW);
+        for step in &lost.remove {
+            prop_assert!(losing.contains(step.object.uid()), "{:?}", step.object);
+        }
+        if !losing.is_empty() {
+            with_rules(|rules| rules.node("S0.12"));
+        }
+    });
+}
+
 /// S0.3: nothing is removed because its pod is gone if anything of the pod is newer than the answer, and a verdict is final.
 #[test]
 fn s0_3_nothing_is_removed_because_a_pod_is_gone_that_is_newer_than_the_answer() {
@@ -416,8 +542,8 @@ fn s0_3_nothing_is_removed_because_a_pod_is_gone_that_is_newer_than_the_answer()
             newer.judge(&n.to_string().into(), later * S, Changed::Last(0));
         }
         let held = newer.pods();
-        let unlimited = ContainerPolicy { per_unit: None, total: None, ..world.policy };
-        let pods = view(&world.snapshot, &world.host, world.all_unused).holding(held.clone());
+        let unlimited = ContainerPolicy { per_unit: None, total: None, max_age: None, ..world.policy };
+        let pods = view(&world.snapshot, &world).holding(held.clone());
         let plan = containers::plan(&world.snapshot, &pods, &unlimited, NOW);
         let is_newer = |stamp: i64| stamp > as_of && stamp <= NOW;
         let owner = |id: &Text| world.snapshot.sandboxes.iter().flatten().find(|s| s.id == *id).map(|s| &*s.pod_uid);
@@ -465,8 +591,8 @@ fn a_host_that_answers_nonsense_costs_no_living_pod_anything() {
             prop_assert!(!living.contains(c.uid()), "S0.4: {c:?}");
         }
         let names: Vec<Text> = (0..8).map(|n| format!("ns_pod_{n}").into()).collect();
-        let view = view(&after, &lying.host, lying.all_unused);
-        let plan = logs::trees(&names, &after, &view);
+        let view = view(&after, &lying);
+        let plan = logs::trees(&names, &after, &view, |_| false);
         for step in &plan.remove {
             prop_assert!(!living.contains(logs::entry_uid(step.object)), "S4.1: {}", step.object);
             with_rules(|rules| rules.node("S4.1"));

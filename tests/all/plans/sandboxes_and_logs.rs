@@ -330,6 +330,30 @@ fn log_trees_go_by_the_rules() {
             "pod-removed",
         ),
         (
+            "young_pod_u",
+            "of a removable pod, with a young file",
+            vec![],
+            answer(&["+u"]),
+            true,
+            "too-young",
+        ),
+        (
+            "young_pod_u",
+            "first comes what keeps it anyhow",
+            dead(),
+            answer(&["+u"]),
+            true,
+            "active",
+        ),
+        (
+            "young_pod_u",
+            "the pod exists, however young its files are",
+            vec![],
+            answer(&["u"]),
+            true,
+            "pod-exists",
+        ),
+        (
             "ns_pod_u",
             "the pod exists",
             vec![],
@@ -383,7 +407,9 @@ fn log_trees_go_by_the_rules() {
         snapshot.partial = !arrived;
         let pods = PodView::new(&snapshot, &host, true, false);
         let names = [name.into()];
-        let plan = logs::trees(&names, &snapshot, &pods);
+        // Of these directories one has files younger than the minimum.
+        let is_young = |name: &Text| name.starts_with("young");
+        let plan = logs::trees(&names, &snapshot, &pods, is_young);
         let steps = plan.remove.iter().chain(&plan.keep);
         let told: Vec<&str> = steps.map(|step| step.reason.word()).collect();
         assert_eq!(told, [reason], "S4.1: {what}");

@@ -13,7 +13,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use tempfile::TempDir;
 
 /// gRPC's codes that tests use.
@@ -185,6 +185,25 @@ impl Maker {
 pub fn write(path: &Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, "x").unwrap();
+}
+
+/// Dates a file or a directory back, as if it had been written so long ago.
+pub fn date_back(path: &Path, ago: Duration) {
+    let file = fs::File::open(path).unwrap();
+    file.set_modified(SystemTime::now() - ago).unwrap();
+}
+
+/// The same with all files and directories in a directory.
+pub fn date_back_all(path: &Path, ago: Duration) {
+    for entry in fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap() {
+            kind if kind.is_dir() => date_back_all(&entry.path(), ago),
+            kind if kind.is_file() => date_back(&entry.path(), ago),
+            _ => {}
+        }
+    }
+    date_back(path, ago);
 }
 
 /// An error of the runtime.

@@ -27,7 +27,9 @@ fn exercised(report: &Report) -> BTreeSet<&'static str> {
         (_, "total-limit") => Some("S1.6"),
         (Kind::Sandbox, "active") => Some("S3.2"),
         (Kind::Sandbox, "pod-removed" | "pod-terminated" | "older-sandbox") => Some("S3.3"),
+        (Kind::Container, "age") => Some("S1.9"),
         (Kind::PodLogs, "pod-removed") => Some("S4.1"),
+        (Kind::PodLogs, "age") => Some("S4.3"),
         (Kind::LogLink, _) => Some("S4.2"),
         _ => None,
     };
@@ -59,6 +61,13 @@ fn s0_5_a_dry_run_of_a_random_node_reports_what_the_pass_does_and_a_second_pass_
                 "minimum-container-ttl-duration",
                 dice.of(&["0s", "0s", "1h"]),
             ),
+            ("maximum-dead-container-age", dice.of(&["0s", "0s", "1h"])),
+            (
+                "minimum-pod-log-ttl-duration",
+                dice.of(&["0s", "0s", "1ns", "1h"]),
+            ),
+            ("orphan-log-ttl-duration", dice.of(&["0s", "1ns", "1h"])),
+            ("max-pod-share", dice.of(&["100", "0"])),
         ];
         let flags = PassOptions {
             all_unused: dice.one_in(3),
