@@ -1,5 +1,6 @@
 package crigc
 
+// #include <stdlib.h>
 // #include "shim.h"
 import "C"
 
@@ -8,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime/cgo"
+	"strings"
 	"sync"
 	"time"
+	"unsafe"
 )
 
 // Flags of a call. With an unknown bit the call fails with ErrInvalidArgument.
@@ -24,6 +27,8 @@ const (
 	// NoWait returns ErrBusy instead of waiting if a pass of the same kind is running. With image-maximum-gc-age the thread of Start
 	// also reads the list of images between two passes; meanwhile an image pass with this flag returns ErrBusy, too.
 	NoWait Flags = C.GC_NO_WAIT
+	// PodGone is a flag of CollectPod alone: the host says that everything the pod left behind may be removed.
+	PodGone Flags = C.GC_POD_GONE
 )
 
 // Engine is a configured collector. Any number of goroutines may call its methods at once; two passes of one kind never overlap.
@@ -97,7 +102,7 @@ func New(config Config) (*Engine, error) {
 // ErrCancelled, ErrClosed, ErrBusy, ErrIO, ErrConfig, ErrContradiction, ErrInvalidArgument or ErrInternal, joined with a PanicError for
 // each callback that panicked.
 func (e *Engine) CollectContainers(ctx context.Context, flags Flags) (*Report, error) {
-	return e.collect(ctx, PassContainers, flags)
+	return e.collect(ctx, PassContainers, nil, flags)
 }
 
 // CollectImages removes unused images if the image filesystem is at least image-gc-high-threshold full; with AllUnused however empty it
@@ -105,7 +110,25 @@ func (e *Engine) CollectContainers(ctx context.Context, flags Flags) (*Report, e
 // bytes were freed than image-gc-low-threshold asks for (ErrNotEnoughFreed). Images that an engine finds in its first image pass are
 // not protected by minimum-image-ttl-duration.
 func (e *Engine) CollectImages(ctx context.Context, flags Flags) (*Report, error) {
-	return e.collect(ctx, PassImages, flags)
+	return e.collect(ctx, PassImages, nil, flags)
+}
+
+// CollectPod removes what one pod left behind: its dead containers, its pod sandboxes, its log directory, and the log links of the
+// containers that it removes. It is CollectContainers for one pod, such as one that has just ended, and takes turns with it. It touches no
+// other pod. The context, the report and the errors are those of CollectContainers; ErrInvalidArgument also stands for a UID that is empty,
+// has a slash or a control character, or is not UTF-8.
+//
+// With PodGone this call says that everything the pod left behind may be removed, as of the moment of the call: if something of the pod is
+// newer, all of it is kept. Config.PodStates, if it is set, is asked as well, and can only keep more. Without PodGone its answer decides. A
+// pod with a container that runs or with a ready sandbox is kept whatever the host says.
+func (e *Engine) CollectPod(ctx context.Context, uid string, flags Flags) (*Report, error) {
+	// C would end the string at the NUL and ignore the rest.
+	if strings.Contains(uid, "\x00") {
+		return nil, &Error{Status: ErrInvalidArgument, Message: fmt.Sprintf("there is a NUL in the UID %q", uid)}
+	}
+	name := C.CString(uid)
+	defer C.free(unsafe.Pointer(name))
+	return e.collect(ctx, PassPod, name, flags)
 }
 
 // Start starts periodic passes in the background, on one thread of the library for each kind. The first container pass begins at once,
@@ -171,7 +194,8 @@ func (e *Engine) enter() error {
 	return nil
 }
 
-func (e *Engine) collect(ctx context.Context, pass Pass, flags Flags) (*Report, error) {
+// collect runs a pass. uid is that of the pod of PassPod.
+func (e *Engine) collect(ctx context.Context, pass Pass, uid *C.char, flags Flags) (*Report, error) {
 	if err := e.enter(); err != nil {
 		return nil, err
 	}
@@ -181,7 +205,7 @@ func (e *Engine) collect(ctx context.Context, pass Pass, flags Flags) (*Report, 
 	}
 	call := newCall(ctx)
 	token := e.host.begin(ctx)
-	end := C.crigc_go_collect(e.engine, C.gc_pass(pass), C.uint32_t(flags), call.c, C.uintptr_t(token))
+	end := C.crigc_go_collect(e.engine, C.gc_pass(pass), uid, C.uint32_t(flags), call.c, C.uintptr_t(token))
 	call.free()
 	defer C.gc_report_free(end.report)
 	report := newReport(pass, end.report, end.error)

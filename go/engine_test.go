@@ -91,6 +91,75 @@ func TestImagesAreRemovedUntilEnoughIsFree(t *testing.T) {
 	}
 }
 
+func TestOnePodIsCollected(t *testing.T) {
+	s := startSim(t, "--pods", "20", "--deleted-percent", "50", "--dead-containers", "100")
+	config := s.config()
+	var ended []crigc.Pass
+	config.Ended = func(pass crigc.Pass, _ *crigc.Report, _ error) { ended = append(ended, pass) }
+	engine := open(t, config)
+	before, err := engine.CollectContainers(background, crigc.DryRun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	live, err := os.ReadFile(s.livePods())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var uid string
+	others := map[string]crigc.Reason{}
+	for _, entry := range before.Entries {
+		if uid == "" && !strings.Contains(string(live), entry.PodUID) {
+			uid = entry.PodUID
+		}
+	}
+	for _, entry := range before.Entries {
+		if entry.PodUID != uid {
+			others[entry.ID] = entry.Reason
+		}
+	}
+	report, err := engine.CollectPod(background, uid, crigc.PodGone)
+	if err != nil || report.Count(crigc.Container, crigc.Removed) == 0 || report.Count(crigc.Sandbox, crigc.Removed) == 0 {
+		t.Fatalf("%v: %+v", err, report)
+	}
+	for _, entry := range report.Entries {
+		if entry.PodUID != uid || entry.Outcome != crigc.Removed || entry.Reason != crigc.ReasonPodRemoved {
+			t.Errorf("%+v", entry)
+		}
+	}
+	if report.Pass != crigc.PassPod || report.Pass.String() != "pod" || ended[1] != crigc.PassPod {
+		t.Errorf("%v %v", report.Pass, ended)
+	}
+	after, err := engine.CollectContainers(background, crigc.DryRun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := map[string]crigc.Reason{}
+	for _, entry := range after.Entries {
+		left[entry.ID] = entry.Reason
+	}
+	if !maps.Equal(left, others) {
+		t.Errorf("others have changed: %v, %v", left, others)
+	}
+}
+
+func TestWhatCannotBeAUIDIsRefused(t *testing.T) {
+	engine := open(t, crigc.Config{})
+	for _, uid := range []string{"", "a/b", "a\nb", "a\x00b", "\xff"} {
+		report, err := engine.CollectPod(background, uid, crigc.PodGone)
+		wantIs(t, err, crigc.ErrInvalidArgument)
+		if report != nil {
+			t.Errorf("%q: a report", uid)
+		}
+	}
+	_, err := engine.CollectContainers(background, crigc.PodGone)
+	wantIs(t, err, crigc.ErrInvalidArgument)
+	_, err = engine.CollectPod(background, "uid", 1<<20)
+	wantIs(t, err, crigc.ErrInvalidArgument)
+	if strings.Contains(err.Error(), "GC_") || !strings.Contains(err.Error(), "PodGone") {
+		t.Error(err)
+	}
+}
+
 func TestUnknownFlagsAreRefused(t *testing.T) {
 	report, err := open(t, crigc.Config{}).CollectContainers(background, 1<<20)
 	wantIs(t, err, crigc.ErrInvalidArgument)

@@ -21,10 +21,12 @@ const (
 	PassContainers Pass = C.GC_PASS_CONTAINERS
 	// PassImages: unused images.
 	PassImages Pass = C.GC_PASS_IMAGES
+	// PassPod: the dead containers, sandboxes and logs of one pod.
+	PassPod Pass = C.GC_PASS_POD
 )
 
 // String is the word of the JSON form.
-func (p Pass) String() string { return word("pass", int32(p), "containers", "images") }
+func (p Pass) String() string { return word("pass", int32(p), "containers", "images", "pod") }
 
 // Kind is the kind of an object. Later versions may add kinds.
 type Kind int32

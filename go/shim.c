@@ -110,14 +110,19 @@ void crigc_go_register(gc_config *config, uintptr_t host, uint32_t callbacks, gc
         gc_config_set_connect(config, connect_to, context);
 }
 
-struct crigc_go_end crigc_go_collect(gc_engine *engine, gc_pass pass, uint32_t flags, gc_call *call, uintptr_t token)
+struct crigc_go_end crigc_go_collect(gc_engine *engine, gc_pass pass, const char *uid, uint32_t flags, gc_call *call,
+                                    uintptr_t token)
 {
     struct crigc_go_end end = {0, NULL, NULL};
     /* A callback may call, too, and only gets an error: the token from before has to come back. */
     uintptr_t outer = called;
     called = token;
-    end.status = pass == GC_PASS_IMAGES ? gc_images(engine, flags, call, &end.report, &end.error)
-                                        : gc_containers(engine, flags, call, &end.report, &end.error);
+    if (pass == GC_PASS_POD)
+        end.status = gc_pod(engine, uid, flags, call, &end.report, &end.error);
+    else if (pass == GC_PASS_IMAGES)
+        end.status = gc_images(engine, flags, call, &end.report, &end.error);
+    else
+        end.status = gc_containers(engine, flags, call, &end.report, &end.error);
     called = outer;
     return end;
 }

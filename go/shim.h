@@ -40,8 +40,9 @@ struct crigc_go_row {
 /* `host` is a number (a cgo.Handle), which comes back as the context of each callback. */
 void crigc_go_register(gc_config *config, uintptr_t host, uint32_t callbacks, gc_log_level up_to);
 
-/* Callbacks on this thread get `token` meanwhile, which is small and not 0. */
-struct crigc_go_end crigc_go_collect(gc_engine *engine, gc_pass pass, uint32_t flags, gc_call *call, uintptr_t token);
+/* Callbacks on this thread get `token` meanwhile, which is small and not 0. `uid` is that of the pod of GC_PASS_POD. */
+struct crigc_go_end crigc_go_collect(gc_engine *engine, gc_pass pass, const char *uid, uint32_t flags, gc_call *call,
+                                    uintptr_t token);
 struct crigc_go_end crigc_go_start(gc_engine *engine, uintptr_t token);
 
 /* Whether this thread is in a callback. */

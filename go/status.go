@@ -142,6 +142,7 @@ func lentFailure(ctx context.Context, status C.gc_status, err *C.gc_error) error
 var inGo = strings.NewReplacer(
 	"call without GC_NO_WAIT", "call without NoWait",
 	"GC_DRY_RUN, GC_ALL_UNUSED and GC_NO_WAIT", "DryRun, AllUnused and NoWait",
+	"GC_DRY_RUN, GC_ALL_UNUSED, GC_NO_WAIT and GC_POD_GONE", "DryRun, AllUnused, NoWait and PodGone",
 	"stopped by gc_stop", "ended by Stop",
 	"the call was cancelled by gc_call_cancel", "the context was cancelled",
 	"the deadline of the call passed; give gc_call_new a longer one", "the deadline of the context passed; give it a later one",

@@ -120,6 +120,11 @@
 #define GC_NO_WAIT 4u
 
 /**
+ * Flag of gc_pod alone: the host says that everything the pod left behind may be removed.
+ */
+#define GC_POD_GONE 8u
+
+/**
  * The deadline of a call of gc_containers or gc_images, and the means to cancel it. Make one with gc_call_new, and free it with
  * gc_call_free. Several calls may share one, one after the other or at once: then they share the deadline and the cancel.
  */
@@ -475,6 +480,11 @@ typedef struct gc_pace {
 #define GC_PASS_IMAGES 1
 
 /**
+ * gc_pod: the dead containers, sandboxes and logs of one pod.
+ */
+#define GC_PASS_POD 2
+
+/**
  * A container.
  */
 #define GC_CONTAINER 0
@@ -591,6 +601,32 @@ gc_status gc_images(struct gc_engine *engine,
                     struct gc_call *call,
                     struct gc_report **report,
                     struct gc_error **error);
+
+/**
+ * Removes what one pod left behind: its dead containers, its pod sandboxes, its log directory, and the log links of the containers
+ * that it removes. It is gc_containers for one pod, such as one that has just ended, and takes turns with it. It touches no other pod.
+ * It lists only what the runtime files under the UID (the label io.kubernetes.pod.uid) and what is in these sandboxes, and decides by
+ * the same rules and keys, except for maximum-dead-containers and for links that dangle already, which concern the whole node.
+ *
+ * `uid` is the UID of the pod. `flags` is any of GC_DRY_RUN, GC_ALL_UNUSED, GC_NO_WAIT and GC_POD_GONE, joined with |, or 0. All other
+ * arguments and statuses are those of gc_containers; GC_ERROR_INVALID_ARGUMENT also stands for a UID that is NULL or empty, has a
+ * slash or a control character, or is not UTF-8.
+ *
+ * With GC_POD_GONE this call says that everything the pod left behind may be removed, as of the moment of the call: if something of
+ * the pod is newer, all of it is kept (newer-than-answer); call again once the pod has really ended. gc_pod_states_fn, if it is set,
+ * is asked as well, and can only keep more. Without GC_POD_GONE its answer decides, and without both only limits apply. A pod with a
+ * container that runs or with a ready sandbox is kept whatever the host says (pod-active).
+ *
+ * It makes 3 calls of the runtime to list a pod with one sandbox (1 more for each further sandbox), lists once more if it removes
+ * something, and makes 1 call for each container that it removes and 2 for each sandbox. Where the runtime has no streams it also asks
+ * for the version.
+ */
+gc_status gc_pod(struct gc_engine *engine,
+                 const char *uid,
+                 uint32_t flags,
+                 struct gc_call *call,
+                 struct gc_report **report,
+                 struct gc_error **error);
 
 /**
  * Starts periodic passes in the background, on one thread for each kind. The first container pass begins at once, and each other one

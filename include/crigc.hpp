@@ -92,7 +92,7 @@ enum class outcome : gc_outcome {
 };
 
 /** The kind of a pass. */
-enum class pass : gc_pass { containers = GC_PASS_CONTAINERS, images = GC_PASS_IMAGES };
+enum class pass : gc_pass { containers = GC_PASS_CONTAINERS, images = GC_PASS_IMAGES, pod = GC_PASS_POD };
 
 /** A service of the runtime. */
 enum class service : gc_service { runtime = GC_SERVICE_RUNTIME, image = GC_SERVICE_IMAGE };
@@ -110,7 +110,9 @@ enum class flags : std::uint32_t {
     none = 0,
     dry_run = GC_DRY_RUN,
     all_unused = GC_ALL_UNUSED,
-    no_wait = GC_NO_WAIT
+    no_wait = GC_NO_WAIT,
+    /** Of engine::pod alone. */
+    pod_gone = GC_POD_GONE
 };
 
 inline constexpr flags operator|(flags a, flags b) noexcept
@@ -505,6 +507,15 @@ inline bool has_nul(const std::string &text) noexcept { return std::strlen(text.
 
 namespace detail {
 /* What every function that can fail says beside a library of another interface. */
+/* gc_pod, called like gc_containers. */
+struct one_pod {
+    const char *uid;
+    gc_status operator()(gc_engine *of, std::uint32_t with, gc_call *until, gc_report **ended, gc_error **failure) const noexcept
+    {
+        return gc_pod(of, uid, with, until, ended, failure);
+    }
+};
+
 inline error misfit()
 {
     return error(status::config, "crigc.hpp and the crigc library have different interfaces; use both of one release");
@@ -657,6 +668,15 @@ public:
     {
         return collect(gc_images, failure, with, until);
     }
+    /** Removes what one pod left behind. Returns the report if the pass began, also if it failed. */
+    report pod(const std::string &uid, error &failure, flags with = flags::none, const call *until = nullptr) noexcept
+    {
+        if (detail::has_nul(uid)) {
+            failure = error(status::invalid_argument, "the UID contains a NUL character; remove it");
+            return report();
+        }
+        return collect(detail::one_pod{uid.c_str()}, failure, with, until);
+    }
     /** Starts periodic passes. Returns whether they run. */
     bool start(error &failure) noexcept
     {
@@ -682,6 +702,12 @@ public:
     /** These throw pass_error, or what a callback threw. */
     report containers(flags with = flags::none, const call *until = nullptr) { return collect_or_throw(gc_containers, with, until); }
     report images(flags with = flags::none, const call *until = nullptr) { return collect_or_throw(gc_images, with, until); }
+    report pod(const std::string &uid, flags with = flags::none, const call *until = nullptr)
+    {
+        if (detail::has_nul(uid))
+            throw pass_error(error(status::invalid_argument, "the UID contains a NUL character; remove it"), report());
+        return collect_or_throw(detail::one_pod{uid.c_str()}, with, until);
+    }
     void start()
     {
         error failure;
@@ -692,9 +718,7 @@ public:
 #endif
 
 private:
-    using function = gc_status (*)(gc_engine *, std::uint32_t, gc_call *, gc_report **, gc_error **);
-
-    report collect(function called, error &failure, flags with, const call *until) noexcept
+    template <class Function> report collect(const Function &called, error &failure, flags with, const call *until) noexcept
     {
         gc_report *ended = nullptr;
         gc_error *reason = nullptr;
@@ -703,7 +727,7 @@ private:
         return report(ended);
     }
 #ifdef CRIGC_EXCEPTIONS
-    report collect_or_throw(function called, flags with, const call *until)
+    template <class Function> report collect_or_throw(const Function &called, flags with, const call *until)
     {
         error failure;
         detail::callbacks_of_a_call callbacks;

@@ -108,6 +108,7 @@ _gc_close = _function("gc_close", None, c_void_p)
 _gc_engine_free = _function("gc_engine_free", None, c_void_p)
 _gc_containers = _function("gc_containers", c_int32, c_void_p, c_uint32, c_void_p, _Out, _Out)
 _gc_images = _function("gc_images", c_int32, c_void_p, c_uint32, c_void_p, _Out, _Out)
+_gc_pod = _function("gc_pod", c_int32, c_void_p, c_char_p, c_uint32, c_void_p, _Out, _Out)
 _gc_start = _function("gc_start", c_int32, c_void_p, _Out)
 _gc_stop = _function("gc_stop", None, c_void_p)
 _gc_version = _function("gc_version", c_char_p)
@@ -217,6 +218,7 @@ class Pass(_Number):
 
     CONTAINERS = 0
     IMAGES = 1
+    POD = 2
 
 
 class Service(_Number):
@@ -242,6 +244,8 @@ class Flags(enum.IntFlag):
     DRY_RUN = 1
     ALL_UNUSED = 2
     NO_WAIT = 4
+    POD_GONE = 8
+    """Of Engine.pod alone."""
 
 
 class PodState(enum.IntFlag):
@@ -857,6 +861,11 @@ class Engine:
     def images(self, flags: Flags | int = Flags.NONE, call: Call | None = None) -> Report:
         """Removes unused images. Blocks until the pass is over."""
         return self._collect(_gc_images, flags, call)
+
+    def pod(self, uid: str, flags: Flags | int = Flags.NONE, call: Call | None = None) -> Report:
+        """Removes what one pod left behind. Blocks until the pass is over."""
+        name = _bytes(uid)
+        return self._collect(lambda handle, *rest: int(_gc_pod(handle, name, *rest)), flags, call)
 
     def start(self) -> None:
         """Starts periodic passes in the background."""

@@ -4,7 +4,7 @@
 use crate::config::Config;
 use crate::error::Result;
 use crate::hooks::Hooks;
-use crate::report::Pass;
+use crate::pass::{OnePod, Scope, Task};
 use crate::schedule::Schedule;
 use crate::stop::{Cause, Flag};
 use crate::turns::Shared;
@@ -85,12 +85,27 @@ impl Engine {
 
     /// Runs a container pass (S1 to S4).
     pub fn containers(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
-        self.inside(|shared| shared.pass(Pass::Containers, called(options), call, None))
+        self.inside(|shared| shared.pass(called(Scope::Node, options), call, None))
     }
 
     /// Runs an image pass (S5).
     pub fn images(&self, options: PassOptions, call: Option<&Call>) -> PassEnd {
-        self.inside(|shared| shared.pass(Pass::Images, called(options), call, None))
+        self.inside(|shared| shared.pass(called(Scope::Images, options), call, None))
+    }
+
+    /// Runs a pass over the containers, sandboxes and logs of one pod (S8). `is_gone`: the host says that everything the pod left behind may
+    /// be removed.
+    pub fn pod(
+        &self,
+        uid: &str,
+        is_gone: bool,
+        options: PassOptions,
+        call: Option<&Call>,
+    ) -> PassEnd {
+        self.inside(|shared| match OnePod::new(uid, is_gone, &shared.hooks) {
+            Ok(pod) => shared.pass(called(Scope::Pod(&pod), options), call, None),
+            Err(e) => PassEnd::from(e),
+        })
     }
 
     /// Starts periodic passes (S6), unless they run already.
@@ -152,10 +167,13 @@ impl Drop for Engine {
     }
 }
 
-/// The options of a call: its trigger is always [`Trigger::Call`].
-fn called(options: PassOptions) -> PassOptions {
-    PassOptions {
-        trigger: Trigger::Call,
-        ..options
+/// The pass of a call: its trigger is always [`Trigger::Call`].
+fn called(scope: Scope<'_>, options: PassOptions) -> Task<'_> {
+    Task {
+        scope,
+        options: PassOptions {
+            trigger: Trigger::Call,
+            ..options
+        },
     }
 }

@@ -16,6 +16,8 @@ pub enum Pass {
     Containers = 0,
     /// `gc_images`: S5.
     Images = 1,
+    /// `gc_pod`: S8.
+    Pod = 2,
 }
 
 /// The kind of an object; the numbers of `gc_kind`.

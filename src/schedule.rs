@@ -8,8 +8,7 @@ use crate::fs::signals;
 use crate::hooks::LogLevel;
 use crate::panic_points;
 use crate::panics;
-use crate::pass::{PassOptions, Trigger, event, log};
-use crate::report::Pass;
+use crate::pass::{PassOptions, Scope, Task, Trigger, event, log};
 use crate::stop::Flag;
 use crate::turns::{PassEnd, Shared};
 use std::hash::{BuildHasher, RandomState};
@@ -27,6 +26,23 @@ const CLOSEST_LOOKS: Duration = Duration::from_secs(15);
 /// How many looks there are within image-maximum-gc-age.
 const LOOKS_IN_AN_AGE: u32 = 4;
 
+/// The kinds of periodic passes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Containers,
+    Images,
+}
+
+impl Kind {
+    fn task(self, options: PassOptions) -> Task<'static> {
+        let scope = match self {
+            Kind::Containers => Scope::Node,
+            Kind::Images => Scope::Images,
+        };
+        Task { scope, options }
+    }
+}
+
 /// The running threads. Dropping it cancels their passes and waits for them.
 pub(crate) struct Schedule {
     stopped: Arc<Flag>,
@@ -37,9 +53,9 @@ impl Schedule {
     /// Starts the threads. They block all signals except those of faults.
     pub(crate) fn start(shared: &Arc<Shared>, stopped: Arc<Flag>) -> Result<Schedule> {
         let config = &shared.config;
-        let mut kinds = vec![(Pass::Containers, config.container_gc_period)];
+        let mut kinds = vec![(Kind::Containers, config.container_gc_period)];
         if config.image_gc_high_threshold < OFF || config.image_maximum_gc_age.is_some() {
-            kinds.push((Pass::Images, config.image_gc_period));
+            kinds.push((Kind::Images, config.image_gc_period));
         }
         let mut schedule = Schedule {
             stopped,
@@ -51,11 +67,11 @@ impl Schedule {
         Ok(schedule)
     }
 
-    fn spawn(&mut self, shared: &Arc<Shared>, kind: Pass, period: Duration) -> Result<()> {
+    fn spawn(&mut self, shared: &Arc<Shared>, kind: Kind, period: Duration) -> Result<()> {
         let (shared, stopped) = (shared.clone(), self.stopped.clone());
         let name = match kind {
-            Pass::Containers => "crigc-containers",
-            Pass::Images => "crigc-images",
+            Kind::Containers => "crigc-containers",
+            Kind::Images => "crigc-images",
         };
         panic_points::point("start a thread");
         let thread = signals::with_signals_blocked(|| {
@@ -109,8 +125,8 @@ fn looks(config: &Config) -> Option<Duration> {
 }
 
 /// Waits for the next pass, and looks at images meanwhile; true = the thread is to end.
-fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: BootInstant) -> bool {
-    let looks = looks(&shared.config).filter(|_| kind == Pass::Images);
+fn wait(shared: &Shared, stopped: &Flag, kind: Kind, next: BootInstant) -> bool {
+    let looks = looks(&shared.config).filter(|_| kind == Kind::Images);
     while let Some(often) = looks {
         let look = BootInstant::now().plus(often);
         if look >= next {
@@ -126,14 +142,14 @@ fn wait(shared: &Shared, stopped: &Flag, kind: Pass, next: BootInstant) -> bool 
             ..PassOptions::default()
         };
         // The next pass reports the same failure.
-        let look = || shared.pass(kind, options, None, Some(stopped));
+        let look = || shared.pass(kind.task(options), None, Some(stopped));
         let _ = catch_unwind(AssertUnwindSafe(look));
     }
     shared.closed.is_raised() || stopped.wait_until(next)
 }
 
 /// Runs the passes of one thread.
-fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
+fn periodic(shared: &Shared, stopped: &Flag, kind: Kind, period: Duration) {
     let options = PassOptions {
         trigger: Trigger::Period,
         ..PassOptions::default()
@@ -142,7 +158,7 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
     let random = RandomState::new();
     let mut passes: u64 = 0;
     while !stopped.is_raised() && !shared.closed.is_raised() {
-        let pass = || shared.pass(kind, options, None, Some(stopped));
+        let pass = || shared.pass(kind.task(options), None, Some(stopped));
         let end =
             catch_unwind(AssertUnwindSafe(pass)).unwrap_or_else(|_| PassEnd::from(panics::error()));
         let over = stopped.is_raised() || shared.closed.is_raised();
@@ -169,11 +185,11 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Pass, period: Duration) {
 }
 
 /// Sends the event of a failed periodic pass (S6.2).
-fn send(shared: &Shared, kind: Pass, failures: u32, error: &Error) {
+fn send(shared: &Shared, kind: Kind, failures: u32, error: &Error) {
     match kind {
-        Pass::Containers => event(&shared.hooks, "ContainerGCFailed", &error.message),
-        Pass::Images if failures > 1 => event(&shared.hooks, "ImageGCFailed", &error.message),
-        Pass::Images => log(&shared.hooks, LogLevel::Warn, &error.message),
+        Kind::Containers => event(&shared.hooks, "ContainerGCFailed", &error.message),
+        Kind::Images if failures > 1 => event(&shared.hooks, "ImageGCFailed", &error.message),
+        Kind::Images => log(&shared.hooks, LogLevel::Warn, &error.message),
     }
 }
 

@@ -5,8 +5,8 @@ use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
 use crate::panics;
-use crate::pass::{self, Memory, PassOptions, Trigger};
-use crate::report::{Pass, Report};
+use crate::pass::{self, Memory, PassOptions, Scope, Task, Trigger};
+use crate::report::Report;
 use crate::stop::{Call, Flag, Queue, Stop};
 use tokio::sync::Mutex as Turns;
 use tokio::sync::MutexGuard as Turn;
@@ -79,8 +79,7 @@ impl Shared {
     /// Runs one pass when its turn comes. The host's call or the schedule's flag can end it early.
     pub(crate) fn pass(
         &self,
-        kind: Pass,
-        options: PassOptions,
+        task: Task<'_>,
         call: Option<&Call>,
         stopped: Option<&Flag>,
     ) -> PassEnd {
@@ -94,7 +93,7 @@ impl Shared {
             .enable_all()
             .build();
         match runtime {
-            Ok(runtime) => runtime.block_on(self.take_turn(kind, options, stop)),
+            Ok(runtime) => runtime.block_on(self.take_turn(task, stop)),
             Err(e) => PassEnd::from(Error::new(
                 Status::Io,
                 format!("cannot start a pass: {e}; see the limit of open files of this process"),
@@ -102,12 +101,12 @@ impl Shared {
         }
     }
 
-    async fn take_turn(&self, kind: Pass, mut options: PassOptions, mut stop: Stop<'_>) -> PassEnd {
-        let lane = match kind {
-            Pass::Containers => &self.containers,
-            Pass::Images => &self.images,
+    async fn take_turn(&self, mut task: Task<'_>, mut stop: Stop<'_>) -> PassEnd {
+        let lane = match task.scope {
+            Scope::Node | Scope::Pod(_) => &self.containers,
+            Scope::Images => &self.images,
         };
-        let mut memory = match turn(lane, options, &stop).await {
+        let mut memory = match turn(lane, task.options, &stop).await {
             Ok(memory) => memory,
             Err(e) => return PassEnd::from(e),
         };
@@ -115,16 +114,16 @@ impl Shared {
             .config
             .pass_timeout
             .map(|limit| (BootInstant::now().plus(limit), limit));
-        options.dry_run |= self.config.dry_run;
+        task.options.dry_run |= self.config.dry_run;
         let (config, hooks) = (&self.config, &self.hooks);
         let (mut report, error) =
-            pass::run(&mut memory, config, hooks, stop, options, &lane.queue).await;
-        if options.trigger == Trigger::Look {
+            pass::run(task, &mut memory, config, hooks, stop, &lane.queue).await;
+        if task.options.trigger == Trigger::Look {
             return error.map(PassEnd::from).unwrap_or_default();
         }
         let ended = panics::caught(|| {
             if let Some(hook) = &self.hooks.pass {
-                hook.with(|ended| ended(kind, Some(&report), error.as_ref()));
+                hook.with(|ended| ended(task.scope.pass(), Some(&report), error.as_ref()));
             }
         });
         // A panic after the pass does not lose the report of the pass.

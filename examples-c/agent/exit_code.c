@@ -10,6 +10,8 @@ static int code_of(gc_status status)
 {
     if (is_interrupted(status))
         return EXIT_INTERRUPTED;
+    if (status == GC_ERROR_INVALID_ARGUMENT)
+        return EXIT_USAGE; /* --pod */
     return status == GC_ERROR_UNAVAILABLE ? EXIT_NO_RUNTIME : EXIT_PASS_FAILED;
 }
 

@@ -43,6 +43,8 @@ void print_help_head(void)
          "      agent --once --apply --kubelet-dir /var/lib/kubelet\n"
          "  the disk is full: remove all images that no container uses, at once\n"
          "      agent --once --now --images --all-unused --apply\n"
+         "  one pod has ended for good: remove what it left behind\n"
+         "      agent --once --apply --pod UID --pod-gone\n"
          "  collect this node from now on, until SIGTERM\n"
          "      agent --apply --kubelet-dir /var/lib/kubelet\n"
          "  one object: why was it kept, or removed?\n"
@@ -78,8 +80,8 @@ void print_help_tail(void)
 {
     const char *key;
     print_paragraph(
-        "Without --kubelet-dir and --live-pods nothing is removed because its pod is gone: only limits and thresholds "
-        "apply. With one of them the agent removes what a pod left behind if its UID has the form that Kubernetes gives "
+        "Without --kubelet-dir, --live-pods and --pod-gone nothing is removed because its pod is gone: only limits and "
+        "thresholds apply. With one of the first two the agent removes what a pod left behind if its UID has the form that Kubernetes gives "
         "and is not among those that live. examples-c/README.md shows how to make the file of --live-pods, and which "
         "UIDs static pods have.");
     print_paragraph("Keys of crigc, as the kubelet's flags:");

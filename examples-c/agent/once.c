@@ -1,4 +1,4 @@
-/* --once: a pass over containers, a pass over images, and the end. A signal cancels the pass that runs. */
+/* --once: a pass over containers (or over one pod), a pass over images, and the end. A signal cancels the pass that runs. */
 #define _POSIX_C_SOURCE 200809L
 #include "once.h"
 #include <pthread.h>
@@ -18,16 +18,25 @@ struct job {
     struct pass_printer *printer;
 };
 
-typedef gc_status (*collect_function)(gc_engine *, uint32_t, gc_call *, gc_report **, gc_error **);
+static gc_status run_pass(const struct job *job, gc_pass pass, gc_report **report, gc_error **error)
+{
+    const struct options *options = job->options;
+    if (pass == GC_PASS_POD)
+        return gc_pod(job->engine, options->pod, job->flags | (options->pod_gone ? GC_POD_GONE : 0u), job->call, report,
+                      error);
+    if (pass == GC_PASS_IMAGES)
+        return gc_images(job->engine, job->flags, job->call, report, error);
+    return gc_containers(job->engine, job->flags, job->call, report, error);
+}
 
 /* Runs one pass. on_pass prints it; if it never begins, this prints why. */
-static void collect(const struct job *job, collect_function function)
+static void collect(const struct job *job, gc_pass pass)
 {
     gc_report *report = NULL;
     gc_error *error = NULL;
-    gc_status status = function(job->engine, job->flags, job->call, &report, &error);
+    gc_status status = run_pass(job, pass, &report, &error);
     if (!report) {
-        note_end(function == gc_images ? GC_PASS_IMAGES : GC_PASS_CONTAINERS, status, NULL, NULL);
+        note_end(pass, status, NULL, NULL);
         say_error(error);
     } else {
         gc_error_free(error);
@@ -84,13 +93,13 @@ static void collect_images(const struct job *job, const gc_config *config)
             return;
         }
     }
-    collect(job, gc_images);
+    collect(job, GC_PASS_IMAGES);
 }
 
 static void collect_all(const struct job *job, const gc_config *config)
 {
     if (job->options->containers)
-        collect(job, gc_containers);
+        collect(job, job->options->pod ? GC_PASS_POD : GC_PASS_CONTAINERS);
     if (job->options->images && was_interrupted())
         skip_images();
     else if (job->options->images)

@@ -1,4 +1,4 @@
-/* --once: a pass over containers, a pass over images, and the end. */
+/* --once: a pass over containers (or over one pod), a pass over images, and the end. */
 #ifndef AGENT_ONCE_H
 #define AGENT_ONCE_H
 

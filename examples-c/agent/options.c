@@ -39,6 +39,11 @@ static const struct row rows[] = {
           "a moment ago may be removed" },
     { "containers", .flag = &given.containers, .help = "collect only containers, sandboxes and logs" },
     { "images", .flag = &given.images, .help = "collect only images" },
+    { "pod", .value = " UID", .text = &given.pod,
+      .help = "with --once: collect only the containers, sandboxes and logs of this pod" },
+    { "pod-gone", .flag = &given.pod_gone,
+      .help = "with --pod: the pod has ended for good, remove everything that it left behind. With --kubelet-dir or --live-pods "
+              "only if the pod does not live there" },
     { "all-unused", .flag = &given.all_unused,
       .help = "with --once: remove everything that is unused, as the kubelet does under disk pressure" },
     { "kubelet-dir", .value = " DIR", .text = &given.kubelet.path,
@@ -201,6 +206,14 @@ static int read_arguments(gc_config *config, int count, char **arguments)
 /* 0, or the exit code for options that exclude each other. */
 static int check(void)
 {
+    if (given.pod && !given.once)
+        return usage_error("only with --once:", "--pod");
+    if (given.pod && given.images)
+        return usage_error("--pod collects no images; leave out", "--images");
+    if (given.pod_gone && !given.pod)
+        return usage_error("only with --pod:", "--pod-gone");
+    if (given.pod)
+        given.containers = 1;
     if (!given.containers && !given.images)
         given.containers = given.images = 1;
     if (!given.once && !given.containers)

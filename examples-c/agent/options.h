@@ -12,6 +12,8 @@ struct options {
     int held_back;          /* from --apply, by the key dry-run */
     int containers, images; /* what to collect */
     struct kubelet_dir kubelet;
+    int pod_gone;           /* the pod left nothing that is needed */
+    char *pod;              /* the UID of the only pod to collect; NULL = the node */
     char *image_fs_file; /* NULL = not given, as for the other paths */
     struct live_pods_file live_pods;
 };

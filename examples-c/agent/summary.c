@@ -29,7 +29,9 @@ void print_headline(const struct ended_pass *ended)
     char size[32];
     if (ended->period)
         print_time();
-    printf("%s: %zu %s", is_images ? "images" : "containers, sandboxes and logs", count_of(ended, GC_REMOVED),
+    static const char *const subjects[] = { "containers, sandboxes and logs", "images",
+                                            "containers, sandboxes and logs of the pod" };
+    printf("%s: %zu %s", subjects[ended->pass], count_of(ended, GC_REMOVED),
            ended->dry_run ? "would be removed (dry run, nothing was removed)" : "removed");
     if (is_images)
         printf(", %s", bytes_text(gc_report_bytes_freed(ended->report), size, sizeof size));

@@ -35,6 +35,9 @@ static void null_handles(void)
     expect(gc_containers(NULL, 0, NULL, &report, &error), &error, GC_ERROR_INVALID_ARGUMENT, "engine is NULL");
     CHECK(report == NULL);
     expect(gc_images(NULL, 0, NULL, NULL, &error), &error, GC_ERROR_INVALID_ARGUMENT, "engine is NULL");
+    report = (gc_report *)config;
+    expect(gc_pod(NULL, "uid", 0, NULL, &report, &error), &error, GC_ERROR_INVALID_ARGUMENT, "engine is NULL");
+    CHECK(report == NULL);
     expect(gc_start(NULL, &error), &error, GC_ERROR_INVALID_ARGUMENT, "engine is NULL");
     gc_close(NULL);
     gc_stop(NULL);
@@ -117,10 +120,21 @@ static void flags(void)
         CHECK((report != NULL) == (want == GC_ERROR_UNAVAILABLE)); /* a pass that began has a report */
         gc_report_free(report);
         CHECK(gc_images(engine, flag, NULL, NULL, NULL) == want);
+        want = flag <= GC_POD_GONE ? GC_ERROR_UNAVAILABLE : GC_ERROR_INVALID_ARGUMENT;
+        expect(gc_pod(engine, "uid", flag, NULL, &report, &error), &error, want, want == GC_ERROR_UNAVAILABLE ? "crigc.sock" : "GC_POD_GONE");
+        CHECK((report != NULL) == (want == GC_ERROR_UNAVAILABLE));
+        gc_report_free(report);
+    }
+    static const char *const bad[][2] = { { NULL, "uid is NULL" }, { "", "empty" },    { "a/b", "slash" },
+                                          { "a\nb", "a\\nb" },      { "\x7f", "7f" }, { "\xff", "UTF-8" } };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        expect(gc_pod(engine, bad[i][0], GC_POD_GONE, NULL, &report, &error), &error, GC_ERROR_INVALID_ARGUMENT, bad[i][1]);
+        CHECK(report == NULL);
     }
     gc_close(engine);
     expect(gc_containers(engine, 0, NULL, &report, &error), &error, GC_ERROR_CLOSED, "closed");
     CHECK(report == NULL);
+    expect(gc_pod(engine, "uid", GC_POD_GONE, NULL, &report, &error), &error, GC_ERROR_CLOSED, "closed");
     expect(gc_start(engine, &error), &error, GC_ERROR_CLOSED, "closed");
     gc_engine_free(engine);
 }

@@ -18,6 +18,7 @@ typedef struct host {
     int refuse, cancel, close, free, no_figures;
     int64_t told; /* what the clock told last */
     gc_status last;
+    gc_pass last_pass;
 } host;
 
 /* Passes of two kinds may call back at the same time. */
@@ -40,6 +41,7 @@ static void call_back(host *h)
     CHECK(gc_error_status(error) == GC_ERROR_BUSY && gc_error_message(error) != NULL);
     gc_error_free(error);
     CHECK(gc_images(h->engine, 0, NULL, NULL, NULL) == GC_ERROR_BUSY);
+    CHECK(gc_pod(h->engine, "uid", GC_POD_GONE, NULL, NULL, NULL) == GC_ERROR_BUSY);
     CHECK(gc_start(h->engine, NULL) == GC_ERROR_BUSY);
     CHECK(gc_config_new() == NULL && gc_call_new(1) == NULL && gc_engine_new(NULL, NULL) == NULL);
     CHECK(gc_config_get(h->config, "dry-run", NULL) == NULL);
@@ -135,7 +137,8 @@ static void on_pass(void *context, gc_pass pass, gc_status status, const gc_repo
     host *h = context;
     seen(h, &h->passes);
     h->last = status;
-    CHECK(pass == GC_PASS_CONTAINERS || pass == GC_PASS_IMAGES);
+    CHECK(pass == GC_PASS_CONTAINERS || pass == GC_PASS_IMAGES || pass == GC_PASS_POD);
+    h->last_pass = pass;
     CHECK(report != NULL && (error != NULL) == (status != GC_OK) && gc_error_status(error) == status);
     CHECK(gc_report_started(report) > 0 && gc_report_seconds(report) > 0);
     gc_report_free((gc_report *)report); /* does nothing in a callback: it is only lent */
@@ -208,6 +211,69 @@ static size_t entries_of(const char *directory)
         count++;
     closedir(open);
     return count;
+}
+
+/* The pod with the most containers of a report, and how many it has. */
+static const char *fullest_pod(const gc_report *report, size_t *most)
+{
+    const char *fullest = NULL;
+    *most = 0;
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const char *uid = gc_report_entry(report, i)->pod_uid;
+        size_t count = 0;
+        for (size_t j = 0; j < gc_report_len(report); j++) {
+            const gc_entry *other = gc_report_entry(report, j);
+            count += other->kind == GC_CONTAINER && strcmp(other->pod_uid, uid) == 0;
+        }
+        if (count > *most) {
+            *most = count;
+            fullest = uid;
+        }
+    }
+    return fullest;
+}
+
+static char the_pod[64]; /* all nodes of this program have it */
+
+/* The fullest pod runs, so that GC_POD_GONE removes no more than limits do. */
+static void one_pod(const char *endpoint)
+{
+    host h = { 0 };
+    gc_error *error = NULL;
+    gc_report *all = NULL, *dry = NULL, *done = NULL, *again = NULL;
+    gc_engine *engine = engine_for(endpoint, &h);
+    CHECK(gc_containers(engine, GC_DRY_RUN, NULL, &all, &error) == GC_OK && h.last_pass == GC_PASS_CONTAINERS);
+    size_t containers, of_pod = 0;
+    const char *uid = fullest_pod(all, &containers);
+    snprintf(the_pod, sizeof the_pod, "%s", uid);
+    for (size_t i = 0; i < gc_report_len(all); i++) {
+        const gc_entry *entry = gc_report_entry(all, i);
+        of_pod += entry->outcome == GC_REMOVED && strcmp(entry->pod_uid, uid) == 0;
+    }
+    CHECK(of_pod > 0);
+    CHECK(gc_pod(engine, uid, GC_POD_GONE | GC_DRY_RUN, NULL, &dry, &error) == GC_OK && error == NULL);
+    CHECK(h.last_pass == GC_PASS_POD && h.approvals == 0);
+    CHECK(gc_report_count(dry, GC_ANY_KIND, GC_REMOVED) == of_pod && gc_report_dry_run(dry) == 1);
+    CHECK(gc_report_count(dry, GC_CONTAINER, GC_ANY_OUTCOME) == containers);
+    CHECK(gc_pod(engine, uid, GC_NO_WAIT, NULL, &done, &error) == GC_OK && error == NULL);
+    CHECK(gc_report_count(done, GC_ANY_KIND, GC_REMOVED) == of_pod && h.approvals == (int)of_pod);
+    for (size_t i = 0; i < gc_report_len(done); i++)
+        CHECK(strcmp(gc_report_entry(done, i)->pod_uid, uid) == 0);
+    char *json = gc_report_json(done);
+    CHECK(json != NULL && strstr(json, "{\"pass\":\"pod\"") == json);
+    gc_string_free(json);
+    CHECK(gc_containers(engine, GC_DRY_RUN, NULL, &again, &error) == GC_OK);
+    CHECK(gc_report_count(again, GC_ANY_KIND, GC_REMOVED) + of_pod == gc_report_count(all, GC_ANY_KIND, GC_REMOVED));
+    free_host(&h);
+    gc_report_free(all);
+    gc_report_free(dry);
+    gc_report_free(done);
+    gc_report_free(again);
+}
+
+static gc_status collect_the_pod(gc_engine *engine, uint32_t flags, gc_call *call, gc_report **report, gc_error **error)
+{
+    return gc_pod(engine, the_pod, flags, call, report, error);
 }
 
 /* Reports, JSON, and what outlives the engine. */
@@ -449,9 +515,11 @@ static void background(const char *endpoint)
 int main(int count, char **arguments)
 {
     CHECK(count == 3);
+    one_pod(arguments[1]);
     ordinary_passes(arguments[1]);
     endings(arguments[2], gc_containers);
     endings(arguments[2], gc_images);
+    endings(arguments[2], collect_the_pod);
     endings_from_callbacks(arguments[1]);
     two_threads(arguments[1]);
     background(arguments[1]);

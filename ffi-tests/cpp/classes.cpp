@@ -208,6 +208,32 @@ void a_report_reads_like_that_of_c(const std::string &endpoint)
     CHECK(report.count(crigc::kind::image) == 0 && report.json().find("\"containers\"") != std::string::npos);
 }
 
+void one_pod_is_collected(const std::string &endpoint)
+{
+    std::vector<crigc::pass> ended;
+    crigc::config config = configured(endpoint);
+    config.on_pass([&](crigc::pass of, crigc::report_view, const crigc::error &) { ended.push_back(of); });
+    crigc::engine engine(config);
+    crigc::report all = engine.containers(crigc::flags::dry_run);
+    std::string uid;
+    for (crigc::entry entry : all)
+        if (entry.outcome() == crigc::outcome::removed && entry.kind() == crigc::kind::container)
+            uid = entry.pod_uid();
+    crigc::report one = engine.pod(uid, crigc::flags::dry_run | crigc::flags::pod_gone);
+    CHECK(one.dry_run() && one.count(crigc::kind::any, crigc::outcome::removed) > 0 && one.size() < all.size());
+    for (crigc::entry entry : one)
+        CHECK(entry.pod_uid() == uid);
+    CHECK(ended.size() == 2 && ended[1] == crigc::pass::pod);
+
+    crigc::error error;
+    CHECK(engine.pod(uid, error, crigc::flags::dry_run).size() == one.size() && !error);
+    CHECK(!engine.pod("", error) && error.status() == crigc::status::invalid_argument);
+    // C would see a UID of one letter.
+    CHECK(!engine.pod(std::string("u\0x", 3), error) && error.status() == crigc::status::invalid_argument);
+    CHECK(status_thrown_by([&] { engine.pod(std::string("u\0x", 3)); }) == crigc::status::invalid_argument);
+    CHECK(status_thrown_by([&] { engine.containers(crigc::flags::pod_gone); }) == crigc::status::invalid_argument);
+}
+
 /* All callbacks in two passes that remove. */
 void callbacks_are_called(const std::string &endpoint)
 {
@@ -438,6 +464,7 @@ int main(int argc, char **argv)
     errors_outlive_what_they_came_from();
     handles_move(endpoint);
     a_report_reads_like_that_of_c(endpoint);
+    one_pod_is_collected(endpoint);
     what_a_callback_throws_counts_as_no(endpoint);
     a_callback_cannot_change_a_config(endpoint);
     periodic_passes_run_and_drop_exceptions(endpoint);

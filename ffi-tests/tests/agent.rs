@@ -15,7 +15,7 @@ fn exit_codes_and_messages() {
     let deny = || Action::Code(13, "not today".to_owned());
     // Name, faults, arguments, exit code, what is said.
     type Case<'a> = (&'a str, Vec<Fault>, &'a [&'a str], i32, &'a str);
-    let cases: [Case; 33] = [
+    let cases: [Case; 38] = [
         ("help", vec![], &["--help"], 0, "--maximum-dead-containers"),
         ("short", vec![], &["--once", "-h"], 0, "usage: agent"),
         ("version", vec![], &["--version"], 0, "agent, crigc "),
@@ -137,6 +137,41 @@ fn exit_codes_and_messages() {
             &["--now"],
             2,
             "only with --once: --now",
+        ),
+        (
+            "one pod, for ever",
+            vec![],
+            &["--pod", "uid"],
+            2,
+            "only with --once: --pod",
+        ),
+        (
+            "images of one pod",
+            vec![],
+            &["--once", "--pod", "uid", "--images"],
+            2,
+            "--pod collects no images; leave out --images",
+        ),
+        (
+            "gone, but which one?",
+            vec![],
+            &["--once", "--pod-gone"],
+            2,
+            "only with --pod: --pod-gone",
+        ),
+        (
+            "a UID that is none",
+            vec![],
+            &["--once", "--apply", "--pod", "a/b", "--pod-gone"],
+            2,
+            "`a/b` cannot be the UID of a pod",
+        ),
+        (
+            "a pod of which nothing is left",
+            vec![],
+            &["--once", "--apply", "--pod", "uid", "--pod-gone"],
+            0,
+            "containers, sandboxes and logs of the pod: 0 removed",
         ),
         (
             "a dry run in spite of --apply",
@@ -427,6 +462,67 @@ fn sigterm_ends_it_soon() {
             assert!(!read.contains(word), "{more:?}: `{word}` is in: {read}");
         }
     }
+}
+
+/// One pod that was deleted, and one that lives: the files and the rest of the node stay as they are.
+#[test]
+fn one_pod_is_collected() {
+    let bench = Bench::new(Vec::new());
+    let gone: Vec<String> = bench.uids().difference(&bench.living()).cloned().collect();
+    let (uid, kubelet) = (gone[0].as_str(), bench.at("kubelet"));
+    let logs = |uid: &str| {
+        let entries = fs::read_dir(bench.at("pods")).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name());
+        let of_pod = names.filter(|name| name.to_string_lossy().ends_with(uid));
+        of_pod.count()
+    };
+    let others = |bench: &Bench| {
+        let mut node = bench.server.state();
+        let label = |c: &crisim::node::Container| c.labels["io.kubernetes.pod.uid"].to_string();
+        node.containers.retain(|c| label(c) != uid);
+        node.sandboxes.retain(|s| s.uid.to_string() != uid);
+        node
+    };
+    let before = (others(&bench), bench.server.state());
+    let pod = [
+        "--once",
+        "--pod",
+        uid,
+        "--pod-gone",
+        "--kubelet-dir",
+        &kubelet,
+    ];
+    let dry = bench.run(&pod);
+    assert_eq!(dry.code, Some(0), "{}", dry.error);
+    assert!(dry.out.contains("with --apply"), "{}", dry.out);
+    assert_eq!(bench.server.state(), before.1);
+    // A pod that lives by the kubelet's directory is kept.
+    let living = [
+        "--once",
+        "--apply",
+        "--pod",
+        &bench.live[0],
+        "--pod-gone",
+        "--json",
+    ];
+    let told = bench.run(&[&living[..], &["--kubelet-dir", &kubelet]].concat());
+    let report: Value = serde_json::from_str(&told.out).expect("JSON");
+    assert_eq!(report["pass"], "pod");
+    let entries = report["entries"].as_array().expect("a list");
+    assert!(
+        entries.iter().all(|e| e["reason"] != "pod-removed"),
+        "{report}"
+    );
+    assert_eq!(logs(&bench.live[0]), 1);
+    let before = others(&bench);
+    let told = bench.run(&[&pod[..], &["--apply"]].concat());
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    assert!(
+        !bench.uids().contains(uid) && logs(uid) == 0,
+        "{}",
+        told.out
+    );
+    assert_eq!(others(&bench), before);
 }
 
 /// A terminal that closes does not end a collection.

@@ -308,6 +308,46 @@ fn interview(cri: &Cri, logs: &Path) -> Vec<String> {
         }),
     );
 
+    say(
+        "list by unknown sandbox",
+        filter(proto::ContainerFilter {
+            pod_sandbox_id: unknown.into(),
+            ..Default::default()
+        }),
+    );
+    let uid = |value: &str| proto::Pair {
+        key: "io.kubernetes.pod.uid".into(),
+        value: value.into(),
+    };
+    for value in ["u", "U", "", "u2"] {
+        say(
+            &format!("list by UID {value:?}"),
+            filter(proto::ContainerFilter {
+                label_selector: vec![uid(value)],
+                ..Default::default()
+            }),
+        );
+        say(
+            &format!("list by sandbox and UID {value:?}"),
+            filter(proto::ContainerFilter {
+                pod_sandbox_id: sandbox.as_str().into(),
+                label_selector: vec![uid(value)],
+                ..Default::default()
+            }),
+        );
+        let request = proto::ListPodSandboxRequest {
+            filter: Some(proto::PodSandboxFilter {
+                label_selector: vec![uid(value)],
+                ..Default::default()
+            }),
+        };
+        let found = cri.list_pod_sandbox(request).unwrap().items.len();
+        say(
+            &format!("list sandboxes by UID {value:?}"),
+            found.to_string(),
+        );
+    }
+
     say("remove a created one", remove(cri, &made[0]));
     say("remove it again", remove(cri, &made[0]));
     say("remove a running one", remove(cri, &made[1]));

@@ -321,6 +321,84 @@ fn a_real_runtime_is_collected_by_the_rules() {
     }
 }
 
+/// One pod that has ended is collected, with its logs and links: another one runs on, what has no labels keeps the sandbox, and a pod starts
+/// afterwards, under the old UID as well.
+#[test]
+fn a_real_runtime_loses_one_pod_and_nothing_else() {
+    let Some(node) = node() else { return };
+    node.runtime.import(APP, "app").unwrap();
+    let exit: Option<&[&str]> = Some(&["exit", "3"]);
+    let live = node.pod(LIVE, 0);
+    let dead: Vec<String> = (0..3)
+        .map(|attempt| node.container(&live, "app", attempt, exit))
+        .collect();
+    let running = node.container(&live, "app", 3, Some(&["sleep"]));
+    let before = node.cri().state(&running).unwrap();
+    let gone = node.pod(GONE, 0);
+    let left: Vec<String> = (0..2)
+        .map(|attempt| node.container(&gone, "app", attempt, exit))
+        .collect();
+    let mut without_labels = gone.clone();
+    without_labels.1.labels.clear();
+    let stray = node.container(&without_labels, "stray", 0, exit);
+    std::fs::create_dir_all(node.runtime.path("kubelet/pods").join(LIVE)).unwrap();
+    let untouched = node.picture();
+    let one = ["--pod", GONE, "--pod-gone"];
+    let apply = ["--pod", GONE, "--pod-gone", "--apply"];
+
+    // Its sandbox is ready.
+    let report = &node.agent(&apply)[0];
+    assert_eq!(report["pass"], "pod", "{report}");
+    assert_eq!(node.picture(), untouched, "{report}");
+    let request = proto::StopPodSandboxRequest {
+        pod_sandbox_id: gone.0.as_str().into(),
+    };
+    node.cri().stop_pod_sandbox(request).unwrap();
+
+    let dry = &node.agent(&one)[0];
+    assert_eq!(node.picture(), untouched, "a dry run touches nothing");
+    let report = &node.agent(&apply)[0];
+    for kind in ["container", "sandbox", "pod-logs"] {
+        let removed = ids(report, kind, "removed");
+        assert_eq!(ids(dry, kind, "would-remove"), removed, "{kind}");
+        assert!(ids(report, kind, "failed").is_empty(), "{kind}: {report}");
+    }
+    let removed = ids(report, "container", "removed");
+    assert_eq!(removed, set(&[&left[0], &left[1]]), "{report}");
+    assert!(ids(report, "sandbox", "removed").is_empty(), "{report}");
+    let request = proto::RemoveContainerRequest {
+        container_id: stray.as_str().into(),
+    };
+    node.cri().remove_container(request).unwrap();
+    let report = &node.agent(&apply)[0];
+    let removed = ids(report, "sandbox", "removed");
+    assert_eq!(removed, set(&[&gone.0]), "{report}");
+
+    let after = node.picture();
+    let kept = set(&[&dead[0], &dead[1], &dead[2], &running]);
+    assert_eq!(after.containers, kept);
+    assert_eq!(after.sandboxes, set(&[&live.0]));
+    let of_live = |all: &BTreeSet<String>| {
+        let own = all.iter().filter(|path| path.contains(LIVE));
+        own.cloned().collect::<BTreeSet<_>>()
+    };
+    assert_eq!(after.logs, of_live(&untouched.logs));
+    let stray_link = |path: &String| path.contains("stray");
+    let links: BTreeSet<String> = after
+        .links
+        .iter()
+        .filter(|l| !stray_link(l))
+        .cloned()
+        .collect();
+    assert_eq!(links, of_live(&untouched.links));
+    assert_eq!(node.cri().state(&running).unwrap(), before, "it still runs");
+    for uid in ["6f2d41ba-3c11-4c58-9d0a-0a5b7a0f7c02", GONE] {
+        let pod = node.pod(uid, 1);
+        let runs = node.container(&pod, "app", 0, Some(&["sleep"]));
+        assert_eq!(node.cri().state(&runs).unwrap().0, RUNNING, "{uid}");
+    }
+}
+
 /// An image as the runtime knows it.
 fn image_of(cri: &Cri, name: &str) -> proto::Image {
     let request = || proto::ImageStatusRequest {

@@ -121,6 +121,22 @@ class Reports(unittest.TestCase):
         self.assertEqual(removed(first), removed(second))
 
 
+    def test_one_pod_is_collected(self) -> None:
+        ended: List[crigc.Pass] = []
+        made = config(unchanged())
+        made.on_pass(lambda of, report, error: ended.append(of))
+        with crigc.Engine(made) as engine:
+            every = engine.containers(crigc.Flags.DRY_RUN)
+            uid = next(entry.pod_uid for entry in every if entry.outcome is crigc.Outcome.REMOVED)
+            report = engine.pod(uid, crigc.Flags.DRY_RUN | crigc.Flags.POD_GONE)
+            self.assertEqual({entry.pod_uid for entry in report}, {uid})
+            self.assertGreater(removed(report), 0)
+            self.assertEqual(ended, [crigc.Pass.CONTAINERS, crigc.Pass.POD])
+            for bad in ("", "a/b", "a\nb", "a\0b"):
+                self.assertRaises(crigc.InvalidArgument, engine.pod, bad)
+            self.assertRaises(crigc.InvalidArgument, engine.containers, crigc.Flags.POD_GONE)
+
+
 def images_of(engine: crigc.Engine) -> crigc.Report:
     """The report of an image pass of a full disk."""
     try:

@@ -13,6 +13,7 @@ STRUCTS: Dict[str, Type[ctypes.Structure]] = {"gc_entry": crigc._Entry, "gc_fs_u
 ENUMERATIONS: "list[tuple[str, Any]]" = [
     ("GC_ERROR_", crigc.Status),
     ("GC_POD_LOGS", None),
+    ("GC_POD_GONE", None),
     ("GC_POD_", crigc.PodState),
     ("GC_LOG_LINK", None),
     ("GC_LOG_", crigc.LogLevel),

@@ -1,6 +1,8 @@
 //! `gc_engine`, and the functions of the library as a whole.
 
-use super::boundary::{fallible, free, guarded, in_callback, outside, read, required, status};
+use super::boundary::{
+    fallible, free, guarded, in_callback, outside, read, required, status, text,
+};
 use super::call::gc_call;
 use super::config::gc_config;
 use super::error::{gc_error, gc_status};
@@ -22,6 +24,8 @@ pub const GC_ALL_UNUSED: u32 = 2;
 /// Flag: if a pass of the same kind is running, return GC_ERROR_BUSY instead of waiting. With image-maximum-gc-age the thread of
 /// gc_start also reads the list of images between two passes; meanwhile an image pass with this flag returns GC_ERROR_BUSY, too.
 pub const GC_NO_WAIT: u32 = 4;
+/// Flag of gc_pod alone: the host says that everything the pod left behind may be removed.
+pub const GC_POD_GONE: u32 = 8;
 
 /// A configured collector. Make one with gc_engine_new, and free it with gc_engine_free. Any number of threads may use it at once.
 pub struct gc_engine(Engine);
@@ -84,14 +88,23 @@ pub unsafe extern "C" fn gc_engine_free(engine: *mut gc_engine) {
     });
 }
 
-fn options(bits: u32) -> Result<PassOptions> {
-    let unknown = bits & !(GC_DRY_RUN | GC_ALL_UNUSED | GC_NO_WAIT);
+/// The flags of every pass.
+const OF_PASSES: (u32, &str) = (
+    GC_DRY_RUN | GC_ALL_UNUSED | GC_NO_WAIT,
+    "GC_DRY_RUN, GC_ALL_UNUSED and GC_NO_WAIT",
+);
+/// The flags of gc_pod.
+const OF_ONE_POD: (u32, &str) = (
+    GC_DRY_RUN | GC_ALL_UNUSED | GC_NO_WAIT | GC_POD_GONE,
+    "GC_DRY_RUN, GC_ALL_UNUSED, GC_NO_WAIT and GC_POD_GONE",
+);
+
+fn options(bits: u32, (known, names): (u32, &str)) -> Result<PassOptions> {
+    let unknown = bits & !known;
     if unknown != 0 {
         return Err(Error::new(
             Status::InvalidArgument,
-            format!(
-                "unknown bits {unknown:#x} in flags; GC_DRY_RUN, GC_ALL_UNUSED and GC_NO_WAIT are known"
-            ),
+            format!("unknown bits {unknown:#x} in flags; {names} are known"),
         ));
     }
     Ok(PassOptions {
@@ -109,10 +122,11 @@ fn options(bits: u32) -> Result<PassOptions> {
 unsafe fn pass(
     engine: *mut gc_engine,
     bits: u32,
+    known: (u32, &str),
     call: *mut gc_call,
     report: *mut *mut gc_report,
     error: *mut *mut gc_error,
-    run: impl FnOnce(&Engine, PassOptions, Option<&Call>) -> PassEnd,
+    run: impl FnOnce(&Engine, PassOptions, Option<&Call>) -> Result<PassEnd>,
 ) -> gc_status {
     if !report.is_null() {
         // SAFETY: not NULL, and the host's promise.
@@ -121,10 +135,10 @@ unsafe fn pass(
     // SAFETY: the host's promise.
     unsafe {
         status(error, || {
-            let options = options(bits)?;
+            let options = options(bits, known)?;
             let engine = &required(engine, "engine")?.0;
             let call = call.as_ref().map(|call| &call.0);
-            let end = run(engine, options, call);
+            let end = run(engine, options, call)?;
             if let (false, Some(pass)) = (report.is_null(), end.report) {
                 report.write(Box::into_raw(Box::new(gc_report::new(pass))));
             }
@@ -158,7 +172,17 @@ pub unsafe extern "C" fn gc_containers(
     error: *mut *mut gc_error,
 ) -> gc_status {
     // SAFETY: the host's promise.
-    unsafe { pass(engine, flags, call, report, error, Engine::containers) }
+    unsafe {
+        pass(
+            engine,
+            flags,
+            OF_PASSES,
+            call,
+            report,
+            error,
+            |engine, options, call| Ok(engine.containers(options, call)),
+        )
+    }
 }
 
 /// Removes unused images if the image filesystem is at least image-gc-high-threshold full; with GC_ALL_UNUSED, and those that have
@@ -177,7 +201,61 @@ pub unsafe extern "C" fn gc_images(
     error: *mut *mut gc_error,
 ) -> gc_status {
     // SAFETY: the host's promise.
-    unsafe { pass(engine, flags, call, report, error, Engine::images) }
+    unsafe {
+        pass(
+            engine,
+            flags,
+            OF_PASSES,
+            call,
+            report,
+            error,
+            |engine, options, call| Ok(engine.images(options, call)),
+        )
+    }
+}
+
+/// Removes what one pod left behind: its dead containers, its pod sandboxes, its log directory, and the log links of the containers
+/// that it removes. It is gc_containers for one pod, such as one that has just ended, and takes turns with it. It touches no other pod.
+/// It lists only what the runtime files under the UID (the label io.kubernetes.pod.uid) and what is in these sandboxes, and decides by
+/// the same rules and keys, except for maximum-dead-containers and for links that dangle already, which concern the whole node.
+///
+/// `uid` is the UID of the pod. `flags` is any of GC_DRY_RUN, GC_ALL_UNUSED, GC_NO_WAIT and GC_POD_GONE, joined with |, or 0. All other
+/// arguments and statuses are those of gc_containers; GC_ERROR_INVALID_ARGUMENT also stands for a UID that is NULL or empty, has a
+/// slash or a control character, or is not UTF-8.
+///
+/// With GC_POD_GONE this call says that everything the pod left behind may be removed, as of the moment of the call: if something of
+/// the pod is newer, all of it is kept (newer-than-answer); call again once the pod has really ended. gc_pod_states_fn, if it is set,
+/// is asked as well, and can only keep more. Without GC_POD_GONE its answer decides, and without both only limits apply. A pod with a
+/// container that runs or with a ready sandbox is kept whatever the host says (pod-active).
+///
+/// It makes 3 calls of the runtime to list a pod with one sandbox (1 more for each further sandbox), lists once more if it removes
+/// something, and makes 1 call for each container that it removes and 2 for each sandbox. Where the runtime has no streams it also asks
+/// for the version.
+///
+/// # Safety
+/// As for gc_containers; `uid` is NULL or a NUL-terminated string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_pod(
+    engine: *mut gc_engine,
+    uid: *const c_char,
+    flags: u32,
+    call: *mut gc_call,
+    report: *mut *mut gc_report,
+    error: *mut *mut gc_error,
+) -> gc_status {
+    let is_gone = flags & GC_POD_GONE != 0;
+    // SAFETY: the host's promise.
+    unsafe {
+        pass(
+            engine,
+            flags,
+            OF_ONE_POD,
+            call,
+            report,
+            error,
+            |engine, options, call| Ok(engine.pod(text(uid, "uid")?, is_gone, options, call)),
+        )
+    }
 }
 
 /// Starts periodic passes in the background, on one thread for each kind. The first container pass begins at once, and each other one

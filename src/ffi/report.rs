@@ -15,6 +15,8 @@ pub type gc_pass = i32;
 pub const GC_PASS_CONTAINERS: gc_pass = 0;
 /// gc_images: unused images.
 pub const GC_PASS_IMAGES: gc_pass = 1;
+/// gc_pod: the dead containers, sandboxes and logs of one pod.
+pub const GC_PASS_POD: gc_pass = 2;
 
 /// The kind of an object. Later versions may add kinds.
 pub type gc_kind = i32;

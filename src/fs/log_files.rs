@@ -115,6 +115,13 @@ impl OpenLogDir {
         })
     }
 
+    /// The entry of the base directory through which a path of the runtime leads; `None` = the path is not below the base directory.
+    pub fn entry_with(&self, path: &str) -> Option<String> {
+        let Inside { parent, name } = self.inside(path)?;
+        let first = parent.iter().next().unwrap_or(OsStr::new(name));
+        first.to_str().map(str::to_owned)
+    }
+
     /// The rest of a path after the shortest beginning that leads to the base directory.
     fn behind_base<'a>(&self, path: &'a str) -> Option<&'a str> {
         let slashes = path.match_indices('/').map(|(at, _)| at).skip(1);

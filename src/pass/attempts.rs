@@ -20,6 +20,8 @@ pub(crate) struct Attempts<'a> {
     periodic: bool,
     /// A dry run remembers nothing.
     dry_run: bool,
+    /// The pass lists all objects of a kind, not only those of one pod.
+    lists_all: bool,
 }
 
 fn now() -> Duration {
@@ -31,12 +33,14 @@ impl<'a> Attempts<'a> {
         backoff: &'a RefCell<Backoff>,
         unfinished: &'a RefCell<Unfinished>,
         options: PassOptions,
+        lists_all: bool,
     ) -> Attempts<'a> {
         Attempts {
             backoff,
             unfinished,
             periodic: options.trigger != Trigger::Call,
             dry_run: options.dry_run,
+            lists_all,
         }
     }
 
@@ -89,10 +93,10 @@ impl<'a> Attempts<'a> {
         }
     }
 
-    /// All objects of a kind are known; the others are forgotten.
+    /// All objects of a kind that the pass collects are known; the others are forgotten, unless they may be those of other pods.
     pub(crate) fn keep_only(&self, kind: Kind, is_there: impl Fn(&Text) -> bool) {
         let mut unfinished = self.unfinished.borrow_mut();
-        if !self.dry_run && !unfinished.is_empty() {
+        if !self.dry_run && self.lists_all && !unfinished.is_empty() {
             unfinished.keep_only(kind, is_there);
         }
     }

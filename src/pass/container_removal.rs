@@ -9,7 +9,7 @@ use super::removals::Remover;
 use crate::cri::{CallError, ContainerStatus};
 use crate::fs::logs::{Lies, Names, OpenLogDir};
 use crate::node::{Container, ContainerState, Snapshot, Text};
-use crate::plan::logs::{ByLabels, Live, expected_log, link_name, log_by_labels};
+use crate::plan::logs::{ByLabels, Live, entry_uid, expected_log, link_name, log_by_labels};
 use crate::report::{Kind, Reason, visible};
 use std::cell::RefCell;
 
@@ -31,9 +31,13 @@ enum Log {
 
 impl<'a, 'p> ContainerRemover<'a, 'p> {
     pub(super) fn new(pass: &'a ContainerPass<'a, 'p>, snapshot: &Snapshot) -> Self {
+        let live = match pass.ctx.pod {
+            Some(_) => Live::of_one_pod(&snapshot.containers),
+            None => Live::of(&snapshot.containers),
+        };
         ContainerRemover {
             pass,
-            live: Live::of(&snapshot.containers),
+            live,
             last_name: RefCell::default(),
         }
     }
@@ -135,12 +139,27 @@ impl<'a, 'p> ContainerRemover<'a, 'p> {
         };
         match status.log_path {
             Ok(path) if self.live.writes(&path) => Ok(Log::None),
+            // A later pass over the node knows who writes there.
+            Ok(path) if self.is_in_another_pods_directory(&path) => {
+                Err(Fate::Kept(Reason::ListIncomplete))
+            }
             Ok(path) => Ok(Log::At(path)),
             Err(shown) => Err(Fate::Failed(format!(
                 "cannot delete the log of container {}: its path {} is not UTF-8; delete it by hand",
                 visible(&c.id),
                 visible(&shown)
             ))),
+        }
+    }
+
+    /// S8: whether a log is in the log directory of another pod, whose containers are not listed.
+    fn is_in_another_pods_directory(&self, path: &str) -> bool {
+        match (&self.pass.log_dirs.pod_logs, self.pass.ctx.pod) {
+            (LogDir::Open(dir), Some(pod)) => {
+                let entry = dir.entry_with(path);
+                entry.is_some_and(|entry| entry_uid(&entry) != &*pod.uid)
+            }
+            _ => false,
         }
     }
 

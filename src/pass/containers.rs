@@ -1,4 +1,4 @@
-//! A pass over dead containers, sandboxes and logs: S1 to S4, stage by stage.
+//! A pass over dead containers, sandboxes and logs, of the node (S1 to S4) or of one pod (S8), stage by stage.
 
 use super::context::Context;
 use super::dead_containers::{dead_containers, late_containers};
@@ -138,9 +138,12 @@ impl ContainerPass<'_, '_> {
         stage(self.ctx, sandboxes(snapshots)).await;
     }
 
-    /// S4, unless a log may be that of another container (S2.4). Without the trees (S4.1) the links are left alone.
+    /// S4, unless a log may be that of another container (S2.4). Without the trees (S4.1) the links are left alone, and so they are in a
+    /// pass over one pod (S8).
     async fn logs(&self, snapshots: &Snapshots<'_, '_>) {
-        if !self.log_dirs.nested && stage(self.ctx, logs::trees(snapshots)).await == Some(true) {
+        let is_done =
+            !self.log_dirs.nested && stage(self.ctx, logs::trees(snapshots)).await == Some(true);
+        if is_done && self.ctx.pod.is_none() {
             stage(self.ctx, orphan_logs(snapshots)).await;
             self.links(snapshots).await;
         }

@@ -7,10 +7,10 @@ use super::later::Later;
 use super::pace::Windows;
 use super::pod_evidence::Pods;
 use super::report::PassReport;
-use super::{Experience, PassOptions, Trigger};
+use super::{Experience, OnePod, Scope, Task, Trigger};
 use crate::clock::wall_now;
 use crate::config::Config;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 use crate::fs::host_root::Root;
 use crate::hooks::{Hooks, LogLevel};
 use crate::stop::{Queue, Stop};
@@ -25,6 +25,8 @@ pub(crate) struct Context<'a> {
     /// Where the paths of the host begin (S5.11). `new` takes the root of this process.
     pub(crate) root: Root,
     pub(crate) stop: Stop<'a>,
+    /// The only pod that the pass collects (S8); `None` = it collects the node.
+    pub(crate) pod: Option<&'a OnePod>,
     pub(crate) dry_run: bool,
     pub(crate) all_unused: bool,
     /// It skips what could not be removed lately (S0.8), and without records it only lists the images (S5.1).
@@ -53,21 +55,40 @@ pub(crate) fn wall_time(hooks: &Hooks) -> i64 {
     }
 }
 
+/// S0.10: with such a clock no age is known.
+pub(crate) fn no_time(now: i64) -> Error {
+    Error::new(
+        Status::InvalidArgument,
+        format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
+    )
+}
+
 impl<'a> Context<'a> {
     pub(crate) fn new(
         config: &'a Config,
         hooks: &'a Hooks,
         stop: Stop<'a>,
-        options: PassOptions,
+        Task { scope, options }: Task<'a>,
         queue: &'a Queue,
         now: i64,
         experience: &'a Experience,
     ) -> Context<'a> {
+        let pod = match scope {
+            Scope::Pod(pod) => Some(pod),
+            Scope::Node | Scope::Images => None,
+        };
+        let attempts = Attempts::new(
+            &experience.backoff,
+            &experience.unfinished,
+            options,
+            pod.is_none(),
+        );
         Context {
             config,
             hooks,
             root: Root::default(),
             stop,
+            pod,
             dry_run: options.dry_run,
             all_unused: options.all_unused,
             periodic: options.trigger != Trigger::Call,
@@ -76,10 +97,15 @@ impl<'a> Context<'a> {
             now,
             report: PassReport::new(hooks, options),
             pods: Pods::default(),
-            attempts: Attempts::new(&experience.backoff, &experience.unfinished, options),
+            attempts,
             windows: &experience.windows,
             later: Later::default(),
         }
+    }
+
+    /// Whether the pass collects the objects of a pod.
+    pub(super) fn covers(&self, uid: &str) -> bool {
+        self.pod.is_none_or(|pod| *pod.uid == *uid)
     }
 
     /// Writes to the host's log.

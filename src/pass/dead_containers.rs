@@ -6,6 +6,7 @@ use super::context::QUESTIONS;
 use super::fate::trouble;
 use super::later::Round;
 use super::log_place::likely_wrong;
+use super::one_pod;
 use super::pace::Pace;
 use super::parts::{InParts, all_sandboxes};
 use super::pod_evidence::Evidence;
@@ -24,8 +25,13 @@ use std::collections::HashSet;
 /// S1 of a pass. Returns its snapshot if that shows the whole node and nothing was to be removed.
 pub(super) async fn dead_containers(pass: &ContainerPass<'_, '_>) -> Option<Snapshot> {
     let (ctx, runtime) = (pass.ctx, pass.runtime);
-    let (containers, sandboxes) =
-        tokio::join!(runtime.containers_at_once(), all_sandboxes(ctx, runtime));
+    let (containers, sandboxes) = match ctx.pod {
+        Some(pod) => {
+            let (containers, sandboxes) = one_pod::lists(runtime, pod).await;
+            (containers.map(Listed::Whole), sandboxes)
+        }
+        None => tokio::join!(runtime.containers_at_once(), all_sandboxes(ctx, runtime)),
+    };
     if let Some(e) = runtime.lost() {
         // One error instead of one for each list.
         ctx.fail(e);
@@ -90,10 +96,12 @@ pub(super) struct Collected {
 
 impl<'a, 'p> Stage<'a, 'p> {
     fn new(pass: &'a ContainerPass<'a, 'p>) -> Stage<'a, 'p> {
-        Stage {
-            pass,
-            policy: ContainerPolicy::from(pass.ctx.config),
+        let mut policy = ContainerPolicy::from(pass.ctx.config);
+        if pass.ctx.pod.is_some() {
+            // S1.6 counts all containers of the node.
+            policy.total = None;
         }
+        Stage { pass, policy }
     }
 
     /// Decides over a snapshot and carries out. IDs in `done` have been handled before. Kept ones are reported if `report_kept`.
@@ -113,6 +121,7 @@ impl<'a, 'p> Stage<'a, 'p> {
         let evidence = Evidence::ask(ctx, snapshot, []);
         let mut plan =
             evidence.with(|pods| plan::containers::plan(snapshot, pods, policy, ctx.now));
+        plan.only(|c| ctx.covers(c.uid()));
         let is_new = |step: &Step<'_, Container>| !done.contains(&step.object.id);
         plan.remove.retain(is_new);
         plan.keep.retain(|step| report_kept && is_new(step));
@@ -215,7 +224,8 @@ impl<'a, 'p> Stage<'a, 'p> {
             .filter(|c| {
                 // In parts a container may be listed more than once.
                 let asked = c.finished_at.is_some() || !c.readable;
-                !asked && is_candidate_state(c) && is_due(&c.id)
+                let is_candidate = is_candidate_state(c) && self.pass.ctx.covers(c.uid());
+                !asked && is_candidate && is_due(&c.id)
             })
             .collect();
         // S0.8: questions that got no answer come last.

@@ -131,7 +131,7 @@ fn is_held(ctx: &Context<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Experience, PassOptions, Trigger};
+    use super::super::{Experience, PassOptions, Scope, Task, Trigger};
     use super::*;
     use crate::config::Config;
     use crate::hooks::{Hook, Hooks};
@@ -244,7 +244,9 @@ mod tests {
             call: None,
             pass_deadline: None,
         };
-        let ctx = Context::new(&config, &hooks, stop, options, &queue, 1, &experience);
+        let scope = Scope::Node;
+        let task = Task { scope, options };
+        let ctx = Context::new(&config, &hooks, stop, task, &queue, 1, &experience);
         if with.contains("approved") {
             ctx.later
                 .has_stopped(planned.clone(), true, BootInstant::now());

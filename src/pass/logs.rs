@@ -136,7 +136,11 @@ pub(super) async fn trees(snapshots: &Snapshots<'_, '_>) -> bool {
             return !ready;
         }
     };
-    let (names, unreadable) = names_of(entries);
+    let (mut names, mut unreadable) = names_of(entries);
+    names.retain(|name| ctx.covers(entry_uid(name)));
+    if ctx.pod.is_some() {
+        unreadable.clear();
+    }
     let uids: Vec<Text> = names.iter().map(|name| entry_uid(name).into()).collect();
     let path = |name: &Text| Text::from(format!("{}/{name}", dir.dir()));
     let is_there: HashSet<Text> = names.iter().map(path).collect();

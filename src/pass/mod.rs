@@ -20,6 +20,7 @@ mod log_ages;
 mod log_dirs;
 mod log_place;
 mod logs;
+mod one_pod;
 mod options;
 mod orphan_logs;
 mod pace;
@@ -33,7 +34,9 @@ mod snapshots;
 mod stops;
 mod words;
 
+pub(crate) use one_pod::OnePod;
 pub use options::{PassOptions, Trigger};
+pub(crate) use options::{Scope, Task};
 pub(crate) use report::{event, log};
 
 use crate::clock::BootInstant;
@@ -45,9 +48,9 @@ use crate::hooks::Hooks;
 use crate::panics;
 use crate::plan::backoff::Backoff;
 use crate::plan::order::Unfinished;
-use crate::report::{Kind, Outcome, Pass, Report, visible};
+use crate::report::{Kind, Outcome, Report, visible};
 use crate::stop::{Queue, Stop};
-use context::{Context, wall_time};
+use context::{Context, no_time, wall_time};
 use image_snapshot::ImageMemory;
 use pace::Windows;
 use std::cell::RefCell;
@@ -117,11 +120,11 @@ fn open_root(config: &Config) -> Result<Root> {
 
 /// Runs one pass of the kind whose memory this is. It is the turn of this pass.
 pub(crate) async fn run(
+    task: Task<'_>,
     memory: &mut Memory,
     config: &Config,
     hooks: &Hooks,
     stop: Stop<'_>,
-    options: PassOptions,
     queue: &Queue,
 ) -> (Report, Option<Error>) {
     let began = BootInstant::now();
@@ -139,21 +142,13 @@ pub(crate) async fn run(
     unfinished.forget_old(began.since_boot());
     let ctx = Context {
         root,
-        ..Context::new(config, hooks, stop, options, queue, now, experience)
+        ..Context::new(config, hooks, stop, task, queue, now, experience)
     };
     let capabilities = &memory.capabilities;
-    let pass = match memory.images {
-        None => Pass::Containers,
-        Some(_) => Pass::Images,
-    };
     let work = async {
         match (clock, rootless, &mut memory.images) {
             (Err(defect), ..) => ctx.fail(defect),
-            // S0.10: with such a clock no age is known.
-            (Ok(..=0), ..) => ctx.fail(Error::new(
-                Status::InvalidArgument,
-                format!("the host's clock says {now} ns since the epoch; it has to be above 0"),
-            )),
+            (Ok(..=0), ..) => ctx.fail(no_time(now)),
             // Any other root would be that of another machine.
             (_, Some(e), _) => ctx.fail(e),
             (_, _, None) => containers::pass(&ctx, capabilities).await,
@@ -173,8 +168,8 @@ pub(crate) async fn run(
         .filter(|e| e.kind == Kind::Image && e.outcome == Outcome::Removed)
         .fold(0, |sum: u64, e| sum.saturating_add(e.bytes));
     let report = Report {
-        pass,
-        dry_run: options.dry_run,
+        pass: task.scope.pass(),
+        dry_run: task.options.dry_run,
         started: now.max(0),
         seconds: BootInstant::now().since(began).as_secs_f64(),
         bytes_freed,

@@ -1,4 +1,36 @@
-//! How a pass is to be run.
+//! What a pass collects, and how it is to be run.
+
+use super::one_pod::OnePod;
+use crate::report::Pass;
+
+/// What a pass collects.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scope<'a> {
+    /// The dead containers, the sandboxes and the logs of the node (S1 to S4).
+    Node,
+    /// Those of one pod (S8).
+    Pod(&'a OnePod),
+    /// Images (S5).
+    Images,
+}
+
+impl Scope<'_> {
+    /// The kind of the pass.
+    pub(crate) fn pass(self) -> Pass {
+        match self {
+            Scope::Node => Pass::Containers,
+            Scope::Pod(_) => Pass::Pod,
+            Scope::Images => Pass::Images,
+        }
+    }
+}
+
+/// What a pass is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task<'a> {
+    pub(crate) scope: Scope<'a>,
+    pub(crate) options: PassOptions,
+}
 
 /// What a caller or the schedule asks of a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -32,17 +32,23 @@ pub(crate) struct Pods {
 
 /// Asks the host about pods (S0.3).
 fn ask(ctx: &Context<'_>, uids: &[Text]) -> PodStates {
-    let Some(ask) = &ctx.hooks.pod_states else {
-        return PodStates {
+    let answer = ctx.hooks.pod_states.as_ref().map(|ask| {
+        let mut answer = ask.with(|ask| ask(uids));
+        // An answer about a pod that was not asked about does not count.
+        let asked: HashSet<&Text> = uids.iter().collect();
+        answer.states.retain(|uid, _| asked.contains(uid));
+        answer.ready &= answer.as_of == 0 || can_be_as_of(ctx, answer.as_of);
+        answer
+    });
+    let called = ctx.pod.and_then(|pod| Some((&pod.uid, pod.gone_as_of?)));
+    let Some((uid, as_of)) = called else {
+        return answer.unwrap_or_else(|| PodStates {
             ready: true,
             ..PodStates::default()
-        };
+        });
     };
-    let mut answer = ask.with(|ask| ask(uids));
-    // An answer about a pod that was not asked about does not count.
-    let asked: HashSet<&Text> = uids.iter().collect();
-    answer.states.retain(|uid, _| asked.contains(uid));
-    answer.ready &= answer.as_of == 0 || can_be_as_of(ctx, answer.as_of);
+    let mut answer = pods::called_gone(uid, as_of, answer);
+    answer.ready &= can_be_as_of(ctx, as_of);
     answer
 }
 
@@ -83,7 +89,7 @@ pub(crate) struct Evidence<'a> {
 }
 
 impl<'a> Evidence<'a> {
-    /// Asks about all pods of a snapshot, and about those whose UIDs were found elsewhere.
+    /// Asks about all pods of a snapshot, and about those whose UIDs were found elsewhere; a pass over one pod asks about that pod.
     pub(crate) fn ask(
         ctx: &'a Context<'a>,
         snapshot: &'a Snapshot,
@@ -92,7 +98,10 @@ impl<'a> Evidence<'a> {
         let mut uids: BTreeSet<Text> = pods::uids_in_question(snapshot).into_iter().collect();
         let elsewhere = elsewhere.into_iter().chain(ctx.pods.share.uids(ctx));
         uids.extend(elsewhere.filter(|uid| pods::askable(uid)));
-        let uids: Vec<Text> = uids.into_iter().collect();
+        let uids: Vec<Text> = match ctx.pod {
+            Some(pod) => vec![pod.uid.clone()],
+            None => uids.into_iter().collect(),
+        };
         let latest = RefCell::new(view(ctx, snapshot, &uids));
         Evidence {
             ctx,

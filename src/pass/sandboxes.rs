@@ -23,7 +23,8 @@ pub(super) async fn sandboxes(snapshots: &Snapshots<'_, '_>) {
         ctx.later.settle_gone(ctx, Kind::Sandbox, is_there);
         ctx.attempts.keep_only(Kind::Sandbox, is_there);
         let evidence = Evidence::ask(ctx, snapshot, []);
-        let plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
+        let mut plan = evidence.with(|pods| plan::sandboxes::plan(snapshot, pods));
+        plan.only(|s| ctx.covers(&s.pod_uid));
         Some(Decision { evidence, plan })
     });
     if let Some(Decision { evidence, plan }) = decided.await {

@@ -2,9 +2,10 @@
 
 use super::containers::ContainerPass;
 use super::context::Context;
+use super::one_pod;
 use super::parts::{all_containers, all_sandboxes};
 use super::pod_evidence::Evidence;
-use crate::node::Snapshot;
+use crate::node::{Container, Sandbox, Snapshot};
 use crate::plan::Plan;
 use tokio::sync::OnceCell;
 
@@ -60,9 +61,26 @@ impl<'a, 'p> Snapshots<'a, 'p> {
         self.fresh.get_or_init(take).await.as_ref()
     }
 
-    /// Reads both lists, without what a dry run would have removed. The sandboxes come first: one that is not READY then gets no
-    /// containers any more, so that the containers after it name all that are in use.
+    /// Reads both lists, without what a dry run would have removed.
     pub(super) async fn take(&self) -> Snapshot {
+        let ctx = self.pass.ctx;
+        let (containers, sandboxes) = match ctx.pod {
+            Some(pod) => {
+                let (containers, sandboxes) = one_pod::lists(self.pass.runtime, pod).await;
+                (ctx.ok(containers), ctx.ok(sandboxes))
+            }
+            None => self.lists_of_node().await,
+        };
+        let partial = containers.is_none();
+        let mut snapshot = Snapshot::new(containers.unwrap_or_default(), sandboxes);
+        snapshot.partial = partial;
+        self.pass.log_dirs.overlay.retain(&mut snapshot.containers);
+        snapshot
+    }
+
+    /// The sandboxes come first: one that is not READY then gets no containers any more, so that the containers after it name all that are
+    /// in use.
+    async fn lists_of_node(&self) -> (Option<Vec<Container>>, Option<Vec<Sandbox>>) {
         let (ctx, runtime) = (self.pass.ctx, self.pass.runtime);
         let sandboxes = ctx.ok(all_sandboxes(ctx, runtime).await);
         // A list of containers that could not be read in whole a moment ago is not asked for again.
@@ -70,11 +88,7 @@ impl<'a, 'p> Snapshots<'a, 'p> {
             Some(_) => None,
             None => ctx.ok(all_containers(ctx, runtime, sandboxes.as_deref()).await),
         };
-        let partial = containers.is_none();
-        let mut snapshot = Snapshot::new(containers.unwrap_or_default(), sandboxes);
-        snapshot.partial = partial;
-        self.pass.log_dirs.overlay.retain(&mut snapshot.containers);
-        snapshot
+        (containers, sandboxes)
     }
 
     /// Whether the pass may continue. A runtime that left the first call without an answer is asked nothing more (S6.5), nor is one that

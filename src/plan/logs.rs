@@ -102,6 +102,8 @@ pub struct Live {
     logs: HashSet<String>,
     /// Links whose names are cut, so that they may belong to other containers, too.
     links: HashSet<String>,
+    /// Others may run that are not in the list.
+    others: bool,
 }
 
 impl Live {
@@ -113,6 +115,15 @@ impl Live {
         Live {
             logs: logs.map(|log| log.path()).collect(),
             links: links.filter(|name| is_cut(name)).collect(),
+            others: false,
+        }
+    }
+
+    /// The same of a list of one pod (S8): other pods may have containers with the same cut names.
+    pub fn of_one_pod(containers: &[Container]) -> Live {
+        Live {
+            others: true,
+            ..Live::of(containers)
         }
     }
 
@@ -130,7 +141,7 @@ impl Live {
 
     /// Whether a link may belong to one of them.
     pub fn has_link(&self, name: &str) -> bool {
-        self.links.contains(name)
+        self.links.contains(name) || (self.others && is_cut(name))
     }
 }
 

@@ -74,6 +74,12 @@ impl<'a, T> Plan<'a, T> {
         }
     }
 
+    /// Other objects than these are neither removed nor reported (S8).
+    pub fn only(&mut self, picked: impl Fn(&T) -> bool) {
+        self.remove.retain(|step| picked(step.object));
+        self.keep.retain(|step| picked(step.object));
+    }
+
     /// The picked removals become objects that are kept, for this reason.
     pub fn spare(&mut self, reason: Reason, picked: impl Fn(&Step<'a, T>) -> bool) {
         let spared = self.remove.extract_if(.., |step| picked(step));

@@ -79,6 +79,29 @@ pub fn askable(uid: &str) -> bool {
     !uid.chars().any(char::is_control)
 }
 
+/// Whether this can be the UID of one pod (S8): a label and the name of a log directory can contain it.
+pub fn names_a_pod(uid: &str) -> bool {
+    !uid.is_empty() && !uid.contains('/') && askable(uid)
+}
+
+/// The host's answer about a pod of which a call said at this moment that it is gone (S8). `answer` is that of the host's callback; it can
+/// only keep more.
+pub fn called_gone(uid: &Text, as_of: i64, answer: Option<PodStates>) -> PodStates {
+    let gone = PodState {
+        content_removable: true,
+        ..PodState::default()
+    };
+    let mut answer = answer.unwrap_or_else(|| PodStates {
+        ready: true,
+        states: [(uid.clone(), gone)].into(),
+        as_of: 0,
+    });
+    if answer.as_of == 0 || answer.as_of > as_of {
+        answer.as_of = as_of;
+    }
+    answer
+}
+
 /// The UIDs of all pods of a snapshot, sorted, each once.
 pub fn uids_in_question(snapshot: &Snapshot) -> Vec<Text> {
     let containers = snapshot.containers.iter().filter(|c| c.readable);

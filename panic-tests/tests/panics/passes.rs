@@ -67,6 +67,38 @@ fn no_panic_makes_a_container_pass_lose_anything() {
     );
 }
 
+#[test]
+fn no_panic_makes_a_pass_over_one_pod_lose_anything() {
+    let mut counts = Counts::new();
+    let reference = mixed(false);
+    container_engine(&reference, "1").containers(PassOptions::default(), None);
+    let stays = everything(&reference);
+    for nth in 1.. {
+        let what = format!("panic {nth}");
+        let bench = mixed(false);
+        let before = everything(&bench);
+        let engine = container_engine(&bench, "1");
+        let pass = || engine.pod("gone", false, PassOptions::default(), None);
+        let Some(entries) = with_panic(nth, &mut counts, pass) else {
+            break;
+        };
+        is_told(&bench, &before, &entries, 1, &what);
+        finishes(&bench, &engine, &stays, &what);
+    }
+    print("one pod", &counts);
+    // The clock is asked before the turn of the pass.
+    let bench = mixed(false);
+    let before = everything(&bench);
+    let engine = container_engine(&bench, "1");
+    panics::at(1);
+    let end = engine.pod("gone", true, PassOptions::default(), None);
+    panics::at(0);
+    assert!(end.report.is_none());
+    assert_eq!(end.error.unwrap().status, Status::Internal);
+    assert_eq!(everything(&bench), before);
+    finishes(&bench, &engine, &stays, "a clock that panics");
+}
+
 /// The task of the connection panics: the calls in flight fail because it broke, and the pass reports a panic.
 #[test]
 fn no_panic_of_the_connection_makes_a_pass_lose_anything() {

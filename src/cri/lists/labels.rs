@@ -17,6 +17,20 @@ pub(crate) struct Labels {
     pub(super) container: Option<Text>,
 }
 
+const UID: &str = "io.kubernetes.pod.uid";
+
+fn pair(key: &str, value: &str) -> proto::Pair {
+    proto::Pair {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+    }
+}
+
+/// The selector by which the runtime is asked for the objects of one pod (S8).
+pub(super) fn of_uid(uid: &str) -> Vec<proto::Pair> {
+    vec![pair(UID, uid)]
+}
+
 impl Labels {
     /// The labels of all objects of a namespace.
     pub(crate) fn of_namespace(namespace: Text) -> Labels {
@@ -52,15 +66,10 @@ impl Labels {
             ("io.kubernetes.pod.namespace", Some(&self.namespace)),
             ("io.kubernetes.container.name", self.container.as_ref()),
             ("io.kubernetes.pod.name", self.pod.as_ref()),
-            ("io.kubernetes.pod.uid", self.uid.as_ref()),
+            (UID, self.uid.as_ref()),
         ]
         .into_iter()
-        .filter_map(|(key, value)| {
-            Some(proto::Pair {
-                key: key.into(),
-                value: Bytes::copy_from_slice(value?.as_bytes()),
-            })
-        })
+        .filter_map(|(key, value)| Some(pair(key, value?)))
         .collect()
     }
 

@@ -15,6 +15,7 @@ use super::client::{Images, Runtime, Service};
 use super::error::CallError;
 use crate::error::{Error, Result, Status};
 use crate::node::{Container, Image, Sandbox};
+use labels::of_uid;
 use row::{Labelled, Row, pods_of};
 use rows::{Rows, call, call_for_one};
 use std::pin::pin;
@@ -46,6 +47,16 @@ pub(crate) enum Listed<T> {
     TooLarge(Refusal),
 }
 
+impl<T> Listed<T> {
+    /// The list, where it cannot be divided into parts.
+    fn whole(self) -> Result<T> {
+        match self {
+            Listed::Whole(list) => Ok(list),
+            Listed::TooLarge(refusal) => Err(refusal.error),
+        }
+    }
+}
+
 impl Service<'_> {
     /// Asks for rows in one message.
     async fn ask_list<R: Row>(&self, request: R::Request) -> Result<Listed<Rows<R>>> {
@@ -68,10 +79,14 @@ impl Service<'_> {
 
     /// All rows: as a stream, else in one message.
     async fn all<R: Row>(&self) -> Result<Listed<Vec<R>>> {
-        let everything = R::Request::default();
+        self.all_by(R::Request::default()).await
+    }
+
+    /// The same of the rows that a request selects.
+    async fn all_by<R: Row>(&self, request: R::Request) -> Result<Listed<Vec<R>>> {
         if self.capabilities.is_none_or(|c| c.may_stream(R::LIST)) {
             let method = R::LIST.stream();
-            let call = pin!(call::<R>(&self.connection, method, &everything));
+            let call = pin!(call::<R>(&self.connection, method, &request));
             match self.budget.ask_all(method, self.budget.limit, call).await {
                 // In CRI that is an empty list. A proxy that lost the answer says the same of any list, so the call is made whose
                 // answer has a message in any case.
@@ -85,7 +100,7 @@ impl Service<'_> {
                 Err(e) => return Err(e.error(R::LIST.doing(), self.endpoint)),
             }
         }
-        Ok(match self.ask_list::<R>(everything).await? {
+        Ok(match self.ask_list::<R>(request).await? {
             Listed::Whole(all) => Listed::Whole(all.rows),
             Listed::TooLarge(refusal) => Listed::TooLarge(refusal),
         })
@@ -181,14 +196,28 @@ impl Runtime<'_> {
     pub(crate) async fn sandboxes(&self, hints: &Hints<'_>) -> Result<Vec<Sandbox>> {
         self.service.whole::<_, Container>(hints, None).await
     }
+
+    /// The containers that have the UID of a pod as a label (S8).
+    pub(crate) async fn containers_of_pod(&self, uid: &str) -> Result<Vec<Container>> {
+        let request = Container::request(None, of_uid(uid));
+        self.service.all_by(request).await?.whole()
+    }
+
+    /// The containers in a sandbox.
+    pub(crate) async fn containers_in_sandbox(&self, id: &str) -> Result<Vec<Container>> {
+        self.service.all_by(row::in_sandbox(id)).await?.whole()
+    }
+
+    /// The sandboxes that have the UID of a pod as a label (S8).
+    pub(crate) async fn sandboxes_of_pod(&self, uid: &str) -> Result<Vec<Sandbox>> {
+        let request = Sandbox::request(None, of_uid(uid));
+        self.service.all_by(request).await?.whole()
+    }
 }
 
 impl Images<'_> {
     /// All images. CRI has no selector for them, and so no parts.
     pub(crate) async fn list_images(&self) -> Result<Vec<Image>> {
-        match self.service.all().await? {
-            Listed::Whole(images) => Ok(images),
-            Listed::TooLarge(refusal) => Err(refusal.error),
-        }
+        self.service.all().await?.whole()
     }
 }

@@ -90,6 +90,17 @@ impl Labelled for Container {
     }
 }
 
+/// The request for the containers in a sandbox.
+pub(super) fn in_sandbox(id: &str) -> proto::ListContainersRequest {
+    let filter = proto::ContainerFilter {
+        pod_sandbox_id: id.into(),
+        ..Default::default()
+    };
+    proto::ListContainersRequest {
+        filter: Some(filter),
+    }
+}
+
 impl Row for Sandbox {
     type Message = proto::PodSandbox;
     type Request = proto::ListPodSandboxRequest;

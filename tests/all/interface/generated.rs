@@ -50,11 +50,12 @@ fn without_safety_sections(header: &str) -> String {
 
 /// `#define NAME 1` of flags becomes `1u`, and `-1` becomes `(-1)`.
 fn with_c_literals(header: &str) -> String {
-    const UNSIGNED: [&str; 6] = [
+    const UNSIGNED: [&str; 7] = [
         "GC_ABI",
         "GC_DRY_RUN",
         "GC_ALL_UNUSED",
         "GC_NO_WAIT",
+        "GC_POD_GONE",
         "GC_POD_CONTENT_REMOVABLE",
         "GC_POD_RUNTIME_REMOVABLE",
     ];

@@ -4,6 +4,7 @@ mod age;
 mod backoff;
 mod containers;
 mod images;
+mod one_pod;
 mod order;
 mod orphans;
 mod random;

@@ -6,7 +6,7 @@ use crigc::hooks::{Hook, Hooks};
 use crigc::node::{PodState, PodStates, Text};
 use crigc::report::{Kind, Outcome, Report};
 use crisim::fault::{Action, Fault};
-use crisim::node::{Container, Node, Sandbox, State, Word};
+use crisim::node::{Container, Map, Node, Sandbox, State, Word};
 use crisim::{Options, Server};
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -60,16 +60,22 @@ pub struct Maker {
     created: i64,
 }
 
-/// Labels as the kubelet sets them.
-fn labels(uid: &str, name: &str) -> crisim::node::Map {
+/// Labels of a sandbox as the kubelet sets them.
+fn labels_of_pod(uid: &str) -> Map {
     [
         ("io.kubernetes.pod.name", format!("pod-{uid}")),
         ("io.kubernetes.pod.namespace", "ns".to_owned()),
         ("io.kubernetes.pod.uid", uid.to_owned()),
-        ("io.kubernetes.container.name", name.to_owned()),
     ]
     .map(|(key, value)| (key.to_owned(), value.into()))
     .into()
+}
+
+/// The same of a container.
+fn labels(uid: &str, name: &str) -> Map {
+    let mut labels = labels_of_pod(uid);
+    labels.insert("io.kubernetes.container.name".to_owned(), name.into());
+    labels
 }
 
 /// The ID of a container that the maker made.
@@ -127,6 +133,7 @@ impl Maker {
             attempt,
             state: State::Word(state),
             created_at: self.later(),
+            labels: labels_of_pod(uid),
             ..Sandbox::default()
         };
         self.node.sandboxes.push(sandbox);

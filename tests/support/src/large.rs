@@ -113,13 +113,8 @@ impl Pod<'_> {
         let (namespace, uid) = (self.namespace, self.uid);
         let sandbox = maker.sandbox(uid, 0, self.state);
         sandbox.namespace = namespace.into();
-        sandbox.labels = [
-            ("io.kubernetes.pod.namespace", namespace.to_owned()),
-            ("io.kubernetes.pod.name", format!("pod-{uid}")),
-            ("io.kubernetes.pod.uid", uid.to_owned()),
-        ]
-        .map(|(key, value)| (key.to_owned(), value.into()))
-        .into();
+        let label = "io.kubernetes.pod.namespace".to_owned();
+        sandbox.labels.insert(label, namespace.into());
         for name in self.names {
             for attempt in 0..self.dead {
                 self.container(maker, name, attempt, Word::Exited);

@@ -41,13 +41,8 @@ fn log_and_link(maker: &Maker, uid: &str, name: &str, attempt: u32) -> (PathBuf,
 fn sandbox(maker: &mut Maker, uid: &str, attempt: u32, state: Word) {
     let sandbox = maker.sandbox(uid, attempt, state);
     sandbox.namespace = namespace(uid).into();
-    sandbox.labels = [
-        ("io.kubernetes.pod.namespace", namespace(uid).to_owned()),
-        ("io.kubernetes.pod.name", format!("pod-{uid}")),
-        ("io.kubernetes.pod.uid", uid.to_owned()),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.into()))
-    .into();
+    let label = "io.kubernetes.pod.namespace".to_owned();
+    sandbox.labels.insert(label, namespace(uid).into());
 }
 
 /// A container with its log, a rotated one, and its link.

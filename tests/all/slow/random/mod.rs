@@ -3,4 +3,5 @@
 mod containers;
 mod hangs;
 mod images;
+mod one_pod;
 mod parts;
