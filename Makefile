@@ -39,7 +39,7 @@ test-containerd2: library
 	for name in containerd2 containerd21; do \
 	    ffi-tests/containerd2.sh $$name && \
 	    PATH="$(CURDIR)/target/$$name:$$PATH" CI=true cargo test -q -p ffi-tests --features slow-tests --test real_runtime \
-	        --test crisim_answers || exit 1; \
+	        --test image_space --test crisim_answers || exit 1; \
 	done
 
 # The same with a CRI-O, built from its Go module; it installs what that needs of Debian.

@@ -120,7 +120,7 @@ type FSUsage struct {
 	Available uint64
 	// Inodes is the number of inodes; 0 = unknown.
 	Inodes uint64
-	// InodesFree is the number of free inodes.
+	// InodesFree is the number of inodes that users without privileges may still use.
 	InodesFree uint64
 }
 

@@ -105,10 +105,11 @@ func (e *Engine) CollectContainers(ctx context.Context, flags Flags) (*Report, e
 	return e.collect(ctx, PassContainers, nil, flags)
 }
 
-// CollectImages removes unused images if the image filesystem is at least image-gc-high-threshold full; with AllUnused however empty it
-// is. Arguments and results are those of CollectContainers. In addition the pass fails if a removal failed (ErrRuntime), and if fewer
-// bytes were freed than image-gc-low-threshold asks for (ErrNotEnoughFreed). Images that an engine finds in its first image pass are
-// not protected by minimum-image-ttl-duration.
+// CollectImages removes unused images if the image filesystem is at least image-gc-high-threshold full, or if fewer bytes are available
+// than image-gc-min-available; with AllUnused however empty it is. Arguments and results are those of CollectContainers. In addition the
+// pass fails if a removal failed (ErrRuntime), if less was freed than image-gc-low-threshold or image-gc-min-available asks for
+// (ErrNotEnoughFreed), and if image-gc-min-available is more than the filesystem has (ErrConfig). Images that an engine finds in its
+// first image pass are not protected by minimum-image-ttl-duration.
 func (e *Engine) CollectImages(ctx context.Context, flags Flags) (*Report, error) {
 	return e.collect(ctx, PassImages, nil, flags)
 }
@@ -134,8 +135,8 @@ func (e *Engine) CollectPod(ctx context.Context, uid string, flags Flags) (*Repo
 // Start starts periodic passes in the background, on one thread of the library for each kind. The first container pass begins at once,
 // and each other one container-gc-period after the end of the one before; image passes likewise with image-gc-period. If no image
 // records exist yet, the first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image
-// passes, unless image-maximum-gc-age is set. If periodic passes run already, Start does nothing. Config.Ended receives the end of each
-// pass. Errors are ErrClosed, ErrIO (a thread cannot be started) and, in a callback, ErrBusy.
+// passes, unless image-maximum-gc-age or image-gc-min-available is set. If periodic passes run already, Start does nothing. Config.Ended
+// receives the end of each pass. Errors are ErrClosed, ErrIO (a thread cannot be started) and, in a callback, ErrBusy.
 func (e *Engine) Start() error {
 	if err := e.enter(); err != nil {
 		return err

@@ -118,6 +118,8 @@ func ExampleKeys() {
 	// Output:
 	// image-gc-high-threshold (85)
 	// image-gc-low-threshold (80)
+	// image-gc-min-available (0)
+	// image-gc-inode-thresholds (false)
 	// image-gc-exempt ()
 	// image-gc-period (5m0s)
 }

@@ -44,6 +44,7 @@ const (
 	ReasonLinkUnknown         Reason = "link-unknown"          // the target of the link cannot be read
 	ReasonNewerThanAnswer     Reason = "newer-than-answer"     // its pod has changed since the moment that the answer of PodStatesAsOf describes
 	ReasonHeldByShare         Reason = "held-by-share"         // more pods are gone than max-pod-share allows
+	ReasonNoEffect            Reason = "no-effect"             // the image filesystem did not show what the removals before it freed
 )
 
 // reasons finds the constant of a word.
@@ -85,6 +86,7 @@ var reasons = func() map[string]Reason {
 		ReasonLinkUnknown,
 		ReasonNewerThanAnswer,
 		ReasonHeldByShare,
+		ReasonNoEffect,
 	} {
 		known[string(reason)] = reason
 	}

@@ -325,8 +325,10 @@ func (r *Report) appendFS(b []byte) []byte {
 	if r.FSBefore == nil || r.FSAfter == nil {
 		return append(b, `,"fs":null`...)
 	}
-	return fmt.Appendf(b, `,"fs":{"capacity":%d,"available_before":%d,"available_after":%d}`,
+	b = fmt.Appendf(b, `,"fs":{"capacity":%d,"available_before":%d,"available_after":%d`,
 		r.FSAfter.Capacity, r.FSBefore.Available, r.FSAfter.Available)
+	return fmt.Appendf(b, `,"inodes":%d,"inodes_free_before":%d,"inodes_free_after":%d}`,
+		r.FSAfter.Inodes, r.FSBefore.InodesFree, r.FSAfter.InodesFree)
 }
 
 // appendPace appends how removals ran.

@@ -90,11 +90,11 @@ func TestJSONIsComplete(t *testing.T) {
 		t.Errorf("%s is not in %s", want, paced.JSON())
 	}
 	own := &crigc.Report{Pass: report.Pass, DryRun: true, Started: report.Started, Took: report.Took, Entries: report.Entries}
-	figures := &crigc.Report{Pass: crigc.PassImages, Status: crigc.ErrIO, Error: `no "figures"`, FSBefore: &crigc.FSUsage{Capacity: 9, Available: 1}, FSAfter: &crigc.FSUsage{Capacity: 9, Available: 5}}
+	figures := &crigc.Report{Pass: crigc.PassImages, Status: crigc.ErrIO, Error: `no "figures"`, FSBefore: &crigc.FSUsage{Capacity: 9, Available: 1}, FSAfter: &crigc.FSUsage{Capacity: 9, Available: 5, Inodes: 8, InodesFree: 4}}
 	if want := `"status":"GC_ERROR_IO","error":"no \"figures\"",`; !strings.Contains(figures.JSON(), want) {
 		t.Errorf("%s is not in %s", want, figures.JSON())
 	}
-	if want := `"bytes_freed":0,"fs":{"capacity":9,"available_before":1,"available_after":5},`; !strings.Contains(figures.JSON(), want) {
+	if want := `"bytes_freed":0,"fs":{"capacity":9,"available_before":1,"available_after":5,"inodes":8,"inodes_free_before":0,"inodes_free_after":4},`; !strings.Contains(figures.JSON(), want) {
 		t.Errorf("%s is not in %s", want, figures.JSON())
 	}
 	unknown := &crigc.Report{Pass: 7, Entries: []crigc.Entry{{Kind: 8, Outcome: -9, Reason: "new", Error: `e"`}}}

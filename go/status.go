@@ -32,7 +32,8 @@ const (
 	// ErrIO: a file or filesystem of the host cannot be read, image-records-file cannot be locked, or the process can get no more
 	// descriptors or threads.
 	ErrIO Status = 7
-	// ErrNotEnoughFreed: all removals of images succeeded, but they freed fewer bytes than image-gc-low-threshold asks for.
+	// ErrNotEnoughFreed: all removals of images succeeded, but they freed less than image-gc-low-threshold or image-gc-min-available
+	// asks for.
 	ErrNotEnoughFreed Status = 8
 	// ErrInternal: crigc panicked, which is a bug in crigc. Please report the error's message.
 	ErrInternal Status = 9

@@ -343,7 +343,7 @@ class IoFailed(Error):
 
 
 class NotEnoughFreed(Error):
-    """Fewer bytes were freed than image-gc-low-threshold asks for."""
+    """Less was freed than image-gc-low-threshold or image-gc-min-available asks for."""
 
 
 class Internal(Error):

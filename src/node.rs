@@ -281,6 +281,6 @@ pub struct FsUsage {
     pub available: u64,
     /// 0 = unknown.
     pub inodes: u64,
-    /// Free inodes.
+    /// Inodes that users without privileges may still use.
     pub inodes_free: u64,
 }

@@ -75,6 +75,7 @@ reasons! {
     LinkUnknown "link-unknown" "kept: the runtime did not say whether its container has ended"
     NewerThanAnswer "newer-than-answer" "kept: its pod has changed since the moment that the host's answer describes"
     HeldByShare "held-by-share" "kept: more pods are gone than max-pod-share lets a pass collect, or the host has named its pod since they were counted"
+    NoEffect "no-effect" "kept: the image filesystem did not show what the removals before it freed"
 }
 
 impl Reason {

@@ -168,6 +168,9 @@ struct JsonFilesystem {
     capacity: u64,
     available_before: u64,
     available_after: u64,
+    inodes: u64,
+    inodes_free_before: u64,
+    inodes_free_after: u64,
 }
 
 /// The JSON form of [`Report`].
@@ -225,6 +228,9 @@ impl Report {
                 capacity: after.capacity,
                 available_before: before.available,
                 available_after: after.available,
+                inodes: after.inodes,
+                inodes_free_before: before.inodes_free,
+                inodes_free_after: after.inodes_free,
             }),
             bytes_freed: self.bytes_freed,
             pace: &self.pace,

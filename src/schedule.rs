@@ -19,7 +19,7 @@ use std::time::Duration;
 
 /// The stack of a thread in bytes. The largest pass of the tests uses a fraction of it.
 const STACK: usize = 1 << 20;
-/// With this high threshold, and no maximum age, there are no periodic image passes (S5.6).
+/// With this high threshold, no maximum age and no minimum of available bytes, there are no periodic image passes (S5.6).
 const OFF: u8 = 100;
 /// The shortest time between looks that only record.
 const CLOSEST_LOOKS: Duration = Duration::from_secs(15);
@@ -54,7 +54,7 @@ impl Schedule {
     pub(crate) fn start(shared: &Arc<Shared>, stopped: Arc<Flag>) -> Result<Schedule> {
         let config = &shared.config;
         let mut kinds = vec![(Kind::Containers, config.container_gc_period)];
-        if config.image_gc_high_threshold < OFF || config.image_maximum_gc_age.is_some() {
+        if collects_images(config) {
             kinds.push((Kind::Images, config.image_gc_period));
         }
         let mut schedule = Schedule {
@@ -112,6 +112,13 @@ fn jitter(period: Duration, percent: u8, random: u64) -> Duration {
     // A key takes at most 63 bits of nanoseconds, so the product fits.
     let part = (most + 1).saturating_mul(u128::from(random)) >> u64::BITS;
     Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX))
+}
+
+/// Whether there are periodic image passes (S5.6).
+fn collects_images(config: &Config) -> bool {
+    config.image_gc_high_threshold < OFF
+        || config.image_maximum_gc_age.is_some()
+        || config.image_gc_min_available.is_some()
 }
 
 /// How far apart the looks at images between two passes are; `None` = the passes are enough (S5.1). An image counts as unused from the
@@ -197,6 +204,27 @@ fn send(shared: &Shared, kind: Kind, failures: u32, error: &Error) {
 mod tests {
     use super::*;
     use crate::config::Settings;
+
+    #[test]
+    fn s5_6_a_high_threshold_of_100_switches_image_passes_off_unless_a_key_needs_them() {
+        let off = [("image-gc-high-threshold", "100")];
+        let table: [(&[(&str, &str)], bool); 7] = [
+            (&[], true),
+            (&off, false),
+            (&[off[0], ("image-maximum-gc-age", "1h")], true),
+            (&[off[0], ("image-gc-min-available", "20Gi")], true),
+            (&[off[0], ("image-gc-min-available", "0")], false),
+            (&[off[0], ("image-gc-inode-thresholds", "true")], false),
+            (&[("image-gc-high-threshold", "99")], true),
+        ];
+        for (keys, collects) in table {
+            let mut settings = Settings::default();
+            for (key, value) in keys {
+                settings.set(key, value).unwrap();
+            }
+            assert_eq!(collects_images(&settings.config()), collects, "{keys:?}");
+        }
+    }
 
     #[test]
     fn s5_1_there_are_four_looks_within_an_age_but_never_closer_than_15_seconds() {

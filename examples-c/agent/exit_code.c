@@ -20,7 +20,7 @@ void note_end(gc_pass pass, gc_status status, const gc_report *report, const str
     int removals_failed = gc_report_count(report, GC_ANY_KIND, GC_FAILED) > 0;
     /* A pass over images fails if a removal failed, one over containers does not. If the disk is still too full, the pass itself failed. */
     int only_removals = status == GC_OK || (pass == GC_PASS_IMAGES && status == GC_ERROR_RUNTIME && removals_failed &&
-                                            !is_space_missing(report, thresholds));
+                                            !is_space_missing(report, thresholds) && !are_inodes_missing(report, thresholds));
     some_failed = some_failed || removals_failed;
     if (!only_removals && failed_pass == EXIT_FINE)
         failed_pass = code_of(status);

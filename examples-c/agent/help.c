@@ -11,7 +11,7 @@ static const char reasons[] =
     "pod-removed pod-terminated unit-limit total-limit older-sandbox dead-link age space unused running too-young "
     "within-limit active newest-sandbox pod-exists pod-active link-alive in-use pinned sandbox-image exempt enough-freed "
     "below-threshold first-look sources-not-ready unknown-state changed list-incomplete held backoff not-reached "
-    "sandbox-image-unknown link-unknown newer-than-answer held-by-share";
+    "sandbox-image-unknown link-unknown newer-than-answer held-by-share no-effect";
 
 /* Prints words from column `at` on, and continues in column `indent` of the next line where a line is full. */
 static void print_wrapped(int at, int indent, const char *text)

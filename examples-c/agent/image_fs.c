@@ -8,21 +8,25 @@
 
 #define BLANKS " \t\r\n"
 
-/* Reads two numbers and nothing else. */
+/* Reads two or four numbers and nothing else. */
 static int read_usage(const char *line, gc_fs_usage *usage)
 {
-    char *first, *second;
+    uint64_t *figures[] = { &usage->capacity, &usage->available, &usage->inodes, &usage->inodes_free };
+    size_t count = 0;
     if (line[strspn(line, "0123456789" BLANKS)] != '\0')
         return 0;
-    usage->capacity = strtoull(line, &first, 10);
-    usage->available = strtoull(first, &second, 10);
-    return second != first && second[strspn(second, BLANKS)] == '\0';
+    for (char *end; count < sizeof figures / sizeof *figures; line = end, count++) {
+        *figures[count] = strtoull(line, &end, 10);
+        if (end == line)
+            break;
+    }
+    return (count == 2 || count == 4) && line[strspn(line, BLANKS)] == '\0';
 }
 
 int32_t image_fs_from_file(void *context, gc_fs_usage *usage)
 {
     const char *path = context;
-    char line[64];
+    char line[128];
     FILE *file = fopen(path, "re");
     if (!file) {
         say("cannot read --image-fs-file %s: %s", path, strerror(errno));
@@ -31,6 +35,7 @@ int32_t image_fs_from_file(void *context, gc_fs_usage *usage)
     int read = fgets(line, sizeof line, file) && read_usage(line, usage);
     fclose(file);
     if (!read)
-        say("--image-fs-file %s: its first line is not two numbers, capacity and available in bytes", path);
+        say("--image-fs-file %s: its first line is not two numbers, capacity and available in bytes, or four with the number "
+            "of inodes and how many are free", path);
     return read;
 }

@@ -4,7 +4,8 @@
 
 #include "crigc.h"
 
-/* A gc_image_fs_fn. Its context is the path of a file with a line of two numbers: capacity and available, in bytes. */
+/* A gc_image_fs_fn. Its context is the path of a file with a line of two numbers, capacity and available in
+ * bytes, or of four, with the number of inodes and how many are free. */
 int32_t image_fs_from_file(void *context, gc_fs_usage *usage);
 
 #endif

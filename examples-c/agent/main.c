@@ -52,12 +52,26 @@ static int run_engine(gc_config *config, struct options *options, struct pass_pr
     return code;
 }
 
-static unsigned percent(const gc_config *config, const char *key)
+/* The value of a key that takes a number. */
+static uint64_t number(const gc_config *config, const char *key)
 {
     char *text = gc_config_get(config, key, NULL);
-    unsigned number = text ? (unsigned)strtoul(text, NULL, 10) : 0;
+    uint64_t value = text ? strtoull(text, NULL, 10) : 0;
     gc_string_free(text);
-    return number;
+    return value;
+}
+
+static struct thresholds thresholds_of(const gc_config *config)
+{
+    char *inodes = gc_config_get(config, "image-gc-inode-thresholds", NULL);
+    struct thresholds thresholds = {
+        .high = (unsigned)number(config, "image-gc-high-threshold"),
+        .low = (unsigned)number(config, "image-gc-low-threshold"),
+        .min_available = number(config, "image-gc-min-available"),
+        .inodes = inodes && strcmp(inodes, "true") == 0,
+    };
+    gc_string_free(inodes);
+    return thresholds;
 }
 
 static int run(gc_config *config, struct options *options)
@@ -67,7 +81,7 @@ static int run(gc_config *config, struct options *options)
         .changes_only = options->changes_only,
         .verbose = options->verbose,
         .dry_run = !options->apply,
-        .thresholds = { percent(config, "image-gc-high-threshold"), percent(config, "image-gc-low-threshold") },
+        .thresholds = thresholds_of(config),
         .to_apply = options->held_back ? "without --dry-run" : "with --apply",
         .log = options->verbose ? LOG_ALL : LOG_WARNINGS,
     };

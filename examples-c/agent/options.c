@@ -56,7 +56,8 @@ static const struct row rows[] = {
     { "live-pods-max-age", .value = " T", .milliseconds = &given.live_pods.max_age,
       .help = "do not trust FILE if it is older than this (such as 90s or 5m; default 1m)" },
     { "image-fs-file", .value = " FILE", .text = &given.image_fs_file,
-      .help = "how full the image filesystem is: a line with capacity and available, in bytes" },
+      .help = "how full the image filesystem is: a line with capacity and available, in bytes, and perhaps with "
+              "the number of inodes and how many are free" },
     { "verbose", .flag = &given.verbose, .help = "print every object, not only the numbers" },
     { "json", .flag = &given.json, .word = "changes", .word_flag = &given.changes_only, .value = "[=changes]",
       .help = "print reports as JSON on standard output, a line each; everything else on standard error. With =changes "
@@ -240,8 +241,12 @@ static void settle(gc_config *config)
         given.live_pods.max_age = MAX_AGE;
     if (!given.apply)
         gc_config_set(config, "dry-run", "true", NULL);
-    if (!given.once && !given.images)
-        gc_config_set(config, "image-gc-high-threshold", "100", NULL); /* switches periodic passes over images off */
+    if (!given.once && !given.images) {
+        /* Together they switch periodic passes over images off. */
+        gc_config_set(config, "image-gc-high-threshold", "100", NULL);
+        gc_config_set(config, "image-gc-min-available", "0", NULL);
+        gc_config_set(config, "image-maximum-gc-age", "0", NULL);
+    }
 }
 
 struct options *read_options(gc_config *config, int count, char **arguments, int *exit_code)

@@ -101,8 +101,9 @@ void write_end(FILE *to, const struct ended_pass *ended)
         return;
     }
     fprintf(to, "failed: %s: ", status_text(ended->status));
-    if (ended->status == GC_ERROR_NOT_ENOUGH_FREED) {
-        /* The log has the kubelet's words. */
+    /* The kubelet has words for bytes, which are in the log; those about inodes are crigc's own. */
+    if (ended->status == GC_ERROR_NOT_ENOUGH_FREED && is_space_missing(ended->report, ended->thresholds) &&
+        !are_inodes_missing(ended->report, ended->thresholds)) {
         write_space_advice(to, ended->report, ended->thresholds);
         return;
     }

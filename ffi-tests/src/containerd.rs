@@ -1,7 +1,7 @@
 //! A containerd of the test's own, the first one of PATH: its root, state, socket and images in a temporary folder.
 
 use crate::has;
-use crate::image::layout;
+use crate::image::{Layer, layout};
 use crate::process::{self, Made, output, remove_pods, start_runtime, wait_for};
 use crisim::client::Cri;
 use crisim::proto;
@@ -212,11 +212,13 @@ impl Containerd {
 
     /// The same with this number of empty files more in the image.
     pub fn import_with(&self, name: &str, salt: &str, more: usize) -> Made<()> {
-        self.import_made(&layout(self.folder.path(), name, salt, more)?, name)
+        self.import_layers(self.folder.path(), name, &[Layer::new(salt, more)])
     }
 
-    /// Imports an image that was made elsewhere.
-    pub(crate) fn import_made(&self, layout: &tempfile::TempDir, name: &str) -> Made<()> {
+    /// Imports an image with these layers, the lowest first. It is made in a folder that may be on another filesystem, which it then does
+    /// not fill.
+    pub fn import_layers(&self, folder: &Path, name: &str, layers: &[Layer]) -> Made<()> {
+        let layout = layout(folder, name, layers)?;
         let tar = layout.path().join("image.tar");
         output(
             Command::new("tar")

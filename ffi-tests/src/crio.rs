@@ -2,7 +2,7 @@
 
 use crate::containerd::SANDBOX_IMAGE;
 use crate::has;
-use crate::image::layout;
+use crate::image::{Layer, layout};
 use crate::process::{self, Made, output, remove_pods, start_runtime};
 use crisim::client::Cri;
 use std::path::{Path, PathBuf};
@@ -158,7 +158,7 @@ impl Crio {
 
 /// Puts an image into the storage, where CRI-O finds it.
 fn import(at: &Path, name: &str, salt: &str, more: usize) -> Made<()> {
-    let layout = layout(at, name, salt, more)?;
+    let layout = layout(at, name, &[Layer::new(salt, more)])?;
     let mut skopeo = Command::new("skopeo");
     skopeo
         .arg("--policy")

@@ -1,23 +1,32 @@
-//! A small filesystem of the test's own.
+//! A small filesystem of the test's own, for the images of a containerd.
 
+use crate::has;
 use crate::process::{Made, output};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// An ext4 of its own on a loop device.
+/// An ext4 on a loop device.
 pub struct Filesystem {
     folder: tempfile::TempDir,
 }
 
+/// Why there can be no containerd on one here, if so.
+pub fn missing() -> Option<&'static str> {
+    let can_mount = has("mkfs.ext4") && has("mount") && Path::new("/dev/loop-control").exists();
+    crate::containerd::missing()
+        .or_else(|| (!can_mount).then_some("mkfs.ext4, mount or loop devices are missing"))
+}
+
 impl Filesystem {
-    /// Makes and mounts one of this size.
-    pub fn make(mebibytes: u64) -> Made<Filesystem> {
+    /// Makes and mounts one of this size, with more options of mkfs.
+    pub fn make(mebibytes: u64, options: &[&str]) -> Made<Filesystem> {
         let folder = tempfile::Builder::new()
             .prefix("crigc-node")
             .tempdir_in("/tmp")?;
         let disk = folder.path().join("disk");
         std::fs::File::create(&disk)?.set_len(mebibytes << 20)?;
-        output(Command::new("mkfs.ext4").args(["-q", "-m0"]).arg(&disk))?;
+        let mut make = Command::new("mkfs.ext4");
+        output(make.args(["-q", "-m0"]).args(options).arg(&disk))?;
         let mount = folder.path().join("fs");
         std::fs::create_dir(&mount)?;
         output(
@@ -34,7 +43,7 @@ impl Filesystem {
         self.folder.path().join("fs")
     }
 
-    /// A folder that is not on it.
+    /// A folder on another filesystem, which goes with this one.
     pub fn beside(&self) -> &Path {
         self.folder.path()
     }

@@ -2,50 +2,57 @@
 
 use crate::process::{Made, output};
 use crate::root;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Makes an image in a new folder, in the OCI layout and with its name in it. Its content depends on `salt`; it has this number of empty
-/// files more.
-pub fn layout(folder: &Path, name: &str, salt: &str, more: usize) -> Made<tempfile::TempDir> {
+/// What is in a layer of an image, beside a program in the lowest one. Layers with the same content are one layer for a runtime.
+#[derive(Clone)]
+pub struct Layer {
+    salt: String,
+    more: usize,
+}
+
+impl Layer {
+    /// A file with this text, and so many empty files.
+    pub fn new(salt: &str, more: usize) -> Layer {
+        Layer {
+            salt: salt.to_owned(),
+            more,
+        }
+    }
+
+    /// So many mebibytes, which begin with a name.
+    pub fn filled(name: &str, mebibytes: usize) -> Layer {
+        Layer::new(&format!("{name:<16}").repeat(mebibytes << 16), 0)
+    }
+}
+
+/// Makes an image in a new folder, in the OCI layout and with its name in it. The lowest layer comes first.
+pub fn layout(folder: &Path, name: &str, layers: &[Layer]) -> Made<tempfile::TempDir> {
     let layout = tempfile::tempdir_in(folder)?;
     let blobs = layout.path().join("blobs/sha256");
     std::fs::create_dir_all(&blobs)?;
-    let files = layout.path().join("files");
-    std::fs::create_dir(&files)?;
-    let program = folder.join("program");
-    if !program.exists() {
-        let source = root().join("ffi-tests/images/program.c");
-        let mut compiler = Command::new("cc");
-        output(
-            compiler
-                .args(["-static", "-O2", "-o"])
-                .arg(&program)
-                .arg(source),
-        )?;
+    let (mut digests, mut descriptors) = (Vec::new(), Vec::new());
+    for (number, layer) in layers.iter().enumerate() {
+        let program = if number == 0 {
+            Some(program(folder)?)
+        } else {
+            None
+        };
+        let (digest, size) = blob(&blobs, &tar_of(layer, layout.path(), program.as_deref())?)?;
+        digests.push(format!(r#""sha256:{digest}""#));
+        descriptors.push(format!(
+            r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{digest}","size":{size}}}"#
+        ));
     }
-    std::fs::copy(program, files.join("program"))?;
-    std::fs::write(files.join("salt"), salt)?;
-    std::fs::create_dir(files.join("more"))?;
-    for number in 0..more {
-        std::fs::write(files.join(format!("more/{number}")), b"")?;
-    }
-    let layer = layout.path().join("layer.tar");
-    output(
-        Command::new("tar")
-            .arg("-C")
-            .arg(&files)
-            .args(["--mtime=@0", "--owner=0", "--group=0", "-cf"])
-            .arg(&layer)
-            .args(["program", "salt", "more"]),
-    )?;
-    let (layer_digest, layer_size) = blob(&blobs, &std::fs::read(&layer)?)?;
     let config = format!(
-        r#"{{"architecture":"amd64","os":"linux","config":{{"Entrypoint":["/program"]}},"rootfs":{{"type":"layers","diff_ids":["sha256:{layer_digest}"]}}}}"#
+        r#"{{"architecture":"amd64","os":"linux","config":{{"Entrypoint":["/program"]}},"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
+        digests.join(",")
     );
     let (config_digest, config_size) = blob(&blobs, config.as_bytes())?;
     let manifest = format!(
-        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:{config_digest}","size":{config_size}}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{layer_digest}","size":{layer_size}}}]}}"#
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:{config_digest}","size":{config_size}}},"layers":[{}]}}"#,
+        descriptors.join(",")
     );
     let (digest, size) = blob(&blobs, manifest.as_bytes())?;
     let index = format!(
@@ -57,6 +64,47 @@ pub fn layout(folder: &Path, name: &str, salt: &str, more: usize) -> Made<tempfi
         r#"{"imageLayoutVersion":"1.0.0"}"#,
     )?;
     Ok(layout)
+}
+
+/// The program that containers run; it is built once in a folder.
+fn program(folder: &Path) -> Made<PathBuf> {
+    let program = folder.join("program");
+    if !program.exists() {
+        let source = root().join("ffi-tests/images/program.c");
+        let mut compiler = Command::new("cc");
+        output(
+            compiler
+                .args(["-static", "-O2", "-o"])
+                .arg(&program)
+                .arg(source),
+        )?;
+    }
+    Ok(program)
+}
+
+/// The archive of a layer.
+fn tar_of(layer: &Layer, folder: &Path, program: Option<&Path>) -> Made<Vec<u8>> {
+    let files = tempfile::tempdir_in(folder)?;
+    let mut names = vec!["salt", "more"];
+    if let Some(program) = program {
+        std::fs::copy(program, files.path().join("program"))?;
+        names.push("program");
+    }
+    std::fs::write(files.path().join("salt"), &layer.salt)?;
+    std::fs::create_dir(files.path().join("more"))?;
+    for number in 0..layer.more {
+        std::fs::write(files.path().join(format!("more/{number}")), b"")?;
+    }
+    let archive = folder.join("layer.tar");
+    output(
+        Command::new("tar")
+            .arg("-C")
+            .arg(files.path())
+            .args(["--mtime=@0", "--owner=0", "--group=0", "--sort=name", "-cf"])
+            .arg(&archive)
+            .args(names),
+    )?;
+    Ok(std::fs::read(archive)?)
 }
 
 /// Writes a blob; its digest and size.

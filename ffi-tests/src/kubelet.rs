@@ -2,7 +2,8 @@
 
 use crate::containerd::Containerd;
 use crate::filesystem::Filesystem;
-use crate::image::layout;
+use crate::filesystem::{self, Filesystem};
+use crate::image::Layer;
 use crate::process::{self, Made};
 use crisim::proto;
 use serde_json::{Value, json};
@@ -57,7 +58,7 @@ fn free_port() -> Made<u16> {
 impl Node {
     /// Starts a containerd on a filesystem of its own, and this kubelet on it; `settings` are merged into its configuration.
     pub fn start(program: &Path, mebibytes: u64, settings: &Value) -> Made<Node> {
-        let filesystem = Filesystem::make(mebibytes)?;
+        let filesystem = Filesystem::make(mebibytes, &[])?;
         let containerd = Containerd::start_with(&filesystem.path(), "overlayfs", "")?;
         for name in ["manifests", "kubelet", "plugins"] {
             std::fs::create_dir(containerd.path(name))?;
@@ -152,9 +153,9 @@ impl Node {
 
     /// Imports an image with so much in it. It is made elsewhere, so that it does not fill the node twice.
     pub fn import(&self, name: &str, mebibytes: usize) -> Made<()> {
-        let content = format!("{name:<16}").repeat(mebibytes << 16);
-        let made = layout(self.filesystem.beside(), name, &content, 0)?;
-        self.containerd.import_made(&made, name)
+        let layer = Layer::filled(name, mebibytes);
+        self.containerd
+            .import_layers(self.filesystem.beside(), name, &[layer])
     }
 
     /// Restarts the kubelet, with more flags than the usual ones.
@@ -356,9 +357,6 @@ fn text(bytes: &[u8]) -> String {
 
 /// Why no kubelets can run here, if so.
 pub fn missing() -> Option<&'static str> {
-    let all = ["mkfs.ext4", "mount", "unshare"]
-        .iter()
-        .all(|command| crate::has(command));
-    crate::containerd::missing()
-        .or_else(|| (!all).then_some("mkfs.ext4, mount or unshare is not installed"))
+    let has = crate::has("unshare");
+    filesystem::missing().or_else(|| (!has).then_some("unshare is not installed"))
 }

@@ -3,7 +3,7 @@
 pub mod containerd;
 pub mod crio;
 pub mod filesystem;
-mod image;
+pub mod image;
 pub mod kubelet;
 pub mod process;
 pub mod runtime;

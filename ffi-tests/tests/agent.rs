@@ -525,6 +525,33 @@ fn one_pod_is_collected() {
     assert_eq!(others(&bench), before);
 }
 
+/// With passes over containers alone no key brings those over images back.
+#[test]
+fn periodic_passes_over_containers_alone_ask_for_no_image() {
+    let bench = Bench::new(Vec::new());
+    let arguments = [
+        "--containers",
+        "--apply",
+        "--verbose",
+        "--container-gc-period=10ms",
+        "--image-gc-period=10ms",
+        "--image-maximum-gc-age=1h",
+        "--image-gc-min-available=1G",
+    ];
+    let mut command = bench.command(&agent(), &arguments);
+    let has_passed = |error: &str| {
+        let begun = error.contains("info: removed container");
+        if begun {
+            bench.wait_for_calls("ListContainers", 10);
+        }
+        begun
+    };
+    let told = signalled(&mut command, has_passed, Signal::TERM);
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    let calls = bench.server.trace();
+    assert!(!calls.iter().any(|call| call.method == "ListImages"));
+}
+
 /// A terminal that closes does not end a collection.
 #[test]
 fn sighup_is_harmless() {

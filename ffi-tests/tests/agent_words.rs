@@ -209,6 +209,72 @@ fn too_little_space_is_explained_once() {
     }
 }
 
+/// What the kubelet has no flag for is explained by its own key: a minimum of available bytes, and inodes.
+#[test]
+fn limits_of_other_figures_are_explained_by_their_keys() {
+    let bench = Bench::new(Vec::new());
+    // A terabyte with half a gigabyte free; four figures have the inodes as well.
+    let few_bytes = "1000000000000 500000000";
+    let few_inodes = "1000000000000 900000000000 1000 30";
+    let minimum: &[&str] = &[
+        "--image-gc-high-threshold=100",
+        "--image-gc-min-available=900G",
+    ];
+    let inodes: &[&str] = &["--image-gc-inode-thresholds=true"];
+    // What is said on standard output, and what is not.
+    type Case<'a> = (&'a str, &'a [&'a str], i32, &'a [&'a str], &'a str);
+    let cases: [Case; 3] = [
+        (
+            few_bytes,
+            minimum,
+            1,
+            &[
+                "image-gc-min-available asks for 838.2 GiB available. ",
+                "What to do: ",
+            ],
+            "image-gc-low-threshold",
+        ),
+        (
+            few_inodes,
+            inodes,
+            0,
+            &["97 % of its inodes used before"],
+            "% after\n",
+        ),
+        (few_inodes, &[], 0, &["below-threshold"], "failed"),
+    ];
+    for (figures, more, code, says, never) in cases {
+        let file = bench.at("figures");
+        fs::write(&file, format!("{figures}\n")).expect("a file of mine");
+        let common = ["--once", "--now", "--images", "--image-fs-file", &file];
+        let told = bench.run(&[&common[..], more].concat());
+        assert_eq!(
+            told.code,
+            Some(code),
+            "{figures}: {}\n{}",
+            told.out,
+            told.error
+        );
+        for part in says {
+            assert!(told.out.contains(part), "{part}: {}", told.out);
+        }
+        assert!(!told.out.contains(never), "{never}: {}", told.out);
+    }
+    fs::write(bench.at("figures"), "1 2 3\n").expect("a file of mine");
+    let told = bench.run(&[
+        "--once",
+        "--images",
+        "--image-fs-file",
+        &bench.at("figures"),
+    ]);
+    assert_eq!(told.code, Some(1), "{}", told.error);
+    assert!(
+        told.error.contains("or four with the number of inodes"),
+        "{}",
+        told.error
+    );
+}
+
 /// The look that precedes the wait for young images logs nothing: the pass after it does.
 #[test]
 fn a_look_says_nothing_twice() {

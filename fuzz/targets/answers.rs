@@ -6,10 +6,12 @@ use crigc::fuzzing;
 use crigc::node::{ContainerState, PodState, PodStates, SandboxState, Snapshot, Text};
 use crigc::plan::containers::ContainerPolicy;
 use crigc::plan::exempt::Exempt;
-use crigc::plan::images::{self, Goal, ImageState, SandboxImages, Tally};
+use crigc::plan::images::{self, Goal, ImageState, SandboxImages};
 use crigc::plan::in_use::InUse;
 use crigc::plan::pods::{PodView, uids_in_question};
 use crigc::plan::records::Records;
+use crigc::plan::space::{Growth, Missing, Wanted};
+use crigc::plan::tally::{Counting, Tally};
 use crigc::plan::{self, Plan};
 use libfuzzer_sys::fuzz_target;
 use std::collections::HashSet;
@@ -96,15 +98,25 @@ fuzz_target!(|data: &[u8]| {
         sandbox: &SandboxImages::Known(names),
         exempt: &Exempt::default(),
     };
-    for goal in [Goal::Free(u64::from(*total)), Goal::AllUnused, Goal::Aged(Duration::ZERO)] {
+    let missing = Missing {
+        bytes: u64::from(*total),
+        inodes: u64::from(*limit),
+    };
+    let wanted = Wanted {
+        threshold: Some(80),
+        ..Wanted::default()
+    };
+    let counting = if how & 1 == 1 { Counting::Measured } else { Counting::Reported };
+    for goal in [Goal::Free(wanted), Goal::AllUnused, Goal::Aged(Duration::ZERO)] {
         let plan = images::plan(&look, &goal, 0, now);
         assert_eq!(plan.remove.len() + plan.keep.len(), images.len());
-        let mut tally = Tally::new(&goal);
+        let mut tally = Tally::new(&goal, missing, counting);
         for step in &plan.remove {
             let image = step.object;
             assert!(image.readable && !image.pinned && !in_use.uses(image));
             tally.started(image.size);
             tally.ended(image.size, true);
+            tally.looked(image.size, missing, Growth::default());
         }
     }
 });

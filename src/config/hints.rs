@@ -9,8 +9,8 @@ const FIELDS: [(&str, &str); 3] = [
     ("imageGCLowThresholdPercent", "image-gc-low-threshold"),
 ];
 
-/// Words that turn a key into its opposite. A hint never adds one of them.
-const DIRECTIONS: [&str; 4] = ["minimum", "maximum", "high", "low"];
+/// Words that turn a key into its opposite, or into one about something else. A hint never adds one of them.
+const DIRECTIONS: [&str; 5] = ["minimum", "maximum", "high", "low", "inode"];
 
 /// How many words of a key a name may leave out.
 const LEFT_OUT: usize = 2;

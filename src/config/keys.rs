@@ -2,7 +2,7 @@
 //! `gc_config_get`, the checks, the messages, the help texts and `docs/configuration.md` are made from it.
 
 use super::values::{self, Shape};
-use super::{AgeFrom, Endpoint};
+use super::{Accounting, AgeFrom, Endpoint};
 use std::time::Duration;
 
 /// One key.
@@ -173,7 +173,7 @@ keys! {
         takes: values::PERCENT,
         default: "85",
         rule: "S5.6",
-        doc: "Images are removed if the image filesystem is at least this full, in percent. 100 switches periodic image passes off, unless image-maximum-gc-age is set.",
+        doc: "Images are removed if the image filesystem is at least this full, in percent. 100 switches periodic image passes off, unless image-maximum-gc-age or image-gc-min-available is set; with image-gc-min-available that key alone says when space is short.",
     }
     image_gc_low_threshold: u8 {
         name: "image-gc-low-threshold",
@@ -181,6 +181,27 @@ keys! {
         default: "80",
         rule: "S5.6",
         doc: "Images are then removed until the image filesystem is only this full, in percent. Has to be below image-gc-high-threshold.",
+    }
+    image_gc_min_available: Option<u64> {
+        name: "image-gc-min-available",
+        takes: values::BYTES,
+        default: "0",
+        rule: "S5.6",
+        doc: "Images are also removed if fewer bytes than this are available on the image filesystem, until so many are. If the usage has reached image-gc-high-threshold as well, they are removed until both goals are reached. The value is given back as a number of bytes. If the whole filesystem is smaller, the pass fails, and removes nothing for this key. 0: off.",
+    }
+    image_gc_inode_thresholds: bool {
+        name: "image-gc-inode-thresholds",
+        takes: values::BOOL,
+        default: "false",
+        rule: "S5.11",
+        doc: "image-gc-high-threshold and image-gc-low-threshold also hold for the inodes of the image filesystem. Nobody knows how many inodes an image frees, so crigc reads the figures of the filesystem after each removal, as with image-free-accounting measured. A dry run lists all images that may be removed. A filesystem that reports 0 inodes has no such limit.",
+    }
+    image_free_accounting: Accounting {
+        name: "image-free-accounting",
+        takes: values::ACCOUNTING,
+        default: "reported",
+        rule: "S5.8",
+        doc: "How freed space is counted. reported: by the sizes that the runtime reports, as by the kubelet; layers that images share count for each of them, so too little may be freed. measured: by the figures of the image filesystem, which has up to 2 s to show each removal; images are removed until the goal really holds. After five removals in a row that showed less than a quarter of the reported size, the pass removes no more (no-effect).",
     }
     minimum_image_ttl_duration: Duration {
         name: "minimum-image-ttl-duration",

@@ -3,6 +3,7 @@
 pub mod duration;
 mod hints;
 pub mod keys;
+pub mod quantity;
 mod values;
 
 pub use keys::Config;
@@ -24,6 +25,15 @@ pub enum AgeFrom {
     Created,
     /// At its end, as in the kubelet's manual.
     Finished,
+}
+
+/// How the space that removed images free is counted (S5.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accounting {
+    /// By the sizes that the runtime reports, as by the kubelet.
+    Reported,
+    /// By the figures of the filesystem.
+    Measured,
 }
 
 /// Where a service listens, as configured.

@@ -1,7 +1,7 @@
 //! The kinds of values: the range in words, and how a text is read. Each key has one of these shapes (see `keys.rs`).
 
-use super::duration;
-use super::{AgeFrom, Endpoint};
+use super::{Accounting, AgeFrom, Endpoint};
+use super::{duration, quantity};
 use std::time::Duration;
 
 /// A kind of values, read into the type of a field.
@@ -79,6 +79,18 @@ pub(super) const BOOL: Shape<bool> = Shape {
 
 pub(super) const AGE_FROM: Shape<AgeFrom> =
     Shape::new(|| "`created` or `finished`".to_owned(), age_from);
+
+pub(super) const ACCOUNTING: Shape<Accounting> =
+    Shape::new(|| "`reported` or `measured`".to_owned(), accounting);
+
+/// Zero: none. Always given back as the number of bytes, so that a host need not read quantities.
+pub(super) const BYTES: Shape<Option<u64>> = Shape {
+    shown: |bytes, _| bytes.unwrap_or(0).to_string(),
+    ..Shape::new(
+        || "a number of bytes below 2^63, such as `20Gi`, `1.5G`, `500M`, `1e9` or `0`".to_owned(),
+        |text| quantity::parse(text).map(|bytes| Some(bytes).filter(|bytes| *bytes > 0)),
+    )
+};
 
 pub(super) const DIRECTORY: Shape<Option<String>> = Shape::new(
     || "an absolute path that is not the root, or empty".to_owned(),
@@ -181,6 +193,14 @@ fn age_from(text: &str) -> Result<AgeFrom, String> {
         "created" => Ok(AgeFrom::Created),
         "finished" => Ok(AgeFrom::Finished),
         _ => Err("it is neither `created` nor `finished`".to_owned()),
+    }
+}
+
+fn accounting(text: &str) -> Result<Accounting, String> {
+    match text {
+        "reported" => Ok(Accounting::Reported),
+        "measured" => Ok(Accounting::Measured),
+        _ => Err("it is neither `reported` nor `measured`".to_owned()),
     }
 }
 

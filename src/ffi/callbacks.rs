@@ -42,7 +42,7 @@ pub struct gc_fs_usage {
     pub available: u64,
     /// Number of inodes; 0 = unknown.
     pub inodes: u64,
-    /// Number of free inodes.
+    /// Inodes that users without privileges may still use.
     pub inodes_free: u64,
 }
 

@@ -185,10 +185,11 @@ pub unsafe extern "C" fn gc_containers(
     }
 }
 
-/// Removes unused images if the image filesystem is at least image-gc-high-threshold full; with GC_ALL_UNUSED, and those that have
-/// been unused for image-maximum-gc-age, however empty it is. Arguments and statuses are those of gc_containers. In addition the pass
-/// fails if a removal failed (GC_ERROR_RUNTIME), and if fewer bytes were freed than image-gc-low-threshold asks for
-/// (GC_ERROR_NOT_ENOUGH_FREED). Images that an engine finds in its first image pass are not protected by minimum-image-ttl-duration.
+/// Removes unused images if the image filesystem is at least image-gc-high-threshold full, or if fewer bytes are available than
+/// image-gc-min-available; with GC_ALL_UNUSED, and those that have been unused for image-maximum-gc-age, however empty it is. Arguments
+/// and statuses are those of gc_containers. In addition the pass fails if a removal failed (GC_ERROR_RUNTIME), if less was freed than
+/// image-gc-low-threshold or image-gc-min-available asks for (GC_ERROR_NOT_ENOUGH_FREED), and if image-gc-min-available is more than the
+/// filesystem has (GC_ERROR_CONFIG). Images that an engine finds in its first image pass are not protected by minimum-image-ttl-duration.
 ///
 /// # Safety
 /// As for gc_containers.
@@ -261,7 +262,7 @@ pub unsafe extern "C" fn gc_pod(
 /// Starts periodic passes in the background, on one thread for each kind. The first container pass begins at once, and each other one
 /// container-gc-period after the end of the one before; image passes do the same with image-gc-period. If no image records exist yet, the
 /// first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
-/// image-maximum-gc-age is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO (a
+/// image-maximum-gc-age or image-gc-min-available is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO (a
 /// thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
 ///
 /// # Safety

@@ -25,7 +25,7 @@ pub const GC_ERROR_CANCELLED: gc_status = 6;
 /// A file or filesystem of the host cannot be read, image-records-file cannot be locked, or the process can get no more descriptors
 /// or threads.
 pub const GC_ERROR_IO: gc_status = 7;
-/// No removal of an image failed, but fewer bytes were freed than image-gc-low-threshold asks for.
+/// No removal of an image failed, but less was freed than image-gc-low-threshold or image-gc-min-available asks for.
 pub const GC_ERROR_NOT_ENOUGH_FREED: gc_status = 8;
 /// crigc panicked, which is a bug in crigc. Please report the error's message.
 pub const GC_ERROR_INTERNAL: gc_status = 9;

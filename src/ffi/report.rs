@@ -344,10 +344,10 @@ pub unsafe extern "C" fn gc_report_entry(
 /// Returns the report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
 /// or null, "dry_run": bool, "started": RFC 3339 time, "seconds": number, "removed": {"container": n, "sandbox": n, "pod-logs": n,
 /// "log-link": n, "image": n}, the same for "kept", "failed" and "refused", "bytes_freed": n, "fs": {"capacity",
-/// "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "pace": {"container": {"in_flight_mean",
-/// "in_flight_most", "rest_seconds"}, ...} (the kinds for which gc_report_pace is not NULL), "entries": [{"kind", "outcome", "id",
-/// "name", "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with gc_string_free. Returns NULL for NULL. May be
-/// called from callbacks.
+/// "available_before", "available_after" in bytes, "inodes", "inodes_free_before", "inodes_free_after"} or null (see
+/// gc_report_fs_before), "pace": {"container": {"in_flight_mean", "in_flight_most", "rest_seconds"}, ...} (the kinds for which
+/// gc_report_pace is not NULL), "entries": [{"kind", "outcome", "id", "name", "pod_uid", "reason", "error" (or null), "bytes"}]}. The
+/// caller frees it with gc_string_free. Returns NULL for NULL. May be called from callbacks.
 ///
 /// # Safety
 /// `report` is NULL or a live handle.

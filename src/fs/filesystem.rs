@@ -28,6 +28,7 @@ pub fn usage(root: &Root, mount_point: &str) -> Result<FsUsage> {
         capacity: stat.f_blocks.saturating_mul(stat.f_frsize),
         available: stat.f_bavail.saturating_mul(stat.f_frsize),
         inodes: stat.f_files,
-        inodes_free: stat.f_ffree,
+        // As for the bytes: what processes without privileges may still use. On Linux it is the same as f_ffree.
+        inodes_free: stat.f_favail,
     })
 }

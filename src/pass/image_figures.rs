@@ -2,15 +2,25 @@
 
 use super::context::Context;
 use super::image_snapshot::{ImageMemory, Services};
+use crate::clock::BootInstant;
 use crate::cri::client::ImageFilesystem;
 use crate::error::{Error, Result, Status};
 use crate::fs::filesystem;
 use crate::hooks::LogLevel;
 use crate::node::{FsUsage, Text};
-use crate::plan::images::{fuller, is_another};
+use crate::plan::space::{Wanted, fuller, is_another};
 use crate::report::visible;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// How long a filesystem may take to show what the removal of an image freed (S5.8).
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The first pause between two looks at it. Each pause is twice as long as the one before, up to the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Where the figures come from; they can be read again without a call of the runtime.
+#[derive(Clone)]
 pub(super) enum Gauge {
     /// The host's callback.
     Host,
@@ -94,28 +104,52 @@ fn figures(ctx: &Context<'_>, filesystem: &ImageFilesystem) -> Result<FsUsage> {
     Err(filesystem::no_figures(&ctx.root, mount_point, &why))
 }
 
-/// Logs once that a filesystem is fuller than the first one. Only the first is acted on, because the runtime does not say which images are
-/// on which filesystem (S5.11).
+/// Waits until the filesystem shows what the removal of an image of this size freed, or for as long as it may take (S5.8).
+pub(super) async fn settle(
+    ctx: &Context<'_>,
+    gauge: &Gauge,
+    wanted: &Wanted,
+    bytes: u64,
+    before: &FsUsage,
+) {
+    let until = BootInstant::now().plus(PATIENCE);
+    let (mut earlier, mut pause) = (*before, FIRST_PAUSE);
+    // Without figures nothing can be waited for.
+    while let Ok(now) = gauge.read(ctx) {
+        let is_over = BootInstant::now() >= until;
+        if is_over || wanted.has_settled(bytes, [before, &earlier, &now]) {
+            return;
+        }
+        earlier = now;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            _ = ctx.stop.wait() => return,
+        }
+        pause = LONGEST_PAUSE.min(2 * pause);
+    }
+}
+
+/// Logs which filesystems are fuller than the first one, each once for as long as it is. Only the first is acted on, because the runtime
+/// does not say which images are on which filesystem (S5.11).
 fn log_fuller(
     ctx: &Context<'_>,
     memory: &mut ImageMemory,
     (first, usage): (&ImageFilesystem, &FsUsage),
     others: impl Iterator<Item = ImageFilesystem>,
 ) {
-    if memory.logged_fuller {
-        return;
-    }
     // Those without figures are left out.
     let with_figures =
-        |other: ImageFilesystem| figures(ctx, &other).ok().map(|usage| (other, usage));
+        |other: ImageFilesystem| figures(ctx, &other).ok().map(|usage| (other.mount_point, usage));
     let (others, usages): (Vec<_>, Vec<_>) = others.filter_map(with_figures).unzip();
-    if let Some(other) = fuller(usage, &usages).and_then(|at| others.get(at)) {
-        memory.logged_fuller = true;
+    let fuller = fuller(usage, &usages).into_iter();
+    let fuller: HashSet<Text> = fuller.map(|at| others[at].clone()).collect();
+    for mount_point in fuller.difference(&memory.logged_fuller) {
         let message = format!(
             "the runtime names several image filesystems, and {} is fuller than the first, {}, which alone is acted on; free it by hand, or give figures by the image_fs callback",
-            visible(&other.mount_point),
+            visible(mount_point),
             visible(&first.mount_point)
         );
         ctx.log(LogLevel::Warn, &message);
     }
+    memory.logged_fuller = fuller;
 }

@@ -1,18 +1,23 @@
 //! Removing images: in the order of a plan, not more than are needed, only while the lists of who uses them are fresh enough, and with a
 //! closing list of what has really been removed (S5.2, S5.8, S5.12; see `image_gone`).
 
+use super::context::Context;
 use super::defects::stage;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
+use super::image_figures::{Gauge, settle};
 use super::image_gone::{Rounds, confirm, name_to_ask_by, remove_image};
 use super::image_records;
 use super::image_snapshot;
 use super::images::{ImagePass, min_age};
 use super::pace::Pace;
 use super::removals::{Policy, Removal, remove};
-use crate::node::Image;
+use crate::config::Accounting;
+use crate::node::{FsUsage, Image};
 use crate::plan::Step;
-use crate::plan::images::{self as plans, Goal, Tally};
+use crate::plan::images::Goal;
+use crate::plan::space::{Missing, Wanted, growth};
+use crate::plan::tally::{Counting, Tally};
 use crate::report::{Kind, Reason};
 
 /// Removes images of a plan until its goal is reached.
@@ -36,15 +41,28 @@ pub(super) async fn carry_out(
     let images = ordered.items.iter().map(|(_, image)| image.key());
     pass.tried.extend(images);
     let pace = Pace::new(ctx, Kind::Image);
+    let missing = match goal {
+        Goal::Free(wanted) => wanted.missing(&pass.latest).unwrap_or_default(),
+        _ => Missing::default(),
+    };
     let mut policy = UntilEnough {
         pass,
         goal,
-        tally: Tally::new(goal),
+        tally: Tally::new(goal, missing, counting(ctx)),
         left_out: 0,
         rounds: Rounds::default(),
     };
     remove(ctx, None, &ordered, &pace, &mut policy).await;
     policy.tally
+}
+
+/// By what this pass counts what it frees (S5.8).
+fn counting(ctx: &Context<'_>) -> Counting {
+    match ctx.config.image_free_accounting {
+        _ if ctx.dry_run => Counting::DryRun,
+        Accounting::Reported => Counting::Reported,
+        Accounting::Measured => Counting::Measured,
+    }
 }
 
 impl UntilEnough<'_, '_, '_> {
@@ -112,17 +130,38 @@ impl UntilEnough<'_, '_, '_> {
         Ok(())
     }
 
-    /// Reads the figures after a removal: whether enough space is available now (S5.8).
-    fn read_gauge(&mut self) {
-        if !matches!(self.goal, Goal::Free(_)) {
+    /// What has to be known to wait until the filesystem shows a removal that begins now; `None` = it is not waited for.
+    fn to_be_shown(&mut self) -> Option<(Gauge, Wanted, FsUsage)> {
+        let Goal::Free(wanted) = self.goal else {
+            return None;
+        };
+        let gauge = self.pass.gauge.clone();
+        let gauge = gauge.filter(|_| self.tally.waits_for_figures())?;
+        // What others wrote since the last look is not to be taken from what this removal frees.
+        if self.tally.is_idle() {
+            self.pass.latest = self.figures().unwrap_or(self.pass.latest);
+        }
+        Some((gauge, *wanted, self.pass.latest))
+    }
+
+    /// The figures of the filesystem, if there are any.
+    fn figures(&mut self) -> Option<FsUsage> {
+        self.guarded(|p| p.gauge.as_ref().and_then(|gauge| gauge.read(p.ctx).ok()))
+    }
+
+    /// Reads the figures after an image of this size was removed: whether enough is available now (S5.8).
+    fn look(&mut self, bytes: u64) {
+        let Goal::Free(wanted) = self.goal else {
             return;
-        }
-        let low = self.pass.ctx.config.image_gc_low_threshold;
-        let usage = self.guarded(|p| p.gauge.as_ref().map(|gauge| gauge.read(p.ctx)));
-        // Without figures only the sizes of the images count.
-        if usage.is_some_and(|usage| usage.is_ok_and(|usage| plans::has_enough(&usage, low))) {
-            self.tally.has_enough();
-        }
+        };
+        let usage = self.figures();
+        let missing = usage.map(|usage| (usage, wanted.missing(&usage)));
+        let Some((usage, Ok(missing))) = missing else {
+            return self.tally.saw_no_figures(bytes);
+        };
+        let grown = growth(&self.pass.latest, &usage);
+        self.tally.looked(bytes, missing, grown);
+        self.pass.latest = usage;
     }
 }
 
@@ -142,12 +181,19 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
         }
         self.pass.held |= answer == Err(Fate::Kept(Reason::Held));
         answer?;
+        let to_be_shown = self.to_be_shown();
         self.tally.started(image.size);
         let snapshot = &self.pass.snapshot;
         let name = name_to_ask_by(snapshot, self.pass.memory, image);
         let until = snapshot.taken.plus(ctx.config.evidence_max_age);
-        let removal = remove_image(ctx, services, image, name, until, gate);
-        Ok(Box::pin(removal))
+        Ok(Box::pin(async move {
+            let fate = remove_image(ctx, services, image, name, until, gate).await?;
+            if let Some((gauge, wanted, before)) = to_be_shown {
+                // If this panics, the image has been removed all the same.
+                let _ = stage(ctx, settle(ctx, &gauge, &wanted, image.size, &before)).await;
+            }
+            Ok(fate)
+        }))
     }
 
     fn wants_more(&self) -> bool {
@@ -166,7 +212,7 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
             Fate::Removed if !self.pass.ctx.dry_run => {
                 self.pass.memory.records.forget(image);
                 self.pass.has_removed = true;
-                self.read_gauge();
+                self.look(image.size);
             }
             // It may have been removed without being counted, so no other image is removed in its place.
             Fate::Broke(_) => self.pass.blind = true,
@@ -198,6 +244,7 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
             Some(_) if !satisfied => Reason::NotReached,
             // A runtime that removes nothing is not asked to remove the rest (S5.12).
             None if self.rounds.removed_nothing && !satisfied => Reason::NotReached,
+            _ if self.tally.is_in_vain() => Reason::NoEffect,
             _ => Reason::EnoughFreed,
         }
     }

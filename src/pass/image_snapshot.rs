@@ -38,8 +38,10 @@ pub(crate) struct ImageMemory {
     pub(super) still_listed: HashSet<ImageKey>,
     /// The patterns of `image-gc-exempt` of which was logged that they match no image (S5.3).
     logged_unmatched: Vec<String>,
-    /// It was logged that an image filesystem is fuller than the one that is acted on (S5.11).
-    pub(super) logged_fuller: bool,
+    /// The mount points of which was logged that they are fuller than the one that is acted on, and still are (S5.11).
+    pub(super) logged_fuller: HashSet<Text>,
+    /// It was logged that the image filesystem reports no inodes (S5.11).
+    pub(super) logged_no_inodes: bool,
 }
 
 impl ImageMemory {

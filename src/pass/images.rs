@@ -8,6 +8,7 @@ use super::image_removals;
 use super::image_snapshot::{self, ImageMemory, ImageSnapshot, Services, keep};
 use super::snapshots::ended;
 use crate::causes::Causes;
+use crate::config::Accounting;
 use crate::config::duration::nanoseconds;
 use crate::cri::Capabilities;
 use crate::cri::client;
@@ -15,7 +16,9 @@ use crate::error::{Error, Result, Status};
 use crate::hooks::LogLevel;
 use crate::node::{FsUsage, Image, ImageKey};
 use crate::plan::exempt::Exempt;
-use crate::plan::images::{self as plans, Ending, Goal, SandboxImages, Tally};
+use crate::plan::images::{self as plans, Goal, SandboxImages};
+use crate::plan::space::{self, Growth, Limits, Missing, Wanted};
+use crate::plan::tally::{Ending, Tally, ending, in_vain};
 use crate::plan::{Plan, Step};
 use crate::report::Reason;
 use std::collections::HashSet;
@@ -81,6 +84,7 @@ async fn stages(
         exempt: Exempt::new(&ctx.config.image_gc_exempt),
         gauge: None,
         usage: FsUsage::default(),
+        latest: FsUsage::default(),
         blind: false,
         tried: HashSet::new(),
         has_removed: false,
@@ -118,6 +122,8 @@ pub(super) struct ImagePass<'r, 'a> {
     pub(super) gauge: Option<Gauge>,
     /// The figures by which the space goal was made.
     usage: FsUsage,
+    /// The figures after the last removal for it.
+    pub(super) latest: FsUsage,
     /// The users of images are not known any more.
     pub(super) blind: bool,
     /// Images that have had their turn.
@@ -190,7 +196,7 @@ impl ImagePass<'_, '_> {
         for step in &plan.keep {
             keep(ctx, step.object, step.reason);
         }
-        self.conclude(&tally);
+        self.conclude(goal, &tally);
     }
 
     /// The plan for a goal, after all questions that come before a removal.
@@ -244,15 +250,37 @@ impl ImagePass<'_, '_> {
         if ctx.dry_run {
             usage.available = usage.available.saturating_add(freed);
         }
-        self.usage = usage;
-        let high = ctx.config.image_gc_high_threshold;
-        let low = ctx.config.image_gc_low_threshold;
-        plans::space_goal(&usage, high, low).map_err(|_| {
+        (self.usage, self.latest) = (usage, usage);
+        let limits = Limits::from(ctx.config);
+        let goal = space::space_goal(&usage, &limits).map_err(|_| {
             ctx.report.event("InvalidDiskCapacity", NO_CAPACITY);
             Error::new(Status::Io, format!(
                 "{NO_CAPACITY}, by the figures of {source}; see whether it is mounted, or give figures by the image_fs callback"
             ))
-        })
+        })?;
+        self.check(&limits, &source);
+        if let Goal::Free(wanted) = &goal {
+            log_causes(ctx, &usage, &limits, wanted);
+        }
+        Ok(goal)
+    }
+
+    /// Reports limits that this filesystem cannot have.
+    fn check(&mut self, limits: &Limits, source: &str) {
+        let ctx = self.ctx;
+        if let Some(least) = limits.out_of_reach(&self.usage) {
+            let capacity = self.usage.capacity;
+            ctx.fail(Error::new(Status::Config, format!(
+                "image-gc-min-available ({least}) is more than the {capacity} bytes that the image filesystem has, by the figures of {source}; set it lower"
+            )));
+        }
+        if limits.inodes && self.usage.inodes == 0 && !self.memory.logged_no_inodes {
+            self.memory.logged_no_inodes = true;
+            let message = format!(
+                "the figures of {source} have no number of inodes, so image-gc-inode-thresholds removes nothing"
+            );
+            ctx.log(LogLevel::Warn, &message);
+        }
     }
 
     /// Reads figures before a removal, for the report alone: the pass does not depend on them.
@@ -271,25 +299,57 @@ impl ImagePass<'_, '_> {
     }
 
     /// Ends the pass (S5.9).
-    fn conclude(&self, tally: &Tally) {
+    fn conclude(&self, goal: &Goal, tally: &Tally) {
         let ctx = self.ctx;
         ended(ctx);
         let excused = self.held || ctx.report.has_failed();
-        match plans::ending(!self.failures.is_empty(), excused, tally) {
-            Ending::Settled => {}
-            Ending::RemovalsFailed => {
+        let why = tally
+            .shortfall()
+            .filter(|_| tally.is_in_vain())
+            .map(in_vain);
+        match (ending(!self.failures.is_empty(), excused, tally), goal) {
+            (Ending::TooLittle(missing), Goal::Free(wanted)) => {
+                self.too_little(wanted, missing, tally, why);
+            }
+            (Ending::RemovalsFailed, _) => {
                 let mut causes = Causes::default();
                 for failure in &self.failures {
                     causes.add("image", &[], failure);
                 }
                 ctx.fail(Error::new(Status::Runtime, causes.message()));
+                why.iter().for_each(|why| ctx.log(LogLevel::Warn, why));
             }
-            Ending::TooLittle(freed) => {
-                let message = plans::too_little(&self.usage, freed);
-                ctx.report.event("FreeDiskSpaceFailed", &message);
-                ctx.fail(Error::new(Status::NotEnoughFreed, message));
-            }
+            _ => why.iter().for_each(|why| ctx.log(LogLevel::Warn, why)),
         }
+    }
+
+    /// The pass fails because it freed less than wanted.
+    fn too_little(&self, wanted: &Wanted, missing: Missing, tally: &Tally, why: Option<String>) {
+        let ctx = self.ctx;
+        let mut freed = space::growth(&self.usage, &self.latest);
+        if ctx.dry_run || ctx.config.image_free_accounting == Accounting::Reported {
+            freed = Growth {
+                bytes: tally.freed(),
+                ..freed
+            };
+        }
+        let mut message = space::too_little(&self.usage, wanted, missing, freed);
+        message.extend(why.iter().flat_map(|why| [" ", why]));
+        ctx.report.event("FreeDiskSpaceFailed", &message);
+        ctx.fail(Error::new(Status::NotEnoughFreed, message));
+    }
+}
+
+/// Logs which limits the filesystem has passed (S5.6, S5.11).
+fn log_causes(ctx: &Context<'_>, usage: &FsUsage, limits: &Limits, wanted: &Wanted) {
+    for line in space::causes(usage, limits, wanted) {
+        ctx.log(LogLevel::Info, &line);
+    }
+    if ctx.dry_run && wanted.inodes.is_some() {
+        ctx.log(
+            LogLevel::Info,
+            "how many inodes an image frees is unknown before its removal, so the dry run lists all images that may be removed",
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Decisions: pure functions from a snapshot of the node, policy and time to an ordered plan with a reason for every object.
 //! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `share` S0.12, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6,
-//! S4.1 and S4.2, `orphans` S4.3, `images` S5, `backoff` and `order` S0.8, `window` and `in_flight` how many removals run at once
-//! (S2.7).
+//! S4.1 and S4.2, `orphans` S4.3, `images` S5, `space` and `tally` what an image pass has to free and when it has (S5.6, S5.8, S5.9, S5.11), `backoff` and `order` S0.8,
+//! `window` and `in_flight` how many removals run at once (S2.7).
 
 pub mod backoff;
 pub mod containers;
@@ -16,6 +16,8 @@ pub mod pods;
 pub mod records;
 pub mod sandboxes;
 pub mod share;
+pub mod space;
+pub mod tally;
 mod trial;
 pub mod window;
 

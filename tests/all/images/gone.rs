@@ -463,8 +463,10 @@ fn the_json_of_a_report_says_how_the_pass_ended() {
     assert_eq!(told["pass"], "images");
     assert_eq!(told["status"], "GC_ERROR_RUNTIME");
     assert_eq!(told["error"], end.error.unwrap().message);
-    let figures =
-        serde_json::json!({"capacity": 1000, "available_before": 100, "available_after": 100});
+    let figures = serde_json::json!({
+        "capacity": 1000, "available_before": 100, "available_after": 100,
+        "inodes": 0, "inodes_free_before": 0, "inodes_free_after": 0,
+    });
     assert_eq!(told["fs"], figures);
     let counts = |removed, kept, failed, refused| {
         ["removed", "kept", "failed", "refused"]

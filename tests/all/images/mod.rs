@@ -5,3 +5,4 @@ mod evidence;
 mod gone;
 mod records;
 mod removal;
+mod space;

@@ -1,6 +1,6 @@
 //! The table of keys: the kubelet's defaults, and what is refused.
 
-use crigc::config::{Config, Settings, duration};
+use crigc::config::{Config, Settings, duration, quantity};
 
 #[test]
 fn defaults_are_the_kubelets_and_bad_values_are_named() {
@@ -52,6 +52,13 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
         ("orphan-log-ttl-duration", "24", "has no unit"),
         ("max-pod-share", "101", "out of range"),
         ("max-pod-share", "50%", "not a whole number"),
+        (
+            "image-free-accounting",
+            "counted",
+            "`reported` or `measured`",
+        ),
+        ("image-gc-inode-thresholds", "85", "`true` or `false`"),
+        ("image-gc-min-available", "20GB", "`20Gi`, `1.5G`"),
     ];
     for (key, value, part) in bad {
         let e = settings.set(key, value).expect_err(key);
@@ -255,6 +262,12 @@ fn a_hint_names_the_key_that_was_meant_or_none() {
         ("image-gc-hih-threshold", Some("image-gc-high-threshold")),
         // Two keys are equally near, or the key is the opposite, or of another object.
         ("image-gc-threshold", None),
+        ("image-gc-thresholds", None),
+        ("image-gc-available", None),
+        ("imageGCMinAvailable", Some("image-gc-min-available")),
+        ("image-gc-minimum-available", Some("image-gc-min-available")),
+        ("image-gc-max-available", None),
+        ("imageGCInodeThresholds", Some("image-gc-inode-thresholds")),
         ("gc-period", None),
         ("image-gc-age", None),
         ("minimum-gc-age", None),
@@ -340,4 +353,75 @@ fn durations_are_read_as_go_reads_them() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn bytes_are_read_as_kubernetes_reads_quantities() {
+    let cases: [(&str, Result<u64, &str>); 48] = [
+        ("0", Ok(0)),
+        ("+0", Ok(0)),
+        ("0.000", Ok(0)),
+        ("0Gi", Ok(0)),
+        ("0e99", Ok(0)),
+        ("7", Ok(7)),
+        ("+7", Ok(7)),
+        ("007", Ok(7)),
+        ("7.", Ok(7)),
+        ("7.000", Ok(7)),
+        ("20Gi", Ok(20 << 30)),
+        ("1.5Gi", Ok(3 << 29)),
+        ("1.5G", Ok(1_500_000_000)),
+        (".5k", Ok(500)),
+        ("500M", Ok(500_000_000)),
+        ("1Ki", Ok(1024)),
+        ("1Mi", Ok(1 << 20)),
+        ("1Ti", Ok(1 << 40)),
+        ("1Pi", Ok(1 << 50)),
+        ("1Ei", Ok(1 << 60)),
+        ("1T", Ok(1_000_000_000_000)),
+        ("1P", Ok(1_000_000_000_000_000)),
+        ("1E", Ok(1_000_000_000_000_000_000)),
+        ("1e9", Ok(1_000_000_000)),
+        ("1E9", Ok(1_000_000_000)),
+        ("1.25e2", Ok(125)),
+        ("1e+3", Ok(1000)),
+        ("20e-1", Ok(2)),
+        ("9223372036854775807", Ok(i64::MAX as u64)),
+        ("7.999999999Ei", Err("not a whole number of bytes")),
+        ("9223372036854775808", Err("2^63")),
+        ("8Ei", Err("2^63")),
+        ("10E", Err("2^63")),
+        ("1e19", Err("2^63")),
+        ("1e9999", Err("2^63")),
+        ("1e99999999999999999999", Err("powers of ten")),
+        ("123456789012345678901", Err("20 digits")),
+        ("0.5", Err("not a whole number of bytes")),
+        ("1e-1", Err("not a whole number of bytes")),
+        ("1e-9999", Err("not a whole number of bytes")),
+        ("-1", Err("negative")),
+        ("", Err("empty")),
+        ("Gi", Err("does not begin with a number")),
+        ("1.2.3", Err("does not begin with a number")),
+        ("20GB", Err("`GB` is not a unit of bytes")),
+        ("20 Gi", Err("` Gi` is not a unit of bytes")),
+        ("1K", Err("`K` is not a unit of bytes")),
+        ("500m", Err("`m` is not a unit of bytes")),
+    ];
+    for (text, want) in cases {
+        let told = quantity::parse(text);
+        match want {
+            Ok(bytes) => assert_eq!(told, Ok(bytes), "{text}"),
+            Err(part) => {
+                let why = told.expect_err(text);
+                assert!(why.contains(part), "{text}: {why}");
+            }
+        }
+    }
+    // A host reads a number back, whatever was set.
+    let mut settings = Settings::default();
+    settings.set("image-gc-min-available", "1.5Gi").unwrap();
+    assert_eq!(settings.get("image-gc-min-available"), Ok("1610612736"));
+    assert_eq!(settings.config().image_gc_min_available, Some(3 << 29));
+    settings.set("image-gc-min-available", "0").unwrap();
+    assert_eq!(settings.config().image_gc_min_available, None);
 }

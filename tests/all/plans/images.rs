@@ -1,11 +1,12 @@
-//! S5: which images are removed, in which order, and when enough is free. Tables whose rows read like their rules.
+//! S5: which images are removed, and in which order. Tables whose rows read like their rules.
 
 use crigc::config::Settings;
-use crigc::node::{Container, FsUsage, Image, Text};
+use crigc::node::{Container, Image, Text};
 use crigc::plan::exempt::Exempt;
-use crigc::plan::images::{self, Ending, Goal, ImageState, NoFigures, SandboxImages, Tally};
+use crigc::plan::images::{self, Goal, ImageState, SandboxImages};
 use crigc::plan::in_use::InUse;
 use crigc::plan::records::Records;
+use crigc::plan::space::Wanted;
 use crigc::plan::{Plan, Step};
 use std::time::Duration;
 use test_support::node::{S, exited, image};
@@ -57,46 +58,6 @@ fn image_users_are_found_by_every_reference() {
 }
 
 #[test]
-fn thresholds_are_the_kubelets() {
-    let mut rules = Rules::default();
-    let usage = |capacity, available| FsUsage {
-        capacity,
-        available,
-        ..FsUsage::default()
-    };
-    let cases = [
-        (usage(100, 16), Ok(Goal::BelowThreshold)),
-        (usage(100, 15), Ok(Goal::Free(5))),
-        (usage(1000, 159), Ok(Goal::Free(41))),
-        (usage(1000, 160), Ok(Goal::BelowThreshold)),
-        (usage(100, 200), Ok(Goal::BelowThreshold)),
-        (usage(u64::MAX, 0), Ok(Goal::Free(u64::MAX / 5))),
-        (usage(0, 0), Err(NoFigures)),
-    ];
-    for (figures, want) in cases {
-        assert_eq!(
-            images::space_goal(&figures, 85, 80),
-            want,
-            "S5.6: {figures:?}"
-        );
-        rules.case("S5.6");
-    }
-    // Available of 100, high, low.
-    let others = [
-        (0, 100, 80, Goal::Free(20)),
-        (1, 100, 80, Goal::BelowThreshold),
-        (50, 50, 0, Goal::Free(50)),
-        (51, 50, 0, Goal::BelowThreshold),
-        (100, 1, 0, Goal::BelowThreshold),
-    ];
-    for (available, high, low, want) in others {
-        let goal = images::space_goal(&usage(100, available), high, low);
-        assert_eq!(goal, Ok(want), "S5.6: {available} {high} {low}");
-        rules.case("S5.6");
-    }
-}
-
-#[test]
 fn s5_6_what_a_pass_is_to_reach_where_the_disk_has_no_say() {
     let mut rules = Rules::default();
     let known = SandboxImages::Known(vec![]);
@@ -127,46 +88,6 @@ fn s5_6_what_a_pass_is_to_reach_where_the_disk_has_no_say() {
         let goal = images::goal(only_look, by_age_failed, sandbox, all_unused);
         assert_eq!(goal, want, "{rule}: {sandbox:?} {all_unused}");
         rules.case(rule);
-    }
-}
-
-#[test]
-fn s5_9_how_a_pass_ends() {
-    let mut rules = Rules::default();
-    let tally = |wanted, freed| {
-        let mut tally = Tally::new(&Goal::Free(wanted));
-        tally.started(freed);
-        tally.ended(freed, true);
-        tally
-    };
-    // Wanted, freed, removals failed, excused.
-    let cases = [
-        (10, 10, false, false, Ending::Settled),
-        (10, 9, false, false, Ending::TooLittle(9)),
-        (10, 9, false, true, Ending::Settled),
-        (10, 9, true, false, Ending::RemovalsFailed),
-        (10, 9, true, true, Ending::RemovalsFailed),
-        (10, 10, true, false, Ending::RemovalsFailed),
-    ];
-    for (wanted, freed, failed, excused, want) in cases {
-        let ending = images::ending(failed, excused, &tally(wanted, freed));
-        assert_eq!(ending, want, "{wanted} {freed} {failed} {excused}");
-        rules.case("S5.9");
-    }
-    let all = Tally::new(&Goal::AllUnused);
-    assert_eq!(images::ending(false, false, &all), Ending::Settled);
-}
-
-#[test]
-fn s5_11_a_filesystem_smaller_than_what_is_used_there_is_another() {
-    let mut rules = Rules::default();
-    let figures = FsUsage {
-        capacity: 100,
-        ..FsUsage::default()
-    };
-    for (used, want) in [(None, false), (Some(100), false), (Some(101), true)] {
-        assert_eq!(images::is_another(&figures, used), want, "{used:?}");
-        rules.case("S5.11");
     }
 }
 
@@ -212,6 +133,13 @@ fn exempt(patterns: &str) -> Exempt {
     Exempt::new(&settings.config().image_gc_exempt)
 }
 
+/// Everything has to be freed.
+const FREE: Goal = Goal::Free(Wanted {
+    threshold: Some(0),
+    minimum: None,
+    inodes: None,
+});
+
 fn plan_images<'i>(list: &'i [Image], sandbox: &SandboxImages, goal: &Goal) -> Plan<'i, Image> {
     let mut records = Records::default();
     let in_use = InUse::new([], ["used"]);
@@ -236,7 +164,7 @@ fn protected_images_are_kept() {
     let mut rules = Rules::default();
     let known = SandboxImages::Known(vec!["reg/infra:1".into()]);
     let aged = Goal::Aged(Duration::from_secs(998));
-    for goal in [Goal::Free(u64::MAX), Goal::AllUnused, aged] {
+    for goal in [FREE, Goal::AllUnused, aged] {
         for (subject, reason, rule) in protected_images() {
             let list = [subject, image("free", "reg/pausexyz:1", 1)];
             let plan = plan_images(&list, &known, &goal);
@@ -315,7 +243,7 @@ fn images_go_least_recently_used_first() {
         sandbox: &SandboxImages::Known(vec![]),
         exempt: &exempt,
     };
-    let plan = images::plan(&look, &Goal::Free(9), 0, 9 * S);
+    let plan = images::plan(&look, &FREE, 0, 9 * S);
     let order = lines(&plan.remove, |image| &image.id);
     assert_eq!(
         order,
@@ -378,51 +306,6 @@ fn exempt_patterns_match_whole_names() {
         "S5.3: no backtracking without end"
     );
     rules.case("S5.3");
-}
-
-#[test]
-fn no_more_images_go_than_are_needed() {
-    let mut rules = Rules::default();
-    let mut tally = Tally::new(&Goal::Free(10));
-    tally.started(6);
-    assert!(tally.may_start(), "S5.8: 6 of 10 in flight");
-    tally.started(6);
-    assert!(!tally.may_start(), "S5.8: 12 of 10 in flight");
-    tally.ended(6, false);
-    assert!(
-        tally.may_start(),
-        "S5.8: a failed one counts nothing, the next takes its place"
-    );
-    tally.ended(6, true);
-    assert_eq!(
-        (tally.freed(), tally.satisfied(), tally.shortfall()),
-        (6, false, Some((10, 6))),
-        "S5.9"
-    );
-    tally.started(4);
-    tally.ended(4, true);
-    assert_eq!(
-        (tally.satisfied(), tally.shortfall(), tally.may_start()),
-        (true, None, false),
-        "S5.8"
-    );
-    let mut none = Tally::new(&Goal::Free(0));
-    assert!(
-        none.may_start(),
-        "S5.8: the threshold is reached, so one is removed; only then is it checked whether that was enough"
-    );
-    none.started(5);
-    assert!(!none.may_start());
-    none.ended(5, false);
-    assert!(none.may_start(), "a failed one counts nothing");
-    none.started(0);
-    none.ended(0, true);
-    assert_eq!((none.may_start(), none.shortfall()), (false, None));
-    let all = Tally::new(&Goal::AllUnused);
-    assert_eq!((all.may_start(), all.shortfall()), (true, None), "S5.10");
-    for rule in ["S5.8", "S5.9", "S5.10"] {
-        rules.case(rule);
-    }
 }
 
 /// S5.7, S0.10: a clock that was a year ahead and came back does not protect images for a year.
@@ -610,94 +493,4 @@ fn s5_7_the_age_is_that_of_the_clock_that_advanced_less() {
     records.watch(620 * S, seconds(620), seconds(620));
     assert_eq!(records.age(&list[0], 620 * S), Some(120 * S));
     assert_eq!(records.unused_for(&list[0]), seconds(120));
-}
-
-#[test]
-fn s5_8_enough_is_what_the_low_threshold_asks_for() {
-    let mut rules = Rules::default();
-    let usage = |capacity, available| FsUsage {
-        capacity,
-        available,
-        ..FsUsage::default()
-    };
-    // Capacity, available, the low threshold, and whether that is enough.
-    let table = [
-        (1000, 199, 80, false),
-        (1000, 200, 80, true),
-        (1000, u64::MAX, 80, true),
-        (999, 198, 80, false),
-        (999, 199, 80, true),
-        (0, 0, 80, false),
-        (0, 500, 80, false),
-        (1000, 999, 0, false),
-        (u64::MAX, u64::MAX / 5, 80, true),
-    ];
-    for (capacity, available, low, enough) in table {
-        rules.case("S5.8");
-        let told = images::has_enough(&usage(capacity, available), low);
-        assert_eq!(told, enough, "{capacity}, {available}, {low}");
-    }
-    // If enough is free no more is wanted, whatever the sizes are, and an image without a size is removed alone.
-    let mut tally = Tally::new(&Goal::Free(100));
-    tally.started(0);
-    assert!(!tally.may_start() && !tally.satisfied());
-    assert_eq!(tally.still_needed([0, 0].into_iter()), 0);
-    tally.ended(0, true);
-    assert_eq!(tally.still_needed([50, 0, 50].into_iter()), 2);
-    assert_eq!(
-        (tally.may_start(), tally.shortfall()),
-        (true, Some((100, 0)))
-    );
-    tally.has_enough();
-    assert!(!tally.may_start() && tally.satisfied());
-    assert_eq!(tally.shortfall(), None);
-    // An image that is still there does not count (S5.12).
-    let mut tally = Tally::new(&Goal::Free(100));
-    tally.started(100);
-    tally.ended(100, true);
-    assert!(!tally.may_start());
-    tally.was_not_freed(100);
-    assert_eq!((tally.may_start(), tally.freed()), (true, 0));
-    let mut all = Tally::new(&Goal::AllUnused);
-    all.started(0);
-    assert!(all.may_start(), "all of them are removed");
-}
-
-#[test]
-fn s5_11_a_fuller_filesystem_is_one_with_more_percent() {
-    let mut rules = Rules::default();
-    rules.case("S5.11");
-    let usage = |capacity, available| FsUsage {
-        capacity,
-        available,
-        ..FsUsage::default()
-    };
-    let first = usage(1000, 500);
-    let others = [usage(0, 0), usage(10, 5), usage(100, 51), usage(100, 49)];
-    assert_eq!(images::fuller(&first, &others), Some(3));
-    assert_eq!(images::fuller(&first, &others[..3]), None);
-    assert_eq!(images::fuller(&usage(0, 0), &others), None);
-}
-
-/// S5.9: alerts match the words of the newest kubelet.
-#[test]
-fn s5_9_too_little_is_reported_in_the_words_of_the_newest_kubelet() {
-    let mut rules = Rules::default();
-    let cases = [
-        (1000, 150, "(85% of 1000 B used)"),
-        (2048, 0, "(100% of 2.0 KiB used)"),
-        (7_301_444_403, 730_144_440, "(91% of 6.8 GiB used)"),
-        (3 << 50, 1 << 50, "(67% of 3072.0 TiB used)"),
-    ];
-    for (capacity, available, used) in cases {
-        let usage = FsUsage {
-            capacity,
-            available,
-            ..FsUsage::default()
-        };
-        let told = images::too_little(&usage, 112);
-        assert!(told.contains(used), "S5.9: {told}");
-        assert!(told.contains("(freed 112 bytes)"), "S5.9: {told}");
-        rules.case("S5.9");
-    }
 }

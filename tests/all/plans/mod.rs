@@ -10,4 +10,5 @@ mod orphans;
 mod random;
 mod sandboxes_and_logs;
 mod share;
+mod space;
 mod window;

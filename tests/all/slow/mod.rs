@@ -4,5 +4,6 @@ mod each_call;
 mod hostile;
 mod large;
 mod random;
+mod space;
 mod waits;
 mod window;

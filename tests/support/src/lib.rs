@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod defects;
 pub mod dice;
+pub mod disk;
 pub mod fault_node;
 pub mod images;
 pub mod large;
