@@ -5,6 +5,7 @@
 help:
 	@printf '%s\n' \
 	    'make run         shows a simulated node, then collects it; ENDPOINT=unix://... looks at a real one' \
+	    'make node        keeps that simulated node running, to try programs on it' \
 	    'make library     builds target/library/libcrigc.a and libcrigc.so' \
 	    'make install     installs them with headers and pages; PREFIX, LIBDIR and DESTDIR as usual' \
 	    'make uninstall   removes what `make install` installed' \
@@ -103,7 +104,7 @@ fuzz:
 lint-go: library
 	go/lint.sh
 
-# Writes anew what tests compare with the code: the header, docs/configuration.md, the notices and the bill of materials; adds what is
+# Writes anew what tests compare with the code: the header, docs/configuration.md, docs/reasons.md, the notices and the bill of materials; adds what is
 # new in the header to ffi-tests/abi.txt.
 generate:
 	CRIGC_GENERATE=1 cargo test -q -p crigc --test all _fresh

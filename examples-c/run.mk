@@ -1,10 +1,10 @@
-# `make run` shows and collects a simulated node; with ENDPOINT=unix://... it looks at a real one.
+# `make run` shows and collects a simulated node; with ENDPOINT=unix://... it looks at a real one. `make node` keeps a simulated one running.
 CFLAGS ?= -O2
 C_STRICT := -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Werror
 APPLY ?=
 ENDPOINT ?=
 
-.PHONY: crisim agent run
+.PHONY: crisim agent run node
 crisim:
 	cargo build -q -p crisim --release
 
@@ -25,3 +25,8 @@ ifeq ($(ENDPOINT),)
 	@$(MAKE) -s --no-print-directory crisim
 endif
 	@APPLY='$(APPLY)' ENDPOINT='$(ENDPOINT)' examples-c/run.sh
+
+node:
+	@echo '== building crisim, which simulates a node ($(TARGET)/release/crisim)'
+	@$(MAKE) -s --no-print-directory crisim
+	@examples-c/run.sh node

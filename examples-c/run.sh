@@ -1,6 +1,6 @@
 #!/bin/sh
 # Shows crigc at work. Without ENDPOINT it makes a simulated node in a temporary folder, reports in a dry run, then collects.
-# With ENDPOINT=unix://... it makes a dry run of a real node; APPLY=1 collects that node.
+# With ENDPOINT=unix://... it makes a dry run of a real node; APPLY=1 collects that node. `run.sh node` keeps the simulated node until Ctrl-C.
 set -eu
 cd "$(dirname "$0")/.."
 agent=${CARGO_TARGET_DIR:-target}/agent
@@ -38,6 +38,15 @@ until grep -q listening "$node/out"; do
     if [ $tries -gt 100 ] || ! kill -0 "$pid" 2>/dev/null; then echo "crisim did not start" >&2; exit 1; fi
     sleep 0.1
 done
+
+if [ "${1:-}" = node ]; then
+    keys="pod-logs-dir=$node/pods container-logs-dir=$node/containers"
+    echo "a simulated node, until Ctrl-C; a dry run of it by a program of the README, and a pass that removes:"
+    echo "    ./collect unix://$node/cri.sock $keys"
+    echo "    ./collect unix://$node/cri.sock $keys dry-run=false"
+    wait "$pid"
+    exit
+fi
 
 # The state of the node, which crisim writes after a signal.
 picture() {

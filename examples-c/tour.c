@@ -86,13 +86,17 @@ static int failed(const char *doing, gc_error *error)
     return 1;
 }
 
+/* NULL if the endpoint is refused. */
 static gc_config *configure(char *endpoint, char *name)
 {
     gc_error *error = NULL;
     const char *key;
     gc_config *config = gc_config_new();
     gc_config_set(config, "container-runtime-endpoint", endpoint, &error);
-    failed("set the endpoint", error);
+    if (failed("set the endpoint", error)) {
+        gc_config_free(config);
+        return NULL;
+    }
     /* A wrong key changes nothing, and the error says what would be right. */
     gc_config_set(config, "max-parallel-removal", "4", &error);
     failed("set a key that is misspelt", error);
@@ -174,6 +178,8 @@ int main(int argc, char **argv)
     }
     gc_error *error = NULL;
     gc_config *config = configure(argv[1], argv[0]);
+    if (!config)
+        return 1;
     gc_config_set(config, "dry-run", "true", NULL);
     gc_engine *engine = gc_engine_new(config, &error);
     gc_config_free(config);

@@ -55,11 +55,12 @@ type Config struct {
 
 	// Event receives events, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity,
 	// PodStatesContradicted and, if max-pod-share is set, PodShareExceeded. A periodic pass that fails also sends ContainerGCFailed,
-	// or, from the second failure in a row on, ImageGCFailed.
+	// or, from the second failure in a row on, ImageGCFailed. A dry run sends no events.
 	Event func(reason, message string)
 
 	// Progress receives the progress of the removals of one kind. done counts the removals that ended, removed or failed. total is done
-	// plus the objects that may still be removed; it shrinks when a planned object is kept. It is not called in a dry run, nor after a
+	// plus the objects that may still be removed; it shrinks when a planned object is kept, and grows when the pass finds more to
+	// remove, so do not wait for done == total. It is not called in a dry run, nor after a
 	// cancel, Close or a deadline.
 	Progress func(kind Kind, done, total int)
 
@@ -80,7 +81,8 @@ type Config struct {
 	// it cannot use it, and closes it at the end of the pass: return a new one each time.
 	//
 	// A container pass makes one connection, an image pass one for each service, also if both are at one endpoint. If a connection
-	// breaks, the pass asks for another one. If Connect returns an error, the pass fails with ErrUnavailable joined with that error.
+	// breaks, the pass asks for another one. If Connect returns an error, the pass fails with ErrUnavailable joined with that error; a
+	// connection beside an error stays yours.
 	// While Connect runs, neither a deadline nor a cancel ends the pass, so give the dial a deadline of its own.
 	//
 	// With Connect the settings container-runtime-endpoint and image-service-endpoint are only names, and may be any text. nil: crigc

@@ -91,7 +91,8 @@ func TestConnect(t *testing.T) {
 			if !slices.Equal(asked, []crigc.Service{crigc.RuntimeService, crigc.ImageService, crigc.RuntimeService}) {
 				t.Error(asked)
 			}
-			if after := holds(t).descriptors; name != "tcp" && after != before {
+			// The relay of another test may end meanwhile.
+			if after := holds(t).descriptors; name != "tcp" && after > before {
 				t.Errorf("%d descriptors, then %d", before, after)
 			}
 		})

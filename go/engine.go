@@ -32,7 +32,7 @@ const (
 )
 
 // Engine is a configured collector. Any number of goroutines may call its methods at once; two passes of one kind never overlap.
-// Between passes it has no open descriptor and, unless started, no thread. It has to be closed.
+// Between passes it has no open descriptor but the lock of image-records-file and, unless started, no thread. It has to be closed.
 type Engine struct {
 	engine *C.gc_engine
 	host   *host
@@ -109,7 +109,8 @@ func (e *Engine) CollectContainers(ctx context.Context, flags Flags) (*Report, e
 // than image-gc-min-available; with AllUnused however empty it is. Arguments and results are those of CollectContainers. In addition the
 // pass fails if a removal failed (ErrRuntime), if less was freed than image-gc-low-threshold or image-gc-min-available asks for
 // (ErrNotEnoughFreed), and if image-gc-min-available is more than the filesystem has (ErrConfig). Images that an engine finds in its
-// first image pass are not protected by minimum-image-ttl-duration.
+// first image pass are not protected by minimum-image-ttl-duration: the first call of a new engine may remove an image that was pulled a second ago. To
+// protect it, call CollectImages once with DryRun, wait for minimum-image-ttl-duration, and call it again.
 func (e *Engine) CollectImages(ctx context.Context, flags Flags) (*Report, error) {
 	return e.collect(ctx, PassImages, nil, flags)
 }
@@ -132,7 +133,8 @@ func (e *Engine) CollectPod(ctx context.Context, uid string, flags Flags) (*Repo
 	return e.collect(ctx, PassPod, name, flags)
 }
 
-// Start starts periodic passes in the background, on one thread of the library for each kind. The first container pass begins at once,
+// Start starts periodic passes in the background, on one thread of the library for each kind. They remove, unless the key dry-run is
+// true. The first container pass begins at once,
 // and each other one container-gc-period after the end of the one before; image passes likewise with image-gc-period. If no image
 // records exist yet, the first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image
 // passes, unless image-maximum-gc-age or image-gc-min-available is set. If periodic passes run already, Start does nothing. Config.Ended

@@ -216,7 +216,7 @@ int crigc_go_duplicate(int socket)
     /* The library does not close what is no socket. */
     if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &length) != 0)
         return -1;
-    return fcntl(socket, F_DUPFD_CLOEXEC, 0);
+    return fcntl(socket, F_DUPFD_CLOEXEC, 3);
 }
 
 void crigc_go_copy_uids(char **uids, size_t count, char *text, uint32_t *lengths)

@@ -2,6 +2,11 @@
 #ifndef CRIGC_GO_SHIM_H
 #define CRIGC_GO_SHIM_H
 
+#ifdef __has_include
+#if !__has_include("crigc.h")
+#error "crigc.h is not found: build with -tags crigc_pkgconfig if crigc is installed, or run `make library` in its source tree"
+#endif
+#endif
 #include "crigc.h"
 
 /* Callbacks to register, as bits. */

@@ -5,6 +5,7 @@
  *
  *     gc_error *error = NULL;
  *     gc_config *config = gc_config_new();
+ *     if (gc_abi() != GC_ABI) abort();
  *     gc_engine *engine = gc_engine_new(config, &error);
  *     gc_report *report = NULL;
  *     gc_status status = engine ? gc_containers(engine, GC_DRY_RUN, NULL, &report, &error) : gc_error_status(error);
@@ -58,10 +59,10 @@
  * sources-not-ready, unknown-state, changed (it changed, or the host's answer did, before its removal), list-incomplete, held
  * (hold-file exists), backoff (its last removal failed; periodic passes wait before the next try), not-reached (the pass ended,
  * or gave up, before its turn), sandbox-image-unknown, link-unknown, newer-than-answer (its pod has changed since the moment
- * that the host's answer describes).
+ * that the host's answer describes), held-by-share (more pods are gone than max-pod-share allows), no-effect (the image filesystem did not show what the removals before it freed).
  *
- * The keys with their defaults and ranges are listed in docs/configuration.md, the rules of a pass in docs/rules.md. Both name a
- * rule by its number, such as S1.6.
+ * The keys with their defaults and ranges are listed in docs/configuration.md, the reasons with a sentence for each in
+ * docs/reasons.md, the rules of a pass in docs/rules.md. Keys and rules are named by the number of the rule, such as S1.6.
  *
  * examples-c/tour.c calls every function once; examples-c/collect.c is a whole program, examples-c/connect.c one that connects
  * to the runtime itself.
@@ -109,7 +110,7 @@
 
 /**
  * Flag: collect as the kubelet does under disk pressure. A container pass also removes containers and sandboxes of terminated pods.
- * An image pass removes all images that are unused and not protected, however empty the disk is.
+ * An image pass removes all images that are unused and not protected, however empty the disk is. See GC_POD_RUNTIME_REMOVABLE.
  */
 #define GC_ALL_UNUSED 2u
 
@@ -125,7 +126,7 @@
 #define GC_POD_GONE 8u
 
 /**
- * The deadline of a call of gc_containers or gc_images, and the means to cancel it. Make one with gc_call_new, and free it with
+ * The deadline of a call of gc_containers, gc_images or gc_pod, and the means to cancel it. Make one with gc_call_new, and free it with
  * gc_call_free. Several calls may share one, one after the other or at once: then they share the deadline and the cancel.
  */
 typedef struct gc_call gc_call;
@@ -271,7 +272,7 @@ typedef struct gc_fs_usage {
      */
     uint64_t inodes;
     /**
-     * Number of free inodes.
+     * Inodes that users without privileges may still use.
      */
     uint64_t inodes_free;
 } gc_fs_usage;
@@ -279,21 +280,24 @@ typedef struct gc_fs_usage {
 /**
  * Reports how full the image filesystem is. Fill `*usage`, which starts with zeros, and return 1. With any other value the pass
  * fails with GC_ERROR_IO; a pass with GC_ALL_UNUSED continues, because it only reports the figures. A pass calls it again after
- * each image that it removes for space, and stops removing once enough is available.
+ * each image that it removes for space, and stops removing once enough is available. With image-free-accounting measured, and for
+ * inodes, it calls it several times for each image, up to 2 s long, until the figures show the removal.
  */
 typedef int32_t (*gc_image_fs_fn)(void *context, struct gc_fs_usage *usage);
 
 /**
- * Receives an event, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity and
- * PodStatesContradicted. A periodic container pass that fails also sends ContainerGCFailed; a periodic image pass sends
- * ImageGCFailed, but not for its first failure in a row. Both strings are borrowed for the call.
+ * Receives an event, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity,
+ * PodStatesContradicted and, if max-pod-share is set, PodShareExceeded. A periodic container pass that fails also sends
+ * ContainerGCFailed; a periodic image pass sends ImageGCFailed, but not for its first failure in a row. A dry run sends no events. Both strings are borrowed
+ * for the call.
  */
 typedef void (*gc_event_fn)(void *context, const char *reason, const char *message);
 
 /**
  * Receives the progress of the removals of one kind. `done` counts the removals that ended, removed or failed. `total` is `done`
- * plus the objects that may still be removed. It shrinks when a planned object is kept (refused, held, changed), so `done` may end
- * below an earlier `total`. It is not called in a dry run, nor after a cancel, a close or a deadline.
+ * plus the objects that may still be removed. It shrinks when a planned object is kept (refused, held, changed), and grows when the
+ * pass finds more to remove, such as containers that it has stopped. So do not wait for `done` == `total`: the pass has ended when
+ * its function returns, or by gc_pass_fn. It is not called in a dry run, nor after a cancel, a close or a deadline.
  */
 typedef void (*gc_progress_fn)(void *context, gc_kind kind, size_t done, size_t total);
 
@@ -333,9 +337,10 @@ typedef int32_t gc_service;
  * close the returned number again, and return a new one each time. A TCP socket also gets TCP_NODELAY. A descriptor that is no socket
  * at all, such as a 0 by mistake, stays the host's.
  *
- * A container pass makes one connection, for GC_SERVICE_RUNTIME. An image pass makes two, for GC_SERVICE_IMAGE and then for
- * GC_SERVICE_RUNTIME, also if both services are at one endpoint. If a connection breaks during a pass, the pass asks for another one.
- * While the callback connects, no deadline and no cancel ends the pass.
+ * A container pass, and a pass over one pod, makes one connection, for GC_SERVICE_RUNTIME. An image pass makes two, for GC_SERVICE_IMAGE
+ * and then for GC_SERVICE_RUNTIME, also if both services are at one endpoint; so does each look between periodic image passes, which
+ * there are with image-maximum-gc-age. If a connection breaks during a pass, the pass asks for another one, until the callback had none
+ * 10 times in a row. While the callback connects, no deadline and no cancel ends the pass: give the connect a time limit of its own.
  */
 typedef int (*gc_connect_fn)(void *context, gc_service service);
 
@@ -401,7 +406,7 @@ typedef struct gc_pace {
 #define GC_ERROR_IO 7
 
 /**
- * No removal of an image failed, but fewer bytes were freed than image-gc-low-threshold asks for.
+ * No removal of an image failed, but less was freed than image-gc-low-threshold or image-gc-min-available asks for.
  */
 #define GC_ERROR_NOT_ENOUGH_FREED 8
 
@@ -435,7 +440,7 @@ typedef struct gc_pace {
 
 /**
  * The pod's containers and sandboxes may be removed, because the pod has terminated; it may still exist. This bit has an
- * effect only in passes with GC_ALL_UNUSED.
+ * effect in passes with GC_ALL_UNUSED, and on containers that are older than maximum-dead-container-age. GC_POD_CONTENT_REMOVABLE includes it.
  */
 #define GC_POD_RUNTIME_REMOVABLE 2u
 
@@ -548,7 +553,8 @@ extern "C" {
  * with gc_engine_free. On failure it returns NULL, and the error has one of these statuses: GC_ERROR_CONFIG (values are wrong only
  * together, or an endpoint is not a unix socket and there is no gc_connect_fn), GC_ERROR_BUSY (another engine holds image-records-file,
  * or this is a callback), GC_ERROR_IO (image-records-file cannot be locked, such as in a directory that does not exist or cannot be
- * written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL).
+ * written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL). With
+ * the key dry-run the engine only reads image-records-file: it does not lock it, and the file need not exist.
  */
 struct gc_engine *gc_engine_new(const struct gc_config *config,
                                 struct gc_error **error);
@@ -563,8 +569,9 @@ void gc_close(struct gc_engine *engine);
 /**
  * Closes an engine, waits for its passes, its threads and all calls of other threads that are inside it, and frees it. When it
  * returns, no thread and no descriptor is left, and another engine can hold image-records-file. No other call for this engine may
- * begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. In a callback
- * it only closes the engine, and its memory is never freed. It blocks for less than a second, even if the runtime hangs; a callback
+ * begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. Do not call it in
+ * a callback: there it only closes the engine, and its memory is never freed. Call gc_close there, and this after the pass; until
+ * then the contexts of all callbacks have to stay usable. It blocks for less than a second, even if the runtime hangs; a callback
  * and a system call of crigc that hang keep it waiting. NULL does nothing.
  */
 void gc_engine_free(struct gc_engine *engine);
@@ -591,10 +598,14 @@ gc_status gc_containers(struct gc_engine *engine,
                         struct gc_error **error);
 
 /**
- * Removes unused images if the image filesystem is at least image-gc-high-threshold full; with GC_ALL_UNUSED, and those that have
- * been unused for image-maximum-gc-age, however empty it is. Arguments and statuses are those of gc_containers. In addition the pass
- * fails if a removal failed (GC_ERROR_RUNTIME), and if fewer bytes were freed than image-gc-low-threshold asks for
- * (GC_ERROR_NOT_ENOUGH_FREED). Images that an engine finds in its first image pass are not protected by minimum-image-ttl-duration.
+ * Removes unused images if the image filesystem (with image-gc-inode-thresholds: or its inodes) is at least image-gc-high-threshold
+ * full, or if fewer bytes are available than image-gc-min-available; with GC_ALL_UNUSED, and those that have been unused for
+ * image-maximum-gc-age, however empty it is. Arguments and statuses are those of gc_containers. In addition the pass fails if a removal
+ * failed (GC_ERROR_RUNTIME), if less was freed than image-gc-low-threshold or image-gc-min-available asks for
+ * (GC_ERROR_NOT_ENOUGH_FREED), and if image-gc-min-available is more than the filesystem has (GC_ERROR_CONFIG). Images that an engine
+ * finds in its first image pass are not protected by minimum-image-ttl-duration:
+ * the first call on a new engine may remove an image that was pulled a second ago. To protect it, call this once with GC_DRY_RUN,
+ * wait for minimum-image-ttl-duration, and call it again.
  */
 gc_status gc_images(struct gc_engine *engine,
                     uint32_t flags,
@@ -606,19 +617,21 @@ gc_status gc_images(struct gc_engine *engine,
  * Removes what one pod left behind: its dead containers, its pod sandboxes, its log directory, and the log links of the containers
  * that it removes. It is gc_containers for one pod, such as one that has just ended, and takes turns with it. It touches no other pod.
  * It lists only what the runtime files under the UID (the label io.kubernetes.pod.uid) and what is in these sandboxes, and decides by
- * the same rules and keys, except for maximum-dead-containers and for links that dangle already, which concern the whole node.
+ * the same rules and keys, except for those that concern the whole node: maximum-dead-containers, max-pod-share,
+ * orphan-log-ttl-duration, and links that dangle already.
  *
  * `uid` is the UID of the pod. `flags` is any of GC_DRY_RUN, GC_ALL_UNUSED, GC_NO_WAIT and GC_POD_GONE, joined with |, or 0. All other
  * arguments and statuses are those of gc_containers; GC_ERROR_INVALID_ARGUMENT also stands for a UID that is NULL or empty, has a
  * slash or a control character, or is not UTF-8.
  *
  * With GC_POD_GONE this call says that everything the pod left behind may be removed, as of the moment of the call: if something of
- * the pod is newer, all of it is kept (newer-than-answer); call again once the pod has really ended. gc_pod_states_fn, if it is set,
+ * the pod is newer, all of it is kept (newer-than-answer), and its logs are for as long as minimum-pod-log-ttl-duration asks
+ * (too-young); call again later. gc_pod_states_fn, if it is set,
  * is asked as well, and can only keep more. Without GC_POD_GONE its answer decides, and without both only limits apply. A pod with a
  * container that runs or with a ready sandbox is kept whatever the host says (pod-active).
  *
  * It makes 3 calls of the runtime to list a pod with one sandbox (1 more for each further sandbox), lists once more if it removes
- * something, and makes 1 call for each container that it removes and 2 for each sandbox. Where the runtime has no streams it also asks
+ * something, and mostly makes 1 call for each container that it removes and 2 for each sandbox. Where the runtime has no streams it also asks
  * for the version.
  */
 gc_status gc_pod(struct gc_engine *engine,
@@ -629,11 +642,12 @@ gc_status gc_pod(struct gc_engine *engine,
                  struct gc_error **error);
 
 /**
- * Starts periodic passes in the background, on one thread for each kind. The first container pass begins at once, and each other one
+ * Starts periodic passes in the background, on one thread for each kind. They remove, unless the key dry-run is true. The first container pass begins at once, and each other one
  * container-gc-period after the end of the one before; image passes do the same with image-gc-period. If no image records exist yet, the
  * first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
- * image-maximum-gc-age is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO (a
- * thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
+ * image-maximum-gc-age or image-gc-min-available is set. If periodic passes run already, it does nothing and returns GC_OK. Returns
+ * GC_ERROR_CLOSED, GC_ERROR_IO (a thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a
+ * callback).
  */
 gc_status gc_start(struct gc_engine *engine,
                    struct gc_error **error);
@@ -881,13 +895,13 @@ const struct gc_entry *gc_report_entry(const struct gc_report *report,
                                        size_t index);
 
 /**
- * Returns the report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
+ * Returns the report as one JSON object: {"pass": "containers" | "images" | "pod", "status": "GC_OK" or another status, "error": text
  * or null, "dry_run": bool, "started": RFC 3339 time, "seconds": number, "removed": {"container": n, "sandbox": n, "pod-logs": n,
  * "log-link": n, "image": n}, the same for "kept", "failed" and "refused", "bytes_freed": n, "fs": {"capacity",
- * "available_before", "available_after"} in bytes or null (see gc_report_fs_before), "pace": {"container": {"in_flight_mean",
- * "in_flight_most", "rest_seconds"}, ...} (the kinds for which gc_report_pace is not NULL), "entries": [{"kind", "outcome", "id",
- * "name", "pod_uid", "reason", "error" (or null), "bytes"}]}. The caller frees it with gc_string_free. Returns NULL for NULL. May be
- * called from callbacks.
+ * "available_before", "available_after" in bytes, "inodes", "inodes_free_before", "inodes_free_after"} or null (see
+ * gc_report_fs_before), "pace": {"container": {"in_flight_mean", "in_flight_most", "rest_seconds"}, ...} (the kinds for which
+ * gc_report_pace is not NULL), "entries": [{"kind", "outcome", "id", "name", "pod_uid", "reason", "error" (or null), "bytes"}]}. The
+ * caller frees it with gc_string_free. Returns NULL for NULL. May be called from callbacks.
  */
 char *gc_report_json(const struct gc_report *report);
 

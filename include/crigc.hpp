@@ -506,7 +506,6 @@ inline bool has_nul(const std::string &text) noexcept { return std::strlen(text.
 } // namespace detail
 
 namespace detail {
-/* What every function that can fail says beside a library of another interface. */
 /* gc_pod, called like gc_containers. */
 struct one_pod {
     const char *uid;
@@ -516,6 +515,7 @@ struct one_pod {
     }
 };
 
+/* What every function that can fail says beside a library of another interface. */
 inline error misfit()
 {
     return error(status::config, "crigc.hpp and the crigc library have different interfaces; use both of one release");

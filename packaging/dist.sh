@@ -23,7 +23,15 @@ crigc $version for $arch GNU/Linux: the kubelet's garbage collection as a librar
     cc share/doc/crigc/examples-c/collect.c \$(pkg-config --cflags --libs crigc-static) -o collect
     ./collect container-runtime-endpoint=unix:///run/containerd/containerd.sock
 
-This is a dry run; with --apply the program removes. include/crigc.h is the manual, and man -M \$PWD/share/man 3 crigc is the same.
+In the same way from Python, and from Go 1.26 with cgo:
+
+    PYTHONPATH=\$PWD/share/crigc/python CRIGC_LIBRARY=\$PWD/lib/libcrigc.so python3 share/doc/crigc/python/examples/collect.py unix:///run/containerd/containerd.sock
+    go build -C share/crigc/go -tags crigc_pkgconfig -o "\$PWD/collect-go" ./example/collect
+    ./collect-go -container-runtime-endpoint unix:///run/containerd/containerd.sock
+
+These are dry runs; with --apply (Go: -apply) the programs remove. CMake finds crigc::static and crigc::shared by find_package(crigc CONFIG)
+and -DCMAKE_PREFIX_PATH=\$PWD. Python has what it needs in share/crigc/python; a program in Go requires the module in share/crigc/go by a
+replace in its go.mod. The libraries need glibc 2.34 or later and libgcc_s. include/crigc.h is the manual, and man -M \$PWD/share/man 3 crigc is the same.
 share/doc/crigc/docs/linking.md tells how to link from C, C++, Python and Go, which compilers and linkers were tried, and what does not
 work. sha256sum -c SHA256SUMS checks the files.
 README

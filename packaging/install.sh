@@ -50,6 +50,7 @@ python/examples/collect_cffi.py|644|$doc/python/examples/collect_cffi.py
 packaging/valgrind.supp|644|$doc/valgrind.supp
 $work/configuration.md|644|$doc/docs/configuration.md
 $work/linking.md|644|$doc/docs/linking.md
+docs/reasons.md|644|$doc/docs/reasons.md
 $work/rules.md|644|$doc/docs/rules.md
 $work/compatibility.md|644|$doc/docs/compatibility.md
 LIST
@@ -91,7 +92,9 @@ install)
     [ -n "$DESTDIR" ] || echo "programs with the shared library find it once ldconfig has run, or with LD_LIBRARY_PATH=$LIBDIR"
     ;;
 uninstall)
-    list | while IFS='|' read -r _ _ to; do rm -f "$DESTDIR$to"; done
+    removed=$(list | while IFS='|' read -r _ _ to; do
+        if [ -e "$DESTDIR$to" ] || [ -L "$DESTDIR$to" ]; then rm -f "$DESTDIR$to" && echo "$DESTDIR$to"; fi
+    done)
     rm -f "$DESTDIR$DATADIR"/crigc/python/__pycache__/crigc*.pyc
     # Folders of crigc's own that are empty now, from the inside out. All others stay: somebody else may have made them.
     list | while IFS='|' read -r _ _ to; do
@@ -105,6 +108,11 @@ uninstall)
     done | sort -ru | while read -r folder; do
         rmdir --ignore-fail-on-non-empty "$DESTDIR$folder/__pycache__" "$DESTDIR$folder" 2>/dev/null || true
     done
+    if [ -n "$removed" ]; then
+        echo "removed $(echo "$removed" | wc -l) files below $DESTDIR$PREFIX: those in $LIBDIR, $INCLUDEDIR and $DATADIR"
+    else
+        echo "nothing found below $DESTDIR$PREFIX; give the variables that \`make install\` was given"
+    fi
     ;;
 *) echo "usage: install.sh install | uninstall" >&2; exit 2 ;;
 esac

@@ -32,6 +32,7 @@ import functools
 import math
 import os
 import socket
+import ssl
 import threading
 import warnings
 import weakref
@@ -423,9 +424,14 @@ def _text(text: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     """C would take a string with a NUL inside for a shorter one."""
+    if not isinstance(text, str):
+        raise TypeError(f"expected a str, not {text!r} ({type(text).__name__})")
     if "\0" in text:
         raise InvalidArgument(Status.INVALID_ARGUMENT, f"{text!r} contains a NUL character; remove it")
-    return text.encode()
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(Status.INVALID_ARGUMENT, f"{text!r} cannot be written as UTF-8: {error.reason}") from None
 
 
 def _owned_text(string: int | None) -> str | None:
@@ -645,6 +651,8 @@ class Config(Mapping[str, str]):
         return value or ""
 
     def __setitem__(self, key: str, value: str | int) -> None:
+        if not isinstance(value, (str, int)):
+            raise TypeError(f"{key} takes a str, an int or a bool, not {value!r} ({type(value).__name__})")
         text = str(value).lower() if isinstance(value, bool) else str(value)
         error = c_void_p()
         _gc_config_set(self._handle, _bytes(key), _bytes(text), ctypes.byref(error))
@@ -684,7 +692,7 @@ class Config(Mapping[str, str]):
         _gc_config_set_image_fs(self._handle, self._keep(_ImageFsC, _image_fs, function), None)
 
     def on_event(self, function: EventFunction | None) -> None:
-        """Receives the reason and the message of an event."""
+        """Receives the reason and the message of an event. A dry run sends none."""
         _gc_config_set_event(self._handle, self._keep(_EventC, _event, function), None)
 
     def on_progress(self, function: ProgressFunction | None) -> None:
@@ -734,7 +742,8 @@ def _pod_states(function: PodStatesFunction, uids: Any, states: Any, count: int,
         as_of[0] = _number("as_of", moment, c_int64)
     found = [answer.get(uid, PodState.KEEP) for uid in asked]
     if not all(isinstance(state, PodState) for state in found):
-        raise TypeError("the state of a pod has to be a crigc.PodState")
+        wrong = next(state for state in found if not isinstance(state, PodState))
+        raise TypeError(f"the state of a pod has to be a crigc.PodState, not {wrong!r}")
     for i, state in enumerate(found):
         states[i] = state
     return 1
@@ -777,6 +786,8 @@ def _connect(function: ConnectFunction, service: int) -> int:
     found = function(Service(service))
     if found is None:
         return -1
+    if isinstance(found, ssl.SSLSocket):
+        raise TypeError("on_connect returned an ssl.SSLSocket, of which crigc would only get the encrypted bytes; return a plain socket")
     return found.detach() if isinstance(found, socket.socket) else _number("descriptor", found, c_int)
 
 
@@ -830,6 +841,8 @@ class Engine:
     """A configured collector. Any number of threads may use it at once. Close it, or use it in a `with` statement."""
 
     def __init__(self, config: Config) -> None:
+        if not isinstance(config, Config):
+            raise TypeError(f"an Engine is made from a crigc.Config, not from {type(config).__name__}")
         error = c_void_p()
         self._functions = list(config._functions)
         self._changed = threading.Condition()

@@ -257,7 +257,7 @@ impl<'a> From<&'a Entry> for JsonEntry<'a> {
 }
 
 /// Nanoseconds since the epoch as RFC 3339 in UTC.
-fn rfc3339(ns: i64) -> String {
+pub(crate) fn rfc3339(ns: i64) -> String {
     chrono::DateTime::from_timestamp_nanos(ns).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 

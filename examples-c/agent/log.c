@@ -1,16 +1,29 @@
 /* What crigc logs, and its events, on standard error. */
 #include "log.h"
 #include <stdio.h>
+#include <string.h>
 #include "output.h"
 #include "words.h"
+
+/* Whether the end of the pass says it, too: why it failed, and in a dry run each object. */
+static int is_said_at_the_end(gc_log_level level, const char *message)
+{
+    static const char *const begins[] = { "ContainerGCFailed: ", "ImageGCFailed: ", "would remove " };
+    for (size_t i = 0; i < sizeof begins / sizeof *begins; i++)
+        if (strncmp(message, begins[i], strlen(begins[i])) == 0)
+            return 1;
+    return level == GC_LOG_ERROR;
+}
 
 void on_log(void *context, gc_log_level level, const char *message)
 {
     const int *much = context;
     if (*much == LOG_NOTHING || (level > GC_LOG_WARN && *much != LOG_ALL))
         return;
+    if (is_said_at_the_end(level, message))
+        return;
     lock_output();
-    fputs(level == GC_LOG_ERROR ? "error: " : level == GC_LOG_WARN ? "warning: " : "info: ", stderr);
+    fputs(level == GC_LOG_WARN ? "warning: " : "info: ", stderr);
     write_message(stderr, message);
     fputc('\n', stderr);
     unlock_output();

@@ -43,8 +43,9 @@ static int run_engine(gc_config *config, struct options *options, struct pass_pr
     }
     gc_engine *engine = gc_engine_new(config, &error);
     if (!engine) {
+        gc_status status = gc_error_status(error);
         say_error(error);
-        return EXIT_USAGE;
+        return status == GC_ERROR_CONFIG || status == GC_ERROR_INVALID_ARGUMENT ? EXIT_USAGE : EXIT_PASS_FAILED;
     }
     int code =
         options->once ? run_once(engine, config, options, printer) : run_periodically(engine, config, options, printer);

@@ -81,7 +81,7 @@ static void print_help(void)
 
 static int usage_error(const char *what, const char *argument)
 {
-    say("%s %s; see --help", what, argument);
+    say("%s %s; see --help", what, *argument ? argument : "\"\"");
     return EXIT_USAGE;
 }
 
@@ -221,6 +221,8 @@ static int check(void)
         return usage_error("without --once containers are collected too; leave out", "--images");
     if (!given.once && (given.all_unused || given.now))
         return usage_error("only with --once:", given.now ? "--now" : "--all-unused");
+    if (given.kubelet.path && !*given.kubelet.path)
+        return usage_error("give a directory such as /var/lib/kubelet, or leave out", "--kubelet-dir");
     if (given.kubelet.path && given.live_pods.path)
         return usage_error("give one of --kubelet-dir and --live-pods, not both:", given.live_pods.path);
     if (given.live_pods.max_age != NOT_GIVEN && !given.live_pods.path)

@@ -69,7 +69,7 @@ int pods_unknown(const char *path, const char *why)
     static double last; /* a pass asks several times; one callback runs at a time */
     double now = now_seconds();
     if (last == 0 || now - last > 10) {
-        say("cannot tell which pods live: %s: %s; no pod counts as gone", path, why);
+        say("cannot tell which pods live: %s: %s; no pod counts as gone; see --kubelet-dir or --live-pods", path, why);
         last = now;
     }
     lock_output();

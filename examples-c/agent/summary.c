@@ -21,6 +21,22 @@ static void print_time(void)
         fputs(text, stdout);
 }
 
+/* Whether a pass failed before it came to any object. */
+static int has_only_failed(const struct ended_pass *ended)
+{
+    return ended->error && gc_report_len(ended->report) == 0;
+}
+
+/* How much was removed. A dry run that failed has not found out what would be. */
+static void print_removed(const struct ended_pass *ended)
+{
+    size_t removed = count_of(ended, GC_REMOVED);
+    if (ended->dry_run && ended->error && removed == 0)
+        fputs(is_interrupted(ended->status) ? "ended early (dry run)" : "failed (dry run)", stdout);
+    else
+        printf("%zu %s", removed, ended->dry_run ? "would be removed (dry run, nothing was removed)" : "removed");
+}
+
 void print_headline(const struct ended_pass *ended)
 {
     int is_images = ended->pass == GC_PASS_IMAGES;
@@ -29,10 +45,15 @@ void print_headline(const struct ended_pass *ended)
     char size[32];
     if (ended->period)
         print_time();
-    static const char *const subjects[] = { "containers, sandboxes and logs", "images",
-                                            "containers, sandboxes and logs of the pod" };
-    printf("%s: %zu %s", subjects[ended->pass], count_of(ended, GC_REMOVED),
-           ended->dry_run ? "would be removed (dry run, nothing was removed)" : "removed");
+    const char *subject = is_images                     ? "images"
+                          : ended->pass == GC_PASS_POD ? "containers, sandboxes and logs of the pod"
+                                                        : "containers, sandboxes and logs";
+    printf("%s: ", subject);
+    if (has_only_failed(ended)) {
+        write_end(stdout, ended);
+        return;
+    }
+    print_removed(ended);
     if (is_images)
         printf(", %s", bytes_text(gc_report_bytes_freed(ended->report), size, sizeof size));
     if (failed > 0)
@@ -88,7 +109,7 @@ void print_tables(const struct ended_pass *ended, int all_failures)
     print_tally(&tally, BROKEN_OFF, "broken off, perhaps removed");
     print_tally(&tally, GC_REFUSED, "refused");
     print_tally(&tally, GC_KEPT, "kept");
-    if (ended->error) {
+    if (ended->error && !has_only_failed(ended)) {
         fputs("  ", stdout);
         write_end(stdout, ended);
     }

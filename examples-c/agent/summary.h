@@ -18,7 +18,7 @@ struct ended_pass {
     const char *to_apply; /* what to change of the command line to make a dry run remove */
 };
 
-/* One line: how much was removed, and for images how full the disk is. */
+/* One line: how much was removed, and for images how full the disk is; or why the pass failed before it came to any object. */
 void print_headline(const struct ended_pass *ended);
 
 /* A line for each object. */

@@ -23,7 +23,7 @@ static void null_handles(void)
     gc_report *report = (gc_report *)config; /* is neither read nor freed */
     expect(gc_config_set(NULL, "dry-run", "true", &error), &error, GC_ERROR_INVALID_ARGUMENT, "config is NULL");
     expect(gc_config_set(config, NULL, "true", &error), &error, GC_ERROR_INVALID_ARGUMENT, "key is NULL");
-    expect(gc_config_set(config, "dry-run", NULL, &error), &error, GC_ERROR_INVALID_ARGUMENT, "value is NULL");
+    expect(gc_config_set(config, "dry-run", NULL, &error), &error, GC_ERROR_INVALID_ARGUMENT, "the value of `dry-run` is NULL");
     CHECK(gc_config_set(config, NULL, NULL, NULL) == GC_ERROR_INVALID_ARGUMENT);
     CHECK(gc_config_get(NULL, "dry-run", &error) == NULL);
     expect(gc_error_status(error), &error, GC_ERROR_INVALID_ARGUMENT, "config is NULL");
@@ -83,7 +83,7 @@ static void keys(void)
     }
     CHECK(count >= 20 && gc_config_key(count + 1) == NULL && gc_config_key_help("nonsense") == NULL);
     expect(gc_config_set(config, "nonsense", "1", &error), &error, GC_ERROR_INVALID_ARGUMENT, "unknown key `nonsense`");
-    expect(gc_config_set(config, "image-gc-min-available", "1", &error), &error, GC_ERROR_INVALID_ARGUMENT, "unknown key `image-gc-min-available`");
+    expect(gc_config_set(config, "image-gc-low-water", "1", &error), &error, GC_ERROR_INVALID_ARGUMENT, "unknown key `image-gc-low-water`");
     expect(gc_config_set(config, "image-gc-high-threshold", "85%", &error), &error, GC_ERROR_INVALID_ARGUMENT, "85%");
     expect(gc_config_set(config, "pass-timeout", "90", &error), &error, GC_ERROR_INVALID_ARGUMENT, "no unit");
     expect(gc_config_set(config, "pod-logs-dir", "/a\nb", &error), &error, GC_ERROR_INVALID_ARGUMENT, "pod-logs-dir");

@@ -1,7 +1,6 @@
 //! A node of the test's own: a real kubelet without an API server, with static pods, on a containerd whose images lie on a small filesystem.
 
 use crate::containerd::Containerd;
-use crate::filesystem::Filesystem;
 use crate::filesystem::{self, Filesystem};
 use crate::image::Layer;
 use crate::process::{self, Made};

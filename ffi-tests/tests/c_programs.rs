@@ -132,6 +132,10 @@ fn every_function_of_the_header_is_called() {
 fn the_tour_of_the_header_runs() {
     let program = compile("tour-asan", "cc", &["examples-c/tour.c"], &ASAN);
     let node = without_files(Options::default());
+    let refused = Command::new(&program).arg("").output();
+    let refused = refused.expect("the tour");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stdout.is_empty(), "{refused:?}");
     let out = check(Command::new(program).arg(node.endpoint()));
     for words in [
         "image-gc-high-threshold=85",

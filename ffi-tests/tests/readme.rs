@@ -3,10 +3,12 @@
 
 use crisim::{Options, Server};
 use ffi_tests::simulated::with_images_on;
-use ffi_tests::{has, root, run, skip, static_library};
+use ffi_tests::{check, compile, has, root, run, skip, static_library};
 use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Far above what all commands take.
@@ -90,7 +92,7 @@ fn script(nodes: &[Server]) -> String {
             script += &format!("{line}\n");
         }
         if !endpoint.is_empty() && line.ends_with(&endpoint) {
-            script += &format!("{line} --apply\n");
+            script += &format!("{line} dry-run=false\n");
         }
     }
     assert_eq!(
@@ -164,4 +166,41 @@ fn the_readme_says_how_to_collect_a_node() {
     let lines = out.lines().filter(|line| line.starts_with("removed "));
     let lines = lines.filter(|line| line.ends_with("unit-limit")).count();
     assert!(lines > 0 && lines % (2 * PROGRAMS) == 0, "{lines}: {out}");
+}
+
+/// The folder of the node, which is in the arguments of the program.
+fn folder_of(arguments: &[String]) -> &Path {
+    let socket = arguments[0].strip_prefix("unix://").expect("a socket");
+    Path::new(socket).parent().expect("a folder")
+}
+
+#[test]
+fn make_node_keeps_a_node_and_says_how_programs_try_it() {
+    let program = compile("collect-node", "cc", &["examples-c/collect.c"], &[]);
+    let mut node = Command::new("make")
+        .args(["--no-print-directory", "node"])
+        .current_dir(root())
+        .process_group(0)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("make");
+    let lines = BufReader::new(node.stdout.take().expect("its output")).lines();
+    let commands = lines.map_while(Result::ok);
+    let mut commands = commands.filter_map(|line| {
+        let arguments = line.trim().strip_prefix("./collect ")?.split(' ');
+        Some(arguments.map(str::to_owned).collect::<Vec<_>>())
+    });
+    let mut removed = || {
+        let arguments = commands.next().expect("a command");
+        let out = check(Command::new(&program).args(&arguments));
+        let lines = out.lines().filter(|line| line.starts_with("removed "));
+        (lines.count(), arguments)
+    };
+    let ((would_be, _), (removed, arguments)) = (removed(), removed());
+    assert!(would_be > 0 && removed == would_be, "{removed} {would_be}");
+    // As Ctrl-C does: the whole group.
+    let group = rustix::process::Pid::from_child(&node);
+    rustix::process::kill_process_group(group, rustix::process::Signal::INT).expect("it runs");
+    node.wait().expect("its end");
+    assert!(!folder_of(&arguments).exists());
 }

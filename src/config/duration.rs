@@ -13,6 +13,8 @@ const UNITS: [(&str, u128); 8] = [
     ("m", 60_000_000_000),
     ("h", 3_600_000_000_000),
 ];
+/// The units in messages.
+const IN_WORDS: &str = "h, m, s, ms, us or ns";
 /// Go's durations are 64-bit counts of nanoseconds.
 const LARGEST: u128 = i64::MAX as u128;
 
@@ -63,8 +65,8 @@ fn component(text: &str) -> Result<(u128, &str), String> {
         .max_by_key(|(name, _)| name.len());
     let Some((name, ns)) = unit else {
         return Err(match rest {
-            "" => format!("`{number}` has no unit"),
-            _ => format!("`{rest}` does not begin with a unit"),
+            "" => format!("`{number}` has no unit ({IN_WORDS})"),
+            _ => format!("`{rest}` does not begin with a unit ({IN_WORDS})"),
         });
     };
     let too_long = || "it is longer than 292 years".to_owned();

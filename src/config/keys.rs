@@ -68,7 +68,7 @@ keys! {
         takes: values::ENDPOINT,
         default: "unix:///run/containerd/containerd.sock",
         rule: "S0.11",
-        doc: "The unix socket of the runtime's CRI RuntimeService. If the host connects to the runtime (gc_config_set_connect), any name of that runtime: it stands in messages.",
+        doc: "The unix socket of the runtime's CRI RuntimeService. If the host connects to the runtime by itself, any name of that runtime: it stands in messages.",
     }
     image_service_endpoint: Option<Endpoint> {
         name: "image-service-endpoint",
@@ -110,7 +110,7 @@ keys! {
         takes: values::FILE,
         default: "",
         rule: "S0.7",
-        doc: "While this file exists, passes decide and report, but remove nothing. They check before each removal. If crigc cannot find out whether the file exists, nothing is removed either.",
+        doc: "While this file exists, passes decide and report, but remove nothing. They check before each removal. If crigc cannot find out whether the file exists, nothing is removed either. With host-root it is a path of the host, and the directory that it is in has to exist there.",
     }
     evidence_max_age: Duration {
         name: "evidence-max-age",
@@ -236,7 +236,7 @@ keys! {
         takes: values::FILE,
         default: "",
         rule: "S5.1",
-        doc: "The file that records when each image was first seen and last used, so that this is still known after a restart of the host. One engine at a time holds it, by a lock on the file of this name with `.lock` at its end. Empty: no file.",
+        doc: "The file that records when each image was first seen and last used, so that this is still known after a restart of the host. One engine at a time holds it, by a lock on the file of this name with `.lock` at its end. An engine with dry-run only reads it, and neither locks nor needs it. Empty: no file.",
     }
     pod_logs_dir: Option<String> {
         name: "pod-logs-dir",
@@ -257,7 +257,7 @@ keys! {
         takes: values::DIRECTORY,
         default: "",
         rule: "S5.11",
-        doc: "The directory in which the host's root is mounted, for an agent in a container. The paths that the runtime names, pod-logs-dir, container-logs-dir and hold-file are then paths of the host, below this directory, and the links there lead where they lead on the host. Reports and messages have the host's paths. image-records-file and the endpoints are crigc's own paths: they are not below it. What is mounted on the host has to be mounted there, too, such as the image filesystem. Needs openat2 (Linux 5.6): without it, or if the directory does not exist, passes fail. Empty: crigc runs on the host itself.",
+        doc: "The directory in which the host's root is mounted, for an agent in a container. The paths that the runtime names, pod-logs-dir, container-logs-dir and hold-file are then paths of the host, below this directory, and the links there lead where they lead on the host. Reports and messages have the host's paths. image-records-file and the endpoints are crigc's own paths: they are not below it. What is mounted on the host has to be mounted there, too, such as the image filesystem, and what holds the logs and hold-file. Needs openat2 (Linux 5.6) and /proc: without them, or if the directory does not exist, passes fail. Empty: crigc runs on the host itself.",
     }
     minimum_pod_log_ttl_duration: Option<Duration> {
         name: "minimum-pod-log-ttl-duration",

@@ -74,7 +74,10 @@ pub(super) const PARALLEL: Shape<usize> = number::<usize, 1, 256>();
 pub(super) const BOOL: Shape<bool> = Shape {
     // Always `true` or `false`, however it was written.
     shown: |truth, _| truth.to_string(),
-    ..Shape::new(|| "`true` or `false`".to_owned(), truth)
+    ..Shape::new(
+        || "`true` or `false`, also as `1`, `t`, `0` or `f`".to_owned(),
+        truth,
+    )
 };
 
 pub(super) const AGE_FROM: Shape<AgeFrom> =

@@ -97,7 +97,7 @@ impl<'a> Service<'a> {
     ) -> Result<Service<'a>> {
         let limit = config.runtime_request_timeout;
         Ok(Service {
-            connection: connect::connect(endpoint, limit, &stop).await?,
+            connection: connect::connect(endpoint, limit, stop).await?,
             endpoint,
             budget: CallBudget::new(limit, stop),
             capabilities,

@@ -1,6 +1,7 @@
 //! HTTP/2 connections to a unix socket, or on a stream socket of the host. They never raise SIGPIPE in the host, and wait while the backlog
 //! of a unix socket is full.
 
+use super::budget::PATIENCE;
 use super::call::without_status;
 use super::error::{CallError, not_cri, root_cause};
 use crate::clock::BootInstant;
@@ -15,6 +16,7 @@ use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use prost::bytes::Bytes;
 use rustix::net::{SendAncillaryBuffer, SendFlags, SocketType, sockopt};
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileTypeExt;
@@ -174,8 +176,14 @@ impl std::fmt::Display for NoStream {
 impl NoStream {
     /// The error of a pass that could not connect.
     fn error(&self, place: Place<'_>) -> Error {
+        let mut status = error::Status::Unavailable;
         let (cause, way_out) = match self {
             NoStream::Path(e) => refused(place, e),
+            NoStream::Unfit(_, e) if lacks_descriptors(e) => {
+                status = error::Status::Io;
+                let way_out = "see the limit of open files of this process";
+                (self.to_string(), way_out.to_owned())
+            }
             NoStream::None => (
                 self.to_string(),
                 "see why the host cannot connect".to_owned(),
@@ -186,10 +194,18 @@ impl NoStream {
             ),
         };
         Error::new(
-            error::Status::Unavailable,
+            status,
             format!("cannot connect to {place}: {cause}; {way_out}"),
         )
     }
+}
+
+fn lacks_descriptors(e: &io::Error) -> bool {
+    let errno = rustix::io::Errno::from_io_error(e);
+    matches!(
+        errno,
+        Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE)
+    )
 }
 
 /// Where a service is, and who connects to it.
@@ -221,8 +237,11 @@ impl std::fmt::Display for Place<'_> {
 /// The connection to a service. If its HTTP/2 session breaks, the next call starts another one.
 pub(crate) struct Connection<'a> {
     place: Place<'a>,
+    stop: Stop<'a>,
     session: Mutex<Session>,
     panicked: Panicked,
+    /// How often in a row the host had no connection when a session was broken.
+    refusals: Cell<u32>,
 }
 
 /// One HTTP/2 session on one socket; it ends with its last sender.
@@ -279,11 +298,32 @@ impl Connection<'_> {
         if let Ok(usable) = session.clone().ready().await {
             return Ok(usable);
         }
-        let stream = self.place.open().await;
-        let stream = stream.map_err(|e| CallError::Unreachable(e.to_string()))?;
+        let stream = self.open_again().await?;
         let new = handshake(stream, &self.panicked).await;
         *session = new.map_err(|e| failed(&e))?;
         Ok(session.clone())
+    }
+
+    /// A stream for a new session. The host's callback may take long each time, so it is asked only while the pass goes on, and no more
+    /// after it had no connection several times in a row.
+    async fn open_again(&self) -> Result<QuietStream, CallError> {
+        if self.place.callback.is_none() {
+            let stream = self.place.open().await;
+            return stream.map_err(|e| CallError::Unreachable(e.to_string()));
+        }
+        if let Some(cause) = self.stop.cause() {
+            return Err(CallError::Interrupted(cause));
+        }
+        let refusals = self.refusals.get();
+        if refusals >= PATIENCE {
+            return Err(CallError::Unreachable(format!(
+                "the connect callback had no connection {refusals} times in a row, so this pass does not ask it again"
+            )));
+        }
+        let stream = self.place.open().await;
+        self.refusals
+            .set(if stream.is_ok() { 0 } else { refusals + 1 });
+        stream.map_err(|e| CallError::Unreachable(e.to_string()))
     }
 }
 
@@ -329,7 +369,7 @@ fn is_broken(e: &io::Error) -> bool {
 pub(crate) async fn connect<'a>(
     place: Place<'a>,
     limit: Duration,
-    stop: &Stop<'_>,
+    stop: Stop<'a>,
 ) -> Result<Connection<'a>, Error> {
     let panicked = Panicked::default();
     let opened = async {
@@ -346,8 +386,10 @@ pub(crate) async fn connect<'a>(
     };
     Ok(Connection {
         place,
+        stop,
         session: Mutex::new(session),
         panicked,
+        refusals: Cell::new(0),
     })
 }
 

@@ -193,9 +193,8 @@ impl CallError {
     pub(crate) fn error(&self, doing: &str, place: Place<'_>) -> Error {
         let cause = self.cause();
         let (status, way_out) = match self {
-            CallError::NotBegun(end) | CallError::Interrupted(end) => {
-                return Error::new(end.error().status, format!("{doing}: {cause}"));
-            }
+            // A question that was broken off is not another failure.
+            CallError::NotBegun(end) | CallError::Interrupted(end) => return end.error(),
             CallError::NotFound(_) => (
                 Status::Runtime,
                 "it has been removed meanwhile; the next pass lists again",
@@ -239,7 +238,12 @@ impl CallError {
 
     /// The text of the error, for one object of a report.
     pub(crate) fn story(&self, doing: &str, place: Place<'_>) -> String {
-        self.error(doing, place).message
+        match self {
+            CallError::NotBegun(_) | CallError::Interrupted(_) => {
+                format!("{doing}: {}", self.cause())
+            }
+            _ => self.error(doing, place).message,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::boundary::{free, outside, read};
 use crate::engine::Call;
 
-/// The deadline of a call of gc_containers or gc_images, and the means to cancel it. Make one with gc_call_new, and free it with
+/// The deadline of a call of gc_containers, gc_images or gc_pod, and the means to cancel it. Make one with gc_call_new, and free it with
 /// gc_call_free. Several calls may share one, one after the other or at once: then they share the deadline and the cancel.
 pub struct gc_call(pub(super) Call);
 

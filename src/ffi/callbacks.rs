@@ -17,7 +17,7 @@ pub type gc_pod_state = u32;
 /// knows all its pods and does not know this UID.
 pub const GC_POD_CONTENT_REMOVABLE: gc_pod_state = 1;
 /// The pod's containers and sandboxes may be removed, because the pod has terminated; it may still exist. This bit has an
-/// effect in passes with GC_ALL_UNUSED, and on containers that are older than maximum-dead-container-age.
+/// effect in passes with GC_ALL_UNUSED, and on containers that are older than maximum-dead-container-age. GC_POD_CONTENT_REMOVABLE includes it.
 pub const GC_POD_RUNTIME_REMOVABLE: gc_pod_state = 2;
 
 /// The level of a log message.
@@ -235,7 +235,8 @@ pub unsafe extern "C" fn gc_config_set_approve(
 
 /// Reports how full the image filesystem is. Fill `*usage`, which starts with zeros, and return 1. With any other value the pass
 /// fails with GC_ERROR_IO; a pass with GC_ALL_UNUSED continues, because it only reports the figures. A pass calls it again after
-/// each image that it removes for space, and stops removing once enough is available.
+/// each image that it removes for space, and stops removing once enough is available. With image-free-accounting measured, and for
+/// inodes, it calls it several times for each image, up to 2 s long, until the figures show the removal.
 pub type gc_image_fs_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, usage: *mut gc_fs_usage) -> i32>;
 
@@ -266,7 +267,7 @@ pub unsafe extern "C" fn gc_config_set_image_fs(
 
 /// Receives an event, always of the Kubernetes type Warning. Every pass may send FreeDiskSpaceFailed, InvalidDiskCapacity,
 /// PodStatesContradicted and, if max-pod-share is set, PodShareExceeded. A periodic container pass that fails also sends
-/// ContainerGCFailed; a periodic image pass sends ImageGCFailed, but not for its first failure in a row. Both strings are borrowed
+/// ContainerGCFailed; a periodic image pass sends ImageGCFailed, but not for its first failure in a row. A dry run sends no events. Both strings are borrowed
 /// for the call.
 pub type gc_event_fn = Option<
     unsafe extern "C" fn(context: *mut c_void, reason: *const c_char, message: *const c_char),
@@ -296,8 +297,9 @@ pub unsafe extern "C" fn gc_config_set_event(
 }
 
 /// Receives the progress of the removals of one kind. `done` counts the removals that ended, removed or failed. `total` is `done`
-/// plus the objects that may still be removed. It shrinks when a planned object is kept (refused, held, changed), so `done` may end
-/// below an earlier `total`. It is not called in a dry run, nor after a cancel, a close or a deadline.
+/// plus the objects that may still be removed. It shrinks when a planned object is kept (refused, held, changed), and grows when the
+/// pass finds more to remove, such as containers that it has stopped. So do not wait for `done` == `total`: the pass has ended when
+/// its function returns, or by gc_pass_fn. It is not called in a dry run, nor after a cancel, a close or a deadline.
 pub type gc_progress_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, kind: gc_kind, done: usize, total: usize)>;
 

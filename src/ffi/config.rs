@@ -7,6 +7,7 @@ use super::error::{gc_error, gc_status};
 use crate::config::Settings;
 use crate::config::keys::KEYS;
 use crate::hooks::Hooks;
+use crate::report::visible;
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 
@@ -41,7 +42,8 @@ pub unsafe extern "C" fn gc_config_set(
     // SAFETY: the host's promise.
     unsafe {
         status(error, || {
-            let (key, value) = (text(key, "key")?, text(value, "value")?);
+            let key = text(key, "key")?;
+            let value = text(value, &format!("the value of `{}`", visible(key)))?;
             required_mut(config, "config")?.settings.set(key, value)
         })
     }

@@ -27,9 +27,10 @@ const FIRST: c_int = 3;
 /// close the returned number again, and return a new one each time. A TCP socket also gets TCP_NODELAY. A descriptor that is no socket
 /// at all, such as a 0 by mistake, stays the host's.
 ///
-/// A container pass makes one connection, for GC_SERVICE_RUNTIME. An image pass makes two, for GC_SERVICE_IMAGE and then for
-/// GC_SERVICE_RUNTIME, also if both services are at one endpoint. If a connection breaks during a pass, the pass asks for another one.
-/// While the callback connects, no deadline and no cancel ends the pass.
+/// A container pass, and a pass over one pod, makes one connection, for GC_SERVICE_RUNTIME. An image pass makes two, for GC_SERVICE_IMAGE
+/// and then for GC_SERVICE_RUNTIME, also if both services are at one endpoint; so does each look between periodic image passes, which
+/// there are with image-maximum-gc-age. If a connection breaks during a pass, the pass asks for another one, until the callback had none
+/// 10 times in a row. While the callback connects, no deadline and no cancel ends the pass: give the connect a time limit of its own.
 pub type gc_connect_fn =
     Option<unsafe extern "C" fn(context: *mut c_void, service: gc_service) -> c_int>;
 

@@ -19,7 +19,7 @@ pub const GC_ABI: u32 = 1;
 /// Flag: decide and report, but remove nothing.
 pub const GC_DRY_RUN: u32 = 1;
 /// Flag: collect as the kubelet does under disk pressure. A container pass also removes containers and sandboxes of terminated pods.
-/// An image pass removes all images that are unused and not protected, however empty the disk is.
+/// An image pass removes all images that are unused and not protected, however empty the disk is. See GC_POD_RUNTIME_REMOVABLE.
 pub const GC_ALL_UNUSED: u32 = 2;
 /// Flag: if a pass of the same kind is running, return GC_ERROR_BUSY instead of waiting. With image-maximum-gc-age the thread of
 /// gc_start also reads the list of images between two passes; meanwhile an image pass with this flag returns GC_ERROR_BUSY, too.
@@ -34,7 +34,8 @@ pub struct gc_engine(Engine);
 /// with gc_engine_free. On failure it returns NULL, and the error has one of these statuses: GC_ERROR_CONFIG (values are wrong only
 /// together, or an endpoint is not a unix socket and there is no gc_connect_fn), GC_ERROR_BUSY (another engine holds image-records-file,
 /// or this is a callback), GC_ERROR_IO (image-records-file cannot be locked, such as in a directory that does not exist or cannot be
-/// written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL).
+/// written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL). With
+/// the key dry-run the engine only reads image-records-file: it does not lock it, and the file need not exist.
 ///
 /// # Safety
 /// `config` is NULL or a live handle, `error` is NULL or may be written to.
@@ -67,8 +68,9 @@ pub unsafe extern "C" fn gc_close(engine: *mut gc_engine) {
 
 /// Closes an engine, waits for its passes, its threads and all calls of other threads that are inside it, and frees it. When it
 /// returns, no thread and no descriptor is left, and another engine can hold image-records-file. No other call for this engine may
-/// begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. In a callback
-/// it only closes the engine, and its memory is never freed. It blocks for less than a second, even if the runtime hangs; a callback
+/// begin once this one has; make sure that no thread is about to call. Reports and errors of the engine stay valid. Do not call it in
+/// a callback: there it only closes the engine, and its memory is never freed. Call gc_close there, and this after the pass; until
+/// then the contexts of all callbacks have to stay usable. It blocks for less than a second, even if the runtime hangs; a callback
 /// and a system call of crigc that hang keep it waiting. NULL does nothing.
 ///
 /// # Safety
@@ -185,11 +187,14 @@ pub unsafe extern "C" fn gc_containers(
     }
 }
 
-/// Removes unused images if the image filesystem is at least image-gc-high-threshold full, or if fewer bytes are available than
-/// image-gc-min-available; with GC_ALL_UNUSED, and those that have been unused for image-maximum-gc-age, however empty it is. Arguments
-/// and statuses are those of gc_containers. In addition the pass fails if a removal failed (GC_ERROR_RUNTIME), if less was freed than
-/// image-gc-low-threshold or image-gc-min-available asks for (GC_ERROR_NOT_ENOUGH_FREED), and if image-gc-min-available is more than the
-/// filesystem has (GC_ERROR_CONFIG). Images that an engine finds in its first image pass are not protected by minimum-image-ttl-duration.
+/// Removes unused images if the image filesystem (with image-gc-inode-thresholds: or its inodes) is at least image-gc-high-threshold
+/// full, or if fewer bytes are available than image-gc-min-available; with GC_ALL_UNUSED, and those that have been unused for
+/// image-maximum-gc-age, however empty it is. Arguments and statuses are those of gc_containers. In addition the pass fails if a removal
+/// failed (GC_ERROR_RUNTIME), if less was freed than image-gc-low-threshold or image-gc-min-available asks for
+/// (GC_ERROR_NOT_ENOUGH_FREED), and if image-gc-min-available is more than the filesystem has (GC_ERROR_CONFIG). Images that an engine
+/// finds in its first image pass are not protected by minimum-image-ttl-duration:
+/// the first call on a new engine may remove an image that was pulled a second ago. To protect it, call this once with GC_DRY_RUN,
+/// wait for minimum-image-ttl-duration, and call it again.
 ///
 /// # Safety
 /// As for gc_containers.
@@ -218,19 +223,21 @@ pub unsafe extern "C" fn gc_images(
 /// Removes what one pod left behind: its dead containers, its pod sandboxes, its log directory, and the log links of the containers
 /// that it removes. It is gc_containers for one pod, such as one that has just ended, and takes turns with it. It touches no other pod.
 /// It lists only what the runtime files under the UID (the label io.kubernetes.pod.uid) and what is in these sandboxes, and decides by
-/// the same rules and keys, except for maximum-dead-containers and for links that dangle already, which concern the whole node.
+/// the same rules and keys, except for those that concern the whole node: maximum-dead-containers, max-pod-share,
+/// orphan-log-ttl-duration, and links that dangle already.
 ///
 /// `uid` is the UID of the pod. `flags` is any of GC_DRY_RUN, GC_ALL_UNUSED, GC_NO_WAIT and GC_POD_GONE, joined with |, or 0. All other
 /// arguments and statuses are those of gc_containers; GC_ERROR_INVALID_ARGUMENT also stands for a UID that is NULL or empty, has a
 /// slash or a control character, or is not UTF-8.
 ///
 /// With GC_POD_GONE this call says that everything the pod left behind may be removed, as of the moment of the call: if something of
-/// the pod is newer, all of it is kept (newer-than-answer); call again once the pod has really ended. gc_pod_states_fn, if it is set,
+/// the pod is newer, all of it is kept (newer-than-answer), and its logs are for as long as minimum-pod-log-ttl-duration asks
+/// (too-young); call again later. gc_pod_states_fn, if it is set,
 /// is asked as well, and can only keep more. Without GC_POD_GONE its answer decides, and without both only limits apply. A pod with a
 /// container that runs or with a ready sandbox is kept whatever the host says (pod-active).
 ///
 /// It makes 3 calls of the runtime to list a pod with one sandbox (1 more for each further sandbox), lists once more if it removes
-/// something, and makes 1 call for each container that it removes and 2 for each sandbox. Where the runtime has no streams it also asks
+/// something, and mostly makes 1 call for each container that it removes and 2 for each sandbox. Where the runtime has no streams it also asks
 /// for the version.
 ///
 /// # Safety
@@ -259,11 +266,12 @@ pub unsafe extern "C" fn gc_pod(
     }
 }
 
-/// Starts periodic passes in the background, on one thread for each kind. The first container pass begins at once, and each other one
+/// Starts periodic passes in the background, on one thread for each kind. They remove, unless the key dry-run is true. The first container pass begins at once, and each other one
 /// container-gc-period after the end of the one before; image passes do the same with image-gc-period. If no image records exist yet, the
 /// first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
-/// image-maximum-gc-age or image-gc-min-available is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED, GC_ERROR_IO (a
-/// thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
+/// image-maximum-gc-age or image-gc-min-available is set. If periodic passes run already, it does nothing and returns GC_OK. Returns
+/// GC_ERROR_CLOSED, GC_ERROR_IO (a thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a
+/// callback).
 ///
 /// # Safety
 /// `engine` is NULL or a live handle, `error` is NULL or may be written to.

@@ -341,7 +341,7 @@ pub unsafe extern "C" fn gc_report_entry(
     unsafe { read(report, std::ptr::null(), entry) }
 }
 
-/// Returns the report as one JSON object: {"pass": "containers" | "images", "status": "GC_OK" or the name of another status, "error": text
+/// Returns the report as one JSON object: {"pass": "containers" | "images" | "pod", "status": "GC_OK" or another status, "error": text
 /// or null, "dry_run": bool, "started": RFC 3339 time, "seconds": number, "removed": {"container": n, "sandbox": n, "pod-logs": n,
 /// "log-link": n, "image": n}, the same for "kept", "failed" and "refused", "bytes_freed": n, "fs": {"capacity",
 /// "available_before", "available_after" in bytes, "inodes", "inodes_free_before", "inodes_free_after"} or null (see

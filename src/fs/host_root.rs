@@ -44,9 +44,12 @@ pub(super) struct Whereabouts {
 
 /// The path of an open file in this process.
 fn path_of(file: &OwnedFd) -> io::Result<PathBuf> {
-    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    // Not /proc/self: its descriptors are gone once the first thread of the process has ended.
+    let link = format!("/proc/thread-self/fd/{}", file.as_raw_fd());
     panic_points::point("see where a directory is");
-    let path = rustix::fs::readlink(link, Vec::new())?;
+    let path = rustix::fs::readlink(&link, Vec::new());
+    let path =
+        path.map_err(|e| io::Error::other(format!("cannot read {link}: {e}; mount /proc")))?;
     Ok(OsString::from_vec(path.into_bytes()).into())
 }
 

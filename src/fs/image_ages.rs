@@ -1,6 +1,7 @@
 //! The records of images on disk (S5.1). One engine at a time holds the file, and replaces it as a whole: after a kill or a power cut
 //! there is the old file or the new one. A file that cannot be read is put aside, and is never a reason to remove an image.
 
+use super::hold;
 use super::image_ages_lock::lock;
 use super::signals::without_sigxfsz;
 use crate::config::duration::nanoseconds;
@@ -98,6 +99,11 @@ impl RecordsFile {
     /// Its path, for messages.
     pub fn shown(&self) -> String {
         visible(&self.path.to_string_lossy())
+    }
+
+    /// Whether its directory exists.
+    pub fn has_directory(&self) -> bool {
+        hold::has_directory(&self.path)
     }
 
     /// The records in the file, the first time; `None` = there is no file, or it has been loaded before. `Err` = it cannot be used, and

@@ -93,52 +93,63 @@ impl OpenLogDir {
     /// An absolute path of the runtime; `None` = it is not below the base directory. It may begin with the base directory as configured, as
     /// resolved, or by any other path that leads there: the runtime and crigc may use different links. The rest is opened beneath the
     /// handle as it is written.
-    fn inside<'a>(&self, path: &'a str) -> Option<Inside<'a>> {
+    fn inside<'a>(&self, path: &'a str) -> io::Result<Option<Inside<'a>>> {
         let hostile = |part: &str| part == "." || part == ".." || part.contains('\0');
         if !path.starts_with('/') || path.len() > LONGEST_PATH || path.split('/').any(hostile) {
-            return None;
+            return Ok(None);
         }
-        let (parent, name) = path.rsplit_once('/')?;
-        if name.is_empty() {
-            return None;
-        }
+        let Some((parent, name)) = path.rsplit_once('/').filter(|(_, name)| !name.is_empty())
+        else {
+            return Ok(None);
+        };
         let below = |dir: &str| {
             let rest = parent.strip_prefix(dir.trim_end_matches('/'))?;
             (rest.is_empty() || rest.starts_with('/')).then_some(rest)
         };
-        let rest = below(&self.dir)
-            .or_else(|| below(self.place.on_host.to_str()?))
-            .or_else(|| self.behind_base(parent))?;
-        Some(Inside {
+        let rest = below(&self.dir).or_else(|| below(self.place.on_host.to_str()?));
+        let rest = match rest {
+            None => self.behind_base(parent)?,
+            rest => rest,
+        };
+        Ok(rest.map(|rest| Inside {
             parent: rest.trim_start_matches('/').into(),
             name,
-        })
+        }))
     }
 
     /// The entry of the base directory through which a path of the runtime leads; `None` = the path is not below the base directory.
     pub fn entry_with(&self, path: &str) -> Option<String> {
-        let Inside { parent, name } = self.inside(path)?;
+        let Inside { parent, name } = self.inside(path).ok()??;
         let first = parent.iter().next().unwrap_or(OsStr::new(name));
         first.to_str().map(str::to_owned)
     }
 
     /// The rest of a path after the shortest beginning that leads to the base directory.
-    fn behind_base<'a>(&self, path: &'a str) -> Option<&'a str> {
+    fn behind_base<'a>(&self, path: &'a str) -> io::Result<Option<&'a str>> {
         let slashes = path.match_indices('/').map(|(at, _)| at).skip(1);
         for end in slashes.chain([path.len()]) {
             panic_points::point("see where a path leads");
-            // If a beginning does not exist, no longer one does.
-            let stat = self.root.stat(&path[..end]).ok()?;
+            let stat = match self.root.stat(&path[..end]) {
+                // The process may be out of descriptors, for example.
+                Err(
+                    e @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::AGAIN | Errno::IO),
+                ) => {
+                    return Err(e.into());
+                }
+                // If a beginning does not exist, no longer one does.
+                Err(_) => return Ok(None),
+                Ok(stat) => stat,
+            };
             if (stat.st_dev, stat.st_ino) == self.identity {
-                return Some(&path[end..]);
+                return Ok(Some(&path[end..]));
             }
         }
-        None
+        Ok(None)
     }
 
     /// The path of a log on the host, if it is below the base directory, and nothing on the way there is a link.
     pub fn place_of(&self, path: &str) -> Option<PathBuf> {
-        let inside = self.inside(path)?;
+        let inside = self.inside(path).ok()??;
         let parent = self.place.on_host.join(inside.parent);
         Some(parent.join(inside.name))
     }
@@ -270,10 +281,10 @@ impl OpenLogDir {
         if log_path.is_empty() || log_path.ends_with('/') {
             return Ok(Lies::Here);
         }
-        let Some(inside) = self.inside(log_path) else {
+        let stopped = |e: &io::Error| failed("delete the log", log_path, e);
+        let Some(inside) = self.inside(log_path).map_err(|e| stopped(&e))? else {
             return Ok(Lies::Elsewhere);
         };
-        let stopped = |e: &io::Error| failed("delete the log", log_path, e);
         loop {
             let mut listing = match self.listing(&inside, names, go_on) {
                 Err(e) if is_elsewhere(&e) => return Ok(Lies::Elsewhere),

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::fs::host_root::Root;
 use crate::hooks::{Hooks, LogLevel};
+use crate::report::rfc3339;
 use crate::stop::{Queue, Stop};
 
 /// How many containers are asked for their statuses at once, where nothing is removed.
@@ -46,6 +47,9 @@ pub(crate) struct Context<'a> {
     /// What is handled at the end of the pass.
     pub(crate) later: Later,
 }
+
+/// The year 2000, ns since the epoch. What is given in seconds or milliseconds lies before it.
+const LONG_AGO: i64 = 946_684_800_000_000_000;
 
 /// Wall time by the host's clock if it has set one, else by the system's (S0.10).
 pub(crate) fn wall_time(hooks: &Hooks) -> i64 {
@@ -111,6 +115,16 @@ impl<'a> Context<'a> {
     /// Writes to the host's log.
     pub(crate) fn log(&self, level: LogLevel, message: &str) {
         self.report.log(level, message);
+    }
+
+    /// Warns once of a moment of the host's that is likely in seconds or milliseconds.
+    pub(super) fn warn_of_units(&self, what: &'static str, moment: i64) {
+        if (1..LONG_AGO).contains(&moment) {
+            let date = rfc3339(moment);
+            self.report.warn_once(what, || {
+                format!("{what} is {moment}, which is {date}; give nanoseconds since the epoch")
+            });
+        }
     }
 
     /// The pass fails with this, after all that can be done has been done (S6.4).

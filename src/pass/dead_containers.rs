@@ -62,6 +62,7 @@ pub(super) async fn late_containers(pass: &ContainerPass<'_, '_>, mut snapshot: 
     let mut stage = Stage::new(pass);
     // S1.6 was decided over all containers of the first list; those removed since must not let others be kept.
     stage.policy.total = stage.policy.total.map(|_| 0);
+    stage.policy.late = true;
     let postponed = ctx.later.put_off(Kind::Container);
     let is_there: HashSet<Text> = snapshot.containers.iter().map(|c| c.id.clone()).collect();
     if !snapshot.partial {

@@ -22,6 +22,7 @@ use crate::fs::hold;
 use crate::fs::logs::LogError;
 use crate::report::Reason;
 use std::cell::Cell;
+use std::path::Path;
 
 /// The gate for one planned object.
 #[derive(Clone, Copy)]
@@ -129,6 +130,19 @@ fn is_held(ctx: &Context<'_>) -> bool {
     })
 }
 
+/// Warns once of a hold file that nobody can make, because its directory does not exist.
+pub(super) fn check_hold_file(ctx: &Context<'_>) {
+    if let Some(path) = &ctx.config.hold_file
+        // Below host-root such a file holds (see `is_held`).
+        && !ctx.root.is_mounted()
+        && !hold::has_directory(Path::new(path))
+    {
+        ctx.report.warn_once("hold-file's directory", || format!(
+            "the directory of hold-file ({path}) does not exist, so nothing is held; make it, or set hold-file to a file that can be made"
+        ));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::{Experience, PassOptions, Scope, Task, Trigger};
@@ -138,7 +152,6 @@ mod tests {
     use crate::node::{PodState, PodStates, Snapshot, Text};
     use crate::report::{Entry, Kind};
     use crate::stop::{Flag, Queue, Stop};
-    use std::path::Path;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 

@@ -77,6 +77,7 @@ impl Gauge {
             }
             Gauge::MountPoint(mount_point) => filesystem::usage(&ctx.root, mount_point)?,
         };
+        warn_of_swapped(ctx, &usage);
         ctx.report.saw_filesystem(usage);
         Ok(usage)
     }
@@ -87,6 +88,16 @@ impl Gauge {
             Gauge::Host => "the host".to_owned(),
             Gauge::MountPoint(mount_point) => format!("statvfs of {}", visible(mount_point)),
         }
+    }
+}
+
+/// Warns once of figures that cannot be.
+fn warn_of_swapped(ctx: &Context<'_>, usage: &FsUsage) {
+    let (capacity, available) = (usage.capacity, usage.available);
+    if available > capacity {
+        ctx.report.warn_once("image-fs", || format!(
+            "of {capacity} bytes of the image filesystem {available} are said to be available; see whether the image_fs callback confuses capacity and available"
+        ));
     }
 }
 
@@ -138,8 +149,11 @@ fn log_fuller(
     others: impl Iterator<Item = ImageFilesystem>,
 ) {
     // Those without figures are left out.
-    let with_figures =
-        |other: ImageFilesystem| figures(ctx, &other).ok().map(|usage| (other.mount_point, usage));
+    let with_figures = |other: ImageFilesystem| {
+        figures(ctx, &other)
+            .ok()
+            .map(|usage| (other.mount_point, usage))
+    };
     let (others, usages): (Vec<_>, Vec<_>) = others.filter_map(with_figures).unzip();
     let fuller = fuller(usage, &usages).into_iter();
     let fuller: HashSet<Text> = fuller.map(|at| others[at].clone()).collect();

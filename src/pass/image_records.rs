@@ -13,6 +13,12 @@ pub(super) fn load(ctx: &Context<'_>, memory: &mut ImageMemory) {
     let Some(file) = &mut memory.file else {
         return;
     };
+    if ctx.dry_run && !file.has_directory() {
+        let path = file.shown();
+        ctx.report.warn_once("image-records-file", || format!(
+            "the directory of image-records-file ({path}) does not exist; an engine that is no dry run needs it: make it"
+        ));
+    }
     match file.load(ctx.now) {
         Ok(Some(kept)) => memory.records.take_over(Records::restored(kept), ctx.now),
         Ok(None) => {}

@@ -131,7 +131,7 @@ impl UntilEnough<'_, '_, '_> {
     }
 
     /// What has to be known to wait until the filesystem shows a removal that begins now; `None` = it is not waited for.
-    fn to_be_shown(&mut self) -> Option<(Gauge, Wanted, FsUsage)> {
+    fn what_to_wait_for(&mut self) -> Option<(Gauge, Wanted, FsUsage)> {
         let Goal::Free(wanted) = self.goal else {
             return None;
         };
@@ -181,14 +181,14 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
         }
         self.pass.held |= answer == Err(Fate::Kept(Reason::Held));
         answer?;
-        let to_be_shown = self.to_be_shown();
+        let awaited = self.what_to_wait_for();
         self.tally.started(image.size);
         let snapshot = &self.pass.snapshot;
         let name = name_to_ask_by(snapshot, self.pass.memory, image);
         let until = snapshot.taken.plus(ctx.config.evidence_max_age);
         Ok(Box::pin(async move {
             let fate = remove_image(ctx, services, image, name, until, gate).await?;
-            if let Some((gauge, wanted, before)) = to_be_shown {
+            if let Some((gauge, wanted, before)) = awaited {
                 // If this panics, the image has been removed all the same.
                 let _ = stage(ctx, settle(ctx, &gauge, &wanted, image.size, &before)).await;
             }

@@ -85,6 +85,7 @@ async fn stages(
         gauge: None,
         usage: FsUsage::default(),
         latest: FsUsage::default(),
+        is_out_of_reach: false,
         blind: false,
         tried: HashSet::new(),
         has_removed: false,
@@ -124,6 +125,8 @@ pub(super) struct ImagePass<'r, 'a> {
     usage: FsUsage,
     /// The figures after the last removal for it.
     pub(super) latest: FsUsage,
+    /// `image-gc-min-available` is more than the filesystem has.
+    is_out_of_reach: bool,
     /// The users of images are not known any more.
     pub(super) blind: bool,
     /// Images that have had their turn.
@@ -270,6 +273,7 @@ impl ImagePass<'_, '_> {
         let ctx = self.ctx;
         if let Some(least) = limits.out_of_reach(&self.usage) {
             let capacity = self.usage.capacity;
+            self.is_out_of_reach = true;
             ctx.fail(Error::new(Status::Config, format!(
                 "image-gc-min-available ({least}) is more than the {capacity} bytes that the image filesystem has, by the figures of {source}; set it lower"
             )));
@@ -302,7 +306,8 @@ impl ImagePass<'_, '_> {
     fn conclude(&self, goal: &Goal, tally: &Tally) {
         let ctx = self.ctx;
         ended(ctx);
-        let excused = self.held || ctx.report.has_failed();
+        // That a limit cannot be reached does not excuse the others.
+        let excused = self.held || (ctx.report.has_failed() && !self.is_out_of_reach);
         let why = tally
             .shortfall()
             .filter(|_| tally.is_in_vain())

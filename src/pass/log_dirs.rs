@@ -58,6 +58,15 @@ pub(super) fn unreadable(ctx: &Context<'_>, key: &str, dir: &str, e: &io::Error)
     Error::new(Status::Io, message)
 }
 
+/// The error of a `pod-logs-dir` that does not exist.
+pub(super) fn missing_pod_logs(dir: &str) -> Error {
+    let dir = visible(dir);
+    let message = format!(
+        "pod-logs-dir ({dir}) does not exist; set it to where the runtime keeps the logs of pods, or to nothing to leave them alone"
+    );
+    Error::new(Status::Io, message)
+}
+
 /// Both log directories, and what the pass found out about them.
 pub(crate) struct LogDirs {
     pub(crate) pod_logs: LogDir,

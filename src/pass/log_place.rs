@@ -4,12 +4,12 @@
 use super::container_removal::below;
 use super::containers::ContainerPass;
 use super::context::QUESTIONS;
-use super::log_dirs::LogDir;
+use super::log_dirs::{LogDir, missing_pod_logs};
 use crate::error::{Error, Status};
-use crate::fs::logs::{Lies, Names};
+use crate::fs::logs::{Entry, Lies, Names};
 use crate::node::{Container, Snapshot, Text};
 use crate::plan::containers::is_candidate_state;
-use crate::plan::logs::expected_log;
+use crate::plan::logs::{entry_pod, expected_log};
 use crate::report::visible;
 use futures_util::stream::{self, StreamExt};
 use std::collections::BTreeMap;
@@ -30,6 +30,10 @@ pub(super) async fn likely_wrong(
         LogDir::Open(dir) => dir.dir(),
         LogDir::Missing(dir) => dir,
     };
+    if pass.ctx.pod.is_some() && has_pods(pass) {
+        // This one's logs are elsewhere, those of others are here (S8).
+        return None;
+    }
     let Some(pods) = without_directory(pass, snapshot) else {
         log_dirs.key_is_right.set(true);
         return None;
@@ -47,13 +51,12 @@ pub(super) async fn likely_wrong(
         return None;
     }
     let (_, example) = answers.into_iter().next()?;
-    // The same status as for the directory itself (S4.1), if it does not exist.
-    let status = match &log_dirs.pod_logs {
-        LogDir::Missing(_) => Status::Io,
-        _ => Status::Config,
-    };
+    // One cause, one error: S4.1 has the same.
+    if let LogDir::Missing(dir) = &log_dirs.pod_logs {
+        return Some(missing_pod_logs(dir));
+    }
     Some(Error::new(
-        status,
+        Status::Config,
         format!(
             "pod-logs-dir ({}) is likely wrong: none of the {} pods with containers that have ended has a directory there, and the runtime keeps their logs elsewhere, such as {}; no container is removed, so that its logs are not forgotten; set pod-logs-dir to where the runtime keeps the logs of pods, or to nothing to leave them alone",
             visible(dir),
@@ -61,6 +64,21 @@ pub(super) async fn likely_wrong(
             visible(&example)
         ),
     ))
+}
+
+/// Whether there is any pod's directory.
+fn has_pods(pass: &ContainerPass<'_, '_>) -> bool {
+    let LogDir::Open(dir) = &pass.log_dirs.pod_logs else {
+        return false;
+    };
+    let entries = dir.entries(&|| pass.ctx.stop.cause().is_none());
+    let is_pod = |entry: &Entry| {
+        entry
+            .name
+            .to_str()
+            .is_some_and(|name| entry_pod(name).is_some())
+    };
+    entries.is_ok_and(|entries| entries.iter().any(is_pod))
 }
 
 /// One candidate with labels of each pod; `None` = one of the pods has its directory.

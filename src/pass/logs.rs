@@ -7,14 +7,14 @@ use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::{Ordered, Round};
 use super::log_ages::has_young_files;
-use super::log_dirs::{LogDir, unreadable};
+use super::log_dirs::{LogDir, missing_pod_logs, unreadable};
 use super::pace::Pace;
 use super::parts::all_containers;
 use super::pod_evidence::{Evidence, has_newer_files};
 use super::removals::{Remover, carry_out};
 use super::snapshots::{Decision, Snapshots, ended};
 use crate::cri::CallError;
-use crate::error::{Error, Status};
+use crate::error::Error;
 use crate::fs::links::LogLink;
 use crate::fs::logs::{Entry as DirEntry, OpenLogDir};
 use crate::node::{Snapshot, Text};
@@ -46,14 +46,6 @@ impl Remover for TreeRemover<'_, '_> {
     }
 
     async fn remove(&self, name: &Text, gate: &Gate<'_>) -> Result<Fate, Fate> {
-        // A static pod may have come back under its UID while the host approved.
-        let uid: Text = entry_uid(name).into();
-        if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
-            return Err(Fate::Kept(Reason::Changed));
-        }
-        if has_newer_files(self.pass.ctx, self.dir, name) {
-            return Err(Fate::Kept(Reason::NewerThanAnswer));
-        }
         let overlay = &self.pass.log_dirs.overlay;
         match has_young_files(self.pass.ctx, self.dir, name, Some(overlay)) {
             Ok(false) => {}
@@ -62,6 +54,14 @@ impl Remover for TreeRemover<'_, '_> {
                 gate.still_open()?;
                 return Err(Fate::Failed(age_unknown(self.dir, name, &e)));
             }
+        }
+        // Right before: a static pod may have come back under its UID while the host approved, or while the files were looked at.
+        let uid: Text = entry_uid(name).into();
+        if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
+            return Err(Fate::Kept(Reason::Changed));
+        }
+        if has_newer_files(self.pass.ctx, self.dir, name) {
+            return Err(Fate::Kept(Reason::NewerThanAnswer));
         }
         gate.delete(|go_on| overlay.remove_tree(self.dir, name, go_on))?;
         Ok(Fate::Removed)
@@ -83,12 +83,7 @@ fn entries<'a>(
     let failed = |dir: &str, e: &io::Error| unreadable(ctx, "pod-logs-dir", dir, e);
     match dir {
         LogDir::Off => Ok(None),
-        LogDir::Missing(dir) => Err(Error::new(
-            Status::Io,
-            format!(
-                "pod-logs-dir ({dir}) does not exist; set it to where the runtime keeps the logs of pods, or to nothing to leave them alone"
-            ),
-        )),
+        LogDir::Missing(dir) => Err(missing_pod_logs(dir)),
         LogDir::Failed(dir, e) => Err(failed(dir, e)),
         LogDir::Open(dir) => match dir.entries(&|| ctx.stop.cause().is_none()) {
             Ok(entries) => Ok(Some((dir, entries))),
@@ -191,6 +186,7 @@ pub(super) async fn links(snapshots: &Snapshots<'_, '_>) {
         return;
     };
     let dir = match &pass.log_dirs.links {
+        // A node without a kubelet has no such directory.
         LogDir::Off | LogDir::Missing(_) => return,
         LogDir::Open(dir) => dir,
         LogDir::Failed(dir, e) => return ctx.fail(unreadable(ctx, "container-logs-dir", dir, e)),

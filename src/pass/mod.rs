@@ -37,7 +37,7 @@ mod words;
 pub(crate) use one_pod::OnePod;
 pub use options::{PassOptions, Trigger};
 pub(crate) use options::{Scope, Task};
-pub(crate) use report::{event, log};
+pub(crate) use report::event;
 
 use crate::clock::BootInstant;
 use crate::config::{Config, HOST_ROOT_KEY};
@@ -146,6 +146,10 @@ pub(crate) async fn run(
     };
     let capabilities = &memory.capabilities;
     let work = async {
+        if hooks.clock.is_some() {
+            ctx.warn_of_units("the time of the host's clock", now);
+        }
+        gate::check_hold_file(&ctx);
         match (clock, rootless, &mut memory.images) {
             (Err(defect), ..) => ctx.fail(defect),
             (Ok(..=0), ..) => ctx.fail(no_time(now)),

@@ -68,9 +68,18 @@ pub(super) async fn orphan_logs(snapshots: &Snapshots<'_, '_>) {
     let Some(files) = read(pass, dir) else {
         return;
     };
-    let Some(Decision { evidence, plan }) = decide(snapshots, &files, ttl).await else {
+    let Some(mut decision) = decide(snapshots, &files, ttl).await else {
         return;
     };
+    // The lists may be older than the files: S3 may have taken long. A file of a container that was made since is not removed by them.
+    let fresh = Snapshots::new(pass, None);
+    if !decision.plan.remove.is_empty() {
+        let Some(later) = decide(&fresh, &files, ttl).await else {
+            return;
+        };
+        decision = later;
+    }
+    let Decision { evidence, plan } = decision;
     let steps = plan.remove.iter().chain(&plan.keep);
     let known: HashSet<Text> = steps.map(|step| id(dir, step.object)).collect();
     settle(ctx, dir, &known);

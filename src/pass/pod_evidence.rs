@@ -61,6 +61,7 @@ fn can_be_as_of(ctx: &Context<'_>, as_of: i64) -> bool {
             "the host says that its answer about pods is as of a moment {ahead:?} from now; nothing is removed because its pod is gone; see whether a clock was set back"
         ));
     }
+    ctx.warn_of_units("as_of of the host's answer about pods", as_of);
     (0..=now).contains(&as_of)
 }
 

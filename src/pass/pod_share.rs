@@ -65,7 +65,7 @@ impl Share {
                 tell(ctx, &exceeded);
                 Brake::All
             }
-            None => Brake::all_but(pods.claimed().cloned()),
+            None => Brake::all_but(pods.gone().cloned()),
         }
     }
 
@@ -74,8 +74,9 @@ impl Share {
     }
 }
 
+/// A pass over one pod has no share of the pods to count (S8).
 fn is_on(ctx: &Context<'_>) -> bool {
-    ctx.config.max_pod_share < 100
+    ctx.config.max_pod_share < 100 && ctx.pod.is_none()
 }
 
 fn read(ctx: &Context<'_>) -> Result<Entries, String> {

@@ -91,10 +91,10 @@ impl<'a> PassReport<'a> {
         }
     }
 
-    /// Sends an event to the host, and logs it (S6.2).
+    /// Sends an event to the host, and logs it (S6.2). A dry run, which the kubelet does not have, only logs it.
     pub(crate) fn event(&self, reason: &str, message: &str) {
         self.log(LogLevel::Warn, &format!("{reason}: {message}"));
-        if let Some(event) = &self.hooks.event {
+        if let Some(event) = self.hooks.event.as_ref().filter(|_| !self.dry_run) {
             self.notify(|| event.with(|event| event(reason, message)));
         }
     }

@@ -28,6 +28,8 @@ pub struct ContainerPolicy {
     pub total: Option<usize>,
     /// ns; S1.9. `None` = off.
     pub max_age: Option<i64>,
+    /// The limits were decided over an earlier list, so that `total` says nothing of this one: S1.9 decides before them.
+    pub late: bool,
     /// S1.2, S1.9.
     pub age_from: AgeFrom,
 }
@@ -39,6 +41,7 @@ impl From<&Config> for ContainerPolicy {
             per_unit: config.maximum_dead_containers_per_container,
             total: config.maximum_dead_containers,
             max_age: config.maximum_dead_container_age.map(nanoseconds),
+            late: false,
             age_from: config.container_age_from,
         }
     }
@@ -125,6 +128,10 @@ pub fn plan<'a>(
         unit.sort_unstable_by_key(|c| c.age());
     }
     remove_for_pods(&mut units, pods, &mut plan);
+    let is_old = |c: &Container| too_old(c, policy, now);
+    if policy.late && policy.max_age.is_some() {
+        remove_old(&mut units, pods, is_old, &mut plan);
+    }
     let mut taken = Units::new();
     if let Some(limit) = policy.per_unit {
         taken = take_extras(&mut units, limit);
@@ -140,8 +147,8 @@ pub fn plan<'a>(
         plan.spare(Reason::ListIncomplete, is_over_total);
     }
     if policy.max_age.is_some() {
-        let is_old = |c: &Container| too_old(c, policy, now);
         remove_old(&mut units, pods, is_old, &mut plan);
+        keep_old(&mut units, pods, is_old, &mut plan);
     }
     for ((uid, _), unit) in units {
         let reason = match pods.standing(uid) {
@@ -254,8 +261,7 @@ fn remove_old<'a>(
     plan: &mut ContainerPlan<'a>,
 ) {
     for (&(uid, _), unit) in units {
-        let standing = pods.age_standing(uid);
-        if let Standing::Removable(reason) = standing {
+        if let Standing::Removable(reason) = pods.age_standing(uid) {
             plan.removes_with_pod(unit.extract_if(.., |c| is_old(c)), reason);
             continue;
         }
@@ -265,7 +271,18 @@ fn remove_old<'a>(
         needed.extend(unit.last());
         let is_over = |c: &mut &Container| is_old(c) && !is_among(&needed, c);
         plan.removes(unit.extract_if(.., is_over), Reason::Age);
-        if let Standing::Held(reason) = standing {
+    }
+}
+
+/// What would be too old if its pod had ended, which is not certain.
+fn keep_old<'a>(
+    units: &mut Units<'a>,
+    pods: &PodView,
+    is_old: impl Fn(&Container) -> bool,
+    plan: &mut ContainerPlan<'a>,
+) {
+    for (&(uid, _), unit) in units {
+        if let Standing::Held(reason) = pods.age_standing(uid) {
             plan.keeps(unit.extract_if(.., |c| is_old(c)), reason);
         }
     }

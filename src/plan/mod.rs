@@ -93,12 +93,15 @@ impl<'a, T> Plan<'a, T> {
     }
 
     /// An object that was planned before is removed for its reason `then`: a later snapshot only takes removals away (S0.8). If that
-    /// removal rested on the host's answer about its pod (the second value), it is removed only if it still does.
+    /// removal rested on the host's answer about its pod (the second value), it is removed only if it still does; if on its age, only if it
+    /// is not the one that stays by now (S1.9).
     pub fn stand_by(&mut self, then: impl Fn(&T) -> Option<(Reason, bool)>) {
-        let is_pod_back = |step: &Step<'a, T>| {
-            then(step.object).is_some_and(|(_, rested)| rested) && !step.rests_on_pod
+        let is_other = |step: &Step<'a, T>| match then(step.object) {
+            Some((_, true)) => !step.rests_on_pod,
+            Some((Reason::Age, false)) => step.reason == Reason::TotalLimit,
+            _ => false,
         };
-        self.spare(Reason::Changed, is_pod_back);
+        self.spare(Reason::Changed, is_other);
         for step in &mut self.remove {
             if let Some((reason, false)) = then(step.object) {
                 step.reason = reason;

@@ -27,22 +27,14 @@ pub enum Brake {
     Off,
     /// All: too many would lose something.
     All,
-    /// All but those that were gone when they were counted.
+    /// Those that are gone by now, but were not when they were counted.
     AllBut(Arc<HashSet<Text>>),
 }
 
 impl Brake {
-    /// Holds all pods but those that were counted.
+    /// Holds the pods that are gone, but those that were counted.
     pub fn all_but(counted: impl IntoIterator<Item = Text>) -> Brake {
         Brake::AllBut(Arc::new(counted.into_iter().collect()))
-    }
-
-    fn holds(&self, uid: &str) -> bool {
-        match self {
-            Brake::Off => false,
-            Brake::All => true,
-            Brake::AllBut(counted) => !counted.contains(uid),
-        }
     }
 }
 
@@ -274,6 +266,25 @@ impl PodView {
         uids.filter(|uid| self.ready && self.is_claimed(uid))
     }
 
+    /// UIDs of pods of which everything may be removed by the host's answer.
+    pub fn gone(&self) -> impl Iterator<Item = &Text> {
+        self.claimed().filter(|uid| self.is_gone(uid))
+    }
+
+    fn is_gone(&self, uid: &str) -> bool {
+        let state = self.states.get(uid);
+        state.is_some_and(|state| state.content_removable)
+    }
+
+    /// S0.12.
+    fn is_braked(&self, uid: &str) -> bool {
+        match &self.brake {
+            Brake::Off => false,
+            Brake::All => true,
+            Brake::AllBut(counted) => self.is_gone(uid) && !counted.contains(uid),
+        }
+    }
+
     fn is_claimed(&self, uid: &str) -> bool {
         self.claim(uid).is_some() || (self.by_age && self.has_ended(uid))
     }
@@ -359,7 +370,7 @@ impl PodView {
             Standing::Held(Reason::PodActive)
         } else if self.newer.contains(uid) {
             Standing::Held(Reason::NewerThanAnswer)
-        } else if self.brake.holds(uid) {
+        } else if self.is_braked(uid) {
             Standing::Held(Reason::HeldByShare)
         } else {
             Standing::Removable(reason)

@@ -47,6 +47,9 @@ pub fn losing(
     let plan = logs::trees(names, &left, pods, is_young);
     let of_logs = |step: &Step<'_, Text>| Text::from(entry_uid(step.object));
     losing.extend(plan.remove.iter().map(of_logs));
+    // A pod that has ended may lose something as well, but is not gone.
+    let gone: HashSet<&Text> = pods.gone().collect();
+    losing.retain(|uid| gone.contains(uid));
     losing
 }
 

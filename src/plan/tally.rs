@@ -71,8 +71,13 @@ impl Tally {
         }
     }
 
-    /// Whether one more is needed even if all in flight succeed.
+    /// Whether one more is to be removed now. Measured, one at a time: figures do not say which of several freed what.
     pub fn may_start(&self) -> bool {
+        self.needs_more() && (self.in_flight == 0 || !self.is_measured())
+    }
+
+    /// Whether one more is needed even if all in flight succeed.
+    fn needs_more(&self) -> bool {
         if self.wanted.is_none() {
             return true;
         }
@@ -95,7 +100,7 @@ impl Tally {
         let mut tally = self.clone();
         sizes
             .take_while(|size| {
-                let needed = tally.may_start();
+                let needed = tally.needs_more();
                 tally.started(*size);
                 needed
             })

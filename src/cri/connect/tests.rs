@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{RUNTIME_KEY, Settings};
 use crate::cri::call::{self, Sink};
+use crate::stop::Flag;
 use h2::server::{self, SendResponse};
 use http::HeaderMap;
 
@@ -31,6 +32,7 @@ fn answered(
         .set(RUNTIME_KEY, "/nobody/listens")
         .expect("a path");
     let config = settings.config();
+    let closed = Arc::new(Flag::new());
     let tokio = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -50,8 +52,15 @@ fn answered(
                 service: Service::Runtime,
                 callback: None,
             },
+            stop: Stop {
+                closed: &closed,
+                stopped: None,
+                call: None,
+                pass_deadline: None,
+            },
             session: Mutex::new(session.expect("HTTP/2")),
             panicked,
+            refusals: Cell::new(0),
         };
         let mut count = Count(0);
         let made = {

@@ -30,7 +30,9 @@ fn place() -> TempDir {
 
 fn open(top: &TempDir, means: Means) -> OpenLogDir {
     let dir = top.path().join("pods");
-    OpenLogDir::open(&Root::default(), dir.to_str().unwrap()).unwrap().by(means)
+    OpenLogDir::open(&Root::default(), dir.to_str().unwrap())
+        .unwrap()
+        .by(means)
 }
 
 fn files(dir: &OpenLogDir, pod: &str) -> Vec<LogFile> {
@@ -124,8 +126,9 @@ fn s4_3_a_file_is_deleted_if_it_is_still_the_one_that_was_found() {
         (
             "the pod's directory is a link",
             |pod| {
-                fs::rename(pod, pod.join("../was")).unwrap();
-                symlink(pod.join("../../outside"), pod).unwrap();
+                let top = pod.ancestors().nth(2).unwrap();
+                fs::rename(pod, top.join("was")).unwrap();
+                symlink(top.join("outside"), pod).unwrap();
             },
             Err("symbolic link"),
             true,

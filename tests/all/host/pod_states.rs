@@ -320,6 +320,43 @@ fn s0_3_an_answer_of_a_time_to_come_or_before_all_time_is_not_ready() {
 }
 
 #[test]
+fn moments_in_other_units_than_nanoseconds_are_named_once() {
+    // The moment of the answer, the host's clock, what becomes of a pod that is gone, and what is named.
+    let nanoseconds = now() - 40 * S;
+    let newer = "newer-than-answer";
+    let cases = [
+        (nanoseconds, now(), "pod-removed", None),
+        (nanoseconds / S, now(), newer, Some("as_of ")),
+        (nanoseconds / 1_000_000, now(), newer, Some("as_of ")),
+        (0, now() / S, "", Some("the time of the host's clock ")),
+    ];
+    for (moment, clock, reason, named) in cases {
+        let mut maker = Maker::new();
+        gone(&mut maker, "u1");
+        let bench = maker.start();
+        bench.host.remove_pod("u1");
+        let (mut hooks, lines) = as_of(&bench, &[moment]);
+        hooks.clock = Some(Hook::new(Box::new(move || clock)));
+        let engine = bench.engine(&[("evidence-max-age", "1ms")], hooks);
+        let report = engine.containers(PassOptions::default(), None).report;
+        // By such a clock each object is young, and has a reason of its own.
+        if !reason.is_empty() {
+            is_left(&bench, &report.unwrap(), "u1", reason == newer, reason);
+        }
+        let lines = lines.lock().unwrap();
+        let told: Vec<&String> = lines
+            .iter()
+            .filter(|line| line.contains("which is 1970-01-") && line.contains("nanoseconds"))
+            .collect();
+        assert_eq!(told.len(), usize::from(named.is_some()), "{lines:?}");
+        assert!(
+            named.is_none_or(|named| told[0].starts_with(named)),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
 fn s0_3_times_beyond_now_do_not_count_and_are_logged_once() {
     let mut rules = Rules::default();
     rules.case("S0.3");

@@ -4,6 +4,7 @@ use crigc::config::Settings;
 use crigc::engine::{Call, Engine, PassOptions};
 use crigc::error::Status;
 use crigc::hooks::{Hook, Hooks, LogLevel};
+use crigc::node::FsUsage;
 use crigc::report::{Entry, Kind, Outcome};
 use crisim::fault::{Action, Fault};
 use crisim::node::{Image, Word};
@@ -11,6 +12,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use test_support::bench;
 use test_support::bench::{Bench, DRY_RUN, Maker, code, id};
 
@@ -286,5 +288,110 @@ fn what_removes_nothing_has_no_progress() {
         };
         engine.images(images, None);
         assert_eq!(*seen.lock().unwrap(), [], "{what}");
+    }
+}
+
+/// The lines of an image pass over a node with little to remove, whose host gives these figures.
+fn of_images(keys: &[(&str, &str)], flags: PassOptions, usage: FsUsage) -> Vec<String> {
+    let bench = with_images(2).start();
+    let mut hooks = bench.hooks();
+    let lines = listen(&mut hooks, LogLevel::Warn);
+    hooks.image_fs = Some(Hook::new(Box::new(move || Some(usage))));
+    bench.engine(keys, hooks).images(flags, None);
+    let lines = lines.lock().unwrap();
+    lines.clone()
+}
+
+#[test]
+fn only_a_pass_that_removes_sends_events() {
+    let full = FsUsage {
+        capacity: 1_000_000,
+        ..FsUsage::default()
+    };
+    for (flags, sent) in [(PassOptions::default(), 1), (DRY_RUN, 0)] {
+        let lines = of_images(&[], flags, full);
+        let of = |begin: &str| lines.iter().filter(|line| line.starts_with(begin)).count();
+        assert_eq!(of("event FreeDiskSpaceFailed: "), sent, "{lines:#?}");
+        assert_eq!(of("FreeDiskSpaceFailed: "), 1, "{lines:#?}");
+    }
+    let mut maker = dead(1);
+    maker.options.faults = vec![Fault::all("ListContainers", code(13))];
+    let bench = maker.start();
+    let mut hooks = bench.hooks();
+    let lines = listen(&mut hooks, LogLevel::Warn);
+    let keys = [("dry-run", "true"), ("container-gc-period", "1ms")];
+    let engine = bench.engine(&keys, hooks);
+    engine.start().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while bench.calls("ListContainers").len() < 3 {
+        assert!(Instant::now() < until, "no passes");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    engine.stop();
+    let lines = lines.lock().unwrap();
+    let events = lines.iter().filter(|line| line.starts_with("event "));
+    assert_eq!(events.count(), 0, "{lines:#?}");
+}
+
+#[test]
+fn figures_that_cannot_be_are_named_once() {
+    for (available, told) in [(100, 1), (50, 0), (0, 0)] {
+        let usage = FsUsage {
+            capacity: 50,
+            available,
+            ..FsUsage::default()
+        };
+        let lines = of_images(&[], ALL_UNUSED, usage);
+        let swapped = lines
+            .iter()
+            .filter(|line| line.contains("confuses capacity and available"));
+        assert_eq!(swapped.count(), told, "{lines:#?}");
+    }
+}
+
+#[test]
+fn what_does_not_exist_and_is_not_needed_is_named_once() {
+    let cases = [
+        ("container-logs-dir", "/nowhere/links", ""),
+        (
+            "hold-file",
+            "/nowhere/hold",
+            "the directory of hold-file (/nowhere/hold) does not exist",
+        ),
+        ("hold-file", "/hold-nothing", ""),
+        (
+            "image-records-file",
+            "/nowhere/records",
+            "the directory of image-records-file (/nowhere/records) does not exist",
+        ),
+    ];
+    for (key, value, told) in cases {
+        let bench = of_all_kinds();
+        let mut hooks = bench.hooks();
+        let lines = listen(&mut hooks, LogLevel::Warn);
+        let engine = bench.engine(&[NONE_STAYS, ("dry-run", "true"), (key, value)], hooks);
+        let passes = [Engine::containers, Engine::images];
+        let pass = passes[usize::from(key.starts_with("image"))];
+        assert_eq!(pass(&engine, ALL_UNUSED, None).error, None, "{key}");
+        let lines = lines.lock().unwrap();
+        assert_eq!(lines.len(), usize::from(!told.is_empty()), "{lines:#?}");
+        assert!(
+            lines.iter().all(|line| line.starts_with(told)),
+            "{lines:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_pass_that_is_ended_while_it_lists_has_one_error() {
+    let mut maker = dead(1);
+    maker.options.faults = vec![Fault::all("ListContainers", Action::Hang)];
+    let bench = maker.start();
+    let engine = bench.engine(&[("pass-timeout", "50ms")], bench.hooks());
+    for pass in [Engine::containers, Engine::images] {
+        let error = pass(&engine, PassOptions::default(), None).error.unwrap();
+        assert_eq!(error.status, Status::Timeout, "{error}");
+        assert!(error.message.starts_with("the pass took longer"), "{error}");
+        assert!(!error.message.contains("cannot list"), "{error}");
     }
 }

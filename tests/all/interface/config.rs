@@ -31,6 +31,7 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
         ("image-gc-high-threshold", "101", "out of range"),
         ("image-gc-high-threshold", "85%", "not a whole number"),
         ("pass-timeout", "5", "has no unit"),
+        ("pass-timeout", "1d", "(h, m, s, ms, us or ns)"),
         ("runtime-request-timeout", "0", "it is zero"),
         ("dry-run", "yes", "`true` or `false`"),
         ("pod-logs-dir", "logs", "not an absolute path"),

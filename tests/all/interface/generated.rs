@@ -1,6 +1,7 @@
-//! The generated files, `include/crigc.h` and `docs/configuration.md`: stale ones fail here. `make generate` writes them.
+//! The generated files, `include/crigc.h`, `docs/configuration.md` and `docs/reasons.md`: stale ones fail here. `make generate` writes them.
 
 use crigc::config::keys::KEYS;
+use crigc::report::Reason;
 use std::path::Path;
 
 /// The files of the interface, in the order of the header.
@@ -112,6 +113,18 @@ fn header_is_fresh() {
         "include/crigc.h",
         &with_c_literals(&without_safety_sections(&text)),
     );
+}
+
+#[test]
+fn page_of_reasons_is_fresh() {
+    let mut page = String::from(
+        "# Reasons\n\nThe words of `gc_entry.reason`, with the sentence of `gc_reason_text`: why a pass removed an object, or kept it. Generated from\n`src/reason.rs` by `make generate`; do not edit.\n\n| reason | what it means |\n|---|---|\n",
+    );
+    for reason in Reason::ALL {
+        let text = reason.c_text().to_str().expect("UTF-8");
+        page += &format!("| `{}` | {text} |\n", reason.word());
+    }
+    check("docs/reasons.md", &page);
 }
 
 #[test]

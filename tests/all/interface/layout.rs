@@ -1,6 +1,7 @@
 //! C and Rust see the same sizes, offsets and numbers. `ffi-tests/layout.awk` makes a C program that prints those of the header.
 
 use crigc::ffi::callbacks::*;
+use crigc::ffi::connect::*;
 use crigc::ffi::engine::*;
 use crigc::ffi::error::*;
 use crigc::ffi::report::*;
@@ -65,12 +66,13 @@ fn in_rust() -> Layout {
     put_struct!(all, gc_entry: kind outcome id name pod_uid reason error bytes);
     put_struct!(all, gc_fs_usage: capacity available inodes inodes_free);
     put_struct!(all, gc_pace: in_flight_mean in_flight_most rest_seconds);
-    put_types!(all, gc_status gc_log_level gc_pod_state gc_kind gc_outcome gc_pass);
+    put_types!(all, gc_status gc_log_level gc_pod_state gc_kind gc_outcome gc_pass gc_service);
     put_numbers!(all, GC_ABI GC_DRY_RUN GC_ALL_UNUSED GC_NO_WAIT GC_POD_GONE);
     put_numbers!(all, GC_OK GC_ERROR_INVALID_ARGUMENT GC_ERROR_CONFIG GC_ERROR_UNAVAILABLE GC_ERROR_RUNTIME GC_ERROR_TIMEOUT);
     put_numbers!(all, GC_ERROR_CANCELLED GC_ERROR_IO GC_ERROR_NOT_ENOUGH_FREED GC_ERROR_INTERNAL GC_ERROR_BUSY GC_ERROR_CLOSED);
     put_numbers!(all, GC_ERROR_CONTRADICTION GC_POD_CONTENT_REMOVABLE GC_POD_RUNTIME_REMOVABLE);
     put_numbers!(all, GC_LOG_ERROR GC_LOG_WARN GC_LOG_INFO GC_LOG_DEBUG GC_PASS_CONTAINERS GC_PASS_IMAGES GC_PASS_POD);
+    put_numbers!(all, GC_SERVICE_RUNTIME GC_SERVICE_IMAGE);
     put_numbers!(all, GC_CONTAINER GC_SANDBOX GC_POD_LOGS GC_LOG_LINK GC_IMAGE GC_ANY_KIND);
     put_numbers!(all, GC_KEPT GC_REMOVED GC_FAILED GC_REFUSED GC_ANY_OUTCOME);
     all

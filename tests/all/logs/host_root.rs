@@ -350,7 +350,9 @@ fn s0_7_s5_11_the_hold_file_is_one_of_the_host() {
         ("host/run/hold", None, true),
         ("host/run/hold", Some("/nowhere"), true),
         ("host/var/run", Some("/run"), false),
-        ("outside/hold", None, false),
+        // Nothing of the host is mounted where it would be.
+        ("outside/hold", None, true),
+        ("host/run/other", None, false),
     ] {
         rules.case("S0.7");
         let bench = mounted(node()).start();

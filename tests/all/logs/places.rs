@@ -302,9 +302,11 @@ fn s2_4_a_key_that_is_likely_wrong_keeps_all_containers_and_fails_the_pass() {
             let error = end.error.map(|e| e.to_string()).unwrap_or_default();
             assert_eq!(
                 error.contains("is likely wrong"),
-                case.wrong,
+                case.wrong && case.exists,
                 "{number}: {error}"
             );
+            let told = error.matches("pod-logs-dir (").count();
+            assert!(told <= 1, "{number}: {error}");
             if case.wrong {
                 assert!(error.contains("pod-logs-dir"), "{number}: {error}");
                 let asked = bench.calls("ContainerStatus").len() - asked;

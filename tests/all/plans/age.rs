@@ -21,6 +21,7 @@ fn by_age() -> ContainerPolicy {
         per_unit: None,
         total: None,
         max_age: Some(AGE),
+        late: false,
         age_from: AgeFrom::Created,
     }
 }
@@ -141,6 +142,7 @@ fn living_pods() -> Vec<Case> {
             containers: three(),
             policy: ContainerPolicy {
                 max_age: None,
+                late: false,
                 ..by_age()
             },
             kept: &["a within-limit", "b within-limit", "c within-limit"],
@@ -240,6 +242,17 @@ fn beside_other_rules() -> Vec<Case> {
             kept: &["c within-limit"],
             rule: "S0.9",
             ..Case::new("then S1.6")
+        },
+        Case {
+            containers: three(),
+            host: answer(&["~p"]),
+            policy: ContainerPolicy {
+                total: Some(0),
+                late: true,
+                ..by_age()
+            },
+            removed: &["a age!", "b age!", "c age!"],
+            ..Case::new("late, the limit of an earlier list does not come before the age")
         },
         Case {
             containers: three(),

@@ -17,6 +17,7 @@ fn defaults() -> ContainerPolicy {
         per_unit: Some(1),
         total: None,
         max_age: None,
+        late: false,
         age_from: AgeFrom::Created,
     }
 }
