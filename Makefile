@@ -57,6 +57,17 @@ test-kubelet-node: library
 	go/kubelet-node/build.sh
 	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --features slow-tests --test kubelet_node -- --nocapture
 
+# The kubelet's own node tests, with that kubelet and with the one without crigc; hours, as root. E2E_GROUPS="containers images" runs some of
+# the groups in ffi-tests/tests/e2e_node.rs.
+E2E_GROUPS ?=
+.PHONY: test-e2e-node
+test-e2e-node: library
+	ffi-tests/containerd2.sh containerd2
+	go/kubelet-node/build.sh
+	ffi-tests/e2e-node/build.sh
+	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true CRIGC_E2E_GROUPS="$(E2E_GROUPS)" \
+	    cargo test -q -p ffi-tests --features slow-tests --test e2e_node -- --nocapture
+
 test-crictl:
 	ffi-tests/crictl.sh
 
@@ -124,7 +135,7 @@ install:
 	$(PLACES) packaging/install.sh install
 
 uninstall:
-	$(PLACES) packaging/install.sh uninstall
+	@$(PLACES) packaging/install.sh uninstall
 
 # An archive of what is installed, for this architecture, with checksums and a bill of materials.
 dist: library

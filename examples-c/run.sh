@@ -35,7 +35,7 @@ pid=$!
 tries=0
 until grep -q listening "$node/out"; do
     tries=$((tries + 1))
-    if [ $tries -gt 100 ] || ! kill -0 "$pid" 2>/dev/null; then echo "crisim did not start" >&2; exit 1; fi
+    if [ $tries -gt 600 ] || ! kill -0 "$pid" 2>/dev/null; then echo "crisim did not start" >&2; exit 1; fi
     sleep 0.1
 done
 

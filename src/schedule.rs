@@ -5,9 +5,10 @@ use crate::clock::BootInstant;
 use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::fs::signals;
+use crate::hooks::LogLevel;
 use crate::panic_points;
 use crate::panics;
-use crate::pass::{PassOptions, Scope, Task, Trigger, event};
+use crate::pass::{PassOptions, Scope, Task, Trigger, event, log};
 use crate::stop::Flag;
 use crate::turns::{PassEnd, Shared};
 use std::hash::{BuildHasher, RandomState};
@@ -190,13 +191,19 @@ fn periodic(shared: &Shared, stopped: &Flag, kind: Kind, period: Duration) {
     }
 }
 
-/// Sends the event of a failed periodic pass (S6.2), but not of a dry run. The pass has logged its error itself.
+/// Sends the event of a failed periodic pass (S6.2), but not of a dry run. A pass logs its own errors; one that panicked may not have.
 fn send(shared: &Shared, kind: Kind, failures: u32, error: &Error) {
     match kind {
-        _ if shared.config.dry_run => {}
-        Kind::Containers => event(&shared.hooks, "ContainerGCFailed", &error.message),
-        Kind::Images if failures > 1 => event(&shared.hooks, "ImageGCFailed", &error.message),
-        Kind::Images => {}
+        Kind::Containers if !shared.config.dry_run => {
+            event(&shared.hooks, "ContainerGCFailed", &error.message);
+        }
+        Kind::Images if !shared.config.dry_run && failures > 1 => {
+            event(&shared.hooks, "ImageGCFailed", &error.message);
+        }
+        _ if error.status == Status::Internal => {
+            log(&shared.hooks, LogLevel::Warn, &error.message);
+        }
+        _ => {}
     }
 }
 

@@ -218,12 +218,16 @@ impl Containerd {
     /// Imports an image with these layers, the lowest first. It is made in a folder that may be on another filesystem, which it then does
     /// not fill.
     pub fn import_layers(&self, folder: &Path, name: &str, layers: &[Layer]) -> Made<()> {
-        let layout = layout(folder, name, layers)?;
-        let tar = layout.path().join("image.tar");
+        self.import_made(layout(folder, name, layers)?.path(), name)
+    }
+
+    /// Imports the image of this name, which was made in this folder.
+    pub fn import_made(&self, layout: &Path, name: &str) -> Made<()> {
+        let tar = layout.join("image.tar");
         output(
             Command::new("tar")
                 .arg("-C")
-                .arg(layout.path())
+                .arg(layout)
                 .arg("-cf")
                 .arg(&tar)
                 .args(["blobs", "index.json", "oci-layout"]),

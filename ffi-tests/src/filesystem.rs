@@ -20,9 +20,7 @@ pub fn missing() -> Option<&'static str> {
 impl Filesystem {
     /// Makes and mounts one of this size, with more options of mkfs.
     pub fn make(mebibytes: u64, options: &[&str]) -> Made<Filesystem> {
-        let folder = tempfile::Builder::new()
-            .prefix("crigc-node")
-            .tempdir_in("/tmp")?;
+        let folder = tempfile::Builder::new().prefix("crigc-node").tempdir()?;
         let disk = folder.path().join("disk");
         std::fs::File::create(&disk)?.set_len(mebibytes << 20)?;
         let mut make = Command::new("mkfs.ext4");

@@ -30,23 +30,34 @@ impl Layer {
 /// Makes an image in a new folder, in the OCI layout and with its name in it. The lowest layer comes first.
 pub fn layout(folder: &Path, name: &str, layers: &[Layer]) -> Made<tempfile::TempDir> {
     let layout = tempfile::tempdir_in(folder)?;
-    let blobs = layout.path().join("blobs/sha256");
-    std::fs::create_dir_all(&blobs)?;
-    let (mut digests, mut descriptors) = (Vec::new(), Vec::new());
+    let mut archives = Vec::new();
     for (number, layer) in layers.iter().enumerate() {
         let program = if number == 0 {
             Some(program(folder)?)
         } else {
             None
         };
-        let (digest, size) = blob(&blobs, &tar_of(layer, layout.path(), program.as_deref())?)?;
+        archives.push(tar_of(layer, layout.path(), program.as_deref())?);
+    }
+    add(layout.path(), name, &archives, "/program")?;
+    Ok(layout)
+}
+
+/// Makes an image of the archives of layers in a folder in the OCI layout, whose index then names this image alone. Returns the digest of
+/// its manifest.
+pub(crate) fn add(layout: &Path, name: &str, layers: &[Vec<u8>], entrypoint: &str) -> Made<String> {
+    let blobs = layout.join("blobs/sha256");
+    std::fs::create_dir_all(&blobs)?;
+    let (mut digests, mut descriptors) = (Vec::new(), Vec::new());
+    for layer in layers {
+        let (digest, size) = blob(&blobs, layer)?;
         digests.push(format!(r#""sha256:{digest}""#));
         descriptors.push(format!(
             r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{digest}","size":{size}}}"#
         ));
     }
     let config = format!(
-        r#"{{"architecture":"amd64","os":"linux","config":{{"Entrypoint":["/program"]}},"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
+        r#"{{"architecture":"amd64","os":"linux","config":{{"Entrypoint":["{entrypoint}"]}},"rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
         digests.join(",")
     );
     let (config_digest, config_size) = blob(&blobs, config.as_bytes())?;
@@ -58,12 +69,12 @@ pub fn layout(folder: &Path, name: &str, layers: &[Layer]) -> Made<tempfile::Tem
     let index = format!(
         r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{digest}","size":{size},"annotations":{{"io.containerd.image.name":"{name}"}}}}]}}"#
     );
-    std::fs::write(layout.path().join("index.json"), index)?;
+    std::fs::write(layout.join("index.json"), index)?;
     std::fs::write(
-        layout.path().join("oci-layout"),
+        layout.join("oci-layout"),
         r#"{"imageLayoutVersion":"1.0.0"}"#,
     )?;
-    Ok(layout)
+    Ok(digest)
 }
 
 /// The program that containers run; it is built once in a folder.
@@ -85,26 +96,29 @@ fn program(folder: &Path) -> Made<PathBuf> {
 /// The archive of a layer.
 fn tar_of(layer: &Layer, folder: &Path, program: Option<&Path>) -> Made<Vec<u8>> {
     let files = tempfile::tempdir_in(folder)?;
-    let mut names = vec!["salt", "more"];
     if let Some(program) = program {
         std::fs::copy(program, files.path().join("program"))?;
-        names.push("program");
     }
     std::fs::write(files.path().join("salt"), &layer.salt)?;
     std::fs::create_dir(files.path().join("more"))?;
     for number in 0..layer.more {
         std::fs::write(files.path().join(format!("more/{number}")), b"")?;
     }
-    let archive = folder.join("layer.tar");
+    packed(files.path())
+}
+
+/// The archive of all files in a folder.
+pub(crate) fn packed(files: &Path) -> Made<Vec<u8>> {
+    let archive = tempfile::NamedTempFile::new()?;
     output(
         Command::new("tar")
             .arg("-C")
-            .arg(files.path())
+            .arg(files)
             .args(["--mtime=@0", "--owner=0", "--group=0", "--sort=name", "-cf"])
-            .arg(&archive)
-            .args(names),
+            .arg(archive.path())
+            .arg("."),
     )?;
-    Ok(std::fs::read(archive)?)
+    Ok(std::fs::read(archive.path())?)
 }
 
 /// Writes a blob; its digest and size.

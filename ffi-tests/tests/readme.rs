@@ -198,9 +198,9 @@ fn make_node_keeps_a_node_and_says_how_programs_try_it() {
     };
     let ((would_be, _), (removed, arguments)) = (removed(), removed());
     assert!(would_be > 0 && removed == would_be, "{removed} {would_be}");
-    // As Ctrl-C does: the whole group.
+    // The whole group, as by Ctrl-C, which a program in the background may ignore.
     let group = rustix::process::Pid::from_child(&node);
-    rustix::process::kill_process_group(group, rustix::process::Signal::INT).expect("it runs");
+    rustix::process::kill_process_group(group, rustix::process::Signal::TERM).expect("it runs");
     node.wait().expect("its end");
     assert!(!folder_of(&arguments).exists());
 }

@@ -1,9 +1,10 @@
 //go:build deps
 
-// Package deps names what the patched kubelet needs beside what the kubelet itself needs, for `go mod tidy`.
+// Package deps names what is built beside the kubelet, and what the patched one needs more, for `go mod tidy`.
 package deps
 
 import (
 	_ "github.com/crigc/crigc/go"
 	_ "github.com/go-logr/logr"
+	_ "k8s.io/kubernetes/test/e2e_node"
 )

@@ -269,6 +269,8 @@ class Callbacks(unittest.TestCase):
             found.connect(path)
             return found
 
+        null = open("/dev/null", "rb")
+        self.addCleanup(null.close)
         # What the host gives, and whether there is a connection.
         rows: List[Any] = [
             (connected, True),
@@ -277,8 +279,6 @@ class Callbacks(unittest.TestCase):
             (lambda service: -1, False),
             (lambda service: null.fileno(), False),
         ]
-        null = open("/dev/null", "rb")
-        self.addCleanup(null.close)
         before = len(os.listdir("/proc/self/fd"))
         for function, fine in rows:
             asked.clear()

@@ -37,7 +37,7 @@ mod words;
 pub(crate) use one_pod::OnePod;
 pub use options::{PassOptions, Trigger};
 pub(crate) use options::{Scope, Task};
-pub(crate) use report::event;
+pub(crate) use report::{event, log};
 
 use crate::clock::BootInstant;
 use crate::config::{Config, HOST_ROOT_KEY};

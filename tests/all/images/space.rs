@@ -395,7 +395,8 @@ fn s5_6_a_minimum_above_the_size_of_the_disk_removes_nothing() {
 fn s5_11_images_are_removed_until_enough_inodes_are_free() {
     let mut rules = Rules::default();
     // Keys, how late the filesystem shows what is freed, and how many images of 40 inodes go for 170.
-    let table: [(&[(&str, &str)], usize, usize); 6] = [
+    type Row<'a> = (&'a [(&'a str, &'a str)], usize, usize);
+    let table: [Row<'_>; 6] = [
         (&[], 0, 0),
         (&[INODES], 0, 5),
         (&[INODES], 3, 5),
