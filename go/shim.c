@@ -213,7 +213,7 @@ int crigc_go_duplicate(int socket)
 {
     int type;
     socklen_t length = sizeof type;
-    /* The library does not close what is no socket. */
+    /* The library closes only sockets. */
     if (getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &length) != 0)
         return -1;
     return fcntl(socket, F_DUPFD_CLOEXEC, 3);

@@ -334,8 +334,8 @@ typedef int32_t gc_service;
  *
  * The library owns the socket from the moment that the callback returns it, also if it is not one that is connected: it moves it to a
  * descriptor with another number, which is close-on-exec, makes it non-blocking, and closes it at the end of the pass. Do not use or
- * close the returned number again, and return a new one each time. A TCP socket also gets TCP_NODELAY. A descriptor that is no socket
- * at all, such as a 0 by mistake, stays the host's.
+ * close the returned number again, and return a new one each time. A TCP socket also gets TCP_NODELAY. A descriptor that is not a
+ * socket, such as a 0 by mistake, stays the host's: it is neither used nor closed.
  *
  * A container pass, and a pass over one pod, makes one connection, for GC_SERVICE_RUNTIME. An image pass makes two, for GC_SERVICE_IMAGE
  * and then for GC_SERVICE_RUNTIME, also if both services are at one endpoint; so does each look between periodic image passes, which

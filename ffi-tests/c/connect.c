@@ -195,7 +195,7 @@ static int zero(void)
     return 0;
 }
 
-/* The host's mistakes: each is an error that names the descriptor. A socket is then closed; what is no socket is left alone. */
+/* The host's mistakes: each is an error that names the descriptor. A socket is then closed; anything else is left alone. */
 static void mistakes(void)
 {
     static const struct {
