@@ -21,13 +21,18 @@ pub struct Images {
 }
 
 impl Images {
-    /// Images that are made in this folder, of the busybox of PATH, which is a static one.
+    /// Images that are made in this folder, of the busybox of PATH, which has to be a static one.
     pub fn new(folder: &Path) -> Made<Images> {
         let files = folder.join("busybox");
         for name in ["bin", "etc", "tmp"] {
             std::fs::create_dir_all(files.join(name))?;
         }
         let busybox = output(Command::new("sh").args(["-c", "command -v busybox"]))?;
+        let program = std::fs::read(busybox.trim())?;
+        let loader = b"/ld-linux";
+        if program.windows(loader.len()).any(|part| part == loader) {
+            return Err("busybox needs libraries; install busybox-static".into());
+        }
         std::fs::copy(busybox.trim(), files.join("bin/busybox"))?;
         for applet in output(Command::new("busybox").arg("--list"))?.lines() {
             if applet != "busybox" {

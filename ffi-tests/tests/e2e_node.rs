@@ -2,7 +2,7 @@
 //! `make test-e2e-node` builds the tests and the kubelets, and runs this.
 
 use ffi_tests::process::Made;
-use ffi_tests::{kubelet, root, skip};
+use ffi_tests::{has, kubelet, root, skip};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -17,7 +17,7 @@ struct Group {
     minutes: u64,
 }
 
-/// All groups; those of `CRIGC_E2E_GROUPS` are run, if it is set.
+/// All groups. Those that `CRIGC_E2E_GROUPS` names are run.
 const GROUPS: [Group; 6] = [
     Group {
         name: "containers",
@@ -176,17 +176,26 @@ fn table(stock: &Outcomes, crigc: &Outcomes) -> Made<String> {
 
 #[test]
 fn what_passes_with_the_kubelet_passes_with_crigc() {
-    if let Some(why) = kubelet::missing() {
+    let all = ["ip", "busybox", "/usr/lib/cni/bridge"]
+        .iter()
+        .all(|command| has(command));
+    let more = (!all)
+        .then_some("ip, busybox or the bridge of containernetworking-plugins is not installed");
+    if let Some(why) = kubelet::missing().or(more) {
         skip(why);
         return;
     }
     let wanted = std::env::var("CRIGC_E2E_GROUPS").unwrap_or_default();
     let wanted: Vec<&str> = wanted.split_whitespace().collect();
+    for name in &wanted {
+        let known = GROUPS.iter().any(|group| group.name == *name);
+        assert!(known, "CRIGC_E2E_GROUPS: there is no group {name}");
+    }
     let began = Instant::now();
     let (mut stock, mut crigc) = (Outcomes::new(), Outcomes::new());
     let mut broken = Vec::new();
     for group in &GROUPS {
-        if !wanted.is_empty() && !wanted.contains(&group.name) {
+        if !wanted.contains(&group.name) {
             continue;
         }
         for (kubelet, outcomes) in [("stock", &mut stock), ("crigc", &mut crigc)] {
