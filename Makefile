@@ -57,10 +57,9 @@ test-kubelet-node: library
 	go/kubelet-node/build.sh
 	PATH="$(CURDIR)/target/containerd2:$$PATH" CI=true cargo test -q -p ffi-tests --features slow-tests --test kubelet_node -- --nocapture
 
-# The kubelet's own node tests, with crigc inside the kubelet and without it; hours, as root. ALL=1 adds the evictions by disk space;
-# E2E_GROUPS="containers images" runs these groups of ffi-tests/tests/e2e_node.rs alone.
-ALL ?=
-E2E_GROUPS ?= containers images logs pods pressure $(if $(ALL),evictions)
+# The kubelet's own node tests, with crigc inside the kubelet and without it; hours, as root. E2E_GROUPS="containers images" runs these
+# groups of ffi-tests/tests/e2e_node.rs alone.
+E2E_GROUPS ?= containers images logs pods pressure evictions
 .PHONY: test-e2e-node
 test-e2e-node: library
 	ffi-tests/containerd2.sh containerd2

@@ -29,7 +29,7 @@ impl Images {
         }
         let busybox = output(Command::new("sh").args(["-c", "command -v busybox"]))?;
         let program = std::fs::read(busybox.trim())?;
-        let loader = b"/ld-linux";
+        let loader = b"/ld-";
         if program.windows(loader.len()).any(|part| part == loader) {
             return Err("busybox needs libraries; install busybox-static".into());
         }

@@ -187,6 +187,7 @@ fn what_passes_with_the_kubelet_passes_with_crigc() {
     }
     let wanted = std::env::var("CRIGC_E2E_GROUPS").unwrap_or_default();
     let wanted: Vec<&str> = wanted.split_whitespace().collect();
+    assert!(!wanted.is_empty(), "CRIGC_E2E_GROUPS names no group");
     for name in &wanted {
         let known = GROUPS.iter().any(|group| group.name == *name);
         assert!(known, "CRIGC_E2E_GROUPS: there is no group {name}");
