@@ -10,7 +10,7 @@ command -v buildah >/dev/null || { echo "image.sh: buildah is not installed; ins
 # buildah keeps images and temporary files here, and not among those of the machine.
 work=$(mktemp -d "${TMPDIR:-/tmp}/crigc-image.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
+trap 'trap "" INT TERM; exit 130' INT TERM
 mkdir "$work/context" "$work/tmp"
 install -m 755 "$program" "$work/context/crigc-agent"
 printf '[storage]\ndriver = "vfs"\ngraphroot = "%s"\nrunroot = "%s"\n' "$work/storage" "$work/run" >"$work/storage.conf"

@@ -25,7 +25,8 @@ end() {
     rm -rf "$node"
 }
 trap end EXIT
-trap 'exit 130' INT TERM
+# A second signal while the folder is removed, as make sends one on to its children, must not end that.
+trap 'trap "" INT TERM; exit 130' INT TERM
 
 true >"$node/out"
 "$crisim" --socket "$node/cri.sock" --pods 300 --dead-containers 2000 --images 60 --fill 92 --remove-delay-ms 2 \

@@ -68,7 +68,7 @@ fill() {
     # Links to what is not installed lead to where the project is.
     for page in configuration linking rules compatibility; do
         sed -E -e "s#\]\(\.\./(python/crigc|go/|[A-Z])#](https://github.com/crigc/crigc/blob/main/\1#g" \
-            -e "s#\]\((differences|reliability|benchmarks|pod-starts|architecture|field)#](https://github.com/crigc/crigc/blob/main/docs/\1#g" \
+            -e "s#\]\((differences|reliability|benchmarks|pod-starts|architecture|field|node-tests)#](https://github.com/crigc/crigc/blob/main/docs/\1#g" \
             "docs/$page.md" >"$work/$page.md"
     done
     sed "s|@RUST@|$(sed -n 's/^rustc \([^ ]*\).*/\1/p' "$built/built-with")|" packaging/bill-of-materials.json >"$work/bill-of-materials.json"
