@@ -71,6 +71,9 @@ static gc_config *configure(const char *endpoint, char *name)
     gc_error *error = NULL;
     const char *key;
     gc_config *config = gc_config_new();
+    /* What the kubelet of this node is configured with, if there is one; its flags are set after its file. */
+    gc_config_load(config, "/var/lib/kubelet/config.yaml", &error);
+    failed("load the kubelet's configuration", error);
     gc_config_set(config, "container-runtime-endpoint", endpoint, &error);
     failed("set the endpoint", error);
     /* A wrong key changes nothing, and the error says what would be right. */

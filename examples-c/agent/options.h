@@ -10,7 +10,8 @@ struct options {
     int changes_only;       /* of JSON */
     int held_back;          /* from --apply, by the key dry-run */
     int containers, images; /* what to collect */
-    char *kubelet_dir;      /* NULL = not given, as for the other paths */
+    char *config, *config_dir; /* of the kubelet; NULL = not given, as for the other paths */
+    char *kubelet_dir;
     char *image_fs_file;
     struct live_pods_file live_pods;
 };
