@@ -92,6 +92,9 @@ static gc_config *configure(char *endpoint, char *name)
     gc_error *error = NULL;
     const char *key;
     gc_config *config = gc_config_new();
+    /* What the kubelet of this node is configured with, if there is one; its flags are set after its file. */
+    gc_config_load(config, "/var/lib/kubelet/config.yaml", &error);
+    failed("load the kubelet's configuration", error);
     gc_config_set(config, "container-runtime-endpoint", endpoint, &error);
     if (failed("set the endpoint", error)) {
         gc_config_free(config);

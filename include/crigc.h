@@ -43,8 +43,8 @@
  *
  * Callbacks. A callback receives its `context` first; the library passes it on and never dereferences it. Function and context
  * must be usable until the config and every engine made from it are freed. Two engines of one config may call back at once. A
- * called pass calls back on the caller's thread, a periodic pass on the one thread of its kind. One engine never makes two
- * callbacks of the same kind at once. What a callback receives is borrowed for the call. A callback has to return normally (no
+ * called pass calls back on the caller's thread, a periodic pass on the one thread of its kind; gc_config_load logs on the
+ * caller's thread. One engine never makes two callbacks of the same kind at once. What a callback receives is borrowed for the call. A callback has to return normally (no
  * longjmp, no C++ exception) and within milliseconds. Do not hold a lock during a call into the library if a callback takes the
  * same lock. A pass waits for a callback that does not return, even past its deadline, a cancel and a close; while it runs, a
  * pass of the other kind waits before it makes the same callback. gc_close and gc_call_cancel never wait for a callback;
@@ -375,7 +375,7 @@ typedef struct gc_pace {
 #define GC_ERROR_INVALID_ARGUMENT 1
 
 /**
- * Values are wrong only together, such as a low threshold above the high one.
+ * Values are wrong only together, such as a low threshold above the high one; or what is in a file of gc_config_load is wrong.
  */
 #define GC_ERROR_CONFIG 2
 
@@ -711,6 +711,32 @@ gc_status gc_config_set(struct gc_config *config,
                         const char *key,
                         const char *value,
                         struct gc_error **error);
+
+/**
+ * Sets the keys that the kubelet's own configuration names: a KubeletConfiguration (kubelet.config.k8s.io/v1beta1), YAML or JSON. `path`
+ * is a file, read as that of the kubelet's --config, or a directory, read as that of its --config-dir. Call it for the file first, then
+ * for the directory, then set what the kubelet has as flags: flags override files, and crigc does not see them.
+ *
+ * These fields set keys; all others are ignored: containerRuntimeEndpoint, imageServiceEndpoint, runtimeRequestTimeout,
+ * imageGCHighThresholdPercent, imageGCLowThresholdPercent, imageMinimumGCAge (minimum-image-ttl-duration), imageMaximumGCAge
+ * (image-maximum-gc-age) and podLogsDir. What the files do not name keeps its value. As in the kubelet, a duration of 0 and an empty text
+ * are its default, while a threshold of 0 is 0. A relative podLogsDir in a file begins in the directory of that file.
+ *
+ * Of a directory the names that end in .conf are read, each directory in the order of its names, subdirectories too, but no links to
+ * directories. The files are merged before a value is read: a later one replaces an earlier one, and null puts a field back to the
+ * kubelet's default.
+ *
+ * Only what crigc takes is set: the kubelet also starts with an endpoint that is no unix socket, or a negative runtimeRequestTimeout. If
+ * anything is wrong, nothing is set. GC_ERROR_CONFIG: a file is not what it should be, or a value is wrong; the error names the file, the
+ * line and the column. GC_ERROR_IO: a file or directory cannot be read, is no regular file, or is larger than 1 MiB.
+ * GC_ERROR_INVALID_ARGUMENT: NULL, or an empty path. GC_ERROR_BUSY: in a callback.
+ *
+ * Files with other names, and what the kubelet reads otherwise than its author may think, are told to the log callback as GC_LOG_WARN, on
+ * the caller's thread; set it before.
+ */
+gc_status gc_config_load(struct gc_config *config,
+                         const char *path,
+                         struct gc_error **error);
 
 /**
  * Returns the value of a key: what was set, or else the default. The caller frees it with gc_string_free. Returns NULL and an error

@@ -13,6 +13,7 @@ pub mod fs;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod hooks;
+pub mod load;
 pub mod node;
 #[cfg(not(feature = "panic-points"))]
 mod panic_points;

@@ -10,6 +10,7 @@
 #include "exit_code.h"
 #include "help.h"
 #include "hints.h"
+#include "log.h"
 #include "output.h"
 
 enum { NOT_GIVEN = -1, MAX_AGE = 60000 }; /* of live-pods-max-age, in milliseconds */
@@ -55,6 +56,10 @@ static const struct row rows[] = {
           "pods are kept. Static pods count as living unless FILE has the UID of one" },
     { "live-pods-max-age", .value = " T", .milliseconds = &given.live_pods.max_age,
       .help = "do not trust FILE if it is older than this (such as 90s or 5m; default 1m)" },
+    { "config", .value = " FILE", .text = &given.config,
+      .help = "take keys from FILE, a KubeletConfiguration, as the kubelet's --config does. Keys on this command line win" },
+    { "config-dir", .value = " DIR", .text = &given.config_dir,
+      .help = "take keys from the drop-in files of DIR, too, as the kubelet's --config-dir does" },
     { "image-fs-file", .value = " FILE", .text = &given.image_fs_file,
       .help = "how full the image filesystem is: a line with capacity and available, in bytes, and perhaps with "
               "the number of inodes and how many are free" },
@@ -204,6 +209,25 @@ static int read_arguments(gc_config *config, int count, char **arguments)
     return code;
 }
 
+/* Takes keys from the kubelet's files, and then those of the command line once more: as in the kubelet, it wins. */
+static int load_files(gc_config *config, int count, char **arguments)
+{
+    static int much = LOG_WARNINGS;
+    const char *const paths[] = { given.config, given.config_dir };
+    gc_error *error = NULL;
+    if (!given.config && !given.config_dir)
+        return 0;
+    gc_config_set_log(config, GC_LOG_WARN, on_log, &much);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && gc_config_load(config, paths[i], &error) != GC_OK) {
+            say_message("", gc_error_message(error));
+            gc_error_free(error);
+            return EXIT_USAGE;
+        }
+    optind = 1;
+    return read_arguments(config, count, arguments);
+}
+
 /* 0, or the exit code for options that exclude each other. */
 static int check(void)
 {
@@ -267,6 +291,9 @@ struct options *read_options(gc_config *config, int count, char **arguments, int
         printf("agent, crigc %s\n", gc_version());
         return NULL;
     }
+    *exit_code = load_files(config, count, arguments);
+    if (*exit_code != 0)
+        return NULL;
     settle(config);
     return &given;
 }

@@ -119,6 +119,12 @@ void keys_are_set_and_read()
     CHECK(!config.get(std::string("dry-run\0x", 9), value, error) && error);
     CHECK(config.get("maximum-dead-containers") == "-1" && config.get("dry-run") == "true");
 
+    // No file of this folder is a drop-in.
+    CHECK(config.load(".", error) && !error && config.load("./").get("dry-run") == "true");
+    CHECK(!config.load("/nonexistent", error) && error.status() == crigc::status::io);
+    CHECK(!config.load(std::string(".\0x", 3), error) && error.status() == crigc::status::invalid_argument);
+    CHECK(status_thrown_by([&] { config.load(""); }) == crigc::status::invalid_argument);
+
     std::vector<const char *> keys = crigc::keys();
     CHECK(keys.size() > 20 && crigc::key_help(keys[0]) != nullptr && crigc::key_help("no-such-key") == nullptr);
 }

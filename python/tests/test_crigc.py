@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import pathlib
 import pickle
 import signal
 import socket
@@ -47,6 +48,31 @@ class Keys(unittest.TestCase):
             with self.assertRaisesRegex(crigc.InvalidArgument, "NUL"):
                 made[key] = value
         self.assertEqual((made["maximum-dead-containers"], made["dry-run"]), ("-1", "false"))
+
+    def test_the_kubelets_files_set_keys(self) -> None:
+        head = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+        made = crigc.Config()
+        lines: List[str] = []
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "kubelet.yaml")
+            path.write_text(head + "imageGCHighThresholdPercent: 90\n")
+            made.load(path)
+            self.assertEqual(made["image-gc-high-threshold"], "90")
+            path.write_text(head + "imageGCHighThresholdPercent: 900\n")
+            with self.assertRaisesRegex(crigc.ConfigError, "kubelet.yaml:3:30"):
+                made.load(str(path))
+            made.on_log(lambda _level, line: lines.append(line))
+            made.load(folder)
+            self.assertIn("kubelet.yaml", lines[0])
+
+            def throw(_level: crigc.LogLevel, _line: str) -> None:
+                raise Thrown
+
+            made.on_log(throw)
+            self.assertRaises(Thrown, made.load, folder)
+        self.assertEqual(made["image-gc-high-threshold"], "90")
+        self.assertRaises(crigc.IoFailed, made.load, path)
+        self.assertRaisesRegex(crigc.InvalidArgument, "NUL", made.load, "a\0b")
 
     def test_an_error_can_be_pickled(self) -> None:
         error = crigc.TimedOut(crigc.Status.TIMEOUT, "too late", report=None)

@@ -8,6 +8,7 @@ use crate::config::Settings;
 use crate::config::keys::KEYS;
 use crate::hooks::Hooks;
 use crate::report::visible;
+use crate::load::load;
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 
@@ -45,6 +46,45 @@ pub unsafe extern "C" fn gc_config_set(
             let key = text(key, "key")?;
             let value = text(value, &format!("the value of `{}`", visible(key)))?;
             required_mut(config, "config")?.settings.set(key, value)
+        })
+    }
+}
+
+/// Sets the keys that the kubelet's own configuration names: a KubeletConfiguration (kubelet.config.k8s.io/v1beta1), YAML or JSON. `path`
+/// is a file, read as that of the kubelet's --config, or a directory, read as that of its --config-dir. Call it for the file first, then
+/// for the directory, then set what the kubelet has as flags: flags override files, and crigc does not see them.
+///
+/// These fields set keys; all others are ignored: containerRuntimeEndpoint, imageServiceEndpoint, runtimeRequestTimeout,
+/// imageGCHighThresholdPercent, imageGCLowThresholdPercent, imageMinimumGCAge (minimum-image-ttl-duration), imageMaximumGCAge
+/// (image-maximum-gc-age) and podLogsDir. What the files do not name keeps its value. As in the kubelet, a duration of 0 and an empty text
+/// are its default, while a threshold of 0 is 0. A relative podLogsDir in a file begins in the directory of that file.
+///
+/// Of a directory the names that end in .conf are read, each directory in the order of its names, subdirectories too, but no links to
+/// directories. The files are merged before a value is read: a later one replaces an earlier one, and null puts a field back to the
+/// kubelet's default.
+///
+/// Only what crigc takes is set: the kubelet also starts with an endpoint that is no unix socket, or a negative runtimeRequestTimeout. If
+/// anything is wrong, nothing is set. GC_ERROR_CONFIG: a file is not what it should be, or a value is wrong; the error names the file, the
+/// line and the column. GC_ERROR_IO: a file or directory cannot be read, is no regular file, or is larger than 1 MiB.
+/// GC_ERROR_INVALID_ARGUMENT: NULL, or an empty path. GC_ERROR_BUSY: in a callback.
+///
+/// Files with other names, and what the kubelet reads otherwise than its author may think, are told to the log callback as GC_LOG_WARN, on
+/// the caller's thread; set it before.
+///
+/// # Safety
+/// As for gc_config_set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_config_load(
+    config: *mut gc_config,
+    path: *const c_char,
+    error: *mut *mut gc_error,
+) -> gc_status {
+    // SAFETY: the host's promise.
+    unsafe {
+        status(error, || {
+            let path = text(path, "path")?;
+            let config = required_mut(config, "config")?;
+            load(path, &mut config.settings, &config.hooks)
         })
     }
 }
