@@ -13,6 +13,7 @@ pub mod fs;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod hooks;
+mod metrics;
 pub mod node;
 #[cfg(not(feature = "panic-points"))]
 mod panic_points;

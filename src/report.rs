@@ -18,6 +18,19 @@ pub enum Pass {
     Images = 1,
 }
 
+impl Pass {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Pass; 2] = [Pass::Containers, Pass::Images];
+
+    /// Its name in a report.
+    pub fn word(self) -> &'static str {
+        match self {
+            Pass::Containers => "containers",
+            Pass::Images => "images",
+        }
+    }
+}
+
 /// The kind of an object; the numbers of `gc_kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -54,6 +67,12 @@ impl Kind {
             Kind::LogLink => c"log-link",
             Kind::Image => c"image",
         }
+    }
+
+    /// The same for Rust.
+    pub fn word(self) -> &'static str {
+        // The names are ASCII.
+        self.name().to_str().unwrap_or_default()
     }
 }
 

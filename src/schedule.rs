@@ -28,6 +28,7 @@ const LOOKS_IN_AN_AGE: u32 = 4;
 
 /// The running threads. Dropping it cancels their passes and waits for them.
 pub(crate) struct Schedule {
+    shared: Arc<Shared>,
     stopped: Arc<Flag>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -41,17 +42,18 @@ impl Schedule {
             kinds.push((Pass::Images, config.image_gc_period));
         }
         let mut schedule = Schedule {
+            shared: shared.clone(),
             stopped,
             threads: Vec::new(),
         };
         for (kind, period) in kinds {
-            schedule.spawn(shared, kind, period)?;
+            schedule.spawn(kind, period)?;
         }
         Ok(schedule)
     }
 
-    fn spawn(&mut self, shared: &Arc<Shared>, kind: Pass, period: Duration) -> Result<()> {
-        let (shared, stopped) = (shared.clone(), self.stopped.clone());
+    fn spawn(&mut self, kind: Pass, period: Duration) -> Result<()> {
+        let (shared, stopped) = (self.shared.clone(), self.stopped.clone());
         let name = match kind {
             Pass::Containers => "crigc-containers",
             Pass::Images => "crigc-images",
@@ -75,6 +77,7 @@ impl Schedule {
             )
         })?;
         self.threads.push(thread);
+        self.shared.metrics.runs_every(kind, Some(period));
         Ok(())
     }
 }
@@ -85,6 +88,9 @@ impl Drop for Schedule {
         for thread in self.threads.drain(..) {
             // A panic of the thread was caught and reported there.
             let _ = thread.join();
+        }
+        for kind in Pass::ALL {
+            self.shared.metrics.runs_every(kind, None);
         }
     }
 }

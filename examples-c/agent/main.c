@@ -5,6 +5,7 @@
 #include <string.h>
 #include "crigc.h"
 #include "exit_code.h"
+#include "healthy.h"
 #include "image_fs.h"
 #include "kubelet_dir.h"
 #include "live_pods.h"
@@ -62,6 +63,8 @@ static unsigned percent(const gc_config *config, const char *key)
 
 static int run(gc_config *config, struct options *options)
 {
+    if (options->healthy)
+        return check_health(options->healthy, config);
     struct pass_printer printer = {
         .json = options->json,
         .changes_only = options->changes_only,
@@ -70,6 +73,7 @@ static int run(gc_config *config, struct options *options)
         .thresholds = { percent(config, "image-gc-high-threshold"), percent(config, "image-gc-low-threshold") },
         .to_apply = options->held_back ? "without --dry-run" : "with --apply",
         .log = options->verbose ? LOG_ALL : LOG_WARNINGS,
+        .ended = -1,
     };
     return run_engine(config, options, &printer);
 }

@@ -12,6 +12,7 @@ struct options {
     int containers, images; /* what to collect */
     char *kubelet_dir;      /* NULL = not given, as for the other paths */
     char *image_fs_file;
+    char *metrics_file, *metrics_listen, *healthy;
     struct live_pods_file live_pods;
 };
 

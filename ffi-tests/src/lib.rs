@@ -5,6 +5,7 @@ pub mod crio;
 mod image;
 pub mod kubelet;
 pub mod process;
+pub mod promtool;
 pub mod runtime;
 pub mod simulated;
 

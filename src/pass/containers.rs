@@ -28,7 +28,7 @@ pub(super) struct ContainerPass<'a, 'p> {
 
 /// Runs the pass; the context has its failures.
 pub(crate) async fn pass(ctx: &Context<'_>, capabilities: &Capabilities) {
-    let runtime = match client::runtime(ctx.config, ctx.stop, capabilities).await {
+    let runtime = match client::runtime(ctx.config, ctx.stop, capabilities, ctx.metrics).await {
         Ok(runtime) => runtime,
         Err(e) => return ctx.fail(e),
     };

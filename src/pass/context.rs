@@ -7,11 +7,12 @@ use super::later::Later;
 use super::pace::Windows;
 use super::pod_evidence::Pods;
 use super::report::PassReport;
-use super::{Experience, PassOptions, Trigger};
+use super::{Common, Experience, PassOptions, Trigger};
 use crate::clock::wall_now;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hooks::{Hooks, LogLevel};
+use crate::metrics::Metrics;
 use crate::stop::{Queue, Stop};
 
 /// How many containers are asked for their statuses at once, where nothing is removed.
@@ -21,6 +22,8 @@ pub(super) const QUESTIONS: usize = 4;
 pub(crate) struct Context<'a> {
     pub(crate) config: &'a Config,
     pub(crate) hooks: &'a Hooks,
+    /// Only written to.
+    pub(crate) metrics: &'a Metrics,
     pub(crate) stop: Stop<'a>,
     pub(crate) dry_run: bool,
     pub(crate) all_unused: bool,
@@ -52,17 +55,22 @@ pub(crate) fn wall_time(hooks: &Hooks) -> i64 {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(
-        config: &'a Config,
-        hooks: &'a Hooks,
+        common: Common<'a>,
         stop: Stop<'a>,
         options: PassOptions,
         queue: &'a Queue,
         now: i64,
         experience: &'a Experience,
     ) -> Context<'a> {
+        let Common {
+            config,
+            hooks,
+            metrics,
+        } = common;
         Context {
             config,
             hooks,
+            metrics,
             stop,
             dry_run: options.dry_run,
             all_unused: options.all_unused,
@@ -70,7 +78,7 @@ impl<'a> Context<'a> {
             only_records: options.trigger == Trigger::Look,
             queue,
             now,
-            report: PassReport::new(hooks, options),
+            report: PassReport::new(hooks, metrics, options),
             pods: Pods::default(),
             attempts: Attempts::new(&experience.backoff, &experience.unfinished, options),
             windows: &experience.windows,

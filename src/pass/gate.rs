@@ -130,10 +130,11 @@ fn is_held(ctx: &Context<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Experience, PassOptions, Trigger};
+    use super::super::{Common, Experience, PassOptions, Trigger};
     use super::*;
     use crate::config::Config;
     use crate::hooks::{Hook, Hooks};
+    use crate::metrics::Metrics;
     use crate::node::{PodState, PodStates, Snapshot, Text};
     use crate::report::{Entry, Kind};
     use crate::stop::{Flag, Queue, Stop};
@@ -239,7 +240,13 @@ mod tests {
             call: None,
             pass_deadline: None,
         };
-        let ctx = Context::new(&config, &hooks, stop, options, &queue, 1, &experience);
+        let metrics = Metrics::new();
+        let common = Common {
+            config: &config,
+            hooks: &hooks,
+            metrics: &metrics,
+        };
+        let ctx = Context::new(common, stop, options, &queue, 1, &experience);
         if with.contains("approved") {
             ctx.later
                 .has_stopped(planned.clone(), true, BootInstant::now());

@@ -38,6 +38,7 @@ use crate::config::Config;
 use crate::cri::Capabilities;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
+use crate::metrics::Metrics;
 use crate::panics;
 use crate::plan::backoff::Backoff;
 use crate::plan::order::Unfinished;
@@ -47,6 +48,14 @@ use context::{Context, wall_time};
 use image_snapshot::ImageMemory;
 use pace::Windows;
 use std::cell::RefCell;
+
+/// What all passes of an engine share.
+#[derive(Clone, Copy)]
+pub(crate) struct Common<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) hooks: &'a Hooks,
+    pub(crate) metrics: &'a Metrics,
+}
 
 /// What the engine remembers between passes of one kind. A pass changes it in place, so that a panic does not lose it.
 pub(crate) struct Memory {
@@ -104,21 +113,20 @@ impl Memory {
 /// Runs one pass of the kind whose memory this is. It is the turn of this pass.
 pub(crate) async fn run(
     memory: &mut Memory,
-    config: &Config,
-    hooks: &Hooks,
+    common: Common<'_>,
     stop: Stop<'_>,
     options: PassOptions,
     queue: &Queue,
 ) -> (Report, Option<Error>) {
     let began = BootInstant::now();
-    let clock = panics::caught(|| wall_time(hooks));
+    let clock = panics::caught(|| wall_time(common.hooks));
     // Without a clock the pass does nothing.
     let now = *clock.as_ref().unwrap_or(&0);
     let experience = &mut memory.experience;
     experience.backoff.get_mut().forget_old(began.since_boot());
     let unfinished = experience.unfinished.get_mut();
     unfinished.forget_old(began.since_boot());
-    let ctx = Context::new(config, hooks, stop, options, queue, now, experience);
+    let ctx = Context::new(common, stop, options, queue, now, experience);
     let capabilities = &memory.capabilities;
     let pass = match memory.images {
         None => Pass::Containers,
@@ -159,5 +167,17 @@ pub(crate) async fn run(
         failure: error.clone(),
         entries,
     };
+    if options.trigger != Trigger::Look {
+        count(&report, common, &memory.experience);
+    }
     (report, error)
+}
+
+/// Counts a pass that has ended.
+fn count(report: &Report, common: Common<'_>, experience: &Experience) {
+    let as_configured = report.dry_run == common.config.dry_run;
+    let now = BootInstant::now().since_boot();
+    let backoff = experience.backoff.borrow();
+    let waiting = |kind| backoff.waiting(kind, now);
+    common.metrics.ended(report, as_configured, waiting);
 }
