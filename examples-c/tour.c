@@ -164,6 +164,14 @@ static int run_passes(gc_engine *engine)
     return is_bad;
 }
 
+/* The figures of all passes for Prometheus; a host serves them, or writes them to a file. */
+static void print_metrics(gc_engine *engine)
+{
+    char *text = gc_metrics(engine);
+    printf("%s", text ? text : "");
+    gc_string_free(text);
+}
+
 /* Passes in the background, for as long as nothing happens here. */
 static int run_periodically(gc_engine *engine)
 {
@@ -189,6 +197,7 @@ int main(int argc, char **argv)
     if (failed("make an engine", error))
         return 1;
     int is_bad = run_passes(engine) | run_periodically(engine);
+    print_metrics(engine);
     gc_close(engine); /* from any thread: all passes end soon */
     gc_engine_free(engine);
     return is_bad;

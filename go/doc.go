@@ -47,7 +47,7 @@
 //     already, as in Ended itself, the panic is only logged.
 //   - A callback must not call runtime.Goexit, nor a function that calls it, such as testing.T.FailNow: the thread's stack has
 //     frames of C, which Goexit cannot leave.
-//   - In a callback, the methods of every engine return [ErrBusy], and so do New and [Config.LoadKubeletConfig]. Stop does nothing there.
+//   - In a callback, the methods of every engine return [ErrBusy], and so do New and [Config.LoadKubeletConfig]. Stop does nothing there, and Metrics returns "".
 //     Close only closes the engine there, and frees it in the background.
 //
 // # Errors
@@ -60,6 +60,20 @@
 //	}
 //
 // The error of a callback is joined to it, so one error may hold several. If the pass began, there is a report beside the error.
+//
+// # Metrics
+//
+// [Engine.Metrics] is text for Prometheus; docs/metrics.md of the project explains each name. A program can serve it as it is, with the
+// content type `text/plain; version=0.0.4; charset=utf-8`. Beside metrics of its own, and with several engines, it is one more gatherer of
+// github.com/prometheus/client_golang:
+//
+//	gatherer := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+//		parser := expfmt.NewTextParser(model.UTF8Validation)
+//		families, err := parser.TextToMetricFamilies(strings.NewReader(engine.Metrics()))
+//		return slices.Collect(maps.Values(families)), err
+//	})
+//	gatherers := prometheus.Gatherers{prometheus.DefaultGatherer, gatherer}
+//	http.Handle("/metrics", promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{}))
 //
 // # Linking
 //

@@ -660,6 +660,17 @@ gc_status gc_start(struct gc_engine *engine,
 void gc_stop(struct gc_engine *engine);
 
 /**
+ * Returns what the engine has counted since it was made, as text in Prometheus' format (version 0.0.4, content type
+ * "text/plain; version=0.0.4; charset=utf-8"). All names begin with crigc_; docs/metrics.md explains each of them. Every sample has
+ * the label `engine`, a number that no other living engine of this process has. No label contains an ID or a name of the node. The
+ * caller frees the text with gc_string_free. A pass is counted before gc_pass_fn is called with its end.
+ *
+ * May be called at any time, from any thread, also after gc_close; never waits for a pass. Returns NULL if `engine` is NULL, and in a
+ * callback.
+ */
+char *gc_metrics(struct gc_engine *engine);
+
+/**
  * Returns the version of the library, such as "0.1.0". The string is always valid; do not free it. May be called from callbacks.
  */
 const char *gc_version(void);

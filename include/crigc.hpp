@@ -712,6 +712,12 @@ public:
     void stop() noexcept { gc_stop(get()); }
     /** Ends passes soon; later calls fail. Never blocks. May be called from any thread and from callbacks. */
     void close() noexcept { gc_close(get()); }
+    /** What the engine has counted, as text in Prometheus' format; "" in a callback. Never waits for a pass. */
+    std::string metrics() const
+    {
+        detail::owned_string text(gc_metrics(get()));
+        return text ? std::string(text.get()) : std::string();
+    }
 
 #ifdef CRIGC_EXCEPTIONS
     explicit engine(const config &from) : functions_(new detail::kept_functions(from.functions_))

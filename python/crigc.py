@@ -112,6 +112,7 @@ _gc_images = _function("gc_images", c_int32, c_void_p, c_uint32, c_void_p, _Out,
 _gc_pod = _function("gc_pod", c_int32, c_void_p, c_char_p, c_uint32, c_void_p, _Out, _Out)
 _gc_start = _function("gc_start", c_int32, c_void_p, _Out)
 _gc_stop = _function("gc_stop", None, c_void_p)
+_gc_metrics = _function("gc_metrics", c_void_p, c_void_p)
 _gc_version = _function("gc_version", c_char_p)
 _gc_string_free = _function("gc_string_free", None, c_void_p)
 _gc_status_name = _function("gc_status_name", c_char_p, c_int32)
@@ -919,6 +920,14 @@ class Engine:
             return
         try:
             _gc_stop(handle)
+        finally:
+            self._leave()
+
+    def metrics(self) -> str:
+        """What the engine has counted, as text in Prometheus' format. Never waits for a pass."""
+        handle = self._enter()
+        try:
+            return _owned_text(_made(_gc_metrics(handle), "text of metrics")) or ""
         finally:
             self._leave()
 

@@ -14,6 +14,7 @@ pub mod fs;
 pub mod fuzzing;
 pub mod hooks;
 pub mod load;
+mod metrics;
 pub mod node;
 #[cfg(not(feature = "panic-points"))]
 mod panic_points;

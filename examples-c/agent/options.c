@@ -63,6 +63,15 @@ static const struct row rows[] = {
     { "image-fs-file", .value = " FILE", .text = &given.image_fs_file,
       .help = "how full the image filesystem is: a line with capacity and available, in bytes, and perhaps with "
               "the number of inodes and how many are free" },
+    { "metrics-file", .value = " FILE", .text = &given.metrics_file,
+      .help = "write figures for Prometheus to FILE after each pass: a name that ends in .prom, in the directory that "
+              "node_exporter reads (--collector.textfile.directory)" },
+    { "metrics-listen", .value = " A:P", .text = &given.metrics_listen,
+      .help = "without --once: give these figures to whoever asks http://A:P/metrics, such as 127.0.0.1:9477 or "
+              "[::1]:9477. Everybody who reaches the address can read them" },
+    { "healthy", .value = " FILE", .text = &given.healthy,
+      .help = "for a probe: collect nothing, and exit with 0 if another agent has written its --metrics-file FILE in the "
+              "last three periods, else with 1" },
     { "verbose", .flag = &given.verbose, .help = "print every object, not only the numbers" },
     { "json", .flag = &given.json, .word = "changes", .word_flag = &given.changes_only, .value = "[=changes]",
       .help = "print reports as JSON on standard output, a line each; everything else on standard error. With =changes "
@@ -245,6 +254,10 @@ static int check(void)
         return usage_error("without --once containers are collected too; leave out", "--images");
     if (!given.once && (given.all_unused || given.now))
         return usage_error("only with --once:", given.now ? "--now" : "--all-unused");
+    if (given.once && given.metrics_listen)
+        return usage_error("only without --once:", "--metrics-listen");
+    if (given.healthy && (given.once || given.apply))
+        return usage_error("--healthy collects nothing; leave out", given.once ? "--once" : "--apply");
     if (given.kubelet.path && !*given.kubelet.path)
         return usage_error("give a directory such as /var/lib/kubelet, or leave out", "--kubelet-dir");
     if (given.kubelet.path && given.live_pods.path)

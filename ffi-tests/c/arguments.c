@@ -70,7 +70,7 @@ static void null_handles(void)
     CHECK(gc_report_fs_before(NULL) == NULL && gc_report_fs_after(NULL) == NULL);
     CHECK(gc_report_pace(NULL, GC_CONTAINER) == NULL);
     CHECK(gc_report_started(NULL) == 0 && gc_report_seconds(NULL) <= 0);
-    CHECK(gc_config_key_help(NULL) == NULL);
+    CHECK(gc_config_key_help(NULL) == NULL && gc_metrics(NULL) == NULL);
     gc_config_free(config);
 }
 

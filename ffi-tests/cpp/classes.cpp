@@ -169,6 +169,7 @@ void handles_move(const std::string &endpoint)
     CHECK(status_thrown_by([&] { first.containers(); }) == crigc::status::invalid_argument);
     first.stop();
     first.close();
+    CHECK(first.metrics().empty());
     first = std::move(second);
     CHECK(first && !second);
     // The engine that was there is freed.
@@ -183,6 +184,9 @@ void handles_move(const std::string &endpoint)
     crigc::error error;
     report = first.images(error, crigc::flags::dry_run | crigc::flags::no_wait);
     CHECK(report.dry_run() && error.status() == crigc::status::not_enough_freed);
+    std::string metrics = first.metrics();
+    CHECK(metrics.find("crigc_passes_total{engine=\"") != std::string::npos);
+    CHECK(metrics.find("pass=\"images\",status=\"GC_ERROR_NOT_ENOUGH_FREED\"} 1\n") != std::string::npos);
 
     crigc::call call(std::chrono::seconds(5));
     crigc::call moved(std::move(call));

@@ -170,6 +170,7 @@ fn the_tour_of_the_header_runs() {
         "removed container ",
         "kept sandbox ",
         "as JSON",
+        "crigc_passes_total{engine=\"0\",pass=\"containers\",status=\"GC_OK\"} ",
     ] {
         assert!(out.contains(words), "{words}: {out}");
     }

@@ -104,6 +104,7 @@ fn an_installation_has_everything_and_leaves_nothing() {
         "share/doc/crigc/docs/configuration.md",
         "share/doc/crigc/docs/linking.md",
         "share/doc/crigc/docs/reasons.md",
+        "share/doc/crigc/docs/metrics.md",
         "share/doc/crigc/docs/rules.md",
         "share/doc/crigc/examples-c/collect.c",
         "share/doc/crigc/examples-c/collect.cpp",

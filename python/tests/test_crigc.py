@@ -344,7 +344,8 @@ class Callbacks(unittest.TestCase):
 
         def states(uids: List[str]) -> "dict[str, crigc.PodState]":
             kept.clear()  # the last reference to a report
-            for call in (engine.containers, engine.images, engine.start, crigc.Config, crigc.Call, lambda: made.update({"dry-run": 1})):
+            calls = (engine.containers, engine.images, engine.start, engine.metrics, crigc.Config, crigc.Call)
+            for call in (*calls, lambda: made.update({"dry-run": 1})):
                 try:
                     call()
                 except crigc.Error as error:
@@ -359,7 +360,7 @@ class Callbacks(unittest.TestCase):
             kept.append(engine.containers(crigc.Flags.DRY_RUN))
             raised.clear()
             kept.append(engine.containers(crigc.Flags.DRY_RUN))
-        self.assertGreaterEqual(len(raised), 6)
+        self.assertGreaterEqual(len(raised), 7)
         self.assertEqual({type(error) for error in raised}, {crigc.Busy})
         self.assertEqual(crigc._waiting, [])
         # In the library the clock is still set.
@@ -487,6 +488,13 @@ class Ends(unittest.TestCase):
             for thread in threads:
                 thread.join(WATCHDOG)
             self.assertEqual((len(ends), set(ends) <= {"OK", "CLOSED"}), (4, True))
+
+    def test_metrics(self) -> None:
+        with crigc.Engine(config(unchanged())) as engine:
+            engine.containers(crigc.Flags.DRY_RUN)
+            text = engine.metrics()
+        self.assertRegex(text, r'\ncrigc_passes_total{engine="\d+",pass="containers",status="GC_OK"} 1\n')
+        self.assertRaises(crigc.Closed, engine.metrics)
 
     def test_a_callback_may_close(self) -> None:
         made = config(unchanged())

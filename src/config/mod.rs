@@ -3,8 +3,8 @@
 pub mod duration;
 mod hints;
 pub mod keys;
-pub mod quantity;
 pub mod kubelet_file;
+pub mod quantity;
 mod values;
 
 pub use keys::Config;

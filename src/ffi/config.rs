@@ -7,8 +7,8 @@ use super::error::{gc_error, gc_status};
 use crate::config::Settings;
 use crate::config::keys::KEYS;
 use crate::hooks::Hooks;
-use crate::report::visible;
 use crate::load::load;
+use crate::report::visible;
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
 

@@ -1,7 +1,7 @@
 //! `gc_engine`, and the functions of the library as a whole.
 
 use super::boundary::{
-    fallible, free, guarded, in_callback, outside, read, required, status, text,
+    fallible, free, guarded, in_callback, outside, owned, read, required, status, text,
 };
 use super::call::gc_call;
 use super::config::gc_config;
@@ -291,6 +291,25 @@ pub unsafe extern "C" fn gc_start(engine: *mut gc_engine, error: *mut *mut gc_er
 pub unsafe extern "C" fn gc_stop(engine: *mut gc_engine) {
     // SAFETY: the host's promise.
     outside((), || unsafe { read(engine, (), |engine| engine.0.stop()) });
+}
+
+/// Returns what the engine has counted since it was made, as text in Prometheus' format (version 0.0.4, content type
+/// "text/plain; version=0.0.4; charset=utf-8"). All names begin with crigc_; docs/metrics.md explains each of them. Every sample has
+/// the label `engine`, a number that no other living engine of this process has. No label contains an ID or a name of the node. The
+/// caller frees the text with gc_string_free. A pass is counted before gc_pass_fn is called with its end.
+///
+/// May be called at any time, from any thread, also after gc_close; never waits for a pass. Returns NULL if `engine` is NULL, and in a
+/// callback.
+///
+/// # Safety
+/// `engine` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_metrics(engine: *mut gc_engine) -> *mut c_char {
+    let none = std::ptr::null_mut();
+    // SAFETY: the host's promise.
+    outside(none, || unsafe {
+        read(engine, none, |engine| owned(&engine.0.metrics()))
+    })
 }
 
 /// Returns the version of the library, such as "0.1.0". The string is always valid; do not free it. May be called from callbacks.

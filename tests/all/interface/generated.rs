@@ -1,8 +1,8 @@
 //! The generated files, `include/crigc.h`, `docs/configuration.md` and `docs/reasons.md`: stale ones fail here. `make generate` writes them.
 
 use crigc::config::keys::KEYS;
-use crigc::report::Reason;
 use crigc::config::kubelet_file::fields::FIELDS;
+use crigc::report::Reason;
 use std::path::Path;
 
 /// The files of the interface, in the order of the header.
