@@ -1,7 +1,7 @@
 //! `gc_config`: the keys and callbacks that an engine is made from.
 
 use super::boundary::{
-    fallible, free, guarded, outside, owned, required, required_mut, status, text,
+    Callbacks, fallible, free, guarded, missing, outside, owned, required, required_mut, status, text,
 };
 use super::error::{gc_error, gc_status};
 use crate::config::Settings;
@@ -18,6 +18,7 @@ use std::sync::OnceLock;
 pub struct gc_config {
     pub(super) settings: Settings,
     pub(super) hooks: Hooks,
+    callbacks: Callbacks,
 }
 
 /// Makes a configuration with the kubelet's defaults and no callbacks. The caller frees it with gc_config_free. Returns NULL in a
@@ -82,9 +83,12 @@ pub unsafe extern "C" fn gc_config_load(
     // SAFETY: the host's promise.
     unsafe {
         status(error, || {
-            let path = text(path, "path")?;
-            let config = required_mut(config, "config")?;
-            load(path, &mut config.settings, &config.hooks)
+            if config.is_null() {
+                return Err(missing("config"));
+            }
+            // Field by field: the log callback may call this function with the same config, which uses the other fields already.
+            (*config).callbacks.refuse()?;
+            load(text(path, "path")?, &mut (*config).settings, &(*config).hooks)
         })
     }
 }

@@ -1,7 +1,7 @@
 //! `gc_engine`, and the functions of the library as a whole.
 
 use super::boundary::{
-    fallible, free, guarded, in_callback, outside, owned, read, required, status, text,
+    Callbacks, fallible, free, guarded, in_callback, outside, owned, read, required, status, text,
 };
 use super::call::gc_call;
 use super::config::gc_config;
@@ -28,7 +28,7 @@ pub const GC_NO_WAIT: u32 = 4;
 pub const GC_POD_GONE: u32 = 8;
 
 /// A configured collector. Make one with gc_engine_new, and free it with gc_engine_free. Any number of threads may use it at once.
-pub struct gc_engine(Engine);
+pub struct gc_engine(Engine, Callbacks);
 
 /// Makes an engine from a copy of the configuration and its callbacks. The runtime need not be running yet. The caller frees the engine
 /// with gc_engine_free. On failure it returns NULL, and the error has one of these statuses: GC_ERROR_CONFIG (values are wrong only
@@ -49,7 +49,7 @@ pub unsafe extern "C" fn gc_engine_new(
         fallible(error, std::ptr::null_mut(), || {
             let config = required(config, "config")?;
             let engine = Engine::new(config.settings.config(), config.hooks.clone())?;
-            Ok(Box::into_raw(Box::new(gc_engine(engine))))
+            Ok(Box::into_raw(Box::new(gc_engine(engine, Callbacks::default()))))
         })
     }
 }
@@ -307,9 +307,14 @@ pub unsafe extern "C" fn gc_stop(engine: *mut gc_engine) {
 pub unsafe extern "C" fn gc_metrics(engine: *mut gc_engine) -> *mut c_char {
     let none = std::ptr::null_mut();
     // SAFETY: the host's promise.
-    outside(none, || unsafe {
-        read(engine, none, |engine| owned(&engine.0.metrics()))
-    })
+    unsafe {
+        read(engine, none, |gc_engine(engine, callbacks)| {
+            match callbacks.are_running() {
+                true => none,
+                false => owned(&engine.metrics()),
+            }
+        })
+    }
 }
 
 /// Returns the version of the library, such as "0.1.0". The string is always valid; do not free it. May be called from callbacks.
