@@ -12,12 +12,14 @@ failed_steps=0
 . tests/need.sh
 
 step() { # name command...
-    local name=$1
+    local name=$1 began=$SECONDS
     shift
     echo "=== $name"
-    if "$@" 2>&1 | tee -a "$log"; then return; fi
-    echo "FAILED: $name"
-    failed_steps=$((failed_steps + 1))
+    if ! "$@" 2>&1 | tee -a "$log"; then
+        echo "FAILED: $name"
+        failed_steps=$((failed_steps + 1))
+    fi
+    echo "$name took $((SECONDS - began)) s"
 }
 
 need valgrind valgrind
