@@ -22,9 +22,11 @@ int read_address(const char *text, struct address *address)
     char host[INET6_ADDRSTRLEN];
     const char *colon = strrchr(text, ':');
     long port = colon ? port_of(colon + 1) : -1;
+    if (port < 0)
+        return 0;
     int has_brackets = text[0] == '[' && colon > text && colon[-1] == ']';
     const char *begin = text + has_brackets, *end = colon - has_brackets;
-    if (port < 0 || end <= begin || (size_t)(end - begin) >= sizeof host)
+    if (end <= begin || (size_t)(end - begin) >= sizeof host)
         return 0;
     memcpy(host, begin, (size_t)(end - begin));
     host[end - begin] = '\0';

@@ -4,16 +4,18 @@
 #define _POSIX_C_SOURCE 200809L
 #include "healthy.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 #include "duration.h"
 #include "exit_code.h"
 #include "output.h"
 
-enum { PERIODS = 3, LEAST_AGE = 60, MOST_LINE = 512 }; /* the age in seconds */
+enum { PERIODS = 3, LEAST_AGE = 60, MOST_LINE = 512, MOST_LINES = 10000 }; /* the age in seconds */
 
 /* The shortest period that the file names, in seconds; 0 = it names none, as that of an agent with --once. */
 static double period_in(FILE *file)
@@ -21,7 +23,7 @@ static double period_in(FILE *file)
     static const char name[] = "crigc_period_seconds{";
     char line[MOST_LINE];
     double shortest = 0;
-    while (fgets(line, sizeof line, file)) {
+    for (int i = 0; i < MOST_LINES && fgets(line, sizeof line, file); i++) {
         const char *end = strstr(line, "} ");
         double period = strncmp(line, name, sizeof name - 1) == 0 && end ? strtod(end + 2, NULL) : 0;
         if (period > 0 && (period < shortest || shortest <= 0))
@@ -53,17 +55,29 @@ static int judge(const char *path, double age, double period)
     return EXIT_FINE;
 }
 
+/* The file that an agent wrote; NULL if there is none, which is said. Its directory may belong to another user, who could put a link to a
+ * device there, or a pipe: reading them would never end. */
+static FILE *open_file(const char *path, struct stat *status)
+{
+    FILE *file = NULL;
+    int descriptor = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int is_there = descriptor >= 0 && fstat(descriptor, status) == 0;
+    if (is_there && !S_ISREG(status->st_mode))
+        say("cannot read %s: it is not a regular file", path);
+    else if (!is_there || !(file = fdopen(descriptor, "r")))
+        say("cannot read %s: %s", path, strerror(errno));
+    if (!file && descriptor >= 0)
+        close(descriptor);
+    return file;
+}
+
 int check_health(const char *path, const gc_config *config)
 {
     struct stat status;
     struct timespec now;
-    FILE *file = fopen(path, "r");
-    if (!file || fstat(fileno(file), &status) != 0) {
-        say("cannot read %s: %s", path, strerror(errno));
-        if (file)
-            fclose(file);
+    FILE *file = open_file(path, &status);
+    if (!file)
         return EXIT_NOT_HEALTHY;
-    }
     double period = period_in(file);
     fclose(file);
     clock_gettime(CLOCK_REALTIME, &now);

@@ -57,9 +57,10 @@ static const struct row rows[] = {
     { "live-pods-max-age", .value = " T", .milliseconds = &given.live_pods.max_age,
       .help = "do not trust FILE if it is older than this (such as 90s or 5m; default 1m)" },
     { "config", .value = " FILE", .text = &given.config,
-      .help = "take keys from FILE, a KubeletConfiguration, as the kubelet's --config does. Keys on this command line win" },
+      .help = "take keys from FILE, a KubeletConfiguration, as the kubelet's --config does. Keys on this command line win. "
+              "With --host-root FILE stays a path of the agent" },
     { "config-dir", .value = " DIR", .text = &given.config_dir,
-      .help = "take keys from the drop-in files of DIR, too, as the kubelet's --config-dir does" },
+      .help = "take keys from the drop-in files of DIR, too, as the kubelet's --config-dir does; a path of the agent as well" },
     { "image-fs-file", .value = " FILE", .text = &given.image_fs_file,
       .help = "how full the image filesystem is: a line with capacity and available, in bytes, and perhaps with "
               "the number of inodes and how many are free" },

@@ -372,6 +372,16 @@ fn healthy_is_a_file_that_is_young_enough() {
         "{}",
         told.error
     );
+    // What another user may have put there; the device would never end.
+    let (folder, link) = (bench.at("folder.prom"), bench.at("link.prom"));
+    fs::create_dir(&folder).expect("a folder");
+    symlink("/dev/zero", &link).expect("a link");
+    for path in [folder, link] {
+        let told = healthy(&bench, &path, &[]);
+        assert_eq!(told.code, Some(1), "{}", told.error);
+        let said = format!("cannot read {path}: ");
+        assert!(told.error.contains(&said), "{}", told.error);
+    }
     // It calls nobody.
     assert!(bench.server.trace().is_empty());
 }

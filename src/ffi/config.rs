@@ -1,7 +1,8 @@
 //! `gc_config`: the keys and callbacks that an engine is made from.
 
 use super::boundary::{
-    Callbacks, fallible, free, guarded, missing, outside, owned, required, required_mut, status, text,
+    Callbacks, fallible, free, guarded, missing, outside, owned, required, required_mut, status,
+    text,
 };
 use super::error::{gc_error, gc_status};
 use crate::config::Settings;
@@ -58,7 +59,8 @@ pub unsafe extern "C" fn gc_config_set(
 /// These fields set keys; all others are ignored: containerRuntimeEndpoint, imageServiceEndpoint, runtimeRequestTimeout,
 /// imageGCHighThresholdPercent, imageGCLowThresholdPercent, imageMinimumGCAge (minimum-image-ttl-duration), imageMaximumGCAge
 /// (image-maximum-gc-age) and podLogsDir. What the files do not name keeps its value. As in the kubelet, a duration of 0 and an empty text
-/// are its default, while a threshold of 0 is 0. A relative podLogsDir in a file begins in the directory of that file.
+/// are its default, while a threshold of 0 is 0. A relative podLogsDir in a file begins in the directory of that file. `path` is a path of
+/// this process: the key host-root does not count for it.
 ///
 /// Of a directory the names that end in .conf are read, each directory in the order of its names, subdirectories too, but no links to
 /// directories. The files are merged before a value is read: a later one replaces an earlier one, and null puts a field back to the
@@ -88,7 +90,11 @@ pub unsafe extern "C" fn gc_config_load(
             }
             // Field by field: the log callback may call this function with the same config, which uses the other fields already.
             (*config).callbacks.refuse()?;
-            load(text(path, "path")?, &mut (*config).settings, &(*config).hooks)
+            load(
+                text(path, "path")?,
+                &mut (*config).settings,
+                &(*config).hooks,
+            )
         })
     }
 }

@@ -49,7 +49,10 @@ pub unsafe extern "C" fn gc_engine_new(
         fallible(error, std::ptr::null_mut(), || {
             let config = required(config, "config")?;
             let engine = Engine::new(config.settings.config(), config.hooks.clone())?;
-            Ok(Box::into_raw(Box::new(gc_engine(engine, Callbacks::default()))))
+            Ok(Box::into_raw(Box::new(gc_engine(
+                engine,
+                Callbacks::default(),
+            ))))
         })
     }
 }
@@ -308,12 +311,14 @@ pub unsafe extern "C" fn gc_metrics(engine: *mut gc_engine) -> *mut c_char {
     let none = std::ptr::null_mut();
     // SAFETY: the host's promise.
     unsafe {
-        read(engine, none, |gc_engine(engine, callbacks)| {
-            match callbacks.are_running() {
+        read(
+            engine,
+            none,
+            |gc_engine(engine, callbacks)| match callbacks.are_running() {
                 true => none,
                 false => owned(&engine.metrics()),
-            }
-        })
+            },
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use super::document::{Named, Value};
 use super::fields::{Field, Takes};
 use super::{refused, scalar};
-use crate::config::{Settings, duration};
+use crate::config::{Endpoint, Settings, duration};
 use crate::error::Result;
 use std::path::{Component, Path, PathBuf};
 
@@ -51,9 +51,9 @@ fn decode(
                 _ => Err("it is not a whole number".to_owned()),
             }
         }
-        (Takes::Number | Takes::Text | Takes::Path, Value::Null) => Ok(None),
+        (Takes::Number | Takes::Endpoint | Takes::Path, Value::Null) => Ok(None),
         (Takes::Number, _) => Err("it is not a number".to_owned()),
-        (Takes::Text | Takes::Path, Value::Text(text)) if text.is_empty() => Ok(None),
+        (Takes::Endpoint | Takes::Path, Value::Text(text)) if text.is_empty() => Ok(None),
         (Takes::Path, Value::Text(text)) => match decoding {
             Decoding::File { directory, .. } => from(directory, text).map(Some),
             Decoding::Merged => Ok(Some(text.clone())),
@@ -62,8 +62,12 @@ fn decode(
             Ok(time) if time.is_zero() => Ok(None),
             _ => Ok(Some(text.clone())),
         },
-        (Takes::Text, Value::Text(text)) => Ok(Some(text.clone())),
-        (Takes::Duration | Takes::Text | Takes::Path, _) => Err("it is not a text".to_owned()),
+        // A host that connects may use other names, but a kubelet cannot.
+        (Takes::Endpoint, Value::Text(text)) => match Endpoint(text.clone()).is_no_socket() {
+            Some(why) => Err(why),
+            None => Ok(Some(text.clone())),
+        },
+        (Takes::Duration | Takes::Endpoint | Takes::Path, _) => Err("it is not a text".to_owned()),
     }
 }
 

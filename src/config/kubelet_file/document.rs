@@ -41,6 +41,20 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The place behind a text that begins here.
+    pub(super) fn after(self, text: &str) -> Place {
+        text.chars().fold(self, |at, c| match c {
+            '\n' => Place {
+                line: at.line + 1,
+                column: 1,
+            },
+            _ => Place {
+                column: at.column + 1,
+                ..at
+            },
+        })
+    }
+
     /// Where this byte of a text is.
     pub(super) fn of(text: &[u8], at: usize) -> Place {
         let before = text.get(..at).unwrap_or(text);
@@ -139,6 +153,9 @@ impl Document {
 /// How many fields that are read a mapping may have: each may be written in several cases.
 const MOST: usize = 100;
 
+/// The longest text that a field may have, in bytes. No path is longer.
+const LONGEST: usize = 4096;
+
 /// The fields of a mapping that are read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fields {
@@ -149,6 +166,10 @@ pub(super) struct Fields {
 impl Fields {
     /// Sets a field; the last one of a name counts.
     pub(super) fn set(&mut self, name: &str, value: Value, place: Place) -> Result<(), Fault> {
+        if matches!(&value, Value::Text(text) | Value::Number(text) if text.len() > LONGEST) {
+            let why = format!("{} is longer than {LONGEST} bytes", visible(name));
+            return Err(Fault::new(place, why));
+        }
         if let Some(old) = self.named.iter_mut().find(|f| f.name == name) {
             (old.value, old.place) = (value, place);
             if self.twice.is_none() {

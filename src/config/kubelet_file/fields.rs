@@ -27,9 +27,9 @@ pub(super) enum Takes {
     Duration,
     /// A whole number; zero is a value.
     Number,
-    /// A text; the empty one is the default.
-    Text,
-    /// The same with a path, which the kubelet reads from the directory of its file on.
+    /// A text with the path of a unix socket; the empty one is the default.
+    Endpoint,
+    /// A text with a path, which the kubelet reads from the directory of its file on; the empty one is the default.
     Path,
 }
 
@@ -42,12 +42,12 @@ pub static FIELDS: [Field; 8] = [
     field(
         "containerRuntimeEndpoint",
         "container-runtime-endpoint",
-        Takes::Text,
+        Takes::Endpoint,
     ),
     field(
         "imageServiceEndpoint",
         "image-service-endpoint",
-        Takes::Text,
+        Takes::Endpoint,
     ),
     field(
         "runtimeRequestTimeout",

@@ -1,10 +1,10 @@
-//! The fields of a YAML text, from the events of its parser. Only fields that are read here are held, and no alias is expanded: neither
-//! time nor memory grows beyond the text.
+//! The fields of a YAML text, from the events of its parser. Only fields that are read here are held, and no alias of a list or mapping
+//! is expanded: time and memory are bounded by the size of the text.
 
 use super::document::{Document, Fault, Fields, Place, Value};
 use super::fields;
 use super::scalar::{self, Tag};
-use crate::report::printable;
+use crate::report::{printable, visible};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag as WrittenTag};
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -13,6 +13,8 @@ use std::rc::Rc;
 const DEEPEST: usize = 100;
 /// How many fields and mappings the keys `<<` of a text may merge.
 const MERGED: usize = 10_000;
+/// How many bytes of scalars the aliases of a text may repeat.
+const REPEATED: usize = 1 << 20;
 
 /// A node that has been read.
 #[derive(Clone)]
@@ -21,6 +23,16 @@ enum Node<'a> {
     Map(Rc<Fields>),
     /// Its mappings, unless it holds something else.
     List(Option<Rc<Vec<Rc<Fields>>>>),
+}
+
+impl Node<'_> {
+    /// How many bytes a copy takes beside the node itself.
+    fn size(&self) -> usize {
+        match self {
+            Node::Scalar(text, tag) => text.len() + tag.as_ref().err().map_or(0, String::len),
+            Node::Map(_) | Node::List(_) => 0,
+        }
+    }
 }
 
 /// A mapping or a list that has not ended.
@@ -42,6 +54,7 @@ struct Reader<'a> {
     /// The nodes with an anchor that have ended, by their numbers.
     anchored: Vec<Option<Node<'a>>>,
     merged: usize,
+    repeated: usize,
     root: Option<(Node<'a>, Place)>,
 }
 
@@ -73,10 +86,14 @@ pub(super) fn read(text: &str) -> Result<Document, Fault> {
     }
 }
 
-/// What neither YAML 1.1 nor 1.2 allows in a text. The parser takes a NUL for its end.
+/// What neither YAML 1.1 nor 1.2 allows in a text, and what the two read differently: U+0085, U+2028 and U+2029 end a line only in 1.1,
+/// and the kubelet's library skips U+FEFF at the begin of any line. The parser takes a NUL for the end of the text.
 fn is_forbidden(c: char) -> bool {
-    (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}'))
-        || matches!(c, '\u{fffe}' | '\u{ffff}')
+    (c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
+        || matches!(
+            c,
+            '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}'
+        )
 }
 
 fn place(mark: &Marker) -> Place {
@@ -95,14 +112,22 @@ impl<'a> Reader<'a> {
     fn take(&mut self, event: Event<'a>, place: Place) -> Result<(), Fault> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let node = Node::Scalar(text, tag_of(style, tag.as_deref()));
+                let tag = tag_of(&text, style, tag.as_deref());
+                let node = Node::Scalar(text, tag);
                 self.ended(node, anchor, place)
             }
             Event::Alias(anchor) => {
                 let node = match self.anchored.get(anchor) {
                     // The kubelet does not merge a list by its alias.
                     Some(Some(Node::List(_))) => Node::List(None),
-                    Some(Some(node)) => node.clone(),
+                    Some(Some(node)) => {
+                        self.repeated += node.size();
+                        if self.repeated > REPEATED {
+                            let why = format!("its aliases repeat more than {REPEATED} bytes");
+                            return Err(Fault::new(place, why));
+                        }
+                        node.clone()
+                    }
                     _ => return Err(Fault::new(place, "an alias is inside of what it names")),
                 };
                 self.ended(node, 0, place)
@@ -196,6 +221,9 @@ fn set(
                 }
             }
         }
+        Node::Scalar(name, Err(why)) if name == "<<" => {
+            return Err(Fault::new(key_place, why.clone()));
+        }
         Node::Scalar(name, _) if fields::is_read(name) => {
             let (value, place) = match node {
                 Node::Map(_) => (Value::Object, place),
@@ -215,7 +243,7 @@ fn set(
 }
 
 /// The tag of a scalar; the error says that it is none of those that are read here.
-fn tag_of(style: ScalarStyle, tag: Option<&WrittenTag>) -> Result<Tag, String> {
+fn tag_of(text: &str, style: ScalarStyle, tag: Option<&WrittenTag>) -> Result<Tag, String> {
     let Some(tag) = tag else {
         let is_plain = style == ScalarStyle::Plain;
         return Ok(if is_plain { Tag::Plain } else { Tag::Text });
@@ -226,6 +254,10 @@ fn tag_of(style: ScalarStyle, tag: Option<&WrittenTag>) -> Result<Tag, String> {
         "int" if tag.is_yaml_core_schema() => Ok(Tag::Whole),
         "float" if tag.is_yaml_core_schema() => Ok(Tag::Float),
         "null" if tag.is_yaml_core_schema() => Ok(Tag::Null),
-        _ => Err(format!("crigc does not read the tag {tag}; leave it out")),
+        "merge" if tag.is_yaml_core_schema() && text == "<<" => Ok(Tag::Plain),
+        _ => {
+            let tag = visible(&tag.to_string());
+            Err(format!("crigc does not read the tag {tag}; leave it out"))
+        }
     }
 }

@@ -261,6 +261,22 @@ fn a_text_that_grows_is_refused() {
             format!("{}{}", "{\"x\":".repeat(100_000), "}"),
             Some("not JSON"),
         ),
+        (
+            format!("{{{}}}", vec!["\"kind\":0"; 100_000].join(",")),
+            Some("it has no apiVersion"),
+        ),
+        (
+            format!(
+                "{HEAD}x: &x \"{}\"\ny: [{}]\n",
+                "a".repeat(4_000),
+                vec!["{kind: *x}"; 1_000].join(", ")
+            ),
+            Some("its aliases repeat more than 1048576 bytes"),
+        ),
+        (
+            format!("{HEAD}podLogsDir: /{}\n", "a".repeat(4_096)),
+            Some("podLogsDir is longer than 4096 bytes"),
+        ),
     ];
     let files = folder(&[]);
     for (text, refused) in cases {
@@ -282,6 +298,8 @@ fn a_text_that_grows_is_refused() {
 fn a_relative_path_begins_in_the_working_directory() {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     assert_eq!(std::env::current_dir().expect("a directory"), here);
+    // Another directory may be the one that Cargo builds in.
+    fs::create_dir_all(here.join("target")).expect("writable");
     let files = tempfile::tempdir_in(here.join("target")).expect("a folder");
     let text = format!("{HEAD}podLogsDir: pods\n");
     fs::write(files.path().join("file"), text).expect("writable");

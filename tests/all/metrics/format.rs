@@ -33,6 +33,7 @@ fn collected() -> (Bench, Engine) {
     let engine = bench.new_engine(&[], hooks);
     engine.start().unwrap();
     for flags in [DRY_RUN, PassOptions::PLAIN] {
+        engine.pod("gone", true, flags, None);
         engine.containers(flags, None);
         engine.images(flags, None);
     }
@@ -238,6 +239,21 @@ fn the_manual_describes_every_metric() {
             .take_while(|bound| *bound != "+Inf")
             .collect();
         assert!(manual.contains(&le.join(", ")), "{name}: {}", le.join(", "));
+    }
+}
+
+/// The manual names all values of labels whose values it lists.
+#[test]
+fn the_manual_names_the_values_of_labels() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manual = fs::read_to_string(root.join("docs/metrics.md")).unwrap();
+    for label in ["pass", "kind", "outcome", "state"] {
+        let begin = format!("| `{label}` | ");
+        let row = manual.lines().find(|line| line.starts_with(&begin));
+        for value in allowed(label) {
+            let is_named = row.unwrap().contains(&format!("`{value}`"));
+            assert!(is_named, "docs/metrics.md, label {label}: {value}");
+        }
     }
 }
 

@@ -87,10 +87,13 @@ fn a_pass(dice: &mut Dice, bench: &Bench, engine: &Engine) -> Option<Report> {
     } else {
         let _ = fs::remove_file(&hold);
     }
-    let end = if dice.one_in(2) {
-        engine.images(options, None)
-    } else {
-        engine.containers(options, None)
+    let end = match dice.roll(5) {
+        0 | 1 => engine.images(options, None),
+        2 | 3 => engine.containers(options, None),
+        _ => {
+            let uid = format!("u{}", dice.roll(random_node::PODS));
+            engine.pod(&uid, true, options, None)
+        }
     };
     end.report
 }
@@ -144,11 +147,13 @@ fn the_counters_are_the_sums_of_the_reports() {
         "kept,reason=held",
         "kind=image",
         "kind=pod-logs",
+        "pass=pod,status=GC_OK",
         "GC_ERROR_RUNTIME",
         "freed",
     ] {
         assert!(
-            seen.keys().any(|name| name.contains(part)),
+            seen.iter()
+                .any(|(name, value)| name.contains(part) && *value > 0.0),
             "{part}: {seen:?}"
         );
     }

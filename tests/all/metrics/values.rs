@@ -3,7 +3,7 @@
 use super::exposition::numbers;
 use crigc::engine::{Engine, PassOptions};
 use crigc::hooks::{Hook, Hooks};
-use crigc::report::Report;
+use crigc::report::{Pass, Report};
 use crisim::fault::{Action, Fault};
 use crisim::node::Word;
 use std::collections::BTreeMap;
@@ -118,6 +118,27 @@ fn a_pass_over_containers_is_counted() {
     assert_eq!(pass.pace.len(), 2, "of containers and sandboxes");
     assert_eq!(value(&text, "crigc_removals_in_flight{}"), 0.0);
     assert_eq!(value(&text, "crigc_image_freed_bytes_total{}"), 0.0);
+}
+
+/// A pass over one pod is of a kind of its own, and what it lists is not the node.
+#[test]
+fn a_pass_over_one_pod_is_counted() {
+    let bench = containers();
+    let engine = engine(&bench, &[]);
+    report(engine.pod("gone", true, PassOptions::PLAIN, None));
+    let text = engine.metrics();
+    let ok = ("pass=pod,status=GC_OK", 1.0);
+    expect(&text, "crigc_passes_total", &[ok]);
+    let removed = [
+        ("kind=container,outcome=removed,reason=pod-removed", 1.0),
+        ("kind=sandbox,outcome=removed,reason=pod-removed", 1.0),
+        ("kind=pod-logs,outcome=removed,reason=pod-removed", 1.0),
+    ];
+    expect(&text, "crigc_removals_total", &removed);
+    expect(&text, "crigc_objects", &[]);
+    let success = series(&text, "crigc_last_success_timestamp_seconds");
+    let names: Vec<&String> = success.keys().collect();
+    assert_eq!(names, ["crigc_last_success_timestamp_seconds{pass=pod}"]);
 }
 
 /// Each call that crisim heard of is in the durations.
@@ -271,7 +292,7 @@ fn passes_that_fail_are_counted_by_their_status() {
 fn every_status_is_there_from_the_beginning() {
     let bench = Maker::new().start();
     let all = numbers(&engine(&bench, &[]).metrics());
-    for pass in ["containers", "images"] {
+    for pass in Pass::ALL.map(Pass::word) {
         for status in [
             "GC_OK",
             "GC_ERROR_NOT_ENOUGH_FREED",
