@@ -44,14 +44,15 @@
  * Callbacks. A callback receives its `context` first; the library passes it on and never dereferences it. Function and context
  * must be usable until the config and every engine made from it are freed. Two engines of one config may call back at once. A
  * called pass calls back on the caller's thread, a periodic pass on the one thread of its kind; gc_config_load logs on the
- * caller's thread. One engine never makes two callbacks of the same kind at once. What a callback receives is borrowed for the call. A callback has to return normally (no
- * longjmp, no C++ exception) and within milliseconds. Do not hold a lock during a call into the library if a callback takes the
- * same lock. A pass waits for a callback that does not return, even past its deadline, a cancel and a close; while it runs, a
- * pass of the other kind waits before it makes the same callback. gc_close and gc_call_cancel never wait for a callback;
- * gc_stop and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close, gc_version, gc_abi, gc_status_name,
- * gc_string_free, gc_error_free, gc_config_key, gc_config_key_help, gc_kind_name, gc_outcome_name, gc_reason_text and the
- * functions that read reports and errors. Every other function returns GC_ERROR_BUSY there, or, if it has no status, returns
- * NULL or does nothing. If a callback returns yes or no, 1 is yes and every other value is no. Only a yes lets crigc remove.
+ * caller's thread. One engine never makes two callbacks of the same kind at once. What a callback receives is borrowed for the
+ * call. A callback has to return normally (no longjmp, no C++ exception) and within milliseconds. Do not hold a lock during a
+ * call into the library if a callback takes the same lock. A pass waits for a callback that does not return, even past its
+ * deadline, a cancel and a close; while it runs, a pass of the other kind waits before it makes the same callback. gc_close and
+ * gc_call_cancel never wait for a callback; gc_stop and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close,
+ * gc_version, gc_abi, gc_status_name, gc_string_free, gc_error_free, gc_config_key, gc_config_key_help, gc_kind_name,
+ * gc_outcome_name, gc_reason_text and the functions that read reports and errors. Every other function returns GC_ERROR_BUSY
+ * there, or, if it has no status, returns NULL or does nothing. If a callback returns yes or no, 1 is yes and every other value
+ * is no. Only a yes lets crigc remove.
  *
  * Reasons in gc_entry. Removed: pod-removed, pod-terminated, unit-limit, total-limit, older-sandbox, dead-link, age, space,
  * unused. Kept: running, too-young, within-limit, active, newest-sandbox, pod-exists, pod-active (the host reports the pod as
