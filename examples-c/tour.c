@@ -92,6 +92,9 @@ static gc_config *configure(char *endpoint, char *name)
     gc_error *error = NULL;
     const char *key;
     gc_config *config = gc_config_new();
+    /* What the kubelet of this node is configured with, if there is one; its flags are set after its file. */
+    gc_config_load(config, "/var/lib/kubelet/config.yaml", &error);
+    failed("load the kubelet's configuration", error);
     gc_config_set(config, "container-runtime-endpoint", endpoint, &error);
     if (failed("set the endpoint", error)) {
         gc_config_free(config);
@@ -161,6 +164,14 @@ static int run_passes(gc_engine *engine)
     return is_bad;
 }
 
+/* The figures of all passes for Prometheus; a host serves them, or writes them to a file. */
+static void print_metrics(gc_engine *engine)
+{
+    char *text = gc_metrics(engine);
+    printf("%s", text ? text : "");
+    gc_string_free(text);
+}
+
 /* Passes in the background, for as long as nothing happens here. */
 static int run_periodically(gc_engine *engine)
 {
@@ -186,6 +197,7 @@ int main(int argc, char **argv)
     if (failed("make an engine", error))
         return 1;
     int is_bad = run_passes(engine) | run_periodically(engine);
+    print_metrics(engine);
     gc_close(engine); /* from any thread: all passes end soon */
     gc_engine_free(engine);
     return is_bad;

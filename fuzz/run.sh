@@ -6,7 +6,7 @@ set -eu -o pipefail
 cd "$(dirname "$0")/.."
 runs=${1:-20000}
 shift $(($# > 0))
-targets=${*:-config durations records names answers}
+targets=${*:-config kubelet_files durations records names answers}
 host=$(rustc -vV | sed -n 's/^host: //p')
 # What makes a stable compiler take the flags of sanitizers.
 export RUSTC_BOOTSTRAP=1

@@ -561,7 +561,7 @@ func TestEnginesAreBusyInCallbacks(t *testing.T) {
 		}
 		_, empty := crigc.New(crigc.Config{})
 		_, settings := crigc.New(s.config())
-		errs = append(errs, empty, settings)
+		errs = append(errs, empty, settings, new(crigc.Config).LoadKubeletConfig("/"))
 		if len(crigc.Keys()) == 0 || crigc.CheckLibrary() != nil {
 			t.Error("what is allowed does not work")
 		}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"runtime/cgo"
 	"slices"
 	"strings"
 	"time"
@@ -199,6 +200,57 @@ func (s *setting) Set(value string) error {
 // IsBoolFlag allows a flag of a yes-or-no key without a value.
 func (s *setting) IsBoolFlag() bool {
 	return s.key.Default == "true" || s.key.Default == "false"
+}
+
+// LoadKubeletConfig stores in c.Settings what the kubelet's own configuration names: a KubeletConfiguration (v1beta1), YAML or JSON. path
+// is a file, read as that of the kubelet's --config, or a directory, read as that of its --config-dir. Load the file first, then the
+// directory, and parse flags after them: the kubelet's flags override its files, and crigc does not see them.
+//
+// The fields are containerRuntimeEndpoint, imageServiceEndpoint, runtimeRequestTimeout, imageGCHighThresholdPercent,
+// imageGCLowThresholdPercent, imageMinimumGCAge, imageMaximumGCAge and podLogsDir; all others are ignored. As in the kubelet, a duration
+// of 0 and an empty text are its default, and null in a drop-in file puts a field back to it.
+//
+// If anything is wrong, nothing is stored. Errors are ErrConfig (what is in a file is wrong; the error names the line and the column),
+// ErrIO (a file cannot be read), ErrInvalidArgument (the path, or c.Settings as it was) and, in a callback, ErrBusy. c.Logger receives, as
+// warnings, which files of a directory were skipped and what the kubelet reads otherwise than its author may think.
+func (c *Config) LoadKubeletConfig(path string) error {
+	if strings.ContainsRune(path, 0) {
+		return &Error{Status: ErrInvalidArgument, Message: fmt.Sprintf("there is a NUL in the path %q", path)}
+	}
+	config := C.gc_config_new()
+	defer C.gc_config_free(config)
+	if err := setAll(config, c.Settings); err != nil {
+		return err
+	}
+	handle := cgo.NewHandle(newHost(*c))
+	defer handle.Delete()
+	bits, upTo := c.callbacks()
+	C.crigc_go_register(config, C.uintptr_t(handle), bits&C.CRIGC_GO_LOG, upTo)
+	file := C.CString(path)
+	defer C.free(unsafe.Pointer(file))
+	var e *C.gc_error
+	status := C.gc_config_load(config, file, &e)
+	if err := failure(context.Background(), status, e); err != nil {
+		return err
+	}
+	c.takeSettings(config)
+	return nil
+}
+
+// takeSettings stores the values of all keys that are set or are no defaults.
+func (c *Config) takeSettings(config *C.gc_config) {
+	settings := map[string]string{}
+	for _, key := range Keys() {
+		name := C.CString(key.Name)
+		text := C.gc_config_get(config, name, nil)
+		value := C.GoString(text)
+		C.gc_string_free(text)
+		C.free(unsafe.Pointer(name))
+		if _, isSet := c.Settings[key.Name]; isSet || value != key.Default {
+			settings[key.Name] = value
+		}
+	}
+	c.Settings = settings
 }
 
 // set passes one key to the library.

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"log/slog"
+	"maps"
 	"math"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -184,5 +187,81 @@ func TestDeadlinesInMilliseconds(t *testing.T) {
 	deadline, _ := ctx.Deadline()
 	if ms := crigc.Timeout(deadline); ms < longest-60_000 {
 		t.Errorf("the longest timeout gives %d ms", ms)
+	}
+}
+
+const typeOfFile = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+
+// files writes files of the kubelet, and returns their folder.
+func files(t *testing.T, fields map[string]string) string {
+	folder := t.TempDir()
+	for name, field := range fields {
+		path := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(typeOfFile+field+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return folder
+}
+
+func TestLoadKubeletConfig(t *testing.T) {
+	folder := files(t, map[string]string{
+		"kubelet.yaml":   "imageGCHighThresholdPercent: 90\nimageMinimumGCAge: 0s",
+		"conf.d/10.conf": "imageGCLowThresholdPercent: null\nruntimeRequestTimeout: 3m",
+		"conf.d/20.yaml": "imageGCHighThresholdPercent: 70",
+		"bad.yaml":       "imageMinimumGCAge: 5",
+	})
+	at := func(name string) string { return filepath.Join(folder, name) }
+	var log bytes.Buffer
+	config := crigc.Config{
+		Settings: map[string]string{"image-gc-low-threshold": "7", "minimum-image-ttl-duration": "9m", "dry-run": "true"},
+		Logger:   slog.New(slog.NewTextHandler(&log, nil)),
+	}
+	for _, name := range []string{"kubelet.yaml", "conf.d"} {
+		if err := config.LoadKubeletConfig(at(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := map[string]string{
+		"image-gc-high-threshold": "90", "image-gc-low-threshold": "80", "minimum-image-ttl-duration": "2m0s",
+		"runtime-request-timeout": "3m", "dry-run": "true",
+	}
+	if !maps.Equal(config.Settings, want) {
+		t.Errorf("settings %v, not %v", config.Settings, want)
+	}
+	if !strings.Contains(log.String(), "level=WARN") || !strings.Contains(log.String(), at("conf.d/20.yaml")) {
+		t.Errorf("the log says %q", &log)
+	}
+	open(t, config)
+	for name, row := range map[string]struct {
+		status crigc.Status
+		says   string
+	}{
+		"bad.yaml":       {crigc.ErrConfig, "bad.yaml:3:20: imageMinimumGCAge is the number 5"},
+		"missing.yaml":   {crigc.ErrIO, "missing.yaml"},
+		"kubelet.y\x00l": {crigc.ErrInvalidArgument, "NUL"},
+	} {
+		err := config.LoadKubeletConfig(at(name))
+		wantIs(t, err, row.status)
+		if err == nil || !strings.Contains(err.Error(), row.says) || !maps.Equal(config.Settings, want) {
+			t.Errorf("%s: %v, settings %v", name, err, config.Settings)
+		}
+	}
+	config.Settings = map[string]string{"no-such-key": "1"}
+	wantIs(t, config.LoadKubeletConfig(at("kubelet.yaml")), crigc.ErrInvalidArgument)
+}
+
+// A zero Config becomes that of the file.
+func TestLoadKubeletConfigIntoNothing(t *testing.T) {
+	folder := files(t, map[string]string{"10.conf": "podLogsDir: \"\"", "20.conf": "imageMaximumGCAge: 24h"})
+	var config crigc.Config
+	if err := config.LoadKubeletConfig(folder); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]string{"image-maximum-gc-age": "24h"}; !maps.Equal(config.Settings, want) {
+		t.Errorf("settings %v, not %v", config.Settings, want)
 	}
 }

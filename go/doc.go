@@ -19,7 +19,8 @@
 //		fmt.Println(entry.Kind, entry.ID, entry.Outcome, entry.Reason)
 //	}
 //
-// Settings are named like the kubelet's flags, see [Keys] and [Config.AddFlags]. The host reports which pods are gone, in
+// Settings are named like the kubelet's flags, see [Keys] and [Config.AddFlags]; [Config.LoadKubeletConfig] takes them from the files
+// that the node's kubelet has. The host reports which pods are gone, in
 // Config.PodStates, or, if its list of pods describes the past, in Config.PodStatesAsOf with the time of the list. Without them
 // only limits and thresholds apply. With DryRun a pass decides and reports, but removes nothing. example/collect is a whole
 // program.
@@ -46,8 +47,8 @@
 //     already, as in Ended itself, the panic is only logged.
 //   - A callback must not call runtime.Goexit, nor a function that calls it, such as testing.T.FailNow: the thread's stack has
 //     frames of C, which Goexit cannot leave.
-//   - In a callback, the methods of every engine return [ErrBusy], and so does New. Stop does nothing there. Close only closes the
-//     engine there, and frees it in the background.
+//   - In a callback, the methods of every engine return [ErrBusy], and so do New and [Config.LoadKubeletConfig]. Stop does nothing there, and Metrics returns "".
+//     Close only closes the engine there, and frees it in the background.
 //
 // # Errors
 //
@@ -59,6 +60,20 @@
 //	}
 //
 // The error of a callback is joined to it, so one error may hold several. If the pass began, there is a report beside the error.
+//
+// # Metrics
+//
+// [Engine.Metrics] is text for Prometheus; docs/metrics.md of the project explains each name. A program can serve it as it is, with the
+// content type `text/plain; version=0.0.4; charset=utf-8`. Beside metrics of its own, and with several engines, it is one more gatherer of
+// github.com/prometheus/client_golang:
+//
+//	gatherer := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+//		parser := expfmt.NewTextParser(model.UTF8Validation)
+//		families, err := parser.TextToMetricFamilies(strings.NewReader(engine.Metrics()))
+//		return slices.Collect(maps.Values(families)), err
+//	})
+//	gatherers := prometheus.Gatherers{prometheus.DefaultGatherer, gatherer}
+//	http.Handle("/metrics", promhttp.HandlerFor(gatherers, promhttp.HandlerOpts{}))
 //
 // # Linking
 //

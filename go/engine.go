@@ -159,6 +159,18 @@ func (e *Engine) Stop() {
 	C.gc_stop(e.engine)
 }
 
+// Metrics returns what the engine has counted since it was made, in Prometheus' text format. It never waits for a pass. The package
+// documentation shows how to serve it. It is empty in a callback, and if the engine is closed.
+func (e *Engine) Metrics() string {
+	if e.enter() != nil {
+		return ""
+	}
+	defer e.calls.Done()
+	text := C.gc_metrics(e.engine)
+	defer C.gc_string_free(text)
+	return C.GoString(text)
+}
+
 // Close ends running passes with ErrClosed, waits for them and for all calls on other goroutines, and frees the engine. Later calls
 // return ErrClosed; a later Close waits for the first one and does nothing else. Reports stay valid.
 //

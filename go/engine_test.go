@@ -3,6 +3,7 @@ package crigc_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"strings"
@@ -424,6 +425,38 @@ func TestClosedEngines(t *testing.T) {
 	_, images := engine.CollectImages(background, 0)
 	for _, err := range []error{containers, images, engine.Start()} {
 		wantIs(t, err, crigc.ErrClosed)
+	}
+	if text := engine.Metrics(); text != "" {
+		t.Errorf("metrics of a closed engine: %s", text)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	s := startSim(t, "--pods", "5", "--dead-containers", "20")
+	config := s.config()
+	var inside string
+	var engine *crigc.Engine
+	config.Approve = func(*crigc.Entry) bool {
+		inside += engine.Metrics()
+		return true
+	}
+	engine = open(t, config)
+	report, err := engine.CollectContainers(background, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	removed := report.Count(crigc.Container, crigc.Removed)
+	text := engine.Metrics()
+	for _, want := range []string{
+		`pass="containers",status="GC_OK"} 1` + "\n",
+		fmt.Sprintf(`kind="container",outcome="removed",reason="unit-limit"} %d`+"\n", removed),
+	} {
+		if removed == 0 || !strings.Contains(text, want) {
+			t.Errorf("%q is not in:\n%s", want, text)
+		}
+	}
+	if inside != "" {
+		t.Errorf("a callback read metrics: %s", inside)
 	}
 }
 

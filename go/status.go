@@ -18,7 +18,8 @@ type Status int32
 const (
 	// ErrInvalidArgument: a flag or a key is unknown, a value is wrong by itself, or Clock returned a time before 1970 or after 2261.
 	ErrInvalidArgument Status = 1
-	// ErrConfig: values are wrong only together, such as a low threshold above the high one; or the library has another version than
+	// ErrConfig: values are wrong only together, such as a low threshold above the high one; or what is in a file of
+	// LoadKubeletConfig is wrong; or the library has another version than
 	// the package.
 	ErrConfig Status = 2
 	// ErrUnavailable: no runtime answers at the endpoint.

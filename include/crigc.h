@@ -43,15 +43,16 @@
  *
  * Callbacks. A callback receives its `context` first; the library passes it on and never dereferences it. Function and context
  * must be usable until the config and every engine made from it are freed. Two engines of one config may call back at once. A
- * called pass calls back on the caller's thread, a periodic pass on the one thread of its kind. One engine never makes two
- * callbacks of the same kind at once. What a callback receives is borrowed for the call. A callback has to return normally (no
- * longjmp, no C++ exception) and within milliseconds. Do not hold a lock during a call into the library if a callback takes the
- * same lock. A pass waits for a callback that does not return, even past its deadline, a cancel and a close; while it runs, a
- * pass of the other kind waits before it makes the same callback. gc_close and gc_call_cancel never wait for a callback;
- * gc_stop and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close, gc_version, gc_abi, gc_status_name,
- * gc_string_free, gc_error_free, gc_config_key, gc_config_key_help, gc_kind_name, gc_outcome_name, gc_reason_text and the
- * functions that read reports and errors. Every other function returns GC_ERROR_BUSY there, or, if it has no status, returns
- * NULL or does nothing. If a callback returns yes or no, 1 is yes and every other value is no. Only a yes lets crigc remove.
+ * called pass calls back on the caller's thread, a periodic pass on the one thread of its kind; gc_config_load logs on the
+ * caller's thread. One engine never makes two callbacks of the same kind at once. What a callback receives is borrowed for the
+ * call. A callback has to return normally (no longjmp, no C++ exception) and within milliseconds. Do not hold a lock during a
+ * call into the library if a callback takes the same lock. A pass waits for a callback that does not return, even past its
+ * deadline, a cancel and a close; while it runs, a pass of the other kind waits before it makes the same callback. gc_close and
+ * gc_call_cancel never wait for a callback; gc_stop and gc_engine_free do. In a callback you may call gc_call_cancel, gc_close,
+ * gc_version, gc_abi, gc_status_name, gc_string_free, gc_error_free, gc_config_key, gc_config_key_help, gc_kind_name,
+ * gc_outcome_name, gc_reason_text and the functions that read reports and errors. Every other function returns GC_ERROR_BUSY
+ * there, or, if it has no status, returns NULL or does nothing. If a callback returns yes or no, 1 is yes and every other value
+ * is no. Only a yes lets crigc remove.
  *
  * Reasons in gc_entry. Removed: pod-removed, pod-terminated, unit-limit, total-limit, older-sandbox, dead-link, age, space,
  * unused. Kept: running, too-young, within-limit, active, newest-sandbox, pod-exists, pod-active (the host reports the pod as
@@ -375,7 +376,7 @@ typedef struct gc_pace {
 #define GC_ERROR_INVALID_ARGUMENT 1
 
 /**
- * Values are wrong only together, such as a low threshold above the high one.
+ * Values are wrong only together, such as a low threshold above the high one; or what is in a file of gc_config_load is wrong.
  */
 #define GC_ERROR_CONFIG 2
 
@@ -660,6 +661,17 @@ gc_status gc_start(struct gc_engine *engine,
 void gc_stop(struct gc_engine *engine);
 
 /**
+ * Returns what the engine has counted since it was made, as text in Prometheus' format (version 0.0.4, content type
+ * "text/plain; version=0.0.4; charset=utf-8"). All names begin with crigc_; docs/metrics.md explains each of them. Every sample has
+ * the label `engine`, a number that no other living engine of this process has. No label contains an ID or a name of the node. The
+ * caller frees the text with gc_string_free. A pass is counted before gc_pass_fn is called with its end.
+ *
+ * May be called at any time, from any thread, also after gc_close; never waits for a pass. Returns NULL if `engine` is NULL, and in a
+ * callback.
+ */
+char *gc_metrics(struct gc_engine *engine);
+
+/**
  * Returns the version of the library, such as "0.1.0". The string is always valid; do not free it. May be called from callbacks.
  */
 const char *gc_version(void);
@@ -711,6 +723,33 @@ gc_status gc_config_set(struct gc_config *config,
                         const char *key,
                         const char *value,
                         struct gc_error **error);
+
+/**
+ * Sets the keys that the kubelet's own configuration names: a KubeletConfiguration (kubelet.config.k8s.io/v1beta1), YAML or JSON. `path`
+ * is a file, read as that of the kubelet's --config, or a directory, read as that of its --config-dir. Call it for the file first, then
+ * for the directory, then set what the kubelet has as flags: flags override files, and crigc does not see them.
+ *
+ * These fields set keys; all others are ignored: containerRuntimeEndpoint, imageServiceEndpoint, runtimeRequestTimeout,
+ * imageGCHighThresholdPercent, imageGCLowThresholdPercent, imageMinimumGCAge (minimum-image-ttl-duration), imageMaximumGCAge
+ * (image-maximum-gc-age) and podLogsDir. What the files do not name keeps its value. As in the kubelet, a duration of 0 and an empty text
+ * are its default, while a threshold of 0 is 0. A relative podLogsDir in a file begins in the directory of that file. `path` is a path of
+ * this process: the key host-root does not count for it.
+ *
+ * Of a directory the names that end in .conf are read, each directory in the order of its names, subdirectories too, but no links to
+ * directories. The files are merged before a value is read: a later one replaces an earlier one, and null puts a field back to the
+ * kubelet's default.
+ *
+ * Only what crigc takes is set: the kubelet also starts with an endpoint that is no unix socket, or a negative runtimeRequestTimeout. If
+ * anything is wrong, nothing is set. GC_ERROR_CONFIG: a file is not what it should be, or a value is wrong; the error names the file, the
+ * line and the column. GC_ERROR_IO: a file or directory cannot be read, is no regular file, or is larger than 1 MiB.
+ * GC_ERROR_INVALID_ARGUMENT: NULL, or an empty path. GC_ERROR_BUSY: in a callback.
+ *
+ * Files with other names, and what the kubelet reads otherwise than its author may think, are told to the log callback as GC_LOG_WARN, on
+ * the caller's thread; set it before.
+ */
+gc_status gc_config_load(struct gc_config *config,
+                         const char *path,
+                         struct gc_error **error);
 
 /**
  * Returns the value of a key: what was set, or else the default. The caller frees it with gc_string_free. Returns NULL and an error

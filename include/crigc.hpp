@@ -560,11 +560,34 @@ public:
             value = text.get();
         return !failure;
     }
+    /** Sets what the kubelet's own configuration names, a file or a drop-in directory. Returns whether it did; otherwise nothing is set. */
+    bool load(const std::string &path, error &failure) noexcept
+    {
+        gc_error *reason = nullptr;
+        if (!library_fits()) {
+            failure = detail::misfit();
+            return false;
+        }
+        if (detail::has_nul(path)) {
+            failure = error(status::invalid_argument, "a path contains a NUL character; remove it");
+            return false;
+        }
+        gc_config_load(get(), path.c_str(), &reason);
+        failure = error(reason);
+        return !failure;
+    }
 #ifdef CRIGC_EXCEPTIONS
     config &set(const std::string &key, const std::string &value)
     {
         error failure;
         if (!set(key, value, failure))
+            throw failure;
+        return *this;
+    }
+    config &load(const std::string &path)
+    {
+        error failure;
+        if (!load(path, failure))
             throw failure;
         return *this;
     }
@@ -689,6 +712,12 @@ public:
     void stop() noexcept { gc_stop(get()); }
     /** Ends passes soon; later calls fail. Never blocks. May be called from any thread and from callbacks. */
     void close() noexcept { gc_close(get()); }
+    /** What the engine has counted, as text in Prometheus' format; "" in a callback. Never waits for a pass. */
+    std::string metrics() const
+    {
+        detail::owned_string text(gc_metrics(get()));
+        return text ? std::string(text.get()) : std::string();
+    }
 
 #ifdef CRIGC_EXCEPTIONS
     explicit engine(const config &from) : functions_(new detail::kept_functions(from.functions_))

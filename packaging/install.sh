@@ -51,6 +51,7 @@ packaging/valgrind.supp|644|$doc/valgrind.supp
 $work/configuration.md|644|$doc/docs/configuration.md
 $work/linking.md|644|$doc/docs/linking.md
 docs/reasons.md|644|$doc/docs/reasons.md
+$work/metrics.md|644|$doc/docs/metrics.md
 $work/rules.md|644|$doc/docs/rules.md
 $work/compatibility.md|644|$doc/docs/compatibility.md
 LIST
@@ -66,8 +67,8 @@ fill() {
             "packaging/$name.in" >"$work/$name"
     done
     # Links to what is not installed lead to where the project is.
-    for page in configuration linking rules compatibility; do
-        sed -E -e "s#\]\(\.\./(python/crigc|go/|[A-Z])#](https://github.com/crigc/crigc/blob/main/\1#g" \
+    for page in configuration linking metrics rules compatibility; do
+        sed -E -e "s#\]\(\.\./(python/crigc|go/|deploy/|examples-c/README|[A-Z])#](https://github.com/crigc/crigc/blob/main/\1#g" \
             -e "s#\]\((differences|reliability|benchmarks|pod-starts|architecture|field|node-tests)#](https://github.com/crigc/crigc/blob/main/docs/\1#g" \
             "docs/$page.md" >"$work/$page.md"
     done

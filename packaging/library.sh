@@ -32,8 +32,8 @@ work=$(mktemp -d "$out/new.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 packaging/object.sh "$archive" "$work/libcrigc.a"
 
-# A library whose threads and thread-local data may still be there is not unloaded.
-$CC -shared -Wl,--whole-archive "$work/libcrigc.a" -Wl,--no-whole-archive -Wl,--version-script=packaging/crigc.map \
+# One object is enough for a shared library. One whose threads and thread-local data may still be there is not unloaded.
+$CC -shared -Wl,--whole-archive "$archive" -Wl,--no-whole-archive -Wl,--version-script=packaging/crigc.map \
     -Wl,-soname,"libcrigc.so.$abi" -Wl,--gc-sections -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-z,nodelete -lpthread -ldl -lm -s \
     -o "$work/libcrigc.so.$abi"
 ln -s "libcrigc.so.$abi" "$work/libcrigc.so"

@@ -112,6 +112,7 @@ _gc_images = _function("gc_images", c_int32, c_void_p, c_uint32, c_void_p, _Out,
 _gc_pod = _function("gc_pod", c_int32, c_void_p, c_char_p, c_uint32, c_void_p, _Out, _Out)
 _gc_start = _function("gc_start", c_int32, c_void_p, _Out)
 _gc_stop = _function("gc_stop", None, c_void_p)
+_gc_metrics = _function("gc_metrics", c_void_p, c_void_p)
 _gc_version = _function("gc_version", c_char_p)
 _gc_string_free = _function("gc_string_free", None, c_void_p)
 _gc_status_name = _function("gc_status_name", c_char_p, c_int32)
@@ -121,6 +122,7 @@ _gc_error_free = _function("gc_error_free", None, c_void_p)
 _gc_config_new = _function("gc_config_new", c_void_p)
 _gc_config_set = _function("gc_config_set", c_int32, c_void_p, c_char_p, c_char_p, _Out)
 _gc_config_get = _function("gc_config_get", c_void_p, c_void_p, c_char_p, _Out)
+_gc_config_load = _function("gc_config_load", c_int32, c_void_p, c_char_p, _Out)
 _gc_config_free = _function("gc_config_free", None, c_void_p)
 _gc_config_key = _function("gc_config_key", c_char_p, c_size_t)
 _gc_config_key_help = _function("gc_config_key_help", c_char_p, c_char_p)
@@ -320,7 +322,7 @@ class InvalidArgument(Error, ValueError):
 
 
 class ConfigError(Error):
-    """Values are wrong only together."""
+    """Values are wrong only together, or what is in a file of Config.load is."""
 
 
 class Unavailable(Error):
@@ -671,6 +673,24 @@ class Config(Mapping[str, str]):
         for key, value in settings.items():
             self[key] = value
 
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Sets what the kubelet's own configuration names: a file as of its --config, or a directory as of its --config-dir.
+
+        If anything is wrong, nothing is set. Set on_log before, to hear of what is left out; what it raises is raised again once all is set.
+        """
+        raised: list[BaseException] = []
+        error = c_void_p()
+        outer, _here.raised = _here.raised, raised
+        try:
+            _gc_config_load(self._handle, _bytes(os.fspath(path)), ctypes.byref(error))
+        finally:
+            _here.raised = outer
+        failure = _taken_error(error)
+        if failure is not None:
+            raise failure
+        if raised:
+            raise raised[0]
+
     def on_log(self, function: LogFunction | None, up_to: LogLevel = LogLevel.INFO) -> None:
         """Receives log lines up to a level."""
         _gc_config_set_log(self._handle, up_to, self._keep(_LogC, _log, function), None)
@@ -900,6 +920,14 @@ class Engine:
             return
         try:
             _gc_stop(handle)
+        finally:
+            self._leave()
+
+    def metrics(self) -> str:
+        """What the engine has counted, as text in Prometheus' format. Never waits for a pass."""
+        handle = self._enter()
+        try:
+            return _owned_text(_made(_gc_metrics(handle), "text of metrics")) or ""
         finally:
             self._leave()
 

@@ -108,6 +108,11 @@ impl Engine {
         })
     }
 
+    /// What the engine has counted, in Prometheus' text format. Never waits for a pass.
+    pub fn metrics(&self) -> String {
+        self.inside(|shared| shared.metrics.text())
+    }
+
     /// Starts periodic passes (S6), unless they run already.
     pub fn start(&self) -> Result<()> {
         self.inside(|shared| {

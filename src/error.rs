@@ -11,7 +11,7 @@ pub enum Status {
     Ok = 0,
     /// A NULL, an unknown flag bit, a key or a value that is wrong by itself.
     InvalidArgument = 1,
-    /// Values that are wrong only together.
+    /// Values that are wrong only together, or what is in a file of the kubelet's configuration.
     Config = 2,
     /// No runtime answers at the endpoint.
     Unavailable = 3,

@@ -13,6 +13,8 @@ pub mod fs;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod hooks;
+pub mod load;
+mod metrics;
 pub mod node;
 #[cfg(not(feature = "panic-points"))]
 mod panic_points;

@@ -20,6 +20,20 @@ pub enum Pass {
     Pod = 2,
 }
 
+impl Pass {
+    /// All kinds, in the order of their numbers.
+    pub const ALL: [Pass; 3] = [Pass::Containers, Pass::Images, Pass::Pod];
+
+    /// Its name in a report.
+    pub fn word(self) -> &'static str {
+        match self {
+            Pass::Containers => "containers",
+            Pass::Images => "images",
+            Pass::Pod => "pod",
+        }
+    }
+}
+
 /// The kind of an object; the numbers of `gc_kind`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -56,6 +70,12 @@ impl Kind {
             Kind::LogLink => c"log-link",
             Kind::Image => c"image",
         }
+    }
+
+    /// The same for Rust.
+    pub fn word(self) -> &'static str {
+        // The names are ASCII.
+        self.name().to_str().unwrap_or_default()
     }
 }
 

@@ -35,16 +35,27 @@ enum Kind {
 
 impl Kind {
     fn task(self, options: PassOptions) -> Task<'static> {
-        let scope = match self {
+        Task {
+            scope: self.scope(),
+            options,
+        }
+    }
+
+    fn scope(self) -> Scope<'static> {
+        match self {
             Kind::Containers => Scope::Node,
             Kind::Images => Scope::Images,
-        };
-        Task { scope, options }
+        }
+    }
+
+    fn runs_every(self, period: Option<Duration>, shared: &Shared) {
+        shared.metrics.runs_every(self.scope().pass(), period);
     }
 }
 
 /// The running threads. Dropping it cancels their passes and waits for them.
 pub(crate) struct Schedule {
+    shared: Arc<Shared>,
     stopped: Arc<Flag>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -58,17 +69,18 @@ impl Schedule {
             kinds.push((Kind::Images, config.image_gc_period));
         }
         let mut schedule = Schedule {
+            shared: shared.clone(),
             stopped,
             threads: Vec::new(),
         };
         for (kind, period) in kinds {
-            schedule.spawn(shared, kind, period)?;
+            schedule.spawn(kind, period)?;
         }
         Ok(schedule)
     }
 
-    fn spawn(&mut self, shared: &Arc<Shared>, kind: Kind, period: Duration) -> Result<()> {
-        let (shared, stopped) = (shared.clone(), self.stopped.clone());
+    fn spawn(&mut self, kind: Kind, period: Duration) -> Result<()> {
+        let (shared, stopped) = (self.shared.clone(), self.stopped.clone());
         let name = match kind {
             Kind::Containers => "crigc-containers",
             Kind::Images => "crigc-images",
@@ -92,6 +104,7 @@ impl Schedule {
             )
         })?;
         self.threads.push(thread);
+        kind.runs_every(Some(period), &self.shared);
         Ok(())
     }
 }
@@ -102,6 +115,9 @@ impl Drop for Schedule {
         for thread in self.threads.drain(..) {
             // A panic of the thread was caught and reported there.
             let _ = thread.join();
+        }
+        for kind in [Kind::Containers, Kind::Images] {
+            kind.runs_every(None, &self.shared);
         }
     }
 }

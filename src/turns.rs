@@ -4,8 +4,9 @@ use crate::clock::BootInstant;
 use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::hooks::Hooks;
+use crate::metrics::Metrics;
 use crate::panics;
-use crate::pass::{self, Memory, PassOptions, Scope, Task, Trigger};
+use crate::pass::{self, Common, Memory, PassOptions, Scope, Task, Trigger};
 use crate::report::Report;
 use crate::stop::{Call, Flag, Queue, Stop};
 use tokio::sync::Mutex as Turns;
@@ -50,6 +51,7 @@ impl Lane {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) hooks: Hooks,
+    pub(crate) metrics: Metrics,
     pub(crate) closed: Flag,
     containers: Lane,
     images: Lane,
@@ -63,6 +65,7 @@ impl Shared {
         Ok(Shared {
             config,
             hooks,
+            metrics: Metrics::new(),
             closed: Flag::new(),
             containers: Lane::new(containers),
             images: Lane::new(images),
@@ -115,9 +118,12 @@ impl Shared {
             .pass_timeout
             .map(|limit| (BootInstant::now().plus(limit), limit));
         task.options.dry_run |= self.config.dry_run;
-        let (config, hooks) = (&self.config, &self.hooks);
-        let (mut report, error) =
-            pass::run(task, &mut memory, config, hooks, stop, &lane.queue).await;
+        let common = Common {
+            config: &self.config,
+            hooks: &self.hooks,
+            metrics: &self.metrics,
+        };
+        let (mut report, error) = pass::run(task, &mut memory, common, stop, &lane.queue).await;
         if task.options.trigger == Trigger::Look {
             return error.map(PassEnd::from).unwrap_or_default();
         }

@@ -28,6 +28,7 @@ need containerd containerd
 need runc runc
 need setpriv util-linux
 need strace strace
+need promtool prometheus
 need mount mount
 need script bsdutils
 need pkg-config pkg-config

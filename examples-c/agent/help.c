@@ -47,6 +47,9 @@ void print_help_head(void)
          "      agent --once --apply --pod UID --pod-gone\n"
          "  collect this node from now on, until SIGTERM\n"
          "      agent --apply --kubelet-dir /var/lib/kubelet\n"
+         "  the same, with figures for Prometheus, and a probe for whoever watches it\n"
+         "      agent --apply --kubelet-dir /var/lib/kubelet --metrics-file DIR/crigc.prom\n"
+         "      agent --healthy DIR/crigc.prom\n"
          "  one object: why was it kept, or removed?\n"
          "      agent --once --verbose --kubelet-dir /var/lib/kubelet | grep NAME\n"
          "  for a program: what was removed, or could not be\n"
@@ -93,7 +96,7 @@ void print_help_tail(void)
     print_reasons();
     puts("\nExit codes:\n"
          "  0  fine\n"
-         "  1  a pass failed, or images could not free enough space\n"
+         "  1  a pass failed, or images could not free enough space; --healthy: it is not\n"
          "  2  wrong usage\n"
          "  3  some objects could not be removed\n"
          "  4  no runtime answers\n"

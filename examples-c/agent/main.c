@@ -5,6 +5,7 @@
 #include <string.h>
 #include "crigc.h"
 #include "exit_code.h"
+#include "healthy.h"
 #include "image_fs.h"
 #include "kubelet_dir.h"
 #include "live_pods.h"
@@ -77,6 +78,8 @@ static struct thresholds thresholds_of(const gc_config *config)
 
 static int run(gc_config *config, struct options *options)
 {
+    if (options->healthy)
+        return check_health(options->healthy, config);
     struct pass_printer printer = {
         .json = options->json,
         .changes_only = options->changes_only,
@@ -85,6 +88,7 @@ static int run(gc_config *config, struct options *options)
         .thresholds = thresholds_of(config),
         .to_apply = options->held_back ? "without --dry-run" : "with --apply",
         .log = options->verbose ? LOG_ALL : LOG_WARNINGS,
+        .ended = -1,
     };
     options->kubelet.host_root = gc_config_get(config, "host-root", NULL);
     int code = run_engine(config, options, &printer);

@@ -6,6 +6,7 @@
 #include "duration.h"
 #include "exit_code.h"
 #include "log.h"
+#include "metrics_file.h"
 #include "output.h"
 #include "signals.h"
 
@@ -16,6 +17,7 @@ struct job {
     uint32_t flags;
     const struct options *options;
     struct pass_printer *printer;
+    struct metrics_file *metrics;
 };
 
 static gc_status run_pass(const struct job *job, gc_pass pass, gc_report **report, gc_error **error)
@@ -42,6 +44,7 @@ static void collect(const struct job *job, gc_pass pass)
         gc_error_free(error);
     }
     gc_report_free(report);
+    write_metrics_file(job->metrics, job->engine);
 }
 
 /* Says that a signal came before the pass over images. */
@@ -115,12 +118,18 @@ static void *cancel_on_signal(void *call)
 
 int run_once(gc_engine *engine, const gc_config *config, const struct options *options, struct pass_printer *printer)
 {
+    struct metrics_file metrics = { .path = options->metrics_file };
+    if (!begin_metrics_file(&metrics, engine)) {
+        end_metrics_file(&metrics);
+        return EXIT_USAGE;
+    }
     struct job job = {
         .engine = engine,
         .call = gc_call_new(0),
         .flags = options->all_unused ? GC_ALL_UNUSED : 0u,
         .options = options,
         .printer = printer,
+        .metrics = &metrics,
     };
     pthread_t canceller;
     int failure = pthread_create(&canceller, NULL, cancel_on_signal, job.call);
@@ -132,5 +141,6 @@ int run_once(gc_engine *engine, const gc_config *config, const struct options *o
         say("cannot start a thread: %s", strerror(failure));
     }
     gc_call_free(job.call);
+    end_metrics_file(&metrics);
     return failure == 0 ? worst_exit_code() : EXIT_PASS_FAILED;
 }

@@ -10,6 +10,7 @@
 #include "exit_code.h"
 #include "help.h"
 #include "hints.h"
+#include "log.h"
 #include "output.h"
 
 enum { NOT_GIVEN = -1, MAX_AGE = 60000 }; /* of live-pods-max-age, in milliseconds */
@@ -55,9 +56,23 @@ static const struct row rows[] = {
           "pods are kept. Static pods count as living unless FILE has the UID of one" },
     { "live-pods-max-age", .value = " T", .milliseconds = &given.live_pods.max_age,
       .help = "do not trust FILE if it is older than this (such as 90s or 5m; default 1m)" },
+    { "config", .value = " FILE", .text = &given.config,
+      .help = "take keys from FILE, a KubeletConfiguration, as the kubelet's --config does. Keys on this command line win. "
+              "With --host-root FILE stays a path of the agent" },
+    { "config-dir", .value = " DIR", .text = &given.config_dir,
+      .help = "take keys from the drop-in files of DIR, too, as the kubelet's --config-dir does; a path of the agent as well" },
     { "image-fs-file", .value = " FILE", .text = &given.image_fs_file,
       .help = "how full the image filesystem is: a line with capacity and available, in bytes, and perhaps with "
               "the number of inodes and how many are free" },
+    { "metrics-file", .value = " FILE", .text = &given.metrics_file,
+      .help = "write figures for Prometheus to FILE after each pass: a name that ends in .prom, in the directory that "
+              "node_exporter reads (--collector.textfile.directory)" },
+    { "metrics-listen", .value = " A:P", .text = &given.metrics_listen,
+      .help = "without --once: give these figures to whoever asks http://A:P/metrics, such as 127.0.0.1:9477 or "
+              "[::1]:9477. Everybody who reaches the address can read them" },
+    { "healthy", .value = " FILE", .text = &given.healthy,
+      .help = "for a probe: collect nothing, and exit with 0 if another agent has written its --metrics-file FILE in the "
+              "last three periods, else with 1" },
     { "verbose", .flag = &given.verbose, .help = "print every object, not only the numbers" },
     { "json", .flag = &given.json, .word = "changes", .word_flag = &given.changes_only, .value = "[=changes]",
       .help = "print reports as JSON on standard output, a line each; everything else on standard error. With =changes "
@@ -204,6 +219,25 @@ static int read_arguments(gc_config *config, int count, char **arguments)
     return code;
 }
 
+/* Takes keys from the kubelet's files, and then those of the command line once more: as in the kubelet, it wins. */
+static int load_files(gc_config *config, int count, char **arguments)
+{
+    static int much = LOG_WARNINGS;
+    const char *const paths[] = { given.config, given.config_dir };
+    gc_error *error = NULL;
+    if (!given.config && !given.config_dir)
+        return 0;
+    gc_config_set_log(config, GC_LOG_WARN, on_log, &much);
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] && gc_config_load(config, paths[i], &error) != GC_OK) {
+            say_message("", gc_error_message(error));
+            gc_error_free(error);
+            return EXIT_USAGE;
+        }
+    optind = 1;
+    return read_arguments(config, count, arguments);
+}
+
 /* 0, or the exit code for options that exclude each other. */
 static int check(void)
 {
@@ -221,6 +255,10 @@ static int check(void)
         return usage_error("without --once containers are collected too; leave out", "--images");
     if (!given.once && (given.all_unused || given.now))
         return usage_error("only with --once:", given.now ? "--now" : "--all-unused");
+    if (given.once && given.metrics_listen)
+        return usage_error("only without --once:", "--metrics-listen");
+    if (given.healthy && (given.once || given.apply))
+        return usage_error("--healthy collects nothing; leave out", given.once ? "--once" : "--apply");
     if (given.kubelet.path && !*given.kubelet.path)
         return usage_error("give a directory such as /var/lib/kubelet, or leave out", "--kubelet-dir");
     if (given.kubelet.path && given.live_pods.path)
@@ -267,6 +305,9 @@ struct options *read_options(gc_config *config, int count, char **arguments, int
         printf("agent, crigc %s\n", gc_version());
         return NULL;
     }
+    *exit_code = load_files(config, count, arguments);
+    if (*exit_code != 0)
+        return NULL;
     settle(config);
     return &given;
 }

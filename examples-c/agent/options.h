@@ -14,7 +14,9 @@ struct options {
     struct kubelet_dir kubelet;
     int pod_gone;           /* the pod left nothing that is needed */
     char *pod;              /* the UID of the only pod to collect; NULL = the node */
-    char *image_fs_file; /* NULL = not given, as for the other paths */
+    char *config, *config_dir; /* of the kubelet; NULL = not given, as for the other paths */
+    char *image_fs_file;
+    char *metrics_file, *metrics_listen, *healthy;
     struct live_pods_file live_pods;
 };
 

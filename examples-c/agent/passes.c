@@ -1,6 +1,7 @@
 /* What is printed when a pass has ended: a summary for a person, or JSON for a program. It also notes the exit code. */
 #include "passes.h"
 #include <stdio.h>
+#include <unistd.h>
 #include "exit_code.h"
 #include "json.h"
 #include "output.h"
@@ -31,6 +32,13 @@ static void print_for_a_person(struct pass_printer *printer, const struct ended_
     print_next(ended);
 }
 
+/* A callback cannot read the metrics: whoever writes them is woken. A full pipe does that, too. */
+static void tell_end(const struct pass_printer *printer)
+{
+    ssize_t written = printer->ended < 0 ? 0 : write(printer->ended, "x", 1);
+    (void)written;
+}
+
 void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *report, const gc_error *error)
 {
     struct pass_printer *printer = context;
@@ -56,4 +64,5 @@ void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *rep
         print_for_a_person(printer, &ended);
     unlock_output();
     output_is_written(); /* says so if it is not; passes go on */
+    tell_end(printer);
 }

@@ -14,6 +14,7 @@ struct pass_printer {
     int log;                   /* how much is logged, see log.h */
     int quiet;                 /* do not print, and do not note the exit code */
     int has_printed[2];        /* the tables, for each kind of pass */
+    int ended;                 /* a pipe that gets a byte for each pass; -1 = none */
 };
 
 /* A gc_pass_fn. Its context is a pass_printer. */

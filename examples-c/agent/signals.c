@@ -46,6 +46,11 @@ int was_interrupted(void)
     return interrupted;
 }
 
+int signal_descriptor(void)
+{
+    return wake_up[0];
+}
+
 int wait_for(long milliseconds, const char *label)
 {
     double end = now_seconds() + (double)milliseconds / 1000;

@@ -11,6 +11,9 @@ int was_interrupted(void);
 /* Waits, for ever if `milliseconds` is negative; 1 = it was interrupted. With a label it counts down on a terminal. */
 int wait_for(long milliseconds, const char *label);
 
+/* A descriptor that can be read once a signal has come; not to be read. */
+int signal_descriptor(void);
+
 /* Ends all waits, as a signal does. */
 void end_waits(void);
 

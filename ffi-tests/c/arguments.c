@@ -25,6 +25,12 @@ static void null_handles(void)
     expect(gc_config_set(config, NULL, "true", &error), &error, GC_ERROR_INVALID_ARGUMENT, "key is NULL");
     expect(gc_config_set(config, "dry-run", NULL, &error), &error, GC_ERROR_INVALID_ARGUMENT, "the value of `dry-run` is NULL");
     CHECK(gc_config_set(config, NULL, NULL, NULL) == GC_ERROR_INVALID_ARGUMENT);
+    expect(gc_config_load(NULL, "/", &error), &error, GC_ERROR_INVALID_ARGUMENT, "config is NULL");
+    expect(gc_config_load(config, NULL, &error), &error, GC_ERROR_INVALID_ARGUMENT, "path is NULL");
+    expect(gc_config_load(config, "", &error), &error, GC_ERROR_INVALID_ARGUMENT, "path is empty");
+    expect(gc_config_load(config, "/\xff", &error), &error, GC_ERROR_INVALID_ARGUMENT, "path is not UTF-8");
+    expect(gc_config_load(config, "/dev/null", &error), &error, GC_ERROR_IO, "it is not a regular file");
+    CHECK(gc_config_load(config, "/nonexistent", NULL) == GC_ERROR_IO);
     CHECK(gc_config_get(NULL, "dry-run", &error) == NULL);
     expect(gc_error_status(error), &error, GC_ERROR_INVALID_ARGUMENT, "config is NULL");
     CHECK(gc_config_get(config, NULL, &error) == NULL);
@@ -64,7 +70,7 @@ static void null_handles(void)
     CHECK(gc_report_fs_before(NULL) == NULL && gc_report_fs_after(NULL) == NULL);
     CHECK(gc_report_pace(NULL, GC_CONTAINER) == NULL);
     CHECK(gc_report_started(NULL) == 0 && gc_report_seconds(NULL) <= 0);
-    CHECK(gc_config_key_help(NULL) == NULL);
+    CHECK(gc_config_key_help(NULL) == NULL && gc_metrics(NULL) == NULL);
     gc_config_free(config);
 }
 

@@ -59,6 +59,7 @@ static void call_back(host *h)
     gc_config_free(h->config); /* it is still there after the passes */
     gc_call_free(h->call);
     gc_stop(h->engine);
+    CHECK(gc_metrics(h->engine) == NULL);
     CHECK(gc_abi() == GC_ABI && gc_version() != NULL && gc_config_key(0) != NULL);
     CHECK(gc_config_key_help(gc_config_key(0)) != NULL && gc_status_name(GC_OK) != NULL);
 }
@@ -276,6 +277,25 @@ static gc_status collect_the_pod(gc_engine *engine, uint32_t flags, gc_call *cal
     return gc_pod(engine, the_pod, flags, call, report, error);
 }
 
+/* The value of a metric with these labels, which are the last ones of its line. */
+static double metric(gc_engine *engine, const char *name, const char *labels)
+{
+    char *text = gc_metrics(engine);
+    CHECK(text != NULL && strncmp(text, "# HELP crigc_", 13) == 0 && text[strlen(text) - 1] == '\n');
+    double value = -1;
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        char *end = strstr(line, "} ");
+        if (strncmp(line, name, strlen(name)) != 0 || line[strlen(name)] != '{' || !end)
+            continue;
+        *end = '\0';
+        size_t length = strlen(line);
+        if (length >= strlen(labels) && strcmp(line + length - strlen(labels), labels) == 0)
+            value = strtod(end + 2, NULL);
+    }
+    gc_string_free(text);
+    return value;
+}
+
 /* Reports, JSON, and what outlives the engine. */
 static void *read_report(void *report)
 {
@@ -331,6 +351,10 @@ static void ordinary_passes(const char *endpoint)
     CHECK(gc_report_status(failed) == GC_ERROR_IO && gc_report_fs_before(failed) == NULL);
     gc_report_free(failed);
     gc_error_free(error);
+    CHECK(metric(engine, "crigc_passes_total", "pass=\"containers\",status=\"GC_OK\"") > 3.5);
+    CHECK(metric(engine, "crigc_passes_total", "pass=\"images\",status=\"GC_ERROR_IO\"") > 0.5);
+    gc_close(engine);
+    CHECK(metric(engine, "crigc_passes_total", "pass=\"images\",status=\"GC_OK\"") > 0.5);
     free_host(&h);
     pthread_t readers[2];
     for (int i = 0; i < 2; i++)
@@ -414,6 +438,7 @@ static void endings(const char *endpoint, pass_function pass)
     caller c = { .pass = pass, .engine = engine, .call = gc_call_new(0) };
     pthread_t thread = begin(&c);
     CHECK(pass(engine, GC_NO_WAIT, NULL, NULL, NULL) == GC_ERROR_BUSY);
+    CHECK(metric(engine, "crigc_removals_in_flight", "") > 0.5); /* does not wait for the pass */
     gc_call *impatient = gc_call_new(50);
     CHECK(pass(engine, 0, impatient, NULL, NULL) == GC_ERROR_TIMEOUT); /* while it waits for its turn */
     gc_call_free(impatient);
@@ -475,6 +500,8 @@ static void two_threads(const char *endpoint)
         pthread_t threads[2];
         for (int i = 0; i < 2; i++)
             CHECK(pthread_create(&threads[i], NULL, collect, &callers[i]) == 0);
+        for (int i = 0; i < 20; i++)
+            CHECK(metric(engine, "crigc_removals_in_flight", "") >= 0);
         for (int i = 0; i < 2; i++)
             pthread_join(threads[i], NULL);
         CHECK(callers[0].status == GC_OK && callers[1].status == GC_OK);

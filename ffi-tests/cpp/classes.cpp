@@ -119,6 +119,12 @@ void keys_are_set_and_read()
     CHECK(!config.get(std::string("dry-run\0x", 9), value, error) && error);
     CHECK(config.get("maximum-dead-containers") == "-1" && config.get("dry-run") == "true");
 
+    // No file of this folder is a drop-in.
+    CHECK(config.load(".", error) && !error && config.load("./").get("dry-run") == "true");
+    CHECK(!config.load("/nonexistent", error) && error.status() == crigc::status::io);
+    CHECK(!config.load(std::string(".\0x", 3), error) && error.status() == crigc::status::invalid_argument);
+    CHECK(status_thrown_by([&] { config.load(""); }) == crigc::status::invalid_argument);
+
     std::vector<const char *> keys = crigc::keys();
     CHECK(keys.size() > 20 && crigc::key_help(keys[0]) != nullptr && crigc::key_help("no-such-key") == nullptr);
 }
@@ -163,6 +169,7 @@ void handles_move(const std::string &endpoint)
     CHECK(status_thrown_by([&] { first.containers(); }) == crigc::status::invalid_argument);
     first.stop();
     first.close();
+    CHECK(first.metrics().empty());
     first = std::move(second);
     CHECK(first && !second);
     // The engine that was there is freed.
@@ -177,6 +184,9 @@ void handles_move(const std::string &endpoint)
     crigc::error error;
     report = first.images(error, crigc::flags::dry_run | crigc::flags::no_wait);
     CHECK(report.dry_run() && error.status() == crigc::status::not_enough_freed);
+    std::string metrics = first.metrics();
+    CHECK(metrics.find("crigc_passes_total{engine=\"") != std::string::npos);
+    CHECK(metrics.find("pass=\"images\",status=\"GC_ERROR_NOT_ENOUGH_FREED\"} 1\n") != std::string::npos);
 
     crigc::call call(std::chrono::seconds(5));
     crigc::call moved(std::move(call));

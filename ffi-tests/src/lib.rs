@@ -6,6 +6,7 @@ pub mod filesystem;
 pub mod image;
 pub mod kubelet;
 pub mod process;
+pub mod promtool;
 pub mod registry;
 pub mod runtime;
 pub mod simulated;

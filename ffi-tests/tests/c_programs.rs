@@ -33,6 +33,34 @@ fn arguments_are_checked() {
 }
 
 #[test]
+fn the_kubelets_files_are_loaded() {
+    let program = compile("load-asan", "cc", &["ffi-tests/c/load.c"], &ASAN);
+    let tmp = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| tmp.path().join(name);
+    let text = |field: &str| {
+        format!("apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n{field}\n")
+    };
+    std::fs::create_dir(at("conf.d")).expect("a folder");
+    for (name, field) in [
+        ("kubelet.yaml", "imageGCHighThresholdPercent: 90"),
+        ("conf.d/10.conf", "imageMinimumGCAge: 5m"),
+        ("conf.d/20.yaml", "imageGCHighThresholdPercent: 70"),
+        ("bad.yaml", "imageGCHighThresholdPercent: 101"),
+    ] {
+        std::fs::write(at(name), text(field)).expect("a file");
+    }
+    let out = check(Command::new(program).args([at("kubelet.yaml"), at("conf.d"), at("bad.yaml")]));
+    let skipped = at("conf.d/20.yaml");
+    assert_eq!(
+        out,
+        format!(
+            "skipped, because the kubelet reads only names that end in .conf: {}\n90 5m\n",
+            skipped.display()
+        )
+    );
+}
+
+#[test]
 fn passes_keep_the_rules_of_the_interface() {
     let program = compile("passes-asan", "cc", &["ffi-tests/c/passes.c"], &ASAN);
     let (good, bad) = (without_files(Options::default()), hanging());
@@ -142,6 +170,7 @@ fn the_tour_of_the_header_runs() {
         "removed container ",
         "kept sandbox ",
         "as JSON",
+        "crigc_passes_total{engine=\"0\",pass=\"containers\",status=\"GC_OK\"} ",
     ] {
         assert!(out.contains(words), "{words}: {out}");
     }

@@ -552,10 +552,10 @@ fn the_sandbox_is_in_force(place: &Place, name: &str) {
     }
 }
 
-/// The drop-in that deploy/README.md shows for files of other users.
-fn documented_drop_in() -> String {
+/// A drop-in that deploy/README.md shows: the first is for files of other users, the second for metrics.
+fn documented_drop_in(at: usize) -> String {
     let manual = read(root().join("deploy/README.md"));
-    let (_, block) = manual.split_once("```ini\n").expect("a drop-in");
+    let block = manual.split("```ini\n").nth(at).expect("a drop-in");
     let (block, _) = block.split_once("```").expect("its end");
     block
         .lines()
@@ -680,7 +680,7 @@ fn cases() -> Vec<Case> {
             },
         ),
         Case {
-            drop_in: documented_drop_in(),
+            drop_in: documented_drop_in(1),
             ..case(
                 "files of another user, with the documented drop-in",
                 "CRIGC_AGENT_ARGS=--apply --containers --json",
@@ -690,6 +690,27 @@ fn cases() -> Vec<Case> {
                     let of_live = |pod: &String| live.iter().any(|uid| pod.ends_with(uid));
                     assert!(place.names("/var/log/pods").iter().all(of_live), "{name}");
                     containers_are_collected(place, name);
+                },
+            )
+        },
+        Case {
+            drop_in: documented_drop_in(2),
+            ..case(
+                "metrics, with the documented drop-in",
+                "",
+                r#"file=/run/crigc-agent/crigc.prom
+                systemctl start crigc-agent
+                until grep 'crigc_passes_total.*"containers",status="GC_OK"} 1' "$file"; do sleep 0.1; done
+                setpriv --reuid 65534 --clear-groups cat "$file" >/run/test/metrics
+                /usr/local/bin/crigc-agent --healthy "$file"
+                systemctl stop crigc-agent
+                [ -e "$file" ]
+                touch -d '-4 minutes' "$file"
+                if /usr/local/bin/crigc-agent --healthy "$file"; then exit 1; fi"#,
+                |place, name| {
+                    nothing_changed(place, name);
+                    let text = read(place.at("/run/test/metrics"));
+                    assert!(text.contains("crigc_period_seconds"), "{name}: {text}");
                 },
             )
         },

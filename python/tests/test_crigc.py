@@ -3,6 +3,7 @@
 import gc
 import json
 import os
+import pathlib
 import pickle
 import signal
 import socket
@@ -47,6 +48,31 @@ class Keys(unittest.TestCase):
             with self.assertRaisesRegex(crigc.InvalidArgument, "NUL"):
                 made[key] = value
         self.assertEqual((made["maximum-dead-containers"], made["dry-run"]), ("-1", "false"))
+
+    def test_the_kubelets_files_set_keys(self) -> None:
+        head = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n"
+        made = crigc.Config()
+        lines: List[str] = []
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "kubelet.yaml")
+            path.write_text(head + "imageGCHighThresholdPercent: 90\n")
+            made.load(path)
+            self.assertEqual(made["image-gc-high-threshold"], "90")
+            path.write_text(head + "imageGCHighThresholdPercent: 900\n")
+            with self.assertRaisesRegex(crigc.ConfigError, "kubelet.yaml:3:30"):
+                made.load(str(path))
+            made.on_log(lambda _level, line: lines.append(line))
+            made.load(folder)
+            self.assertIn("kubelet.yaml", lines[0])
+
+            def throw(_level: crigc.LogLevel, _line: str) -> None:
+                raise Thrown
+
+            made.on_log(throw)
+            self.assertRaises(Thrown, made.load, folder)
+        self.assertEqual(made["image-gc-high-threshold"], "90")
+        self.assertRaises(crigc.IoFailed, made.load, path)
+        self.assertRaisesRegex(crigc.InvalidArgument, "NUL", made.load, "a\0b")
 
     def test_an_error_can_be_pickled(self) -> None:
         error = crigc.TimedOut(crigc.Status.TIMEOUT, "too late", report=None)
@@ -318,7 +344,8 @@ class Callbacks(unittest.TestCase):
 
         def states(uids: List[str]) -> "dict[str, crigc.PodState]":
             kept.clear()  # the last reference to a report
-            for call in (engine.containers, engine.images, engine.start, crigc.Config, crigc.Call, lambda: made.update({"dry-run": 1})):
+            calls = (engine.containers, engine.images, engine.start, engine.metrics, crigc.Config, crigc.Call)
+            for call in (*calls, lambda: made.update({"dry-run": 1})):
                 try:
                     call()
                 except crigc.Error as error:
@@ -333,7 +360,7 @@ class Callbacks(unittest.TestCase):
             kept.append(engine.containers(crigc.Flags.DRY_RUN))
             raised.clear()
             kept.append(engine.containers(crigc.Flags.DRY_RUN))
-        self.assertGreaterEqual(len(raised), 6)
+        self.assertGreaterEqual(len(raised), 7)
         self.assertEqual({type(error) for error in raised}, {crigc.Busy})
         self.assertEqual(crigc._waiting, [])
         # In the library the clock is still set.
@@ -461,6 +488,13 @@ class Ends(unittest.TestCase):
             for thread in threads:
                 thread.join(WATCHDOG)
             self.assertEqual((len(ends), set(ends) <= {"OK", "CLOSED"}), (4, True))
+
+    def test_metrics(self) -> None:
+        with crigc.Engine(config(unchanged())) as engine:
+            engine.containers(crigc.Flags.DRY_RUN)
+            text = engine.metrics()
+        self.assertRegex(text, r'\ncrigc_passes_total{engine="\d+",pass="containers",status="GC_OK"} 1\n')
+        self.assertRaises(crigc.Closed, engine.metrics)
 
     def test_a_callback_may_close(self) -> None:
         made = config(unchanged())

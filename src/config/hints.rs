@@ -1,13 +1,7 @@
 //! Finds the key that an unknown name was meant to be. A hint at a wrong key may make a host delete too much: in doubt there is no hint.
 
 use super::keys::{KEYS, Key};
-
-/// Fields of a KubeletConfiguration that have other words than the kubelet's flags, with their keys.
-const FIELDS: [(&str, &str); 3] = [
-    ("imageMinimumGCAge", "minimum-image-ttl-duration"),
-    ("imageGCHighThresholdPercent", "image-gc-high-threshold"),
-    ("imageGCLowThresholdPercent", "image-gc-low-threshold"),
-];
+use super::kubelet_file::fields::FIELDS;
 
 /// Words that turn a key into its opposite, or into one about something else. A hint never adds one of them.
 const DIRECTIONS: [&str; 5] = ["minimum", "maximum", "high", "low", "inode"];
@@ -21,9 +15,9 @@ pub(super) fn meant(name: &str) -> Option<&'static str> {
     let letters = |name: &str| name.replace(['-', '_'], "").to_lowercase();
     let field = FIELDS
         .iter()
-        .find(|(field, _)| letters(field) == letters(name));
-    if let Some((_, key)) = field {
-        return Some(key);
+        .find(|field| letters(field.name) == letters(name));
+    if let Some(field) = field {
+        return Some(field.key);
     }
     let words = words(name);
     let mut fits: Vec<(usize, &Key)> = KEYS

@@ -3,6 +3,7 @@
 pub mod duration;
 mod hints;
 pub mod keys;
+pub mod kubelet_file;
 pub mod quantity;
 mod values;
 
@@ -101,7 +102,7 @@ impl Settings {
     /// Sets a key. A bad key or value changes nothing, and the error names it.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let key = keys::find(name).ok_or_else(|| unknown(name))?;
-        let shown = key.set(&mut self.config, value).map_err(|why| {
+        self.set_key(key, value).map_err(|why| {
             Error::new(
                 Status::InvalidArgument,
                 format!(
@@ -110,7 +111,12 @@ impl Settings {
                     key.range()
                 ),
             )
-        })?;
+        })
+    }
+
+    /// The same for a key that is known; the error says what is wrong with the value.
+    fn set_key(&mut self, key: &'static keys::Key, value: &str) -> std::result::Result<(), String> {
+        let shown = key.set(&mut self.config, value)?;
         self.texts.insert(key.name, shown);
         Ok(())
     }

@@ -4,6 +4,7 @@ use super::Place;
 use super::error::CallError;
 use crate::clock::BootInstant;
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::panic_points;
 use crate::stop::{GRACE, Stop, sleep_until};
 use futures_util::future::FutureExt;
@@ -27,6 +28,8 @@ pub(super) type Answer<T> = std::result::Result<T, CallError>;
 pub(super) struct CallBudget<'a> {
     pub(super) limit: Duration,
     stop: Stop<'a>,
+    /// Where the durations of calls, and what lists show, are counted.
+    pub(super) metrics: &'a Metrics,
     /// How many calls in a row timed out, by kind.
     silent: RefCell<HashMap<Method, u32>>,
     /// The kind of call that reached `PATIENCE` first.
@@ -48,10 +51,11 @@ pub(super) type Method = &'static str;
 pub(super) const VERSION: Method = "/runtime.v1.RuntimeService/Version";
 
 impl<'a> CallBudget<'a> {
-    pub(super) fn new(limit: Duration, stop: Stop<'a>) -> CallBudget<'a> {
+    pub(super) fn new(limit: Duration, stop: Stop<'a>, metrics: &'a Metrics) -> CallBudget<'a> {
         CallBudget {
             limit,
             stop,
+            metrics,
             silent: RefCell::default(),
             gave_up: Cell::new(None),
             doubtful: Cell::new(false),
@@ -105,7 +109,9 @@ impl<'a> CallBudget<'a> {
         // A call that a panic ends got no answer.
         let broken_off = Unanswered(self, method);
         panic_points::point("call the runtime");
+        let began = BootInstant::now();
         let answer = self.bounded(limit, call).await;
+        self.metrics.called(method, BootInstant::now().since(began));
         panic_points::point("take the runtime's answer");
         std::mem::forget(broken_off);
         match &answer {

@@ -10,6 +10,7 @@ use super::{Place, proto};
 use crate::config::{Config, RUNTIME_KEY};
 use crate::error::{Error, Result};
 use crate::hooks::{self, Hooks};
+use crate::metrics::Metrics;
 use crate::node::{Image, Text};
 use crate::report::visible;
 use crate::stop::Stop;
@@ -49,6 +50,7 @@ pub(crate) async fn runtime<'a>(
     hooks: &'a Hooks,
     stop: Stop<'a>,
     capabilities: &'a Capabilities,
+    metrics: &'a Metrics,
 ) -> Result<Runtime<'a>> {
     let endpoint = Place {
         endpoint: &config.container_runtime_endpoint,
@@ -56,7 +58,7 @@ pub(crate) async fn runtime<'a>(
         service: hooks::Service::Runtime,
         callback: hooks.connect.as_ref(),
     };
-    let service = Service::connect(config, endpoint, stop, Some(capabilities)).await?;
+    let service = Service::connect(config, endpoint, stop, Some(capabilities), metrics).await?;
     Ok(Runtime { endpoint, service })
 }
 
@@ -66,6 +68,7 @@ pub(crate) async fn images<'a>(
     hooks: &'a Hooks,
     stop: Stop<'a>,
     capabilities: &'a Capabilities,
+    metrics: &'a Metrics,
 ) -> Result<Images<'a>> {
     let (endpoint, key) = config.image_service();
     let endpoint = Place {
@@ -76,7 +79,7 @@ pub(crate) async fn images<'a>(
     };
     // The version is that of the runtime, so nothing is remembered of another program.
     let capabilities = Some(capabilities).filter(|_| key == RUNTIME_KEY);
-    let service = Service::connect(config, endpoint, stop, capabilities).await?;
+    let service = Service::connect(config, endpoint, stop, capabilities, metrics).await?;
     Ok(Images { endpoint, service })
 }
 
@@ -94,12 +97,13 @@ impl<'a> Service<'a> {
         endpoint: Place<'a>,
         stop: Stop<'a>,
         capabilities: Option<&'a Capabilities>,
+        metrics: &'a Metrics,
     ) -> Result<Service<'a>> {
         let limit = config.runtime_request_timeout;
         Ok(Service {
             connection: connect::connect(endpoint, limit, stop).await?,
             endpoint,
-            budget: CallBudget::new(limit, stop),
+            budget: CallBudget::new(limit, stop, metrics),
             capabilities,
         })
     }

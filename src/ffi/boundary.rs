@@ -45,6 +45,39 @@ pub(super) fn in_callback() -> bool {
     CALLBACKS.get() > 0
 }
 
+/// How functions of the library's second object find out that they are called from a callback (packaging/object.sh): that object has
+/// thread-local data of its own, and no callback is made there. They get this from a handle, which the first object made.
+#[derive(Clone, Copy)]
+pub(super) struct Callbacks(fn() -> bool);
+
+impl Default for Callbacks {
+    fn default() -> Callbacks {
+        Callbacks(in_callback)
+    }
+}
+
+impl Callbacks {
+    /// Whether this thread is in a callback of the host.
+    pub(super) fn are_running(self) -> bool {
+        (self.0)()
+    }
+
+    /// An error in a callback.
+    pub(super) fn refuse(self) -> Result<()> {
+        refuse(self.are_running())
+    }
+}
+
+fn refuse(in_callback: bool) -> Result<()> {
+    if !in_callback {
+        return Ok(());
+    }
+    Err(Error::new(
+        Status::Busy,
+        "this function cannot be called from a callback; call it after the pass",
+    ))
+}
+
 /// Runs the body of a function without an error; if the body panics, the function returns `fallback`.
 pub(super) fn guarded<R>(fallback: R, body: impl FnOnce() -> R) -> R {
     let _quiet = panics::enter();
@@ -107,12 +140,7 @@ pub(super) unsafe fn status(
 
 /// Runs the body of a function that is refused in a callback; a panic becomes an error.
 fn caught<R>(body: impl FnOnce() -> Result<R>) -> Result<R> {
-    if in_callback() {
-        return Err(Error::new(
-            Status::Busy,
-            "this function cannot be called from a callback; call it after the pass",
-        ));
-    }
+    refuse(in_callback())?;
     let _quiet = panics::enter();
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|_| Err(panics::error()))
 }
@@ -132,7 +160,7 @@ unsafe fn hand_over(error: *mut *mut gc_error, failure: Option<Error>) {
     unsafe { error.write(handle) };
 }
 
-fn missing(name: &str) -> Error {
+pub(super) fn missing(name: &str) -> Error {
     Error::new(
         Status::InvalidArgument,
         format!("{name} is NULL; it is required"),

@@ -1,12 +1,14 @@
 //! `gc_config`: the keys and callbacks that an engine is made from.
 
 use super::boundary::{
-    fallible, free, guarded, outside, owned, required, required_mut, status, text,
+    Callbacks, fallible, free, guarded, missing, outside, owned, required, required_mut, status,
+    text,
 };
 use super::error::{gc_error, gc_status};
 use crate::config::Settings;
 use crate::config::keys::KEYS;
 use crate::hooks::Hooks;
+use crate::load::load;
 use crate::report::visible;
 use std::ffi::{CString, c_char};
 use std::sync::OnceLock;
@@ -17,6 +19,7 @@ use std::sync::OnceLock;
 pub struct gc_config {
     pub(super) settings: Settings,
     pub(super) hooks: Hooks,
+    callbacks: Callbacks,
 }
 
 /// Makes a configuration with the kubelet's defaults and no callbacks. The caller frees it with gc_config_free. Returns NULL in a
@@ -45,6 +48,53 @@ pub unsafe extern "C" fn gc_config_set(
             let key = text(key, "key")?;
             let value = text(value, &format!("the value of `{}`", visible(key)))?;
             required_mut(config, "config")?.settings.set(key, value)
+        })
+    }
+}
+
+/// Sets the keys that the kubelet's own configuration names: a KubeletConfiguration (kubelet.config.k8s.io/v1beta1), YAML or JSON. `path`
+/// is a file, read as that of the kubelet's --config, or a directory, read as that of its --config-dir. Call it for the file first, then
+/// for the directory, then set what the kubelet has as flags: flags override files, and crigc does not see them.
+///
+/// These fields set keys; all others are ignored: containerRuntimeEndpoint, imageServiceEndpoint, runtimeRequestTimeout,
+/// imageGCHighThresholdPercent, imageGCLowThresholdPercent, imageMinimumGCAge (minimum-image-ttl-duration), imageMaximumGCAge
+/// (image-maximum-gc-age) and podLogsDir. What the files do not name keeps its value. As in the kubelet, a duration of 0 and an empty text
+/// are its default, while a threshold of 0 is 0. A relative podLogsDir in a file begins in the directory of that file. `path` is a path of
+/// this process: the key host-root does not count for it.
+///
+/// Of a directory the names that end in .conf are read, each directory in the order of its names, subdirectories too, but no links to
+/// directories. The files are merged before a value is read: a later one replaces an earlier one, and null puts a field back to the
+/// kubelet's default.
+///
+/// Only what crigc takes is set: the kubelet also starts with an endpoint that is no unix socket, or a negative runtimeRequestTimeout. If
+/// anything is wrong, nothing is set. GC_ERROR_CONFIG: a file is not what it should be, or a value is wrong; the error names the file, the
+/// line and the column. GC_ERROR_IO: a file or directory cannot be read, is no regular file, or is larger than 1 MiB.
+/// GC_ERROR_INVALID_ARGUMENT: NULL, or an empty path. GC_ERROR_BUSY: in a callback.
+///
+/// Files with other names, and what the kubelet reads otherwise than its author may think, are told to the log callback as GC_LOG_WARN, on
+/// the caller's thread; set it before.
+///
+/// # Safety
+/// As for gc_config_set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_config_load(
+    config: *mut gc_config,
+    path: *const c_char,
+    error: *mut *mut gc_error,
+) -> gc_status {
+    // SAFETY: the host's promise.
+    unsafe {
+        status(error, || {
+            if config.is_null() {
+                return Err(missing("config"));
+            }
+            // Field by field: the log callback may call this function with the same config, which uses the other fields already.
+            (*config).callbacks.refuse()?;
+            load(
+                text(path, "path")?,
+                &mut (*config).settings,
+                &(*config).hooks,
+            )
         })
     }
 }

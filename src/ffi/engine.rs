@@ -1,7 +1,7 @@
 //! `gc_engine`, and the functions of the library as a whole.
 
 use super::boundary::{
-    fallible, free, guarded, in_callback, outside, read, required, status, text,
+    Callbacks, fallible, free, guarded, in_callback, outside, owned, read, required, status, text,
 };
 use super::call::gc_call;
 use super::config::gc_config;
@@ -28,7 +28,7 @@ pub const GC_NO_WAIT: u32 = 4;
 pub const GC_POD_GONE: u32 = 8;
 
 /// A configured collector. Make one with gc_engine_new, and free it with gc_engine_free. Any number of threads may use it at once.
-pub struct gc_engine(Engine);
+pub struct gc_engine(Engine, Callbacks);
 
 /// Makes an engine from a copy of the configuration and its callbacks. The runtime need not be running yet. The caller frees the engine
 /// with gc_engine_free. On failure it returns NULL, and the error has one of these statuses: GC_ERROR_CONFIG (values are wrong only
@@ -49,7 +49,10 @@ pub unsafe extern "C" fn gc_engine_new(
         fallible(error, std::ptr::null_mut(), || {
             let config = required(config, "config")?;
             let engine = Engine::new(config.settings.config(), config.hooks.clone())?;
-            Ok(Box::into_raw(Box::new(gc_engine(engine))))
+            Ok(Box::into_raw(Box::new(gc_engine(
+                engine,
+                Callbacks::default(),
+            ))))
         })
     }
 }
@@ -291,6 +294,32 @@ pub unsafe extern "C" fn gc_start(engine: *mut gc_engine, error: *mut *mut gc_er
 pub unsafe extern "C" fn gc_stop(engine: *mut gc_engine) {
     // SAFETY: the host's promise.
     outside((), || unsafe { read(engine, (), |engine| engine.0.stop()) });
+}
+
+/// Returns what the engine has counted since it was made, as text in Prometheus' format (version 0.0.4, content type
+/// "text/plain; version=0.0.4; charset=utf-8"). All names begin with crigc_; docs/metrics.md explains each of them. Every sample has
+/// the label `engine`, a number that no other living engine of this process has. No label contains an ID or a name of the node. The
+/// caller frees the text with gc_string_free. A pass is counted before gc_pass_fn is called with its end.
+///
+/// May be called at any time, from any thread, also after gc_close; never waits for a pass. Returns NULL if `engine` is NULL, and in a
+/// callback.
+///
+/// # Safety
+/// `engine` is NULL or a live handle.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn gc_metrics(engine: *mut gc_engine) -> *mut c_char {
+    let none = std::ptr::null_mut();
+    // SAFETY: the host's promise.
+    unsafe {
+        read(
+            engine,
+            none,
+            |gc_engine(engine, callbacks)| match callbacks.are_running() {
+                true => none,
+                false => owned(&engine.metrics()),
+            },
+        )
+    }
 }
 
 /// Returns the version of the library, such as "0.1.0". The string is always valid; do not free it. May be called from callbacks.

@@ -1,6 +1,7 @@
 //! Reads and changes the machine itself: log files, filesystems, signals. Decides nothing.
 
 pub mod changed;
+pub mod config_files;
 pub mod filesystem;
 pub mod hold;
 pub mod host_root;

@@ -29,10 +29,11 @@ pub(super) struct ContainerPass<'a, 'p> {
 
 /// Runs the pass; the context has its failures.
 pub(crate) async fn pass(ctx: &Context<'_>, capabilities: &Capabilities) {
-    let runtime = match client::runtime(ctx.config, ctx.hooks, ctx.stop, capabilities).await {
-        Ok(runtime) => runtime,
-        Err(e) => return ctx.fail(e),
-    };
+    let runtime =
+        match client::runtime(ctx.config, ctx.hooks, ctx.stop, capabilities, ctx.metrics).await {
+            Ok(runtime) => runtime,
+            Err(e) => return ctx.fail(e),
+        };
     capabilities.renew(&runtime).await;
     let log_dirs = LogDirs::open(ctx);
     stages(ctx, &runtime, &log_dirs).await;

@@ -7,12 +7,13 @@ use super::later::Later;
 use super::pace::Windows;
 use super::pod_evidence::Pods;
 use super::report::PassReport;
-use super::{Experience, OnePod, Scope, Task, Trigger};
+use super::{Common, Experience, OnePod, Scope, Task, Trigger};
 use crate::clock::wall_now;
 use crate::config::Config;
 use crate::error::{Error, Result, Status};
 use crate::fs::host_root::Root;
 use crate::hooks::{Hooks, LogLevel};
+use crate::metrics::Metrics;
 use crate::report::rfc3339;
 use crate::stop::{Queue, Stop};
 
@@ -25,6 +26,8 @@ pub(crate) struct Context<'a> {
     pub(crate) hooks: &'a Hooks,
     /// Where the paths of the host begin (S5.11). `new` takes the root of this process.
     pub(crate) root: Root,
+    /// Only written to.
+    pub(crate) metrics: &'a Metrics,
     pub(crate) stop: Stop<'a>,
     /// The only pod that the pass collects (S8); `None` = it collects the node.
     pub(crate) pod: Option<&'a OnePod>,
@@ -69,8 +72,7 @@ pub(crate) fn no_time(now: i64) -> Error {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(
-        config: &'a Config,
-        hooks: &'a Hooks,
+        common: Common<'a>,
         stop: Stop<'a>,
         Task { scope, options }: Task<'a>,
         queue: &'a Queue,
@@ -87,10 +89,16 @@ impl<'a> Context<'a> {
             options,
             pod.is_none(),
         );
+        let Common {
+            config,
+            hooks,
+            metrics,
+        } = common;
         Context {
             config,
             hooks,
             root: Root::default(),
+            metrics,
             stop,
             pod,
             dry_run: options.dry_run,
@@ -99,7 +107,7 @@ impl<'a> Context<'a> {
             only_records: options.trigger == Trigger::Look,
             queue,
             now,
-            report: PassReport::new(hooks, options),
+            report: PassReport::new(hooks, metrics, options),
             pods: Pods::default(),
             attempts,
             windows: &experience.windows,

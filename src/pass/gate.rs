@@ -145,10 +145,11 @@ pub(super) fn check_hold_file(ctx: &Context<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Experience, PassOptions, Scope, Task, Trigger};
+    use super::super::{Common, Experience, PassOptions, Scope, Task, Trigger};
     use super::*;
     use crate::config::Config;
     use crate::hooks::{Hook, Hooks};
+    use crate::metrics::Metrics;
     use crate::node::{PodState, PodStates, Snapshot, Text};
     use crate::report::{Entry, Kind};
     use crate::stop::{Flag, Queue, Stop};
@@ -259,7 +260,13 @@ mod tests {
         };
         let scope = Scope::Node;
         let task = Task { scope, options };
-        let ctx = Context::new(&config, &hooks, stop, task, &queue, 1, &experience);
+        let metrics = Metrics::new();
+        let common = Common {
+            config: &config,
+            hooks: &hooks,
+            metrics: &metrics,
+        };
+        let ctx = Context::new(common, stop, task, &queue, 1, &experience);
         if with.contains("approved") {
             ctx.later
                 .has_stopped(planned.clone(), true, BootInstant::now());

@@ -158,7 +158,14 @@ fn take_in(
     let boot = BootInstant::now().since_boot();
     memory.records.watch(now, awake_for(), boot);
     memory.records.look(images, &in_use, now);
+    count(ctx, images.iter(), &in_use);
     in_use
+}
+
+/// Counts images and those in use for the metrics.
+fn count<'i>(ctx: &Context<'_>, images: impl Iterator<Item = &'i Image>, in_use: &InUse) {
+    let in_use = images.map(|image| in_use.uses(image));
+    ctx.metrics.saw_images(in_use);
 }
 
 /// Logs the patterns that match no image, which may be a mistake (S5.3): once, and again when they are others.
@@ -231,6 +238,10 @@ pub(crate) async fn learn_mounts(
         snapshot.in_use = memory.in_use(&snapshot.containers);
         let (images, in_use) = (&snapshot.images, &snapshot.in_use);
         memory.records.note_uses(images, in_use, ctx.now);
+        match &snapshot.latest {
+            Some(latest) => count(ctx, latest.values(), in_use),
+            None => count(ctx, images.iter(), in_use),
+        }
     }
     Ok(asked)
 }

@@ -45,8 +45,9 @@ async fn collect(
     memory: &mut ImageMemory,
 ) -> Result<()> {
     let services = Services {
-        images: client::images(ctx.config, ctx.hooks, ctx.stop, capabilities).await?,
-        runtime: client::runtime(ctx.config, ctx.hooks, ctx.stop, capabilities).await?,
+        images: client::images(ctx.config, ctx.hooks, ctx.stop, capabilities, ctx.metrics).await?,
+        runtime: client::runtime(ctx.config, ctx.hooks, ctx.stop, capabilities, ctx.metrics)
+            .await?,
     };
     capabilities.renew(&services.runtime).await;
     // The question for its version may have been the first call (S6.5).

@@ -45,6 +45,7 @@ use crate::cri::Capabilities;
 use crate::error::{Error, Result, Status};
 use crate::fs::host_root::Root;
 use crate::hooks::Hooks;
+use crate::metrics::Metrics;
 use crate::panics;
 use crate::plan::backoff::Backoff;
 use crate::plan::order::Unfinished;
@@ -54,6 +55,14 @@ use context::{Context, no_time, wall_time};
 use image_snapshot::ImageMemory;
 use pace::Windows;
 use std::cell::RefCell;
+
+/// What all passes of an engine share.
+#[derive(Clone, Copy)]
+pub(crate) struct Common<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) hooks: &'a Hooks,
+    pub(crate) metrics: &'a Metrics,
+}
 
 /// What the engine remembers between passes of one kind. A pass changes it in place, so that a panic does not lose it.
 pub(crate) struct Memory {
@@ -122,16 +131,15 @@ fn open_root(config: &Config) -> Result<Root> {
 pub(crate) async fn run(
     task: Task<'_>,
     memory: &mut Memory,
-    config: &Config,
-    hooks: &Hooks,
+    common: Common<'_>,
     stop: Stop<'_>,
     queue: &Queue,
 ) -> (Report, Option<Error>) {
     let began = BootInstant::now();
-    let clock = panics::caught(|| wall_time(hooks));
+    let clock = panics::caught(|| wall_time(common.hooks));
     // Without a clock the pass does nothing.
     let now = *clock.as_ref().unwrap_or(&0);
-    let root = panics::caught(|| open_root(config)).and_then(|root| root);
+    let root = panics::caught(|| open_root(common.config)).and_then(|root| root);
     let (root, rootless) = match root {
         Ok(root) => (root, None),
         Err(e) => (Root::default(), Some(e)),
@@ -142,11 +150,11 @@ pub(crate) async fn run(
     unfinished.forget_old(began.since_boot());
     let ctx = Context {
         root,
-        ..Context::new(config, hooks, stop, task, queue, now, experience)
+        ..Context::new(common, stop, task, queue, now, experience)
     };
     let capabilities = &memory.capabilities;
     let work = async {
-        if hooks.clock.is_some() {
+        if common.hooks.clock.is_some() {
             ctx.warn_of_units("the time of the host's clock", now);
         }
         gate::check_hold_file(&ctx);
@@ -182,5 +190,17 @@ pub(crate) async fn run(
         failure: error.clone(),
         entries,
     };
+    if task.options.trigger != Trigger::Look {
+        count(&report, common, &memory.experience);
+    }
     (report, error)
+}
+
+/// Counts a pass that has ended.
+fn count(report: &Report, common: Common<'_>, experience: &Experience) {
+    let as_configured = report.dry_run == common.config.dry_run;
+    let now = BootInstant::now().since_boot();
+    let backoff = experience.backoff.borrow();
+    let waiting = |kind| backoff.waiting(kind, now);
+    common.metrics.ended(report, as_configured, waiting);
 }

@@ -6,6 +6,7 @@ use super::{PassOptions, Trigger};
 use crate::causes::Causes;
 use crate::error::{Error, Status};
 use crate::hooks::{Hooks, LogLevel};
+use crate::metrics::Metrics;
 use crate::node::{FsUsage, Text};
 use crate::panics;
 use crate::plan::in_flight::InFlight;
@@ -20,6 +21,7 @@ const MOST_PANICS: usize = 10;
 /// The growing report of a pass.
 pub(crate) struct PassReport<'a> {
     hooks: &'a Hooks,
+    metrics: &'a Metrics,
     dry_run: bool,
     /// It only records images, between two passes: the next pass meets the same errors, and logs them.
     only_records: bool,
@@ -56,9 +58,14 @@ pub(crate) fn event(hooks: &Hooks, reason: &str, message: &str) {
 }
 
 impl<'a> PassReport<'a> {
-    pub(crate) fn new(hooks: &'a Hooks, options: PassOptions) -> PassReport<'a> {
+    pub(crate) fn new(
+        hooks: &'a Hooks,
+        metrics: &'a Metrics,
+        options: PassOptions,
+    ) -> PassReport<'a> {
         PassReport {
             hooks,
+            metrics,
             dry_run: options.dry_run,
             only_records: options.trigger == Trigger::Look,
             entries: RefCell::default(),
@@ -216,10 +223,12 @@ impl<'a> PassReport<'a> {
         }
         let first = self.filesystem.get().map_or(usage, |(first, _)| first);
         self.filesystem.set(Some((first, usage)));
+        self.metrics.saw_image_fs(usage);
     }
 
     /// The runtime is called to remove an object; the time is any clock that does not go back.
     pub(crate) fn call_begun(&self, kind: Kind, now: Duration) {
+        self.metrics.removal_begun();
         self.calls
             .borrow_mut()
             .entry(kind)
@@ -230,6 +239,7 @@ impl<'a> PassReport<'a> {
 
     /// Such a call has ended.
     pub(crate) fn call_ended(&self, kind: Kind, now: Duration) {
+        self.metrics.removal_ended();
         self.calls
             .borrow_mut()
             .entry(kind)

@@ -29,6 +29,13 @@ impl Backoff {
         failures.is_some_and(|failures| now < failures.again)
     }
 
+    /// How many objects of a kind passes still leave alone.
+    pub fn waiting(&self, kind: Kind, now: Duration) -> usize {
+        let failures = self.0.iter();
+        let waiting = failures.filter(|((of, _), failures)| *of == kind && now < failures.again);
+        waiting.count()
+    }
+
     /// Its removal failed, or got no answer.
     pub fn failed(&mut self, kind: Kind, id: &Text, now: Duration) {
         let failures = self.0.entry((kind, id.clone())).or_default();

@@ -13,6 +13,7 @@ mod host;
 mod images;
 mod interface;
 mod logs;
+mod metrics;
 mod one_pod;
 mod plans;
 mod sandboxes;

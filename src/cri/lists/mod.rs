@@ -169,7 +169,11 @@ impl Service<'_> {
 impl Runtime<'_> {
     /// All containers, in all states, if they fit.
     pub(crate) async fn containers_at_once(&self) -> Result<Listed<Vec<Container>>> {
-        self.service.all().await
+        let listed = self.service.all().await?;
+        if let Listed::Whole(containers) = &listed {
+            self.service.budget.metrics.saw_containers(containers);
+        }
+        Ok(listed)
     }
 
     /// All containers, batch by batch, after they did not fit a message.
@@ -189,12 +193,16 @@ impl Runtime<'_> {
         hints: &Hints<'_>,
         sandboxes: Option<&[Sandbox]>,
     ) -> Result<Vec<Container>> {
-        self.service.whole(hints, sandboxes).await
+        let containers: Vec<Container> = self.service.whole(hints, sandboxes).await?;
+        self.service.budget.metrics.saw_containers(&containers);
+        Ok(containers)
     }
 
     /// The same of sandboxes.
     pub(crate) async fn sandboxes(&self, hints: &Hints<'_>) -> Result<Vec<Sandbox>> {
-        self.service.whole::<_, Container>(hints, None).await
+        let sandboxes = self.service.whole::<_, Container>(hints, None).await?;
+        self.service.budget.metrics.saw_sandboxes(&sandboxes);
+        Ok(sandboxes)
     }
 
     /// The containers that have the UID of a pod as a label (S8).

@@ -1,6 +1,7 @@
 //! The generated files, `include/crigc.h`, `docs/configuration.md` and `docs/reasons.md`: stale ones fail here. `make generate` writes them.
 
 use crigc::config::keys::KEYS;
+use crigc::config::kubelet_file::fields::FIELDS;
 use crigc::report::Reason;
 use std::path::Path;
 
@@ -141,6 +142,10 @@ fn configuration_page_is_fresh() {
             key.doc,
             key.rule
         );
+    }
+    page += "\n## Keys in the kubelet's own files\n\n`gc_config_load` sets the keys that a KubeletConfiguration (kubelet.config.k8s.io/v1beta1) names, a file or a directory of drop-in files, YAML\nor JSON. Zero durations and empty texts are the default there, as in the kubelet. It ignores all other fields. crigc.h has\nthe rest.\n\n| field | key |\n|---|---|\n";
+    for field in &FIELDS {
+        page += &format!("| `{}` | `{}` |\n", field.name, field.key);
     }
     check("docs/configuration.md", &page);
 }

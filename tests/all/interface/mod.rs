@@ -6,4 +6,6 @@ mod documents;
 mod generated;
 mod header_statuses;
 mod layout;
+mod load;
+mod load_tables;
 mod packages;

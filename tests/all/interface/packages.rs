@@ -79,6 +79,17 @@ fn crates() -> Vec<Crate> {
     crates
 }
 
+/// The names in a folder; none if there is no such folder.
+fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+    entries
+        .map(|entry| name(entry).to_string_lossy().into_owned())
+        .collect()
+}
+
 /// The licence of a crate and what else it asks to be told. Of several licences to choose from, MIT, which is the shortest.
 fn notices_of(c: &Crate) -> Vec<String> {
     assert!(
@@ -89,16 +100,12 @@ fn notices_of(c: &Crate) -> Vec<String> {
         c.name,
         c.licence
     );
-    let mut names: Vec<String> = fs::read_dir(&c.folder)
-        .expect("the crate's folder")
-        .map(|entry| {
-            entry
-                .expect("an entry")
-                .file_name()
-                .to_string_lossy()
-                .into_owned()
-        })
-        .collect();
+    let mut names = names_in(&c.folder);
+    // A folder of licences has one file for each owner and licence.
+    let of_owners = names_in(&c.folder.join(".licenses")).into_iter();
+    let of_owners = of_owners.filter(|name| name.ends_with("-MIT"));
+    names.extend(of_owners.map(|name| format!(".licenses/{name}")));
+    names.retain(|name| c.folder.join(name).is_file());
     names.sort();
     let of = |parts: &[&str]| -> Vec<String> {
         let has = |name: &&String| parts.iter().any(|part| name.to_uppercase().contains(part));

@@ -1,0 +1,88 @@
+//! The agent takes keys from the kubelet's files, and its command line wins.
+
+use ffi_tests::simulated::{Bench, Told};
+use serde_json::Value;
+use std::fs;
+
+const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
+
+/// A node whose disk is 92 % full, with a configuration that keeps its images, and one with a drop-in file that does not.
+fn bench() -> Bench {
+    let bench = Bench::new(Vec::new());
+    for name in ["conf.d", "other.d"] {
+        fs::create_dir(bench.at(name)).expect("a folder");
+    }
+    let files = [
+        (
+            "kubelet.yaml",
+            "containerRuntimeEndpoint: unix:///nonexistent/x.sock\nimageGCHighThresholdPercent: 95\nimageMaximumGCAge: 0s\n",
+        ),
+        ("bad.yaml", "imageGCHighThresholdPercent: 95%\n"),
+        ("conf.d/10.conf", "imageGCHighThresholdPercent: null\n"),
+        ("other.d/10.yaml", "imageGCHighThresholdPercent: null\n"),
+    ];
+    for (name, fields) in files {
+        fs::write(bench.at(name), HEAD.to_owned() + fields).expect("a file");
+    }
+    bench
+}
+
+/// How many images a run would remove.
+fn images(told: &Told) -> u64 {
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    let report: Value = serde_json::from_str(told.out.trim()).expect("JSON");
+    report["removed"]["image"].as_u64().unwrap_or_default()
+}
+
+#[test]
+fn the_kubelets_files_set_keys_and_the_command_line_wins() {
+    let bench = bench();
+    let (file, drop_ins) = (bench.at("kubelet.yaml"), bench.at("conf.d"));
+    // Options, and whether images would be removed.
+    let cases: [(&[&str], bool); 6] = [
+        (&[], true),
+        (&["--config", &file], false),
+        (&["--config", &file, "--config-dir", &drop_ins], true),
+        (&["--config-dir", &drop_ins, "--config", &file], true),
+        (&["--image-gc-high-threshold=90", "--config", &file], true),
+        (
+            &["--image-gc-high-threshold=94", "--config-dir", &drop_ins],
+            false,
+        ),
+    ];
+    for (options, removes) in cases {
+        let once = ["--once", "--now", "--images", "--json"];
+        let told = bench.run(&[&once, options].concat());
+        assert_eq!(images(&told) > 0, removes, "{options:?}: {}", told.out);
+        assert_eq!(told.error, "", "{options:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_wrong_is_named_and_one_that_is_skipped_is_told() {
+    let bench = bench();
+    let (bad, other) = (bench.at("bad.yaml"), bench.at("other.d"));
+    let told = bench.run(&["--once", "--config", &bad]);
+    assert_eq!(told.code, Some(2), "{}", told.out);
+    let says = format!("agent: {bad}:3:30: imageGCHighThresholdPercent is the text `95%`");
+    assert!(told.error.starts_with(&says), "{}", told.error);
+    let told = bench.run(&["--once", "--config", "/nonexistent/kubelet.yaml"]);
+    assert_eq!(told.code, Some(2), "{}", told.out);
+    assert!(told.error.contains("No such file"), "{}", told.error);
+    let told = bench.run(&[
+        "--once",
+        "--now",
+        "--images",
+        "--json",
+        "--config-dir",
+        &other,
+    ]);
+    assert!(images(&told) > 0);
+    let says = format!(
+        "warning: skipped, because the kubelet reads only names that end in .conf: {other}/10.yaml\n"
+    );
+    assert_eq!(told.error, says);
+    // The help needs no file.
+    let told = bench.run(&["--config", "/nonexistent/kubelet.yaml", "--help"]);
+    assert_eq!(told.code, Some(0), "{}", told.error);
+}
