@@ -148,10 +148,21 @@ pub fn turns<T>(
     }
 }
 
-fn by_time<T>(mut items: Vec<(Duration, T)>) -> Vec<T> {
-    // Stable: equal ones keep the order of the plan.
-    items.sort_by_key(|(at, _)| *at);
-    items.into_iter().map(|(_, item)| item).collect()
+fn by_time<T>(items: Vec<(Duration, T)>) -> Vec<T> {
+    // Sorted are times and places alone, so that all types of objects share the code of one sort.
+    let mut order: Vec<_> = (0..)
+        .zip(&items)
+        .map(|(at, (time, _))| (*time, at))
+        .collect();
+    sort(&mut order);
+    let mut items: Vec<_> = items.into_iter().map(|(_, item)| Some(item)).collect();
+    let places = order.into_iter();
+    places.filter_map(|(_, at)| items[at].take()).collect()
+}
+
+/// By time; equal ones keep the order of the plan.
+fn sort(order: &mut [(Duration, usize)]) {
+    order.sort_unstable();
 }
 
 /// The same of images: only those that got no answer come last, so that S5.4 holds among all others (S0.8).
