@@ -63,7 +63,8 @@ picture() {
 
 collect() {
     "$agent" --once --now --container-runtime-endpoint "unix://$node/cri.sock" --pod-logs-dir "$node/pods" \
-        --container-logs-dir "$node/containers" --kubelet-dir "$node/kubelet" --image-fs-file "$node/fill" "$@"
+        --container-logs-dir "$node/containers" --kubelet-dir "$node/kubelet" --image-fs-file "$node/fill" \
+        --image-records-file "$node/image-records" "$@"
 }
 
 echo "== a simulated node, before"

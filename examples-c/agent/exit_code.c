@@ -3,7 +3,7 @@
 #include "words.h"
 
 static int failed_pass = EXIT_FINE; /* the code of the first one */
-static int some_failed, pods_unknown;
+static int some_failed, pods_unknown, held_by_share;
 
 /* The code of a pass that failed, except by single removals. */
 static int code_of(gc_status status)
@@ -31,11 +31,18 @@ void note_pods_unknown(void)
     pods_unknown = 1;
 }
 
+void note_held_by_share(void)
+{
+    held_by_share = 1;
+}
+
 int worst_exit_code(void)
 {
     if (failed_pass != EXIT_FINE)
         return failed_pass;
     if (pods_unknown)
         return EXIT_PODS_UNKNOWN;
+    if (held_by_share)
+        return EXIT_HELD_BY_SHARE;
     return some_failed ? EXIT_SOME_FAILED : EXIT_FINE;
 }

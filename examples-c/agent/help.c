@@ -41,8 +41,9 @@ void print_help_head(void)
          "      agent --once --kubelet-dir /var/lib/kubelet\n"
          "  collect once; images after a wait of minimum-image-ttl-duration\n"
          "      agent --once --apply --kubelet-dir /var/lib/kubelet\n"
-         "  the disk is full: remove all images that no container uses, at once\n"
-         "      agent --once --now --images --all-unused --apply\n"
+         "  the disk is full: remove all images that no container uses, at once, also\n"
+         "  beside an agent that runs\n"
+         "      agent --once --now --images --all-unused --apply --image-records-file=\n"
          "  one pod has ended for good: remove what it left behind\n"
          "      agent --once --apply --pod UID --pod-gone\n"
          "  collect this node from now on, until SIGTERM\n"
@@ -87,6 +88,10 @@ void print_help_tail(void)
         "thresholds apply. With one of the first two the agent removes what a pod left behind if its UID has the form that Kubernetes gives "
         "and is not among those that live. examples-c/README.md shows how to make the file of --live-pods, and which "
         "UIDs static pods have.");
+    print_paragraph(
+        "Two keys have defaults of the agent. image-records-file is image-records in the directory that systemd names in "
+        "STATE_DIRECTORY, or else in /var/lib/crigc-agent; an empty value switches it off. max-pod-share is 50 with --once and one of "
+        "--kubelet-dir and --live-pods; 100 switches it off.");
     print_paragraph("Keys of crigc, as the kubelet's flags:");
     for (size_t i = 0; (key = gc_config_key(i)) != NULL; i++) {
         printf("  --%s\n", key);
@@ -103,6 +108,7 @@ void print_help_tail(void)
          "  5  ended by a signal before a pass was over\n"
          "  6  it was not known which pods live (--kubelet-dir, --live-pods)\n"
          "  7  reports could not be written\n"
-         "If several are true: the first pass with 1, 4 or 5, else 6, else 3, else 7.\n"
+         "  8  more pods are gone than max-pod-share allows: nothing was removed for that\n"
+         "If several are true: the first pass with 1, 4 or 5, else 6, 8, 3 or 7.\n"
          "Without --once: 0 or 7 when a signal ends the agent, however its passes ended.");
 }

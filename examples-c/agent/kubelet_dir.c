@@ -50,6 +50,16 @@ static int open_on_host(const char *host_root, const char *path)
     return found;
 }
 
+int is_kubelet_there(const struct kubelet_dir *kubelet)
+{
+    if (kubelet->path)
+        return 1;
+    int found = open_on_host(kubelet->host_root, "/var/lib/kubelet");
+    if (found >= 0)
+        close(found);
+    return found >= 0;
+}
+
 /* Leaves `as_of` at 0: the answer is of now. */
 int32_t kubelet_dir_pod_states(void *context, const char *const *uids, gc_pod_state *states, size_t count,
                                int64_t *as_of)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "crigc.h"
+#include "engine.h"
 #include "exit_code.h"
 #include "healthy.h"
 #include "image_fs.h"
@@ -42,7 +43,7 @@ static int run_engine(gc_config *config, struct options *options, struct pass_pr
         say("cannot catch signals: %s", strerror(errno));
         return EXIT_USAGE;
     }
-    gc_engine *engine = gc_engine_new(config, &error);
+    gc_engine *engine = make_engine(config, options, &error);
     if (!engine) {
         gc_status status = gc_error_status(error);
         say_error(error);
@@ -91,6 +92,7 @@ static int run(gc_config *config, struct options *options)
         .ended = -1,
     };
     options->kubelet.host_root = gc_config_get(config, "host-root", NULL);
+    printer.beside_kubelet = is_kubelet_there(&options->kubelet);
     int code = run_engine(config, options, &printer);
     gc_string_free(options->kubelet.host_root);
     return code;

@@ -36,8 +36,8 @@ static const struct row rows[] = {
       .help = "run one pass of each kind and exit; without it run one every period until SIGTERM" },
     { "now", .flag = &given.now,
       .help =
-          "with --once: collect images at once, do not wait for minimum-image-ttl-duration. An image that was pulled "
-          "a moment ago may be removed" },
+          "with --once: collect images at once, do not wait for minimum-image-ttl-duration. Without records of images "
+          "(--image-records-file=) one that was pulled a moment ago may be removed; with them what they do not know is kept" },
     { "containers", .flag = &given.containers, .help = "collect only containers, sandboxes and logs" },
     { "images", .flag = &given.images, .help = "collect only images" },
     { "pod", .value = " UID", .text = &given.pod,
@@ -128,6 +128,15 @@ static int set_key(gc_config *config, const char *key, const char *value)
     return EXIT_USAGE;
 }
 
+/* Notes whether the command line has a key for which the agent has a default of its own. */
+static void note_key(const char *key)
+{
+    if (strcmp(key, "image-records-file") == 0)
+        given.records_given = 1;
+    if (strcmp(key, "max-pod-share") == 0)
+        given.share_given = 1;
+}
+
 static int set_row(const struct row *row, char *value)
 {
     if (row->flag)
@@ -206,14 +215,16 @@ static int read_arguments(gc_config *config, int count, char **arguments)
         int index = -1;
         /* "+": stop at an argument that is not an option. ":": print nothing. */
         int option = getopt_long(count, arguments, "+:h", all, &index);
-        if (option == 'h' && strcmp(argument, "-h") == 0)
+        if (option == 'h' && strcmp(argument, "-h") == 0) {
             given.help = 1;
-        else if (option != 0 || !is_whole(argument, all[index].name))
+        } else if (option != 0 || !is_whole(argument, all[index].name)) {
             code = refuse(config, argument);
-        else if (index < ROWS)
+        } else if (index < ROWS) {
             code = set_row(&rows[index], optarg);
-        else
+        } else {
+            note_key(all[index].name);
             code = set_key(config, all[index].name, optarg);
+        }
     }
     free(all);
     return code;
@@ -268,6 +279,18 @@ static int check(void)
     return 0;
 }
 
+/* A run by hand has a brake: nobody has seen yet whether its source of pods is right. It counts the pods in pod-logs-dir. */
+static void set_brake(gc_config *config)
+{
+    int has_source = given.kubelet.path || given.live_pods.path;
+    if (!given.once || !given.containers || given.pod || !has_source || given.share_given)
+        return;
+    char *logs = gc_config_get(config, "pod-logs-dir", NULL);
+    if (logs && *logs)
+        gc_config_set(config, "max-pod-share", "50", NULL);
+    gc_string_free(logs);
+}
+
 /* Makes options and keys agree: a dry run that one side asks for is one for the other, too. */
 static void settle(gc_config *config)
 {
@@ -281,6 +304,7 @@ static void settle(gc_config *config)
         given.live_pods.max_age = MAX_AGE;
     if (!given.apply)
         gc_config_set(config, "dry-run", "true", NULL);
+    set_brake(config);
     if (!given.once && !given.images) {
         /* Together they switch periodic passes over images off. */
         gc_config_set(config, "image-gc-high-threshold", "100", NULL);

@@ -5,6 +5,7 @@
 #include "exit_code.h"
 #include "json.h"
 #include "output.h"
+#include "pins.h"
 #include "progress.h"
 #include "signals.h"
 #include "summary.h"
@@ -63,6 +64,8 @@ void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *rep
     else
         print_for_a_person(printer, &ended);
     unlock_output();
+    if (pass == GC_PASS_IMAGES && printer->beside_kubelet)
+        advise_pins(report);
     output_is_written(); /* says so if it is not; passes go on */
     tell_end(printer);
 }

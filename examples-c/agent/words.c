@@ -14,6 +14,12 @@ static const struct phrase {
       "that the runtime is asked",
       "--image-fs-file gave no figures of the image filesystem; write them, or leave the option out so that the "
       "runtime is asked" },
+    { "free that engine first, or give each engine a file of its own",
+      "end that agent first, or give this one another file with --image-records-file FILE (--image-records-file= for none)" },
+    { "if the host's list of pods is right, as after a day without the node, raise max-pod-share until a pass has run; if not, see why "
+      "pods are missing in it",
+      "if --kubelet-dir or --live-pods is right, as after a day without the node, run the agent with --max-pod-share 100 until a pass has "
+      "ended; if not, see why pods are missing there" },
     { "give figures by the image_fs callback", "give figures by --image-fs-file" },
 };
 

@@ -3,6 +3,7 @@
 use crate::{compile, root, run};
 use crisim::fault::Fault;
 use crisim::made::{Made, Order};
+use crisim::node::Image;
 use crisim::{Options, Server};
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
@@ -26,7 +27,10 @@ pub fn agent() -> PathBuf {
         .clone()
 }
 
-/// Builds the agent from all sources in its folder.
+/// Where an agent of a test keeps files if nothing else is named: a directory that it cannot make.
+pub const NO_STATE: &str = "/nonexistent/crigc-agent";
+
+/// Builds the agent from all sources in its folder, with another default than /var/lib/crigc-agent.
 pub fn compile_agent(name: &str, flags: &[&str]) -> PathBuf {
     let folder = fs::read_dir(root().join("examples-c/agent")).expect("the agent's folder");
     let sources: Vec<String> = folder
@@ -35,7 +39,9 @@ pub fn compile_agent(name: &str, flags: &[&str]) -> PathBuf {
         .map(|path| path.to_str().expect("UTF-8").to_owned())
         .collect();
     let sources: Vec<&str> = sources.iter().map(String::as_str).collect();
-    compile(name, "cc", &sources, &[&["-std=c99"], flags].concat())
+    let state = format!("-DAGENT_STATE_DIRECTORY=\"{NO_STATE}\"");
+    let flags = [&["-std=c99", &state], flags].concat();
+    compile(name, "cc", &sources, &flags)
 }
 
 /// A simulated node with its files, and the folder that holds them.
@@ -107,7 +113,20 @@ impl Bench {
         path.to_str().expect("UTF-8").to_owned()
     }
 
-    /// The agent's command line for this node.
+    /// Adds an image that is not in use.
+    pub fn add_image(&self, name: &str, pinned: bool) {
+        self.server.edit(|node| {
+            node.images.push(Image {
+                id: format!("sha256:{name}").into(),
+                tags: vec![format!("registry.example/{name}:v1").into()],
+                size: 300 << 20,
+                pinned,
+                ..Image::default()
+            });
+        });
+    }
+
+    /// The agent's command line for this node. It keeps its own files in the folder `state`.
     pub fn command(&self, program: &Path, more: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -121,7 +140,8 @@ impl Bench {
                 "--image-fs-file",
                 &self.at("fill"),
             ])
-            .args(more);
+            .args(more)
+            .env("STATE_DIRECTORY", self.at("state"));
         command
     }
 

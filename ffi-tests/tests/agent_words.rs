@@ -1,7 +1,6 @@
 //! What an operator reads of the agent of `examples-c/`: the help, what fills the disk, dry runs, JSON and bars.
 
 use crisim::fault::{Action, Fault};
-use crisim::node::Image;
 use ffi_tests::simulated::{Bench, Told, agent, read_until};
 use ffi_tests::{has, root, skip};
 use rustix::process::{Pid, Signal, kill_process};
@@ -42,7 +41,7 @@ fn the_help_explains_everything_in_80_columns() {
     let entries = reasons.lines().filter(|line| !line.starts_with("   "));
     assert_eq!(entries.filter(|line| !line.is_empty()).count(), words.len());
     let readme = fs::read_to_string(root().join("examples-c/README.md")).expect("a manual");
-    for code in 0..=7 {
+    for code in 0..=8 {
         assert!(codes.contains(&format!("  {code}  ")), "{code}: {codes}");
         assert!(readme.contains(&format!("\n| {code} | ")), "{code}");
     }
@@ -126,19 +125,6 @@ fn every_summary_of_images_says_how_full_the_disk_is() {
     assert!(line.contains(&said), "{said}: {line}");
 }
 
-/// An image that is not in use.
-fn add_image(bench: &Bench, name: &str, pinned: bool) {
-    bench.server.edit(|node| {
-        node.images.push(Image {
-            id: format!("sha256:{name}").into(),
-            tags: vec![format!("registry.example/{name}:v1").into()],
-            size: 300 << 20,
-            pinned,
-            ..Image::default()
-        });
-    });
-}
-
 /// Beside the kubelet's words there is one sentence for people: how full, what holds the rest, what to do.
 #[test]
 fn too_little_space_is_explained_once() {
@@ -155,9 +141,9 @@ fn too_little_space_is_explained_once() {
         // The next engine knows all images but those that are added below.
         let told = bench.run(&[&common[..], &["--apply", "--image-gc-high-threshold=99"]].concat());
         assert_eq!(told.code, Some(0), "{}", told.error);
-        add_image(&bench, "young", false);
-        add_image(&bench, "pinned", true);
-        add_image(&bench, "exempt", false);
+        bench.add_image("young", false);
+        bench.add_image("pinned", true);
+        bench.add_image("exempt", false);
         let more = [
             "--apply",
             "--image-gc-high-threshold=2",

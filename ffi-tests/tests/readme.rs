@@ -150,6 +150,7 @@ fn the_readme_says_how_to_collect_a_node() {
             .env("GOMODCACHE", go("GOMODCACHE"))
             .env("CARGO_HOME", kept("CARGO_HOME", ".cargo"))
             .env("RUSTUP_HOME", kept("RUSTUP_HOME", ".rustup"))
+            .env("STATE_DIRECTORY", home.path().join("state"))
             .env("HOME", home.path()),
         WATCHDOG,
     );
