@@ -1,5 +1,6 @@
 #!/bin/bash
-# All tests of the Go package, crigc beside the kubelet over a few hundred random nodes, and what deploy/kubernetes builds. Says so where there is no Go for it.
+# All tests of the Go package, crigc beside the kubelet over a few hundred random nodes, and what deploy/kubernetes builds. Says so where
+# there is no Go for it.
 set -u -o pipefail
 cd "$(dirname "$0")"
 wanted=1.26
