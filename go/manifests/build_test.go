@@ -213,7 +213,7 @@ func buildDocumented(t *testing.T, name string) *cluster {
 		t.Fatalf("deploy/README.md has no kustomization %q", name)
 	}
 	files := filesys.MakeFsInMemory()
-	for _, folder := range []string{"base", "containerd", "crio"} {
+	for _, folder := range []string{"base", "containerd", "crio", "priority-quota"} {
 		paths, err := filepath.Glob(filepath.Join(root, "deploy/kubernetes", folder, "*.yaml"))
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("%s: %d files, %v", folder, len(paths), err)
