@@ -134,11 +134,12 @@ func (e *Engine) CollectPod(ctx context.Context, uid string, flags Flags) (*Repo
 }
 
 // Start starts periodic passes in the background, on one thread of the library for each kind. They remove, unless the key dry-run is
-// true. The first container pass begins at once,
-// and each other one container-gc-period after the end of the one before; image passes likewise with image-gc-period. If no image
-// records exist yet, the first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image
-// passes, unless image-maximum-gc-age or image-gc-min-available is set. If periodic passes run already, Start does nothing. Config.Ended
-// receives the end of each pass. Errors are ErrClosed, ErrIO (a thread cannot be started) and, in a callback, ErrBusy.
+// true. The first container pass begins at once, and each other one container-gc-period after the end of the one before; image passes
+// likewise with image-gc-period. A period of 0 means that there are no passes of this kind. If no image records exist yet, the first
+// image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
+// image-maximum-gc-age or image-gc-min-available is set. If periodic passes run already, Start does nothing. Config.Ended receives the
+// end of each pass. Errors are ErrClosed, ErrConfig (there would be no passes of either kind), ErrIO (a thread cannot be started) and,
+// in a callback, ErrBusy.
 func (e *Engine) Start() error {
 	if err := e.enter(); err != nil {
 		return err

@@ -1,5 +1,6 @@
 #!/bin/bash
-# All tests of the Go package, and crigc beside the kubelet over a few hundred random nodes. Says so where there is no Go for it.
+# All tests of the Go package, crigc beside the kubelet over a few hundred random nodes, and what deploy/kubernetes builds. Says so where
+# there is no Go for it.
 set -u -o pipefail
 cd "$(dirname "$0")"
 wanted=1.26
@@ -46,7 +47,7 @@ without_cgo() {
         grep -q 'crigc_needs_cgo' <<<"$out" || { echo "$environment: $out"; return 1; }
     done
 }
-MODULES='. comparison' run ./lint.sh
+MODULES='. comparison manifests' run ./lint.sh
 run go test -count=1 -race -v ./...
 GODEBUG=cgocheck=1 run go test -count=1 ./...
 GOEXPERIMENT=cgocheck2 run go test -count=1 ./...
@@ -58,7 +59,7 @@ else
     echo "skipped: the installed library, for there is no pkg-config"
     [ "${CI:-}" != true ] || failed=1
 fi
-for module in comparison comparison/latest comparison/oldest; do
+for module in comparison comparison/latest comparison/oldest manifests; do
     run go test -C $module -count=1 -timeout 30m -v ./...
 done
 exit $failed

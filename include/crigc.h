@@ -376,7 +376,8 @@ typedef struct gc_pace {
 #define GC_ERROR_INVALID_ARGUMENT 1
 
 /**
- * Values are wrong only together, such as a low threshold above the high one; or what is in a file of gc_config_load is wrong.
+ * Values are wrong only together, such as a low threshold above the high one; or what is in a file of gc_config_load is wrong; or
+ * gc_start has no pass to start.
  */
 #define GC_ERROR_CONFIG 2
 
@@ -643,12 +644,13 @@ gc_status gc_pod(struct gc_engine *engine,
                  struct gc_error **error);
 
 /**
- * Starts periodic passes in the background, on one thread for each kind. They remove, unless the key dry-run is true. The first container pass begins at once, and each other one
- * container-gc-period after the end of the one before; image passes do the same with image-gc-period. If no image records exist yet, the
- * first image pass only records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless
- * image-maximum-gc-age or image-gc-min-available is set. If periodic passes run already, it does nothing and returns GC_OK. Returns
- * GC_ERROR_CLOSED, GC_ERROR_IO (a thread cannot be started), GC_ERROR_INVALID_ARGUMENT (`engine` is NULL) or GC_ERROR_BUSY (in a
- * callback).
+ * Starts periodic passes in the background, on one thread for each kind. They remove, unless the key dry-run is true. The first container
+ * pass begins at once, and each other one container-gc-period after the end of the one before; image passes do the same with
+ * image-gc-period. A period of 0 means that there are no passes of this kind. If no image records exist yet, the first image pass only
+ * records images and removes none. With image-gc-high-threshold 100 there are no image passes, unless image-maximum-gc-age or
+ * image-gc-min-available is set. If periodic passes run already, it does nothing and returns GC_OK. Returns GC_ERROR_CLOSED,
+ * GC_ERROR_CONFIG (there would be no passes of either kind), GC_ERROR_IO (a thread cannot be started), GC_ERROR_INVALID_ARGUMENT
+ * (`engine` is NULL) or GC_ERROR_BUSY (in a callback).
  */
 gc_status gc_start(struct gc_engine *engine,
                    struct gc_error **error);

@@ -64,17 +64,22 @@ impl Schedule {
     /// Starts the threads. They block all signals except those of faults.
     pub(crate) fn start(shared: &Arc<Shared>, stopped: Arc<Flag>) -> Result<Schedule> {
         let config = &shared.config;
-        let mut kinds = vec![(Kind::Containers, config.container_gc_period)];
-        if collects_images(config) {
-            kinds.push((Kind::Images, config.image_gc_period));
+        let periods = [
+            (Kind::Containers, config.container_gc_period),
+            (Kind::Images, image_period(config)),
+        ];
+        if periods.iter().all(|(_, period)| period.is_none()) {
+            return Err(nothing_to_start());
         }
         let mut schedule = Schedule {
             shared: shared.clone(),
             stopped,
             threads: Vec::new(),
         };
-        for (kind, period) in kinds {
-            schedule.spawn(kind, period)?;
+        for (kind, period) in periods {
+            if let Some(period) = period {
+                schedule.spawn(kind, period)?;
+            }
         }
         Ok(schedule)
     }
@@ -130,17 +135,23 @@ fn jitter(period: Duration, percent: u8, random: u64) -> Duration {
     Duration::from_nanos(u64::try_from(part).unwrap_or(u64::MAX))
 }
 
-/// Whether there are periodic image passes (S5.6).
-fn collects_images(config: &Config) -> bool {
-    config.image_gc_high_threshold < OFF
+/// The period of image passes; `None` = there are none (S5.6, S6.1).
+fn image_period(config: &Config) -> Option<Duration> {
+    let collects = config.image_gc_high_threshold < OFF
         || config.image_maximum_gc_age.is_some()
-        || config.image_gc_min_available.is_some()
+        || config.image_gc_min_available.is_some();
+    config.image_gc_period.filter(|_| collects)
+}
+
+fn nothing_to_start() -> Error {
+    let message = "no pass is periodic: container-gc-period is 0, and so is image-gc-period, or image-gc-high-threshold is 100 without image-maximum-gc-age and image-gc-min-available; set one of these keys, or do not start periodic passes";
+    Error::new(Status::Config, message.to_owned())
 }
 
 /// How far apart the looks at images between two passes are; `None` = the passes are enough (S5.1). An image counts as unused from the
 /// first look that saw it unused.
 fn looks(config: &Config) -> Option<Duration> {
-    let period = config.image_gc_period;
+    let period = config.image_gc_period?;
     let often = (config.image_maximum_gc_age? / LOOKS_IN_AN_AGE).min(period);
     let often = often.max(CLOSEST_LOOKS);
     let longest = period.saturating_add(jitter(period, config.gc_period_jitter, u64::MAX));
@@ -231,7 +242,8 @@ mod tests {
     #[test]
     fn s5_6_a_high_threshold_of_100_switches_image_passes_off_unless_a_key_needs_them() {
         let off = [("image-gc-high-threshold", "100")];
-        let table: [(&[(&str, &str)], bool); 7] = [
+        let never = ("image-gc-period", "0");
+        let table: [(&[(&str, &str)], bool); 9] = [
             (&[], true),
             (&off, false),
             (&[off[0], ("image-maximum-gc-age", "1h")], true),
@@ -239,13 +251,17 @@ mod tests {
             (&[off[0], ("image-gc-min-available", "0")], false),
             (&[off[0], ("image-gc-inode-thresholds", "true")], false),
             (&[("image-gc-high-threshold", "99")], true),
+            // A period of 0 is none, whatever asks for passes (S6.1).
+            (&[never], false),
+            (&[never, ("image-maximum-gc-age", "1h")], false),
         ];
         for (keys, collects) in table {
             let mut settings = Settings::default();
             for (key, value) in keys {
                 settings.set(key, value).unwrap();
             }
-            assert_eq!(collects_images(&settings.config()), collects, "{keys:?}");
+            let period = image_period(&settings.config());
+            assert_eq!(period.is_some(), collects, "{keys:?}");
         }
     }
 
@@ -261,6 +277,7 @@ mod tests {
             ("1s", "5m", "0", Some(15)),
             ("1m", "15s", "0", None),
             ("1m", "16s", "0", Some(15)),
+            ("1m", "0", "0", None),
             ("2400h", "5m", "0", None),
             // A period that is longer by chance has a look where the pass would have been.
             ("0s", "5m", "100", None),

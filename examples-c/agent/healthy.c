@@ -32,12 +32,19 @@ static double period_in(FILE *file)
     return shortest;
 }
 
-static double configured_period(const gc_config *config)
+static double seconds(const gc_config *config, const char *key)
 {
-    char *text = gc_config_get(config, "container-gc-period", NULL);
+    char *text = gc_config_get(config, key, NULL);
     double period = text ? (double)milliseconds_of(text) / 1000 : 0;
     gc_string_free(text);
     return period;
+}
+
+/* That of containers, or if they are not collected that of images. */
+static double configured_period(const gc_config *config)
+{
+    double period = seconds(config, "container-gc-period");
+    return period > 0 ? period : seconds(config, "image-gc-period");
 }
 
 static int judge(const char *path, double age, double period)

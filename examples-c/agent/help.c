@@ -48,6 +48,8 @@ void print_help_head(void)
          "      agent --once --apply --pod UID --pod-gone\n"
          "  collect this node from now on, until SIGTERM\n"
          "      agent --apply --kubelet-dir /var/lib/kubelet\n"
+         "  only its images, beside a kubelet that collects containers by itself\n"
+         "      agent --apply --images\n"
          "  the same, with figures for Prometheus, and a probe for whoever watches it\n"
          "      agent --apply --kubelet-dir /var/lib/kubelet --metrics-file DIR/crigc.prom\n"
          "      agent --healthy DIR/crigc.prom\n"

@@ -262,8 +262,6 @@ static int check(void)
         given.containers = 1;
     if (!given.containers && !given.images)
         given.containers = given.images = 1;
-    if (!given.once && !given.containers)
-        return usage_error("without --once containers are collected too; leave out", "--images");
     if (!given.once && (given.all_unused || given.now))
         return usage_error("only with --once:", given.now ? "--now" : "--all-unused");
     if (given.once && given.metrics_listen)
@@ -305,12 +303,8 @@ static void settle(gc_config *config)
     if (!given.apply)
         gc_config_set(config, "dry-run", "true", NULL);
     set_brake(config);
-    if (!given.once && !given.images) {
-        /* Together they switch periodic passes over images off. */
-        gc_config_set(config, "image-gc-high-threshold", "100", NULL);
-        gc_config_set(config, "image-gc-min-available", "0", NULL);
-        gc_config_set(config, "image-maximum-gc-age", "0", NULL);
-    }
+    if (!given.once && !(given.containers && given.images)) /* a period of 0: no periodic passes */
+        gc_config_set(config, given.images ? "container-gc-period" : "image-gc-period", "0", NULL);
 }
 
 struct options *read_options(gc_config *config, int count, char **arguments, int *exit_code)

@@ -83,22 +83,33 @@ static int collect_until_signal(struct metrics *metrics)
 {
     gc_error *error = NULL;
     if (gc_start(metrics->engine, &error) != GC_OK) {
+        int code = gc_error_status(error) == GC_ERROR_CONFIG ? EXIT_USAGE : EXIT_PASS_FAILED;
         say_error(error);
-        return EXIT_PASS_FAILED;
+        return code;
     }
     look_after_metrics(metrics);
     gc_stop(metrics->engine);
     return EXIT_FINE;
 }
 
+/* A period that the caller frees; NULL = it is zero, and there are no such passes. */
+static char *period(const gc_config *config, const char *key)
+{
+    char *text = gc_config_get(config, key, NULL);
+    if (text && strpbrk(text, "123456789"))
+        return text;
+    gc_string_free(text);
+    return NULL;
+}
+
 /* Says what is done, and how often. */
 static int collect(const gc_config *config, const struct options *options, struct pass_printer *printer, struct metrics *metrics)
 {
     char *endpoint = gc_config_get(config, "container-runtime-endpoint", NULL);
-    char *containers = gc_config_get(config, "container-gc-period", NULL);
-    char *images = gc_config_get(config, "image-gc-period", NULL);
-    say("%s %s: containers every %s, images %s%s", options->apply ? "collecting" : "dry runs of", endpoint, containers,
-        options->images ? "every " : "never", options->images ? images : "");
+    char *containers = period(config, "container-gc-period");
+    char *images = period(config, "image-gc-period");
+    say("%s %s: containers %s%s, images %s%s", options->apply ? "collecting" : "dry runs of", endpoint,
+        containers ? "every " : "never", containers ? containers : "", images ? "every " : "never", images ? images : "");
     printer->periods[0] = containers;
     printer->periods[1] = images;
     printer->ended = metrics->ended[1];

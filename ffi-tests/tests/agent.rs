@@ -567,6 +567,59 @@ fn periodic_passes_over_containers_alone_ask_for_no_image() {
     assert!(!calls.iter().any(|call| call.method == "ListImages"));
 }
 
+/// Beside a kubelet: with passes over images alone, containers, sandboxes and logs stay.
+#[test]
+fn periodic_passes_over_images_alone_remove_nothing_else() {
+    let bench = Bench::new(Vec::new());
+    let kubelet = bench.at("kubelet");
+    let arguments = [
+        "--images",
+        "--apply",
+        "--verbose",
+        "--kubelet-dir",
+        &kubelet,
+        "--container-gc-period=10ms",
+        "--image-gc-period=10ms",
+        "--minimum-image-ttl-duration=0",
+    ];
+    let before = bench.server.state();
+    let mut command = bench.command(&agent(), &arguments);
+    let has_passed = |error: &str| error.contains("info: removed image");
+    let told = signalled(&mut command, has_passed, Signal::TERM);
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    let said = "containers never, images every 10ms";
+    assert!(told.error.contains(said), "{}", told.error);
+    let after = bench.server.state();
+    assert!(after.images.len() < before.images.len());
+    assert_eq!(after.containers, before.containers);
+    assert_eq!(after.sandboxes, before.sandboxes);
+    let calls = bench.server.trace();
+    for method in [
+        "StopContainer",
+        "RemoveContainer",
+        "StopPodSandbox",
+        "RemovePodSandbox",
+    ] {
+        assert!(!calls.iter().any(|call| call.method == method), "{method}");
+    }
+    let logs = fs::read_dir(bench.at("pods")).expect("a folder").count();
+    assert_eq!(logs, bench.uids().len());
+}
+
+/// An agent that would never do anything says so.
+#[test]
+fn images_alone_without_a_reason_to_collect_them_are_refused() {
+    let bench = Bench::new(Vec::new());
+    for more in [
+        ["--image-gc-high-threshold", "100"],
+        ["--image-gc-period", "0"],
+    ] {
+        let told = bench.run(&[&["--images"][..], &more].concat());
+        assert_eq!(told.code, Some(2), "{}", told.error);
+        assert!(told.error.contains("no pass is periodic"), "{}", told.error);
+    }
+}
+
 /// A terminal that closes does not end a collection.
 #[test]
 fn sighup_is_harmless() {

@@ -318,7 +318,7 @@ fn healthy_is_a_file_that_is_young_enough() {
     };
     let two = period(600.0) + &period(120.0);
     // What is in the file, how old it is, further options, the exit code, what is said.
-    let cases: [(&str, i64, &[&str], i32, &str); 12] = [
+    let cases: [(&str, i64, &[&str], i32, &str); 13] = [
         (&two, 0, &[], 0, ""),
         (&two, 350, &[], 0, ""),
         (&two, 370, &[], 1, "may be 360 s old (3 periods)"),
@@ -331,6 +331,7 @@ fn healthy_is_a_file_that_is_young_enough() {
         ("", 170, &[], 0, ""),
         ("", 190, &[], 1, "may be 180 s old"),
         ("", 190, &["--container-gc-period", "5m"], 0, ""),
+        ("", 890, &["--images"], 0, ""),
         ("garbage\0\n", 190, &[], 1, "may be 180 s old"),
         // A clock that was set back a little, or a lot.
         (&two, -350, &[], 0, ""),

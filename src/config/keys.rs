@@ -273,19 +273,19 @@ keys! {
         rule: "S4.3",
         doc: "How old a log file has to be that belongs to no container any more before it is removed from the log directory of a pod that exists. Only files with the names that a kubelet makes (`1.log`, `1.log.20060102-150405.gz`), and in the directory of each container those with the highest number are kept. 0s: such files are removed only with their pod.",
     }
-    container_gc_period: Duration {
+    container_gc_period: Option<Duration> {
         name: "container-gc-period",
-        takes: values::DURATION_ABOVE_ZERO,
+        takes: values::OPTIONAL_DURATION,
         default: "1m0s",
         rule: "S6.1",
-        doc: "The time from the end of a periodic container pass to the start of the next one.",
+        doc: "The time from the end of a periodic container pass to the start of the next one. 0s: no periodic container passes.",
     }
-    image_gc_period: Duration {
+    image_gc_period: Option<Duration> {
         name: "image-gc-period",
-        takes: values::DURATION_ABOVE_ZERO,
+        takes: values::OPTIONAL_DURATION,
         default: "5m0s",
         rule: "S6.1",
-        doc: "The time from the end of a periodic image pass to the start of the next one.",
+        doc: "The time from the end of a periodic image pass to the start of the next one. 0s: no periodic image passes.",
     }
     gc_period_jitter: u8 {
         name: "gc-period-jitter",

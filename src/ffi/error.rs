@@ -12,7 +12,8 @@ pub type gc_status = i32;
 pub const GC_OK: gc_status = 0;
 /// A required argument is NULL, a flag bit or a key is unknown, a value is wrong by itself, or gc_clock_fn returned 0 or less.
 pub const GC_ERROR_INVALID_ARGUMENT: gc_status = 1;
-/// Values are wrong only together, such as a low threshold above the high one; or what is in a file of gc_config_load is wrong.
+/// Values are wrong only together, such as a low threshold above the high one; or what is in a file of gc_config_load is wrong; or
+/// gc_start has no pass to start.
 pub const GC_ERROR_CONFIG: gc_status = 2;
 /// No runtime answers at the endpoint.
 pub const GC_ERROR_UNAVAILABLE: gc_status = 3;

@@ -1,6 +1,7 @@
 //! Two real kubelets side by side, one with crigc inside and one as it is, each on a containerd of its own: what is left on both nodes is the
-//! same. `make test-kubelet-node` builds the kubelets and runs this; it takes about half an hour.
+//! same. And the agent beside a kubelet as it is. `make test-kubelet-node` builds the kubelets and runs this; it takes about half an hour.
 
+mod beside;
 mod nodes;
 
 use ffi_tests::kubelet::{Figures, Left, Node};

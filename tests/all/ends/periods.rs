@@ -1,6 +1,6 @@
-//! When periodic passes begin (S6.1): the first at once, each other one after its period and a random part of it.
+//! When periodic passes begin (S6.1): the first at once, each other one after its period and a random part of it, or never.
 
-use crigc::error::Error;
+use crigc::error::{Error, Status};
 use crigc::hooks::{Hook, Hooks};
 use crigc::report::{Pass, Report};
 use std::sync::mpsc::{Receiver, channel};
@@ -91,5 +91,60 @@ fn s6_1_a_period_with_jitter_is_never_shorter_than_without() {
                 (Heard::Clock, None) => {}
             }
         }
+    }
+}
+
+/// Image passes alone are what an agent makes beside a kubelet, which collects containers by itself.
+#[test]
+fn s6_1_a_period_of_0_means_no_passes_of_its_kind() {
+    let mut rules = Rules::default();
+    for (off, on, runs) in [
+        ("container-gc-period", "image-gc-period", Pass::Images),
+        ("image-gc-period", "container-gc-period", Pass::Containers),
+    ] {
+        rules.case("S6.1");
+        let bench = alive_beside_gone().start();
+        let (hooks, heard) = telling(&bench);
+        let keys = [
+            (off, "0s"),
+            (on, "10ms"),
+            // It wants image passes, and does not bring them back.
+            ("image-maximum-gc-age", "1h"),
+        ];
+        let engine = bench.engine(&keys, hooks);
+        engine.start().unwrap();
+        let mut ends = 0;
+        while ends < 5 {
+            let (_, what) = heard.recv_timeout(WATCHDOG).expect("the next pass");
+            if let Heard::End(kind) = what {
+                assert_eq!(kind, runs, "{off}");
+                ends += 1;
+            }
+        }
+        engine.stop();
+        let late: Vec<Heard> = heard.try_iter().map(|(_, what)| what).collect();
+        let other = |what: &Heard| *what != Heard::Clock && *what != Heard::End(runs);
+        assert!(!late.iter().any(other), "{off}: {late:?}");
+    }
+}
+
+#[test]
+fn s6_1_nothing_is_started_where_no_pass_is_periodic() {
+    let mut rules = Rules::default();
+    let never = ("container-gc-period", "0");
+    for more in [("image-gc-period", "0"), ("image-gc-high-threshold", "100")] {
+        rules.case("S6.1");
+        let bench = alive_beside_gone().start();
+        let engine = bench.engine(&[never, more], bench.hooks());
+        for _ in 0..2 {
+            let error = engine.start().expect_err(more.0);
+            assert_eq!(error.status, Status::Config);
+            for key in [never.0, more.0] {
+                assert!(error.message.contains(key), "{}", error.message);
+            }
+        }
+        // A host may still call for passes.
+        let end = engine.containers(Default::default(), None);
+        assert!(end.error.is_none(), "{:?}", end.error);
     }
 }

@@ -41,6 +41,8 @@ fn defaults_are_the_kubelets_and_bad_values_are_named() {
         ("image-gc-exempt", "a,,b", "empty pattern"),
         ("max-parallel-removals", "0", "out of range"),
         ("gc-period-jitter", "101", "out of range"),
+        ("container-gc-period", "60", "has no unit"),
+        ("image-gc-period", "-5m", "it is negative"),
         ("host-root", "host", "not an absolute path"),
         ("host-root", "/", "the root of the filesystem"),
         ("host-root", "/host/../x", "it holds `..`"),

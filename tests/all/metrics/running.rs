@@ -66,7 +66,12 @@ fn periods_are_told_while_passes_are_periodic() {
         ("container-gc-period", "90s"),
         ("image-gc-high-threshold", "100"),
     ];
-    for (own, expected) in [(&keys[..1], vec![90.0, 300.0]), (&keys[..], vec![90.0])] {
+    let images_alone = [("container-gc-period", "0")];
+    for (own, expected) in [
+        (&keys[..1], vec![90.0, 300.0]),
+        (&keys[..], vec![90.0]),
+        (&images_alone[..], vec![300.0]),
+    ] {
         let engine = engine(&bench, own);
         let periods = || -> Vec<f64> {
             let all = numbers(&engine.metrics()).into_iter();
