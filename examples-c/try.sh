@@ -10,7 +10,7 @@ while [ $# -gt 0 ] && [ "$1" != -- ]; do
     shift
 done
 if [ $# -eq 0 ]; then
-    sed -n 's/^# //p' "$0" >&2
+    sed -n '2,3s/^# //p' "$0" >&2
     exit 2
 fi
 shift

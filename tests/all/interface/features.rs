@@ -146,7 +146,11 @@ fn a_page_of_features_that_is_not_true_is_found() {
         (test, "s5_8_no_such_test", "has no s5_8_no_such_test"),
         ("`image-gc-exempt`", "a key", "image-gc-exempt is in no row"),
         ("| no: ", "| no |", "not four cells"),
-        (&format!("\n### {feature}"), "\n### Other", "Other is no row"),
+        (
+            &format!("\n### {feature}"),
+            "\n### Other",
+            "Other is no row",
+        ),
         (
             &format!("\n### {feature}"),
             "\n### Other",
@@ -163,7 +167,9 @@ fn a_page_of_features_that_is_not_true_is_found() {
         };
         assert!(told.contains(said), "{said}: {told}");
     }
-    let row = |ours: &str| format!("{HEAD}\n|---|---|---|---|\n| a | {ours} | no: {ours} | no: {ours} |\n");
+    let row = |ours: &str| {
+        format!("{HEAD}\n|---|---|---|---|\n| a | {ours} | no: {ours} | no: {ours} |\n")
+    };
     for (ours, said) in [
         ("yes: by magic, it says", "a names no test"),
         ("no: ", "a gives no reason"),
