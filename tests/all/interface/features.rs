@@ -31,21 +31,28 @@ struct Row<'p> {
 
 const HEAD: &str = "| what | crigc | the kubelet | others |";
 
+/// The cells of a line of the table.
+fn cells(line: &str) -> Option<[&str; 4]> {
+    let line = line.strip_prefix("| ")?.strip_suffix(" |")?;
+    line.split(" | ").collect::<Vec<_>>().try_into().ok()
+}
+
 fn rows(page: &str) -> Vec<Row<'_>> {
     let lines = page.lines().skip_while(|line| *line != HEAD).skip(2);
     let lines = lines.take_while(|line| line.starts_with('|'));
-    let row = |line: &'_ str| -> Option<[&str; 4]> {
-        let line = line.strip_prefix("| ")?.strip_suffix(" |")?;
-        line.split(" | ").collect::<Vec<_>>().try_into().ok()
-    };
-    let row = |line| row(line).unwrap_or_else(|| panic!("not four cells: {line}"));
-    let named = |[name, ours, kubelet, others]| Row {
-        name,
-        ours,
-        kubelet,
-        others,
-    };
-    lines.map(row).map(named).collect()
+    let mut rows = Vec::new();
+    for line in lines {
+        let Some([name, ours, kubelet, others]) = cells(line) else {
+            panic!("not four cells: {line}");
+        };
+        rows.push(Row {
+            name,
+            ours,
+            kubelet,
+            others,
+        });
+    }
+    rows
 }
 
 /// The words between backticks.
@@ -130,8 +137,8 @@ fn page() -> (String, &'static Path) {
 fn the_page_of_features_names_tests_that_are_there() {
     let (page, root) = page();
     assert!(rows(&page).len() >= 20, "the table is not found");
-    let known = |key: &&str| KEYS.iter().any(|known| known.name == **key);
-    assert!(OF_THE_KUBELET.iter().all(|key| known(&key)));
+    let known = |key: &&str| KEYS.iter().any(|known| known.name == *key);
+    assert!(OF_THE_KUBELET.iter().all(known));
     let found = problems(&page, root);
     assert!(found.is_empty(), "docs/features.md: {found:#?}");
 }
@@ -142,7 +149,7 @@ fn a_page_of_features_that_is_not_true_is_found() {
     let test = "s5_8_shared_layers_count_once_where_the_filesystem_is_asked";
     let feature = rows(&page)[0].name.to_owned();
     // What is broken, how, and what is said.
-    let broken = [
+    let broken: [(&str, &str, &str); 5] = [
         (test, "s5_8_no_such_test", "has no s5_8_no_such_test"),
         ("`image-gc-exempt`", "a key", "image-gc-exempt is in no row"),
         ("| no: ", "| no |", "not four cells"),
