@@ -2,8 +2,8 @@
 # Shows crigc at work. Without ENDPOINT it makes a simulated node in a temporary folder, reports in a dry run, then collects.
 # With ENDPOINT=unix://... it makes a dry run of a real node; APPLY=1 collects that node. `run.sh node` keeps the simulated node until Ctrl-C.
 set -eu
-cd "$(dirname "$0")/.."
-agent=${CARGO_TARGET_DIR:-target}/agent
+top=$(cd "$(dirname "$0")/.." && pwd)
+. "$top/examples-c/simulated.sh"
 
 if [ -n "${ENDPOINT:-}" ]; then
     set -- --once --container-runtime-endpoint "$ENDPOINT"
@@ -17,28 +17,7 @@ if [ -n "${ENDPOINT:-}" ]; then
     exec "$agent" "$@"
 fi
 
-crisim=${CARGO_TARGET_DIR:-target}/release/crisim
-node=$(mktemp -d "${TMPDIR:-/tmp}/crigc-run.XXXXXX")
-pid=
-end() {
-    if [ -n "$pid" ]; then kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; fi
-    rm -rf "$node"
-}
-trap end EXIT
-# A second signal while the folder is removed, as make sends one on to its children, must not end that.
-trap 'trap "" INT TERM; exit 130' INT TERM
-
-true >"$node/out"
-"$crisim" --socket "$node/cri.sock" --pods 300 --dead-containers 2000 --images 60 --fill 92 --remove-delay-ms 2 \
-    --pod-logs-dir "$node/pods" --container-logs-dir "$node/containers" --kubelet-dir-out "$node/kubelet" \
-    --usage-file "$node/fill" --state-out "$node/state.json" >"$node/out" &
-pid=$!
-tries=0
-until grep -q listening "$node/out"; do
-    tries=$((tries + 1))
-    if [ $tries -gt 600 ] || ! kill -0 "$pid" 2>/dev/null; then echo "crisim did not start" >&2; exit 1; fi
-    sleep 0.1
-done
+start_node --pods 300 --dead-containers 2000 --images 60 --fill 92 --remove-delay-ms 2
 
 if [ "${1:-}" = node ]; then
     keys="pod-logs-dir=$node/pods container-logs-dir=$node/containers"
@@ -61,21 +40,15 @@ picture() {
     printf 'log files    %5d\nlog links    %5d\n' "$(find "$node/pods" -type f | wc -l)" "$(find "$node/containers" -type l | wc -l)"
 }
 
-collect() {
-    "$agent" --once --now --container-runtime-endpoint "unix://$node/cri.sock" --pod-logs-dir "$node/pods" \
-        --container-logs-dir "$node/containers" --kubelet-dir "$node/kubelet" --image-fs-file "$node/fill" \
-        --image-records-file "$node/image-records" "$@"
-}
-
 echo "== a simulated node, before"
 picture >"$node/before"
 cat "$node/before"
 echo
 echo "== what crigc would do (dry run)"
-collect
+agent_on_node --once --now
 echo
 echo "== crigc collects"
-collect --apply
+agent_on_node --once --now --apply
 echo
 echo "== the node's own state, before and after"
 picture >"$node/after"

@@ -17,6 +17,7 @@ mod service_runtime;
 mod store;
 mod stream;
 pub mod trace;
+mod troubles;
 pub mod workers;
 
 pub use server::{Options, Server};

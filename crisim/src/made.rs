@@ -145,7 +145,7 @@ impl Maker<'_> {
                     _ => (20 + self.dice.below(400)) * MIB,
                 },
                 pinned: number > 0 && number % 29 == 28,
-                runtime_handler: Text::default(),
+                ..Image::default()
             });
         }
         if let Some(pause) = self.node.images.first() {
@@ -159,11 +159,11 @@ impl Maker<'_> {
         let capacity = (used * 2 * 100 / self.order.fill_percent.max(1)).max(1);
         self.node.filesystem = Filesystem {
             mountpoint: self.order.mountpoint.clone().into(),
-            further_mountpoints: Vec::new(),
             capacity,
             available: (capacity * (100 - self.order.fill_percent.min(100))).div_ceil(100),
             freed_percent: 100,
             usage_file: self.order.usage_file.clone(),
+            ..Filesystem::default()
         };
     }
 

@@ -39,6 +39,15 @@ struct Flags {
     /// How full the image filesystem is, in percent.
     #[arg(long, default_value_t = 92, conflicts_with = "node")]
     fill: u64,
+    /// How much of an image's size its removal frees, in percent: less where images share layers, more where they report compressed sizes.
+    #[arg(long, default_value_t = 100, conflicts_with = "node")]
+    freed_percent: u64,
+    /// How full it is in inodes, in percent; without this it does not say.
+    #[arg(long, conflicts_with = "node")]
+    fill_inodes: Option<u64>,
+    /// How many of the first dead containers of each live pod another program has removed, whose logs are still there.
+    #[arg(long, default_value_t = 0, conflicts_with = "node")]
+    removed_by_hand: usize,
     /// Same seed, same node.
     #[arg(long, default_value_t = 1, conflicts_with = "node")]
     seed: u64,
@@ -196,7 +205,7 @@ impl Flags {
 
     fn node_of_numbers(&self) -> Result<(Node, Vec<String>), Box<dyn Error>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-        let made = Order {
+        let mut made = Order {
             pods: self.pods,
             deleted_percent: self.deleted_percent,
             dead_containers: self.dead_containers,
@@ -210,6 +219,11 @@ impl Flags {
             usage_file: self.usage_file.clone(),
         }
         .make()?;
+        made.node.filesystem.freed_percent = self.freed_percent;
+        if let Some(percent) = self.fill_inodes {
+            made.node.fill_inodes(percent);
+        }
+        made.node.remove_by_hand(self.removed_by_hand)?;
         Ok((made.node, made.live))
     }
 

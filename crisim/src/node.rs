@@ -163,6 +163,20 @@ pub struct Image {
     pub size: u64,
     pub pinned: bool,
     pub runtime_handler: Text,
+    /// What it has on the filesystem; empty = `size` bytes of its own, and no inode.
+    pub layers: Vec<Layer>,
+}
+
+/// A layer of an image. All images with a layer of this name share it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Layer {
+    /// Its name.
+    pub name: Text,
+    /// How many bytes it has on the filesystem, whatever its image reports as its size.
+    pub bytes: u64,
+    /// How many inodes it has.
+    pub inodes: u64,
 }
 
 /// The image filesystem.
@@ -177,9 +191,14 @@ pub struct Filesystem {
     pub capacity: u64,
     /// Bytes; grows when images are removed.
     pub available: u64,
-    /// How much of an image's size its removal really frees, in percent; 0 counts as 100.
+    /// How much of what an image has its removal really frees, in percent; 0 counts as 100.
     pub freed_percent: u64,
-    /// The file with capacity and available: one line, both numbers with a space between, replaced at each change.
+    /// How many inodes it has; 0 = it does not say.
+    pub inodes: u64,
+    /// How many of them are free; grows when images are removed.
+    pub inodes_free: u64,
+    /// The file with capacity and available, and with both numbers of inodes if it says how many: one line with spaces between, replaced at
+    /// each change.
     pub usage_file: Option<PathBuf>,
 }
 
@@ -214,15 +233,24 @@ pub struct Node {
 }
 
 impl Filesystem {
-    /// An image of this size was removed.
-    pub(crate) fn free(&mut self, size: u64) {
+    /// So many bytes and inodes of an image that was removed are of no other image.
+    pub(crate) fn free(&mut self, bytes: u64, inodes: u64) {
         let percent = match self.freed_percent {
             0 => 100,
             percent => percent,
         };
-        let freed = u128::from(size) * u128::from(percent) / 100;
-        let freed = u64::try_from(freed).unwrap_or(u64::MAX);
-        self.available = self.available.saturating_add(freed).min(self.capacity);
+        let part = |of: u64| {
+            let part = u128::from(of) * u128::from(percent) / 100;
+            u64::try_from(part).unwrap_or(u64::MAX)
+        };
+        self.available = self
+            .available
+            .saturating_add(part(bytes))
+            .min(self.capacity);
+        self.inodes_free = self
+            .inodes_free
+            .saturating_add(part(inodes))
+            .min(self.inodes);
         self.tell();
     }
 
@@ -232,7 +260,11 @@ impl Filesystem {
             return;
         };
         let new = path.with_extension("new");
-        let line = format!("{} {}\n", self.capacity, self.available);
+        let mut line = format!("{} {}", self.capacity, self.available);
+        if self.inodes > 0 {
+            line += &format!(" {} {}", self.inodes, self.inodes_free);
+        }
+        line.push('\n');
         if let Err(e) = std::fs::write(&new, line).and_then(|()| std::fs::rename(&new, path)) {
             eprintln!("crisim: cannot write {}: {e}", path.display());
         }

@@ -1,10 +1,10 @@
 //! The node as the server holds it: rows in the order of the list, which are found by ID or prefix and removed without a walk,
 //! and encoded for lists once.
 
-use crate::node::{Container, Image, Node, Sandbox};
+use crate::node::{Container, Image, Node, Sandbox, Text};
 use prost::bytes::Bytes;
 use std::cell::OnceCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A row of a list.
 pub(crate) trait Row {
@@ -290,7 +290,21 @@ impl Store {
         for tag in tags(&image) {
             self.tags.0.remove(&key(tag, place));
         }
-        self.node.filesystem.free(image.size);
+        let (bytes, inodes) = self.alone(&image);
+        self.node.filesystem.free(bytes, inodes);
+    }
+
+    /// How many bytes and inodes an image has that no other one has.
+    fn alone(&self, image: &Image) -> (u64, u64) {
+        if image.layers.is_empty() {
+            return (image.size, 0);
+        }
+        let others = self.images.iter().flat_map(|other| &other.layers);
+        let others: HashSet<&Text> = others.map(|layer| &layer.name).collect();
+        let alone = image.layers.iter().filter(|l| !others.contains(&l.name));
+        alone.fold((0, 0), |(bytes, inodes), layer| {
+            (bytes + layer.bytes, inodes + layer.inodes)
+        })
     }
 }
 

@@ -29,13 +29,15 @@ func (w Word) removable() (content, runtime bool) {
 // Pass is a call that a step makes.
 type Pass string
 
-// The kubelet's four calls, and a list of the images that removes none.
+// The kubelet's four calls, a list of the images that removes none, and what a kubelet does when one pod has ended.
 const (
 	Containers    Pass = "containers"
 	AllContainers Pass = "containers, all unused"
 	Images        Pass = "images"
 	AllImages     Pass = "images, all unused"
 	Look          Pass = "a look at the images"
+	// OnePod collects one pod; the collector has to be a PodCollector.
+	OnePod Pass = "one pod"
 )
 
 // Changes are made to a node between two passes.
@@ -58,6 +60,8 @@ type Step struct {
 	Before Changes
 	Age    time.Duration `json:",omitempty"`
 	Pass   Pass
+	// Pod is the UID of the pod that OnePod collects.
+	Pod string `json:",omitempty"`
 	// Later are the host's answers about some pods from a stage of the pass on.
 	Later map[Stage]map[string]Word `json:",omitempty"`
 	// Back are pods, by UID, that exist again as soon as a file or directory of the node has been removed, until the pass ends.

@@ -73,6 +73,10 @@ type Setting struct {
 	Ahead func() time.Duration
 	// ImageFS gives the figures of the image filesystem in bytes.
 	ImageFS func() (capacity, available uint64)
+	// Inodes gives the figures of its inodes; 0 = unknown. It may be nil.
+	Inodes func() (inodes, free uint64)
+	// Keys are keys of crigc that the kubelet does not have, with their values.
+	Keys map[string]string
 	// Reached is called when a pass over containers begins a stage, before the host is asked in it. It may be nil.
 	Reached func(Stage)
 	// Event is called with the events of passes over images. It may be nil.
@@ -91,6 +95,12 @@ func (s Setting) Tells(reason, message string) {
 	if s.Event != nil {
 		s.Event(Event{reason, message})
 	}
+}
+
+// PodCollector is a Collector that can also collect one pod which has ended for good.
+type PodCollector interface {
+	Collector
+	Pod(ctx context.Context, uid string) error
 }
 
 // Collector is a node's garbage collection: the kubelet's, or crigc.

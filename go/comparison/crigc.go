@@ -3,6 +3,7 @@ package comparison
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,11 @@ func (o *Ours) config() crigc.Config {
 		PodStates: o.podStates,
 		ImageFS: func() (crigc.FSUsage, error) {
 			capacity, available := o.setting.ImageFS()
-			return crigc.FSUsage{Capacity: capacity, Available: available}, nil
+			usage := crigc.FSUsage{Capacity: capacity, Available: available}
+			if o.setting.Inodes != nil {
+				usage.Inodes, usage.InodesFree = o.setting.Inodes()
+			}
+			return usage, nil
 		},
 		Event: o.setting.Tells,
 	}
@@ -71,6 +76,7 @@ func (o *Ours) config() crigc.Config {
 	if policy.EvidenceMaxAge > 0 {
 		config.Settings["evidence-max-age"] = policy.EvidenceMaxAge.String()
 	}
+	maps.Copy(config.Settings, o.setting.Keys)
 	return config
 }
 
@@ -128,6 +134,13 @@ func flags(allUnused bool) crigc.Flags {
 func (o *Ours) Containers(ctx context.Context, allUnused bool) (err error) {
 	o.stage = 0
 	o.Report, err = o.containers.CollectContainers(ctx, flags(allUnused))
+	return err
+}
+
+// Pod collects one pod, which is gone.
+func (o *Ours) Pod(ctx context.Context, uid string) (err error) {
+	o.stage = 0
+	o.Report, err = o.containers.CollectPod(ctx, uid, crigc.PodGone)
 	return err
 }
 

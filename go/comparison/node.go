@@ -54,14 +54,24 @@ type (
 		Size           uint64   `json:"size,omitempty"`
 		Pinned         bool     `json:"pinned,omitempty"`
 		RuntimeHandler string   `json:"runtime_handler,omitempty"`
+		Layers         []Layer  `json:"layers,omitempty"`
 	}
-	// Filesystem of the images, in bytes.
+	// Layer is what an image has on the filesystem. All images with a layer of this name share it.
+	Layer struct {
+		Name   string `json:"name"`
+		Bytes  uint64 `json:"bytes,omitempty"`
+		Inodes uint64 `json:"inodes,omitempty"`
+	}
+	// Filesystem of the images, in bytes and inodes; 0 inodes = it does not say.
 	Filesystem struct {
-		Mountpoint   string `json:"mountpoint,omitempty"`
-		Capacity     uint64 `json:"capacity,omitempty"`
-		Available    uint64 `json:"available"`
-		FreedPercent uint64 `json:"freed_percent,omitempty"`
-		UsageFile    string `json:"usage_file,omitempty"`
+		Mountpoint   string   `json:"mountpoint,omitempty"`
+		Further      []string `json:"further_mountpoints,omitempty"`
+		Capacity     uint64   `json:"capacity,omitempty"`
+		Available    uint64   `json:"available"`
+		FreedPercent uint64   `json:"freed_percent,omitempty"`
+		Inodes       uint64   `json:"inodes,omitempty"`
+		InodesFree   uint64   `json:"inodes_free,omitempty"`
+		UsageFile    string   `json:"usage_file,omitempty"`
 	}
 	// Node is everything that a runtime knows.
 	Node struct {
@@ -223,6 +233,9 @@ func placed(node Node, folder string, now int64) Node {
 	for i := range out.Containers {
 		c := &out.Containers[i]
 		c.CreatedAt = since(c.CreatedAt, now)
+		if c.FinishedAt != 0 {
+			c.FinishedAt = since(c.FinishedAt, now)
+		}
 		c.LogPath = at(folder, c.LogPath)
 	}
 	for i := range out.Sandboxes {

@@ -81,6 +81,7 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 		Endpoint: s.Endpoint(), PodLogsDir: s.path("pods"), ContainerLogsDir: s.path("links"), RootDir: s.path("root"),
 		AsOf: c.asOf(now), Ahead: func() time.Duration { return h.ahead },
 		Policy: c.Policy, Pod: h.pod, SourcesReady: func() bool { return h.ready }, ImageFS: h.imageFS,
+		Inodes:  func() (uint64, uint64) { return inodes(s.path("usage")) },
 		Reached: func(stage Stage) { h.stage = stage },
 		Event:   func(event Event) { h.events = append(h.events, event) },
 	})
@@ -107,7 +108,7 @@ func (s *Sim) run(c Case, create New, now int64) (all []Left, err error) {
 			return nil, err
 		}
 		h.begin(i, node)
-		left, err := s.pass(collector, step.Pass)
+		left, err := s.pass(collector, step)
 		if err = errors.Join(err, h.err); err != nil {
 			return nil, err
 		}
@@ -233,8 +234,22 @@ func usage(path string) (capacity, available uint64) {
 	return capacity, available
 }
 
-// pass runs one pass of the collector, and reads the node after it.
-func (s *Sim) pass(collector Collector, pass Pass) (left Left, err error) {
+// inodes reads crisim's figures of the inodes of its filesystem; 0 if it does not say.
+func inodes(path string) (inodes, free uint64) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		panic(fmt.Sprintf("crisim gives no usage: %v", err))
+	}
+	var capacity, available uint64
+	if _, err := fmt.Sscan(string(text), &capacity, &available, &inodes, &free); err != nil {
+		return 0, 0
+	}
+	return inodes, free
+}
+
+// pass runs the pass of a step, and reads the node after it.
+func (s *Sim) pass(collector Collector, step Step) (left Left, err error) {
+	pass := step.Pass
 	left.At = time.Now().UnixNano()
 	ctx, cancel := context.WithTimeout(context.Background(), passTimeout)
 	defer cancel()
@@ -245,6 +260,12 @@ func (s *Sim) pass(collector Collector, pass Pass) (left Left, err error) {
 		left.Err = collector.Images(ctx, pass == AllImages)
 	case Look:
 		left.Err = collector.Look(ctx)
+	case OnePod:
+		one, can := collector.(PodCollector)
+		if !can {
+			return left, fmt.Errorf("%T collects no single pod", collector)
+		}
+		left.Err = one.Pod(ctx, step.Pod)
 	default:
 		return left, fmt.Errorf("%q is not a pass", pass)
 	}

@@ -23,6 +23,7 @@ const Version = "v1.37.2"
 type collector struct {
 	containers kubecontainer.GC
 	images     images.ImageGCManager
+	runtime    kubecontainer.Runtime
 	// listed is the runtime as the image collector sees it.
 	listed  *listedImages
 	records comparison.Records
@@ -47,15 +48,14 @@ func (c *collector) open(setting comparison.Setting) error {
 	if err != nil {
 		return err
 	}
-	runtime, err := c.newRuntime(setting, files)
-	if err != nil {
+	if c.runtime, err = c.newRuntime(setting, files); err != nil {
 		return err
 	}
-	if c.containers, err = newContainerGC(runtime, setting); err != nil {
+	if c.containers, err = newContainerGC(c.runtime, setting); err != nil {
 		return err
 	}
-	c.listed = &listedImages{Runtime: runtime}
-	if c.images, err = newImageGC(c.listed, setting); err != nil {
+	c.listed = &listedImages{Runtime: c.runtime}
+	if c.images, err = newImageGC(c.listed, setting, imageFS(setting)); err != nil {
 		return err
 	}
 	c.records, err = comparison.RecordsOf(c.images)
@@ -68,6 +68,32 @@ func (c *collector) Containers(ctx context.Context, allUnused bool) error {
 		return c.containers.DeleteAllUnusedContainers(ctx)
 	}
 	return c.containers.GarbageCollect(ctx)
+}
+
+// Pod does what the kubelet does when one pod has ended: its deletor of containers, which its package does not export, calls
+// DeleteContainer for each dead container of the pod's status.
+func (c *collector) Pod(ctx context.Context, uid string) error {
+	pods, err := c.runtime.GetPods(ctx, true)
+	if err != nil {
+		return err
+	}
+	for _, pod := range pods {
+		if string(pod.ID) != uid {
+			continue
+		}
+		status, err := c.runtime.GetPodStatus(ctx, pod)
+		if err != nil {
+			return err
+		}
+		for _, container := range status.ContainerStatuses {
+			if container.State == kubecontainer.ContainerStateExited {
+				if err := c.runtime.DeleteContainer(ctx, container.ID); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // Images is the kubelet's pass over images.

@@ -167,14 +167,14 @@ func newContainerGC(runtime kubecontainer.Runtime, setting comparison.Setting) (
 }
 
 // newImageGC makes the kubelet's image collector. It is never started: its goroutines would never end.
-func newImageGC(runtime kubecontainer.Runtime, setting comparison.Setting) (images.ImageGCManager, error) {
+func newImageGC(runtime kubecontainer.Runtime, setting comparison.Setting, stats images.StatsProvider) (images.ImageGCManager, error) {
 	policy := images.ImageGCPolicy{
 		HighThresholdPercent: setting.Policy.HighThreshold,
 		LowThresholdPercent:  setting.Policy.LowThreshold,
 		MinAge:               setting.Policy.ImageMinAge,
 		MaxAge:               setting.Policy.ImageMaxAge,
 	}
-	return images.NewImageGCManager(runtime, imageFS(setting.ImageFS), nil, &recorder{setting: setting},
+	return images.NewImageGCManager(runtime, stats, nil, &recorder{setting: setting},
 		&v1.ObjectReference{Kind: "Node", Name: "node"}, policy, noop.NewTracerProvider())
 }
 
@@ -227,10 +227,15 @@ func (s sources) AllReady() bool {
 }
 
 // imageFS replaces the kubelet's statistics.
-type imageFS func() (capacity, available uint64)
+type imageFS comparison.Setting
 
 func (i imageFS) ImageFsStats(context.Context) (*statsapi.FsStats, *statsapi.FsStats, error) {
-	capacity, available := i()
+	capacity, available := i.ImageFS()
 	stats := &statsapi.FsStats{CapacityBytes: &capacity, AvailableBytes: &available}
+	if i.Inodes != nil {
+		if inodes, free := i.Inodes(); inodes > 0 {
+			stats.Inodes, stats.InodesFree = &inodes, &free
+		}
+	}
 	return stats, stats, nil
 }

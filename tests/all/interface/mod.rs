@@ -3,6 +3,7 @@
 mod architecture;
 mod config;
 mod documents;
+mod features;
 mod generated;
 mod header_statuses;
 mod layout;
