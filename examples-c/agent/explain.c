@@ -111,7 +111,7 @@ static void find_named(struct search *search)
 /* Notes the entries for which an abbreviation stands. Returns how many different objects or pods that are; says which, if several. */
 static size_t find_abbreviated(struct search *search)
 {
-    const char *shown[MOST_SHOWN];
+    const char *shown[MOST_SHOWN] = { NULL };
     size_t different = 0;
     for (size_t i = 0; i < search->entries; i++) {
         const char *whole = abbreviated(entry_at(search->looked, i), search->wanted);
@@ -216,7 +216,7 @@ static void print_for_a_program(const struct search *search)
 {
     size_t before = 0;
     for (size_t i = 0; i < search->entries; i++)
-        search->relation[i] = search->relation[i] == FOUND;
+        search->relation[i] = search->relation[i] == FOUND ? 1 : 0;
     for (size_t r = 0; r < search->looked->count; r++) {
         print_json_explained(search->looked->reports[r], search->relation + before);
         before += gc_report_len(search->looked->reports[r]);

@@ -58,8 +58,9 @@ impl ImageMemory {
 
     /// The users of images, with what is known of image volumes.
     fn in_use(&self, containers: &[Container]) -> InUse {
-        let of_one = |(id, images)| std::iter::repeat(id).zip(images);
-        InUse::new(containers, self.mounts.iter().flat_map(of_one))
+        let mounted = self.mounts.iter();
+        let mounted = mounted.flat_map(|(id, images)| std::iter::repeat(id).zip(images));
+        InUse::new(containers, mounted)
     }
 }
 

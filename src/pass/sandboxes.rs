@@ -10,7 +10,7 @@ use super::snapshots::{Decision, Snapshots};
 use crate::cri::CallError;
 use crate::node::{Sandbox, Text};
 use crate::plan;
-use crate::report::{Kind, Reason, Why, visible};
+use crate::report::{Kind, Why, visible};
 use std::collections::HashSet;
 
 /// S3 of a pass.
