@@ -133,8 +133,10 @@ static void print_report(const gc_report *report)
         printf("at once: %.1f on average\n", pace->in_flight_mean);
     for (size_t i = 0; i < gc_report_len(report); i++) {
         const gc_entry *entry = gc_report_entry(report, i);
-        printf("%s %s %s: %s\n", gc_outcome_name(entry->outcome), gc_kind_name(entry->kind), entry->id,
-               gc_reason_text(entry->reason));
+        char *why = gc_report_explain(report, i);
+        printf("%s %s %s: %s; %s\n", gc_outcome_name(entry->outcome), gc_kind_name(entry->kind), entry->id,
+               gc_reason_text(entry->reason), why ? why : "");
+        gc_string_free(why);
     }
     char *json = gc_report_json(report);
     printf("%zu bytes as JSON\n", json ? strlen(json) : 0);

@@ -308,7 +308,7 @@ func crigcGoEnded(handle, token C.uintptr_t, pass C.gc_pass, status C.gc_status,
 	defer h.guardAfter(token, "Ended")
 	ctx, noted := h.ended(uintptr(token))
 	err := errors.Join(lentFailure(ctx, status, failed), noted)
-	h.config.Ended(Pass(pass), newReport(Pass(pass), report, failed), err)
+	h.config.Ended(Pass(pass), newReport(Pass(pass), report, failed, h.config.Explain), err)
 }
 
 //export crigcGoClock

@@ -69,6 +69,9 @@ type Config struct {
 	// fail. It is not called if the pass never began.
 	Ended func(pass Pass, report *Report, err error)
 
+	// Explain fills the Explanation of each entry in a report, which takes the time and the memory of a sentence or two for each object.
+	Explain bool
+
 	// Logger receives the log of the library, at the levels that are enabled when New is called. nil: only panics of callbacks are
 	// logged, to slog.Default().
 	Logger *slog.Logger

@@ -224,7 +224,7 @@ func (e *Engine) collect(ctx context.Context, pass Pass, uid *C.char, flags Flag
 	end := C.crigc_go_collect(e.engine, C.gc_pass(pass), uid, C.uint32_t(flags), call.c, C.uintptr_t(token))
 	call.free()
 	defer C.gc_report_free(end.report)
-	report := newReport(pass, end.report, end.error)
+	report := newReport(pass, end.report, end.error, e.host.config.Explain)
 	err := errors.Join(failure(ctx, end.status, end.error), e.host.end(token))
 	return report, err
 }

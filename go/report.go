@@ -100,6 +100,10 @@ type Entry struct {
 	Error string
 	// Bytes is the size of an image, as the runtime reports it; 0 for other kinds.
 	Bytes uint64
+	// Explanation says for people what happened to the object and why, with the values that were compared, such as "Kept: it is
+	// younger than its minimum age. It was created 35s ago; minimum-container-ttl-duration is 1m0s." It is "" unless Config.Explain
+	// is set. Its words may change with each version; it is not in the JSON form.
+	Explanation string
 }
 
 // Pace is how the runtime's calls that remove objects of one kind ran in a pass.
@@ -160,8 +164,8 @@ func (r *Report) Count(kind Kind, outcome Outcome) int {
 }
 
 // newReport copies a report, with a number of allocations that does not depend on its entries; nil for NULL. err is the
-// error of the pass, if it failed.
-func newReport(pass Pass, report *C.gc_report, err *C.gc_error) *Report {
+// error of the pass, if it failed. explains asks for the explanations as well, which are an allocation for each entry.
+func newReport(pass Pass, report *C.gc_report, err *C.gc_error, explains bool) *Report {
 	if report == nil {
 		return nil
 	}
@@ -186,7 +190,19 @@ func newReport(pass Pass, report *C.gc_report, err *C.gc_error) *Report {
 	text, words := make([]byte, sizes.text), make([]byte, sizes.words)
 	C.crigc_go_report_fill(report, unsafe.SliceData(rows), sizes.entries, bytesOf(text), bytesOf(words))
 	r.Entries = entries(rows, text, words)
+	if explains {
+		r.explain(report)
+	}
 	return r
+}
+
+// explain fills the explanations of a report's copy.
+func (r *Report) explain(report *C.gc_report) {
+	for i := range r.Entries {
+		text := C.gc_report_explain(report, C.size_t(i))
+		r.Entries[i].Explanation = C.GoString(text)
+		C.gc_string_free(text)
+	}
 }
 
 // newFSUsage copies figures; nil for NULL.

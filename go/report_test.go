@@ -147,6 +147,37 @@ func TestJSONOfAnEntry(t *testing.T) {
 	}
 }
 
+// Explanations are there if they are wanted, in the report of a call and in that of Ended, and not in the JSON.
+func TestExplanations(t *testing.T) {
+	for _, explains := range []bool{false, true} {
+		s := startSim(t, nasty(t)...)
+		config := s.config()
+		config.Explain = explains
+		config.Settings["minimum-container-ttl-duration"] = "1h"
+		config.Clock = func() time.Time { return time.Unix(61, 0) }
+		var ended *crigc.Report
+		config.Ended = func(_ crigc.Pass, report *crigc.Report, _ error) { ended = report }
+		report, err := open(t, config).CollectContainers(background, crigc.DryRun)
+		if err != nil || len(report.Entries) < 10 {
+			t.Fatal(err, report)
+		}
+		for i, entry := range report.Entries {
+			if entry.Explanation != ended.Entries[i].Explanation || (entry.Explanation != "") != explains {
+				t.Errorf("%q, %q", entry.Explanation, ended.Entries[i].Explanation)
+			}
+			if explains && !strings.Contains(entry.Explanation, "minimum-container-ttl-duration is 1h0m0s.") {
+				t.Errorf("%+v", entry)
+			}
+		}
+		if explains && report.Entries[0].Explanation != "Kept: it is younger than its minimum age. It was created 1m0s ago; minimum-container-ttl-duration is 1h0m0s." {
+			t.Error(report.Entries[0].Explanation)
+		}
+		if strings.Contains(report.JSON(), "1h0m0s") {
+			t.Error("the JSON has explanations")
+		}
+	}
+}
+
 func TestReasonsAreThoseOfTheHeader(t *testing.T) {
 	header, err := os.ReadFile("../include/crigc.h")
 	if err != nil {

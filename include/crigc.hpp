@@ -268,6 +268,13 @@ public:
         return text ? std::string(text.get()) : std::string();
     }
 
+    /** Explains the entry at `index` for people, with the values that were compared; "" past the end. */
+    std::string explain(std::size_t index) const
+    {
+        detail::owned_string text(gc_report_explain(view_, index));
+        return text ? std::string(text.get()) : std::string();
+    }
+
     std::size_t size() const noexcept { return gc_report_len(view_); }
     bool empty() const noexcept { return size() == 0; }
     /** The entry at `index`, which has to be below size(). */

@@ -150,6 +150,7 @@ _gc_report_bytes_freed = _function("gc_report_bytes_freed", c_uint64, c_void_p)
 _gc_report_len = _function("gc_report_len", c_size_t, c_void_p)
 _gc_report_entry = _function("gc_report_entry", ctypes.POINTER(_Entry), c_void_p, c_size_t)
 _gc_report_json = _function("gc_report_json", c_void_p, c_void_p)
+_gc_report_explain = _function("gc_report_explain", c_void_p, c_void_p, c_size_t)
 _gc_report_free = _function("gc_report_free", None, c_void_p)
 _gc_kind_name = _function("gc_kind_name", c_char_p, c_int32)
 _gc_outcome_name = _function("gc_outcome_name", c_char_p, c_int32)
@@ -567,11 +568,14 @@ class Report(Sequence[Entry]):
     def __getitem__(self, index: int | slice) -> Entry | list[Entry]:
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
+        return _entry(_gc_report_entry(self._get(), self._at(index)).contents)
+
+    def _at(self, index: int) -> int:
         size = len(self)
         at = index + size if index < 0 else index
         if not 0 <= at < size:
             raise IndexError(f"the report has {size} entries, there is none at {index}")
-        return _entry(_gc_report_entry(self._get(), at).contents)
+        return at
 
     def __repr__(self) -> str:
         return f"<crigc.Report {self.status.name}: {len(self)} entries>"
@@ -622,6 +626,10 @@ class Report(Sequence[Entry]):
     def tally(self, kind: Kind = Kind.ANY, outcome: Outcome = Outcome.ANY) -> int:
         """How many objects have this kind and this outcome: gc_report_count. (`count` is what every Python sequence has.)"""
         return int(_gc_report_count(self._get(), kind, outcome))
+
+    def explain(self, index: int) -> str:
+        """Explains the entry at an index for people: what happened to it and why, with the values that were compared."""
+        return _owned_text(_gc_report_explain(self._get(), self._at(index))) or ""
 
     def json(self) -> str:
         """The report as one JSON object."""

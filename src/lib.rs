@@ -4,10 +4,12 @@
 
 mod causes;
 pub mod clock;
+mod compared;
 pub mod config;
 pub(crate) mod cri;
 pub mod engine;
 pub mod error;
+mod explain;
 pub mod ffi;
 pub mod fs;
 #[cfg(fuzzing)]

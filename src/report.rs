@@ -1,5 +1,6 @@
 //! The report of a pass, with one entry for each object that the pass decided on, and its JSON form.
 
+pub use crate::compared::{Age, Compared, Disk, Extra, Since, Why, number};
 use crate::error::{Error, Status};
 use crate::node::{FsUsage, Text};
 pub use crate::reason::Reason;
@@ -129,6 +130,8 @@ pub struct Entry {
     pub pod_uid: Text,
     /// Why it was removed, was to be removed, or was kept.
     pub reason: Reason,
+    /// What was compared for this reason.
+    pub compared: Compared,
     /// What failed; set for [`Outcome::Failed`] and [`Outcome::Refused`].
     pub error: Option<String>,
     /// The size of an image; 0 for other kinds.
@@ -161,6 +164,10 @@ pub struct Report {
     pub bytes_freed: u64,
     /// The first and the last figures of the image filesystem that the pass read; `None` = it read none.
     pub filesystem: Option<(FsUsage, FsUsage)>,
+    /// What the goal of an image pass rests on; `None` = it does not depend on the image filesystem.
+    pub disk: Option<Disk>,
+    /// `hold-file`.
+    pub hold_file: Option<String>,
     /// How removals ran, for each kind of which the runtime was called to remove an object.
     pub pace: BTreeMap<Kind, PaceFigures>,
     /// Why the pass failed, if it did.

@@ -9,6 +9,7 @@ enum {
     EXIT_FINE = 0,
     EXIT_PASS_FAILED = 1,
     EXIT_NOT_HEALTHY = 1,
+    EXIT_NOT_FOUND = 1,
     EXIT_USAGE = 2,
     EXIT_SOME_FAILED = 3,
     EXIT_NO_RUNTIME = 4,

@@ -53,8 +53,8 @@ void print_help_head(void)
          "  the same, with figures for Prometheus, and a probe for whoever watches it\n"
          "      agent --apply --kubelet-dir /var/lib/kubelet --metrics-file DIR/crigc.prom\n"
          "      agent --healthy DIR/crigc.prom\n"
-         "  one object: why was it kept, or removed?\n"
-         "      agent --once --verbose --kubelet-dir /var/lib/kubelet | grep NAME\n"
+         "  one object: why would it be kept, or removed?\n"
+         "      agent --explain ID --kubelet-dir /var/lib/kubelet\n"
          "  for a program: what was removed, or could not be\n"
          "      agent --once --apply --json=changes | jq -r '.entries[].id'\n\n"
          "Options:");
@@ -103,8 +103,9 @@ void print_help_tail(void)
     print_reasons();
     puts("\nExit codes:\n"
          "  0  fine\n"
-         "  1  a pass failed, or images could not free enough space; --healthy: it is not\n"
-         "  2  wrong usage\n"
+         "  1  a pass failed, or images could not free enough space; --healthy: it is not;\n"
+         "     --explain: there is no such object\n"
+         "  2  wrong usage; --explain: it may be one of several objects\n"
          "  3  some objects could not be removed\n"
          "  4  no runtime answers\n"
          "  5  ended by a signal before a pass was over\n"

@@ -1,5 +1,5 @@
 /* A report as a line of JSON: that of the library, in the words of a command line, but a dry run says "would-remove" of what it would remove, a pass that was
- * interrupted says "broken-off" of what was under way, and entries can be left out. A quote inside of a string is written `\"`, so the
+ * interrupted says "broken-off" of what was under way, entries can be left out, and others explained. A quote inside of a string is written `\"`, so the
  * texts that are searched for below stand only where an entry begins. */
 #define _POSIX_C_SOURCE 200809L
 #include "json.h"
@@ -31,31 +31,10 @@ static void print_with_word(const char *entry, size_t length, const char *word)
     fwrite(entry + behind, 1, length - behind, stdout);
 }
 
-/* Prints entries, which stand in the order of the report. */
-static void print_entries_of(const char *entry, const gc_report *report, int changes_only)
+/* A text of the library with its messages in the words of a command line, to be freed; frees the library's. NULL = no memory. */
+static char *in_words_of(char *of_library)
 {
-    const char *comma = "";
-    for (size_t i = 0; entry && i < gc_report_len(report); i++) {
-        const char *next = strstr(entry + 1, ENTRY);
-        size_t length = next ? (size_t)(next - entry) - strlen(",") : strlen(entry) - strlen("]}");
-        const gc_entry *decided = gc_report_entry(report, i);
-        if (!changes_only || decided->outcome != GC_KEPT) {
-            const char *word = word_of(report, decided);
-            fputs(comma, stdout);
-            if (word)
-                print_with_word(entry, length, word);
-            else
-                fwrite(entry, 1, length, stdout);
-            comma = ",";
-        }
-        entry = next;
-    }
-}
-
-/* The JSON of the library with its messages in the words of a command line; to be freed. NULL = no memory. */
-static char *json_in_words(const gc_report *report)
-{
-    char *of_library = gc_report_json(report), *in_words = NULL;
+    char *in_words = NULL;
     size_t size = 0;
     FILE *to = open_memstream(&in_words, &size);
     if (of_library && to)
@@ -71,9 +50,59 @@ static char *json_in_words(const gc_report *report)
     return in_words;
 }
 
-void print_json(const gc_report *report, int changes_only)
+/* Prints the last field of an entry, and its end. Texts of the library have no control characters. */
+static void print_explanation(const gc_report *report, size_t index)
 {
-    char *json = json_in_words(report);
+    char *text = in_words_of(gc_report_explain(report, index));
+    fputs(",\"explanation\":\"", stdout);
+    for (const char *at = text ? text : ""; *at; at++) {
+        if (*at == '"' || *at == '\\')
+            putchar('\\');
+        putchar(*at);
+    }
+    fputs("\"}", stdout);
+    free(text);
+}
+
+/* The entries to print. */
+struct choice {
+    int changes_only;
+    const char *explained; /* these alone, which are not 0, with an explanation; NULL = without */
+};
+
+static int is_chosen(const struct choice *choice, const gc_report *report, size_t index)
+{
+    if (choice->explained)
+        return choice->explained[index];
+    return !choice->changes_only || gc_report_entry(report, index)->outcome != GC_KEPT;
+}
+
+/* Prints entries, which stand in the order of the report. */
+static void print_entries_of(const char *entry, const gc_report *report, const struct choice *choice)
+{
+    const char *comma = "";
+    for (size_t i = 0; entry && i < gc_report_len(report); i++) {
+        const char *next = strstr(entry + 1, ENTRY);
+        size_t length = next ? (size_t)(next - entry) - strlen(",") : strlen(entry) - strlen("]}");
+        if (is_chosen(choice, report, i)) {
+            const char *word = word_of(report, gc_report_entry(report, i));
+            fputs(comma, stdout);
+            length -= choice->explained ? strlen("}") : 0;
+            if (word)
+                print_with_word(entry, length, word);
+            else
+                fwrite(entry, 1, length, stdout);
+            if (choice->explained)
+                print_explanation(report, i);
+            comma = ",";
+        }
+        entry = next;
+    }
+}
+
+static void print_chosen(const gc_report *report, const struct choice *choice)
+{
+    char *json = in_words_of(gc_report_json(report));
     if (!json) {
         fputs("error: no memory for the report\n", stderr);
         return;
@@ -82,10 +111,20 @@ void print_json(const gc_report *report, int changes_only)
     const char *entry = entries ? strstr(entries, ENTRY) : NULL;
     if (entry) {
         fwrite(json, 1, (size_t)(entry - json), stdout);
-        print_entries_of(entry, report, changes_only);
+        print_entries_of(entry, report, choice);
         puts("]}");
     } else {
         puts(json);
     }
     free(json);
+}
+
+void print_json(const gc_report *report, int changes_only)
+{
+    print_chosen(report, &(struct choice){ .changes_only = changes_only });
+}
+
+void print_json_explained(const gc_report *report, const char *explained)
+{
+    print_chosen(report, &(struct choice){ .explained = explained });
 }

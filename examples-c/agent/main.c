@@ -86,6 +86,7 @@ static int run(gc_config *config, struct options *options)
         .changes_only = options->changes_only,
         .verbose = options->verbose,
         .dry_run = !options->apply,
+        .explains = options->explain != NULL,
         .thresholds = thresholds_of(config),
         .to_apply = options->held_back ? "without --dry-run" : "with --apply",
         .log = options->verbose ? LOG_ALL : LOG_WARNINGS,

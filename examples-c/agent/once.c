@@ -5,6 +5,7 @@
 #include <string.h>
 #include "duration.h"
 #include "exit_code.h"
+#include "explain.h"
 #include "log.h"
 #include "metrics_file.h"
 #include "output.h"
@@ -18,6 +19,7 @@ struct job {
     const struct options *options;
     struct pass_printer *printer;
     struct metrics_file *metrics;
+    struct looked_at *looked; /* for --explain */
 };
 
 static gc_status run_pass(const struct job *job, gc_pass pass, gc_report **report, gc_error **error)
@@ -43,7 +45,10 @@ static void collect(const struct job *job, gc_pass pass)
     } else {
         gc_error_free(error);
     }
-    gc_report_free(report);
+    if (job->options->explain && report)
+        look_at(job->looked, report);
+    else
+        gc_report_free(report);
     write_metrics_file(job->metrics, job->engine);
 }
 
@@ -116,6 +121,13 @@ static void *cancel_on_signal(void *call)
     return NULL;
 }
 
+/* Prints what is to be explained. That it may be one of several things is for the user to solve; else the passes decide. */
+static int explained(struct looked_at *looked, const struct options *options)
+{
+    int code = explain(looked, options->explain, options->json), of_passes = worst_exit_code();
+    return code == EXIT_USAGE || of_passes == EXIT_FINE ? code : of_passes;
+}
+
 int run_once(gc_engine *engine, const gc_config *config, const struct options *options, struct pass_printer *printer)
 {
     struct metrics_file metrics = { .path = options->metrics_file };
@@ -123,6 +135,7 @@ int run_once(gc_engine *engine, const gc_config *config, const struct options *o
         end_metrics_file(&metrics);
         return EXIT_USAGE;
     }
+    struct looked_at looked = { .count = 0 };
     struct job job = {
         .engine = engine,
         .call = gc_call_new(0),
@@ -130,6 +143,7 @@ int run_once(gc_engine *engine, const gc_config *config, const struct options *o
         .options = options,
         .printer = printer,
         .metrics = &metrics,
+        .looked = &looked,
     };
     pthread_t canceller;
     int failure = pthread_create(&canceller, NULL, cancel_on_signal, job.call);
@@ -142,5 +156,7 @@ int run_once(gc_engine *engine, const gc_config *config, const struct options *o
     }
     gc_call_free(job.call);
     end_metrics_file(&metrics);
-    return failure == 0 ? worst_exit_code() : EXIT_PASS_FAILED;
+    if (failure != 0)
+        return EXIT_PASS_FAILED;
+    return options->explain ? explained(&looked, options) : worst_exit_code();
 }

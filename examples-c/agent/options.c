@@ -45,6 +45,10 @@ static const struct row rows[] = {
     { "pod-gone", .flag = &given.pod_gone,
       .help = "with --pod: the pod has ended for good, remove everything that it left behind. With --kubelet-dir or --live-pods "
               "only if the pod does not live there" },
+    { "explain", .value = " ID", .text = &given.explain,
+      .help = "why would a pass keep or remove this? ID is that of a container, sandbox or image, or at least its first 4 "
+              "characters, the tag of an image, the UID or NAMESPACE/NAME of a pod, or a path of logs. A dry run, with the other "
+              "options as the agent of this node has them" },
     { "all-unused", .flag = &given.all_unused,
       .help = "with --once: remove everything that is unused, as the kubelet does under disk pressure" },
     { "kubelet-dir", .value = " DIR", .text = &given.kubelet.path,
@@ -249,9 +253,29 @@ static int load_files(gc_config *config, int count, char **arguments)
     return read_arguments(config, count, arguments);
 }
 
+/* 0, or the exit code for options that --explain excludes. It is a dry run of one pass of each kind. */
+static int check_explain(void)
+{
+    if (!*given.explain)
+        return usage_error("give an ID behind --explain, not", "\"\"");
+    if (given.apply)
+        return usage_error("--explain only looks, and removes nothing; leave out", "--apply");
+    if (given.healthy)
+        return usage_error("--healthy collects nothing; leave out", "--explain");
+    if (given.metrics_file || given.metrics_listen)
+        return usage_error("--explain has no metrics; leave out", given.metrics_file ? "--metrics-file" : "--metrics-listen");
+    if (given.changes_only)
+        return usage_error("--explain prints what it finds, also what is kept; give", "--json");
+    given.once = 1;
+    return 0;
+}
+
 /* 0, or the exit code for options that exclude each other. */
 static int check(void)
 {
+    int code = given.explain ? check_explain() : 0;
+    if (code != 0)
+        return code;
     if (given.pod && !given.once)
         return usage_error("only with --once:", "--pod");
     if (given.pod && given.images)

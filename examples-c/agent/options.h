@@ -17,6 +17,7 @@ struct options {
     char *pod;              /* the UID of the only pod to collect; NULL = the node */
     char *config, *config_dir; /* of the kubelet; NULL = not given, as for the other paths */
     char *image_fs_file;
+    char *explain; /* what to explain: an ID and the like */
     char *metrics_file, *metrics_listen, *healthy;
     struct live_pods_file live_pods;
 };

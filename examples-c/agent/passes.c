@@ -19,6 +19,17 @@ static void print_for_a_program(const struct pass_printer *printer, const struct
     write_end(stderr, ended);
 }
 
+/* Why a pass failed in which an object is looked for. That too little space is free is no failure of a search. */
+static void print_failure(const struct ended_pass *ended)
+{
+    int has_failed = ended->error && ended->status != GC_ERROR_NOT_ENOUGH_FREED;
+    note_end(ended->pass, has_failed ? ended->status : GC_OK, NULL, NULL);
+    if (!has_failed)
+        return;
+    fprintf(stderr, "agent: %s: ", ended->pass == GC_PASS_IMAGES ? "images" : "containers");
+    write_end(stderr, ended);
+}
+
 static void print_for_a_person(struct pass_printer *printer, const struct ended_pass *ended)
 {
     int *has_printed = &printer->has_printed[ended->pass == GC_PASS_IMAGES];
@@ -58,6 +69,11 @@ void on_pass(void *context, gc_pass pass, gc_status status, const gc_report *rep
         return;
     end_progress(pass, report);
     lock_output();
+    if (printer->explains) {
+        print_failure(&ended);
+        unlock_output();
+        return;
+    }
     note_end(pass, status, report, &printer->thresholds);
     if (printer->json)
         print_for_a_program(printer, &ended);

@@ -13,6 +13,7 @@ struct pass_printer {
     const char *to_apply; /* what to change of the command line to make a dry run remove */
     int log;                   /* how much is logged, see log.h */
     int beside_kubelet;        /* a kubelet collects this node, too */
+    int explains;              /* reports are not printed: an object is looked for in them */
     int quiet;                 /* do not print, and do not note the exit code */
     int has_printed[2];        /* the tables, for each kind of pass */
     int ended;                 /* a pipe that gets a byte for each pass; -1 = none */

@@ -67,21 +67,24 @@ void print_headline(const struct ended_pass *ended)
     putchar('\n');
 }
 
-static const char *outcome_word(const struct ended_pass *ended, const gc_entry *entry)
+static const char *outcome_word(const gc_report *report, const gc_entry *entry)
 {
-    gc_outcome outcome = outcome_of(ended->report, entry);
+    gc_outcome outcome = outcome_of(report, entry);
     if (outcome == BROKEN_OFF)
         return "broken off";
-    return outcome == GC_REMOVED && ended->dry_run ? "would remove" : gc_outcome_name(outcome);
+    return outcome == GC_REMOVED && gc_report_dry_run(report) ? "would remove" : gc_outcome_name(outcome);
+}
+
+void print_entry(const gc_report *report, const gc_entry *entry)
+{
+    printf("  %-12s %-9s %s %s %s\n", outcome_word(report, entry), gc_kind_name(entry->kind), entry->reason, entry->id,
+           entry->name);
 }
 
 void print_entries(const struct ended_pass *ended)
 {
-    for (size_t i = 0; i < gc_report_len(ended->report); i++) {
-        const gc_entry *entry = gc_report_entry(ended->report, i);
-        printf("  %-12s %-9s %s %s %s\n", outcome_word(ended, entry), gc_kind_name(entry->kind), entry->reason,
-               entry->id, entry->name);
-    }
+    for (size_t i = 0; i < gc_report_len(ended->report); i++)
+        print_entry(ended->report, gc_report_entry(ended->report, i));
 }
 
 static void print_failures(const gc_report *report, int all)

@@ -21,6 +21,9 @@ struct ended_pass {
 /* One line: how much was removed, and for images how full the disk is; or why the pass failed before it came to any object. */
 void print_headline(const struct ended_pass *ended);
 
+/* A line for an object of this report. */
+void print_entry(const gc_report *report, const gc_entry *entry);
+
 /* A line for each object. */
 void print_entries(const struct ended_pass *ended);
 

@@ -65,6 +65,7 @@ static void null_handles(void)
     gc_config_set_connect(NULL, NULL, NULL);
     CHECK(gc_error_status(NULL) == GC_OK && gc_error_message(NULL) == NULL);
     CHECK(gc_report_len(NULL) == 0 && gc_report_entry(NULL, 0) == NULL && gc_report_json(NULL) == NULL);
+    CHECK(gc_report_explain(NULL, 0) == NULL);
     CHECK(gc_report_count(NULL, GC_ANY_KIND, GC_ANY_OUTCOME) == 0 && gc_report_bytes_freed(NULL) == 0);
     CHECK(gc_report_dry_run(NULL) == 0 && gc_report_status(NULL) == GC_OK);
     CHECK(gc_report_fs_before(NULL) == NULL && gc_report_fs_after(NULL) == NULL);

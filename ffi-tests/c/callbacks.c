@@ -130,6 +130,11 @@ static answer pass(gc_engine *engine, int images, uint32_t flags, gc_call *call)
     CHECK(report == NULL || (gc_report_started(report) >= 0 && gc_report_seconds(report) >= 0));
     char *json = gc_report_json(report);
     gc_string_free(json);
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        char *why = gc_report_explain(report, i);
+        CHECK(why != NULL);
+        gc_string_free(why);
+    }
     a.removed = gc_report_count(report, GC_ANY_KIND, GC_REMOVED);
     a.refused = gc_report_count(report, GC_ANY_KIND, GC_REFUSED);
     a.for_pods = a.newer = 0;

@@ -142,6 +142,9 @@ static void on_pass(void *context, gc_pass pass, gc_status status, const gc_repo
     h->last_pass = pass;
     CHECK(report != NULL && (error != NULL) == (status != GC_OK) && gc_error_status(error) == status);
     CHECK(gc_report_started(report) > 0 && gc_report_seconds(report) > 0);
+    char *why = gc_report_explain(report, 0);
+    CHECK((why != NULL) == (gc_report_len(report) > 0));
+    gc_string_free(why);
     gc_report_free((gc_report *)report); /* does nothing in a callback: it is only lent */
 }
 
@@ -296,6 +299,25 @@ static double metric(gc_engine *engine, const char *name, const char *labels)
     return value;
 }
 
+/* Whether each entry of a report has an explanation that begins with one of these, and is whole. */
+static void check_explanations(const gc_report *report, const char *removed, const char *kept)
+{
+    for (size_t i = 0; i < gc_report_len(report); i++) {
+        const gc_entry *entry = gc_report_entry(report, i);
+        const char *begin = entry->outcome == GC_REMOVED ? removed : entry->outcome == GC_KEPT ? kept : "Not removed: ";
+        const char *reason = strstr(gc_reason_text(entry->reason), ": ");
+        char *text = gc_report_explain(report, i);
+        CHECK(text != NULL && strncmp(text, begin, strlen(begin)) == 0 && text[strlen(text) - 1] == '.');
+        CHECK(reason != NULL && strstr(text, reason + 2) != NULL);
+        if (strcmp(entry->reason, "unit-limit") == 0)
+            CHECK(strstr(text, "maximum-dead-containers-per-container is ") != NULL);
+        if (entry->error)
+            CHECK(strstr(text, entry->error) != NULL);
+        gc_string_free(text);
+    }
+    CHECK(gc_report_explain(report, gc_report_len(report)) == NULL && gc_report_explain(report, (size_t)-1) == NULL);
+}
+
 /* Reports, JSON, and what outlives the engine. */
 static void *read_report(void *report)
 {
@@ -304,6 +326,7 @@ static void *read_report(void *report)
         removed += gc_report_entry(report, i)->outcome == GC_REMOVED;
     CHECK(removed == gc_report_count(report, GC_ANY_KIND, GC_REMOVED));
     CHECK(gc_report_entry(report, gc_report_len(report)) == NULL);
+    check_explanations(report, "Removed: ", "Kept: ");
     CHECK(gc_report_count(report, 99, GC_ANY_OUTCOME) == 0 && gc_report_count(report, GC_ANY_KIND, 99) == 0);
     return NULL;
 }
@@ -349,6 +372,11 @@ static void ordinary_passes(const char *endpoint)
     gc_report *failed = NULL;
     CHECK(gc_images(engine, 0, NULL, &failed, &error) == GC_ERROR_IO && h.events == 1 && h.last == GC_ERROR_IO);
     CHECK(gc_report_status(failed) == GC_ERROR_IO && gc_report_fs_before(failed) == NULL);
+    check_explanations(dry, "Would be removed: ", "Kept: ");
+    check_explanations(refused, "Removed: ", "Kept: ");
+    check_explanations(done, "Removed: ", "Kept: ");
+    check_explanations(images, "Removed: ", "Kept: ");
+    check_explanations(failed, "Removed: ", "Kept: ");
     gc_report_free(failed);
     gc_error_free(error);
     CHECK(metric(engine, "crigc_passes_total", "pass=\"containers\",status=\"GC_OK\"") > 3.5);

@@ -158,7 +158,7 @@ void errors_outlive_what_they_came_from()
     CHECK(!config && taken && status_thrown_by([&] { config.set("dry-run", "true"); }) == crigc::status::invalid_argument);
     CHECK(status_thrown_by([&] { crigc::engine of_nothing(config); }) == crigc::status::invalid_argument);
     crigc::report nothing;
-    CHECK(!nothing && nothing.empty() && nothing.begin() == nothing.end() && nothing.json().empty() && !nothing.fs_before());
+    CHECK(!nothing && nothing.empty() && nothing.begin() == nothing.end() && nothing.json().empty() && nothing.explain(0).empty() && !nothing.fs_before());
 }
 
 void handles_move(const std::string &endpoint)
@@ -210,10 +210,12 @@ void a_report_reads_like_that_of_c(const std::string &endpoint)
         CHECK(entry.get() == c && report[seen].get() == c && entry.id() == c->id && entry.name() == c->name);
         CHECK(entry.pod_uid() == c->pod_uid && entry.reason() == c->reason && entry.error() == c->error && entry.bytes() == c->bytes);
         CHECK(static_cast<gc_kind>(entry.kind()) == c->kind && entry.reason_text() == gc_reason_text(c->reason));
+        std::string why = report.explain(seen);
+        CHECK(why.find(entry.outcome() == crigc::outcome::removed ? "emoved: " : "Kept: ") != std::string::npos && why.back() == '.');
         removed += entry.outcome() == crigc::outcome::removed;
         seen++;
     }
-    CHECK(seen == report.size() && seen == report.count() && removed > 0);
+    CHECK(seen == report.size() && seen == report.count() && removed > 0 && report.explain(seen).empty());
     CHECK(removed == report.count(crigc::kind::any, crigc::outcome::removed));
     CHECK(report.count(crigc::kind::image) == 0 && report.json().find("\"containers\"") != std::string::npos);
 }

@@ -13,6 +13,7 @@ use crigc::plan::records::Records;
 use crigc::plan::space::{Growth, Missing, Wanted};
 use crigc::plan::tally::{Counting, Tally};
 use crigc::plan::{self, Plan};
+use crigc::report::Compared;
 use libfuzzer_sys::fuzz_target;
 use std::collections::HashSet;
 use std::time::Duration;
@@ -82,7 +83,7 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     let names: Vec<Text> = snapshot.containers.iter().map(|c| c.name.clone()).collect();
-    let trees = plan::logs::trees(&names, &snapshot, &view, |name| name.len() % 2 == 1);
+    let trees = plan::logs::trees(&names, &snapshot, &view, |name| (name.len() % 2 == 1).then_some(Compared::Nothing));
     assert_eq!(trees.remove.len() + trees.keep.len(), names.len());
     let images = fuzzing::images(list, cut).unwrap_or_default();
     let in_use = InUse::new(&snapshot.containers, []);

@@ -139,6 +139,23 @@ class Reports(unittest.TestCase):
         self.assertIn(entries[0], report)
         for index in (len(report), -len(report) - 1):
             self.assertRaises(IndexError, report.__getitem__, index)
+            self.assertRaises(IndexError, report.explain, index)
+
+    def test_a_report_explains_its_entries(self) -> None:
+        made = config(unchanged(), minimum_container_ttl_duration="250000h")
+        with crigc.Engine(made) as engine:
+            report = engine.containers(crigc.Flags.DRY_RUN)
+        young = 0
+        for index, entry in enumerate(report):
+            text = report.explain(index)
+            sentence = entry.reason_text.partition(": ")[2]
+            begin = "Kept" if entry.outcome == crigc.Outcome.KEPT else "Would be removed"
+            self.assertTrue(text.startswith(f"{begin}: {sentence}."), text)
+            if entry.reason == "too-young":
+                young += 1
+                self.assertRegex(text, r" It was created [0-9hms.]+ ago; minimum-container-ttl-duration is 250000h0m0s\.$")
+        self.assertGreater(young, 0)
+        self.assertEqual(report.explain(-1), report.explain(len(report) - 1))
 
     def test_a_dry_run_removes_nothing(self) -> None:
         with crigc.Engine(config(unchanged())) as engine:

@@ -10,6 +10,7 @@ pub mod config;
 pub mod connect;
 pub mod engine;
 pub mod error;
+pub mod explain;
 #[cfg(feature = "panic-points")]
 pub mod panics;
 pub mod report;

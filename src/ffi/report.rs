@@ -198,6 +198,10 @@ impl gc_report {
             _texts: texts,
         }
     }
+
+    pub(super) fn report(&self) -> &Report {
+        &self.report
+    }
 }
 
 fn or_null<T>(found: Option<&T>) -> *const T {

@@ -3,11 +3,12 @@
 use super::fate::{Fate, Planned, trouble};
 use super::{PassOptions, Trigger};
 use crate::clock::BootInstant;
+use crate::config::duration::nanoseconds;
 use crate::cri::CallError;
 use crate::node::Text;
 use crate::plan::backoff::Backoff;
 use crate::plan::order::{Trouble, Unfinished};
-use crate::report::Kind;
+use crate::report::{Compared, Kind};
 use std::cell::RefCell;
 use std::time::Duration;
 
@@ -46,7 +47,17 @@ impl<'a> Attempts<'a> {
 
     /// Whether an object is left alone for now, because its last removal failed.
     pub(crate) fn waits(&self, kind: Kind, id: &Text) -> bool {
-        self.periodic && self.backoff.borrow().waits(kind, id, now())
+        self.wait(kind, id).is_some()
+    }
+
+    /// How often its removal failed, and how long it is left alone, if it is.
+    pub(crate) fn wait(&self, kind: Kind, id: &Text) -> Option<Compared> {
+        if !self.periodic {
+            return None;
+        }
+        let (failures, left) = self.backoff.borrow().left(kind, id, now())?;
+        let left = nanoseconds(left);
+        Some(Compared::Wait { failures, left })
     }
 
     /// Remembers what became of an object.

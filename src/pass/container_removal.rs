@@ -10,7 +10,7 @@ use crate::cri::{CallError, ContainerStatus};
 use crate::fs::logs::{Lies, Names, OpenLogDir};
 use crate::node::{Container, ContainerState, Snapshot, Text};
 use crate::plan::logs::{ByLabels, Live, entry_uid, expected_log, link_name, log_by_labels};
-use crate::report::{Kind, Reason, visible};
+use crate::report::{Kind, Reason, Why, visible};
 use std::cell::RefCell;
 
 /// Removes containers with their logs.
@@ -74,7 +74,7 @@ impl<'a, 'p> ContainerRemover<'a, 'p> {
         }
         // S1.1: whatever the list said.
         if status.state == ContainerState::Running {
-            return Err(Fate::Kept(Reason::Running));
+            return Err(Fate::kept(Reason::Running));
         }
         Ok(status)
     }
@@ -91,7 +91,7 @@ impl<'a, 'p> ContainerRemover<'a, 'p> {
                     status.state,
                     ContainerState::Created | ContainerState::Exited
                 ) {
-                    return Err(Fate::Kept(Reason::UnknownState));
+                    return Err(Fate::kept(Reason::UnknownState));
                 }
                 Some(status)
             }
@@ -141,7 +141,7 @@ impl<'a, 'p> ContainerRemover<'a, 'p> {
             Ok(path) if self.live.writes(&path) => Ok(Log::None),
             // A later pass over the node knows who writes there.
             Ok(path) if self.is_in_another_pods_directory(&path) => {
-                Err(Fate::Kept(Reason::ListIncomplete))
+                Err(Fate::kept(Reason::ListIncomplete))
             }
             Ok(path) => Ok(Log::At(path)),
             Err(shown) => Err(Fate::Failed(format!(
@@ -253,13 +253,13 @@ impl Remover for ContainerRemover<'_, '_> {
     type Object = Container;
     const KIND: Kind = Kind::Container;
 
-    fn planned(&self, c: &Container, reason: Reason) -> Planned {
+    fn planned(&self, c: &Container, why: Why) -> Planned {
         let name = match (&c.pod_namespace, &c.pod_name) {
             (Some(namespace), Some(pod)) => self.shared(format!("{namespace}/{pod}/{}", c.name)),
             _ => c.name.clone(),
         };
         let uid = c.pod_uid.clone().unwrap_or_default();
-        Planned::new(Kind::Container, c.id.clone(), name, uid, reason)
+        Planned::new(Kind::Container, c.id.clone(), name, uid, why)
     }
 
     async fn remove(&self, c: &Container, gate: &Gate<'_>) -> Result<Fate, Fate> {
@@ -267,7 +267,7 @@ impl Remover for ContainerRemover<'_, '_> {
             self.pass.log_dirs.overlay.note_stopped(&c.id);
         }
         if self.pass.runtime.has_given_up() {
-            return Err(Fate::Kept(Reason::NotReached));
+            return Err(Fate::kept(Reason::NotReached));
         }
         let log = self.find_log(c).await?;
         gate.still_open()?;

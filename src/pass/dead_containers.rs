@@ -129,7 +129,7 @@ impl<'a, 'p> Stage<'a, 'p> {
         let is_second_round = later.round.get() == Round::Again;
         if is_second_round {
             let reasons = later.reasons(Kind::Container);
-            plan.stand_by(|c| reasons.get(&c.id).copied());
+            plan.stand_by(|c| reasons.get(&c.id).cloned());
         }
         if !plan.remove.is_empty() && self.logs_are_lost(snapshot).await {
             if report_kept {

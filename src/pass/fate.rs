@@ -4,7 +4,7 @@ use crate::cri::{CallError, Place};
 use crate::node::Text;
 use crate::plan::order::Trouble;
 use crate::plan::pods::rests_on_pod;
-use crate::report::{Entry, Kind, Outcome, Reason};
+use crate::report::{Compared, Entry, Kind, Outcome, Reason, Why};
 
 /// An object, and why it is to be removed or kept.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub(crate) struct Planned {
     pub(crate) name: Text,
     pub(crate) pod_uid: Text,
     pub(crate) reason: Reason,
+    /// What was compared for this reason.
+    pub(crate) compared: Compared,
     /// The removal rests on the host's answer about the pod (S0.3).
     pub(crate) rests_on_pod: bool,
     /// The size of an image.
@@ -27,31 +29,45 @@ impl Planned {
         id: impl Into<Text>,
         name: impl Into<Text>,
         pod_uid: impl Into<Text>,
-        reason: Reason,
+        why: impl Into<Why>,
     ) -> Planned {
+        let Why { reason, compared } = why.into();
         Planned {
             kind,
             id: id.into(),
             name: name.into(),
             pod_uid: pod_uid.into(),
             reason,
+            compared,
             rests_on_pod: rests_on_pod(reason),
             bytes: 0,
         }
     }
 
+    /// Its reason, with what was compared.
+    pub(crate) fn why(&self) -> Why {
+        Why::new(self.reason, self.compared.clone())
+    }
+
     /// The entry that the host is shown before the removal.
     pub(crate) fn entry(&self) -> Entry {
-        self.clone().ended(Fate::Kept(self.reason))
+        self.clone().ended(Fate::Kept(self.why()))
     }
 
     /// Its entry of the report.
     pub(crate) fn ended(self, fate: Fate) -> Entry {
-        let (outcome, reason) = match fate {
-            Fate::Removed => (Outcome::Removed, self.reason),
-            Fate::Kept(reason) => (Outcome::Kept, reason),
-            Fate::Refused => (Outcome::Refused, self.reason),
-            _ => (Outcome::Failed, self.reason),
+        let (outcome, error) = match &fate {
+            Fate::Removed => (Outcome::Removed, None),
+            Fate::Kept(_) => (Outcome::Kept, None),
+            Fate::Refused => {
+                let error = "the host did not approve of the removal".to_owned();
+                (Outcome::Refused, Some(error))
+            }
+            fate => (Outcome::Failed, fate.error().cloned()),
+        };
+        let Why { reason, compared } = match fate {
+            Fate::Kept(why) => why,
+            _ => Why::new(self.reason, self.compared),
         };
         Entry {
             kind: self.kind,
@@ -60,10 +76,8 @@ impl Planned {
             name: self.name,
             pod_uid: self.pod_uid,
             reason,
-            error: match fate {
-                Fate::Refused => Some("the host did not approve of the removal".to_owned()),
-                fate => fate.error().cloned(),
-            },
+            compared,
+            error,
             bytes: self.bytes,
         }
     }
@@ -73,7 +87,7 @@ impl Planned {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Removed,
-    Kept(Reason),
+    Kept(Why),
     Failed(String),
     /// The work for it panicked. A call in flight may have been carried out.
     Broke(String),
@@ -92,11 +106,16 @@ pub(crate) enum Fate {
 }
 
 impl Fate {
+    /// It is kept.
+    pub(crate) fn kept(why: impl Into<Why>) -> Fate {
+        Fate::Kept(why.into())
+    }
+
     /// What a failed call makes of its object; `doing` is like `cannot remove image ID`.
     pub(crate) fn of(e: &CallError, doing: &str, place: Place<'_>) -> Fate {
         let (alone, error) = (true, e.story(doing, place));
         match e {
-            CallError::NotBegun(_) | CallError::GivenUp(_) => Fate::Kept(Reason::NotReached),
+            CallError::NotBegun(_) | CallError::GivenUp(_) => Fate::kept(Reason::NotReached),
             CallError::Interrupted(_) => Fate::BrokenOff(error),
             CallError::Timeout(_) => Fate::Silent(error),
             CallError::Unreachable(_) => Fate::Unsent(error),

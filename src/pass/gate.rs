@@ -20,8 +20,8 @@ use super::pod_evidence::Evidence;
 use crate::clock::BootInstant;
 use crate::fs::hold;
 use crate::fs::logs::LogError;
-use crate::report::Reason;
-use std::cell::Cell;
+use crate::report::{Reason, Why};
+use std::cell::RefCell;
 use std::path::Path;
 
 /// The gate for one planned object.
@@ -61,23 +61,23 @@ impl<'g> Gate<'g> {
     /// Asks everything but the approval; `Err` = the object is kept, and how that is reported.
     pub(crate) fn still_open(&self) -> Result<(), Fate> {
         let objection = self.objection();
-        objection.map_or(Ok(()), |reason| Err(Fate::Kept(reason)))
+        objection.map_or(Ok(()), |why| Err(Fate::Kept(why)))
     }
 
     /// Asks everything but the approval; why the object is kept, if it is.
-    fn objection(&self) -> Option<Reason> {
+    fn objection(&self) -> Option<Why> {
         let (ctx, planned) = (self.ctx, self.planned);
         if ctx.stop.cause().is_some() {
-            return Some(Reason::NotReached);
+            return Some(Reason::NotReached.into());
         }
         if is_held(ctx) {
-            return Some(Reason::Held);
+            return Some(Reason::Held.into());
         }
-        if ctx.attempts.waits(planned.kind, &planned.id) {
-            return Some(Reason::Backoff);
+        if let Some(wait) = ctx.attempts.wait(planned.kind, &planned.id) {
+            return Some(Why::new(Reason::Backoff, wait));
         }
         let holds = |evidence: &Evidence<'_>| evidence.stands(planned);
-        (!self.evidence.is_none_or(holds)).then_some(Reason::Changed)
+        (!self.evidence.is_none_or(holds)).then(|| Reason::Changed.into())
     }
 
     /// Deletes in a log directory while none of these questions keeps the object.
@@ -85,16 +85,18 @@ impl<'g> Gate<'g> {
         &self,
         work: impl FnOnce(&dyn Fn() -> bool) -> Result<T, LogError>,
     ) -> Result<T, Fate> {
-        let seen = Cell::new(None);
+        let seen = RefCell::new(None);
         let go_on = || {
-            seen.set(self.objection());
-            seen.get().is_none()
+            let objection = self.objection();
+            let goes_on = objection.is_none();
+            seen.replace(objection);
+            goes_on
         };
-        work(&go_on).map_err(|e| match seen.get() {
+        work(&go_on).map_err(|e| match seen.take() {
             None => Fate::Failed(e.to_string()),
-            Some(Reason::NotReached) => Fate::BrokenOff(e.to_string()),
+            Some(why) if why.reason == Reason::NotReached => Fate::BrokenOff(e.to_string()),
             // The pod came back meanwhile, and what is left belongs to it (S0.3); or everything is held (S0.7).
-            Some(reason) => Fate::Kept(reason),
+            Some(why) => Fate::Kept(why),
         })
     }
 
@@ -281,7 +283,7 @@ mod tests {
         }
         let word = match Gate::new(&ctx, Some(&evidence), &planned).open() {
             Ok(()) => "open",
-            Err(Fate::Kept(reason)) => reason.word(),
+            Err(Fate::Kept(why)) => why.reason.word(),
             Err(Fate::Refused) => "refused",
             Err(fate) => panic!("{fate:?}"),
         };

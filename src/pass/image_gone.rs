@@ -67,7 +67,7 @@ pub(super) async fn remove_image(
         let found = found.map_err(|e| failed(&e, "ask for", &tag))?;
         // The lists of who uses the image have grown old meanwhile (S5.2).
         if BootInstant::now() > until {
-            return Err(Fate::Kept(Reason::NotReached));
+            return Err(Fate::kept(Reason::NotReached));
         }
         gate.still_open()?;
         if found.is_some_and(|found| found.id == image.id) {

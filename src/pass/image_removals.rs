@@ -75,7 +75,7 @@ impl UntilEnough<'_, '_, '_> {
     ) -> Result<(), Fate> {
         gate.still_open()?;
         if self.pass.blind {
-            return Err(Fate::Kept(Reason::ListIncomplete));
+            return Err(Fate::kept(Reason::ListIncomplete));
         }
         self.leave_out(items, at);
         gate.open()?;
@@ -86,7 +86,7 @@ impl UntilEnough<'_, '_, '_> {
         let times = (min_age(ctx), ctx.now);
         let seen = pass.seen(&pass.snapshot.images);
         if !seen.may_still_remove(image, latest, self.goal, times) {
-            return Err(Fate::Kept(Reason::Changed));
+            return Err(Fate::kept(Reason::Changed));
         }
         gate.still_open()
     }
@@ -124,7 +124,7 @@ impl UntilEnough<'_, '_, '_> {
         let snapshot = &mut pass.snapshot;
         let read = image_snapshot::refresh(ctx, pass.services, pass.memory, snapshot);
         let Some(Ok(())) = stage(ctx, async { read.await.map_err(|e| ctx.fail(e)) }).await else {
-            return Err(Fate::Kept(Reason::ListIncomplete));
+            return Err(Fate::kept(Reason::ListIncomplete));
         };
         pass.blind = false;
         Ok(())
@@ -177,9 +177,9 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
         let (ctx, services, image) = (self.pass.ctx, self.pass.services, items[at].1);
         let mut answer = self.ask(items, at, &gate).await;
         if ctx.stop.cause().is_some() {
-            answer = Err(Fate::Kept(Reason::NotReached));
+            answer = Err(Fate::kept(Reason::NotReached));
         }
-        self.pass.held |= answer == Err(Fate::Kept(Reason::Held));
+        self.pass.held |= answer == Err(Fate::kept(Reason::Held));
         answer?;
         let awaited = self.what_to_wait_for();
         self.tally.started(image.size);
@@ -207,7 +207,7 @@ impl<'e, 'r: 'e, 'a: 'e> Policy<'e, &'e Image> for UntilEnough<'_, 'r, 'a> {
 
     async fn ended(&mut self, image: &'e Image, fate: &Fate) {
         self.tally.ended(image.size, *fate == Fate::Removed);
-        self.pass.held |= *fate == Fate::Kept(Reason::Held);
+        self.pass.held |= *fate == Fate::kept(Reason::Held);
         match fate {
             Fate::Removed if !self.pass.ctx.dry_run => {
                 self.pass.memory.records.forget(image);

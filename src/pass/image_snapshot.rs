@@ -16,7 +16,7 @@ use crate::plan::exempt::Exempt;
 use crate::plan::images::SandboxImages;
 use crate::plan::in_use::InUse;
 use crate::plan::records::Records;
-use crate::report::{Kind, Reason, visible};
+use crate::report::{Kind, Reason, Why, visible};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
@@ -58,7 +58,8 @@ impl ImageMemory {
 
     /// The users of images, with what is known of image volumes.
     fn in_use(&self, containers: &[Container]) -> InUse {
-        let mounted = self.mounts.values().flatten().map(|image| &**image);
+        let mounted = self.mounts.iter();
+        let mounted = mounted.flat_map(|(id, images)| std::iter::repeat(id).zip(images));
         InUse::new(containers, mounted)
     }
 }
@@ -185,17 +186,19 @@ fn log_unmatched(ctx: &Context<'_>, memory: &mut ImageMemory, images: &[Image]) 
 }
 
 /// What the report says of an image.
-pub(super) fn planned(image: &Image, reason: Reason) -> Planned {
+pub(super) fn planned(image: &Image, why: impl Into<Why>) -> Planned {
     let name = image.tags.first().cloned().unwrap_or_default();
     Planned {
         bytes: image.size,
-        ..Planned::new(Kind::Image, image.id.clone(), name, "", reason)
+        ..Planned::new(Kind::Image, image.id.clone(), name, "", why)
     }
 }
 
 /// Reports that an image is kept.
-pub(super) fn keep(ctx: &Context<'_>, image: &Image, reason: Reason) {
-    ctx.record(planned(image, reason), Fate::Kept(reason));
+pub(super) fn keep(ctx: &Context<'_>, image: &Image, why: impl Into<Why>) {
+    let planned = planned(image, why);
+    let why = planned.why();
+    ctx.record(planned, Fate::Kept(why));
 }
 
 fn forget_gone(memory: &mut ImageMemory, images: &[Image], containers: &[Container]) {

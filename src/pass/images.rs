@@ -172,7 +172,7 @@ impl ImagePass<'_, '_> {
         let is_unknown = |step: &&Step<'_, Image>| step.reason == Reason::ListIncomplete;
         for step in plan.keep.iter().filter(is_unknown) {
             self.tried.insert(step.object.key());
-            keep(self.ctx, step.object, step.reason);
+            keep(self.ctx, step.object, step.why());
         }
         let tally = image_removals::carry_out(self, plan.remove, &goal).await;
         tally.freed()
@@ -198,7 +198,7 @@ impl ImagePass<'_, '_> {
             self.read_gauge().await;
         }
         for step in &plan.keep {
-            keep(ctx, step.object, step.reason);
+            keep(ctx, step.object, step.why());
         }
         self.conclude(goal, &tally);
     }
@@ -228,6 +228,7 @@ impl ImagePass<'_, '_> {
         let is_new = |step: &Step<'_, Image>| !self.tried.contains(&step.object.key());
         plan.remove.retain(is_new);
         plan.keep.retain(is_new);
+        plans::number_turns(&mut plan);
         plan
     }
 
@@ -262,6 +263,7 @@ impl ImagePass<'_, '_> {
                 "{NO_CAPACITY}, by the figures of {source}; see whether it is mounted, or give figures by the image_fs callback"
             ))
         })?;
+        ctx.report.saw_disk(space::compared(&usage, &limits));
         self.check(&limits, &source);
         if let Goal::Free(wanted) = &goal {
             log_causes(ctx, &usage, &limits, wanted);

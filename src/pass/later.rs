@@ -9,7 +9,7 @@ use crate::node::{Container, Image, Text};
 use crate::plan::Step;
 use crate::plan::logs::link_name;
 use crate::plan::order::{self, Turns, turns};
-use crate::report::{Kind, Reason};
+use crate::report::{Kind, Reason, Why};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -114,7 +114,7 @@ impl Later {
         ctx.attempts
             .keep_only(Kind::Image, |id| is_there.contains(id));
         let items = steps.into_iter();
-        let items = items.map(|step| (planned(step.object, step.reason), step.object));
+        let items = items.map(|step| (planned(step.object, step.why()), step.object));
         let unfinished = ctx.attempts.unfinished.borrow();
         order::images(items.collect(), |(entry, _)| &entry.id, &unfinished).into()
     }
@@ -165,10 +165,10 @@ impl Later {
     }
 
     /// Why the objects of a kind that were put off are to be removed, and whether that rests on the host's answer about their pods.
-    pub(crate) fn reasons(&self, kind: Kind) -> HashMap<Text, (Reason, bool)> {
+    pub(crate) fn reasons(&self, kind: Kind) -> HashMap<Text, (Why, bool)> {
         let put_off = self.put_off.borrow();
         let of_kind = put_off.iter().filter(|e| e.kind == kind);
-        let reason = |e: &Planned| (e.id.clone(), (e.reason, e.rests_on_pod));
+        let reason = |e: &Planned| (e.id.clone(), (e.why(), e.rests_on_pod));
         of_kind.map(reason).collect()
     }
 
@@ -293,7 +293,7 @@ impl Later {
     /// The pass is over: what it did not handle is kept.
     pub(crate) fn close(&self, ctx: &Context<'_>) {
         for entry in self.put_off.take() {
-            ctx.record(entry, Fate::Kept(Reason::NotReached));
+            ctx.record(entry, Fate::kept(Reason::NotReached));
         }
     }
 

@@ -6,11 +6,11 @@ use super::defects::object;
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
 use super::later::{Ordered, Round};
-use super::log_ages::has_young_files;
+use super::log_ages::youth;
 use super::log_dirs::{LogDir, missing_pod_logs, unreadable};
 use super::pace::Pace;
 use super::parts::all_containers;
-use super::pod_evidence::{Evidence, has_newer_files};
+use super::pod_evidence::{Evidence, newer_files};
 use super::removals::{Remover, carry_out};
 use super::snapshots::{Decision, Snapshots, ended};
 use crate::cri::CallError;
@@ -20,7 +20,7 @@ use crate::fs::logs::{Entry as DirEntry, OpenLogDir};
 use crate::node::{Snapshot, Text};
 use crate::plan;
 use crate::plan::logs::{LinkEvidence, Owners, entry_pod, entry_uid, is_cut, link_container_id};
-use crate::report::{Kind, Reason, visible};
+use crate::report::{Kind, Reason, Why, visible};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -38,18 +38,18 @@ impl Remover for TreeRemover<'_, '_> {
     type Object = Text;
     const KIND: Kind = Kind::PodLogs;
 
-    fn planned(&self, name: &Text, reason: Reason) -> Planned {
+    fn planned(&self, name: &Text, why: Why) -> Planned {
         let path = format!("{}/{name}", self.dir.dir());
         let pod = entry_pod(name).map(|(namespace, pod, _)| format!("{namespace}/{pod}"));
         let pod = pod.unwrap_or_default();
-        Planned::new(Kind::PodLogs, path, pod, entry_uid(name), reason)
+        Planned::new(Kind::PodLogs, path, pod, entry_uid(name), why)
     }
 
     async fn remove(&self, name: &Text, gate: &Gate<'_>) -> Result<Fate, Fate> {
         let overlay = &self.pass.log_dirs.overlay;
-        match has_young_files(self.pass.ctx, self.dir, name, Some(overlay)) {
-            Ok(false) => {}
-            Ok(true) => return Err(Fate::Kept(Reason::TooYoung)),
+        match youth(self.pass.ctx, self.dir, name, Some(overlay)) {
+            Ok(None) => {}
+            Ok(Some(age)) => return Err(Fate::Kept(Why::new(Reason::TooYoung, age))),
             Err(e) => {
                 gate.still_open()?;
                 return Err(Fate::Failed(age_unknown(self.dir, name, &e)));
@@ -58,10 +58,10 @@ impl Remover for TreeRemover<'_, '_> {
         // Right before: a static pod may have come back under its UID while the host approved, or while the files were looked at.
         let uid: Text = entry_uid(name).into();
         if !self.evidence.stands_now(&uid, Reason::PodRemoved) {
-            return Err(Fate::Kept(Reason::Changed));
+            return Err(Fate::kept(Reason::Changed));
         }
-        if has_newer_files(self.pass.ctx, self.dir, name) {
-            return Err(Fate::Kept(Reason::NewerThanAnswer));
+        if let Some(newer) = newer_files(self.pass.ctx, self.dir, name) {
+            return Err(Fate::Kept(Why::new(Reason::NewerThanAnswer, newer)));
         }
         gate.delete(|go_on| overlay.remove_tree(self.dir, name, go_on))?;
         Ok(Fate::Removed)
@@ -146,8 +146,8 @@ pub(super) async fn trees(snapshots: &Snapshots<'_, '_>) -> bool {
         let evidence = Evidence::ask(ctx, snapshot, uids.iter().cloned());
         // What cannot be read fails when it is to be removed.
         let overlay = Some(&pass.log_dirs.overlay);
-        let is_young = |name: &Text| has_young_files(ctx, dir, name, overlay).unwrap_or(false);
-        let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods, is_young));
+        let youth = |name: &Text| youth(ctx, dir, name, overlay).unwrap_or(None);
+        let plan = evidence.with(|pods| plan::logs::trees(&names, snapshot, pods, youth));
         Some(Decision { evidence, plan })
     });
     let Some(Decision { evidence, plan }) = decided.await else {
@@ -156,9 +156,8 @@ pub(super) async fn trees(snapshots: &Snapshots<'_, '_>) -> bool {
     if ctx.later.round.get() == Round::First {
         for name in unreadable {
             let path = format!("{}/{name}", dir.dir());
-            let reason = Reason::UnknownState;
-            let planned = Planned::new(Kind::PodLogs, path, "", "", reason);
-            ctx.record(planned, Fate::Kept(reason));
+            let planned = Planned::new(Kind::PodLogs, path, "", "", Reason::UnknownState);
+            ctx.record(planned, Fate::kept(Reason::UnknownState));
         }
     }
     let evidence = &evidence;
@@ -206,15 +205,19 @@ pub(super) async fn links(snapshots: &Snapshots<'_, '_>) {
     };
     let together = stream::iter(planned).map(ask).buffered(QUESTIONS);
     let mut answers = pin!(together.chain(stream::iter(alone).then(ask)));
-    while let Some((planned, link, answer)) = answers.next().await {
+    while let Some((mut planned, link, answer)) = answers.next().await {
         let removal = async {
-            match plan::logs::link(&answer?) {
-                (false, reason) => Err(Fate::Kept(reason)),
-                (true, _) => remover.remove(&planned, &link),
+            let answer = answer?;
+            match plan::logs::link(&answer) {
+                (false, reason) => Err(Fate::Kept(Why::new(reason, answer.into()))),
+                (true, _) => {
+                    planned.compared = answer.into();
+                    remover.remove(&planned, &link)
+                }
             }
         };
         let fate = object(ctx, removal).await.unwrap_or_else(|fate| fate);
-        if fate == Fate::Kept(Reason::LinkAlive) {
+        if matches!(&fate, Fate::Kept(why) if why.reason == Reason::LinkAlive) {
             ctx.attempts.ended_well(&planned);
         }
         left -= 1;
@@ -265,7 +268,7 @@ fn dangling(pass: &ContainerPass<'_, '_>, dir: &OpenLogDir) -> Option<Vec<LogLin
 fn no_longer_dangling(dir: &OpenLogDir, path: &str) -> Fate {
     let name = path.rsplit('/').next().unwrap_or_default();
     let now = dir.log_link(OsStr::new(name));
-    now.map_or(Fate::Removed, |_| Fate::Kept(Reason::LinkAlive))
+    now.map_or(Fate::Removed, |_| Fate::kept(Reason::LinkAlive))
 }
 
 /// The containers whose links they may be, by the lists. A cut name has no ID, or part of one: then the containers are listed once more,
@@ -294,7 +297,7 @@ impl LinkRemover<'_, '_> {
     /// What the runtime knows of the containers that a link may be that of.
     async fn evidence(&self, planned: &Planned, link: &LogLink) -> Result<LinkEvidence, Fate> {
         if !link.readable {
-            return Err(Fate::Kept(Reason::UnknownState));
+            return Err(Fate::kept(Reason::UnknownState));
         }
         if self.owners.are_unclear(&link.name) {
             return Ok(LinkEvidence::Error);
@@ -322,7 +325,7 @@ impl LinkRemover<'_, '_> {
                 Ok(state.map_or(LinkEvidence::NotFound, LinkEvidence::State))
             }
             Err(CallError::NotFound(_)) => Ok(LinkEvidence::NotFound),
-            Err(CallError::NotBegun(_)) => Err(Fate::Kept(Reason::NotReached)),
+            Err(CallError::NotBegun(_)) => Err(Fate::kept(Reason::NotReached)),
             Err(e) => {
                 self.pass.ctx.attempts.asked_in_vain(planned, &e);
                 Ok(LinkEvidence::Error)
@@ -336,7 +339,7 @@ impl LinkRemover<'_, '_> {
         // The runtime may have taken its time: a log that was rotated meanwhile is back.
         let now = self.dir.log_link(OsStr::new(&link.name));
         if now.is_some_and(|now| !overlay.dangles(&now)) {
-            return Err(Fate::Kept(Reason::LinkAlive));
+            return Err(Fate::kept(Reason::LinkAlive));
         }
         let removed = overlay.remove_link(self.dir, &link.name);
         removed.map_err(|e| Fate::Failed(e.to_string()))?;

@@ -174,6 +174,7 @@ pub(crate) async fn run(
     ctx.report.log_causes();
     pace::log(&ctx);
     let pace = ctx.report.pace();
+    let disk = ctx.report.disk();
     let (entries, filesystem, error) = ctx.report.into_parts();
     let bytes_freed = entries
         .iter()
@@ -186,6 +187,8 @@ pub(crate) async fn run(
         seconds: BootInstant::now().since(began).as_secs_f64(),
         bytes_freed,
         filesystem,
+        disk,
+        hold_file: common.config.hold_file.clone(),
         pace,
         failure: error.clone(),
         entries,

@@ -5,19 +5,20 @@ use super::containers::ContainerPass;
 use super::context::{Context, QUESTIONS};
 use super::fate::{Fate, Planned};
 use super::gate::Gate;
-use super::log_ages::oldest;
+use super::log_ages::now;
 use super::log_dirs::{LogDir, unreadable};
 use super::logs::{is_file_in, names_of};
 use super::pace::Pace;
 use super::pod_evidence::Evidence;
 use super::removals::{Remover, carry_out};
 use super::snapshots::{Decision, Snapshots, ended};
+use crate::config::duration::nanoseconds;
 use crate::fs::logs::OpenLogDir;
 use crate::node::{Container, LogFile, Snapshot, Text};
 use crate::plan::Plan;
 use crate::plan::logs::{entry_pod, entry_uid};
 use crate::plan::orphans::{self, Owners};
-use crate::report::{Kind, Reason, visible};
+use crate::report::{Kind, Reason, Why, visible};
 use futures_util::stream::{self, StreamExt};
 use std::collections::HashSet;
 use std::path::Path;
@@ -33,11 +34,11 @@ impl Remover for FileRemover<'_, '_> {
     type Object = LogFile;
     const KIND: Kind = Kind::PodLogs;
 
-    fn planned(&self, file: &LogFile, reason: Reason) -> Planned {
+    fn planned(&self, file: &LogFile, why: Why) -> Planned {
         let pod = entry_pod(&file.pod);
         let name = pod.map(|(namespace, pod, _)| format!("{namespace}/{pod}/{}", file.container));
         let (id, uid) = (id(self.dir, file), entry_uid(&file.pod));
-        Planned::new(Kind::PodLogs, id, name.unwrap_or_default(), uid, reason)
+        Planned::new(Kind::PodLogs, id, name.unwrap_or_default(), uid, why)
     }
 
     async fn remove(&self, file: &LogFile, gate: &Gate<'_>) -> Result<Fate, Fate> {
@@ -45,7 +46,7 @@ impl Remover for FileRemover<'_, '_> {
         let overlay = &self.pass.log_dirs.overlay;
         match overlay.remove_log_file(self.dir, file) {
             Ok(true) => Ok(Fate::Removed),
-            Ok(false) => Err(Fate::Kept(Reason::Changed)),
+            Ok(false) => Err(Fate::kept(Reason::Changed)),
             Err(e) => Err(Fate::Failed(e.to_string())),
         }
     }
@@ -130,18 +131,18 @@ async fn decide<'s>(
     ttl: Duration,
 ) -> Option<Decision<'s, LogFile>> {
     let ctx = snapshots.pass.ctx;
-    let oldest = oldest(ctx, ttl);
+    let times = (now(ctx), nanoseconds(ttl));
     let uids: HashSet<&str> = files.iter().map(|file| entry_uid(&file.pod)).collect();
     let decided = snapshots.decide(|snapshot| {
         let owners = Owners::of(snapshot)?;
         let evidence = Evidence::ask(ctx, snapshot, uids.iter().map(|uid| Text::from(*uid)));
-        let plan = evidence.with(|pods| orphans::plan(files, &owners, pods, oldest));
+        let plan = evidence.with(|pods| orphans::plan(files, &owners, pods, times));
         Some(Decision { evidence, plan })
     });
     let Decision { evidence, plan } = decided.await?;
     let snapshot = snapshots.latest().await?;
     let owners = ask_for_others(snapshots.pass, snapshot, files, &plan).await?;
-    let plan = evidence.with(|pods| orphans::plan(files, &owners, pods, oldest));
+    let plan = evidence.with(|pods| orphans::plan(files, &owners, pods, times));
     Some(Decision { evidence, plan })
 }
 
@@ -182,7 +183,7 @@ fn settle(ctx: &Context<'_>, dir: &OpenLogDir, known: &HashSet<Text>) {
         let fate = if is_gone(id) {
             Fate::Removed
         } else {
-            Fate::Kept(Reason::Changed)
+            Fate::kept(Reason::Changed)
         };
         is_other(id).then_some(fate)
     });

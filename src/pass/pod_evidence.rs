@@ -13,7 +13,7 @@ use crate::hooks::LogLevel;
 use crate::node::{PodStates, Snapshot, Text};
 use crate::plan::logs::entry_uid;
 use crate::plan::pods::{self, Changed, Contradiction, Newer, PodView};
-use crate::report::{Reason, visible};
+use crate::report::{Compared, Reason, visible};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
@@ -171,7 +171,7 @@ fn newer_pods(
     snapshot: &Snapshot,
     answer: &PodStates,
     view: &PodView,
-) -> HashSet<Text> {
+) -> HashMap<Text, Compared> {
     // An answer that is not ready may be followed by one that is as of a moment.
     if answer.as_of != 0 || !answer.ready {
         let now = wall_time(ctx.hooks);
@@ -224,12 +224,10 @@ fn judge(ctx: &Context<'_>, newer: &mut Newer, as_of: i64, now: i64, open: &BTre
     }
 }
 
-/// S0.3: whether a file in a tree has changed since the moment as of which its pod was judged. The host's answer is not newer than that
-/// moment, and the pod may have come back since. The pass itself changes directories, but no files.
-pub(crate) fn has_newer_files(ctx: &Context<'_>, dir: &OpenLogDir, name: &str) -> bool {
-    let Some(since) = ctx.pods.newer.borrow().judged_by(entry_uid(name)) else {
-        return false;
-    };
+/// S0.3: when a file in a tree changed, if that was after the moment as of which its pod was judged. The host's answer is not newer than
+/// that moment, and the pod may have come back since. The pass itself changes directories, but no files.
+pub(crate) fn newer_files(ctx: &Context<'_>, dir: &OpenLogDir, name: &str) -> Option<Compared> {
+    let since = ctx.pods.newer.borrow().judged_by(entry_uid(name))?;
     let go_on = || ctx.stop.cause().is_none();
     let question = Question {
         since,
@@ -238,8 +236,11 @@ pub(crate) fn has_newer_files(ctx: &Context<'_>, dir: &OpenLogDir, name: &str) -
         skips: &|_| false,
         go_on: &go_on,
     };
-    let change = dir.last_change(OsStr::new(name), &question);
-    change.map_or(true, |change| change.newest > since)
+    let Ok(change) = dir.last_change(OsStr::new(name), &question) else {
+        return Some(Compared::Nothing);
+    };
+    let (changed, as_of) = (change.newest, since);
+    (changed > as_of).then_some(Compared::Newer { changed, as_of })
 }
 
 /// `pod-logs-dir`, and its entries of each pod.

@@ -2,7 +2,7 @@
 //! a pass, over its first lists and answer by which any pod may be removable, and so before anything is removed because its pod is gone.
 
 use super::context::Context;
-use super::log_ages::has_young_files;
+use super::log_ages::youth;
 use super::log_dirs::LogDir;
 use super::logs::names_of;
 use crate::fs::logs::OpenLogDir;
@@ -11,7 +11,7 @@ use crate::plan::containers::ContainerPolicy;
 use crate::plan::logs::entry_uid;
 use crate::plan::pods::{Brake, PodView};
 use crate::plan::share::{self, Exceeded};
-use crate::report::visible;
+use crate::report::{number, visible};
 use std::cell::{OnceCell, RefCell};
 
 /// `pod-logs-dir` and its entries.
@@ -58,12 +58,17 @@ impl Share {
         };
         let policy = ContainerPolicy::from(ctx.config);
         // What cannot be read will not be removed, but counts.
-        let is_young = |name: &Text| has_young_files(ctx, dir, name, None).unwrap_or(false);
-        let losing = share::losing(snapshot, pods, &policy, ctx.now, names, is_young);
-        match share::exceeded(ctx.config.max_pod_share, names, &losing) {
+        let youth = |name: &Text| youth(ctx, dir, name, None).unwrap_or(None);
+        let losing = share::losing(snapshot, pods, &policy, ctx.now, names, youth);
+        let percent = ctx.config.max_pod_share;
+        match share::exceeded(percent, names, &losing) {
             Some(exceeded) => {
                 tell(ctx, &exceeded);
-                Brake::All
+                Brake::TooMany {
+                    losing: number(exceeded.losing),
+                    pods: number(exceeded.pods),
+                    percent,
+                }
             }
             None => Brake::all_but(pods.gone().cloned()),
         }

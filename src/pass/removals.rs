@@ -11,7 +11,7 @@ use super::pace::Pace;
 use super::pod_evidence::Evidence;
 use crate::clock::BootInstant;
 use crate::plan::{Plan, Step};
-use crate::report::{Kind, Reason};
+use crate::report::{Compared, Kind, Reason, Why};
 use futures_util::future::{FutureExt, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::collections::BTreeMap;
@@ -135,7 +135,8 @@ pub(crate) async fn remove<'e, T: Copy, P: Policy<'e, T>>(
         }
     }
     for at in std::mem::take(&mut engine.waiting) {
-        engine.write(at, Fate::Kept(policy.rest()));
+        let why = engine.rest(at, policy.rest());
+        engine.write(at, Fate::Kept(why));
     }
     ctx.report.arrange(engine.written);
     engine.removed
@@ -240,6 +241,14 @@ impl<'e, T: Copy> Engine<'e, T> {
         }
     }
 
+    /// Why an object is kept that was not begun. The turn that it would have had says more.
+    fn rest(&self, at: usize, reason: Reason) -> Why {
+        match &self.ordered.items[at].0.compared {
+            turn @ Compared::Turn { .. } => Why::new(reason, turn.clone()),
+            _ => reason.into(),
+        }
+    }
+
     fn write(&mut self, at: usize, fate: Fate) {
         let (planned, object) = &self.ordered.items[at];
         if fate == Fate::Removed {
@@ -280,13 +289,13 @@ pub(crate) trait Remover {
     const KIND: Kind;
 
     /// What the report says of an object.
-    fn planned(&self, object: &Self::Object, reason: Reason) -> Planned;
+    fn planned(&self, object: &Self::Object, why: Why) -> Planned;
 
     /// The same for a step of a plan.
     fn of_step(&self, step: &Step<'_, Self::Object>) -> Planned {
         Planned {
             rests_on_pod: step.rests_on_pod,
-            ..self.planned(step.object, step.reason)
+            ..self.planned(step.object, step.why())
         }
     }
 
@@ -328,8 +337,8 @@ pub(crate) async fn carry_out<'o, R: Remover>(
     let kept = ctx.later.kept(ctx, R::KIND, kept);
     let removed = remove(ctx, Some(evidence), &ordered, pace, &mut All { remover }).await;
     for planned in kept {
-        let reason = planned.reason;
-        ctx.record(planned, Fate::Kept(reason));
+        let why = planned.why();
+        ctx.record(planned, Fate::Kept(why));
     }
     removed
 }

@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::node::{FsUsage, Text};
 use crate::panics;
 use crate::plan::in_flight::InFlight;
-use crate::report::{Entry, Kind, Outcome, PaceFigures};
+use crate::report::{Disk, Entry, Kind, Outcome, PaceFigures};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -36,6 +36,8 @@ pub(crate) struct PassReport<'a> {
     logged: RefCell<HashSet<&'static str>>,
     /// The first and the last figures of the image filesystem.
     filesystem: Cell<Option<(FsUsage, FsUsage)>>,
+    /// What the goal of an image pass rests on.
+    disk: Cell<Option<Disk>>,
     /// The runtime's calls that remove objects, and the time of rests after them.
     calls: RefCell<BTreeMap<Kind, (InFlight, Duration)>>,
 }
@@ -75,6 +77,7 @@ impl<'a> PassReport<'a> {
             removals_ended: RefCell::default(),
             logged: RefCell::default(),
             filesystem: Cell::default(),
+            disk: Cell::default(),
             calls: RefCell::default(),
         }
     }
@@ -224,6 +227,16 @@ impl<'a> PassReport<'a> {
         let first = self.filesystem.get().map_or(usage, |(first, _)| first);
         self.filesystem.set(Some((first, usage)));
         self.metrics.saw_image_fs(usage);
+    }
+
+    /// An image pass made its goal by these.
+    pub(crate) fn saw_disk(&self, disk: Disk) {
+        self.disk.set(Some(disk));
+    }
+
+    /// The same for the report.
+    pub(crate) fn disk(&self) -> Option<Disk> {
+        self.disk.get()
     }
 
     /// The runtime is called to remove an object; the time is any clock that does not go back.

@@ -10,7 +10,7 @@ use super::snapshots::{Decision, Snapshots};
 use crate::cri::CallError;
 use crate::node::{Sandbox, Text};
 use crate::plan;
-use crate::report::{Kind, Reason, visible};
+use crate::report::{Kind, Why, visible};
 use std::collections::HashSet;
 
 /// S3 of a pass.
@@ -49,9 +49,9 @@ impl Remover for SandboxRemover<'_, '_> {
     type Object = Sandbox;
     const KIND: Kind = Kind::Sandbox;
 
-    fn planned(&self, s: &Sandbox, reason: Reason) -> Planned {
+    fn planned(&self, s: &Sandbox, why: Why) -> Planned {
         let name = format!("{}/{}", s.pod_namespace, s.pod_name);
-        Planned::new(Kind::Sandbox, s.id.clone(), name, s.pod_uid.clone(), reason)
+        Planned::new(Kind::Sandbox, s.id.clone(), name, s.pod_uid.clone(), why)
     }
 
     async fn remove(&self, s: &Sandbox, gate: &Gate<'_>) -> Result<Fate, Fate> {

@@ -137,7 +137,7 @@ impl<'p> Stops<'p> {
                     visible(&planned.id)
                 ))
             } else {
-                Fate::Kept(Reason::NotReached)
+                Fate::kept(Reason::NotReached)
             };
             shared.ctx.record(planned, fate);
         }

@@ -24,9 +24,14 @@ pub struct Backoff(HashMap<(Kind, Text), Failures>);
 impl Backoff {
     /// Whether passes still leave an object alone.
     pub fn waits(&self, kind: Kind, id: &Text, now: Duration) -> bool {
+        self.left(kind, id, now).is_some()
+    }
+
+    /// How often its removal failed in a row, and how long passes still leave it alone, if they do.
+    pub fn left(&self, kind: Kind, id: &Text, now: Duration) -> Option<(u32, Duration)> {
         // Cloning a text copies no bytes.
-        let failures = self.0.get(&(kind, id.clone()));
-        failures.is_some_and(|failures| now < failures.again)
+        let failures = self.0.get(&(kind, id.clone()))?;
+        (now < failures.again).then(|| (failures.number, failures.again - now))
     }
 
     /// How many objects of a kind passes still leave alone.

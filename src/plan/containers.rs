@@ -1,12 +1,13 @@
 //! Which dead containers are removed, in which order (S1), and how much time one gets that has to be stopped (S2.3).
 
 use super::pods::{PodView, Standing};
+use super::units::{Candidate, Units, add, count, extras, is_among, rank, take_extras};
 use super::{Plan, Step};
 use crate::config::duration::nanoseconds;
 use crate::config::{AgeFrom, Config};
 use crate::node::{Container, ContainerState, Snapshot, Text};
-use crate::report::Reason;
-use std::collections::{BTreeMap, HashSet};
+use crate::report::{Age, Compared, Reason, Since, Why, number};
+use std::collections::HashSet;
 
 /// The grace period in seconds if no annotation gives one (S2.3), and the shortest that StopContainer is given.
 const GRACE: u64 = 2;
@@ -62,45 +63,49 @@ pub fn is_candidate_state(c: &Container) -> bool {
     )
 }
 
-/// Whether a candidate is too young (S1.2), or may be about to be started (S1.1, safer). One of unknown age (`created_at` 0) is not too
-/// young: it would be kept for ever.
-fn too_young(c: &Container, policy: &ContainerPolicy, now: i64) -> bool {
-    let since = match (policy.age_from, c.finished_at) {
-        (AgeFrom::Finished, Some(finished)) if finished > 0 => finished,
-        _ => c.created_at,
+/// The age of a candidate that is too young (S1.2), or may be about to be started (S1.1, safer). One of unknown age (`created_at` 0) is not
+/// too young: it would be kept for ever.
+fn too_young(c: &Container, policy: &ContainerPolicy, now: i64) -> Option<Age> {
+    let (since, stamp) = match (policy.age_from, c.finished_at) {
+        (AgeFrom::Finished, Some(finished)) if finished > 0 => (Since::Finished, finished),
+        _ => (Since::Created, c.created_at),
     };
-    let is_starting =
-        c.state == ContainerState::Created && c.created_at > now.saturating_sub(STARTING);
-    is_starting || since > now.saturating_sub(policy.min_age)
+    let by_key = Age::at(now, since, stamp, policy.min_age);
+    let starting = Age::at(now, Since::Starting, c.created_at, STARTING);
+    let may_start = c.state == ContainerState::Created && starting.is_below();
+    if by_key.is_below() {
+        return Some(by_key);
+    }
+    may_start.then_some(starting)
 }
 
-/// Whether a candidate is older than it may be (S1.9). One of unknown age (`created_at` 0, or the runtime did not say when it ended) is not.
-fn too_old(c: &Container, policy: &ContainerPolicy, now: i64) -> bool {
-    let since = match policy.age_from {
-        AgeFrom::Created => c.created_at,
-        AgeFrom::Finished => c.finished_at.unwrap_or(0),
+/// The age of a candidate that is older than it may be (S1.9). One of unknown age (`created_at` 0, or the runtime did not say when it ended)
+/// is not.
+fn too_old(c: &Container, policy: &ContainerPolicy, now: i64) -> Option<Age> {
+    let (since, stamp) = match policy.age_from {
+        AgeFrom::Created => (Since::Created, c.created_at),
+        AgeFrom::Finished => (Since::Finished, c.finished_at.unwrap_or(0)),
     };
-    let oldest = policy.max_age.map(|most| now.saturating_sub(most));
-    since > 0 && oldest.is_some_and(|oldest| since < oldest)
+    let age = Age::at(now, since, stamp, policy.max_age?);
+    (stamp > 0 && age.is_above()).then_some(age)
 }
 
 /// Why a container is not a candidate, if it is not.
-fn not_a_candidate(c: &Container, policy: &ContainerPolicy, now: i64) -> Option<Reason> {
+fn not_a_candidate(c: &Container, policy: &ContainerPolicy, now: i64) -> Option<Why> {
     match c.state {
         // Before all else, so that the order of two containers with one ID does not matter.
-        _ if !c.readable => Some(Reason::UnknownState),
-        ContainerState::Running => Some(Reason::Running),
-        ContainerState::Undefined(_) => Some(Reason::UnknownState),
-        _ if too_young(c, policy, now) => Some(Reason::TooYoung),
-        _ => None,
+        _ if !c.readable => Some(Reason::UnknownState.into()),
+        ContainerState::Running => Some(Reason::Running.into()),
+        ContainerState::Undefined(_) => {
+            let compared = Compared::ContainerState(c.state);
+            Some(Why::new(Reason::UnknownState, compared))
+        }
+        _ => {
+            let age = too_young(c, policy, now)?;
+            Some(Why::new(Reason::TooYoung, Compared::Age(age)))
+        }
     }
 }
-
-/// The candidates of one evict unit, oldest first.
-type Unit<'a> = Vec<&'a Container>;
-
-/// All evict units, by pod UID and container name.
-type Units<'a> = BTreeMap<(&'a str, &'a str), Unit<'a>>;
 
 type ContainerPlan<'a> = Plan<'a, Container>;
 
@@ -116,26 +121,28 @@ pub fn plan<'a>(
     let mut doubles = HashSet::new();
     for c in &snapshot.containers {
         match not_a_candidate(c, policy, now) {
-            Some(reason) => {
+            Some(why) => {
                 if c.readable || doubles.insert(&c.id) {
-                    plan.keeps([c], reason);
+                    plan.keeps(c, why);
                 }
             }
-            None => units.entry((c.uid(), &c.name)).or_default().push(c),
+            None => units
+                .entry((c.uid(), &c.name))
+                .or_default()
+                .push(Candidate::new(c)),
         }
     }
-    for unit in units.values_mut() {
-        unit.sort_unstable_by_key(|c| c.age());
-    }
+    units.values_mut().for_each(rank);
     remove_for_pods(&mut units, pods, &mut plan);
-    let is_old = |c: &Container| too_old(c, policy, now);
+    let old = |c: &Container| too_old(c, policy, now);
     if policy.late && policy.max_age.is_some() {
-        remove_old(&mut units, pods, is_old, &mut plan);
+        remove_old(&mut units, pods, old, &mut plan);
     }
     let mut taken = Units::new();
     if let Some(limit) = policy.per_unit {
         taken = take_extras(&mut units, limit);
-        keep_newest(&mut units, limit, Reason::UnitLimit, &mut plan);
+        let why = |c: &Candidate<'_>| Why::new(Reason::UnitLimit, c.place(Some(limit)));
+        keep_newest(&mut units, limit, why, &mut plan);
     }
     match policy.total {
         Some(limit) => keep_total(&mut units, taken, pods, limit, &mut plan),
@@ -147,25 +154,40 @@ pub fn plan<'a>(
         plan.spare(Reason::ListIncomplete, is_over_total);
     }
     if policy.max_age.is_some() {
-        remove_old(&mut units, pods, is_old, &mut plan);
-        keep_old(&mut units, pods, is_old, &mut plan);
+        remove_old(&mut units, pods, old, &mut plan);
+        keep_old(&mut units, pods, old, &mut plan);
     }
+    let left = number(count(&units));
     for ((uid, _), unit) in units {
-        let reason = match pods.standing(uid) {
-            Standing::Held(reason) => reason,
-            _ => Reason::WithinLimit,
-        };
-        plan.keeps(unit, reason);
+        for candidate in unit {
+            let why = match pods.standing(uid) {
+                Standing::Held(reason) => pods.why(uid, reason),
+                _ => Why::new(Reason::WithinLimit, within(&candidate, policy, left)),
+            };
+            plan.keeps(candidate.container, why);
+        }
     }
     plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
+}
+
+/// What keeps a candidate, if so many stay in all.
+fn within(candidate: &Candidate<'_>, policy: &ContainerPolicy, left: u32) -> Compared {
+    match (policy.per_unit, policy.total) {
+        (None, Some(limit)) => Compared::Within {
+            left,
+            limit: number(limit),
+        },
+        (limit, _) => candidate.place(limit),
+    }
 }
 
 /// Units of removable pods lose all their candidates (S1.4).
 fn remove_for_pods<'a>(units: &mut Units<'a>, pods: &PodView, plan: &mut ContainerPlan<'a>) {
     units.retain(|&(uid, _), unit| match pods.standing(uid) {
         Standing::Removable(reason) => {
-            plan.removes(unit.drain(..), reason);
+            unit.iter()
+                .for_each(|candidate| plan.removes(candidate.container, reason));
             false
         }
         _ => true,
@@ -176,49 +198,15 @@ fn remove_for_pods<'a>(units: &mut Units<'a>, pods: &PodView, plan: &mut Contain
 fn keep_newest<'a>(
     units: &mut Units<'a>,
     limit: usize,
-    reason: Reason,
+    why: impl Fn(&Candidate<'a>) -> Why,
     plan: &mut ContainerPlan<'a>,
 ) {
     units.retain(|_, unit| {
         let too_many = unit.len().saturating_sub(limit);
-        plan.removes(unit.drain(..too_many), reason);
+        unit.drain(..too_many)
+            .for_each(|candidate| plan.removes(candidate.container, why(&candidate)));
         !unit.is_empty()
     });
-}
-
-/// The extras of S1.5 (safer), which units keep besides their newest `limit`. They are taken out of the units, so that all other rules
-/// decide without them.
-fn take_extras<'a>(units: &mut Units<'a>, limit: usize) -> Units<'a> {
-    if limit == 0 {
-        return Units::new();
-    }
-    let of_unit = |unit: &mut Unit<'a>| {
-        let wanted = extras(unit, limit);
-        unit.extract_if(.., |c| is_among(&wanted, c)).collect()
-    };
-    units
-        .iter_mut()
-        .map(|(&name, unit)| (name, of_unit(unit)))
-        .collect()
-}
-
-/// The last crash of a unit, if its newest `limit` were never started, and its highest attempt, if creation times say otherwise.
-fn extras<'a>(unit: &[&'a Container], limit: usize) -> Vec<&'a Container> {
-    let (over, newest) = unit.split_at(unit.len().saturating_sub(limit));
-    let created = |c: &&Container| c.state == ContainerState::Created;
-    let crash = if newest.iter().all(created) {
-        over.iter().rfind(|c| !created(c)).copied()
-    } else {
-        None
-    };
-    // Of equal ones the last is the newest.
-    let highest = unit.iter().copied().max_by_key(|c| c.attempt);
-    let highest = highest.filter(|c| is_among(over, c));
-    [crash, highest].into_iter().flatten().collect()
-}
-
-fn is_among(some: &[&Container], c: &Container) -> bool {
-    some.iter().any(|other| std::ptr::eq(*other, c))
 }
 
 /// The limit over all units (S1.6). Units whose pods are gone by the host's answer, and which are kept only because crigc is more careful
@@ -257,20 +245,34 @@ fn keep_total<'a>(
 fn remove_old<'a>(
     units: &mut Units<'a>,
     pods: &PodView,
-    is_old: impl Fn(&Container) -> bool,
+    old: impl Fn(&Container) -> Option<Age>,
     plan: &mut ContainerPlan<'a>,
 ) {
     for (&(uid, _), unit) in units {
         if let Standing::Removable(reason) = pods.age_standing(uid) {
-            plan.removes_with_pod(unit.extract_if(.., |c| is_old(c)), reason);
+            unit.retain(|candidate| {
+                let Some(age) = old(candidate.container) else {
+                    return true;
+                };
+                plan.removes_with_pod(candidate.container, Why::new(reason, Compared::Age(age)));
+                false
+            });
             continue;
         }
         // Extras were put behind the others.
-        unit.sort_unstable_by_key(|c| c.age());
+        unit.sort_unstable_by_key(|candidate| candidate.container.age());
         let mut needed = extras(unit, 1);
         needed.extend(unit.last());
-        let is_over = |c: &mut &Container| is_old(c) && !is_among(&needed, c);
-        plan.removes(unit.extract_if(.., is_over), Reason::Age);
+        unit.retain(|candidate| match old(candidate.container) {
+            Some(age) if !is_among(&needed, candidate.container) => {
+                plan.removes(
+                    candidate.container,
+                    Why::new(Reason::Age, Compared::Age(age)),
+                );
+                false
+            }
+            _ => true,
+        });
     }
 }
 
@@ -278,48 +280,62 @@ fn remove_old<'a>(
 fn keep_old<'a>(
     units: &mut Units<'a>,
     pods: &PodView,
-    is_old: impl Fn(&Container) -> bool,
+    old: impl Fn(&Container) -> Option<Age>,
     plan: &mut ContainerPlan<'a>,
 ) {
     for (&(uid, _), unit) in units {
         if let Standing::Held(reason) = pods.age_standing(uid) {
-            plan.keeps(unit.extract_if(.., |c| is_old(c)), reason);
+            let is_old = |candidate: &mut Candidate<'_>| old(candidate.container).is_some();
+            for candidate in unit.extract_if(.., is_old) {
+                plan.keeps(candidate.container, pods.why(uid, reason));
+            }
         }
     }
 }
 
-/// Puts containers of the same units together again.
-fn add<'a>(units: &mut Units<'a>, more: Units<'a>) {
-    for (name, unit) in more {
-        units.entry(name).or_default().extend(unit);
-    }
-}
-
-fn count(units: &Units<'_>) -> usize {
-    units.values().map(Vec::len).sum()
-}
-
 /// Each unit gets its share, then the oldest of all are removed (S1.6).
 fn keep_shares<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan<'a>) {
-    if count(units) <= limit {
+    let all = count(units);
+    if all <= limit {
         return;
     }
     let share = (limit / units.len().max(1)).max(1);
-    keep_newest(units, share, Reason::TotalLimit, plan);
+    let why = |candidate: &Candidate<'_>| {
+        let compared = Compared::Share {
+            rank: candidate.rank,
+            share: number(share),
+            of: number(all),
+            limit: number(limit),
+        };
+        Why::new(Reason::TotalLimit, compared)
+    };
+    keep_newest(units, share, why, plan);
     remove_oldest(units, limit, plan);
 }
 
 /// The oldest of all are removed until the limit holds (S1.6).
 fn remove_oldest<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan<'a>) {
     let too_many = count(units).saturating_sub(limit);
-    let mut oldest: Vec<&Container> = units.values().flatten().copied().collect();
+    let mut oldest: Vec<&Container> = units
+        .values()
+        .flatten()
+        .map(|candidate| candidate.container)
+        .collect();
     oldest.sort_unstable_by_key(|c| c.age());
+    let all = oldest.len();
     oldest.truncate(too_many);
     let ids: HashSet<&Text> = oldest.iter().map(|c| &c.id).collect();
     for unit in units.values_mut() {
-        unit.retain(|c| !ids.contains(&c.id));
+        unit.retain(|candidate| !ids.contains(&candidate.container.id));
     }
-    plan.removes(oldest, Reason::TotalLimit);
+    for (at, c) in oldest.into_iter().enumerate() {
+        let compared = Compared::Total {
+            rank: number(all - at),
+            of: number(all),
+            limit: number(limit),
+        };
+        plan.removes(c, Why::new(Reason::TotalLimit, compared));
+    }
 }
 
 /// The annotated grace period in seconds; one that does not parse or is negative counts as absent (S2.3).

@@ -1,35 +1,41 @@
 //! Images that the host exempts by pattern (S5.3, `image-gc-exempt`).
 
-use crate::node::Image;
+use crate::node::{Image, Text};
 
 /// Patterns over whole tags, digests and IDs: `*` stands for any run of characters, `?` for one; case-sensitive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Exempt(Vec<Vec<char>>);
+pub struct Exempt(Vec<(Text, Vec<char>)>);
 
 impl Exempt {
     /// Takes the patterns as the key has them.
     pub fn new(patterns: &[String]) -> Exempt {
-        Exempt(patterns.iter().map(|p| p.chars().collect()).collect())
+        let pattern = |p: &String| (Text::from(&**p), p.chars().collect());
+        Exempt(patterns.iter().map(pattern).collect())
     }
 
     /// The patterns that match no image.
     pub fn unmatched(&self, images: &[Image]) -> Vec<String> {
-        let is_used = |pattern: &Vec<char>| {
+        let is_used = |pattern: &(Text, Vec<char>)| {
             let one = Exempt(vec![pattern.clone()]);
             images.iter().any(|image| one.matches(image))
         };
         let unmatched = self.0.iter().filter(|pattern| !is_used(pattern));
-        unmatched.map(|pattern| pattern.iter().collect()).collect()
+        unmatched.map(|(text, _)| text.to_string()).collect()
     }
 
     /// Whether a pattern matches the ID, a tag or a digest as the runtime gave it.
     pub fn matches(&self, image: &Image) -> bool {
+        self.pattern(image).is_some()
+    }
+
+    /// The pattern that matches one of these.
+    pub fn pattern(&self, image: &Image) -> Option<&Text> {
         let names = std::iter::once(&image.id)
             .chain(&image.tags)
             .chain(&image.digests);
-        names
-            .map(|name| name.chars().collect::<Vec<char>>())
-            .any(|name| self.0.iter().any(|pattern| matches(pattern, &name)))
+        let matching = |name: Vec<char>| self.0.iter().find(|(_, pattern)| matches(pattern, &name));
+        let mut names = names.map(|name| name.chars().collect());
+        names.find_map(matching).map(|(text, _)| text)
     }
 }
 

@@ -5,8 +5,9 @@ use super::exempt::Exempt;
 use super::in_use::{InUse, bare, names};
 use super::records::Records;
 use super::space::Wanted;
+use crate::config::duration::nanoseconds;
 use crate::node::{Image, Text};
-use crate::report::Reason;
+use crate::report::{Age, Compared, Reason, Since, Why, number};
 use std::time::Duration;
 
 /// The goal of an image pass.
@@ -55,9 +56,9 @@ pub enum SandboxImages {
     Known(Vec<Text>),
 }
 
-/// Whether the name of a tag's repository is `pause` or ends in `-pause` (S5.3).
-pub fn is_pause(image: &Image) -> bool {
-    image.tags.iter().any(|tag| {
+/// A tag of which the name of the repository is `pause` or ends in `-pause` (S5.3).
+fn pause_tag(image: &Image) -> Option<&Text> {
+    image.tags.iter().find(|tag| {
         let last = tag.rsplit('/').next().unwrap_or(tag);
         let repository = last.split([':', '@']).next().unwrap_or(last);
         repository == "pause" || repository.ends_with("-pause")
@@ -79,23 +80,31 @@ pub struct ImageState<'i, 'a> {
 }
 
 impl ImageState<'_, '_> {
-    fn is_sandbox_image(&self, image: &Image) -> bool {
-        let SandboxImages::Known(known) = self.sandbox else {
-            return is_pause(image);
+    /// The name by which sandboxes are made from an image, if they are.
+    fn sandbox_name<'n>(&'n self, image: &'n Image) -> Option<&'n Text> {
+        let known = match self.sandbox {
+            SandboxImages::Known(known) => &known[..],
+            _ => &[],
         };
-        is_pause(image) || names(image).any(|name| known.iter().any(|k| bare(k) == name))
+        let is_its = |known: &&Text| names(image).any(|name| bare(known) == name);
+        pause_tag(image).or_else(|| known.iter().find(is_its))
     }
 
     /// Why an image is never removed, if it is not (S5.2, S5.3).
-    pub fn protects(&self, image: &Image) -> Option<Reason> {
-        match image {
-            _ if !image.readable => Some(Reason::UnknownState),
-            _ if self.in_use.uses(image) => Some(Reason::InUse),
-            _ if image.pinned => Some(Reason::Pinned),
-            _ if self.is_sandbox_image(image) => Some(Reason::SandboxImage),
-            _ if self.exempt.matches(image) => Some(Reason::Exempt),
-            _ => None,
+    fn protects(&self, image: &Image) -> Option<Why> {
+        if !image.readable {
+            return Some(Reason::UnknownState.into());
         }
+        if let Some(user) = self.in_use.user(image) {
+            return Some(Why::new(Reason::InUse, Compared::Container(user.clone())));
+        }
+        if image.pinned {
+            return Some(Reason::Pinned.into());
+        }
+        let named = |reason| move |name: &Text| Why::new(reason, Compared::Named(name.clone()));
+        let sandbox_image = self.sandbox_name(image).map(named(Reason::SandboxImage));
+        let exempt = || self.exempt.pattern(image).map(named(Reason::Exempt));
+        sandbox_image.or_else(exempt)
     }
 
     /// Whether a planned image may still be removed by a later list, which has it as `now`; `None` = it is not in that list. Since then it
@@ -112,27 +121,61 @@ impl ImageState<'_, '_> {
     }
 
     /// Why an image is kept, if it is (in the order of the rules, S0.9).
-    fn keeps(&self, image: &Image, goal: &Goal, min_age: i64, now: i64) -> Option<Reason> {
+    fn keeps(&self, image: &Image, goal: &Goal, min_age: i64, now: i64) -> Option<Why> {
         if *goal == Goal::FirstLook && image.readable {
-            return Some(Reason::FirstLook);
+            return Some(Reason::FirstLook.into());
         }
-        if let Some(reason) = self.protects(image) {
-            return Some(reason);
+        if let Some(why) = self.protects(image) {
+            return Some(why);
         }
-        let is_young = match goal {
+        let youth = match goal {
             _ if *self.sandbox == SandboxImages::Failed => {
-                return Some(Reason::SandboxImageUnknown);
+                return Some(Reason::SandboxImageUnknown.into());
             }
-            Goal::Unknown => return Some(Reason::NotReached),
-            Goal::BelowThreshold => return Some(Reason::BelowThreshold),
+            Goal::Unknown => return Some(Reason::NotReached.into()),
+            Goal::BelowThreshold => return Some(Reason::BelowThreshold.into()),
             // `minimum-image-ttl-duration` does not count here (S5.7).
-            Goal::Aged(longest) => self.records.unused_for(image) <= *longest,
+            Goal::Aged(longest) => {
+                let unused = self.unused(image, longest);
+                (!unused.is_above()).then_some(Compared::Age(unused))?
+            }
+            _ if self.records.get(image).is_none() => Compared::Nothing,
             _ => {
-                let age = self.records.age(image, now);
-                self.records.get(image).is_none() || age.is_some_and(|age| age < min_age)
+                let (since, limit) = (Since::Detected, min_age);
+                let age = self.records.age(image, now)?;
+                let age = Age { since, age, limit };
+                age.is_below().then_some(Compared::Age(age))?
             }
         };
-        is_young.then_some(Reason::TooYoung)
+        Some(Why::new(Reason::TooYoung, youth))
+    }
+
+    /// How long an image has been unused (S5.5).
+    fn unused(&self, image: &Image, longest: &Duration) -> Age {
+        Age {
+            since: Since::Unused,
+            age: nanoseconds(self.records.unused_for(image)),
+            limit: nanoseconds(*longest),
+        }
+    }
+
+    /// Why an image is removed.
+    fn removes(&self, image: &Image, goal: &Goal) -> Why {
+        let reason = match goal {
+            Goal::Aged(longest) => {
+                let unused = self.unused(image, longest);
+                return Why::new(Reason::Age, Compared::Age(unused));
+            }
+            Goal::AllUnused => Reason::Unused,
+            _ => Reason::Space,
+        };
+        let last_used = self.records.get(image).and_then(|record| record.last_used);
+        let turn = Compared::Turn {
+            rank: 0,
+            of: 0,
+            last_used: last_used.unwrap_or(0),
+        };
+        Why::new(reason, turn)
     }
 }
 
@@ -143,16 +186,11 @@ pub fn plan<'i>(
     min_age: i64,
     now: i64,
 ) -> Plan<'i, Image> {
-    let reason = match goal {
-        Goal::AllUnused => Reason::Unused,
-        Goal::Aged(_) => Reason::Age,
-        _ => Reason::Space,
-    };
     let mut plan = Plan::default();
     for image in state.images {
         match state.keeps(image, goal, min_age, now) {
-            Some(reason) => plan.keeps([image], reason),
-            None => plan.removes([image], reason),
+            Some(why) => plan.keeps(image, why),
+            None => plan.removes(image, state.removes(image, goal)),
         }
     }
     plan.remove.sort_unstable_by_key(|step| {
@@ -167,5 +205,16 @@ pub fn plan<'i>(
         let (a, b) = (a.object, b.object);
         (&a.id, &a.handler).cmp(&(&b.id, &b.handler))
     });
+    number_turns(&mut plan);
     plan
+}
+
+/// Numbers the images of a plan in the order in which they are removed.
+pub fn number_turns(plan: &mut Plan<'_, Image>) {
+    let all = number(plan.remove.len());
+    for (at, step) in plan.remove.iter_mut().enumerate() {
+        if let Compared::Turn { rank, of, .. } = &mut step.compared {
+            (*rank, *of) = (number(at + 1), all);
+        }
+    }
 }

@@ -1,11 +1,12 @@
 //! Which images containers use (S5.2).
 
-use crate::node::{Container, Image};
-use std::collections::HashSet;
+use super::keep_least;
+use crate::node::{Container, Image, Text};
+use std::collections::HashMap;
 
-/// All references of containers to images.
+/// All references of containers to images, each with the ID of a container that has it.
 #[derive(Clone, Debug, Default)]
-pub struct InUse(HashSet<String>);
+pub struct InUse(HashMap<String, Text>);
 
 /// A reference without the prefixes that runtimes use (S5.2).
 pub fn bare(reference: &str) -> &str {
@@ -26,25 +27,35 @@ pub fn names(image: &Image) -> impl Iterator<Item = &str> {
 }
 
 impl InUse {
-    /// The references of containers in any state, and of their image volumes.
+    /// The references of containers in any state, and of image volumes with the IDs of their containers.
     pub fn new<'a>(
         containers: impl IntoIterator<Item = &'a Container>,
-        mounted: impl IntoIterator<Item = &'a str>,
+        mounted: impl IntoIterator<Item = (&'a Text, &'a Text)>,
     ) -> InUse {
-        let mut references = HashSet::new();
+        let mut references: HashMap<String, Text> = HashMap::new();
         for c in containers {
             for reference in [&c.image_id, &c.image_ref, &c.image] {
-                if !references.contains(bare(reference)) {
-                    references.insert(bare(reference).to_owned());
+                // Most have been seen before, which needs no new text.
+                match references.get_mut(bare(reference)) {
+                    Some(user) if *user <= c.id => {}
+                    Some(user) => *user = c.id.clone(),
+                    None => drop(references.insert(bare(reference).to_owned(), c.id.clone())),
                 }
             }
         }
-        references.extend(mounted.into_iter().map(|image| bare(image).to_owned()));
+        for (id, image) in mounted {
+            keep_least(&mut references, bare(image).to_owned(), id.clone());
+        }
         InUse(references)
     }
 
     /// Whether some container refers to the image by its ID, a digest or a tag.
     pub fn uses(&self, image: &Image) -> bool {
-        names(image).any(|name| self.0.contains(name))
+        self.user(image).is_some()
+    }
+
+    /// The ID of a container that does.
+    pub fn user(&self, image: &Image) -> Option<&Text> {
+        names(image).find_map(|name| self.0.get(name))
     }
 }

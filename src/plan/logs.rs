@@ -1,11 +1,11 @@
 //! Where the logs of a container are (S2.4, S2.6), and which log directories and links are removed that were left behind (S4.1,
 //! S4.2).
 
-use super::Plan;
 use super::containers::is_candidate_state;
 use super::pods::{PodView, Standing};
+use super::{Plan, keep_least};
 use crate::node::{Container, ContainerState, Sandbox, Snapshot, Text};
-use crate::report::Reason;
+use crate::report::{Compared, Reason, Why};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// The longest name of a file, in bytes.
@@ -174,30 +174,41 @@ pub fn entry_pod(name: &str) -> Option<(&str, &str, &str)> {
 }
 
 /// Which entries of `pod-logs-dir` are removed (S4.1); none if the lists of S3.1 did not arrive whole. `snapshot` has what is kept.
-/// `is_young` is asked about entries that would be removed: whether something in them is younger than `minimum-pod-log-ttl-duration`.
+/// `youth` is asked about entries that would be removed: it returns the age of something in them that is younger than
+/// `minimum-pod-log-ttl-duration`.
 pub fn trees<'a>(
     names: &'a [Text],
     snapshot: &Snapshot,
     pods: &PodView,
-    is_young: impl Fn(&Text) -> bool,
+    youth: impl Fn(&Text) -> Option<Compared>,
 ) -> Plan<'a, Text> {
     let arrived = snapshot.sandboxes.is_some() && !snapshot.partial;
-    let held: HashSet<&str> = snapshot.containers.iter().map(Container::uid).collect();
+    let mut held: HashMap<&str, &Text> = HashMap::new();
+    for c in &snapshot.containers {
+        keep_least(&mut held, c.uid(), &c.id);
+    }
     let mut plan = Plan::default();
     for name in names {
         let uid = entry_uid(name);
-        let (is_removed, reason) = match pods.content_standing(uid) {
-            _ if !pods.ready() => (false, Reason::SourcesNotReady),
-            Standing::Stays => (false, Reason::PodExists),
-            Standing::Held(reason) => (false, reason),
-            Standing::Removable(_) if !arrived => (false, Reason::ListIncomplete),
-            Standing::Removable(_) if held.contains(uid) => (false, Reason::Active),
-            Standing::Removable(_) if is_young(name) => (false, Reason::TooYoung),
-            Standing::Removable(reason) => (true, reason),
+        let (is_removed, why) = match (pods.content_standing(uid), held.get(uid)) {
+            _ if !pods.ready() => (false, Reason::SourcesNotReady.into()),
+            (Standing::Stays, _) => (false, Reason::PodExists.into()),
+            (Standing::Held(reason), _) => (false, pods.why(uid, reason)),
+            (Standing::Removable(_), _) if !arrived => (false, Reason::ListIncomplete.into()),
+            (Standing::Removable(_), Some(&id)) => (false, left_by(id)),
+            (Standing::Removable(reason), None) => match youth(name) {
+                Some(compared) => (false, Why::new(Reason::TooYoung, compared)),
+                None => (true, reason.into()),
+            },
         };
-        plan.add(name, is_removed, reason);
+        plan.add(name, is_removed, why);
     }
     plan
+}
+
+/// A container of the pod is left.
+fn left_by(id: &Text) -> Why {
+    Why::new(Reason::Active, Compared::Container(id.clone()))
 }
 
 /// The container ID in a link's name (S4.2).
@@ -285,6 +296,17 @@ pub enum LinkEvidence {
     State(ContainerState),
     /// The runtime did not answer the question.
     Error,
+}
+
+impl From<LinkEvidence> for Compared {
+    fn from(evidence: LinkEvidence) -> Compared {
+        match evidence {
+            LinkEvidence::NoId => Compared::NoId,
+            LinkEvidence::NotFound => Compared::NotFound,
+            LinkEvidence::State(state) => Compared::ContainerState(state),
+            LinkEvidence::Error => Compared::Nothing,
+        }
+    }
 }
 
 /// Whether a dead link is removed, and why (S4.2).

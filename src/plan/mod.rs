@@ -1,5 +1,5 @@
 //! Decisions: pure functions from a snapshot of the node, policy and time to an ordered plan with a reason for every object.
-//! No I/O, no clock, no randomness. `pods` carries S0.2 to S0.4, `share` S0.12, `containers` S1, `sandboxes` S3, `logs` S2.4, S2.6,
+//! No I/O, no clock, no randomness. `pods` and `newer` carry S0.2 to S0.4, `share` S0.12, `containers` and `units` S1, `sandboxes` S3, `logs` S2.4, S2.6,
 //! S4.1 and S4.2, `orphans` S4.3, `images` S5, `space` and `tally` what an image pass has to free and when it has (S5.6, S5.8, S5.9, S5.11), `backoff` and `order` S0.8,
 //! `window` and `in_flight` how many removals run at once (S2.7).
 
@@ -10,6 +10,7 @@ pub mod images;
 pub mod in_flight;
 pub mod in_use;
 pub mod logs;
+mod newer;
 pub mod order;
 pub mod orphans;
 pub mod pods;
@@ -19,10 +20,14 @@ pub mod share;
 pub mod space;
 pub mod tally;
 mod trial;
+mod units;
 pub mod window;
 
-use crate::report::Reason;
+use crate::report::{Compared, Reason, Why};
 use pods::rests_on_pod;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
 
 /// The decision about one object.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,6 +36,8 @@ pub struct Step<'a, T> {
     pub object: &'a T,
     /// Why it is removed or kept.
     pub reason: Reason,
+    /// What was compared for this reason.
+    pub compared: Compared,
     /// Its removal rests on the host's answer about its pod (S0.3).
     pub rests_on_pod: bool,
 }
@@ -44,6 +51,13 @@ pub struct Plan<'a, T> {
     pub keep: Vec<Step<'a, T>>,
 }
 
+impl<T> Step<'_, T> {
+    /// The reason, with what was compared.
+    pub fn why(&self) -> Why {
+        Why::new(self.reason, self.compared.clone())
+    }
+}
+
 impl<T> Default for Plan<'_, T> {
     fn default() -> Self {
         Plan {
@@ -54,25 +68,26 @@ impl<T> Default for Plan<'_, T> {
 }
 
 impl<'a, T> Plan<'a, T> {
-    fn removes(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
-        self.remove
-            .extend(steps(objects, reason, rests_on_pod(reason)));
+    fn removes(&mut self, object: &'a T, why: impl Into<Why>) {
+        let why = why.into();
+        let rests_on_pod = rests_on_pod(why.reason);
+        self.remove.push(step(object, why, rests_on_pod));
     }
 
     /// The same for a reason that does not speak of the pod, but holds only if the pod is gone or has ended.
-    fn removes_with_pod(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
-        self.remove.extend(steps(objects, reason, true));
+    fn removes_with_pod(&mut self, object: &'a T, why: Why) {
+        self.remove.push(step(object, why, true));
     }
 
-    fn keeps(&mut self, objects: impl IntoIterator<Item = &'a T>, reason: Reason) {
-        self.keep.extend(steps(objects, reason, false));
+    fn keeps(&mut self, object: &'a T, why: impl Into<Why>) {
+        self.keep.push(step(object, why.into(), false));
     }
 
-    fn add(&mut self, object: &'a T, is_removed: bool, reason: Reason) {
+    fn add(&mut self, object: &'a T, is_removed: bool, why: impl Into<Why>) {
         if is_removed {
-            self.removes([object], reason);
+            self.removes(object, why);
         } else {
-            self.keeps([object], reason);
+            self.keeps(object, why);
         }
     }
 
@@ -85,41 +100,43 @@ impl<'a, T> Plan<'a, T> {
     /// The picked removals become objects that are kept, for this reason.
     pub fn spare(&mut self, reason: Reason, picked: impl Fn(&Step<'a, T>) -> bool) {
         let spared = self.remove.extract_if(.., |step| picked(step));
-        self.keep.extend(spared.map(|step| Step {
-            reason,
-            rests_on_pod: false,
-            ..step
-        }));
+        let kept = |spared: Step<'a, T>| step(spared.object, reason.into(), false);
+        self.keep.extend(spared.map(kept));
     }
 
     /// An object that was planned before is removed for its reason `then`: a later snapshot only takes removals away (S0.8). If that
     /// removal rested on the host's answer about its pod (the second value), it is removed only if it still does; if on its age, only if it
     /// is not the one that stays by now (S1.9).
-    pub fn stand_by(&mut self, then: impl Fn(&T) -> Option<(Reason, bool)>) {
+    pub fn stand_by(&mut self, then: impl Fn(&T) -> Option<(Why, bool)>) {
         let is_other = |step: &Step<'a, T>| match then(step.object) {
             Some((_, true)) => !step.rests_on_pod,
-            Some((Reason::Age, false)) => step.reason == Reason::TotalLimit,
-            _ => false,
+            Some((why, false)) => why.reason == Reason::Age && step.reason == Reason::TotalLimit,
+            None => false,
         };
         self.spare(Reason::Changed, is_other);
         for step in &mut self.remove {
-            if let Some((reason, false)) = then(step.object) {
-                step.reason = reason;
+            if let Some((why, false)) = then(step.object) {
+                (step.reason, step.compared) = (why.reason, why.compared);
                 step.rests_on_pod = false;
             }
         }
     }
 }
 
-fn steps<'a, T: 'a>(
-    objects: impl IntoIterator<Item = &'a T>,
-    reason: Reason,
-    rests_on_pod: bool,
-) -> impl Iterator<Item = Step<'a, T>> {
-    let step = move |object| Step {
+fn step<T>(object: &T, why: Why, rests_on_pod: bool) -> Step<'_, T> {
+    Step {
         object,
-        reason,
+        reason: why.reason,
+        compared: why.compared,
         rests_on_pod,
-    };
-    objects.into_iter().map(step)
+    }
+}
+
+/// Of the values for a key the least is kept, so that it does not depend on the order of a list.
+fn keep_least<K: Eq + Hash, V: Ord>(values: &mut HashMap<K, V>, key: K, value: V) {
+    match values.entry(key) {
+        Entry::Occupied(mut least) if value < *least.get() => drop(least.insert(value)),
+        Entry::Occupied(_) => {}
+        Entry::Vacant(least) => drop(least.insert(value)),
+    }
 }

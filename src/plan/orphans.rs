@@ -4,7 +4,7 @@ use super::Plan;
 use super::logs::{entry_uid, expected_log, sandbox_dir};
 use super::pods::{PodView, Standing};
 use crate::node::{Container, LogFile, Snapshot, Text};
-use crate::report::Reason;
+use crate::report::{Age, Compared, Reason, Since, Why};
 use std::collections::{HashMap, HashSet};
 
 /// The number in the name of a log file, if a kubelet makes such names: `<n>.log`, and `<n>.log.*` of a rotated one.
@@ -112,13 +112,13 @@ impl<'a> Owners<'a> {
 }
 
 /// The plan over log files. It has only those whose number no listed container of their pod has, and which is not the highest in their
-/// directory: the kubelet reads from it how often a container was restarted. Those that changed since `oldest` (ns since the epoch) are
-/// kept. Of a pod of which the lists have nothing they say nothing: its files are left alone.
+/// directory: the kubelet reads from it how often a container was restarted. Those that were not written for `ttl` (ns, as `now`) are
+/// removed. Of a pod of which the lists have nothing they say nothing: its files are left alone.
 pub fn plan<'a>(
     files: &'a [LogFile],
     owners: &Owners<'_>,
     pods: &PodView,
-    oldest: i64,
+    (now, ttl): (i64, i64),
 ) -> Plan<'a, LogFile> {
     let mut highest: HashMap<(&str, &str), u32> = HashMap::new();
     for (pod, container, number) in files.iter().filter_map(log_of) {
@@ -135,14 +135,15 @@ pub fn plan<'a>(
         if !log_of(file).is_some_and(is_orphan) {
             continue;
         }
-        let (is_removed, reason) = if file.changed >= oldest {
-            (false, Reason::TooYoung)
+        let age = Age::at(now, Since::FileWritten, file.changed, ttl);
+        let (is_removed, why) = if !age.is_above() {
+            (false, Why::new(Reason::TooYoung, Compared::Age(age)))
         } else if owners.are_clear(&file.pod) {
-            (true, Reason::Age)
+            (true, Why::new(Reason::Age, Compared::Age(age)))
         } else {
-            (false, Reason::UnknownState)
+            (false, Reason::UnknownState.into())
         };
-        plan.add(file, is_removed, reason);
+        plan.add(file, is_removed, why);
     }
     plan
 }

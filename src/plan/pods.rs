@@ -1,8 +1,10 @@
 //! The objects of which pods may be removed: the host's answer (S0.2, S0.3) against what runs (S0.4), held back by the brake (S0.12).
 
+use super::keep_least;
+pub use super::newer::{Changed, Newer};
 use crate::node::{ContainerState, PodState, PodStates, SandboxState, Snapshot, Text};
-use crate::report::Reason;
-use std::collections::{BTreeSet, HashMap, HashSet, hash_map};
+use crate::report::{Compared, Kind, Reason, Why};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// How many examples a contradiction names.
@@ -25,8 +27,17 @@ pub enum Brake {
     /// None: there is no brake, or no verdict yet.
     #[default]
     Off,
-    /// All: too many would lose something.
+    /// All: it is unknown how many would lose something.
     All,
+    /// All: too many would.
+    TooMany {
+        /// How many would.
+        losing: u32,
+        /// How many there are.
+        pods: u32,
+        /// How many may, in percent.
+        percent: u8,
+    },
     /// Those that are gone by now, but were not when they were counted.
     AllBut(Arc<HashSet<Text>>),
 }
@@ -49,6 +60,9 @@ pub struct Contradiction {
     pub examples: Vec<Text>,
 }
 
+/// The kind and the ID of an object by which a pod is active.
+type Runs = (Kind, Text);
+
 /// One snapshot of the node with the host's answer about its pods.
 #[derive(Clone, Debug)]
 pub struct PodView {
@@ -60,9 +74,9 @@ pub struct PodView {
     broken: bool,
     /// What runs is unknown without the list of sandboxes (S1.1), or without all containers of a pod (S7.3).
     blind: bool,
-    active: HashSet<Text>,
-    /// Pods that have changed since the moment of which the host's answer speaks (S0.3).
-    newer: HashSet<Text>,
+    active: HashMap<Text, Runs>,
+    /// Pods that have changed since the moment of which the host's answer speaks (S0.3), and when.
+    newer: HashMap<Text, Compared>,
     brake: Brake,
 }
 
@@ -107,122 +121,32 @@ pub fn uids_in_question(snapshot: &Snapshot) -> Vec<Text> {
 
 /// Pods with a RUNNING container or a READY sandbox. A state that CRI does not define may mean that as well. A container
 /// makes two pods active: that of its label and that of its sandbox.
-fn active_pods(snapshot: &Snapshot) -> HashSet<Text> {
-    let sandboxes = || snapshot.sandboxes.iter().flatten();
+fn active_pods(snapshot: &Snapshot) -> HashMap<Text, Runs> {
     let owners = owners(snapshot);
-    let mut active: HashSet<Text> = sandboxes()
-        .filter(|s| s.state != SandboxState::NotReady)
-        .map(|s| s.pod_uid.clone())
-        .collect();
+    let mut active = HashMap::new();
+    let sandboxes = snapshot.sandboxes.iter().flatten();
+    for s in sandboxes.filter(|s| s.state != SandboxState::NotReady) {
+        keep_least(
+            &mut active,
+            s.pod_uid.clone(),
+            (Kind::Sandbox, s.id.clone()),
+        );
+    }
     for c in &snapshot.containers {
         if let ContainerState::Running | ContainerState::Undefined(_) = c.state {
-            active.insert(c.uid().into());
-            active.extend(owners.get(&c.sandbox_id).map(|&uid| uid.clone()));
+            let owner = owners.get(&c.sandbox_id).map(|&uid| uid.clone());
+            for uid in [Some(c.uid().into()), owner].into_iter().flatten() {
+                keep_least(&mut active, uid, (Kind::Container, c.id.clone()));
+            }
         }
     }
     active
 }
 
 /// The pods of sandboxes, by the sandboxes' IDs.
-fn owners(snapshot: &Snapshot) -> HashMap<&Text, &Text> {
+pub(super) fn owners(snapshot: &Snapshot) -> HashMap<&Text, &Text> {
     let sandboxes = snapshot.sandboxes.iter().flatten();
     sandboxes.map(|s| (&s.id, &s.pod_uid)).collect()
-}
-
-/// When the log directory of a pod changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Changed {
-    /// The newest stamp in it that is not later than now; ns since the epoch, 0 = nothing is there.
-    Last(i64),
-    /// It could not be read to its end.
-    Unknown,
-}
-
-/// What was found when a pod was judged.
-#[derive(Clone, Copy, Debug)]
-struct Verdict {
-    as_of: i64,
-    /// Its logs have changed since.
-    logs: bool,
-}
-
-/// Which pods have changed since the moment of which the host's answer speaks (S0.3). Each is judged once in a pass, before anything
-/// of it is deleted, because changes that the pass makes do not count. Objects that come up later can still hold a pod back.
-#[derive(Clone, Debug, Default)]
-pub struct Newer {
-    /// When the newest container or sandbox of a pod was created, of all snapshots.
-    created: HashMap<Text, i64>,
-    verdicts: HashMap<Text, Verdict>,
-    /// IDs and paths of what has a stamp later than now.
-    beyond: BTreeSet<Text>,
-}
-
-impl Newer {
-    /// Another snapshot of the pass.
-    pub fn look(&mut self, snapshot: &Snapshot, now: i64) {
-        let owners = owners(snapshot);
-        for s in snapshot.sandboxes.iter().flatten() {
-            self.saw(&s.pod_uid, &s.id, s.created_at, now);
-        }
-        for c in &snapshot.containers {
-            self.saw(c.uid(), &c.id, c.created_at, now);
-            if let Some(uid) = owners.get(&c.sandbox_id) {
-                self.saw(uid, &c.id, c.created_at, now);
-            }
-        }
-    }
-
-    fn saw(&mut self, uid: &str, id: &Text, stamp: i64, now: i64) {
-        if stamp > now {
-            self.beyond.insert(id.clone());
-            return;
-        }
-        match self.created.get_mut(uid) {
-            Some(newest) => *newest = stamp.max(*newest),
-            None => drop(self.created.insert(uid.into(), stamp)),
-        }
-    }
-
-    /// Something in a log directory has a stamp later than now.
-    pub fn saw_beyond(&mut self, path: Text) {
-        self.beyond.insert(path);
-    }
-
-    /// Whether a pod is still to be judged.
-    pub fn is_open(&self, uid: &str) -> bool {
-        !self.verdicts.contains_key(uid)
-    }
-
-    /// Judges a pod by an answer and its logs; one that was judged keeps its verdict.
-    pub fn judge(&mut self, uid: &Text, as_of: i64, changed: Changed) {
-        if let hash_map::Entry::Vacant(verdict) = self.verdicts.entry(uid.clone()) {
-            let logs = match changed {
-                Changed::Last(stamp) => stamp > as_of,
-                Changed::Unknown => true,
-            };
-            verdict.insert(Verdict { as_of, logs });
-        }
-    }
-
-    /// The moment as of which a pod was judged.
-    pub fn judged_by(&self, uid: &str) -> Option<i64> {
-        self.verdicts.get(uid).map(|verdict| verdict.as_of)
-    }
-
-    /// The pods that are held back.
-    pub fn pods(&self) -> HashSet<Text> {
-        let newer = |(uid, verdict): (&Text, &Verdict)| {
-            let created = self.created.get(uid).copied().unwrap_or(0);
-            (verdict.logs || created > verdict.as_of).then(|| uid.clone())
-        };
-        self.verdicts.iter().filter_map(newer).collect()
-    }
-
-    /// How many objects have a stamp later than now, and one of them.
-    pub fn beyond(&self) -> Option<(usize, &Text)> {
-        let first = self.beyond.first()?;
-        Some((self.beyond.len(), first))
-    }
 }
 
 impl PodView {
@@ -236,7 +160,7 @@ impl PodView {
             broken,
             blind: snapshot.sandboxes.is_none() || snapshot.partial,
             active: active_pods(snapshot),
-            newer: HashSet::new(),
+            newer: HashMap::new(),
             brake: Brake::Off,
         }
     }
@@ -249,7 +173,7 @@ impl PodView {
     }
 
     /// Adds the pods that [`Newer`] holds back (S0.3).
-    pub fn holding(mut self, newer: HashSet<Text>) -> PodView {
+    pub fn holding(mut self, newer: HashMap<Text, Compared>) -> PodView {
         self.newer = newer;
         self
     }
@@ -280,7 +204,7 @@ impl PodView {
     fn is_braked(&self, uid: &str) -> bool {
         match &self.brake {
             Brake::Off => false,
-            Brake::All => true,
+            Brake::All | Brake::TooMany { .. } => true,
             Brake::AllBut(counted) => self.is_gone(uid) && !counted.contains(uid),
         }
     }
@@ -311,8 +235,8 @@ impl PodView {
     /// Whether the host says of more than half of the pods that run, and of at least two, that they are gone (S0.4).
     pub fn contradicted(&self) -> Option<Contradiction> {
         let is_asked = |uid: &&Text| self.states.contains_key(*uid);
-        let active = self.active.iter().filter(is_asked).count();
-        let is_active = |uid: &&Text| self.active.contains(*uid);
+        let active = self.active.keys().filter(is_asked).count();
+        let is_active = |uid: &&Text| self.active.contains_key(*uid);
         let mut claimed: Vec<Text> = self.claimed().filter(is_active).cloned().collect();
         claimed.sort_unstable();
         (claimed.len() >= 2 && claimed.len() * 2 > active).then(|| Contradiction {
@@ -360,15 +284,40 @@ impl PodView {
         }
     }
 
+    /// A reason that holds objects of a pod back, with what was compared.
+    pub fn why(&self, uid: &str, reason: Reason) -> Why {
+        let compared = match (reason, &self.brake) {
+            (Reason::PodActive, _) => self.active.get(uid).map(|(kind, id)| match kind {
+                Kind::Sandbox => Compared::Sandbox(id.clone()),
+                _ => Compared::Container(id.clone()),
+            }),
+            (Reason::NewerThanAnswer, _) => self.newer.get(uid).cloned(),
+            (
+                Reason::HeldByShare,
+                &Brake::TooMany {
+                    losing,
+                    pods,
+                    percent,
+                },
+            ) => Some(Compared::Pods {
+                losing,
+                pods,
+                percent,
+            }),
+            _ => None,
+        };
+        Why::new(reason, compared.unwrap_or_default())
+    }
+
     /// Checks the host's answer that a pod is gone.
     fn checked(&self, uid: &str, reason: Reason) -> Standing {
         if !self.ready {
             Standing::Held(Reason::SourcesNotReady)
         } else if self.blind {
             Standing::Held(Reason::ListIncomplete)
-        } else if self.broken || self.active.contains(uid) {
+        } else if self.broken || self.active.contains_key(uid) {
             Standing::Held(Reason::PodActive)
-        } else if self.newer.contains(uid) {
+        } else if self.newer.contains_key(uid) {
             Standing::Held(Reason::NewerThanAnswer)
         } else if self.is_braked(uid) {
             Standing::Held(Reason::HeldByShare)

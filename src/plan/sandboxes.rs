@@ -1,16 +1,19 @@
 //! Which sandboxes are removed (S3).
 
-use super::Plan;
 use super::pods::{PodView, Standing};
-use crate::node::{Sandbox, SandboxState, Snapshot};
-use crate::report::Reason;
-use std::collections::{BTreeMap, HashSet};
+use super::{Plan, keep_least};
+use crate::node::{Sandbox, SandboxState, Snapshot, Text};
+use crate::report::{Compared, Extra, Reason, Why, number};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The plan over the sandboxes of a snapshot; empty if they could not be listed. If the list of containers is not whole, it is unknown
 /// which sandboxes are empty, and none is removed (S7.3).
 pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
     let sandboxes = snapshot.sandboxes.as_deref().unwrap_or_default();
-    let named: HashSet<&str> = snapshot.containers.iter().map(|c| &*c.sandbox_id).collect();
+    let mut named: HashMap<&str, &Text> = HashMap::new();
+    for c in &snapshot.containers {
+        keep_least(&mut named, &c.sandbox_id, &c.id);
+    }
     let mut by_pod: BTreeMap<&str, Vec<&Sandbox>> = BTreeMap::new();
     let mut doubles = HashSet::new();
     let mut plan = Plan::default();
@@ -19,7 +22,7 @@ pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
             by_pod.entry(&sandbox.pod_uid).or_default().push(sandbox);
         } else if doubles.insert(&sandbox.id) {
             // A sandbox that cannot be read does not count as the newest of its pod.
-            plan.keeps([sandbox], Reason::UnknownState);
+            plan.keeps(sandbox, Reason::UnknownState);
         }
     }
     for (uid, mut of_pod) in by_pod {
@@ -27,18 +30,47 @@ pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
         // Of equal attempts the last is the newest; the highest differs from the newest only if creation times say otherwise (safer).
         let newest = of_pod.last().copied();
         let highest = of_pod.iter().copied().max_by_key(|s| s.attempt);
-        for sandbox in of_pod {
+        let of = of_pod.len();
+        for (at, sandbox) in of_pod.into_iter().enumerate() {
             let is = |other: Option<&Sandbox>| other.is_some_and(|s| std::ptr::eq(s, sandbox));
-            let is_named = named.contains(&*sandbox.id);
+            let user = named.get(&*sandbox.id).copied();
             let is_newest = is(newest) || is(highest);
-            match decide(sandbox, is_named, pods.standing(uid), is_newest) {
+            let (rank, of) = (number(of - at), number(of));
+            let why = |reason| match reason {
+                Reason::Active if sandbox.state != SandboxState::Ready => {
+                    let user = user.cloned().map(Compared::Container);
+                    Why::new(reason, user.unwrap_or_default())
+                }
+                Reason::Active | Reason::UnknownState => {
+                    Why::new(reason, Compared::SandboxState(sandbox.state))
+                }
+                Reason::OlderSandbox | Reason::NewestSandbox => {
+                    Why::new(reason, place(rank, of, reason))
+                }
+                _ => pods.why(uid, reason),
+            };
+            match decide(sandbox, user.is_some(), pods.standing(uid), is_newest) {
                 (true, _) if snapshot.partial => plan.add(sandbox, false, Reason::ListIncomplete),
-                (is_removed, reason) => plan.add(sandbox, is_removed, reason),
+                (is_removed, reason) => plan.add(sandbox, is_removed, why(reason)),
             }
         }
     }
     plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
+}
+
+/// The place of a sandbox in its pod. One that stays without being the newest has the highest attempt.
+fn place(rank: u32, of: u32, reason: Reason) -> Compared {
+    if reason == Reason::NewestSandbox && rank > 1 {
+        return Compared::Extra {
+            rank,
+            of,
+            limit: 1,
+            because: Extra::HighestAttempt,
+        };
+    }
+    let limit = Some(1);
+    Compared::Rank { rank, of, limit }
 }
 
 /// Whether one sandbox is removed, and why (S3.2, S3.3).

@@ -5,6 +5,7 @@ use super::logs::entry_uid;
 use super::pods::PodView;
 use super::{Step, logs, sandboxes};
 use crate::node::{Container, Sandbox, Snapshot, Text};
+use crate::report::Compared;
 use std::collections::{BTreeSet, HashSet};
 
 /// Fewer pods than this are never too many.
@@ -24,14 +25,14 @@ pub struct Exceeded {
 }
 
 /// The pods that would lose something because they are gone: containers (S1), then sandboxes (S3), then logs (S4.1). `names` are the
-/// entries of `pod-logs-dir`, `is_young` is as in [`logs::trees`].
+/// entries of `pod-logs-dir`, `youth` is as in [`logs::trees`].
 pub fn losing(
     snapshot: &Snapshot,
     pods: &PodView,
     policy: &ContainerPolicy,
     now: i64,
     names: &[Text],
-    is_young: impl Fn(&Text) -> bool,
+    youth: impl Fn(&Text) -> Option<Compared>,
 ) -> BTreeSet<Text> {
     let plan = containers::plan(snapshot, pods, policy, now);
     let containers = plan.remove.iter().filter(|step| step.rests_on_pod);
@@ -44,7 +45,7 @@ pub fn losing(
     let sandboxes = plan.remove.iter().filter(|step| step.rests_on_pod);
     let of_sandbox = |step: &Step<'_, Sandbox>| step.object.pod_uid.clone();
     losing.extend(sandboxes.map(of_sandbox));
-    let plan = logs::trees(names, &left, pods, is_young);
+    let plan = logs::trees(names, &left, pods, youth);
     let of_logs = |step: &Step<'_, Text>| Text::from(entry_uid(step.object));
     losing.extend(plan.remove.iter().map(of_logs));
     // A pod that has ended may lose something as well, but is not gone.

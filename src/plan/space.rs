@@ -3,6 +3,7 @@
 use super::images::Goal;
 use crate::config::Config;
 use crate::node::FsUsage;
+use crate::report::Disk;
 
 /// The filesystem has no size, or no number of inodes where these count (S5.6, S5.11).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +148,19 @@ pub fn usage_percent(usage: &FsUsage) -> Result<u64, NoFigures> {
 fn keep_free(all: u64, low: u8) -> u64 {
     let free = u128::from(all) * u128::from(100 - low.min(100)) / 100;
     u64::try_from(free).unwrap_or(u64::MAX)
+}
+
+/// What a goal rests on, for the report.
+pub fn compared(usage: &FsUsage, limits: &Limits) -> Disk {
+    let percent = |used: u64| u8::try_from(used).unwrap_or(100);
+    Disk {
+        used: usage_percent(usage).map_or(100, percent),
+        thresholds: (limits.high, limits.low),
+        by_percent: limits.counts_bytes_by_percent(),
+        available: usage.available,
+        least: limits.min_available,
+        inodes: inodes_percent(usage).filter(|_| limits.inodes).map(percent),
+    }
 }
 
 /// What a pass has to reach, if the filesystem has passed a limit (S5.6, S5.11).

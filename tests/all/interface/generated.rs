@@ -6,7 +6,7 @@ use crigc::report::Reason;
 use std::path::Path;
 
 /// The files of the interface, in the order of the header.
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "engine",
     "error",
     "config",
@@ -14,6 +14,7 @@ const SOURCES: [&str; 7] = [
     "connect",
     "call",
     "report",
+    "explain",
 ];
 
 /// Compares a file with what it should be, or writes it if CRIGC_GENERATE is set.

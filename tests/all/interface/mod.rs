@@ -1,6 +1,7 @@
 //! The keys, and what is written down: the files that are generated from the code, and the documents.
 
 mod architecture;
+mod compared;
 mod config;
 mod documents;
 mod features;

@@ -5,7 +5,7 @@ use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState};
 use crigc::plan::Step;
 use crigc::plan::containers::{self, ContainerPolicy};
 use crigc::plan::pods::{self, Brake, PodView};
-use crigc::report::Reason;
+use crigc::report::{Compared, Reason};
 use test_support::node::{S, answer, container, exited, look, sandbox};
 use test_support::rules::Rules;
 
@@ -317,7 +317,7 @@ fn s1_9_what_the_host_says_of_an_ended_pod_is_checked() {
         (|view| view, false, ""),
         (|view| view, true, "pod-active"),
         (
-            |view| view.holding(["p".into()].into()),
+            |view| view.holding([("p".into(), Compared::Nothing)].into()),
             false,
             "newer-than-answer",
         ),

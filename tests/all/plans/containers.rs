@@ -5,6 +5,7 @@ use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, S
 use crigc::plan::Step;
 use crigc::plan::containers::{self, ContainerPolicy};
 use crigc::plan::pods::{self, PodView};
+use crigc::report::Compared;
 use test_support::node::{S, answer, container, exited, look, sandbox};
 use test_support::rules::Rules;
 
@@ -825,7 +826,7 @@ fn s0_9_a_pod_that_is_newer_than_the_answer_is_kept_for_the_first_reason_that_ho
     ];
     for (host, sandboxes, reason) in cases {
         let snapshot = Snapshot::new(dead(), sandboxes);
-        let newer = ["p".into(), "q".into()].into();
+        let newer = ["p", "q"].map(|uid| (uid.into(), Compared::Nothing)).into();
         let pods = PodView::new(&snapshot, &host, false, false).holding(newer);
         let plan = containers::plan(&snapshot, &pods, &defaults(), NOW);
         let kept: Vec<&str> = plan.keep.iter().map(|step| step.reason.word()).collect();
@@ -834,7 +835,8 @@ fn s0_9_a_pod_that_is_newer_than_the_answer_is_kept_for_the_first_reason_that_ho
     }
     // Its containers are newer than those of other pods, and are removed first.
     let snapshot = look(dead(), vec![]);
-    let pods = PodView::new(&snapshot, &gone(), false, false).holding(["p".into()].into());
+    let pods = PodView::new(&snapshot, &gone(), false, false)
+        .holding([("p".into(), Compared::Nothing)].into());
     let one = ContainerPolicy {
         total: Some(1),
         ..defaults()

@@ -9,7 +9,7 @@ use crigc::plan::records::Records;
 use crigc::plan::space::Wanted;
 use crigc::plan::{Plan, Step};
 use std::time::Duration;
-use test_support::node::{S, exited, image};
+use test_support::node::{S, exited, image, mounted};
 use test_support::rules::Rules;
 
 /// `id reason` of the steps.
@@ -51,7 +51,7 @@ fn image_users_are_found_by_every_reference() {
         rules.case("S5.2");
     }
     assert!(
-        InUse::new([], ["reg/a:v1"]).uses(&subject),
+        mounted(["reg/a:v1"]).uses(&subject),
         "S5.2: image volumes count"
     );
     rules.case("S5.2");
@@ -142,7 +142,7 @@ const FREE: Goal = Goal::Free(Wanted {
 
 fn plan_images<'i>(list: &'i [Image], sandbox: &SandboxImages, goal: &Goal) -> Plan<'i, Image> {
     let mut records = Records::default();
-    let in_use = InUse::new([], ["used"]);
+    let in_use = mounted(["used"]);
     let old: Vec<Image> = list.iter().filter(|i| &*i.id != "young").cloned().collect();
     records.watch(S, Duration::ZERO, Duration::ZERO);
     records.look(&old, &in_use, S);
@@ -231,7 +231,7 @@ fn images_go_least_recently_used_first() {
         image("found-late", "", 1),
     ];
     let mut records = Records::default();
-    let used = |id: &'static str| InUse::new([], [id]);
+    let used = |id: &'static str| mounted([id]);
     records.look(&list[..4], &used("none"), S);
     records.look(&list[..4], &used("used-early"), 2 * S);
     records.look(&list, &used("used-late"), 3 * S);
@@ -418,7 +418,7 @@ fn images_grow_old_only_while_an_engine_lists_them() {
             }
             records.watch(wall, awake, awake);
             let in_use = match event {
-                Used(..) => InUse::new([], ["a"]),
+                Used(..) => mounted(["a"]),
                 _ => InUse::default(),
             };
             let there: &[Image] = if let Gone(..) = event { &[] } else { &list };

@@ -2,6 +2,7 @@
 
 mod age;
 mod backoff;
+mod compared;
 mod containers;
 mod images;
 mod one_pod;

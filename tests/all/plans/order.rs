@@ -3,7 +3,7 @@
 use crigc::node::Text;
 use crigc::plan::order::{Trouble, Turns, Unfinished, images, turns};
 use crigc::plan::{Plan, Step};
-use crigc::report::{Kind, Reason};
+use crigc::report::{Compared, Kind, Reason, Why};
 use std::time::Duration;
 use test_support::rules::Rules;
 
@@ -208,6 +208,7 @@ fn s0_8_an_object_that_was_put_off_is_removed_for_its_reason_then() {
             vec![Step {
                 object,
                 reason,
+                compared: Compared::Nothing,
                 rests_on_pod,
             }]
         };
@@ -215,7 +216,8 @@ fn s0_8_an_object_that_was_put_off_is_removed_for_its_reason_then() {
             remove: step(now),
             keep: vec![],
         };
-        plan.stand_by(|at| then.filter(|_| *at == index));
+        let then_why = then.map(|(reason, rests_on_pod)| (Why::from(reason), rests_on_pod));
+        plan.stand_by(|at| then_why.clone().filter(|_| *at == index));
         let (remove, keep) = match want {
             Some(want) => (step(want), vec![]),
             None => (vec![], step((Changed, false))),

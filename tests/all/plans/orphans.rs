@@ -9,6 +9,7 @@ use test_support::rules::Rules;
 
 /// Files that changed before this are old.
 const OLDEST: i64 = 1000 * S;
+const TTL: i64 = 60 * S;
 
 #[test]
 fn s4_3_only_names_that_a_kubelet_makes_have_a_number() {
@@ -295,7 +296,7 @@ fn s4_3_log_files_go_by_the_rules() {
         let snapshot = look(case.containers, case.sandboxes);
         let pods = PodView::new(&snapshot, &case.host, false, false).braked(case.brake);
         let owners = Owners::of(&snapshot).expect("both lists are whole");
-        let plan = orphans::plan(&case.files, &owners, &pods, OLDEST);
+        let plan = orphans::plan(&case.files, &owners, &pods, (OLDEST + TTL, TTL));
         let lines = |steps: &[Step<'_, LogFile>]| steps.iter().map(line).collect::<Vec<_>>();
         assert_eq!(lines(&plan.remove), case.removed, "{}", case.what);
         assert_eq!(lines(&plan.keep), case.kept, "{}", case.what);
@@ -357,7 +358,7 @@ fn s4_3_the_runtime_is_asked_about_containers_without_a_file() {
         let ids: Vec<&str> = asked.iter().map(|c| &*c.id).collect();
         assert_eq!(ids, ["app7"]);
         owners.learn(asked[0], said.as_deref());
-        let plan = orphans::plan(&all, &owners, &pods, OLDEST);
+        let plan = orphans::plan(&all, &owners, &pods, (OLDEST + TTL, TTL));
         let lines = |steps: &[Step<'_, LogFile>]| steps.iter().map(line).collect::<Vec<_>>();
         assert_eq!(lines(&plan.remove), removed, "{said:?}");
         assert_eq!(lines(&plan.keep), kept, "{said:?}");

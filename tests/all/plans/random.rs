@@ -10,7 +10,6 @@ use crigc::plan::Plan;
 use crigc::plan::containers::{self, ContainerPolicy};
 use crigc::plan::exempt::Exempt;
 use crigc::plan::images::{self, Goal, ImageState, SandboxImages};
-use crigc::plan::in_use::InUse;
 use crigc::plan::orphans::{self, Owners};
 use crigc::plan::pods::{Brake, Changed, Newer, PodView};
 use crigc::plan::records::Records;
@@ -20,17 +19,17 @@ use crigc::plan::{logs, sandboxes, share};
 use proptest::prelude::*;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
-use test_support::node::{S, answer, container, image, look, sandbox};
+use test_support::node::{S, answer, container, image, look, mounted, sandbox};
 use test_support::rules::Rules;
 
-const NOW: i64 = 1000 * S;
+pub(super) const NOW: i64 = 1000 * S;
 
 /// A random node with a random host.
 #[derive(Clone, Debug)]
-struct World {
-    snapshot: Snapshot,
+pub(super) struct World {
+    pub(super) snapshot: Snapshot,
     host: PodStates,
-    policy: ContainerPolicy,
+    pub(super) policy: ContainerPolicy,
     all_unused: bool,
 }
 
@@ -63,7 +62,7 @@ fn times() -> impl Strategy<Value = i64> {
     ]
 }
 
-fn worlds() -> impl Strategy<Value = World> {
+pub(super) fn worlds() -> impl Strategy<Value = World> {
     let rows = (0..8u8, 0..3u8, states(), times(), 0..12u8, 0..5u32);
     let rows = prop::collection::vec(rows, 0..40);
     let boxes = (0..8u8, sandbox_states(), times(), 0..4u32);
@@ -138,7 +137,7 @@ fn worlds() -> impl Strategy<Value = World> {
 }
 
 /// The lists of a pass: with a contradiction no pod is removable.
-fn view(snapshot: &Snapshot, world: &World) -> PodView {
+pub(super) fn view(snapshot: &Snapshot, world: &World) -> PodView {
     let by_age = world.policy.max_age.is_some();
     let view =
         |broken| PodView::new(snapshot, &world.host, world.all_unused, broken).by_age(by_age);
@@ -474,7 +473,7 @@ fn s4_3_no_file_of_a_container_and_not_the_highest_is_removed() {
         }).collect();
         let pods = view(&world.snapshot, &world);
         let owners = Owners::of(&world.snapshot).expect("both lists are whole");
-        let plan = orphans::plan(&files, &owners, &pods, 5);
+        let plan = orphans::plan(&files, &owners, &pods, (NOW, NOW - 5));
         for step in &plan.remove {
             let file = step.object;
             let number = orphans::number(&file.name).expect("a kubelet's name");
@@ -512,7 +511,7 @@ fn s0_12_under_the_brake_nothing_is_removed_for_a_pods_sake() {
         let boxes = sandboxes::plan(&world.snapshot, &pods);
         prop_assert!(boxes.remove.iter().all(|step| step.reason.word() == "older-sandbox"));
         let names: Vec<Text> = (0..8).map(|n| format!("ns_pod_{n}").into()).collect();
-        let trees = logs::trees(&names, &world.snapshot, &pods, |_| false);
+        let trees = logs::trees(&names, &world.snapshot, &pods, |_| None);
         prop_assert!(trees.remove.is_empty());
         let losing = share::losing(&world.snapshot, &free, &unlimited, NOW, &names, |_| false);
         let lost = containers::plan(&world.snapshot, &free, &unlimited, NOW);
@@ -597,7 +596,7 @@ fn a_host_that_answers_nonsense_costs_no_living_pod_anything() {
         }
         let names: Vec<Text> = (0..8).map(|n| format!("ns_pod_{n}").into()).collect();
         let view = view(&after, &lying);
-        let plan = logs::trees(&names, &after, &view, |_| false);
+        let plan = logs::trees(&names, &after, &view, |_| None);
         for step in &plan.remove {
             prop_assert!(!living.contains(logs::entry_uid(step.object)), "S4.1: {}", step.object);
             with_rules(|rules| rules.node("S4.1"));
@@ -630,7 +629,7 @@ fn images_in_use_are_kept_and_no_more_are_removed_than_needed() {
     let _counting = Counting;
     proptest!(config(), |((list, used, available, all_unused) in image_worlds())| {
         let names: Vec<String> = used.iter().map(|n| format!("reg/{n}:1")).collect();
-        let in_use = InUse::new([], names.iter().map(String::as_str));
+        let in_use = mounted(names.iter().map(String::as_str));
         let mut records = Records::default();
         records.look(&list, &in_use, S);
         let usage = FsUsage { capacity: 1000, available, ..FsUsage::default() };

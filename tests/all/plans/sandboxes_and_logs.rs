@@ -5,6 +5,7 @@ use crigc::plan::Step;
 use crigc::plan::logs::{self, ByLabels, LinkEvidence, Live};
 use crigc::plan::pods::PodView;
 use crigc::plan::sandboxes;
+use crigc::report::Compared;
 use test_support::node::{S, answer, container, exited, look, sandbox};
 use test_support::rules::Rules;
 
@@ -408,8 +409,8 @@ fn log_trees_go_by_the_rules() {
         let pods = PodView::new(&snapshot, &host, true, false);
         let names = [name.into()];
         // Of these directories one has files younger than the minimum.
-        let is_young = |name: &Text| name.starts_with("young");
-        let plan = logs::trees(&names, &snapshot, &pods, is_young);
+        let youth = |name: &Text| name.starts_with("young").then_some(Compared::Nothing);
+        let plan = logs::trees(&names, &snapshot, &pods, youth);
         let steps = plan.remove.iter().chain(&plan.keep);
         let told: Vec<&str> = steps.map(|step| step.reason.word()).collect();
         assert_eq!(told, [reason], "S4.1: {what}");

@@ -5,7 +5,8 @@ use crigc::node::{Container, ContainerState, PodStates, Sandbox, SandboxState, S
 use crigc::plan::containers::{self, ContainerPolicy};
 use crigc::plan::pods::{Brake, PodView};
 use crigc::plan::{logs, sandboxes, share};
-use std::collections::{BTreeSet, HashSet};
+use crigc::report::Compared;
+use std::collections::{BTreeSet, HashMap};
 use test_support::node::{S, answer, container, exited, look, sandbox};
 use test_support::rules::Rules;
 
@@ -166,8 +167,8 @@ fn s0_12_what_a_pod_would_lose_because_it_is_gone() {
     for (what, containers, sandboxes, host, all_unused, want) in cases() {
         let snapshot = look(containers, sandboxes);
         let pods = PodView::new(&snapshot, &host, all_unused, false);
-        let is_young = |name: &Text| name.ends_with("young");
-        let losing = share::losing(&snapshot, &pods, &POLICY, NOW, &names, is_young);
+        let youth = |name: &Text| name.ends_with("young").then_some(Compared::Nothing);
+        let losing = share::losing(&snapshot, &pods, &POLICY, NOW, &names, youth);
         let losing: Vec<&str> = losing.iter().map(|uid| &**uid).collect();
         assert_eq!(losing, want, "{what}");
         rules.case("S0.12");
@@ -195,7 +196,7 @@ fn braked(snapshot: &Snapshot, host: &PodStates, brake: Brake) -> Vec<&'static s
     let sandboxes = sandboxes::plan(snapshot, &pods);
     // The containers are gone by then, or kept for the same reason.
     let empty = look(vec![], vec![]);
-    let trees = logs::trees(&names, &empty, &pods, |_| false);
+    let trees = logs::trees(&names, &empty, &pods, |_| None);
     let containers = containers.remove.iter().chain(&containers.keep);
     let sandboxes = sandboxes.remove.iter().chain(&sandboxes.keep);
     let trees = trees.remove.iter().chain(&trees.keep);
@@ -258,7 +259,7 @@ fn s0_12_the_brake_holds_what_is_removed_for_a_pods_sake_and_limits_still_hold()
 fn s0_9_the_brake_is_the_last_to_hold_a_pod_back() {
     let mut rules = Rules::default();
     let snapshot = || look(vec![exited("a", "p", "c", S)], vec![]);
-    let newer = || HashSet::from([Text::from("p")]);
+    let newer = || HashMap::from([(Text::from("p"), Compared::Nothing)]);
     let pods = PodView::new(&snapshot(), &answer(&["+p"]), false, false);
     let pods = pods.holding(newer()).braked(Brake::All);
     let (look, policy) = (snapshot(), POLICY);

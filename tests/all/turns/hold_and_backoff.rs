@@ -3,7 +3,7 @@
 use crigc::engine::PassOptions;
 use crigc::error::Error;
 use crigc::hooks::{Hook, LogLevel};
-use crigc::report::{Entry, Kind, Outcome, Pass, Report};
+use crigc::report::{Compared, Entry, Kind, Outcome, Pass, Report};
 use crisim::fault::{Action, Fault};
 use crisim::node::Word;
 use std::collections::BTreeSet;
@@ -237,6 +237,11 @@ fn s0_8_periodic_passes_leave_alone_what_could_not_be_removed_and_calls_do_not()
         for id in &troubled {
             let (outcome, reason, _) = fate(&report, id);
             assert_eq!((outcome, reason), (Outcome::Kept, "backoff"), "{id}");
+            let entry = report.entries.iter().find(|e| *e.id == **id).unwrap();
+            let Compared::Wait { failures, left } = entry.compared else {
+                panic!("{entry:?}");
+            };
+            assert!(failures == 1 && left > 0, "{entry:?}");
         }
     }
     assert_eq!(bench.calls("RemoveContainer").len(), 3);

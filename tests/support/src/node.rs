@@ -3,6 +3,7 @@
 use crigc::node::{
     Container, ContainerState, Image, PodState, PodStates, Sandbox, SandboxState, Snapshot, Text,
 };
+use crigc::plan::in_use::InUse;
 
 /// A second in ns.
 pub const S: i64 = 1_000_000_000;
@@ -70,6 +71,13 @@ pub fn image(id: &str, tag: &str, size: u64) -> Image {
         pinned: false,
         readable: true,
     }
+}
+
+/// What uses images: a container, `user`, that has them as image volumes.
+pub fn mounted<'i>(images: impl IntoIterator<Item = &'i str>) -> InUse {
+    let user: Text = "user".into();
+    let images: Vec<Text> = images.into_iter().map(Text::from).collect();
+    InUse::new([], images.iter().map(|image| (&user, image)))
 }
 
 /// A snapshot with its list of sandboxes.
