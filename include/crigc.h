@@ -978,7 +978,8 @@ void gc_report_free(struct gc_report *report);
  * explains costs nothing more. The caller frees it with gc_string_free. Returns NULL past the end, and for NULL. May be called from
  * callbacks.
  */
-char *gc_report_explain(const struct gc_report *report, size_t index);
+char *gc_report_explain(const struct gc_report *report,
+                        size_t index);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -22,7 +22,7 @@ trap 'rm -rf "$work"' EXIT
 $READELF -sW "$1" | awk '$4 == "FUNC" && $5 == "GLOBAL" && $7 != "UND" && $8 ~ /^gc_/ { print $8 }' >"$work/functions"
 [ -s "$work/functions" ] || { echo "$1 has no function gc_*" >&2; exit 1; }
 
-apart='gc_config_load gc_metrics'
+apart='gc_config_load gc_metrics gc_report_explain'
 for function in $apart; do
     grep -x "$function" "$work/functions" >>"$work/apart" || true
 done

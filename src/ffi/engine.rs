@@ -310,17 +310,14 @@ pub unsafe extern "C" fn gc_stop(engine: *mut gc_engine) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_metrics(engine: *mut gc_engine) -> *mut c_char {
     let none = std::ptr::null_mut();
+    let text = |gc_engine(engine, callbacks): &gc_engine| {
+        if callbacks.are_running() {
+            return none;
+        }
+        owned(&engine.metrics())
+    };
     // SAFETY: the host's promise.
-    unsafe {
-        read(
-            engine,
-            none,
-            |gc_engine(engine, callbacks)| match callbacks.are_running() {
-                true => none,
-                false => owned(&engine.metrics()),
-            },
-        )
-    }
+    unsafe { read(engine, none, text) }
 }
 
 /// Returns the version of the library, such as "0.1.0". The string is always valid; do not free it. May be called from callbacks.

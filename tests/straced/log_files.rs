@@ -92,6 +92,7 @@ fn entries(text: &str) -> Vec<Entry> {
             pod_uid: "".into(),
             // Nobody asks for it here.
             reason: Reason::UnknownState,
+            compared: Default::default(),
             error: (!error.is_empty()).then(|| error.to_owned()),
             bytes: 0,
         }

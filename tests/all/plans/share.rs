@@ -182,7 +182,7 @@ fn s0_12_what_a_pod_would_lose_because_it_is_gone() {
     };
     for (host, count) in [(answer(&["~p"]), 0), (answer(&["+p"]), 1)] {
         let pods = PodView::new(&snapshot, &host, false, false).by_age(true);
-        let losing = share::losing(&snapshot, &pods, &policy, NOW, &[], |_| false);
+        let losing = share::losing(&snapshot, &pods, &policy, NOW, &[], |_| None);
         assert_eq!(losing.len(), count);
         rules.case("S0.12");
     }

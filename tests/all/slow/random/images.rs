@@ -50,6 +50,7 @@ fn an_image(dice: &mut Dice, n: u64, protected: &mut BTreeSet<String>) -> Image 
         pinned: dice.one_in(8),
         tags: tags.iter().map(|tag| Text::from(tag.clone())).collect(),
         runtime_handler: if dice.one_in(6) { "kata" } else { "" }.into(),
+        layers: vec![],
     };
     let by_name = name.contains("/kept-") || (name.ends_with("/my-pause") && !tags.is_empty());
     let unreadable = dice.one_in(12);
