@@ -1,11 +1,11 @@
 //! The report of a pass, with one entry for each object that the pass decided on, and its JSON form.
 
+pub use crate::by_kind::ByKind;
 pub use crate::compared::{Age, Compared, Disk, Extra, Since, Why, number};
 use crate::error::{Error, Status};
 use crate::node::{FsUsage, Text};
 pub use crate::reason::Reason;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::ffi::CStr;
 
 /// The kind of a pass; the numbers of `gc_pass`.
@@ -169,7 +169,7 @@ pub struct Report {
     /// `hold-file`.
     pub hold_file: Option<String>,
     /// How removals ran, for each kind of which the runtime was called to remove an object.
-    pub pace: BTreeMap<Kind, PaceFigures>,
+    pub pace: ByKind<PaceFigures>,
     /// Why the pass failed, if it did.
     pub failure: Option<Error>,
     /// One for each object, in the order of the decisions.
@@ -209,13 +209,13 @@ struct JsonReport<'a> {
     dry_run: bool,
     started: String,
     seconds: f64,
-    removed: BTreeMap<Kind, usize>,
-    kept: BTreeMap<Kind, usize>,
-    failed: BTreeMap<Kind, usize>,
-    refused: BTreeMap<Kind, usize>,
+    removed: ByKind<usize>,
+    kept: ByKind<usize>,
+    failed: ByKind<usize>,
+    refused: ByKind<usize>,
     bytes_freed: u64,
     fs: Option<JsonFilesystem>,
-    pace: &'a BTreeMap<Kind, PaceFigures>,
+    pace: &'a ByKind<PaceFigures>,
     entries: Vec<JsonEntry<'a>>,
 }
 
@@ -233,9 +233,8 @@ impl Report {
         self.failure.as_ref().map_or(Status::Ok, |e| e.status)
     }
 
-    fn counts(&self, outcome: Outcome) -> BTreeMap<Kind, usize> {
-        let count = |&kind: &Kind| (kind, self.count(Some(kind), Some(outcome)));
-        Kind::ALL.iter().map(count).collect()
+    fn counts(&self, outcome: Outcome) -> ByKind<usize> {
+        ByKind::new(|kind| Some(self.count(Some(kind), Some(outcome))))
     }
 
     /// The JSON form of gc_report_json.

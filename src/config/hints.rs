@@ -1,6 +1,6 @@
 //! Finds the key that an unknown name was meant to be. A hint at a wrong key may make a host delete too much: in doubt there is no hint.
 
-use super::keys::{KEYS, Key};
+use super::keys::KEYS;
 use super::kubelet_file::fields::FIELDS;
 
 /// Words that turn a key into its opposite, or into one about something else. A hint never adds one of them.
@@ -20,16 +20,14 @@ pub(super) fn meant(name: &str) -> Option<&'static str> {
         return Some(field.key);
     }
     let words = words(name);
-    let mut fits: Vec<(usize, &Key)> = KEYS
-        .iter()
-        .filter_map(|key| Some((difference(&words, key.name)?, key)))
-        .collect();
-    fits.sort_by_key(|(difference, _)| *difference);
-    match fits[..] {
-        [(first, _), (second, _), ..] if first == second => None,
-        [(_, key), ..] => Some(key.name),
-        [] => None,
-    }
+    let fits = || {
+        let keys = KEYS.iter();
+        keys.filter_map(|key| Some((difference(&words, key.name)?, key)))
+    };
+    let least = fits().map(|(difference, _)| difference).min()?;
+    let mut nearest = fits().filter(|(difference, _)| *difference == least);
+    let (_, key) = nearest.next()?;
+    nearest.next().is_none().then_some(key.name)
 }
 
 /// The words of a name, whether `kebab-case`, `snake_case` or `camelCase` with abbreviations in capitals, as flags write them.

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::error::{Error, Status};
-use crate::report::Pass;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::report::{ByKind, Pass};
+use std::collections::BTreeSet;
 
 const S: i64 = 1_000_000_000;
 const NOW: i64 = 1_700_000_000 * S;
@@ -52,7 +52,7 @@ fn report(entries: Vec<Entry>) -> Report {
         filesystem: None,
         disk: None,
         hold_file: None,
-        pace: BTreeMap::new(),
+        pace: ByKind::default(),
         failure: None,
         entries,
     }

@@ -5,8 +5,9 @@ use super::callbacks::gc_fs_usage;
 use super::error::gc_status;
 use crate::error::Status;
 use crate::node::Text;
-use crate::report::{Entry, Kind, Outcome, PaceFigures, Reason, Report, printable, push_visible};
-use std::collections::BTreeMap;
+use crate::report::{
+    ByKind, Entry, Kind, Outcome, PaceFigures, Reason, Report, printable, push_visible,
+};
 use std::ffi::{CStr, c_char};
 
 /// The kind of a pass.
@@ -89,7 +90,7 @@ pub struct gc_report {
     entries: Vec<gc_entry>,
     /// How full the image filesystem was, before and after.
     filesystem: Option<(gc_fs_usage, gc_fs_usage)>,
-    pace: BTreeMap<gc_kind, gc_pace>,
+    pace: ByKind<gc_pace>,
     /// The strings that the entries point to; the buffer does not move with the report.
     _texts: String,
 }
@@ -182,17 +183,14 @@ impl gc_report {
     pub(super) fn new(report: Report) -> gc_report {
         let (entries, texts) = entries_of(&report.entries);
         let of_c = |usage| gc_fs_usage::from(&usage);
-        let pace = |(kind, figures): (&Kind, &PaceFigures)| {
-            let pace = gc_pace {
-                in_flight_mean: figures.in_flight_mean,
-                in_flight_most: figures.in_flight_most as u64,
-                rest_seconds: figures.rest_seconds,
-            };
-            (*kind as gc_kind, pace)
+        let pace = |figures: &PaceFigures| gc_pace {
+            in_flight_mean: figures.in_flight_mean,
+            in_flight_most: figures.in_flight_most as u64,
+            rest_seconds: figures.rest_seconds,
         };
         gc_report {
             filesystem: report.filesystem.map(|(b, a)| (of_c(b), of_c(a))),
-            pace: report.pace.iter().map(pace).collect(),
+            pace: report.pace.map(pace),
             report,
             entries,
             _texts: texts,
@@ -285,7 +283,7 @@ pub unsafe extern "C" fn gc_report_fs_after(report: *const gc_report) -> *const 
 /// `report` is NULL or a live handle.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gc_report_pace(report: *const gc_report, kind: gc_kind) -> *const gc_pace {
-    let pace = |r: &gc_report| or_null(r.pace.get(&kind));
+    let pace = |r: &gc_report| or_null(kind_of(kind).and_then(|kind| r.pace.get(kind)));
     // SAFETY: the host's promise.
     unsafe { read(report, std::ptr::null(), pace) }
 }
@@ -365,12 +363,13 @@ pub unsafe extern "C" fn gc_report_json(report: *const gc_report) -> *mut c_char
 /// that this version does not know. Never NULL. The string is always valid; do not free it. May be called from callbacks.
 #[unsafe(no_mangle)]
 pub extern "C" fn gc_kind_name(kind: gc_kind) -> *const c_char {
-    named(
-        Kind::ALL
-            .iter()
-            .find(|k| **k as gc_kind == kind)
-            .map(|k| k.name()),
-    )
+    named(kind_of(kind).map(Kind::name))
+}
+
+fn kind_of(number: gc_kind) -> Option<Kind> {
+    Kind::ALL
+        .into_iter()
+        .find(|kind| *kind as gc_kind == number)
 }
 
 /// Returns the name of an outcome, as in gc_report_json: "kept", "removed", "failed" or "refused"; "unknown" for a number that this

@@ -110,9 +110,8 @@ fn names(directory: &Path, most: usize) -> Result<Vec<(PathBuf, bool)>> {
             return Err(failed(directory, &why));
         }
         let is_dir = entry.file_type().map_err(at(directory))?.is_dir();
-        let name = (entry.path(), is_dir);
-        let place = names.partition_point(|other| *other > name);
-        names.insert(place, name);
+        names.push((entry.path(), is_dir));
     }
+    names.sort_unstable_by(|a, b| b.cmp(a));
     Ok(names)
 }

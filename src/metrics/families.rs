@@ -105,7 +105,7 @@ pub(super) fn all(numbers: &Numbers) -> impl Iterator<Item = Family<'_>> {
         .chain([build])
 }
 
-fn of_passes(numbers: &Numbers) -> [Family<'_>; 5] {
+fn of_passes(numbers: &Numbers) -> [Family<'_>; 6] {
     let passes = || {
         let words = Pass::ALL.iter().map(|pass| ("pass", pass.word()));
         words.zip(&numbers.passes)
@@ -139,6 +139,11 @@ fn of_passes(numbers: &Numbers) -> [Family<'_>; 5] {
             passes().filter_map(|(pass, of)| real(pass, of.last_success)),
         )
         .seconds(),
+        Family::gauge(
+            "held",
+            "1 if the last pass kept an object because removals are held, else 0.",
+            passes().filter_map(|(pass, of)| Some(number([pass], of.held?.into()))),
+        ),
         Family::gauge(
             "period",
             "The time between two periodic passes, while there are some.",

@@ -8,7 +8,7 @@ mod text;
 
 use crate::error::Status;
 use crate::node::{Container, ContainerState, FsUsage, Sandbox, SandboxState};
-use crate::report::{Kind, Outcome, PaceFigures, Pass, Reason, Report};
+use crate::report::{Entry, Kind, Outcome, PaceFigures, Pass, Reason, Report};
 use engines::EngineNumber;
 use histogram::Histogram;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -65,6 +65,8 @@ struct PassNumbers {
     durations: Histogram,
     /// When the last one ended that did what the engine is for; seconds since the epoch.
     last_success: Option<f64>,
+    /// Whether the last one kept an object because removals are held (S0.7); `None` = there was none yet.
+    held: Option<bool>,
     /// While there are periodic passes of the kind.
     period: Option<Duration>,
 }
@@ -75,6 +77,7 @@ impl PassNumbers {
             ended: (0..).map_while(Status::name_of).map(|_| 0).collect(),
             durations: Histogram::new(&PASS_BOUNDS),
             last_success: None,
+            held: None,
             period: None,
         }
     }
@@ -201,8 +204,8 @@ impl Metrics {
         for kind in Kind::ALL.into_iter().filter(is_of_pass) {
             numbers.backoff[kind as usize] = waiting(kind);
         }
-        for (kind, figures) in &report.pace {
-            let pace = &mut numbers.pace[*kind as usize];
+        for (kind, figures) in report.pace.iter() {
+            let pace = &mut numbers.pace[kind as usize];
             let before = pace.map_or(0.0, |figures| figures.rest_seconds);
             *pace = Some(PaceFigures {
                 rest_seconds: before + figures.rest_seconds,
@@ -217,6 +220,8 @@ impl Numbers {
         let status = report.status();
         let pass = &mut self.passes[report.pass as usize];
         pass.ended[status as usize] += 1;
+        let is_held = |entry: &Entry| entry.reason == Reason::Held;
+        pass.held = Some(report.entries.iter().any(is_held));
         let time = Duration::try_from_secs_f64(report.seconds);
         pass.durations.add(time.unwrap_or_default());
         if status == Status::Ok && as_configured {

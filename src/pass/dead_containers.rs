@@ -220,7 +220,7 @@ impl<'a, 'p> Stage<'a, 'p> {
         let later = &self.pass.ctx.later;
         let postponed = later.put_off(Kind::Container);
         let is_due = |id: &Text| later.round.get() == Round::First || postponed.contains(id);
-        let mut unasked: Vec<_> = containers
+        let unasked: Vec<_> = containers
             .iter_mut()
             .filter(|c| {
                 // In parts a container may be listed more than once.
@@ -229,8 +229,7 @@ impl<'a, 'p> Stage<'a, 'p> {
                 !asked && is_candidate && is_due(&c.id)
             })
             .collect();
-        // S0.8: questions that got no answer come last.
-        unasked.sort_by_key(|c| unfinished.borrow().question(&c.id));
+        let unasked = plan::order::questions(unasked, |c| &c.id, &unfinished.borrow());
         let statuses: Vec<_> = stream::iter(unasked)
             .map(|c| async move {
                 let status = self.pass.runtime.container_status(&c.id).await;

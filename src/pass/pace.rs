@@ -213,7 +213,7 @@ impl<'a> Pace<'a> {
 
 /// Logs how the removals of a pass ran, and how many at once the engine has come to.
 pub(super) fn log(ctx: &Context<'_>) {
-    for (kind, figures) in ctx.report.pace() {
+    for (kind, figures) in ctx.report.pace().iter() {
         let Some(window) = ctx.windows.of(kind) else {
             continue;
         };

@@ -10,9 +10,9 @@ use crate::metrics::Metrics;
 use crate::node::{FsUsage, Text};
 use crate::panics;
 use crate::plan::in_flight::InFlight;
-use crate::report::{Disk, Entry, Kind, Outcome, PaceFigures};
+use crate::report::{ByKind, Disk, Entry, Kind, Outcome, PaceFigures};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How many panics the error of a pass names; the report has them all.
@@ -39,7 +39,7 @@ pub(crate) struct PassReport<'a> {
     /// What the goal of an image pass rests on.
     disk: Cell<Option<Disk>>,
     /// The runtime's calls that remove objects, and the time of rests after them.
-    calls: RefCell<BTreeMap<Kind, (InFlight, Duration)>>,
+    calls: RefCell<ByKind<(InFlight, Duration)>>,
 }
 
 /// Writes to the host's log.
@@ -245,7 +245,7 @@ impl<'a> PassReport<'a> {
         self.calls
             .borrow_mut()
             .entry(kind)
-            .or_default()
+            .get_or_insert_default()
             .0
             .begun(now);
     }
@@ -256,29 +256,26 @@ impl<'a> PassReport<'a> {
         self.calls
             .borrow_mut()
             .entry(kind)
-            .or_default()
+            .get_or_insert_default()
             .0
             .ended(now);
     }
 
     /// Nothing was begun for so long.
     pub(crate) fn rested(&self, kind: Kind, time: Duration) {
-        if let Some((_, rests)) = self.calls.borrow_mut().get_mut(&kind) {
+        if let Some((_, rests)) = self.calls.borrow_mut().entry(kind) {
             *rests += time;
         }
     }
 
     /// How removals ran.
-    pub(crate) fn pace(&self) -> BTreeMap<Kind, PaceFigures> {
-        let figures = |(kind, (calls, rests)): (&Kind, &(InFlight, Duration))| {
-            let figures = PaceFigures {
-                in_flight_mean: calls.mean(),
-                in_flight_most: calls.most(),
-                rest_seconds: rests.as_secs_f64(),
-            };
-            (*kind, figures)
+    pub(crate) fn pace(&self) -> ByKind<PaceFigures> {
+        let figures = |(calls, rests): &(InFlight, Duration)| PaceFigures {
+            in_flight_mean: calls.mean(),
+            in_flight_most: calls.most(),
+            rest_seconds: rests.as_secs_f64(),
         };
-        self.calls.borrow().iter().map(figures).collect()
+        self.calls.borrow().map(figures)
     }
 
     /// The entries, the first and the last figures of the image filesystem, and the failure of the pass.

@@ -1,7 +1,7 @@
 //! Which dead containers are removed, in which order (S1), and how much time one gets that has to be stopped (S2.3).
 
 use super::pods::{PodView, Standing};
-use super::units::{Candidate, Units, add, count, extras, is_among, rank, take_extras};
+use super::units::{self, Candidate, Unit, Units, add, count, extras, is_among, rank, take_extras};
 use super::{Plan, Step};
 use crate::config::duration::nanoseconds;
 use crate::config::{AgeFrom, Config};
@@ -167,7 +167,8 @@ pub fn plan<'a>(
             plan.keeps(candidate.container, why);
         }
     }
-    plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
+    plan.keep
+        .sort_unstable_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
 }
 
@@ -260,7 +261,7 @@ fn remove_old<'a>(
             continue;
         }
         // Extras were put behind the others.
-        unit.sort_unstable_by_key(|candidate| candidate.container.age());
+        units::sort(unit);
         let mut needed = extras(unit, 1);
         needed.extend(unit.last());
         unit.retain(|candidate| match old(candidate.container) {
@@ -316,25 +317,21 @@ fn keep_shares<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan
 /// The oldest of all are removed until the limit holds (S1.6).
 fn remove_oldest<'a>(units: &mut Units<'a>, limit: usize, plan: &mut ContainerPlan<'a>) {
     let too_many = count(units).saturating_sub(limit);
-    let mut oldest: Vec<&Container> = units
-        .values()
-        .flatten()
-        .map(|candidate| candidate.container)
-        .collect();
-    oldest.sort_unstable_by_key(|c| c.age());
+    let mut oldest: Unit<'a> = units.values().flatten().copied().collect();
+    units::sort(&mut oldest);
     let all = oldest.len();
     oldest.truncate(too_many);
-    let ids: HashSet<&Text> = oldest.iter().map(|c| &c.id).collect();
+    let ids: HashSet<&Text> = oldest.iter().map(|c| &c.container.id).collect();
     for unit in units.values_mut() {
         unit.retain(|candidate| !ids.contains(&candidate.container.id));
     }
-    for (at, c) in oldest.into_iter().enumerate() {
+    for (at, candidate) in oldest.into_iter().enumerate() {
         let compared = Compared::Total {
             rank: number(all - at),
             of: number(all),
             limit: number(limit),
         };
-        plan.removes(c, Why::new(Reason::TotalLimit, compared));
+        plan.removes(candidate.container, Why::new(Reason::TotalLimit, compared));
     }
 }
 

@@ -95,11 +95,6 @@ impl Unfinished {
         self.questions.remove(id);
     }
 
-    /// Its place among the questions: one that was never left unanswered comes first, then least recently.
-    pub fn question(&self, id: &Text) -> Option<Duration> {
-        self.questions.get(id).copied()
-    }
-
     /// All objects of a kind are known: the others have been removed.
     pub fn keep_only(&mut self, kind: Kind, is_there: impl Fn(&Text) -> bool) {
         self.tries.retain(|(k, id), _| *k != kind || is_there(id));
@@ -158,6 +153,15 @@ fn by_time<T>(items: Vec<(Duration, T)>) -> Vec<T> {
     let mut items: Vec<_> = items.into_iter().map(|(_, item)| Some(item)).collect();
     let places = order.into_iter();
     places.filter_map(|(_, at)| items[at].take()).collect()
+}
+
+/// The order in which questions about objects are asked: those that were left unanswered come last, the least recent first (S0.8).
+pub fn questions<T>(items: Vec<T>, id: impl Fn(&T) -> &Text, unfinished: &Unfinished) -> Vec<T> {
+    let timed = |item: T| {
+        let asked = unfinished.questions.get(id(&item));
+        (asked.copied().unwrap_or_default(), item)
+    };
+    by_time(items.into_iter().map(timed).collect())
 }
 
 /// By time; equal ones keep the order of the plan.

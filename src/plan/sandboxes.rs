@@ -55,7 +55,8 @@ pub fn plan<'a>(snapshot: &'a Snapshot, pods: &PodView) -> Plan<'a, Sandbox> {
             }
         }
     }
-    plan.keep.sort_by(|a, b| a.object.id.cmp(&b.object.id));
+    plan.keep
+        .sort_unstable_by(|a, b| a.object.id.cmp(&b.object.id));
     plan
 }
 

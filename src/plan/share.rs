@@ -56,7 +56,7 @@ pub fn losing(
 
 /// Whether those are more than `percent` of the pods that have an entry in `pod-logs-dir`, and at least 10. Only pods with an entry count.
 pub fn exceeded(percent: u8, names: &[Text], losing: &BTreeSet<Text>) -> Option<Exceeded> {
-    let pods: BTreeSet<&str> = names.iter().map(|name| entry_uid(name)).collect();
+    let pods: HashSet<&str> = names.iter().map(|name| entry_uid(name)).collect();
     let counted = || losing.iter().filter(|uid| pods.contains(&***uid));
     let count = counted().count();
     let is_over = count >= LEAST && count * 100 > pods.len() * usize::from(percent);

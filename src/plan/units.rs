@@ -56,9 +56,14 @@ impl<'a> Candidate<'a> {
     }
 }
 
+/// Sorts candidates, the oldest first.
+pub(super) fn sort(candidates: &mut [Candidate<'_>]) {
+    candidates.sort_unstable_by_key(|candidate| candidate.container.age());
+}
+
 /// Sorts a unit, and notes the places.
 pub(super) fn rank(unit: &mut Unit<'_>) {
-    unit.sort_unstable_by_key(|candidate| candidate.container.age());
+    sort(unit);
     let of = unit.len();
     for (at, candidate) in unit.iter_mut().enumerate() {
         (candidate.rank, candidate.of) = (number(of - at), number(of));

@@ -12,10 +12,10 @@ mod yaml;
 use self::decode::{Decoding, decoded};
 use self::document::{Document, Named, Place, Value};
 use self::fields::{FIELDS, Field};
-use super::Settings;
+use super::{HOST_ROOT_KEY, Settings};
 use crate::error::{Error, Result, Status};
 use crate::report::visible;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// What is told about a file that is used.
@@ -61,8 +61,9 @@ impl Settings {
                 visible(field)
             ));
         }
+        let directory = self.seen_from_host(path.parent().unwrap_or(path));
         let decoding = Decoding::File {
-            directory: path.parent().unwrap_or(path),
+            directory: &directory,
             is_json: document.is_json,
         };
         let mut keys = Keys::new();
@@ -84,6 +85,15 @@ impl Settings {
         }
         self.set_all(keys)?;
         Ok(notes)
+    }
+
+    /// A directory of this process as the host names it, if it is below `host-root`: pod-logs-dir is a path of the host.
+    fn seen_from_host(&self, directory: &Path) -> PathBuf {
+        let root = self.get(HOST_ROOT_KEY).unwrap_or_default();
+        match directory.strip_prefix(root) {
+            Ok(below) if !root.is_empty() => Path::new("/").join(below),
+            _ => directory.to_owned(),
+        }
     }
 
     fn set_all(&mut self, keys: Keys) -> Result<()> {

@@ -57,7 +57,7 @@ impl Known {
             *counts.entry(&labels.namespace).or_default() += expected;
         }
         let mut names: Vec<_> = counts.into_iter().collect();
-        names.sort_by_key(|(_, expected)| Reverse(*expected));
+        names.sort_unstable_by_key(|(name, expected)| (Reverse(*expected), *name));
         names.into_iter().map(|(name, _)| name.clone()).collect()
     }
 

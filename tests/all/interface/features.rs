@@ -152,7 +152,7 @@ fn a_page_of_features_that_is_not_true_is_found() {
     let broken: [(&str, &str, &str); 5] = [
         (test, "s5_8_no_such_test", "has no s5_8_no_such_test"),
         ("`image-gc-exempt`", "a key", "image-gc-exempt is in no row"),
-        ("| no: ", "| no |", "not four cells"),
+        ("| no: ", "| no | ", "not four cells"),
         (
             &format!("\n### {feature}"),
             "\n### Other",

@@ -312,3 +312,27 @@ fn a_relative_path_begins_in_the_working_directory() {
         Ok(shown(&files.path().join("pods")).as_str())
     );
 }
+
+/// The file of a host whose root is mounted below `host-root`: pod-logs-dir is a path of the host (S5.11).
+#[test]
+fn a_relative_path_below_host_root_becomes_one_of_the_host() {
+    let files = folder(&[
+        (
+            "host/etc/kubelet/file",
+            "@podLogsDir: ../pods
+",
+        ),
+        ("hosted/file", "@podLogsDir: pods\n"),
+    ]);
+    let beside = path(&files, "hosted/pods");
+    for (file, expected) in [
+        ("host/etc/kubelet/file", "/etc/pods"),
+        ("hosted/file", beside.as_str()),
+    ] {
+        let mut settings = Settings::default();
+        let root = path(&files, "host");
+        settings.set("host-root", &root).expect("a directory");
+        load(&path(&files, file), &mut settings, &Hooks::default()).expect(file);
+        assert_eq!(settings.get("pod-logs-dir"), Ok(expected), "{file}");
+    }
+}

@@ -48,7 +48,7 @@ impl Sums {
                 );
             }
         }
-        for (kind, figures) in &report.pace {
+        for (kind, figures) in report.pace.iter() {
             let kind = kind.name().to_str().unwrap();
             self.add(
                 format!("crigc_removals_rest_seconds_total{{kind={kind}}}"),

@@ -104,7 +104,7 @@ fn a_pass_over_containers_is_counted() {
         "crigc_last_success_timestamp_seconds{pass=containers}",
     );
     assert!((success - end).abs() < 0.001, "{success}, {end}");
-    for (kind, figures) in &pass.pace {
+    for (kind, figures) in pass.pace.iter() {
         let of = |name: &str| {
             value(
                 &text,
@@ -115,7 +115,7 @@ fn a_pass_over_containers_is_counted() {
         assert_eq!(of("in_flight_most"), figures.in_flight_most as f64);
         assert_eq!(of("rest_seconds_total"), figures.rest_seconds);
     }
-    assert_eq!(pass.pace.len(), 2, "of containers and sandboxes");
+    assert_eq!(pass.pace.iter().count(), 2, "of containers and sandboxes");
     assert_eq!(value(&text, "crigc_removals_in_flight{}"), 0.0);
     assert_eq!(value(&text, "crigc_image_freed_bytes_total{}"), 0.0);
 }
@@ -317,6 +317,8 @@ fn a_hold_is_counted_and_a_backoff_too() {
     report(engine.containers(PassOptions::PLAIN, None));
     let held = "crigc_removals_total{kind=container,outcome=kept,reason=held}";
     assert_eq!(value(&engine.metrics(), held), 4.0);
+    let of_last = |held| [("pass=containers", held)];
+    expect(&engine.metrics(), "crigc_held", &of_last(1.0));
     fs::remove_file(&hold).unwrap();
     expect(&engine.metrics(), "crigc_backoff_objects", &[]);
     report(engine.containers(PassOptions::PLAIN, None));
@@ -324,6 +326,7 @@ fn a_hold_is_counted_and_a_backoff_too() {
     expect(&text, "crigc_backoff_objects", &[("kind=container", 1.0)]);
     let failed = "crigc_removals_total{kind=container,outcome=failed,reason=unit-limit}";
     assert_eq!((value(&text, held), value(&text, failed)), (4.0, 1.0));
+    expect(&text, "crigc_held", &of_last(0.0));
     // A pass over images says nothing of containers.
     engine.images(PassOptions::PLAIN, None);
     expect(
