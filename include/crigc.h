@@ -735,7 +735,8 @@ gc_status gc_config_set(struct gc_config *config,
  * imageGCHighThresholdPercent, imageGCLowThresholdPercent, imageMinimumGCAge (minimum-image-ttl-duration), imageMaximumGCAge
  * (image-maximum-gc-age) and podLogsDir. What the files do not name keeps its value. As in the kubelet, a duration of 0 and an empty text
  * are its default, while a threshold of 0 is 0. A relative podLogsDir in a file begins in the directory of that file. `path` is a path of
- * this process: the key host-root does not count for it.
+ * this process: the key host-root does not count for it. If the file is below host-root, set that key before: then a relative podLogsDir
+ * becomes the host's path.
  *
  * Of a directory the names that end in .conf are read, each directory in the order of its names, subdirectories too, but no links to
  * directories. The files are merged before a value is read: a later one replaces an earlier one, and null puts a field back to the
