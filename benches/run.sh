@@ -6,8 +6,8 @@ cd "$(dirname "$0")/.."
 bin=$PWD/target/bench
 flags=(-O2 -std=c99 -Wall -Wextra -Wpedantic -Wconversion -Werror)
 mkdir -p "$bin"
-make -s --no-print-directory library crisim
-cargo build -q --release -p pass-cost
+make -s --no-print-directory library
+cargo build -q --release -p crisim -p pass-cost
 cc "${flags[@]}" benches/pass-cost/drivers/command.c -o "$bin/bench-command"
 cc "${flags[@]}" -Iinclude benches/pass-cost/drivers/crigc.c target/library/libcrigc.a -Wl,--gc-sections -o "$bin/bench-crigc"
 go build -C go/comparison/latest -o "$bin/" ./cmd/bench-kubelet

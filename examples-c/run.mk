@@ -6,7 +6,7 @@ ENDPOINT ?=
 
 .PHONY: crisim agent run node
 crisim:
-	cargo build -q -p crisim --release
+	cargo build -q -p crisim
 
 $(TARGET)/agent: $(wildcard examples-c/agent/*.[ch]) include/crigc.h $(LIBRARY)
 $(TARGET)/collect: examples-c/collect.c include/crigc.h $(LIBRARY)
@@ -21,12 +21,12 @@ run:
 	@echo '== building the library of crigc, and the agent that is linked with it ($(TARGET)/agent)'
 	@$(MAKE) -s --no-print-directory agent
 ifeq ($(ENDPOINT),)
-	@echo '== building crisim, which simulates a node ($(TARGET)/release/crisim)'
+	@echo '== building crisim, which simulates a node ($(TARGET)/debug/crisim)'
 	@$(MAKE) -s --no-print-directory crisim
 endif
 	@APPLY='$(APPLY)' ENDPOINT='$(ENDPOINT)' examples-c/run.sh
 
 node:
-	@echo '== building crisim, which simulates a node ($(TARGET)/release/crisim)'
+	@echo '== building crisim, which simulates a node ($(TARGET)/debug/crisim)'
 	@$(MAKE) -s --no-print-directory crisim
 	@examples-c/run.sh node

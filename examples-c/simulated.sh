@@ -1,6 +1,6 @@
 # For scripts: `start_node [OPTION OF CRISIM]...` makes a simulated node in the temporary folder $node, which is removed when the script
 # ends, and `agent_on_node [OPTION OF THE AGENT]...` runs the agent there. $top is the top of the tree. CRISIM and AGENT name programs.
-crisim=${CRISIM:-${CARGO_TARGET_DIR:-$top/target}/release/crisim}
+crisim=${CRISIM:-${CARGO_TARGET_DIR:-$top/target}/debug/crisim}
 agent=${AGENT:-${CARGO_TARGET_DIR:-$top/target}/agent}
 node=
 pid=

@@ -23,7 +23,7 @@ const watchdog = time.Minute
 
 // crisim is the simulated runtime's program.
 func crisim() string {
-	return cmp.Or(os.Getenv("CRISIM"), "../target/release/crisim")
+	return cmp.Or(os.Getenv("CRISIM"), "../target/debug/crisim")
 }
 
 func missing() error {

@@ -66,7 +66,9 @@ fn shortest<'e>(all: &[Entry], id: &'e str) -> &'e str {
         let begin = &id[..end];
         let is_other = |e: &Entry| {
             let other = e.id.strip_prefix("sha256:").unwrap_or(&e.id);
-            other != id && (other.starts_with(begin) || e.pod_uid.starts_with(begin))
+            [other, &*e.pod_uid]
+                .into_iter()
+                .any(|of| of != id && of.starts_with(begin))
         };
         !all.iter().any(is_other)
     };

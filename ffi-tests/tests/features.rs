@@ -90,7 +90,7 @@ fn crisim() -> PathBuf {
     assert!(built.is_ok_and(|status| status.success()), "make crisim");
     let target = std::env::var_os("CARGO_TARGET_DIR");
     let target = target.map_or_else(|| root().join("target"), PathBuf::from);
-    target.join("release/crisim")
+    target.join("debug/crisim")
 }
 
 /// Runs the commands of a block in a folder, and returns what they print.

@@ -33,6 +33,8 @@ fn library() -> PathBuf {
                 "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
             )
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
+            .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
             .current_dir(root()),
     );
     root().join(format!("target/tsan/{TARGET}/release/libcrigc.a"))

@@ -22,7 +22,7 @@ library() { # optimised for building fast
 differential() { # name
     mkdir -p "$work/$1" && cp "$work/build/release/libcrigc.a" "$work/$1/" &&
         (cd go/comparison/latest && CGO_LDFLAGS="-L$work/$1" go test -c -o "$work/$1/latest.test" .) &&
-        CRISIM="$root/target/release/crisim" CRIGC_SHRINK=no CRIGC_SEEDS=0..$seeds "$work/$1/latest.test" \
+        CRISIM="$root/target/debug/crisim" CRIGC_SHRINK=no CRIGC_SEEDS=0..$seeds "$work/$1/latest.test" \
             -test.run TestSameDecisions >"$work/$1/out" 2>&1
 }
 

@@ -31,7 +31,7 @@ func Program() (string, error) {
 			return "", err
 		}
 		for ; folder != "/"; folder = filepath.Dir(folder) {
-			path = filepath.Join(folder, "target/release/crisim")
+			path = filepath.Join(folder, "target/debug/crisim")
 			if _, err := os.Stat(path); err == nil {
 				return path, nil
 			}
