@@ -73,9 +73,13 @@ pub(crate) fn start_runtime(
 
 /// Ends a program: by SIGTERM, and if that does not help in 20 seconds, by SIGKILL.
 pub fn end(child: &mut Child) {
+    // The ID of one that has ended may be that of another program.
+    if let Ok(Some(_)) = child.try_wait() {
+        return;
+    }
     let id = i32::try_from(child.id()).ok();
     if let Some(id) = id.and_then(rustix::process::Pid::from_raw) {
-        // It may have ended by itself.
+        // It may end by itself.
         let _ = rustix::process::kill_process(id, rustix::process::Signal::TERM);
     }
     let end = Instant::now() + Duration::from_secs(20);
