@@ -221,6 +221,9 @@ func (c *Config) LoadKubeletConfig(path string) error {
 		return &Error{Status: ErrInvalidArgument, Message: fmt.Sprintf("there is a NUL in the path %q", path)}
 	}
 	config := C.gc_config_new()
+	if config == nil {
+		return &Error{Status: ErrBusy, Message: "LoadKubeletConfig cannot be called in a callback; call it after the pass"}
+	}
 	defer C.gc_config_free(config)
 	if err := setAll(config, c.Settings); err != nil {
 		return err

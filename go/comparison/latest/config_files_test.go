@@ -266,6 +266,8 @@ func kubeletTakes(file, directory string) (map[string]string, error) {
 		err = kubeletDropIns(kc, directory)
 	}
 	if err == nil {
+		// Whether this machine has cgroup v1 is no matter.
+		kc.FailCgroupV1 = false
 		err = validation.ValidateKubeletConfiguration(kc, utilfeature.DefaultFeatureGate)
 	}
 	if err != nil {
