@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
@@ -40,6 +42,16 @@ var variants = []variant{
 	{"crio", "unix:///run/crio/crio.sock", "/var/lib/containers/storage"},
 }
 
+// strict decodes as an API server with strict validation does: case counts, and each field has to be there once.
+func strict(text []byte, into any) error {
+	text, err := yaml.YAMLToJSONStrict(text)
+	if err != nil {
+		return err
+	}
+	wrong, err := json.UnmarshalStrict(text, into)
+	return errors.Join(append(wrong, err)...)
+}
+
 func build(t *testing.T, files filesys.FileSystem, path string) *cluster {
 	t.Helper()
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(files, path)
@@ -63,7 +75,7 @@ func build(t *testing.T, files filesys.FileSystem, path string) *cluster {
 		if into == nil {
 			t.Fatalf("%s: the agent needs no %s", path, kind)
 		}
-		if err := yaml.UnmarshalStrict(text, into); err != nil {
+		if err := strict(text, into); err != nil {
 			t.Fatalf("%s: %s: %v", path, kind, err)
 		}
 	}

@@ -14,7 +14,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
-	"sigs.k8s.io/yaml"
 )
 
 func TestEachVariantCollectsImagesAloneInDryRuns(t *testing.T) {
@@ -202,10 +201,10 @@ func TestAnUnknownFieldIsFound(t *testing.T) {
 	if bytes.Equal(text, wrong) {
 		t.Fatal("nothing was changed")
 	}
-	if err := yaml.UnmarshalStrict(text, &appsv1.DaemonSet{}); err != nil {
+	if err := strict(text, &appsv1.DaemonSet{}); err != nil {
 		t.Error(err)
 	}
-	if err := yaml.UnmarshalStrict(wrong, &appsv1.DaemonSet{}); err == nil {
+	if err := strict(wrong, &appsv1.DaemonSet{}); err == nil {
 		t.Error("a field that does not exist is taken")
 	}
 }
