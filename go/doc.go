@@ -19,11 +19,10 @@
 //		fmt.Println(entry.Kind, entry.ID, entry.Outcome, entry.Reason)
 //	}
 //
-// Settings are named like the kubelet's flags, see [Keys] and [Config.AddFlags]; [Config.LoadKubeletConfig] takes them from the files
-// that the node's kubelet has. The host reports which pods are gone, in
-// Config.PodStates, or, if its list of pods describes the past, in Config.PodStatesAsOf with the time of the list. Without them
-// only limits and thresholds apply. With DryRun a pass decides and reports, but removes nothing. example/collect is a whole
-// program.
+// Settings are named like the kubelet's flags, see [Keys] and [Config.AddFlags]; [Config.LoadKubeletConfig] takes them from the files that
+// the node's kubelet has. The host reports which pods are gone, in Config.PodStates, or, if its list of pods describes the past, in
+// Config.PodStatesAsOf with the time of the list. Without them only limits and thresholds apply. With DryRun a pass decides and reports,
+// but removes nothing. example/collect is a whole program.
 //
 // # Threads
 //

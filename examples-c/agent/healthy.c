@@ -35,9 +35,9 @@ static double period_in(FILE *file)
 static double seconds(const gc_config *config, const char *key)
 {
     char *text = gc_config_get(config, key, NULL);
-    double period = text ? (double)milliseconds_of(text) / 1000 : 0;
+    double time = text ? (double)milliseconds_of(text) / 1000 : 0;
     gc_string_free(text);
-    return period;
+    return time;
 }
 
 /* That of containers, or if they are not collected that of images. */
@@ -47,12 +47,13 @@ static double configured_period(const gc_config *config)
     return period > 0 ? period : seconds(config, "image-gc-period");
 }
 
-static int judge(const char *path, double age, double period)
+/* `answer`: how long one call of the runtime may take; meanwhile nothing is written. */
+static int judge(const char *path, double age, double period, double answer)
 {
-    double limit = PERIODS * period < LEAST_AGE ? LEAST_AGE : PERIODS * period;
+    double limit = (PERIODS * period < LEAST_AGE ? LEAST_AGE : PERIODS * period) + answer;
     if (age > limit) {
-        say("%s is %.0f s old, and may be %.0f s old (%d periods): since then no pass has ended, and no call of the runtime", path, age,
-            limit, PERIODS);
+        say("%s is %.0f s old, and may be %.0f s old (%d periods and runtime-request-timeout): since then no pass has ended, and no "
+            "call of the runtime", path, age, limit, PERIODS);
         return EXIT_NOT_HEALTHY;
     }
     if (age < -limit) {
@@ -89,5 +90,6 @@ int check_health(const char *path, const gc_config *config)
     fclose(file);
     clock_gettime(CLOCK_REALTIME, &now);
     double age = difftime(now.tv_sec, status.st_mtim.tv_sec);
-    return judge(path, age, period > 0 ? period : configured_period(config));
+    period = period > 0 ? period : configured_period(config);
+    return judge(path, age, period, seconds(config, "runtime-request-timeout"));
 }

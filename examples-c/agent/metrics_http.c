@@ -81,6 +81,7 @@ static void take_in(struct metrics_server *server, struct client *client, double
     client->socket = connection;
     client->end = now + PATIENCE;
     client->read = client->length = client->written = 0;
+    client->drains = 0;
     if (!prepare(connection))
         drop(client);
 }
@@ -146,7 +147,19 @@ static void write_answer(struct client *client)
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     client->written += count < 0 ? 0 : (size_t)count;
-    if (count < 0 || client->written == client->length)
+    if (count >= 0 && client->written < client->length)
+        return;
+    /* A socket that is closed with data nobody has read takes the answer back. */
+    client->drains = count >= 0 && client->read == MOST_REQUEST && shutdown(client->socket, SHUT_WR) == 0;
+    if (!client->drains)
+        drop(client);
+}
+
+/* Until the client closes its side, or its time is up. */
+static void drain(struct client *client)
+{
+    ssize_t count = recv(client->socket, client->request, MOST_REQUEST, 0);
+    if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
         drop(client);
 }
 
@@ -163,7 +176,7 @@ size_t poll_metrics_server(const struct metrics_server *server, struct pollfd *p
         const struct client *client = &server->clients[i];
         is_full = is_full && client->socket >= 0;
         if (client->socket >= 0)
-            polls[count++] = (struct pollfd){ .fd = client->socket, .events = client->answer ? POLLOUT : POLLIN };
+            polls[count++] = (struct pollfd){ .fd = client->socket, .events = client->answer && !client->drains ? POLLOUT : POLLIN };
     }
     if (!is_full && listens(server, now_seconds()))
         polls[count++] = (struct pollfd){ .fd = server->listener, .events = POLLIN };
@@ -179,8 +192,10 @@ void serve_metrics(struct metrics_server *server, gc_engine *engine)
             take_in(server, client, now);
         if (client->socket >= 0 && !client->answer)
             read_request(client, engine);
-        if (client->socket >= 0 && client->answer)
+        if (client->socket >= 0 && client->answer && !client->drains)
             write_answer(client);
+        else if (client->socket >= 0 && client->drains)
+            drain(client);
         if (client->socket >= 0 && now >= client->end)
             drop(client);
     }

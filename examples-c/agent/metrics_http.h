@@ -15,6 +15,7 @@ struct client {
     size_t read;
     char *answer; /* NULL = the request is not complete */
     size_t length, written;
+    int drains; /* it has its answer, and what else it sends is thrown away */
 };
 
 struct metrics_server {

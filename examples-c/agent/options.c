@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "duration.h"
 #include "exit_code.h"
 #include "help.h"
@@ -76,7 +77,7 @@ static const struct row rows[] = {
               "[::1]:9477. Everybody who reaches the address can read them" },
     { "healthy", .value = " FILE", .text = &given.healthy,
       .help = "for a probe: collect nothing, and exit with 0 if another agent has written its --metrics-file FILE in the "
-              "last three periods, else with 1" },
+              "last three periods and runtime-request-timeout, else with 1" },
     { "verbose", .flag = &given.verbose, .help = "print every object, not only the numbers" },
     { "json", .flag = &given.json, .word = "changes", .word_flag = &given.changes_only, .value = "[=changes]",
       .help = "print reports as JSON on standard output, a line each; everything else on standard error. With =changes "
@@ -234,6 +235,29 @@ static int read_arguments(gc_config *config, int count, char **arguments)
     return code;
 }
 
+static int is_something(const char *path, int directory)
+{
+    struct stat status;
+    return path && stat(path, &status) == 0 && !S_ISDIR(status.st_mode) == !directory;
+}
+
+static int has_value(const gc_config *config, const char *key, const char *value)
+{
+    char *text = gc_config_get(config, key, NULL);
+    int is = text && strcmp(text, value) == 0;
+    gc_string_free(text);
+    return is;
+}
+
+/* Whoever switches the kubelet's collector of images off does so by a threshold of 100, which is not meant for the agent. */
+static void warn_of_threshold(const gc_config *config)
+{
+    if (given.images && has_value(config, "image-gc-high-threshold", "100") && has_value(config, "image-gc-min-available", "0") &&
+        has_value(config, "image-maximum-gc-age", "0s"))
+        say("warning: the kubelet's files set imageGCHighThresholdPercent to 100, so no image goes while the disk fills; give the "
+            "agent a threshold of its own, such as --image-gc-high-threshold 85");
+}
+
 /* Takes keys from the kubelet's files, and then those of the command line once more: as in the kubelet, it wins. */
 static int load_files(gc_config *config, int count, char **arguments)
 {
@@ -242,6 +266,10 @@ static int load_files(gc_config *config, int count, char **arguments)
     gc_error *error = NULL;
     if (!given.config && !given.config_dir)
         return 0;
+    if (is_something(given.config, 1))
+        return usage_error("--config takes a file; give by --config-dir the directory", given.config);
+    if (is_something(given.config_dir, 0))
+        return usage_error("--config-dir takes a directory; give by --config the file", given.config_dir);
     gc_config_set_log(config, GC_LOG_WARN, on_log, &much);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (paths[i] && gc_config_load(config, paths[i], &error) != GC_OK) {
@@ -250,7 +278,10 @@ static int load_files(gc_config *config, int count, char **arguments)
             return EXIT_USAGE;
         }
     optind = 1;
-    return read_arguments(config, count, arguments);
+    int code = read_arguments(config, count, arguments);
+    if (code == 0)
+        warn_of_threshold(config);
+    return code;
 }
 
 /* 0, or the exit code for options that --explain excludes. It is a dry run of one pass of each kind. */
@@ -347,7 +378,8 @@ struct options *read_options(gc_config *config, int count, char **arguments, int
         printf("agent, crigc %s\n", gc_version());
         return NULL;
     }
-    *exit_code = load_files(config, count, arguments);
+    /* A probe needs none of them, and must not fail because of one. */
+    *exit_code = given.healthy ? 0 : load_files(config, count, arguments);
     if (*exit_code != 0)
         return NULL;
     settle(config);

@@ -69,6 +69,22 @@ fn a_file_that_is_wrong_is_named_and_one_that_is_skipped_is_told() {
     let told = bench.run(&["--once", "--config", "/nonexistent/kubelet.yaml"]);
     assert_eq!(told.code, Some(2), "{}", told.out);
     assert!(told.error.contains("No such file"), "{}", told.error);
+    for (option, path, said) in [
+        (
+            "--config",
+            &other,
+            "--config takes a file; give by --config-dir the directory",
+        ),
+        (
+            "--config-dir",
+            &bad,
+            "--config-dir takes a directory; give by --config the file",
+        ),
+    ] {
+        let told = bench.run(&["--once", option, path]);
+        let line = format!("agent: {said} {path}; see --help\n");
+        assert_eq!((told.code, told.error), (Some(2), line));
+    }
     let told = bench.run(&[
         "--once",
         "--now",
@@ -82,7 +98,31 @@ fn a_file_that_is_wrong_is_named_and_one_that_is_skipped_is_told() {
         "warning: skipped, because the kubelet reads only names that end in .conf: {other}/10.yaml\n"
     );
     assert_eq!(told.error, says);
-    // The help needs no file.
+    // The help needs no file, and neither does a probe.
     let told = bench.run(&["--config", "/nonexistent/kubelet.yaml", "--help"]);
     assert_eq!(told.code, Some(0), "{}", told.error);
+    let file = bench.at("crigc.prom");
+    std::fs::write(&file, "").expect("writable");
+    let told = bench.run(&["--config", "/nonexistent/kubelet.yaml", "--healthy", &file]);
+    assert_eq!(told.code, Some(0), "{}", told.error);
+}
+
+/// What switches the kubelet's collector of images off would switch the agent off, too.
+#[test]
+fn a_threshold_of_100_in_the_files_is_told() {
+    let bench = bench();
+    let off = bench.at("off.yaml");
+    let text = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\nimageGCHighThresholdPercent: 100\n";
+    std::fs::write(&off, text).expect("writable");
+    for (options, is_told) in [
+        (&[][..], true),
+        (&["--containers"], false),
+        (&["--image-gc-high-threshold", "85"], false),
+        (&["--image-gc-min-available", "1Gi"], false),
+        (&["--image-maximum-gc-age", "24h"], false),
+    ] {
+        let told = bench.run(&[&["--once", "--config", &off], options].concat());
+        let said = told.error.contains("such as --image-gc-high-threshold 85");
+        assert_eq!(said, is_told, "{options:?}: {}", told.error);
+    }
 }

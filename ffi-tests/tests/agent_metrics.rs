@@ -321,24 +321,38 @@ fn healthy_is_a_file_that_is_young_enough() {
     };
     let two = period(600.0) + &period(120.0);
     // What is in the file, how old it is, further options, the exit code, what is said.
-    let cases: [(&str, i64, &[&str], i32, &str); 13] = [
+    let cases: [(&str, i64, &[&str], i32, &str); 14] = [
         (&two, 0, &[], 0, ""),
-        (&two, 350, &[], 0, ""),
-        (&two, 370, &[], 1, "may be 360 s old (3 periods)"),
+        // Three periods, and the two minutes that a call of the runtime may take.
+        (&two, 470, &[], 0, ""),
+        (
+            &two,
+            490,
+            &[],
+            1,
+            "may be 480 s old (3 periods and runtime-request-timeout)",
+        ),
+        (
+            &two,
+            390,
+            &["--runtime-request-timeout", "10s"],
+            1,
+            "may be 370 s old",
+        ),
         // What is configured here does not count where the file says it.
-        (&two, 350, &["--container-gc-period", "1m"], 0, ""),
-        // At least a minute.
-        (&period(0.05), 50, &[], 0, ""),
-        (&period(0.05), 70, &[], 1, "may be 60 s old"),
+        (&two, 470, &["--container-gc-period", "1m"], 0, ""),
+        // At least a minute for the periods.
+        (&period(0.05), 170, &[], 0, ""),
+        (&period(0.05), 190, &[], 1, "may be 180 s old"),
         // That of --once says nothing: the default is a minute.
-        ("", 170, &[], 0, ""),
-        ("", 190, &[], 1, "may be 180 s old"),
-        ("", 190, &["--container-gc-period", "5m"], 0, ""),
-        ("", 890, &["--images"], 0, ""),
-        ("garbage\0\n", 190, &[], 1, "may be 180 s old"),
+        ("", 290, &[], 0, ""),
+        ("", 310, &[], 1, "may be 300 s old"),
+        ("", 310, &["--container-gc-period", "5m"], 0, ""),
+        ("", 1010, &["--images"], 0, ""),
+        ("garbage\0\n", 310, &[], 1, "may be 300 s old"),
         // A clock that was set back a little, or a lot.
-        (&two, -350, &[], 0, ""),
-        (&two, -370, &[], 1, "has the clock been set back?"),
+        (&two, -470, &[], 0, ""),
+        (&two, -490, &[], 1, "has the clock been set back?"),
     ];
     for (text, age, more, code, said) in cases {
         fs::write(&file, text).expect("writable");
@@ -428,6 +442,7 @@ fn the_page_of_metrics_is_served() {
         assert_eq!(value(&body, "crigc_build_info", "version"), 1.0, "{body}");
     }
     let long = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(5000));
+    let much = format!("GET /{} HTTP/1.0\r\n\r\n", "x".repeat(1_000_000));
     for (request, code) in [
         (&*get("/"), "404"),
         (&get("/metricsx"), "404"),
@@ -435,6 +450,8 @@ fn the_page_of_metrics_is_served() {
         ("POST /metrics HTTP/1.0\r\n\r\n", "405"),
         ("nonsense\r\n\r\n", "405"),
         (&long[..4096], "431"),
+        // Its answer arrives, though nobody reads all of it.
+        (&much, "431"),
     ] {
         let (status, _, body) = ask(&page, request);
         assert!(
