@@ -553,10 +553,10 @@ extern "C" {
 /**
  * Makes an engine from a copy of the configuration and its callbacks. The runtime need not be running yet. The caller frees the engine
  * with gc_engine_free. On failure it returns NULL, and the error has one of these statuses: GC_ERROR_CONFIG (values are wrong only
- * together, or an endpoint is not a unix socket and there is no gc_connect_fn), GC_ERROR_BUSY (another engine holds image-records-file,
- * or this is a callback), GC_ERROR_IO (image-records-file cannot be locked, such as in a directory that does not exist or cannot be
- * written) or GC_ERROR_INVALID_ARGUMENT (`config` is NULL). With
- * the key dry-run the engine only reads image-records-file: it does not lock it, and the file need not exist.
+ * together, or an endpoint is not a unix socket and there is no gc_connect_fn), GC_ERROR_BUSY (another engine holds image-records-file, or
+ * this is a callback), GC_ERROR_IO (image-records-file cannot be locked, such as in a directory that does not exist or cannot be written)
+ * or GC_ERROR_INVALID_ARGUMENT (`config` is NULL). With the key dry-run the engine only reads image-records-file: it does not lock it, and
+ * the file need not exist.
  */
 struct gc_engine *gc_engine_new(const struct gc_config *config,
                                 struct gc_error **error);
@@ -600,14 +600,13 @@ gc_status gc_containers(struct gc_engine *engine,
                         struct gc_error **error);
 
 /**
- * Removes unused images if the image filesystem (with image-gc-inode-thresholds: or its inodes) is at least image-gc-high-threshold
- * full, or if fewer bytes are available than image-gc-min-available; with GC_ALL_UNUSED, and those that have been unused for
+ * Removes unused images if the image filesystem (with image-gc-inode-thresholds: or its inodes) is at least image-gc-high-threshold full,
+ * or if fewer bytes are available than image-gc-min-available; with GC_ALL_UNUSED, and those that have been unused for
  * image-maximum-gc-age, however empty it is. Arguments and statuses are those of gc_containers. In addition the pass fails if a removal
- * failed (GC_ERROR_RUNTIME), if less was freed than image-gc-low-threshold or image-gc-min-available asks for
- * (GC_ERROR_NOT_ENOUGH_FREED), and if image-gc-min-available is more than the filesystem has (GC_ERROR_CONFIG). Images that an engine
- * finds in its first image pass are not protected by minimum-image-ttl-duration:
- * the first call on a new engine may remove an image that was pulled a second ago. To protect it, call this once with GC_DRY_RUN,
- * wait for minimum-image-ttl-duration, and call it again.
+ * failed (GC_ERROR_RUNTIME), if less was freed than image-gc-low-threshold or image-gc-min-available asks for (GC_ERROR_NOT_ENOUGH_FREED),
+ * and if image-gc-min-available is more than the filesystem has (GC_ERROR_CONFIG). Images that an engine finds in its first image pass are
+ * not protected by minimum-image-ttl-duration: the first call on a new engine may remove an image that was pulled a second ago. To protect
+ * it, call this once with GC_DRY_RUN, wait for minimum-image-ttl-duration, and call it again.
  */
 gc_status gc_images(struct gc_engine *engine,
                     uint32_t flags,
@@ -626,11 +625,10 @@ gc_status gc_images(struct gc_engine *engine,
  * arguments and statuses are those of gc_containers; GC_ERROR_INVALID_ARGUMENT also stands for a UID that is NULL or empty, has a
  * slash or a control character, or is not UTF-8.
  *
- * With GC_POD_GONE this call says that everything the pod left behind may be removed, as of the moment of the call: if something of
- * the pod is newer, all of it is kept (newer-than-answer), and its logs are for as long as minimum-pod-log-ttl-duration asks
- * (too-young); call again later. gc_pod_states_fn, if it is set,
- * is asked as well, and can only keep more. Without GC_POD_GONE its answer decides, and without both only limits apply. A pod with a
- * container that runs or with a ready sandbox is kept whatever the host says (pod-active).
+ * With GC_POD_GONE this call says that everything the pod left behind may be removed, as of the moment of the call: if something of the
+ * pod is newer, all of it is kept (newer-than-answer), and its logs are for as long as minimum-pod-log-ttl-duration asks (too-young); call
+ * again later. gc_pod_states_fn, if it is set, is asked as well, and can only keep more. Without GC_POD_GONE its answer decides, and
+ * without both only limits apply. A pod with a container that runs or with a ready sandbox is kept whatever the host says (pod-active).
  *
  * It makes 3 calls of the runtime to list a pod with one sandbox (1 more for each further sandbox), lists once more if it removes
  * something, and mostly makes 1 call for each container that it removes and 2 for each sandbox. Where the runtime has no streams it also asks
@@ -948,6 +946,11 @@ const struct gc_entry *gc_report_entry(const struct gc_report *report,
 char *gc_report_json(const struct gc_report *report);
 
 /**
+ * Frees a report. NULL does nothing. In a callback it frees nothing; the report that a callback receives is only borrowed.
+ */
+void gc_report_free(struct gc_report *report);
+
+/**
  * Returns the name of a kind, as in gc_report_json: "container", "sandbox", "pod-logs", "log-link" or "image"; "unknown" for a number
  * that this version does not know. Never NULL. The string is always valid; do not free it. May be called from callbacks.
  */
@@ -965,11 +968,6 @@ const char *gc_outcome_name(gc_outcome outcome);
  * says why the object was to be removed. Never NULL. The string is always valid; do not free it. May be called from callbacks.
  */
 const char *gc_reason_text(const char *reason);
-
-/**
- * Frees a report. NULL does nothing. In a callback it frees nothing; the report that a callback receives is only borrowed.
- */
-void gc_report_free(struct gc_report *report);
 
 /**
  * Explains the entry at `index`, counted from 0, for people: what happened to it, the text of its reason, and the values that were

@@ -2,7 +2,6 @@
 //!
 //! The interface is `include/crigc.h`. The Rust modules are public only for crigc's own tests; they may change at any time.
 
-mod by_kind;
 mod causes;
 pub mod clock;
 mod compared;

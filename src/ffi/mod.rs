@@ -11,6 +11,7 @@ pub mod connect;
 pub mod engine;
 pub mod error;
 pub mod explain;
+pub mod names;
 #[cfg(feature = "panic-points")]
 pub mod panics;
 pub mod report;

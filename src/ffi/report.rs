@@ -3,12 +3,11 @@
 use super::boundary::{free, guarded, outside, owned, read};
 use super::callbacks::gc_fs_usage;
 use super::error::gc_status;
+use super::names::kind_of;
 use crate::error::Status;
 use crate::node::Text;
-use crate::report::{
-    ByKind, Entry, Kind, Outcome, PaceFigures, Reason, Report, printable, push_visible,
-};
-use std::ffi::{CStr, c_char};
+use crate::report::{ByKind, Entry, PaceFigures, Report, printable, push_visible};
+use std::ffi::c_char;
 
 /// The kind of a pass.
 pub type gc_pass = i32;
@@ -357,53 +356,6 @@ pub unsafe extern "C" fn gc_report_entry(
 pub unsafe extern "C" fn gc_report_json(report: *const gc_report) -> *mut c_char {
     // SAFETY: the host's promise.
     unsafe { read(report, std::ptr::null_mut(), |r| owned(&r.report.json())) }
-}
-
-/// Returns the name of a kind, as in gc_report_json: "container", "sandbox", "pod-logs", "log-link" or "image"; "unknown" for a number
-/// that this version does not know. Never NULL. The string is always valid; do not free it. May be called from callbacks.
-#[unsafe(no_mangle)]
-pub extern "C" fn gc_kind_name(kind: gc_kind) -> *const c_char {
-    named(kind_of(kind).map(Kind::name))
-}
-
-fn kind_of(number: gc_kind) -> Option<Kind> {
-    Kind::ALL
-        .into_iter()
-        .find(|kind| *kind as gc_kind == number)
-}
-
-/// Returns the name of an outcome, as in gc_report_json: "kept", "removed", "failed" or "refused"; "unknown" for a number that this
-/// version does not know. Never NULL. The string is always valid; do not free it. May be called from callbacks.
-#[unsafe(no_mangle)]
-pub extern "C" fn gc_outcome_name(outcome: gc_outcome) -> *const c_char {
-    named(
-        Outcome::ALL
-            .iter()
-            .find(|o| **o as gc_outcome == outcome)
-            .map(|o| o.name()),
-    )
-}
-
-/// Returns a sentence for people about the `reason` of an entry, such as "kept: it is the newest sandbox of its pod", or "unknown" for
-/// a word that this version does not know, and for NULL. For an entry with the outcome GC_FAILED or GC_REFUSED, and in a dry run, it
-/// says why the object was to be removed. Never NULL. The string is always valid; do not free it. May be called from callbacks.
-///
-/// # Safety
-/// `reason` is NULL or a string with a NUL at its end.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gc_reason_text(reason: *const c_char) -> *const c_char {
-    let text = || {
-        if reason.is_null() {
-            return None;
-        }
-        // SAFETY: the host's promise.
-        Reason::of_word(unsafe { CStr::from_ptr(reason) }).map(Reason::c_text)
-    };
-    named(guarded(None, text))
-}
-
-fn named(name: Option<&'static CStr>) -> *const c_char {
-    name.unwrap_or(c"unknown").as_ptr()
 }
 
 /// Frees a report. NULL does nothing. In a callback it frees nothing; the report that a callback receives is only borrowed.

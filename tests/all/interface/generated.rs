@@ -6,7 +6,7 @@ use crigc::report::Reason;
 use std::path::Path;
 
 /// The files of the interface, in the order of the header.
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "engine",
     "error",
     "config",
@@ -14,6 +14,7 @@ const SOURCES: [&str; 8] = [
     "connect",
     "call",
     "report",
+    "names",
     "explain",
 ];
 
