@@ -97,7 +97,7 @@ fn values(report: &Report, entry: &Entry) -> Option<String> {
             pods,
             percent,
         } => format!(
-            "{losing} of the {pods} pods with logs would lose something; max-pod-share is {percent} percent."
+            "{losing} of the {pods} pods would lose something; max-pod-share is {percent} percent."
         ),
         Compared::Newer { changed, as_of } => format!(
             "The host's answer describes {}, and something of the pod changed at {}.",

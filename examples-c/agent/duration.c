@@ -2,16 +2,17 @@
 #define _POSIX_C_SOURCE 200809L
 #include "duration.h"
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-/* A unit comes before its own beginning: "ms" before "m". */
+#define DIGITS "0123456789"
+
+/* A unit comes before its own beginning: "ms" before "m". The third and the fourth are the two signs for micro in UTF-8. */
 static const struct unit {
     const char *name;
     double milliseconds;
 } units[] = {
-    { "ms", 1 }, { "us", 1e-3 }, { "ns", 1e-6 }, { "h", 3600e3 }, { "m", 60e3 }, { "s", 1e3 },
+    { "ms", 1 }, { "us", 1e-3 }, { "\xc2\xb5s", 1e-3 }, { "\xce\xbcs", 1e-3 }, { "ns", 1e-6 }, { "h", 3600e3 }, { "m", 60e3 }, { "s", 1e3 },
 };
 
 /* The unit at the beginning of a text; NULL if there is none. */
@@ -23,21 +24,34 @@ static const struct unit *unit_at(const char *text)
     return NULL;
 }
 
+/* The number at the beginning of a text, such as 1, 1.5, .5 or 1., and where it ends; NULL if there is none. strtod reads others, too. */
+static const char *read_number(const char *text, double *value)
+{
+    size_t digits = strspn(text, DIGITS);
+    double place = 1;
+    for (*value = 0; strspn(text, DIGITS) > 0; text++)
+        *value = *value * 10 + (*text - '0');
+    if (*text != '.')
+        return digits > 0 ? text : NULL;
+    for (text++; strspn(text, DIGITS) > 0; text++, digits++)
+        *value += (*text - '0') * (place /= 10);
+    return digits > 0 ? text : NULL;
+}
+
 long milliseconds_of(const char *text)
 {
     double total = 0;
+    text += *text == '+';
     if (strcmp(text, "0") == 0)
         return 0;
     do {
-        char *end;
-        if (*text < '0' || *text > '9')
-            return -1;
-        double value = strtod(text, &end);
-        const struct unit *unit = unit_at(end);
+        double value;
+        text = read_number(text, &value);
+        const struct unit *unit = text ? unit_at(text) : NULL;
         if (!unit)
             return -1;
         total += value * unit->milliseconds;
-        text = end + strlen(unit->name);
+        text += strlen(unit->name);
     } while (*text);
     return total > (double)(LONG_MAX / 2) ? LONG_MAX / 2 : (long)total;
 }

@@ -89,7 +89,7 @@ gc_engine *make_engine(gc_config *config, const struct options *options, gc_erro
     gc_engine *engine = gc_engine_new(config, error);
     if (!engine && is_default && is_unusable(*error))
         engine = make_despite(config, directory, error);
-    if (engine && options->once && options->images && !options->apply && !options->now)
+    if (engine && options->once && options->images && !options->apply && !options->now && !options->explain)
         engine = without_wait(config, engine, error);
     return engine;
 }

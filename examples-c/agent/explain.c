@@ -137,24 +137,72 @@ static size_t find_abbreviated(struct search *search)
     return different;
 }
 
-/* Whether an entry belongs to one that was found: to the same pod, or as the link of a container. */
-static int is_related(const gc_entry *entry, const gc_entry *found)
+/* Texts in their order. */
+struct names {
+    const char **all;
+    size_t count;
+};
+
+static int compare(const void *a, const void *b)
 {
-    char link[512];
-    if (found->kind == GC_CONTAINER && entry->kind == GC_LOG_LINK) {
-        snprintf(link, sizeof link, "-%s.log", found->id);
-        return ends_with(entry->id, link);
-    }
-    return found->pod_uid[0] != '\0' && strcmp(entry->pod_uid, found->pod_uid) == 0;
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Notes the other entries of the pods in question. */
+static int has(const struct names *names, const char *name)
+{
+    return names->count > 0 && bsearch(&name, names->all, names->count, sizeof name, compare) != NULL;
+}
+
+/* Whether this is the link of one of these containers. Its name ends in a dash, the ID and .log, and an ID may have dashes. */
+static int links_to(const struct names *containers, const char *path)
+{
+    char id[256];
+    size_t end = ends_with(path, ".log") ? strlen(path) - strlen(".log") : 0;
+    for (size_t dash = end; dash > 0 && path[dash] != '/'; dash--)
+        if (path[dash] == '-' && end - dash - 1 < sizeof id) {
+            memcpy(id, path + dash + 1, end - dash - 1);
+            id[end - dash - 1] = '\0';
+            if (has(containers, id))
+                return 1;
+        }
+    return 0;
+}
+
+/* Notes the other entries of these pods, and the links of these containers. */
+static void note_related(struct search *search, const struct names *pods, const struct names *containers)
+{
+    for (size_t i = 0; i < search->entries; i++) {
+        const gc_entry *entry = entry_at(search->looked, i);
+        if (search->relation[i] == NONE &&
+            (has(pods, entry->pod_uid) || (entry->kind == GC_LOG_LINK && links_to(containers, entry->id))))
+            search->relation[i] = OF_SAME_POD;
+    }
+}
+
+static void add(struct names *names, const char *name)
+{
+    if (*name)
+        names->all[names->count++] = name;
+}
+
+/* Notes what belongs to the entries that were found; without memory nothing. */
 static void find_related(struct search *search)
 {
-    for (size_t found = 0; found < search->entries; found++)
-        for (size_t i = 0; search->relation[found] == FOUND && i < search->entries; i++)
-            if (search->relation[i] == NONE && is_related(entry_at(search->looked, i), entry_at(search->looked, found)))
-                search->relation[i] = OF_SAME_POD;
+    struct names pods = { malloc((search->found + 1) * sizeof(char *)), 0 };
+    struct names containers = { malloc((search->found + 1) * sizeof(char *)), 0 };
+    for (size_t i = 0; pods.all && containers.all && i < search->entries; i++)
+        if (search->relation[i] == FOUND) {
+            const gc_entry *entry = entry_at(search->looked, i);
+            add(&pods, entry->pod_uid);
+            add(&containers, entry->kind == GC_CONTAINER ? entry->id : "");
+        }
+    if (pods.count > 0)
+        qsort(pods.all, pods.count, sizeof *pods.all, compare);
+    if (containers.count > 0)
+        qsort(containers.all, containers.count, sizeof *containers.all, compare);
+    note_related(search, &pods, &containers);
+    free(pods.all);
+    free(containers.all);
 }
 
 static void say_not_found(const struct search *search)
@@ -230,7 +278,8 @@ static int search_and_print(struct search *search, int as_json)
         return EXIT_USAGE;
     if (search->found == 0)
         say_not_found(search);
-    find_related(search);
+    if (!as_json)
+        find_related(search);
     lock_output();
     if (as_json) {
         print_for_a_program(search);

@@ -31,14 +31,39 @@ static void print_with_word(const char *entry, size_t length, const char *word)
     fwrite(entry + behind, 1, length - behind, stdout);
 }
 
-/* A text of the library with its messages in the words of a command line, to be freed; frees the library's. NULL = no memory. */
-static char *in_words_of(char *of_library)
+/* Writes JSON with its errors in the words of a command line. Names and IDs stay as they are. */
+static void write_errors_in_words(FILE *to, char *json)
+{
+    static const char field[] = "\"error\":\"";
+    char *error;
+    while ((error = strstr(json, field)) != NULL) {
+        error += sizeof field - 1;
+        char *end = error;
+        while (*end && *end != '"')
+            end += *end == '\\' && end[1] ? 2 : 1;
+        char behind = *end;
+        fwrite(json, 1, (size_t)(error - json), to);
+        *end = '\0';
+        write_message(to, error);
+        *end = behind;
+        json = end;
+    }
+    fputs(json, to);
+}
+
+static void write_in_words(FILE *to, char *text)
+{
+    write_message(to, text);
+}
+
+/* A text of the library in the words of a command line, to be freed; frees the library's. NULL = no memory. */
+static char *in_words_of(char *of_library, void (*write)(FILE *to, char *text))
 {
     char *in_words = NULL;
     size_t size = 0;
     FILE *to = open_memstream(&in_words, &size);
     if (of_library && to)
-        write_message(to, of_library);
+        write(to, of_library);
     int failed = !of_library || !to;
     if (to && fclose(to) != 0)
         failed = 1;
@@ -53,7 +78,7 @@ static char *in_words_of(char *of_library)
 /* Prints the last field of an entry, and its end. Texts of the library have no control characters. */
 static void print_explanation(const gc_report *report, size_t index)
 {
-    char *text = in_words_of(gc_report_explain(report, index));
+    char *text = in_words_of(gc_report_explain(report, index), write_in_words);
     fputs(",\"explanation\":\"", stdout);
     for (const char *at = text ? text : ""; *at; at++) {
         if (*at == '"' || *at == '\\')
@@ -102,7 +127,7 @@ static void print_entries_of(const char *entry, const gc_report *report, const s
 
 static void print_chosen(const gc_report *report, const struct choice *choice)
 {
-    char *json = in_words_of(gc_report_json(report));
+    char *json = in_words_of(gc_report_json(report), write_errors_in_words);
     if (!json) {
         fputs("error: no memory for the report\n", stderr);
         return;

@@ -95,9 +95,18 @@ void refresh_metrics_file(struct metrics_file *file, gc_engine *engine)
 int begin_metrics_file(struct metrics_file *file, gc_engine *engine)
 {
     const char *dot = file->path ? strrchr(file->path, '.') : NULL;
+    struct stat status;
+    if (file->path && lstat(file->path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode) &&
+        !S_ISDIR(status.st_mode)) {
+        say("cannot write metrics to %s: it is not a regular file, and would be replaced by one", file->path);
+        return 0;
+    }
     if (file->path && (!dot || strcmp(dot, ".prom") != 0))
         say("node_exporter reads only files whose names end in .prom, and so not %s", file->path);
-    return write_metrics_file(file, engine);
+    if (write_metrics_file(file, engine))
+        return 1;
+    /* A disk that is full is what the agent is there for. */
+    return file->failure == ENOSPC || file->failure == EDQUOT || file->failure == EFBIG || file->failure == EIO;
 }
 
 void end_metrics_file(struct metrics_file *file)

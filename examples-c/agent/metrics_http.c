@@ -12,7 +12,9 @@
 #include "duration.h"
 #include "output.h"
 
-enum { PATIENCE = 5, DEAF = 1, BACKLOG = 16 }; /* the first two in seconds */
+/* In seconds: for a request, for its answer, and without free descriptors. A client that says nothing keeps others waiting. */
+enum { IDLE = 1, PATIENCE = 5, DEAF = 1 };
+enum { BACKLOG = 16 };
 
 static int prepare(int descriptor)
 {
@@ -79,7 +81,7 @@ static void take_in(struct metrics_server *server, struct client *client, double
         return;
     }
     client->socket = connection;
-    client->end = now + PATIENCE;
+    client->end = now + IDLE;
     client->read = client->length = client->written = 0;
     client->drains = 0;
     if (!prepare(connection))
@@ -121,6 +123,7 @@ static void answer(struct client *client, gc_engine *engine)
         client->answer = text ? answer_of("200 OK", "", text, length) : NULL;
         gc_string_free(text);
     }
+    client->end = now_seconds() + PATIENCE;
     if (!client->answer)
         drop(client);
 }

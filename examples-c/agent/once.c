@@ -78,15 +78,16 @@ static int look_at_images(const struct job *job)
     return seen;
 }
 
-/* Waits until no image that crigc has seen is younger than the minimum TTL; 1 = a signal came first. */
+/* Waits until no image that crigc has seen is younger than the minimum TTL; 1 = a signal came first, or there is no telling how long
+ * that is. */
 static int wait_for_images(const gc_config *config)
 {
     char *ttl = gc_config_get(config, "minimum-image-ttl-duration", NULL);
     say("listed the images; collecting in %s, when none can be younger than minimum-image-ttl-duration (--now: at once)",
-        ttl);
-    long wait = milliseconds_of(ttl) + 1;
+        ttl ? ttl : "?");
+    long wait = ttl ? milliseconds_of(ttl) : -1;
     gc_string_free(ttl);
-    return wait_for(wait, "images in");
+    return wait < 0 || wait_for(wait + 1, "images in");
 }
 
 /* Lists, waits and collects: an engine counts all images of its first list as old, so that a single pass could remove an

@@ -287,8 +287,8 @@ static int load_files(gc_config *config, int count, char **arguments)
 /* 0, or the exit code for options that --explain excludes. It is a dry run of one pass of each kind. */
 static int check_explain(void)
 {
-    if (!*given.explain)
-        return usage_error("give an ID behind --explain, not", "\"\"");
+    if (!*given.explain || *given.explain == '-')
+        return usage_error("give an ID behind --explain, not", given.explain);
     if (given.apply)
         return usage_error("--explain only looks, and removes nothing; leave out", "--apply");
     if (given.healthy)

@@ -1,4 +1,4 @@
-/* SIGTERM and SIGINT, and waits that they end; SIGHUP and SIGPIPE do nothing. A signal handler may not call crigc: it writes
+/* SIGTERM and SIGINT, and waits that they end; SIGHUP, SIGPIPE and SIGXFSZ do nothing. A signal handler may not call crigc: it writes
  * to a pipe, and a thread that waits for the pipe cancels the call, or stops the engine. */
 #define _POSIX_C_SOURCE 200809L
 #include "signals.h"
@@ -35,9 +35,9 @@ int catch_signals(void)
     memset(&action, 0, sizeof action);
     action.sa_handler = on_signal;
     action.sa_flags = SA_RESTART; /* a report that is being written is written to its end */
-    /* Neither a terminal that closes nor a reader that ends may end a pass. */
-    return signal(SIGHUP, SIG_IGN) != SIG_ERR && signal(SIGPIPE, SIG_IGN) != SIG_ERR && pipe(wake_up) == 0 &&
-           fcntl(wake_up[1], F_SETFL, O_NONBLOCK) == 0 && sigaction(SIGTERM, &action, NULL) == 0 &&
+    /* Neither a terminal that closes, nor a reader that ends, nor a file that may not grow may end a pass. */
+    return signal(SIGHUP, SIG_IGN) != SIG_ERR && signal(SIGPIPE, SIG_IGN) != SIG_ERR && signal(SIGXFSZ, SIG_IGN) != SIG_ERR &&
+           pipe(wake_up) == 0 && fcntl(wake_up[1], F_SETFL, O_NONBLOCK) == 0 && sigaction(SIGTERM, &action, NULL) == 0 &&
            sigaction(SIGINT, &action, NULL) == 0;
 }
 

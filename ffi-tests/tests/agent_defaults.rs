@@ -301,7 +301,7 @@ fn s0_12_a_run_by_hand_has_a_brake() {
         assert_eq!(gone_are_left(&bench), left, "{case}");
         let share = if name == "one that holds" { 60 } else { 50 };
         for part in [
-            "warning: PodShareExceeded: 14 of the 22 pods in pod-logs-dir would lose ",
+            "warning: PodShareExceeded: 14 of the 22 pods would lose ",
             &format!("more than max-pod-share ({share} percent)"),
             "if --kubelet-dir or --live-pods is right, as after a day without the node, run the agent with --max-pod-share 100 until",
         ] {
@@ -341,5 +341,50 @@ fn s0_12_periodic_passes_have_no_brake_by_default() {
         assert_eq!(told.code, Some(0), "{}", told.error);
         let left = if share.is_some() { 12 } else { 0 };
         assert_eq!(gone_are_left(&bench), left, "{}", told.error);
+    }
+}
+
+/// All forms of a duration that a key takes are waited for, and the agent's own options take the same ones.
+#[test]
+fn s5_2_an_agent_waits_for_a_duration_in_any_form() {
+    for ttl in [
+        "30m",
+        ".5h",
+        "+2m",
+        "1h.5m",
+        "2m1μs",
+        "2m500µs",
+        "120000.5ms",
+        "2.m",
+    ] {
+        let bench = Bench::new(Vec::new());
+        let before = bench.server.state().images.len();
+        let options = [
+            "--once",
+            "--apply",
+            "--images",
+            "--minimum-image-ttl-duration",
+            ttl,
+        ];
+        let waits = |error: &str| {
+            let waits = error.contains("collecting in ");
+            // It would remove images at once.
+            std::thread::sleep(Duration::from_millis(if waits { 300 } else { 0 }));
+            waits
+        };
+        let told = signalled(&mut bench.command(&agent(), &options), waits, Signal::TERM);
+        assert_eq!(told.code, Some(5), "{ttl}: {}{}", told.out, told.error);
+        assert_eq!(bench.server.state().images.len(), before, "{ttl}");
+    }
+    let bench = Bench::new(Vec::new());
+    let live = bench.at("live");
+    for text in [
+        "0", "+0", "1s", ".5h", "1.s", "1h.5m", "2μs", "2µs", "3ns", "+1m30s", "0s", "", "+", ".",
+        ".s", "1", "1e3s", "0x1s", "1 s", "-1s", "1s ", "1d", "1..s", "1.2.3s", "infs", "s",
+    ] {
+        let of_agent = ["--once", "--live-pods", &live, "--live-pods-max-age", text];
+        let of_key = ["--once", "--minimum-image-ttl-duration", text];
+        let code = |options: &[&str]| (bench.run(options).code == Some(2), text);
+        assert_eq!(code(&of_agent), code(&of_key));
     }
 }

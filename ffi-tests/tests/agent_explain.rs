@@ -303,13 +303,18 @@ fn failures_have_their_exit_codes_and_removing_is_refused() {
     let bench = Bench::new(vec![deny]);
     let file = bench.at("metrics.prom");
     // Options, the exit code, and what is said.
-    let cases: [(&[&str], i32, &str); 9] = [
+    let cases: [(&[&str], i32, &str); 10] = [
         (
             &["--explain", "x", "--apply"],
             2,
             "--explain only looks, and removes nothing; leave out --apply",
         ),
         (&["--explain", ""], 2, "give an ID behind --explain"),
+        (
+            &["--explain", "--images"],
+            2,
+            "give an ID behind --explain, not --images",
+        ),
         (
             &["--explain", "x", "--healthy", &file],
             2,

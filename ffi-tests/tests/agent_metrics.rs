@@ -5,11 +5,12 @@ use ffi_tests::process;
 use ffi_tests::promtool::is_accepted;
 use ffi_tests::simulated::{Bench, Told, WATCHDOG, agent, read_until, told};
 use ffi_tests::{has, run, skip};
+use rustix::fs::{FileType, Mode};
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, prlimit};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
@@ -175,6 +176,7 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_removed() {
     let bench = Bench::new(Vec::new());
     fs::create_dir(bench.at("folder.prom")).expect("a folder");
     fs::create_dir(bench.at("blocked.prom.new")).expect("a folder");
+    mkfifo(bench.at("pipe.prom"));
     let before = bench.server.state();
     for (file, why) in [
         (
@@ -182,6 +184,7 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_removed() {
             "No such file or directory",
         ),
         (bench.at("folder.prom"), "Is a directory"),
+        (bench.at("pipe.prom"), "it is not a regular file"),
         (bench.at("blocked.prom"), "File exists"),
     ] {
         for more in [&["--once", "--now"][..], &[]] {
@@ -192,11 +195,43 @@ fn a_file_that_cannot_be_written_is_refused_before_anything_is_removed() {
         }
     }
     assert_eq!(bench.server.state(), before);
-    assert!(
-        fs::metadata(bench.at("folder.prom"))
-            .expect("a folder")
-            .is_dir()
+    let type_of = |name: &str| fs::metadata(bench.at(name)).expect("it stays").file_type();
+    assert!(type_of("folder.prom").is_dir() && type_of("pipe.prom").is_fifo());
+}
+
+fn mkfifo(path: String) {
+    let (kind, mode) = (FileType::Fifo, Mode::from_raw_mode(0o600));
+    rustix::fs::mknodat(rustix::fs::CWD, path, kind, mode, 0).expect("a pipe");
+}
+
+/// An agent that did not collect because a disk is full would never free it.
+#[test]
+fn without_room_for_the_file_it_collects_all_the_same() {
+    let bench = Bench::new(Vec::new());
+    let file = bench.at("crigc.prom");
+    let before = bench.server.state().containers.len();
+    let agent = bench.command(
+        &agent(),
+        &[
+            "--once",
+            "--now",
+            "--apply",
+            "--containers",
+            "--metrics-file",
+            &file,
+        ],
     );
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", "ulimit -f 1; exec \"$@\"", "sh"])
+        .arg(agent.get_program())
+        .args(agent.get_args());
+    let told = told(run(&mut limited, WATCHDOG));
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    let message = format!("cannot write metrics to {file}: File too large");
+    assert_eq!(told.error.matches(&message).count(), 1, "{}", told.error);
+    assert!(bench.server.state().containers.len() < before);
+    assert!(!Path::new(&file).exists());
 }
 
 /// Whoever owns the directory cannot make root write elsewhere.

@@ -166,7 +166,7 @@ keys! {
         takes: values::PERCENT,
         default: "100",
         rule: "S0.12",
-        doc: "A brake, in percent. If more than this share of the pods that have an entry in pod-logs-dir, and at least 10, would lose something because they are gone, the pass removes nothing because a pod is gone, and sends the event PodShareExceeded; limits still apply. The next pass counts again. A node that was down for a day has many gone pods, and they may all be removed: raise the share until a pass has run. 100: no brake.",
+        doc: "A brake, in percent. If more than this share of the pods, and at least 10, would lose something because they are gone, the pass removes nothing because a pod is gone, and sends the event PodShareExceeded; limits still apply. It counts the pods that have an entry in pod-logs-dir, and those that would lose something. The next pass counts again. A node that was down for a day has many gone pods, and they may all be removed: raise the share until a pass has run. 100: no brake.",
     }
     image_gc_high_threshold: u8 {
         name: "image-gc-high-threshold",

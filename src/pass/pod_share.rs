@@ -101,7 +101,7 @@ fn read(ctx: &Context<'_>) -> Result<Entries, String> {
 fn tell(ctx: &Context<'_>, exceeded: &Exceeded) {
     let examples: Vec<String> = exceeded.examples.iter().map(|uid| visible(uid)).collect();
     let message = format!(
-        "{} of the {} pods in pod-logs-dir would lose containers, sandboxes or logs because they are gone (such as {}), more than max-pod-share ({} percent): this pass removes nothing because its pod is gone; if the host's list of pods is right, as after a day without the node, raise max-pod-share until a pass has run; if not, see why pods are missing in it",
+        "{} of the {} pods would lose containers, sandboxes or logs because they are gone (such as {}), more than max-pod-share ({} percent): this pass removes nothing because its pod is gone; if the host's list of pods is right, as after a day without the node, raise max-pod-share until a pass has run; if not, see why pods are missing in it",
         exceeded.losing,
         exceeded.pods,
         examples.join(", "),

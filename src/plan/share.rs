@@ -1,4 +1,4 @@
-//! The brake (S0.12): how many of the pods with logs would lose something because they are gone, and whether those are too many.
+//! The brake (S0.12): how many of the pods would lose something because they are gone, and whether those are too many.
 
 use super::containers::{self, ContainerPolicy};
 use super::logs::entry_uid;
@@ -18,7 +18,7 @@ const EXAMPLES: usize = 3;
 pub struct Exceeded {
     /// Pods that would lose something because they are gone.
     pub losing: usize,
-    /// Pods that have an entry in `pod-logs-dir`.
+    /// Those, and the pods that have an entry in `pod-logs-dir`.
     pub pods: usize,
     /// UIDs of some of those that would lose something.
     pub examples: Vec<Text>,
@@ -54,15 +54,15 @@ pub fn losing(
     losing
 }
 
-/// Whether those are more than `percent` of the pods that have an entry in `pod-logs-dir`, and at least 10. Only pods with an entry count.
+/// Whether those are more than `percent` of the pods that have an entry in `pod-logs-dir`, and at least 10. A pod that would lose
+/// something counts also without an entry: the directory may be the wrong one (safer).
 pub fn exceeded(percent: u8, names: &[Text], losing: &BTreeSet<Text>) -> Option<Exceeded> {
-    let pods: HashSet<&str> = names.iter().map(|name| entry_uid(name)).collect();
-    let counted = || losing.iter().filter(|uid| pods.contains(&***uid));
-    let count = counted().count();
-    let is_over = count >= LEAST && count * 100 > pods.len() * usize::from(percent);
+    let mut pods: HashSet<&str> = names.iter().map(|name| entry_uid(name)).collect();
+    pods.extend(losing.iter().map(|uid| &**uid));
+    let is_over = losing.len() >= LEAST && losing.len() * 100 > pods.len() * usize::from(percent);
     is_over.then(|| Exceeded {
-        losing: count,
+        losing: losing.len(),
         pods: pods.len(),
-        examples: counted().take(EXAMPLES).cloned().collect(),
+        examples: losing.iter().take(EXAMPLES).cloned().collect(),
     })
 }

@@ -302,7 +302,7 @@ pub(super) fn table() -> Vec<(Kind, Reason, Compared, &'static str)> {
                 pods: 20,
                 percent: 50,
             },
-            "12 of the 20 pods with logs would lose something; max-pod-share is 50 percent.",
+            "12 of the 20 pods would lose something; max-pod-share is 50 percent.",
         ),
         (I, Reason::NoEffect, Nothing, ""),
     ]

@@ -66,15 +66,17 @@ fn s0_12_more_than_the_share_and_at_least_ten_are_too_many() {
 }
 
 #[test]
-fn s0_12_only_pods_with_an_entry_count_and_each_once() {
+fn s0_12_each_pod_counts_once_also_one_that_has_no_entry() {
     let mut rules = Rules::default();
     // Twelve lose something, of which eleven have an entry, in one case by both forms of its name.
     let mut names = names(11);
     names.push("u000".into());
-    let found = share::exceeded(99, &names, &uids(12)).expect("eleven of eleven");
-    assert_eq!((found.losing, found.pods), (11, 11));
+    let found = share::exceeded(99, &names, &uids(12)).expect("twelve of twelve");
+    assert_eq!((found.losing, found.pods), (12, 12));
     rules.case("S0.12");
-    assert_eq!(share::exceeded(0, &[], &uids(12)), None);
+    // The directory is empty, or that of another node.
+    let found = share::exceeded(50, &[], &uids(12)).expect("twelve of twelve");
+    assert_eq!((found.losing, found.pods), (12, 12));
     rules.case("S0.12");
 }
 
