@@ -2,6 +2,7 @@ package kubeletgc
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"strings"
@@ -65,13 +66,23 @@ var toOperators = strings.NewReplacer(
 // operatorError is an error of crigc in the words of a kubelet.
 type operatorError struct{ error }
 
-func (e operatorError) Error() string { return toOperators.Replace(e.error.Error()) }
+func (e operatorError) Error() string { return inWords(e.error) }
 
 func (e operatorError) Unwrap() error { return e.error }
 
+// inWords is what a kubelet's operator reads of an error of crigc.
+func inWords(err error) string {
+	text := toOperators.Replace(err.Error())
+	if errors.Is(err, crigc.ErrNotEnoughFreed) {
+		// The kubelet has the same words in an event, and nothing before them.
+		text = strings.TrimPrefix(text, "crigc: ")
+	}
+	return text
+}
+
 // forOperators leaves an error as it is if its words are right.
 func forOperators(err error) error {
-	if err == nil || toOperators.Replace(err.Error()) == err.Error() {
+	if err == nil || inWords(err) == err.Error() {
 		return err
 	}
 	return operatorError{err}
