@@ -162,6 +162,7 @@ fn names_units_and_labels_are_those_that_are_promised() {
         "crigc_pass_duration_seconds",
         "crigc_rpc_duration_seconds",
         "crigc_last_success_timestamp_seconds",
+        "crigc_held",
         "crigc_period_seconds",
         "crigc_image_fs_capacity_bytes",
         "crigc_image_fs_available_bytes",
