@@ -38,7 +38,12 @@ fn head(report: &Report, entry: &Entry) -> String {
         Outcome::Removed => "Removed",
         Outcome::Failed | Outcome::Refused => {
             let error = printable(entry.error.as_deref().unwrap_or("the cause is unknown"));
-            let failed = sentence(&format!("Not removed: {error}"));
+            // Whether one is gone all the same is not always known: a call may have got no answer.
+            let begin = match entry.outcome {
+                Outcome::Failed => "Removal failed",
+                _ => "Not removed",
+            };
+            let failed = sentence(&format!("{begin}: {error}"));
             return format!("{failed} It was to be removed: {text}.");
         }
     };

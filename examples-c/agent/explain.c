@@ -9,7 +9,7 @@
 #include "summary.h"
 #include "words.h"
 
-enum { SHORTEST = 4 /* beginning of an ID */, MOST_SHOWN = 5 };
+enum { SHORTEST = 4 /* beginning of an ID */, MOST_SHOWN = 5, MOST_RELATED = 20 };
 
 /* What an entry has to do with the object in question. */
 enum { NONE, OF_SAME_POD, FOUND };
@@ -214,7 +214,7 @@ static void say_not_found(const struct search *search)
             counts[kind]++;
     }
     say("found no %s among %zu containers, %zu sandboxes, %zu pod logs, %zu log links that lead nowhere and %zu images; give an ID or at "
-        "least its first %d characters, the tag of an image, the UID or NAMESPACE/NAME of a pod, or a path of logs",
+        "least its first %d characters, the first tag of an image, the UID or NAMESPACE/NAME of a pod, or a path of logs",
         search->wanted, counts[GC_CONTAINER], counts[GC_SANDBOX], counts[GC_POD_LOGS], counts[GC_LOG_LINK], counts[GC_IMAGE], SHORTEST);
 }
 
@@ -243,6 +243,7 @@ static void print_for_a_person(const struct search *search, char relation)
 {
     size_t before = 0;
     const char *title = relation == OF_SAME_POD ? "other objects of its pod:\n" : "";
+    size_t related = 0;
     for (size_t r = 0; r < search->looked->count; r++) {
         const gc_report *report = search->looked->reports[r];
         for (size_t i = 0; i < gc_report_len(report); i++) {
@@ -252,11 +253,13 @@ static void print_for_a_person(const struct search *search, char relation)
             title = "";
             if (relation == FOUND)
                 print_found(report, i);
-            else
+            else if (related++ < MOST_RELATED)
                 print_entry(report, gc_report_entry(report, i));
         }
         before += gc_report_len(report);
     }
+    if (related > MOST_RELATED)
+        printf("  and %zu more; --once --json has all\n", related - MOST_RELATED);
 }
 
 /* Prints a line for each report, with what was found. */

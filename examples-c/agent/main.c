@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "crigc.h"
+#include "duration.h"
 #include "engine.h"
 #include "exit_code.h"
 #include "healthy.h"
@@ -77,6 +78,15 @@ static struct thresholds thresholds_of(const gc_config *config)
     return thresholds;
 }
 
+/* Logs wait for a shipper only where nobody else removes them. */
+static void warn_of_logs(const gc_config *config)
+{
+    char *ttl = gc_config_get(config, "minimum-pod-log-ttl-duration", NULL);
+    if (ttl && milliseconds_of(ttl) > 0)
+        say("minimum-pod-log-ttl-duration binds crigc alone: a kubelet that collects this node removes the logs of a pod with the pod");
+    gc_string_free(ttl);
+}
+
 static int run(gc_config *config, struct options *options)
 {
     if (options->healthy)
@@ -94,6 +104,8 @@ static int run(gc_config *config, struct options *options)
     };
     options->kubelet.host_root = gc_config_get(config, "host-root", NULL);
     printer.beside_kubelet = is_kubelet_there(&options->kubelet);
+    if (printer.beside_kubelet && options->containers && !options->explain)
+        warn_of_logs(config);
     int code = run_engine(config, options, &printer);
     gc_string_free(options->kubelet.host_root);
     return code;

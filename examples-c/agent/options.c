@@ -48,7 +48,7 @@ static const struct row rows[] = {
               "only if the pod does not live there" },
     { "explain", .value = " ID", .text = &given.explain,
       .help = "why would a pass keep or remove this? ID is that of a container, sandbox or image, or at least its first 4 "
-              "characters, the tag of an image, the UID or NAMESPACE/NAME of a pod, or a path of logs. A dry run, with the other "
+              "characters, the first tag of an image, the UID or NAMESPACE/NAME of a pod, or a path of logs. A dry run, with the other "
               "options as the agent of this node has them" },
     { "all-unused", .flag = &given.all_unused,
       .help = "with --once: remove everything that is unused, as the kubelet does under disk pressure" },
@@ -336,7 +336,7 @@ static int check(void)
 static void set_brake(gc_config *config)
 {
     int has_source = given.kubelet.path || given.live_pods.path;
-    if (!given.once || !given.containers || given.pod || !has_source || given.share_given)
+    if (!given.once || !given.containers || given.pod || !has_source || given.share_given || given.explain)
         return;
     char *logs = gc_config_get(config, "pod-logs-dir", NULL);
     if (logs && *logs)

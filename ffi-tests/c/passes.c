@@ -304,7 +304,7 @@ static void check_explanations(const gc_report *report, const char *removed, con
 {
     for (size_t i = 0; i < gc_report_len(report); i++) {
         const gc_entry *entry = gc_report_entry(report, i);
-        const char *begin = entry->outcome == GC_REMOVED ? removed : entry->outcome == GC_KEPT ? kept : "Not removed: ";
+        const char *begin = entry->outcome == GC_REMOVED ? removed : entry->outcome == GC_KEPT ? kept : entry->outcome == GC_FAILED ? "Removal failed: " : "Not removed: ";
         const char *reason = strstr(gc_reason_text(entry->reason), ": ");
         char *text = gc_report_explain(report, i);
         CHECK(text != NULL && strncmp(text, begin, strlen(begin)) == 0 && text[strlen(text) - 1] == '.');

@@ -312,6 +312,27 @@ fn s0_12_a_run_by_hand_has_a_brake() {
     }
 }
 
+/// It speaks for the periodic agent, which has none.
+#[test]
+fn s0_12_an_explanation_has_no_brake() {
+    let bench = Bench::new(Vec::new());
+    add_gone(&bench, 12);
+    let uid = format!("00000000-0000-4000-8000-{:012}", 3);
+    let told = bench.run(&[
+        "--explain",
+        &uid,
+        "--containers",
+        "--kubelet-dir",
+        &bench.at("kubelet"),
+    ]);
+    assert_eq!(told.code, Some(0), "{}{}", told.out, told.error);
+    assert!(
+        told.out.contains("\n  reason  pod-removed\n"),
+        "{}",
+        told.out
+    );
+}
+
 /// A periodic agent has a brake only if it is given one.
 #[test]
 fn s0_12_periodic_passes_have_no_brake_by_default() {

@@ -1,11 +1,62 @@
 //! The agent names exempt images that a kubelet beside it would remove.
 
-use ffi_tests::simulated::{Bench, agent, signalled};
+use ffi_tests::run;
+use ffi_tests::simulated::{Bench, WATCHDOG, agent, signalled, told};
 use rustix::process::Signal;
 use std::cell::Cell;
 use std::fs;
 
 const PINS: &str = "agent: image-gc-exempt binds crigc alone: the kubelet may still remove ";
+
+/// A pod need not see the directories of the kubelet that runs it.
+#[test]
+fn s5_3_an_agent_in_a_pod_is_beside_a_kubelet() {
+    let bench = Bench::new(Vec::new());
+    bench.add_image("exempt", false);
+    // No host has this root, so no directory of a kubelet is found there.
+    fs::create_dir(bench.at("var")).expect("a folder");
+    let root = format!("--host-root={}", bench.at("").trim_end_matches('/'));
+    let options = [
+        "--once",
+        "--now",
+        "--images",
+        "--image-gc-exempt=*/exempt*:*",
+        &root,
+    ];
+    for in_pod in [false, true] {
+        let mut command = bench.command(&agent(), &options);
+        command.env_remove("KUBERNETES_SERVICE_HOST");
+        if in_pod {
+            command.env("KUBERNETES_SERVICE_HOST", "10.96.0.1");
+        }
+        let told = told(run(&mut command, WATCHDOG));
+        assert_eq!(told.error.contains(PINS), in_pod, "{}", told.error);
+    }
+}
+
+/// The logs of a pod that is gone wait for crigc alone.
+#[test]
+fn s4_1_an_age_of_logs_has_no_effect_beside_a_kubelet_and_that_is_told() {
+    let said = "minimum-pod-log-ttl-duration binds crigc alone";
+    let ttl = "--minimum-pod-log-ttl-duration=1h";
+    let kubelet = "--kubelet-dir=KUBELET";
+    let cases: [(&[&str], bool); 4] = [
+        (&[kubelet, ttl], true),
+        (&[kubelet], false),
+        (&[kubelet, "--images", ttl], false),
+        (&[kubelet, "--minimum-pod-log-ttl-duration=0"], false),
+    ];
+    for (options, tells) in cases {
+        let bench = Bench::new(Vec::new());
+        let path = |word: &&str| word.replace("KUBELET", &bench.at("kubelet"));
+        let options: Vec<String> = options.iter().map(path).collect();
+        let mut all = vec!["--once", "--now"];
+        all.extend(options.iter().map(String::as_str));
+        let told = bench.run(&all);
+        let times = usize::from(tells);
+        assert_eq!(told.error.matches(said).count(), times, "{}", told.error);
+    }
+}
 
 #[test]
 fn s5_3_exempt_images_that_are_not_pinned_are_told_beside_a_kubelet() {

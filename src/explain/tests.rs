@@ -109,7 +109,7 @@ fn outcomes_and_the_pass_are_part_of_an_explanation() {
     assert_eq!(
         explained(&failed),
         format!(
-            "Not removed: cannot stop it: no\\nidea. It was to be removed: its pod has a newer sandbox. {values}"
+            "Removal failed: cannot stop it: no\\nidea. It was to be removed: its pod has a newer sandbox. {values}"
         )
     );
     let mut refused = of(Outcome::Refused);

@@ -45,12 +45,9 @@ pub(super) fn youth(
     };
     let change = dir.last_change(OsStr::new(&**name), &question)?;
     if change.newest > since {
-        let age = Age::at(
-            now(ctx),
-            Since::TreeWritten,
-            change.newest,
-            nanoseconds(ttl),
-        );
+        let ttl = nanoseconds(ttl);
+        let then = since.saturating_add(ttl);
+        let age = Age::at(then, Since::TreeWritten, change.newest, ttl);
         return Ok(Some(Compared::Age(age)));
     }
     Ok(change.beyond.then_some(Compared::Nothing))

@@ -60,9 +60,9 @@ fn s6_1_the_first_passes_begin_at_once_whatever_the_jitter_is() {
 }
 
 #[test]
-fn s6_1_a_period_with_jitter_is_never_shorter_than_without() {
+fn s6_1_jitter_makes_periods_longer_and_different() {
     let mut rules = Rules::default();
-    for percent in ["0", "1", "100"] {
+    for (percent, longest) in [("0", 0), ("1", 0), ("100", 36)] {
         rules.case("S6.1");
         let bench = alive_beside_gone().start();
         let (hooks, heard) = telling(&bench);
@@ -74,23 +74,26 @@ fn s6_1_a_period_with_jitter_is_never_shorter_than_without() {
         let engine = bench.engine(&keys, hooks);
         engine.start().unwrap();
         let mut ended = None;
-        let mut gaps = 0;
-        while gaps < 8 {
+        let mut gaps = Vec::new();
+        while gaps.len() < 12 {
             let (at, what) = heard.recv_timeout(WATCHDOG).expect("the next pass");
             match (what, ended) {
                 (Heard::End(_), _) => ended = Some(at),
                 (Heard::Clock, Some(end)) => {
-                    assert!(
-                        at - end >= Duration::from_millis(30),
-                        "{percent}: {:?}",
-                        at - end
-                    );
+                    gaps.push(at - end);
                     ended = None;
-                    gaps += 1;
                 }
                 (Heard::Clock, None) => {}
             }
         }
+        gaps.sort_unstable();
+        let (least, most) = (gaps[0], gaps[gaps.len() - 1]);
+        assert!(least >= Duration::from_millis(30), "{percent}: {gaps:?}");
+        // Of twelve that are up to twice as long, one is a fifth longer: all but once in 200 million times.
+        assert!(
+            most >= Duration::from_millis(longest),
+            "{percent}: {gaps:?}"
+        );
     }
 }
 
