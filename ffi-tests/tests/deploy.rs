@@ -384,6 +384,75 @@ fn the_image_collects_from_an_empty_root_through_its_documented_mounts() {
     }
 }
 
+/// The words behind a key in a manifest, one for each of its lines.
+fn in_manifest(path: &str, key: &str) -> Vec<String> {
+    let text = read(root().join("deploy/kubernetes").join(path));
+    let lines = text.lines().map(|line| line.trim_start());
+    let values = lines.filter_map(|line| line.strip_prefix(key));
+    values.map(|value| value.trim().to_owned()).collect()
+}
+
+/// The DaemonSet for containerd: with the arguments, the mounts and the probe of the manifests. go/manifests decodes these strictly.
+#[test]
+fn the_agent_of_the_daemonset_needs_no_more_than_it_has() {
+    if let Some(why) = missing() {
+        return skip(why);
+    }
+    let mut arguments: Vec<String> = in_manifest("base/daemonset.yaml", "- --");
+    arguments.extend(in_manifest("containerd/kustomization.yaml", "value: --"));
+    let arguments: Vec<String> = arguments.iter().map(|word| format!("--{word}")).collect();
+    assert!(arguments.len() >= 5, "{arguments:?}");
+    let own = in_manifest("base/daemonset.yaml", "mountPath:");
+    let host = in_manifest("containerd/mounts.yaml", "mountPath:");
+    let read_only = in_manifest("containerd/mounts.yaml", "readOnly: true");
+    assert_eq!((own.len(), host.len(), read_only.len()), (2, 2, 2));
+    let mounts: Vec<String> = own
+        .iter()
+        .map(|path| format!("{path}:rw"))
+        .chain(host.iter().map(|path| format!("{path}:ro")))
+        .collect();
+    let probe = &in_manifest("base/daemonset.yaml", "command:")[0];
+    let probe = probe.trim_matches(['[', ']']).split(", ");
+    let probe: Vec<&str> = probe.collect();
+    let image = Image::open(&archive());
+    let node = || {
+        let place = Place::new();
+        fs::create_dir(place.at("/run/crigc-agent")).expect("a folder");
+        place
+    };
+    let in_image = |place: &Place, command: &[&str]| {
+        let files = place.at("/run/test/root");
+        fs::create_dir(&files).expect("a folder");
+        let mut tar = Command::new("tar");
+        check(tar.arg("-xzf").arg(image.layer()).arg("-C").arg(&files));
+        let mut all = vec!["ffi-tests/deploy/in-image.sh", "/run/test/root"];
+        all.extend(mounts.iter().map(String::as_str));
+        all.push("--");
+        all.extend(command);
+        let told = place.run(&all);
+        assert_eq!(told.code, Some(0), "{}{}", told.out, told.error);
+        told.out
+    };
+    // One pass in place of periodic ones, which would not end.
+    let mut pass = vec!["/crigc-agent"];
+    pass.extend(arguments.iter().map(String::as_str));
+    pass.push("--once");
+    let place = node();
+    let out = in_image(&place, &pass);
+    assert!(
+        out.contains("images: ") && !out.contains("containers, "),
+        "{out}"
+    );
+    nothing_changed(&place, "as delivered");
+    pass.extend(["--now", "--apply", "--all-unused"]);
+    let place = node();
+    in_image(&place, &pass);
+    images_are_collected(&place, "with --apply");
+    let (metrics, place) = (place.at("/run/crigc-agent/crigc.prom"), node());
+    fs::copy(metrics, place.at("/run/crigc-agent/crigc.prom")).expect("metrics");
+    in_image(&place, &probe);
+}
+
 fn unit() -> String {
     read(root().join("deploy/crigc-agent.service"))
 }
