@@ -774,7 +774,7 @@ fn cases() -> Vec<Case> {
                 /usr/local/bin/crigc-agent --healthy "$file"
                 systemctl stop crigc-agent
                 [ -e "$file" ]
-                touch -d '-4 minutes' "$file"
+                touch -d '-6 minutes' "$file"
                 if /usr/local/bin/crigc-agent --healthy "$file"; then exit 1; fi"#,
                 |place, name| {
                     nothing_changed(place, name);
