@@ -973,8 +973,8 @@ const char *gc_reason_text(const char *reason);
  * Explains the entry at `index`, counted from 0, for people: what happened to it, the text of its reason, and the values that were
  * compared, as far as they are known, such as "Kept: it is younger than its minimum age. It was created 35s ago;
  * minimum-container-ttl-duration is 1m0s." For an entry with the outcome GC_FAILED or GC_REFUSED it says what failed as well. The
- * words may change with each version; programs read the fields of gc_entry. The text is made by this call: a report that nobody
- * explains costs nothing more. The caller frees it with gc_string_free. Returns NULL past the end, and for NULL. May be called from
+ * words may change with each version; programs read the fields of gc_entry. The text is made by this call of values that every entry
+ * has. The caller frees it with gc_string_free. Returns NULL past the end, and for NULL. May be called from
  * callbacks.
  */
 char *gc_report_explain(const struct gc_report *report,
