@@ -13,6 +13,8 @@ export RUSTC_BOOTSTRAP=1
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Zsanitizer=address -Cdebug-assertions -Ccodegen-units=1"
+# A few runs take less time than the compiler would.
+[ "$runs" -gt 100000 ] || export CARGO_PROFILE_RELEASE_OPT_LEVEL=1
 cargo build -q --release --manifest-path fuzz/Cargo.toml --target "$host" --target-dir target/fuzz
 for target in $targets; do
     found=target/fuzz/corpus/$target

@@ -6,6 +6,7 @@ use ffi_tests::{has, root, run, skip};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Far above what a command takes.
@@ -108,6 +109,17 @@ fn printed(block: &Block, folder: &Path, agent: &Path, crisim: &Path) -> String 
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// What a block says it prints, and does not.
+fn lacks(block: &Block, agent: &Path, crisim: &Path) -> Option<String> {
+    assert!(!block.lines.is_empty(), "{} prints nothing", block.heading);
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = printed(block, folder.path(), agent, crisim);
+    let mut rest = text.lines();
+    let lacks = |line: &&String| !rest.any(|printed| is_line(printed, line));
+    let line = block.lines.iter().find(lacks)?;
+    Some(format!("{}: `{line}` is not in:\n{text}", block.heading))
+}
+
 #[test]
 fn the_commands_of_the_features_show_them() {
     if !has("timeout") {
@@ -115,24 +127,26 @@ fn the_commands_of_the_features_show_them() {
     }
     let page = fs::read_to_string(root().join("docs/features.md")).expect("a page");
     let (agent, crisim) = (compile_agent("agent", &[]), crisim());
-    let mut wrong = Vec::new();
-    let mut shown = 0;
-    for block in blocks(&page) {
-        if block.commands.starts_with("make ") {
-            continue;
+    let blocks: Vec<Block> = blocks(&page)
+        .into_iter()
+        .filter(|block| !block.commands.starts_with("make "))
+        .collect();
+    assert!(blocks.len() >= 15, "{} blocks", blocks.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut wrong = Vec::new();
+        while let Some(block) = blocks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            wrong.extend(lacks(block, &agent, &crisim));
         }
-        shown += 1;
-        assert!(!block.lines.is_empty(), "{} prints nothing", block.heading);
-        let folder = tempfile::tempdir().expect("a folder");
-        let text = printed(&block, folder.path(), &agent, &crisim);
-        let mut rest = text.lines();
-        for line in &block.lines {
-            if !rest.any(|printed| is_line(printed, line)) {
-                wrong.push(format!("{}: `{line}` is not in:\n{text}", block.heading));
-                break;
-            }
-        }
-    }
-    assert!(shown >= 15, "{shown} blocks");
+        wrong
+    };
+    // They wait more than they compute.
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        let found = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("no panic"));
+        found.flatten().collect()
+    });
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
