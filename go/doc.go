@@ -26,10 +26,10 @@
 //
 // # Threads
 //
-// Any number of goroutines may use an [Engine] at once. Two passes of one kind never overlap: other callers wait for their turn,
-// each on a thread of the operating system, as in every call of C from Go. Only [Engine.Start] starts threads of the library, one
-// for each kind, and [Engine.Stop] ends them. Between passes an engine has no open descriptor but the lock of image-records-file and, unless started, no thread. After
-// [Engine.Close] neither is left.
+// Any number of goroutines may use an [Engine] at once. Two passes of one kind never overlap: other callers wait for their turn, each on a
+// thread of the operating system, as in every call of C from Go. Only [Engine.Start] starts threads of the library, one for each kind, and
+// [Engine.Stop] ends them. Between passes an engine has no open descriptor but the lock of image-records-file and, unless started, no
+// thread. After [Engine.Close] neither is left.
 //
 // A context's deadline and cancel end a pass soon, and the report says what was done. They cannot end a system call that hangs, such
 // as one on a dead network mount.
@@ -46,8 +46,8 @@
 //     already, as in Ended itself, the panic is only logged.
 //   - A callback must not call runtime.Goexit, nor a function that calls it, such as testing.T.FailNow: the thread's stack has
 //     frames of C, which Goexit cannot leave.
-//   - In a callback, the methods of every engine return [ErrBusy], and so do New and [Config.LoadKubeletConfig]. Stop does nothing there, and Metrics returns "".
-//     Close only closes the engine there, and frees it in the background.
+//   - In a callback, the methods of every engine return [ErrBusy], and so do New and [Config.LoadKubeletConfig]. Stop does nothing there,
+//     and Metrics returns "". Close only closes the engine there, and frees it in the background.
 //
 // # Errors
 //
