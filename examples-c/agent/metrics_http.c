@@ -16,6 +16,9 @@
 enum { IDLE = 1, PATIENCE = 5, DEAF = 1 };
 enum { BACKLOG = 16 };
 
+/* How long a text is given to whoever asks, in seconds. Clients without end cost no more than a few texts a second. */
+static const double FRESH = 0.2;
+
 static int prepare(int descriptor)
 {
     return fcntl(descriptor, F_SETFD, FD_CLOEXEC) == 0 && fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0;
@@ -45,6 +48,7 @@ int begin_metrics_server(struct metrics_server *server, const char *text)
     char where[MOST_ADDRESS];
     server->listener = -1;
     server->deaf = 0;
+    server->text = NULL;
     for (size_t i = 0; i < MOST_CLIENTS; i++)
         server->clients[i].socket = -1;
     if (!text)
@@ -108,7 +112,19 @@ static int is_for(const char *request, const char *path)
     return strncmp(request, path, length) == 0 && strchr(" ?\r\n", request[length]) != NULL;
 }
 
-static void answer(struct client *client, gc_engine *engine)
+/* The figures, made anew if they are old; NULL if there is no memory for them. */
+static const char *text_of(struct metrics_server *server, gc_engine *engine)
+{
+    double now = now_seconds();
+    if (server->text && now - server->made < FRESH)
+        return server->text;
+    gc_string_free(server->text);
+    server->text = gc_metrics(engine);
+    server->made = now;
+    return server->text;
+}
+
+static void answer(struct metrics_server *server, struct client *client, gc_engine *engine)
 {
     const char *request = client->request;
     size_t *length = &client->length;
@@ -119,9 +135,8 @@ static void answer(struct client *client, gc_engine *engine)
     } else if (!is_for(request + 4, "/metrics")) {
         client->answer = answer_of("404 Not Found", "", "the only page is /metrics\n", length);
     } else {
-        char *text = gc_metrics(engine);
+        const char *text = text_of(server, engine);
         client->answer = text ? answer_of("200 OK", "", text, length) : NULL;
-        gc_string_free(text);
     }
     client->end = now_seconds() + PATIENCE;
     if (!client->answer)
@@ -129,7 +144,7 @@ static void answer(struct client *client, gc_engine *engine)
 }
 
 /* Reads on; answers once the head of the request is complete. */
-static void read_request(struct client *client, gc_engine *engine)
+static void read_request(struct metrics_server *server, struct client *client, gc_engine *engine)
 {
     ssize_t count = recv(client->socket, client->request + client->read, MOST_REQUEST - client->read, 0);
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
@@ -141,7 +156,7 @@ static void read_request(struct client *client, gc_engine *engine)
     client->read += (size_t)count;
     client->request[client->read] = '\0';
     if (client->read == MOST_REQUEST || strstr(client->request, "\r\n\r\n") || strstr(client->request, "\n\n"))
-        answer(client, engine);
+        answer(server, client, engine);
 }
 
 static void write_answer(struct client *client)
@@ -194,7 +209,7 @@ void serve_metrics(struct metrics_server *server, gc_engine *engine)
         if (client->socket < 0 && listens(server, now))
             take_in(server, client, now);
         if (client->socket >= 0 && !client->answer)
-            read_request(client, engine);
+            read_request(server, client, engine);
         if (client->socket >= 0 && client->answer && !client->drains)
             write_answer(client);
         else if (client->socket >= 0 && client->drains)
@@ -222,4 +237,6 @@ void end_metrics_server(struct metrics_server *server)
     if (server->listener >= 0)
         close(server->listener);
     server->listener = -1;
+    gc_string_free(server->text);
+    server->text = NULL;
 }

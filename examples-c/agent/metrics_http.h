@@ -21,6 +21,8 @@ struct client {
 struct metrics_server {
     int listener; /* -1 = there is none */
     double deaf;  /* accepts nobody until then */
+    char *text;   /* of the page, as it was last made; NULL = it was not yet */
+    double made;
     struct client clients[MOST_CLIENTS];
 };
 

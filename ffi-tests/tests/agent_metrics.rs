@@ -498,6 +498,49 @@ fn the_page_of_metrics_is_served() {
     running.end();
 }
 
+/// Passes change the figures all the time. Each of these requests would make a text of its own.
+#[test]
+fn requests_without_end_cost_five_texts_a_second() {
+    let bench = Bench::new(Vec::new());
+    let mut running = Running::start(
+        &bench,
+        &[
+            "--containers",
+            "--container-gc-period",
+            "1ms",
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ],
+    );
+    let page = running.page();
+    let begin = Instant::now();
+    let mut texts: Vec<String> = Vec::new();
+    let mut requests = 0;
+    while begin.elapsed() < Duration::from_secs(1) {
+        let (status, _, text) = ask(&page, GET);
+        assert_eq!(status, "HTTP/1.0 200 OK");
+        requests += 1;
+        if texts.last() != Some(&text) {
+            texts.push(text);
+        }
+    }
+    // One that was made before, and one at the begin of each fifth of a second.
+    let most = usize::try_from(begin.elapsed().as_millis() / 200).expect("seconds") + 2;
+    let different = texts.len();
+    assert!(
+        different <= most,
+        "{different} texts for {requests} requests, {most} at most"
+    );
+    // None is kept for longer.
+    let passes = |text: &str| {
+        let labels = "pass=\"containers\",status=\"GC_OK\"";
+        value(text, "crigc_passes_total", labels)
+    };
+    let before = passes(&texts[different - 1]);
+    wait_until("a new text", || passes(&ask(&page, GET).2) > before);
+    running.end();
+}
+
 #[test]
 fn the_page_is_served_while_a_pass_hangs_and_beside_clients_that_hang() {
     let bench = Bench::new(vec![Fault::all("RemoveContainer", Action::Hang)]);
