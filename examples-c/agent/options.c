@@ -235,10 +235,20 @@ static int read_arguments(gc_config *config, int count, char **arguments)
     return code;
 }
 
-static int is_something(const char *path, int directory)
+/* 0, or the exit code. The library takes a file and a directory by one function, and reads them differently: each option says which one its
+ * user means. What cannot be looked at is left to the library, which says why. */
+static int check_paths(void)
 {
     struct stat status;
-    return path && stat(path, &status) == 0 && !S_ISDIR(status.st_mode) == !directory;
+    if (given.config && stat(given.config, &status) == 0 && S_ISDIR(status.st_mode)) {
+        say("--config %s is a directory; give it by --config-dir", given.config);
+        return EXIT_USAGE;
+    }
+    if (given.config_dir && stat(given.config_dir, &status) == 0 && !S_ISDIR(status.st_mode)) {
+        say("--config-dir %s is not a directory; give a file by --config", given.config_dir);
+        return EXIT_USAGE;
+    }
+    return 0;
 }
 
 static int has_value(const gc_config *config, const char *key, const char *value)
@@ -266,10 +276,9 @@ static int load_files(gc_config *config, int count, char **arguments)
     gc_error *error = NULL;
     if (!given.config && !given.config_dir)
         return 0;
-    if (is_something(given.config, 1))
-        return usage_error("--config takes a file; give by --config-dir the directory", given.config);
-    if (is_something(given.config_dir, 0))
-        return usage_error("--config-dir takes a directory; give by --config the file", given.config_dir);
+    int code = check_paths();
+    if (code != 0)
+        return code;
     gc_config_set_log(config, GC_LOG_WARN, on_log, &much);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
         if (paths[i] && gc_config_load(config, paths[i], &error) != GC_OK) {
@@ -278,7 +287,7 @@ static int load_files(gc_config *config, int count, char **arguments)
             return EXIT_USAGE;
         }
     optind = 1;
-    int code = read_arguments(config, count, arguments);
+    code = read_arguments(config, count, arguments);
     if (code == 0)
         warn_of_threshold(config);
     return code;

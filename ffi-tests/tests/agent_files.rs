@@ -3,6 +3,7 @@
 use ffi_tests::simulated::{Bench, Told};
 use serde_json::Value;
 use std::fs;
+use std::os::unix::fs::symlink;
 
 const HEAD: &str = "apiVersion: kubelet.config.k8s.io/v1beta1\nkind: KubeletConfiguration\n";
 
@@ -69,22 +70,6 @@ fn a_file_that_is_wrong_is_named_and_one_that_is_skipped_is_told() {
     let told = bench.run(&["--once", "--config", "/nonexistent/kubelet.yaml"]);
     assert_eq!(told.code, Some(2), "{}", told.out);
     assert!(told.error.contains("No such file"), "{}", told.error);
-    for (option, path, said) in [
-        (
-            "--config",
-            &other,
-            "--config takes a file; give by --config-dir the directory",
-        ),
-        (
-            "--config-dir",
-            &bad,
-            "--config-dir takes a directory; give by --config the file",
-        ),
-    ] {
-        let told = bench.run(&["--once", option, path]);
-        let line = format!("agent: {said} {path}; see --help\n");
-        assert_eq!((told.code, told.error), (Some(2), line));
-    }
     let told = bench.run(&[
         "--once",
         "--now",
@@ -105,6 +90,41 @@ fn a_file_that_is_wrong_is_named_and_one_that_is_skipped_is_told() {
     std::fs::write(&file, "").expect("writable");
     let told = bench.run(&["--config", "/nonexistent/kubelet.yaml", "--healthy", &file]);
     assert_eq!(told.code, Some(0), "{}", told.error);
+}
+
+/// The library takes both by one function. As the kubelet's options do, the agent's say which one is meant.
+#[test]
+fn a_directory_in_place_of_a_file_is_refused_and_the_other_way_round() {
+    let bench = bench();
+    let (file, bad) = (bench.at("kubelet.yaml"), bench.at("bad.yaml"));
+    let (drop_ins, link) = (bench.at("conf.d"), bench.at("link"));
+    symlink(&drop_ins, &link).expect("a link");
+    let is_directory =
+        |path: &str| format!("agent: --config {path} is a directory; give it by --config-dir\n");
+    let is_none = |path: &str| {
+        format!("agent: --config-dir {path} is not a directory; give a file by --config\n")
+    };
+    let cases: [(&[&str], String); 6] = [
+        (&["--config", &drop_ins], is_directory(&drop_ins)),
+        (&["--config", &link], is_directory(&link)),
+        (&["--config-dir", &file], is_none(&file)),
+        (&["--config-dir", "/dev/null"], is_none("/dev/null")),
+        // The first that is wrong is named; nothing is read before.
+        (
+            &["--config-dir", &file, "--config", &drop_ins],
+            is_directory(&drop_ins),
+        ),
+        (&["--config", &bad, "--config-dir", &file], is_none(&file)),
+    ];
+    for (options, said) in cases {
+        let told = bench.run(&[&["--once"], options].concat());
+        assert_eq!((told.code, told.error), (Some(2), said), "{options:?}");
+    }
+    // A walk of the kubelet does not follow a link, which the library tells.
+    let told = bench.run(&["--once", "--containers", "--config-dir", &link]);
+    assert_eq!(told.code, Some(0), "{}", told.error);
+    let says = format!("warning: {link} is a symbolic link to a directory; ");
+    assert!(told.error.starts_with(&says), "{}", told.error);
 }
 
 /// What switches the kubelet's collector of images off would switch the agent off, too.
