@@ -133,13 +133,15 @@ static int set_key(gc_config *config, const char *key, const char *value)
     return EXIT_USAGE;
 }
 
-/* Notes whether the command line has a key for which the agent has a default of its own. */
+/* Notes whether the command line has a key for which it matters that it comes from there. */
 static void note_key(const char *key)
 {
     if (strcmp(key, "image-records-file") == 0)
         given.records_given = 1;
     if (strcmp(key, "max-pod-share") == 0)
         given.share_given = 1;
+    if (strcmp(key, "image-gc-high-threshold") == 0)
+        given.threshold_given = 1;
 }
 
 static int set_row(const struct row *row, char *value)
@@ -259,13 +261,15 @@ static int has_value(const gc_config *config, const char *key, const char *value
     return is;
 }
 
-/* Whoever switches the kubelet's collector of images off does so by a threshold of 100, which is not meant for the agent. */
+/* Whoever switches the kubelet's collector of images off does so by a threshold of 100, which is not meant for the agent. One that stands on
+ * the command line is. */
 static void warn_of_threshold(const gc_config *config)
 {
-    if (given.images && has_value(config, "image-gc-high-threshold", "100") && has_value(config, "image-gc-min-available", "0") &&
+    int needs_threshold = given.images && !given.all_unused;
+    if (needs_threshold && !given.threshold_given && has_value(config, "image-gc-high-threshold", "100") && has_value(config, "image-gc-min-available", "0") &&
         has_value(config, "image-maximum-gc-age", "0s"))
-        say("warning: the kubelet's files set imageGCHighThresholdPercent to 100, so no image goes while the disk fills; give the "
-            "agent a threshold of its own, such as --image-gc-high-threshold 85");
+        say("warning: the kubelet's files set imageGCHighThresholdPercent to 100, so the agent removes no images when the disk fills "
+            "up; give it a threshold of its own, such as --image-gc-high-threshold 85");
 }
 
 /* Takes keys from the kubelet's files, and then those of the command line once more: as in the kubelet, it wins. */

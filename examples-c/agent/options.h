@@ -9,7 +9,7 @@
 struct options {
     int apply, once, now, all_unused, verbose, json, help, version;
     int changes_only;       /* of JSON */
-    int records_given, share_given; /* the keys image-records-file and max-pod-share */
+    int records_given, share_given, threshold_given; /* the keys image-records-file, max-pod-share and image-gc-high-threshold */
     int held_back;          /* from --apply, by the key dry-run */
     int containers, images; /* what to collect */
     struct kubelet_dir kubelet;

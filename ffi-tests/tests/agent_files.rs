@@ -140,9 +140,27 @@ fn a_threshold_of_100_in_the_files_is_told() {
         (&["--image-gc-high-threshold", "85"], false),
         (&["--image-gc-min-available", "1Gi"], false),
         (&["--image-maximum-gc-age", "24h"], false),
+        (&["--all-unused"], false),
+        // The user's own 100 is meant.
+        (&["--image-gc-high-threshold", "100"], false),
+        (&["--image-gc-low-threshold", "70"], true),
     ] {
-        let told = bench.run(&[&["--once", "--config", &off], options].concat());
-        let said = told.error.contains("such as --image-gc-high-threshold 85");
-        assert_eq!(said, is_told, "{options:?}: {}", told.error);
+        let told = bench.run(&[&["--once", "--now", "--config", &off], options].concat());
+        assert_eq!(told.code, Some(0), "{options:?}: {}", told.error);
+        let warnings = told.error.matches("such as --image-gc-high-threshold 85");
+        assert_eq!(
+            warnings.count(),
+            usize::from(is_told),
+            "{options:?}: {}",
+            told.error
+        );
     }
+    // Without a pass that is left, the warning says how to have one.
+    let told = bench.run(&["--images", "--config", &off]);
+    assert_eq!(told.code, Some(2), "{}", told.error);
+    let begin = "agent: warning: the kubelet's files set imageGCHighThresholdPercent to 100, ";
+    assert!(told.error.starts_with(begin), "{}", told.error);
+    // Without files there is nothing to warn of.
+    let told = bench.run(&["--once", "--now", "--image-gc-high-threshold", "100"]);
+    assert_eq!((told.code, told.error.as_str()), (Some(0), ""));
 }
