@@ -429,7 +429,10 @@ fn healthy_is_a_file_that_is_young_enough() {
     let (folder, link) = (bench.at("folder.prom"), bench.at("link.prom"));
     fs::create_dir(&folder).expect("a folder");
     symlink("/dev/zero", &link).expect("a link");
-    for path in [folder, link] {
+    // Nor is a link followed that leads to a file of an agent.
+    let to_file = bench.at("link-to-file.prom");
+    symlink(&file, &to_file).expect("a link");
+    for path in [folder, link, to_file] {
         let told = healthy(&bench, &path, &[]);
         assert_eq!(told.code, Some(1), "{}", told.error);
         let said = format!("cannot read {path}: ");
