@@ -1,4 +1,4 @@
-//! Loads the configuration that a node's kubelet has: `fs` reads the files, `config` decides what they set, and the host's log is told
+//! Loads the configuration that a node's kubelet has: `fs` reads the files, `config` decides what they set, and the host's log says
 //! what was left out.
 
 use crate::config::Settings;
